@@ -1,0 +1,37 @@
+# Each target installs what it needs into .venv by itself. PYTHON and PIP_ARGS can be set on the command line.
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: book smoke test test-all lint lab clean
+
+book: $(INSTALLED)  ## run the embedded profile and build its book
+	$(BIN)/blurpaper run --profile emoji
+
+smoke: $(INSTALLED)  ## the same in miniature, to see that everything works
+	$(BIN)/blurpaper run --profile smoke
+
+test: $(INSTALLED) lint  ## what every change must pass
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(INSTALLED) lint
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lab: $(INSTALLED)  ## JupyterLab, in which the percent scripts of notebooks/ open as notebooks
+	$(BIN)/python -m pip install -q -e '.[lab]' $(PIP_ARGS)
+	$(BIN)/jupyter labextension disable --level=sys_prefix nothing >/dev/null 2>&1 || true
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+clean: ## executed chapters and built books; results stay in the store
+	rm -rf _build
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[test]'
+	touch $@

@@ -1,0 +1,3 @@
+from blurpaper.cli import main
+
+main()

@@ -1,0 +1,226 @@
+"""The command line: one verb a command, each a few lines over the library. What is imported here must be light."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blurpaper import __version__
+
+EXPECTED_ERRORS = (
+    "ProfileError", "StoreError", "TrainingError", "WeightsError", "ImageError", "MissingData", "ResultsError", "BookError",
+)  # fmt: skip
+"""Errors whose message is a sentence for the user; they are told by name, so that their modules need not be imported."""
+
+
+class Command(click.Group):
+    """Turns expected errors into one sentence and exit status 1, and an interrupt into how to go on."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nstopped; what was finished is kept: give the same command again to go on.", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            names = {kind.__name__ for kind in type(error).__mro__}
+            if names & set(EXPECTED_ERRORS) or type(error) in (ValueError, RuntimeError):
+                raise click.ClickException(str(error)) from None
+            raise
+
+
+profile_option = click.option("--profile", default="emoji", show_default=True, help="emoji, photos, imagenet, smoke, or a YAML file.")
+override_option = click.option(
+    "-p", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the profile: -p protocol.jitter=[384]."
+)
+
+
+@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main() -> None:
+    """Blur and recognition: a paper that can be read, re-run and used.
+
+    Start with `blurpaper run`: it makes the embedded data, trains and measures the networks and builds the book. Everything
+    computed is kept in a store ($BLURPAPER_STORE, else your cache folder) and loaded the next time.
+    """
+
+
+def _profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
+    from blurpaper import profile
+
+    parsed = profile.parse_overrides(overrides)
+    return profile.load(name, parsed), parsed
+
+
+def _need_data(profile: Any) -> None:  # noqa: ANN401
+    from blurpaper import data
+
+    if missing := data.missing(profile):
+        click.echo("\n".join(missing), err=True)
+        click.echo("Nothing was run. To see the published results instead: blurpaper run --published.", err=True)
+        sys.exit(2)
+
+
+@main.command()
+@profile_option
+@override_option
+@click.option("--published", is_flag=True, help="Draw the book from the committed results, computing nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def run(profile: str, overrides: tuple[str, ...], published: bool, dry_run: bool) -> None:
+    """Execute every chapter, then build the book. What is done already is loaded, not redone."""
+    from blurpaper import book
+
+    settings, parsed = _profile(profile, overrides)
+    chapters = book.chapters()
+    if dry_run:
+        from blurpaper import plan
+
+        click.echo(plan.describe(settings, chapters))
+        return
+    if not published:
+        _need_data(settings)
+    for number, chapter in enumerate(chapters, 1):
+        click.echo(f"[{number}/{len(chapters)}] {chapter}", err=True)
+        book.execute(chapter, settings, parsed, profile, published)
+    click.echo(f"[book] {book.build(settings)}")
+
+
+@main.command()
+@click.argument("name")
+@profile_option
+@override_option
+@click.option("--published", is_flag=True, help="Draw it from the committed results, computing nothing.")
+def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
+    """Execute one chapter, NAME being its number or name (02, pretrained)."""
+    from blurpaper import book
+
+    settings, parsed = _profile(profile, overrides)
+    whole = book.chapter_named(name)
+    if not published:
+        _need_data(settings)
+    click.echo(book.execute(whole, settings, parsed, profile, published))
+
+
+@main.command()
+@click.argument("spec")
+@profile_option
+@override_option
+def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
+    """Train the network SPEC, as in small_vgg:original, and keep it in the store."""
+    from blurpaper import runs
+    from blurpaper.networks import NetworkSpec
+    from blurpaper.store import Store
+
+    settings, _ = _profile(profile, overrides)
+    parsed = NetworkSpec.parse(spec, settings.model)
+    _need_data(settings)
+    store = Store()
+    runs.network(parsed, settings, store)
+    click.echo(f"{parsed} is in {store.root}")
+
+
+@main.command()
+@click.option("--network", required=True, metavar="MODEL[:MIX]", help="efficientnet_lite0, vgg16, small_vgg, ...")
+@click.option("--images", required=True, type=click.Path(path_type=Path), help="Folder of images; a subfolder a class, or bare.")
+@click.option("--conditions", default="sharp,D2,D4,D6,D8", show_default=True, help="Names of PSFs, sharp and shake, with commas.")
+@click.option("--scales", default="256", show_default=True, help="128, 256, 512, 256+512, with commas.")
+@click.option("--out", type=click.Path(path_type=Path), help="CSV file for the rows; without it they are only shown.")
+@click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
+@override_option
+def evaluate(
+    network: str, images: Path, conditions: str, scales: str, out: Path | None, profile: str | None, overrides: tuple[str, ...]
+) -> None:
+    """Measure a network under blur on a folder of images, by the paper's protocol.
+
+    Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives agreement with the prediction
+    on the sharp image.
+    """
+    from blurpaper import evaluation, kernels, results
+    from blurpaper.networks import NetworkSpec
+    from blurpaper.store import Store
+
+    spec = NetworkSpec.parse(network)
+    settings, _ = _profile(profile or evaluation.home_profile(spec.model), overrides)
+    names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
+    wanted = [scale.strip() for scale in scales.split(",")]
+    for scale in wanted:
+        for one in scale.split("+"):
+            settings.protocol.pixels(one)
+    rows = evaluation.evaluate(spec, images, names, wanted, settings, Store())
+    if out:
+        results.write(rows, out)
+    shown = rows.assign(value=rows["value"].round(4)).pivot(index=["scale", "condition"], columns="metric", values="value")
+    order = [(scale, name) for scale in wanted for name in names]
+    click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
+
+
+@main.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--psf", required=True, help="D8, H8, V4, G4, shake:17; shake: a test kernel an image.")
+@click.option("--pixels", is_flag=True, help="Sizes in pixels of the image itself, not of its smaller side scaled to 384.")
+def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
+    """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
+    from blurpaper import files
+
+    done, broken = files.blur(source, target, psf, pixels)
+    for sentence in broken:
+        click.echo(f"left out: {sentence}", err=True)
+    click.echo(f"{done} image{'' if done == 1 else 's'} blurred to {target}")
+    sys.exit(1 if broken else 0)
+
+
+@main.command()
+@profile_option
+@override_option
+def book(profile: str, overrides: tuple[str, ...]) -> None:
+    """Build the book from the chapters executed so far."""
+    from blurpaper import book as books
+
+    settings, _ = _profile(profile, overrides)
+    click.echo(books.build(settings))
+
+
+@main.command()
+@profile_option
+def publish(profile: str) -> None:
+    """Copy the results of a profile from the store to results/, to be committed."""
+    from blurpaper import publishing
+    from blurpaper.store import Store
+
+    settings, _ = _profile(profile)
+    _need_data(settings)
+    for path in publishing.publish(settings, Store()):
+        click.echo(path)
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this installation has: device, precision, store, data, weights; exit 1 if something needed is missing."""
+    from blurpaper import doctor as doctors
+
+    lines, healthy = doctors.examine()
+    click.echo("\n".join(lines))
+    sys.exit(0 if healthy else 1)
+
+
+@main.command()
+@click.option("--store", is_flag=True, help="Also remove the store: trained networks, predictions, embedded data.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clean(store: bool, yes: bool) -> None:
+    """Remove executed chapters and built books; computed results stay in the store unless --store is given."""
+    import shutil
+
+    from blurpaper import book
+    from blurpaper.store import default_root
+
+    folders = [book.ROOT / "_build", *([default_root()] if store else [])]
+    if store and not yes:
+        click.confirm(f"remove everything computed so far, in {default_root()}?", abort=True)
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+            click.echo(f"removed {folder}")

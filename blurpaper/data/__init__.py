@@ -1,0 +1,80 @@
+"""Data: one way to ask for any set of images, embedded or photographed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from blurpaper.data.base import ImageSet
+from blurpaper.profile import Emoji, Profile
+from blurpaper.store import TENSORS, Recipe, Store
+
+__all__ = ["EmojiSet", "ImageSet", "load", "missing"]
+
+
+def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
+    """A set of images by name: ``emoji`` is made (and kept in the store), the others are read from the data folder.
+
+    Args:
+        split: ``train`` or ``test``.
+
+    Raises:
+        ValueError: for an unknown name or split.
+        MissingData: if photographs are not there, saying how to get them.
+    """
+    if name == "emoji":
+        return EmojiSet(split, profile, store)
+    from blurpaper.data import photos
+
+    if name not in photos.SETS:
+        raise ValueError(f"a data set is one of emoji, {', '.join(photos.SETS)}. Got {name!r}.")
+    return photos.load(name, split)
+
+
+def missing(profile: Profile) -> list[str]:
+    """One sentence for each set of photographs the profile needs that is not there, saying how to get it."""
+    from blurpaper.data import photos
+
+    wanted = [(profile.train_set, "train"), *((name, "test") for name in profile.evaluation.test_sets)]
+    return [photos.how_to_get(name, split) for name, split in wanted if name in photos.SETS and not photos.is_there(name, split)]
+
+
+class EmojiSet(ImageSet):
+    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
+
+    def __init__(self, split: str, profile: Profile, store: Store) -> None:
+        from blurpaper.data import artwork
+
+        if split not in ("train", "test"):
+            raise ValueError(f"emoji has train and test images. Got {split!r}.")
+        settings = profile.emoji
+        count = getattr(settings, split)
+        inputs = settings.model_dump(include={"classes", "side", "seed"})
+        inputs |= {"split": split, "count": count, "artwork": artwork.version()}
+        recipe = Recipe("data", f"emoji-{split}", inputs, ["blurpaper.data.emoji"], TENSORS)
+        super().__init__(
+            name="emoji",
+            classes=tuple(artwork.CLASSES)[: settings.classes],
+            labels=np.arange(count, dtype=np.int64) % settings.classes,
+            ids=[f"{split}/{number:06d}" for number in range(count)],
+            fingerprint=recipe.key,
+        )
+        self._load = lambda: store.get(recipe, lambda _: {"images": _drawn(settings, split, count)})["images"]
+
+    @cached_property
+    def _images(self) -> torch.Tensor:
+        return self._load()
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return self._images[number]
+
+
+def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:
+    from tqdm import tqdm
+
+    from blurpaper.data import emoji
+
+    with tqdm(total=count, desc=f"drawing emoji/{split}", unit="image", delay=2, ncols=100) as bar:
+        return torch.from_numpy(emoji.render_split(settings.seed, split, count, settings.classes, settings.side, bar.update))

@@ -1,0 +1,131 @@
+"""The embedded data: OpenMoji objects pasted on backgrounds with natural statistics, made here, the same everywhere.
+
+An image is one object of a hundred classes, rotated, sheared, scaled, placed and recoloured at random, on a background
+whose spectrum falls like that of photographs (amplitude about 1/f), with up to two small distractors, uneven light and
+sensor noise. Shape and inner drawing tell the classes apart; colour does not. That is what makes blur matter: it takes the
+detail, as it does in photographs.
+
+An image depends on (seed, split, index) alone, within one grey level whatever the machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+
+from blurpaper.data.artwork import CLASSES, DISTRACTORS, SIZES, sprite
+from blurpaper.randomness import stream
+
+_OBJECT = (0.35, 0.75)
+"""Side of the object as a share of the canvas, uniform in its logarithm."""
+_WANDER = 0.17
+"""How far the object's centre may lie from the canvas's, as a share of the canvas."""
+_SOFTEST = 0.65
+"""Standard deviation, in pixels, of the optics of the softest picture; most are much sharper, as among photographs."""
+
+
+def render(seed: int, split: str, index: int, classes: int, side: int) -> np.ndarray:
+    """One image: uint8 (side, side, 3). Classes take turns: its class is ``index % classes``."""
+    draw = stream("emoji", seed, split, index)
+    canvas = _background(draw, side)
+    for _ in range(draw.randint(0, 3)):
+        code = DISTRACTORS[draw.randint(len(DISTRACTORS))]
+        _paste(canvas, draw, code, size=side * _share(draw) / 2, wander=0.45 * side)
+    code = list(CLASSES.values())[index % classes]
+    _paste(canvas, draw, code, size=side * _share(draw), wander=_WANDER * side)
+    return _photographed(canvas, draw)
+
+
+def render_split(
+    seed: int, split: str, count: int, classes: int, side: int, tick: Callable[[int], object] = lambda done: None
+) -> np.ndarray:
+    """All images of a split: uint8 (count, 3, side, side). ``tick`` is told of every image done."""
+    images = np.empty((count, 3, side, side), np.uint8)
+
+    def make(index: int) -> None:
+        images[index] = render(seed, split, index, classes, side).transpose(2, 0, 1)
+        tick(1)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(make, range(count)))
+    return images
+
+
+def _share(draw: np.random.RandomState) -> float:
+    return math.exp(draw.uniform(*map(math.log, _OBJECT)))
+
+
+def _background(draw: np.random.RandomState, side: int) -> np.ndarray:
+    """Coloured 1/f noise: float32 (side, side, 3) around mid-grey, its three channels correlated as in photographs."""
+    from scipy import fft
+
+    slope = round(draw.uniform(1.0, 2.0), 1)
+    phase = draw.random_sample((3, side, side // 2 + 1)).astype(np.float32)
+    spectrum = np.exp(np.complex64(2j * np.pi) * phase) * _falloff(side, slope)
+    fields = fft.irfft2(spectrum, s=(side, side))
+    fields /= fields.std(axis=(1, 2), keepdims=True)
+    level = draw.uniform(0.25, 0.75) + 0.10 * draw.normal(size=3)
+    light_and_tints = draw.uniform(0.06, 0.20) * np.vstack([np.ones(3), draw.uniform(-0.25, 0.25, (2, 3))])
+    return np.tensordot(fields, light_and_tints.astype(np.float32), axes=(0, 0)) + level.astype(np.float32)
+
+
+@lru_cache(maxsize=32)
+def _falloff(side: int, slope: float) -> np.ndarray:
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    frequency[0, 0] = np.inf
+    return (frequency**-slope).astype(np.float32)
+
+
+def _paste(canvas: np.ndarray, draw: np.random.RandomState, code: str, size: float, wander: float) -> None:
+    """Draw one object into the canvas, in place: recoloured, then rotated, sheared and placed."""
+    from PIL import Image
+
+    drawn = sprite(code, min(SIZES, key=lambda candidate: abs(math.log(candidate / size))))
+    coloured = np.empty_like(drawn)
+    coloured[..., :3] = np.clip(drawn[..., :3] @ _recolour(draw).T, 0, 1) * drawn[..., 3:]
+    coloured[..., 3] = drawn[..., 3]
+    picture = Image.fromarray(np.rint(coloured * 255).astype(np.uint8), "RGBa")
+
+    side = len(canvas)
+    angle, shear = draw.uniform(-35, 35) * math.pi / 180, draw.uniform(-0.2, 0.2)
+    aspect = math.exp(draw.uniform(-0.15, 0.15))
+    mirror = draw.choice((-1.0, 1.0))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    forward = turn @ np.array([[mirror * aspect, shear], [0.0, 1 / aspect]]) * (size / len(drawn))
+    backward = np.linalg.inv(forward)
+    centre = side / 2 + draw.uniform(-wander, wander, 2)
+    offset = len(drawn) / 2 - backward @ centre
+    coefficients = (*backward[0], offset[0], *backward[1], offset[1])
+    placed = picture.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
+    placed = np.asarray(placed, np.float32) / 255.0
+    canvas *= 1.0 - placed[..., 3:]
+    canvas += placed[..., :3]
+
+
+def _recolour(draw: np.random.RandomState) -> np.ndarray:
+    """A matrix on RGB that turns the hue by any angle about the grey axis and scales the saturation by 0.3 to 1.1."""
+    angle, saturation = draw.uniform(0, 2 * math.pi), draw.uniform(0.3, 1.1)
+    grey = np.full((3, 3), 1 / 3)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    turned = math.cos(angle) * (np.eye(3) - grey) + math.sin(angle) * cross
+    return (grey + saturation * turned).astype(np.float32)
+
+
+def _photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
+    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits."""
+    import cv2
+
+    side = len(canvas)
+    ramp = np.linspace(-1, 1, side, dtype=np.float32)
+    tilt = draw.uniform(-0.15, 0.15, 2)
+    light = draw.uniform(0.8, 1.15) * (1 + tilt[0] * ramp[:, None] + tilt[1] * ramp[None])
+    four = np.frombuffer(draw.bytes(4 * canvas.size), np.uint8).reshape(4, *canvas.shape)
+    noise = (four.sum(axis=0, dtype=np.int32) - 510) / np.float32(147.8)  # nearly normal, of unit variance
+    softness = max(0.05, _SOFTEST * draw.uniform() ** 2)
+    seen = cv2.GaussianBlur(255 * canvas * light[..., None], (0, 0), softness, borderType=cv2.BORDER_REFLECT_101)
+    pictured = seen + draw.uniform(0.0, 4.0) * noise
+    return np.clip(np.rint(pictured), 0, 255).astype(np.uint8)

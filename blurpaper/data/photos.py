@@ -1,0 +1,134 @@
+"""Photographs in folders: a folder a class, named by WordNet id or class name, or a bare folder without labels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from blurpaper.data.base import ImageSet
+from blurpaper.data.reading import SUFFIXES, ImageError, image_files, read_image
+from blurpaper.networks.pretrained import imagenet_names, imagenet_wnids
+
+SETS: dict[str, dict[str, str]] = {
+    "imagenet-sample": {"train": "imagenet-sample/train"},
+    "nips2017-dev": {"test": "nips2017-dev/val"},
+    "imagewoof": {"train": "imagewoof/train", "test": "imagewoof/val"},
+    "imagenet": {"train": "imagenet/train", "test": "imagenet/val"},
+}
+"""Known sets of photographs: name -> split -> folder below the data folder."""
+
+HOW_TO_GET = {
+    "imagenet-sample": "1,000 ImageNet photographs, one a class: github.com/EliSchwartz/imagenet-sample-images",
+    "nips2017-dev": "1,000 photographs with ImageNet labels: the development set of the NIPS 2017 adversarial competition",
+    "imagewoof": "ten breeds of dog: Imagewoof2-320 of github.com/fastai/imagenette",
+    "imagenet": "ILSVRC-2012 in torchvision's layout (train/<wnid>/, val/<wnid>/): image-net.org, after registering",
+}
+
+
+class MissingData(ImageError):
+    """A data set that is not where it is looked for, and how to get it."""
+
+
+@dataclass
+class FolderSet(ImageSet):
+    """Photographs that are decoded from files when they are asked for."""
+
+    root: Path = field(kw_only=True)
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return read_image(self.root / self.ids[number])
+
+    def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(self.__getitem__, numbers))
+
+
+def data_folder() -> Path:
+    """Where data is looked for: ``$BLURPAPER_DATA``, else ``./data``."""
+    return Path(os.environ.get("BLURPAPER_DATA") or "data")
+
+
+def set_folder(name: str, split: str) -> Path:
+    """The folder of a known set, whether or not it is there."""
+    if split not in SETS[name]:
+        raise ImageError(f"{name} has {' and '.join(SETS[name])} images. Got {split!r}.")
+    return data_folder() / SETS[name][split]
+
+
+def is_there(name: str, split: str) -> bool:
+    return set_folder(name, split).is_dir()
+
+
+def how_to_get(name: str, split: str) -> str:
+    """One sentence: where a set is looked for, and what it is."""
+    return f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
+
+
+def load(name: str, split: str) -> FolderSet:
+    """A known set of photographs.
+
+    Raises:
+        MissingData: if its folder is not there, saying where it was looked for and what it is.
+    """
+    if not is_there(name, split):
+        raise MissingData(how_to_get(name, split))
+    return load_folder(set_folder(name, split), name=name)
+
+
+def load_folder(folder: Path, classes: Sequence[str] | None = None, name: str | None = None) -> FolderSet:
+    """Any folder of photographs, labelled if its subfolders are named by classes (or WordNet ids).
+
+    Args:
+        classes: names of the classes in the order of a network's outputs; ImageNet's by default.
+
+    Raises:
+        ImageError: if the folder is missing or holds no image, or names some of its classes and not others.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ImageError(f"no folder at {folder.absolute()}.")
+    ids = [path.relative_to(folder).as_posix() for path in image_files(folder)]
+    if not ids:
+        raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
+    classes = tuple(classes or imagenet_names())
+    labels = _labels(ids, classes, folder)
+    return FolderSet(name or folder.name, classes, labels, ids, _fingerprint(folder, ids), root=folder)
+
+
+def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndarray:
+    class_of = {_plain(name): number for number, name in enumerate(classes)}
+    if classes == imagenet_names():
+        class_of |= {wnid: number for number, wnid in enumerate(imagenet_wnids())}
+    parents = [one.rpartition("/")[0].partition("/")[0] for one in ids]
+    known = {parent: class_of.get(_plain(parent), -1) for parent in set(parents)}
+    unknown = sorted(parent for parent, number in known.items() if number < 0)
+    if unknown and len(unknown) < len(known):
+        raise ImageError(f"{folder}: some folders name classes, but {', '.join(map(repr, unknown[:3]))} do not.")
+    return np.array([known[parent] for parent in parents], np.int64)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ").replace("-", " ").strip()
+
+
+def _fingerprint(folder: Path, ids: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    with ThreadPoolExecutor(2) as pool:
+        for one, content in zip(ids, pool.map(lambda one: _content(folder / one), ids), strict=True):
+            digest.update(f"{one}\0{content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _content(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror}.") from None

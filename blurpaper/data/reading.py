@@ -1,0 +1,73 @@
+"""Image files to pixels: whatever a camera or the web made of them, as 8-bit RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+
+
+class ImageError(ValueError):
+    """A file that cannot be read as an image, or a folder that holds none, in one sentence."""
+
+
+def read_image(path: str | Path) -> torch.Tensor:
+    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), 16 bits scaled to 8, transparency on white.
+
+    Raises:
+        ImageError: if the file is missing, empty, truncated or no image, naming it.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            return torch.from_numpy(_rgb(image).transpose(2, 0, 1).copy())
+    except FileNotFoundError:
+        raise ImageError(f"no image file at {path}.") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path} is not an image that can be read (its content, not its name, decides).") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path} claims to have too many pixels to be a photograph.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{path} is a damaged image: {error}.") from None
+
+
+def write_image(image: torch.Tensor, path: str | Path) -> None:
+    """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
+    from PIL import Image
+
+    from blurpaper.store import written
+
+    path = Path(path)
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ImageError(f"the suffix of {path} names no image format; use one of {', '.join(SUFFIXES)}.")
+    options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
+    with written(path) as temporary:
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, **options)
+
+
+def image_files(folder: str | Path) -> Iterator[Path]:
+    """Image files below a folder, by relative path, in a fixed order; links are not followed into folders."""
+    import os
+
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        yield from (Path(parent, one) for one in sorted(files) if one.lower().endswith(SUFFIXES) and not one.startswith("."))
+
+
+def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, np.float64)
+        levels = 255.0 / 65535.0 if values.max() > 255 else 1.0
+        return np.repeat(np.clip(np.rint(values * levels), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        from PIL import Image
+
+        image = image.convert("RGBA")
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,71 @@
+"""How sure a number is: bootstrap over images, paired across networks, and binomial intervals for published accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from blurpaper.randomness import stream
+
+LEVEL = 0.95
+
+
+@lru_cache(maxsize=8)
+def resampling(count: int, resamples: int) -> np.ndarray:
+    """How often each image is drawn in each resample: float32 ``(resamples, count)``, the same for the same count.
+
+    Being the same, it pairs the resamples of all networks on one set of images.
+    """
+    draw = stream("bootstrap", count)
+    weights = np.empty((resamples, count), np.float32)
+    for row in weights:
+        row[:] = np.bincount(draw.randint(0, count, count), minlength=count)
+    return weights
+
+
+def of_mean(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over images with its percentile interval.
+
+    Args:
+        terms: ``(N,)`` or ``(N, columns)``, one row an image.
+
+    Returns:
+        value, low and high, each of the shape of one row.
+    """
+    terms = np.asarray(terms, np.float64)
+    means = resampling(len(terms), resamples).astype(np.float64) @ terms / len(terms)
+    return terms.mean(axis=0), *_percentiles(means)
+
+
+def of_statistic(
+    statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int
+) -> tuple[float, float, float]:
+    """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile interval."""
+    low, high = _percentiles(statistic(resampling(count, resamples).astype(np.float64)))
+    return float(statistic(np.ones((1, count)))[0]), float(low), float(high)
+
+
+def paired_difference(one: np.ndarray, other: np.ndarray, resamples: int) -> tuple[float, float, float]:
+    """Mean of ``one - other`` over the same images, with its percentile interval."""
+    if np.shape(one) != np.shape(other):
+        raise ValueError(f"paired differences need the same images. Got {np.shape(one)} and {np.shape(other)}.")
+    value, low, high = of_mean(np.asarray(one, np.float64) - np.asarray(other, np.float64), resamples)
+    return float(value), float(low), float(high)
+
+
+def binomial(share: float, count: int) -> tuple[float, float]:
+    """Wilson's interval of a share of so many trials, for accuracies known only as numbers.
+
+    >>> [round(bound, 4) for bound in binomial(0.9088, 50_000)]
+    [0.9062, 0.9113]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(share * count), count).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _percentiles(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0))

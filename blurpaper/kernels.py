@@ -1,0 +1,339 @@
+"""Point-spread functions: the blurs of the paper (Sec. 3, Fig. 2), by name.
+
+A PSF is a float32 array of odd sides, non-negative, of unit sum, centred on its middle element. Its name says its kind and
+its size in pixels of an image whose smaller side is 384, the paper's canonical scale:
+
+=========  ====================================================================
+``D8``     defocus: a disk of radius 8
+``H8``     horizontal motion: eight equal taps in a row (``V8``: in a column)
+``G4``     a Gaussian of standard deviation 4, cut at four standard deviations
+``shake:17``  camera shake: number 17 of the 100 trajectories for testing
+=========  ====================================================================
+
+At another canonical scale (``scale`` = that scale / 384) a PSF is its ideal shape, averaged over each pixel, at the extent
+whose variance along each axis is ``scale**2`` times that of the paper's kernel. Plain area-sampling would turn a small disk
+into no blur at all; the variance is what a blur keeps of itself when it is resized.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from blurpaper.randomness import stream
+
+CANONICAL = 384
+"""Smaller side, in pixels, of the images whose pixels PSF names speak of."""
+
+SHARP = "sharp"
+SHAKE = "shake"
+SHAKE_BANKS = {"test": 100, "train": 10_000}
+SHAKE_SIZE = 31
+_SHAKE_GRID = 16
+_LARGEST = CANONICAL / 4
+
+
+@dataclass(frozen=True)
+class PSF:
+    """A point-spread function as a value: its kind, its size in pixels of 384, and for camera shake its number."""
+
+    kind: str
+    size: float = 0.0
+    index: int | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> PSF:
+        """Read a name such as ``"D8"`` or ``"shake:17"``.
+
+        Raises:
+            ValueError: if the name is not that of a PSF, with the names that are.
+        """
+        if not isinstance(name, str):
+            raise ValueError(f"a PSF is named by a string such as 'D8'. Got {name!r}.")
+        if name == SHAKE:
+            raise ValueError(f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got {name!r}.")
+        if match := re.fullmatch(r"shake:([0-9]{1,6})", name):
+            psf = cls(SHAKE, 0.0, int(match[1]))
+        elif match := re.fullmatch(r"([A-Z])([0-9]{1,4}(?:\.[0-9]{1,4})?)", name):
+            psf = cls(match[1], float(match[2]))
+        else:
+            raise ValueError(f"{_EXPECTED} Got {name!r}.")
+        psf._check(name)
+        return psf
+
+    def _check(self, name: str) -> None:
+        if self.kind == SHAKE:
+            if self.index is None or not 0 <= self.index < SHAKE_BANKS["test"]:
+                raise ValueError(f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got {name!r}.")
+            return
+        if self.kind not in KINDS:
+            raise ValueError(f"{_EXPECTED} Got {name!r}.")
+        kind = KINDS[self.kind]
+        if not kind.smallest <= self.size <= _LARGEST:
+            raise ValueError(f"{kind.what} is from {kind.smallest:g} to {_LARGEST:g} pixels. Got {name!r}.")
+        if kind.whole and self.size != int(self.size):
+            raise ValueError(f"{kind.what} is a whole number of pixels. Got {name!r}.")
+
+    @property
+    def name(self) -> str:
+        return f"shake:{self.index}" if self.kind == SHAKE else f"{self.kind}{self.size:g}"
+
+    def array(self, scale: float = 1.0) -> np.ndarray:
+        """The PSF at ``scale`` times the canonical size: float32 (height, width), odd, unit sum."""
+        if not (np.isfinite(scale) and scale > 0):
+            raise ValueError(f"scale must be a positive number. Got {scale!r}.")
+        if self.kind == SHAKE:
+            return shake_bank("test", scale)[self.index]
+        kernel = KINDS[self.kind].canonical(self.size)
+        if scale != 1.0:
+            kernel = KINDS[self.kind].sampled(kernel, scale)
+        return _finished(kernel)
+
+
+@lru_cache(maxsize=1024)
+def psf(name: str, scale: float = 1.0) -> np.ndarray:
+    """The PSF of that name: float32 (height, width) of odd sides, sum 1 (Sec. 3, Fig. 2). The array is read-only.
+
+    Args:
+        name: ``"D8"``, ``"H4"``, ``"V4"``, ``"G8"`` or ``"shake:17"``.
+        scale: canonical scale in use, divided by the paper's 384.
+
+    Raises:
+        ValueError: for a name or a scale that means no PSF, saying what it got.
+
+    >>> psf("D8").shape
+    (17, 17)
+    >>> psf("H8").shape
+    (1, 9)
+    """
+    return PSF.parse(name).array(scale)
+
+
+def is_condition(name: str) -> bool:
+    """Whether the name is a test condition: ``sharp``, ``shake`` (a PSF an image) or the name of one PSF."""
+    if name in (SHARP, SHAKE):
+        return True
+    try:
+        PSF.parse(name)
+    except ValueError:
+        return False
+    return True
+
+
+def check_condition(name: str) -> str:
+    """The name itself, if it is that of a condition; a ValueError that lists what could be meant otherwise."""
+    if name not in (SHARP, SHAKE):
+        PSF.parse(name)
+    return name
+
+
+# --- Shapes with a formula ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one letter makes kernels: at the paper's scale, and at any other from the paper's kernel."""
+
+    what: str
+    canonical: Callable[[float], np.ndarray]
+    sampled: Callable[[np.ndarray, float], np.ndarray]
+    smallest: float = 1.0
+    whole: bool = False
+
+
+def _disk(radius: float) -> np.ndarray:
+    reach = math.floor(radius)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    return (x * x + y * y <= radius * radius).astype(np.float64)
+
+
+def _box_row(length: float) -> np.ndarray:
+    taps, reach = int(length), int(length) // 2
+    row = np.zeros((1, 2 * reach + 1))
+    row[0, :taps] = 1.0
+    return row
+
+
+def _gaussian(sigma: float) -> np.ndarray:
+    reach = math.ceil(4 * sigma)
+    tap = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.outer(tap, tap)
+
+
+def _disk_area(radius: float) -> np.ndarray:
+    """Share of each pixel that a disk of this radius covers: exact along y, a fine midpoint rule along x."""
+    reach, fine = math.ceil(radius + 0.5), 256
+    x = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
+    half_chord = np.sqrt(np.maximum(radius**2 - x**2, 0.0))[:, None]
+    y = np.abs(np.arange(-reach, reach + 1))[None]
+    covered = np.where(y == 0, 2 * np.minimum(half_chord, 0.5), np.clip(half_chord - y + 0.5, 0.0, 1.0))
+    area = covered.reshape(2 * reach + 1, fine, -1).mean(axis=1)
+    return (area + area.T) / 2
+
+
+def _segment_area(length: float) -> np.ndarray:
+    reach = math.ceil(length / 2 + 0.5)
+    x = np.abs(np.arange(-reach, reach + 1))
+    return np.where(x == 0, min(length, 1.0), np.clip(length / 2 - x + 0.5, 0.0, 1.0))
+
+
+def _gaussian_area(sigma: float) -> np.ndarray:
+    reach = max(1, math.ceil(4 * sigma))
+    edges = np.arange(-reach - 0.5, reach + 1.0) / (sigma * math.sqrt(2))
+    return np.diff([math.erf(edge) for edge in edges])
+
+
+def _of_variance(shape: Callable[[float], np.ndarray], target: float) -> np.ndarray:
+    """The member of a family of shapes whose variance along x is the target: by bisection, as variance grows with extent."""
+    low, high = 1e-3, 8 * CANONICAL
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if axis_variance(shape(middle))[-1] < target else (low, middle)
+    return shape(math.sqrt(low * high))
+
+
+def axis_variance(kernel: np.ndarray) -> np.ndarray:
+    """Variance of a kernel along each of its axes, in pixels squared: float64 (number of axes,)."""
+    kernel = np.asarray(kernel, np.float64) / np.sum(kernel, dtype=np.float64)
+    variances = []
+    for axis, size in enumerate(kernel.shape):
+        marginal = kernel.sum(axis=tuple(a for a in range(kernel.ndim) if a != axis))
+        place = np.arange(size) - size // 2
+        variances.append(marginal @ place**2 - (marginal @ place) ** 2)
+    return np.array(variances)
+
+
+def _sampled_disk(kernel: np.ndarray, scale: float) -> np.ndarray:
+    return _of_variance(_disk_area, scale**2 * axis_variance(kernel)[1])
+
+
+def _sampled_row(kernel: np.ndarray, scale: float) -> np.ndarray:
+    return _of_variance(_segment_area, scale**2 * axis_variance(kernel)[1])[None]
+
+
+def _sampled_gaussian(kernel: np.ndarray, scale: float) -> np.ndarray:
+    tap = _of_variance(_gaussian_area, scale**2 * axis_variance(kernel)[1])
+    return np.outer(tap, tap)
+
+
+KINDS: dict[str, Kind] = {
+    "D": Kind("the radius of a disk", _disk, _sampled_disk),
+    "H": Kind("the length of a horizontal box", _box_row, _sampled_row, whole=True),
+    "V": Kind("the length of a vertical box", lambda n: _box_row(n).T, lambda k, s: _sampled_row(k.T, s).T, whole=True),
+    "G": Kind("the standard deviation of a Gaussian", _gaussian, _sampled_gaussian, smallest=0.5),
+}
+"""The registry: a new kind of PSF is one line here, and is tested at once."""
+
+_EXPECTED = f"a PSF is one of {', '.join(kind + '<size>' for kind in KINDS)} or shake:<number>, as in 'D8' or 'shake:17'."
+
+
+def _finished(kernel: np.ndarray) -> np.ndarray:
+    """Unit sum, float32, empty borders dropped symmetrically, read-only."""
+    kernel = np.asarray(kernel, np.float64)
+    kernel = kernel / kernel.sum()
+    for axis in (0, 1):
+        filled = np.flatnonzero(kernel.sum(axis=1 - axis) > 1e-9)
+        middle = kernel.shape[axis] // 2
+        reach = max(middle - filled[0], filled[-1] - middle)
+        kernel = np.take(kernel, range(middle - reach, middle + reach + 1), axis=axis)
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    kernel.flags.writeable = False
+    return kernel
+
+
+# --- Camera shake ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
+    """Camera-shake PSFs, the same on every machine: float32 (100, 31, 31) for ``test``, (10000, 31, 31) for ``train``.
+
+    Each is a cubic spline through six random points of a 16 x 16 grid, with a random intensity at each pixel visited,
+    shifted so that its rounded centre of mass is the middle (Sec. 3; the model of Chakrabarti 2016). The two banks are
+    independent draws with the same parameters. At ``scale`` other than 1 the arrays are as large as that scale needs.
+
+    Raises:
+        ValueError: for a split that is neither ``train`` nor ``test``.
+
+    >>> shake_bank("test").shape
+    (100, 31, 31)
+    """
+    if split not in SHAKE_BANKS:
+        raise ValueError(f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}.")
+    bank = _trajectories(split, SHAKE_BANKS[split])
+    if scale != 1.0:
+        bank = _resampled(bank, scale)
+    bank = (bank / bank.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
+    bank.flags.writeable = False
+    return bank
+
+
+def _trajectories(split: str, count: int) -> np.ndarray:
+    grid, size = _SHAKE_GRID, SHAKE_SIZE
+    control = stream("shake", "control points", split).randint(0, grid, (count, 6, 2)).astype(np.float64)
+    basis = _spline_basis(samples=1500)
+    visited = np.zeros((count, grid, grid), bool)
+    for number, points in enumerate(control):
+        # A tie such as 3.5 must not depend on the last bit: the small offset decides it the same way everywhere.
+        place = np.floor(np.clip(basis @ points, 0, grid - 1) + (0.5 + 1e-7)).astype(np.int64)
+        visited[number, place[:, 1], place[:, 0]] = True
+
+    intensities = stream("shake", "intensities", split)
+    weights = np.zeros((count, grid, grid))
+    empty = np.ones(count, bool)
+    while empty.any():
+        weights[empty] = np.maximum(0.0, 1.0 + 0.5 * intensities.standard_normal((int(empty.sum()), grid, grid)))
+        weights *= visited
+        empty = weights.sum(axis=(1, 2)) == 0
+
+    bank = np.zeros((count, size, size))
+    ticks = np.arange(grid)
+    for number, weight in enumerate(weights / weights.sum(axis=(1, 2), keepdims=True)):
+        top = size // 2 - math.floor(weight.sum(axis=1) @ ticks + (0.5 + 1e-7))
+        left = size // 2 - math.floor(weight.sum(axis=0) @ ticks + (0.5 + 1e-7))
+        bank[number, top : top + grid, left : left + grid] = weight
+    return bank
+
+
+def _spline_basis(samples: int, points: int = 6) -> np.ndarray:
+    """Matrix (samples, points) that takes control points to their not-a-knot cubic spline, which is linear in them."""
+    from scipy.interpolate import CubicSpline
+
+    knots = np.linspace(0.0, 1.0, points)
+    return CubicSpline(knots, np.eye(points), bc_type="not-a-knot")(np.linspace(0.0, 1.0, samples))
+
+
+def _resampled(bank: np.ndarray, scale: float) -> np.ndarray:
+    """Every kernel as a mosaic of small squares, shrunk or grown along each axis to its target variance, area-sampled."""
+    size = bank.shape[-1]
+    rows, columns = bank.sum(axis=2), bank.sum(axis=1)
+    reach = max(1, math.ceil(size / 2 * scale * 1.25))
+    down, across = (_mosaic_map(marginal, scale, reach) for marginal in (rows, columns))
+    return np.einsum("nij,njk,nlk->nil", down, bank, across, optimize=True)
+
+
+def _mosaic_map(marginals: np.ndarray, scale: float, reach: int) -> np.ndarray:
+    """Maps (count, 2 reach + 1, size) that area-sample each marginal at the extent that has its target variance."""
+    count, size = marginals.shape
+    cells, pixels = np.arange(size) - size // 2, np.arange(-reach, reach + 1)
+    mean = marginals @ cells
+    target = scale**2 * (marginals @ cells**2 - mean**2)
+
+    def coverage(extent: np.ndarray) -> np.ndarray:
+        extent = extent[:, None, None]
+        low, high = (cells - 0.5) * extent, (cells + 0.5) * extent
+        overlap = np.minimum(high, pixels[:, None] + 0.5) - np.maximum(low, pixels[:, None] - 0.5)
+        return np.maximum(overlap, 0.0) / extent
+
+    low, high = np.full(count, 1e-3 * scale), np.full(count, 4.0 * scale)
+    for _ in range(30):
+        middle = np.sqrt(low * high)
+        sampled = np.einsum("npc,nc->np", coverage(middle), marginals)
+        variance = sampled @ pixels**2 - (sampled @ pixels) ** 2
+        low, high = np.where(variance < target, middle, low), np.where(variance < target, high, middle)
+    return coverage(np.where(target > 0, np.sqrt(low * high), 1e-3))

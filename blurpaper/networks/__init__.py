@@ -1,0 +1,39 @@
+"""Networks: the models by name, and networks to and from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from blurpaper.networks.base import STAGES, Network
+from blurpaper.networks.spec import NetworkSpec
+
+__all__ = ["MODELS", "STAGES", "Network", "NetworkSpec", "architecture", "build", "module_of"]
+
+MODELS: dict[str, str] = {
+    "small_vgg": "blurpaper.networks.vgg",
+    "vgg16": "blurpaper.networks.vgg",
+    "efficientnet_lite0": "blurpaper.networks.pretrained",
+}
+"""The models: name -> module with a function of that name that builds it."""
+
+
+def module_of(model: str) -> str:
+    """The module that defines a model.
+
+    Raises:
+        ValueError: for a name that is no model's, with those that are.
+    """
+    if model not in MODELS:
+        raise ValueError(f"a model is one of {', '.join(MODELS)}. Got {model!r}.")
+    return MODELS[model]
+
+
+def architecture(model: str) -> Callable[..., Network]:
+    """The function that builds a model."""
+    return getattr(import_module(module_of(model)), model)
+
+
+def build(model: str, classes: Sequence[str], field: int) -> Network:
+    """A model with random weights (from torch's global generator) for these classes."""
+    return architecture(model)(classes, field)

@@ -1,0 +1,51 @@
+"""What every network of the project can do: be applied fully convolutionally, and show its five stages (Sec. 3, 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+STAGES = ("pool1", "pool2", "pool3", "pool4", "pool5")
+STRIDE = 32
+"""Pixels of the input between neighbouring positions of the last map, in every network here."""
+
+
+class Network(nn.Module):
+    """A classifier that gives a map of logits, one vector at each position of its field over the image.
+
+    Subclasses define ``stage_maps`` and ``classify``.
+
+    Args:
+        classes: names of the classes, in the order of the logits.
+        field: side of the input that one position sees, in pixels; the crop that training uses.
+        mean, std: per channel, in grey levels 0..255; the network normalises its own input.
+    """
+
+    def __init__(self, classes: Sequence[str], field: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.classes = tuple(classes)
+        self.field = field
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+
+    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+        """RGB images in grey levels 0..255, ``(B, 3, H, W)``, as the network's layers want them."""
+        return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Features after each of the five stages that halve the resolution, by name, of normalised input."""
+        raise AttributeError(f"{type(self).__name__} defines no stage_maps")
+
+    def classify(self, last: torch.Tensor) -> torch.Tensor:
+        """Logits ``(B, K, h, w)`` at every position of the last stage's map."""
+        raise AttributeError(f"{type(self).__name__} defines no classify")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits ``(B, K, h, w)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)`` of any size."""
+        return self.classify(self.stage_maps(self.normalised(images))[STAGES[-1]])
+
+    def log_probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities averaged over positions: float32 ``(B, K)`` (Sec. 3). Not renormalised."""
+        return self(images).float().log_softmax(dim=1).mean(dim=(2, 3))

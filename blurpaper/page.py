@@ -1,0 +1,95 @@
+"""What a chapter shows: its run, figures and tables with captions, and sentences whose numbers are computed here."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import HTML, Markdown, display
+
+from blurpaper import profile as profiles
+from blurpaper import results
+from blurpaper.experiments import EXPERIMENTS, Published
+from blurpaper.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+PAPER, PHOTOS, RUN = "paper", "photos", "this run"
+
+
+class Page:
+    """One chapter of one run; notebooks begin with ``page = Page(profile, overrides, published)``.
+
+    Attributes:
+        profile: the resolved profile.
+        store: where results come from: a store, or the committed results if ``published``.
+    """
+
+    def __init__(self, profile: str, overrides: Mapping[str, Any] | None = None, published: bool = False) -> None:
+        self.profile = profiles.load(profile, overrides)
+        self.overrides = dict(overrides or {})
+        self.store: Store | Published = Published() if published else Store()
+        changed = "".join(f", {name} = {value}" for name, value in self.overrides.items())
+        self.run = f"profile {self.profile.name}{changed}" + (", as committed" if published else "")
+
+    def rows(self, experiment: str) -> pd.DataFrame:
+        """Results of an experiment in this run, computed if need be."""
+        return EXPERIMENTS[experiment](self.profile, self.store)
+
+    def sources(self, experiment: str, **values: object) -> dict[str, pd.DataFrame]:
+        """The same experiment in the paper, in the published run on photographs and in this run, where there is one."""
+        found = {PAPER: results.select(results.paper(), experiment=experiment, **values)}
+        if self.profile.name != "photos" and (results.PUBLISHED / "photos.csv").is_file():
+            found[PHOTOS] = results.select(results.published("photos"), experiment=experiment, **values)
+        found[RUN] = results.select(self.rows(experiment), **values)
+        return {name: frame for name, frame in found.items() if not frame.empty}
+
+    def figure(self, figure: Figure, caption: str, alt: str) -> None:
+        """Show a plot as vector graphics, with a caption that says which run made it, and a text for those who cannot see it."""
+        from matplotlib import pyplot as plt
+
+        content = io.BytesIO()
+        figure.savefig(content, format="svg", metadata={"Date": None})
+        plt.close(figure)
+        self._figure("image/svg+xml", content.getvalue(), caption, alt)
+
+    def photograph(self, figure: Figure, caption: str, alt: str) -> None:
+        """Show a plot that holds photographs, as PNG."""
+        from matplotlib import pyplot as plt
+
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=150)
+        plt.close(figure)
+        self._figure("image/png", content.getvalue(), caption, alt)
+
+    def table(self, html: str, caption: str) -> None:
+        """Show a table, which may be wider than the page, with its caption."""
+        shown = f"<figcaption>{caption} <span class='run'>This run: {escape(self.run)}.</span></figcaption>"
+        display(HTML(f'<figure class="blurpaper">{shown}<div class="wide" tabindex="0">{html}</div></figure>'))
+
+    def say(self, text: str) -> None:
+        """Prose with numbers in it, as Markdown."""
+        display(Markdown(text))
+
+    def _figure(self, mime: str, content: bytes, caption: str, alt: str) -> None:
+        image = f'<img alt="{escape(alt)}" src="data:{mime};base64,{base64.b64encode(content).decode()}">'
+        shown = f"<figcaption>{caption} <span class='run'>Made by {escape(self.run)}.</span></figcaption>"
+        display(HTML(f'<figure class="blurpaper">{image}{shown}</figure>'))
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share in per cent, for prose."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def with_interval(row: pd.Series, percents: bool = True) -> str:
+    """A result with its 95 % interval, for prose."""
+    scale, unit, digits = (100, " %", 1) if percents else (1, "", 2)
+    value, low, high = (scale * float(row[name]) for name in ("value", "low", "high"))
+    return f"{value:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f})"
+

@@ -1,0 +1,218 @@
+"""Profiles: one file with every number an experiment depends on, checked when it is read.
+
+``load("emoji", {"pretraining.batch": 64})`` reads ``profiles/emoji.yaml``, merged over the profile it ``extends`` and
+under the overrides. Mappings are merged, lists replaced; an unknown key, a wrong type or a cycle is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+FOLDER = Path(__file__).parent / "profiles"
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be used, in one sentence."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Emoji(Section):
+    """Size of the embedded data."""
+
+    classes: Annotated[int, Field(ge=2, le=100)]
+    train: Positive
+    test: Positive
+    side: Positive
+    seed: int
+
+
+class Protocol(Section):
+    """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and the network's field."""
+
+    canonical: Positive
+    scales: dict[Literal["128", "256", "512"], Positive]
+    jitter: list[Positive]
+    field: Positive
+
+    def pixels(self, name: str) -> int:
+        """Smaller side, in pixels, of the network input for one of the paper's scales."""
+        if name not in self.scales:
+            raise ProfileError(f"a scale is one of {', '.join(self.scales)}. Got {name!r}.")
+        return self.scales[name]
+
+
+class Phase(Section):
+    """Some epochs at one learning rate, or on a line from ``rate`` to ``end``."""
+
+    epochs: Positive
+    rate: Annotated[float, Field(ge=0)]
+    end: Annotated[float, Field(ge=0)] | None = None
+
+
+class Schedule(Section):
+    """How a network is trained: stochastic gradient descent with momentum, in phases."""
+
+    phases: list[Phase]
+    batch: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    flip: bool = True
+    freeze_batch_norm: bool = False
+
+
+class Pretraining(Schedule):
+    """Training from scratch on sharp images, which makes ``original`` where no weights can be had."""
+
+    train_scale: str
+
+
+class Evaluation(Section):
+    """What is measured, on what."""
+
+    test_sets: list[str]
+    conditions: list[str]
+    scales: list[str]
+    batch: Positive
+    shard: Positive
+    """Images decoded, blurred and classified at a time: what bounds the memory, and what a killed run loses."""
+    bootstrap: Positive
+
+
+class Compute(Section):
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["bfloat16", "float32"]
+    checkpoint_seconds: Positive
+
+
+class Profile(Section):
+    """Everything; see each section."""
+
+    name: str
+    title: str
+    model: str
+    train_set: str
+    emoji: Emoji
+    protocol: Protocol
+    pretraining: Pretraining | None
+    evaluation: Evaluation
+    compute: Compute
+    seed: int
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Profile:
+        small = self.protocol.scales.get("256", 0) * min(self.protocol.jitter) / 384
+        if round(small) < self.protocol.field:
+            raise ValueError(
+                f"protocol: at scale 256 the smallest training image is {small:.0f} px, less than the field "
+                f"of {self.protocol.field} px that training crops"
+            )
+        return self
+
+
+def names() -> list[str]:
+    """The profiles that come with the library."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """A profile by name, or by the path of a YAML file, with overrides (``{"protocol.canonical": 96}``).
+
+    Raises:
+        ProfileError: one sentence that says what is wrong, in which profile and field.
+    """
+    fields = _merged(name, ())
+    for dotted, value in (overrides or {}).items():
+        _set(fields, dotted, value)
+    fields.setdefault("name", Path(name).stem)
+    try:
+        return Profile.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"])) or "the whole"
+        what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            what = "no such field" + _meant(str(problem["loc"][-1]), _fields_beside(problem["loc"]))
+        got = "" if problem["type"] in ("missing", "value_error", "extra_forbidden") else f" Got {problem['input']!r}."
+        raise ProfileError(f"profile {name!r}, {where}: {what}.{got}") from None
+
+
+def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """Overrides from the command line: ``["seed=3", "protocol.jitter=[384]"]``; values are read as YAML."""
+    overrides = {}
+    for pair in pairs:
+        dotted, equals, value = pair.partition("=")
+        if not equals or not dotted.strip():
+            raise ProfileError(f"an override is dotted.field=value. Got {pair!r}.")
+        try:
+            overrides[dotted.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ProfileError(f"the value of an override is YAML. Got {pair!r}.") from None
+    return overrides
+
+
+def _merged(name: str, children: tuple[str, ...]) -> dict[str, Any]:
+    if name in children:
+        raise ProfileError(f"profiles extend one another in a circle: {' -> '.join((*children, name))}.")
+    is_path = name.endswith((".yaml", ".yml"))
+    path = Path(name) if is_path else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise ProfileError(f"no profile {name!r}; there are {', '.join(names())}" + _meant(name, names()) + ".")
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ProfileError(f"profile {path} is not YAML: {str(error).splitlines()[0]}.") from None
+    if not isinstance(own, dict):
+        raise ProfileError(f"profile {path} must be a mapping of fields. Got {type(own).__name__}.")
+    parent = own.pop("extends", None)
+    if parent is None:
+        return own
+    if not isinstance(parent, str):
+        raise ProfileError(f"profile {path}, extends: the name of one profile. Got {parent!r}.")
+    base = _merged(parent, (*children, name))
+    base.pop("name", None)
+    return _merge(base, own)
+
+
+def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _set(fields: dict[str, Any], dotted: str, value: object) -> None:
+    *sections, last = dotted.split(".")
+    for section in sections:
+        if not isinstance(fields.get(section), dict):
+            raise ProfileError(f"override {dotted!r}: no section {section!r}" + _meant(section, list(fields)) + ".")
+        fields[section] = dict(fields[section])
+        fields = fields[section]
+    fields[last] = value
+
+
+def _fields_beside(location: tuple) -> list[str]:
+    model: type[BaseModel] = Profile
+    for part in location[:-1]:
+        inner = model.model_fields.get(str(part))
+        candidates = [inner.annotation, *getattr(inner.annotation, "__args__", ())] if inner else []
+        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+    return list(model.model_fields)
+
+
+def _meant(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

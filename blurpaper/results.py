@@ -1,0 +1,102 @@
+"""Results as data: one row a number, in the same columns for the paper, the published runs and the run at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEY = (
+    "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
+    "region", "metric", "seed",
+)  # fmt: skip
+"""What a number is of; no two rows share it."""
+COLUMNS = (*KEY, "value", "low", "high", "n")
+
+PAPER = Path(__file__).parent / "paper" / "results.csv"
+PUBLISHED = Path(__file__).parent.parent / "results"
+
+
+class ResultsError(RuntimeError):
+    """Results that are missing or not in order, in one sentence."""
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table with all columns in their order; columns not given are empty.
+
+    Raises:
+        ResultsError: if two rows have the same key or a row has a column of its own.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows))
+    if extra := set(frame.columns) - set(COLUMNS):
+        raise ResultsError(f"results have no column {sorted(extra)[0]!r}.")
+    frame = frame.reindex(columns=list(COLUMNS))
+    for column in KEY:
+        frame[column] = frame[column].astype("object").where(frame[column].notna(), "").astype(str)
+    for column in ("value", "low", "high"):
+        frame[column] = frame[column].astype(float)
+    frame["n"] = frame["n"].astype("Int64")
+    if (twice := frame.duplicated(list(KEY))).any():
+        raise ResultsError(f"two results have the same key: {dict(frame.loc[twice, list(KEY)].iloc[0])}.")
+    return frame
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, with seven significant digits."""
+    from blurpaper.store import written
+
+    with written(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read such a table.
+
+    Raises:
+        ResultsError: if the file is missing or lacks a column.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise ResultsError(f"no results at {path}.")
+    frame = pd.read_csv(path, dtype={column: str for column in KEY}, keep_default_na=False, na_values={"value": "", "low": "", "high": "", "n": ""})
+    if missing := [column for column in COLUMNS if column not in frame.columns]:
+        raise ResultsError(f"{path} has no column {missing[0]!r}.")
+    return table(frame.to_dict("records"))
+
+
+@lru_cache(maxsize=1)
+def paper() -> pd.DataFrame:
+    """The paper's own numbers; accuracies with binomial intervals, as it gives none."""
+    return read(PAPER)
+
+
+@lru_cache(maxsize=8)
+def published(profile: str) -> pd.DataFrame:
+    """The committed results of a profile."""
+    return read(PUBLISHED / f"{profile}.csv")
+
+
+@lru_cache(maxsize=8)
+def published_decisions(profile: str) -> pd.DataFrame:
+    """The committed decisions of a profile, one row an image and setting."""
+    import pandas as pd
+
+    path = PUBLISHED / f"{profile}.decisions.parquet"
+    if not path.is_file():
+        raise ResultsError(f"no decisions at {path}.")
+    return pd.read_parquet(path)
+
+
+def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Rows whose columns have these values; a list means any of them."""
+    for column, value in values.items():
+        wanted = value if isinstance(value, (list, tuple, set)) else [value]
+        frame = frame[frame[column].isin(list(wanted))]
+    return frame

@@ -1,0 +1,275 @@
+"""Compute once, keep with a stamp, load afterwards.
+
+An artifact is a folder ``<kind>/<name>-<key>`` with one data file and ``stamp.json``. The key is a hash of what the artifact
+is made from: its inputs (settings, keys of other artifacts, fingerprints of data) and the code that makes it. It is written
+under a temporary name and renamed when it is whole; a lock of the operating system keeps a second writer out; a checksum
+tells a damaged file, which is then computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from blurpaper.code import fingerprint
+
+T = TypeVar("T")
+
+
+class StoreError(RuntimeError):
+    """The store cannot be read or written, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Codec(Generic[T]):
+    """How values of one type are written to a file and read back."""
+
+    suffix: str
+    save: Callable[[T, Path], None]
+    load: Callable[[Path], T]
+
+
+def _save_tensors(tensors: Mapping[str, Any], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def _load_tensors(path: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _load_table(path: Path) -> Any:  # noqa: ANN401 (a pandas DataFrame; pandas is imported where used)
+    import pandas as pd
+
+    return pd.read_parquet(path)
+
+
+TENSORS: Codec[dict[str, Any]] = Codec(".safetensors", _save_tensors, _load_tensors)
+TABLE: Codec[Any] = Codec(".parquet", lambda table, path: table.to_parquet(path, index=False), _load_table)
+
+
+@dataclass(frozen=True)
+class Recipe(Generic[T]):
+    """What an artifact is and what it is made from.
+
+    Attributes:
+        kind: sort of artifact, the folder it lies in.
+        name: for people, in paths and progress bars.
+        inputs: everything its value depends on, as JSON can say it.
+        modules: where the code that makes it lives; what they import from the library counts too.
+        codec: how it is kept.
+        about: facts for the stamp that do not change the value.
+    """
+
+    kind: str
+    name: str
+    inputs: Mapping[str, Any]
+    modules: Sequence[str]
+    codec: Codec[T]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits that change with the inputs or the code."""
+        return _key(json.dumps(self.inputs, sort_keys=True), tuple(self.modules))
+
+
+@lru_cache(maxsize=4096)
+def _key(inputs: str, modules: tuple[str, ...]) -> str:
+    return hashlib.sha256(f"{inputs}\n{fingerprint(modules)}".encode()).hexdigest()[:16]
+
+
+class Store:
+    """Artifacts in a folder: ``$BLURPAPER_STORE``, else the user's cache folder.
+
+    >>> import tempfile
+    >>> store = Store(tempfile.mkdtemp())
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root) if root else default_root()
+        self._used: dict[Path, Recipe] = {}
+
+    def path(self, recipe: Recipe) -> Path:
+        """The folder an artifact lies in, or would."""
+        return self.root / recipe.kind / f"{_safe(recipe.name)}-{recipe.key}"
+
+    def has(self, recipe: Recipe) -> bool:
+        return (self.path(recipe) / "stamp.json").is_file()
+
+    def get(self, recipe: Recipe[T], make: Callable[[Path], T]) -> T:
+        """The artifact, loaded if it is there and whole, else made, kept and returned.
+
+        Args:
+            make: called with a folder for what it wants to find again if it is killed (checkpoints), gone afterwards.
+        """
+        folder = self.path(recipe)
+        self._used[folder] = recipe
+        if (value := self._load(recipe, folder)) is not None:
+            return value
+        with self._lock(folder):
+            if (value := self._load(recipe, folder)) is not None:
+                return value
+            scratch = folder.with_name(folder.name + ".partial")
+            scratch.mkdir(parents=True, exist_ok=True)
+            started = time.monotonic()
+            value = make(scratch)
+            self._keep(recipe, folder, value, time.monotonic() - started)
+            shutil.rmtree(scratch, ignore_errors=True)
+        return value
+
+    def stamp(self, recipe: Recipe) -> dict[str, Any]:
+        """What is known of an artifact's making: commit, versions, device, seconds, inputs."""
+        return json.loads((self.path(recipe) / "stamp.json").read_text(encoding="utf-8"))
+
+    def stamps_used(self) -> list[dict[str, Any]]:
+        """Stamps of all artifacts that this store has been asked for."""
+        return [self.stamp(recipe) for recipe in self._used.values()]
+
+    def _load(self, recipe: Recipe[T], folder: Path) -> T | None:
+        if not self.has(recipe):
+            return None
+        data = folder / f"data{recipe.codec.suffix}"
+        try:
+            expected = self.stamp(recipe)["sha256"]
+            if data.is_file() and _sha256(data) == expected:
+                return recipe.codec.load(data)
+        except (ValueError, KeyError):
+            pass
+        except OSError as error:
+            raise StoreError(f"cannot read {data}: {error.strerror or error}.") from None
+        warnings.warn(f"{data} is damaged (its checksum differs): it is computed again.", stacklevel=3)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+    def _keep(self, recipe: Recipe[T], folder: Path, value: T, seconds: float) -> None:
+        temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        with _explained(folder):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            data = temporary / f"data{recipe.codec.suffix}"
+            recipe.codec.save(value, data)
+            stamp = {
+                "kind": recipe.kind,
+                "name": recipe.name,
+                "key": recipe.key,
+                "inputs": dict(recipe.inputs),
+                "sha256": _sha256(data),
+                "seconds": round(seconds, 3),
+                "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                **recipe.about,
+                **surroundings(),
+            }
+            (temporary / "stamp.json").write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8")
+            for file in (data, temporary / "stamp.json"):
+                _flush(file)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(temporary, folder)
+
+    @contextmanager
+    def _lock(self, folder: Path) -> Iterator[None]:
+        from filelock import FileLock
+
+        with _explained(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder.with_name(folder.name + ".lock"))
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def default_root() -> Path:
+    """``$BLURPAPER_STORE``, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("BLURPAPER_STORE") or user_cache_path("blurpaper"))
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary name to write to, which becomes ``path`` at once when the block ends well; parents are made.
+
+    Raises:
+        StoreError: if it cannot be written (a full disk, a read-only folder).
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{path.suffix}")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; free some space or name another place.") from error
+    except Exception as error:
+        # safetensors reports a full disk as an error of its own.
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise StoreError(f"cannot write {path}: {error}; free some space or name another place.") from error
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_.@+" else "_" for letter in name)
+
+
+@lru_cache(maxsize=1)
+def surroundings() -> dict[str, Any]:
+    """Commit and dirty flag of the code, versions and device: what a stamp says of where a number was made."""
+    import platform
+    from importlib.metadata import version
+
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
+    libraries = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "timm")
+    return {
+        "commit": _git("rev-parse", "HEAD") or "unknown",
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in libraries},
+        "device": device,
+    }
+
+
+def _git(*arguments: str) -> str:
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,79 @@
+"""Tables for the book: the paper's number, the published photographs' and this run's side by side, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blurpaper.results import select
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PERCENT = ("top1", "top5", "ece", "aurc")
+"""Metrics that are shares and are shown in per cent."""
+
+
+def comparison(
+    sources: Mapping[str, pd.DataFrame],
+    metrics: Mapping[str, str],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    row: str = "condition",
+    column: str = "scale",
+) -> str:
+    """An HTML table: a row a condition, a group of columns a scale (or metric), in each a column a source.
+
+    Args:
+        sources: heading -> results to take numbers from, in the order of the columns.
+        metrics: metric -> heading; with several, they are a level of headings above the sources.
+        rows, columns: values of ``row`` and of ``column``, in order.
+    """
+    groups = [(value, metric, heading) for value in columns for metric, heading in metrics.items()]
+    groups = [group for group in groups if any(_cells(frame, group, column) is not None for frame in sources.values())]
+    titled = [(g, [name for name, frame in sources.items() if _cells(frame, g, column) is not None]) for g in groups]
+    top = "".join(
+        f'<th colspan="{len(names)}" scope="colgroup">{escape(_title(group, columns, metrics))}</th>' for group, names in titled
+    )
+    second = "".join(f'<th scope="col">{escape(name)}</th>' for _, names in titled for name in names)
+    body = []
+    for value in rows:
+        cells = "".join(
+            f"<td>{_number(_cells(sources[name], group, column), row, value, group[1])}</td>" for group, names in titled for name in names
+        )
+        body.append(f'<tr><th scope="row">{escape(value)}</th>{cells}</tr>')
+    head = f'<thead><tr><th rowspan="2" scope="col">{escape(row)}</th>{top}</tr><tr>{second}</tr></thead>'
+    return f'<table class="blurpaper">{head}<tbody>{"".join(body)}</tbody></table>'
+
+
+def number(value: float, low: float, high: float, metric: str) -> str:
+    """A number with its interval, in per cent if the metric is a share: ``94.4 (93.3-95.4)`` in HTML."""
+    if np.isnan(value):
+        return "–"
+    scale, digits = (100, 1) if metric in PERCENT else (1, 2)
+    shown = f"{scale * value:.{digits}f}"
+    if not np.isnan(low):
+        shown += f'<small class="interval">{scale * low:.{digits}f}–{scale * high:.{digits}f}</small>'
+    return shown
+
+
+def _cells(frame: pd.DataFrame, group: tuple[str, str, str], column: str) -> pd.DataFrame | None:
+    found = select(frame, **{column: group[0]}, metric=group[1])
+    return None if found.empty else found
+
+
+def _title(group: tuple[str, str, str], columns: Sequence[str], metrics: Mapping[str, str]) -> str:
+    parts = ([group[0]] if len(columns) > 1 else []) + ([group[2]] if len(metrics) > 1 or len(columns) == 1 else [])
+    return ", ".join(parts)
+
+
+def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> str:
+    one = select(found, **{row: value})
+    if one.empty:
+        return "–"
+    if len(one) > 1:
+        raise ValueError(f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment and data set first.")
+    return number(*one.iloc[0][["value", "low", "high"]].astype(float), metric)

@@ -1,0 +1,202 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Networks trained on sharp images
+#
+# The paper's first experiment (its Section 3): take a network that was trained on sharp photographs, blur the test images,
+# and look at two things. How often is the truth still among its answers? And when it errs, does it sound sure?
+#
+# We shall see accuracy fall with every kind of blur, fall faster where the image is shown larger, and confidence fall with
+# it, so that doubt is a usable signal.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "emoji"
+overrides = {}
+published = False
+
+# %% tags=["remove-cell"]
+from blurpaper import data, experiments, figures, protocol, results
+from blurpaper import profile as profiles
+from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.page import Page, percent, with_interval
+from blurpaper.store import Store
+from blurpaper.tables import comparison
+
+page = Page(profile, overrides, published)
+settings = page.profile.evaluation
+main_set = settings.test_sets[0]
+
+# %% [markdown]
+# ## The images
+
+# %% tags=["hide-input"]
+if main_set == "emoji":
+    images = data.load("emoji", "test", page.profile, Store())
+    page.photograph(
+        figures.gallery([images[n] for n in range(10)], [images.classes[images.labels[n]] for n in range(10)]),
+        caption=f"The first ten test images of the embedded data. {ATTRIBUTION}",
+        alt="Ten small pictures, each of one drawn object on a coloured cloudy background, with its class as title.",
+    )
+else:
+    page.say(f"The test images of {main_set} are not ours to show; scikit-image's photographs below stand for them.")
+
+# %% [markdown]
+# ## One image, sharp and blurred (Figure 1)
+#
+# The five likeliest classes before and after a defocus of radius 8. Right answers are green.
+
+# %% tags=["hide-input"]
+rows = page.rows("figure1")
+photos = profiles.load("photos")
+
+
+def show_example(name, settings, image, answers, source):
+    canonical = protocol.to_canonical(image, settings.protocol.canonical)
+    shown = {
+        condition: protocol.blurred(canonical[None], [name], condition, settings.protocol.canonical)[0]
+        for condition in experiments.FIGURE1_CONDITIONS
+    }
+    network = results.select(rows, data=name)["model"].iloc[0]
+    entropy = results.select(rows, data=name, metric="entropy").set_index("condition")["value"]
+    page.photograph(
+        figures.likely_classes(rows, name, shown, set(answers)),
+        caption=f"{name} seen by {network}, which was trained on sharp images: the entropy goes from {entropy['sharp']:.2f} to "
+        f"{entropy['D8']:.2f} nats. {source}",
+        alt=f"Two pictures of {answers[0]}, sharp and blurred, above bar charts of the five likeliest classes.",
+    )
+
+
+for name in sorted(set(rows["data"])):
+    if name.startswith("test/"):
+        number = list(images.ids).index(name)
+        show_example(name, page.profile, images[number], [images.classes[images.labels[number]]], ATTRIBUTION)
+for example in EXAMPLES:
+    show_example(f"scikit-image/{example.name}", photos, photograph(example), example.answers, f"Photograph: {example.source}.")
+
+# %% [markdown]
+# ## Accuracy under every blur (Table 1)
+#
+# Twelve conditions, four scale settings. Each test image is blurred once for a condition and shown to the network at each
+# scale; log-probabilities are averaged over the positions of the network's field, then over scales for 256+512.
+
+# %% tags=["hide-input"]
+sources = page.sources("table1")
+page.table(
+    comparison(sources, {"top5": "top-5"}, settings.conditions, settings.scales),
+    "Top-5 accuracy in per cent, with 95 % intervals, of networks trained on sharp images. Paper: VGG-16, ImageNet (Table 1).",
+)
+
+# %% tags=["hide-input"]
+page.table(
+    comparison({name: frame for name, frame in sources.items() if name != "paper"}, {"top1": "top-1"}, settings.conditions, settings.scales),
+    "The same for top-1 accuracy, which the paper does not report.",
+)
+
+# %% tags=["hide-input"]
+page.figure(
+    figures.accuracy_by_condition(sources["paper"], sources),
+    caption="Top-5 accuracy against defocus at each scale setting. Bands: 95 % intervals.",
+    alt="Line plots of accuracy against blur radius, a panel for each source and a line for each scale; every line falls, 512 most.",
+)
+
+# %% tags=["remove-input"]
+top5 = results.select(sources["this run"], metric="top5", data=main_set).set_index(["scale", "condition"])
+paper = sources["paper"].set_index(["scale", "condition"])["value"]
+
+
+def lost(scale, frame):
+    return frame[scale, "sharp"] - frame[scale, "D8"]
+
+
+values = top5["value"]
+scales = [scale for scale in ("256", "256+512", "512") if scale in settings.scales]
+page.say(
+    f"On sharp images at scale 256 this run reaches {with_interval(top5.loc[('256', 'sharp')])}; under `D8` "
+    f"{with_interval(top5.loc[('256', 'D8')])}. What defocus of radius 8 takes grows with the scale: "
+    + "; ".join(f"{percent(lost(s, values))} at {s} (paper: {percent(lost(s, paper))})" for s in scales)
+    + ". Showing the image larger also enlarges its blur, and for strong blur that costs more than seeing the object at two "
+    "sizes gains."
+)
+
+# %% tags=["remove-input"]
+if "128" in settings.scales:
+    best = "better" if values["128", "G8"] > values["256", "G8"] else "not better"
+    page.say(
+        f"At 128 the objects are smaller than the network has met in training, and the map of its last stage must be padded "
+        f"with zeros: sharp images fall to {percent(values['128', 'sharp'])}. In the paper the largest Gaussian is the one "
+        f"condition under which 128 beats 256; here it is {best} ({percent(values['128', 'G8'])} against "
+        f"{percent(values['256', 'G8'])})."
+    )
+
+# %% [markdown]
+# ## Confidence (Table 2, left half)
+#
+# A network that errs but says so is half as bad. The entropy of the predicted distribution says how undecided it is, the
+# cross-entropy how surprised by the truth. The expected calibration error (ECE), which the paper does not give, compares
+# confidence with accuracy; AURC is the mean error over all thresholds on confidence.
+
+# %% tags=["hide-input"]
+sources2 = page.sources("table2", network="original")
+disks = ["sharp", "D2", "D4", "D6", "D8"]
+page.table(
+    comparison(
+        sources2,
+        {"entropy": "entropy, nats", "cross_entropy": "cross-entropy, nats", "ece": "ECE, %", "aurc": "AURC, %"},
+        disks, ["256"],
+    ),
+    "Confidence at scale 256 of networks trained on sharp images (the paper's Table 2, column Original; it reports sharp, D4 and D8).",
+)  # fmt: skip
+
+# %% tags=["hide-input"]
+decided = results.select(experiments.decisions(page.profile, page.store), network="original", data=main_set)
+page.figure(
+    figures.accuracy_against_entropy(decided),
+    caption="Every condition at every scale: where accuracy is lower, entropy is higher. Labels: scale 256.",
+    alt="Scatter plot of top-5 accuracy against mean entropy; the points fall from upper left to lower right.",
+)
+
+# %% tags=["remove-input"]
+entropy = results.select(sources2["this run"], metric="entropy", data=main_set).set_index("condition")
+rising = all(entropy["value"][a] < entropy["value"][b] for a, b in zip(disks, disks[1:]))
+page.say(
+    f"Entropy {'rises at each step of defocus' if rising else 'does not rise at every step of defocus'}, from "
+    f"{with_interval(entropy.loc['sharp'], percents=False)} nats on sharp images to "
+    f"{with_interval(entropy.loc['D8'], percents=False)} under `D8`."
+)
+
+# %% [markdown]
+# ## Asking for another picture
+#
+# The paper suggests that a system could use low confidence to ask for another photograph. Suppose it keeps only its most
+# confident predictions: how many of those are wrong?
+
+# %% tags=["hide-input"]
+at_256 = results.select(decided, scale="256")
+page.figure(
+    figures.risk_coverage(at_256, disks),
+    caption="Risk against coverage at scale 256: the share of wrong predictions among those kept, as fewer are kept.",
+    alt="Five rising curves, one for each degree of defocus; the blurrier, the higher the curve.",
+)
+
+# %% tags=["remove-input"]
+from blurpaper import metrics
+
+blurred = results.select(at_256, condition="D8")
+coverage, risk = metrics.risk_coverage(blurred["confidence"].to_numpy(), (blurred["rank"] < 1).to_numpy())
+half = risk[len(risk) // 2 - 1]
+page.say(
+    f"Under `D8`, {percent(risk[-1])} of all predictions are wrong, but only {percent(half)} of the more confident half. "
+    "Doubt is informative even where the images are unlike anything the network was trained on; it does not make the network "
+    "any better, which is the matter of the next chapters."
+)
