@@ -23,9 +23,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
 lab: $(INSTALLED)  ## JupyterLab, in which the percent scripts of notebooks/ open as notebooks
-	$(BIN)/python -m pip install -q -e '.[lab]' $(PIP_ARGS)
-	$(BIN)/jupyter labextension disable --level=sys_prefix nothing >/dev/null 2>&1 || true
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[lab]'
+	$(BIN)/jupytext-config set-default-viewer python
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 clean: ## executed chapters and built books; results stay in the store

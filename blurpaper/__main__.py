@@ -1,3 +1,5 @@
+"""The command line as ``python -m blurpaper``."""
+
 from blurpaper.cli import main
 
 main()

@@ -17,7 +17,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from blurpaper.kernels import SHAKE, SHAKE_BANKS, SHARP, PSF, check_condition, psf, shake_bank
+from blurpaper.kernels import PSF, SHAKE, SHAKE_BANKS, SHARP, check_condition, psf, shake_bank
 
 PSFLike = str | PSF | np.ndarray | torch.Tensor | None
 """A PSF by name, by value or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as it is."""

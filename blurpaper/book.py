@@ -51,6 +51,7 @@ def chapter_named(name: str) -> str:
 
 
 def build_folder(profile: Profile) -> Path:
+    """Where the chapters and pages of a profile are made."""
     return ROOT / "_build" / profile.name
 
 
@@ -64,6 +65,7 @@ def execute(chapter: str, profile: Profile, overrides: Mapping[str, Any], source
         BookError: if a cell fails, with its error; no notebook is left behind.
     """
     import jupytext
+    import nbformat
     import papermill
 
     out = build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
@@ -78,12 +80,17 @@ def execute(chapter: str, profile: Profile, overrides: Mapping[str, Any], source
     parameters = {"profile": source, "overrides": dict(overrides), "published": published}
     try:
         papermill.execute_notebook(
-            raw, draft, parameters, kernel_name="python3", cwd=os.getcwd(), stderr_file=sys.stderr, progress_bar=False
+            raw, draft, parameters, kernel_name="python3", cwd=str(Path.cwd()), stderr_file=sys.stderr, progress_bar=False
         )
     except papermill.PapermillExecutionError as error:
         draft.unlink(missing_ok=True)
         raise BookError(f"chapter {chapter} failed: {error.ename}: {error.evalue}") from None
-    os.replace(draft, out)
+    executed = nbformat.read(draft, as_version=4)
+    for cell in executed.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("remove-cell")
+    nbformat.write(executed, draft)
+    draft.replace(out)
     return out
 
 
@@ -118,7 +125,7 @@ def build(profile: Profile) -> Path:
         raise BookError("jupyter-book failed (its whole log is " + str(log) + "):\n" + "\n".join(lines[:12]))
     html = folder / "html"
     shutil.rmtree(html, ignore_errors=True)
-    os.replace(folder / "jb" / "_build" / "html", html)
+    (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
     latest = ROOT / "_build" / "html"
     if latest.is_symlink() or not latest.exists():

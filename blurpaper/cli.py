@@ -11,7 +11,7 @@ import click
 from blurpaper import __version__
 
 EXPECTED_ERRORS = (
-    "ProfileError", "StoreError", "TrainingError", "WeightsError", "ImageError", "MissingData", "ResultsError", "BookError",
+    "ProfileError", "StoreError", "TrainingError", "WeightsError", "ImageError", "MissingDataError", "ResultsError", "BookError",
 )  # fmt: skip
 """Errors whose message is a sentence for the user; they are told by name, so that their modules need not be imported."""
 
@@ -32,7 +32,9 @@ class Command(click.Group):
             raise
 
 
-profile_option = click.option("--profile", default="emoji", show_default=True, help="emoji, photos, imagenet, smoke, or a YAML file.")
+profile_option = click.option(
+    "--profile", default="emoji", show_default=True, help="emoji, photos, imagenet, smoke, or a YAML file."
+)
 override_option = click.option(
     "-p", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the profile: -p protocol.jitter=[384]."
 )

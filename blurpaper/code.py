@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 _PACKAGE = __package__
@@ -36,7 +36,7 @@ def closure(modules: Iterable[str]) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tree(module: str) -> ast.Module:
     return ast.parse(_file(module).read_text(encoding="utf-8"))
 
@@ -46,7 +46,7 @@ def _file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(module: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_imported(_tree(module))))
 
@@ -61,7 +61,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
                 yield submodule if _file(submodule).is_file() else node.module
 
 
-@lru_cache(maxsize=None)
+@cache
 def _normal_form(module: str) -> str:
     tree = _tree(module)
     for node in ast.walk(tree):

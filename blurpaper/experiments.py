@@ -121,7 +121,8 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     Test images of the profile, chosen by rule (:func:`_telling`), and scikit-image's photographs with EfficientNet-Lite0.
     """
-    from blurpaper import data, profile as profiles, protocol, runs
+    from blurpaper import data, protocol, runs
+    from blurpaper import profile as profiles
     from blurpaper.data.examples import EXAMPLES, photograph
 
     shown: list[tuple[Profile, NetworkSpec, str, Any, set[str]]] = []

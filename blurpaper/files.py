@@ -22,7 +22,7 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
         ValueError: for the name of no PSF.
         ImageError: if there is nothing to blur.
     """
-    from tqdm import tqdm
+    from blurpaper.progress import progress
 
     check_condition(condition)
     if source.is_dir():
@@ -35,14 +35,16 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
     else:
         pairs = [(source, target / source.name if target.is_dir() else target, source.name)]
     done, broken = 0, []
-    for path, out, name in tqdm(pairs, desc=f"blurring with {condition}", unit="image", delay=2):
-        try:
-            _blur_file(path, out, condition, name, pixels)
-            done += 1
-        except ImageError as error:
-            if len(pairs) == 1:
-                raise
-            broken.append(str(error))
+    with progress(f"blurring with {condition}", len(pairs), "image") as tick:
+        for path, out, name in pairs:
+            try:
+                _blur_file(path, out, condition, name, pixels)
+                done += 1
+            except ImageError as error:
+                if len(pairs) == 1:
+                    raise
+                broken.append(str(error))
+            tick(1)
     return done, broken
 
 

@@ -39,9 +39,7 @@ def of_mean(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, 
     return terms.mean(axis=0), *_percentiles(means)
 
 
-def of_statistic(
-    statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int
-) -> tuple[float, float, float]:
+def of_statistic(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> tuple[float, float, float]:
     """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile interval."""
     low, high = _percentiles(statistic(resampling(count, resamples).astype(np.float64)))
     return float(statistic(np.ones((1, count)))[0]), float(low), float(high)

@@ -31,7 +31,7 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
         raise ValueError(f"one label per row. Got {len(labels)} labels for {len(log_probabilities)} rows.")
     log_p = log_probabilities.float().log_softmax(dim=1)
     truth = torch.as_tensor(np.asarray(labels))[:, None]
-    if len(truth) and not (0 <= int(truth.min()) and int(truth.max()) < log_p.shape[1]):
+    if len(truth) and not (int(truth.min()) >= 0 and int(truth.max()) < log_p.shape[1]):
         raise ValueError(f"labels are 0 to {log_p.shape[1] - 1}. Got {int(truth.min())} to {int(truth.max())}.")
     own = log_p.gather(1, truth)
     before = torch.arange(log_p.shape[1]) < truth

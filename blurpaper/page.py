@@ -92,4 +92,3 @@ def with_interval(row: pd.Series, percents: bool = True) -> str:
     scale, unit, digits = (100, " %", 1) if percents else (1, "", 2)
     value, low, high = (scale * float(row[name]) for name in ("value", "low", "high"))
     return f"{value:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f})"
-

@@ -22,6 +22,8 @@ class ProfileError(ValueError):
 
 
 class Section(BaseModel):
+    """A part of a profile: unknown keys and wrong types are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -92,6 +94,8 @@ class Evaluation(Section):
 
 
 class Compute(Section):
+    """Where to compute, how precisely, and how often to save."""
+
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["bfloat16", "float32"]
     checkpoint_seconds: Positive

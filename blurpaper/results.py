@@ -65,7 +65,12 @@ def read(path: Path) -> pd.DataFrame:
 
     if not path.is_file():
         raise ResultsError(f"no results at {path}.")
-    frame = pd.read_csv(path, dtype={column: str for column in KEY}, keep_default_na=False, na_values={"value": "", "low": "", "high": "", "n": ""})
+    frame = pd.read_csv(
+        path,
+        dtype=dict.fromkeys(KEY, str),
+        keep_default_na=False,
+        na_values={"value": "", "low": "", "high": "", "n": ""},
+    )
     if missing := [column for column in COLUMNS if column not in frame.columns]:
         raise ResultsError(f"{path} has no column {missing[0]!r}.")
     return table(frame.to_dict("records"))

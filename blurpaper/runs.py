@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from tqdm import tqdm
 
 from blurpaper import data, metrics, protocol, training
 from blurpaper.blur import MIXES
@@ -18,6 +15,7 @@ from blurpaper.data.base import ImageSet
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.pretrained import ORIGINALS
 from blurpaper.profile import Profile
+from blurpaper.progress import progress
 from blurpaper.randomness import seed_of
 from blurpaper.store import TENSORS, Recipe, Store
 
@@ -122,8 +120,11 @@ def log_probabilities(
         batch = profile.evaluation.batch
         return protocol.log_probabilities(networks, canonical(numbers), ids, condition, profile.protocol, profile.compute, batch)
 
+    recipes = list(prediction_recipes(spec, images, conditions, scales, profile, store))
+    if not all(store.has(recipe) for _, _, recipe in recipes):
+        loaded()  # trained, if it must be, before the bar of this starts
     with progress(f"classifying {images.name} with {spec}", len(images) * len(conditions), "image") as tick:
-        for numbers, condition, recipe in prediction_recipes(spec, images, conditions, scales, profile, store):
+        for numbers, condition, recipe in recipes:
             parts[condition].append(store.get(recipe, lambda _, n=numbers, c=condition: classify(n, c)))
             tick(len(numbers))
     whole = {c: {s: torch.cat([part[s] for part in found]) for s in found[0]} for c, found in parts.items()}
@@ -167,26 +168,3 @@ def columns_of(spec: NetworkSpec, set_name: str, classes: int, scale: str, condi
         "condition": condition,
         "seed": str(spec.seed),
     }
-
-
-# --- Small things --------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def progress(what: str, total: int | None = None, unit: str = "it") -> Iterator[Callable[..., None]]:
-    """A bar with an estimate, shown once it has run for two seconds; yields what to tell it.
-
-    The callable takes ``(done)`` to advance, or ``(done, total, loss)`` to set.
-    """
-    with tqdm(total=total, desc=what, unit=unit, delay=2, file=sys.stderr, mininterval=1.0, ncols=100) as bar:
-
-        def tick(done: int, total: int | None = None, loss: float | None = None) -> None:
-            if total is None:
-                bar.update(done)
-                return
-            bar.total = total
-            if loss is not None:
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update(done - bar.n)
-
-        yield tick

@@ -179,7 +179,7 @@ class Store:
             for file in (data, temporary / "stamp.json"):
                 _flush(file)
             shutil.rmtree(folder, ignore_errors=True)
-            os.replace(temporary, folder)
+            temporary.replace(folder)
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
@@ -215,7 +215,7 @@ def written(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             _flush(temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -42,7 +42,9 @@ def comparison(
     body = []
     for value in rows:
         cells = "".join(
-            f"<td>{_number(_cells(sources[name], group, column), row, value, group[1])}</td>" for group, names in titled for name in names
+            f"<td>{_number(_cells(sources[name], group, column), row, value, group[1])}</td>"
+            for group, names in titled
+            for name in names
         )
         body.append(f'<tr><th scope="row">{escape(value)}</th>{cells}</tr>')
     head = f'<thead><tr><th rowspan="2" scope="col">{escape(row)}</th>{top}</tr><tr>{second}</tr></thead>'
@@ -75,5 +77,7 @@ def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> str:
     if one.empty:
         return "–"
     if len(one) > 1:
-        raise ValueError(f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment and data set first.")
+        raise ValueError(
+            f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment and data set first."
+        )
     return number(*one.iloc[0][["value", "low", "high"]].astype(float), metric)

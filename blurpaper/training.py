@@ -135,9 +135,7 @@ def train(
     """
     device = device_of(compute)
     network.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay
-    )
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay)
     loss_of = labels_loss(schedule.label_smoothing)
     steps = list(steps_of(schedule, len(task.images)))
     start = _restore(checkpoint, network, optimizer) if checkpoint else 0

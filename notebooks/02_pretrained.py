@@ -25,6 +25,8 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
+import itertools
+
 from blurpaper import data, experiments, figures, protocol, results
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
@@ -99,7 +101,12 @@ page.table(
 
 # %% tags=["hide-input"]
 page.table(
-    comparison({name: frame for name, frame in sources.items() if name != "paper"}, {"top1": "top-1"}, settings.conditions, settings.scales),
+    comparison(
+        {name: frame for name, frame in sources.items() if name != "paper"},
+        {"top1": "top-1"},
+        settings.conditions,
+        settings.scales,
+    ),
     "The same for top-1 accuracy, which the paper does not report.",
 )
 
@@ -168,7 +175,7 @@ page.figure(
 
 # %% tags=["remove-input"]
 entropy = results.select(sources2["this run"], metric="entropy", data=main_set).set_index("condition")
-rising = all(entropy["value"][a] < entropy["value"][b] for a, b in zip(disks, disks[1:]))
+rising = all(entropy["value"][a] < entropy["value"][b] for a, b in itertools.pairwise(disks))
 page.say(
     f"Entropy {'rises at each step of defocus' if rising else 'does not rise at every step of defocus'}, from "
     f"{with_interval(entropy.loc['sharp'], percents=False)} nats on sharp images to "

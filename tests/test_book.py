@@ -1,0 +1,118 @@
+"""The smoke book, run and built as its user would, with warnings as errors; and that a chapter which fails leaves nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from blurpaper import book, experiments, publishing, results
+from blurpaper.profile import load
+from blurpaper.store import Store
+
+
+@pytest.fixture(scope="module")
+def smoke_run(tmp_path_factory) -> tuple[Path, Path]:
+    """The built smoke book and the store it was made with."""
+    store = tmp_path_factory.mktemp("store")
+    environment = os.environ | {"BLURPAPER_STORE": str(store)}
+    command = [sys.executable, "-m", "blurpaper", "run", "--profile", "smoke"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    return book.build_folder(load("smoke")) / "html", store
+
+
+def pages(html: Path) -> dict[str, str]:
+    return {path.stem: path.read_text(encoding="utf-8") for path in (html / "notebooks").glob("*.html")}
+
+
+def test_every_chapter_is_a_page(smoke_run) -> None:
+    assert set(pages(smoke_run[0])) == set(book.chapters())
+    assert (smoke_run[0] / "index.html").is_file()
+
+
+def test_no_page_needs_the_network(smoke_run) -> None:
+    """Nothing that a browser fetches by itself comes from elsewhere; links may lead anywhere."""
+    for path in smoke_run[0].rglob("*.html"):
+        fetched = re.findall(
+            r'<(?:script|img|iframe|source)[^>]*?\ssrc="([^"]*)"|<link[^>]*?\shref="([^"]*)"', path.read_text("utf-8")
+        )
+        elsewhere = [a or b for a, b in fetched if re.match(r"(https?:)?//", a or b)]
+        assert elsewhere == [], path
+    assert (smoke_run[0] / "_static" / "mathjax" / "tex-chtml.js").is_file()
+
+
+def test_every_figure_has_a_caption_that_names_its_run_and_a_text_for_those_who_cannot_see_it(smoke_run) -> None:
+    found = 0
+    for name, page in pages(smoke_run[0]).items():
+        for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL):
+            found += 1
+            assert "profile smoke" in figure, name
+            assert "<figcaption>" in figure, name
+            if "<img" in figure:
+                assert len(re.search(r'alt="([^"]*)"', figure)[1]) > 30, name
+    assert found >= 12
+
+
+def test_table_1_shows_the_paper_beside_the_run(smoke_run) -> None:
+    page = pages(smoke_run[0])["02_pretrained"]
+    assert "90.9" in page  # the paper's top-5 on sharp images at 256
+    profile, store = load("smoke"), Store(smoke_run[1])
+    rows = results.select(experiments.EXPERIMENTS["table1"](profile, store), metric="top5")
+    assert len(rows) == 12 * 4
+    for value in rows["value"]:
+        assert f"{100 * value:.1f}" in page
+
+
+def test_results_have_unique_keys_and_intervals_around_their_values(smoke_run) -> None:
+    profile, store = load("smoke"), Store(smoke_run[1])
+    for make in experiments.EXPERIMENTS.values():
+        rows = make(profile, store)
+        assert not rows.duplicated(list(results.KEY)).any()
+        bounded = rows[rows["low"].notna() & (rows["metric"] != "ece")]
+        assert ((bounded["low"] <= bounded["value"]) & (bounded["value"] <= bounded["high"])).all()
+
+
+def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run, tmp_path, monkeypatch) -> None:
+    profile, store = load("smoke"), Store(smoke_run[1])
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+    written = {path.name for path in publishing.publish(profile, store)}
+    assert written == {f"smoke{end}" for end in (".csv", ".json", ".decisions.parquet", ".timings.csv")}
+    results.published.cache_clear()
+    for make in experiments.EXPERIMENTS.values():
+        computed, published = make(profile, store), make(profile, experiments.Published())
+        assert list(computed["metric"]) == list(published["metric"])
+        assert published["value"].to_numpy() == pytest.approx(computed["value"].to_numpy(), rel=1e-6, nan_ok=True)
+    results.published.cache_clear()
+
+
+def test_executed_chapters_hide_their_plumbing_and_have_no_error(smoke_run) -> None:
+    source = book.build_folder(load("smoke")) / "source" / "notebooks"
+    for chapter in book.chapters():
+        notebook = nbformat.read(source / f"{chapter}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            for output in cell.get("outputs", []):
+                assert output.output_type != "error"
+            if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", [])):
+                assert "remove-cell" in cell.metadata["tags"]
+
+
+def test_a_chapter_that_fails_is_an_error_and_leaves_no_page(tmp_path, monkeypatch, smoke) -> None:
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(book, "NOTEBOOKS", tmp_path)
+    (tmp_path / "00_bad.py").write_text('# %% tags=["parameters"]\nprofile = ""\n\n# %%\nraise KeyError("no such blur")\n')
+    with pytest.raises(book.BookError, match="00_bad failed: KeyError: 'no such blur'"):
+        book.execute("00_bad", smoke, {}, "smoke")
+    assert not list((tmp_path / "_build").rglob("source/**/*.ipynb"))
+    with pytest.raises(book.BookError, match="not executed yet for profile smoke: 00_bad"):
+        book.build(smoke)
+
+
+def test_notebooks_are_percent_scripts_without_outputs() -> None:
+    for path in book.NOTEBOOKS.iterdir():
+        if path.is_file():
+            assert path.suffix == ".py"
+            assert '# %% tags=["parameters", "remove-cell"]' in path.read_text(encoding="utf-8")

@@ -1,0 +1,149 @@
+"""The command line as a stranger uses it: what it says, what it leaves behind, and the exit status a script sees."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from scipy import ndimage
+
+from blurpaper import kernels, results
+from blurpaper.cli import main
+
+
+def run(*arguments: object, **environment: str):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], env=environment)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (384, 400, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    return tmp_path / "in.png", pixels
+
+
+def test_help_names_every_verb() -> None:
+    said = run("--help").output
+    for verb in ("run", "chapter", "train", "evaluate", "blur", "book", "publish", "doctor", "clean"):
+        assert f"\n  {verb}" in said
+        assert "Usage" in run(verb, "--help").output
+
+
+@pytest.mark.parametrize("module", ["torch", "pandas", "scipy", "matplotlib", "pydantic"])
+def test_importing_the_package_and_asking_for_help_import_nothing_heavy(module: str) -> None:
+    code = f"import sys, blurpaper, blurpaper.cli; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_blur_of_a_file_is_a_plain_convolution(picture, tmp_path) -> None:
+    path, pixels = picture
+    assert run("blur", path, tmp_path / "out.png", "--psf", "D4").exit_code == 0
+    kernel = kernels.psf("D4").astype(np.float64)
+    expected = np.stack([ndimage.convolve(pixels[..., c].astype(float), kernel, mode="mirror") for c in range(3)], -1)
+    assert np.abs(np.asarray(Image.open(tmp_path / "out.png")).astype(int) - np.rint(expected)).max() <= 1
+
+
+def test_blur_sizes_grow_with_the_image_unless_pixels_are_meant(tmp_path) -> None:
+    dot = np.zeros((768, 768, 3), np.uint8)
+    dot[383:386, 383:386] = 255
+    Image.fromarray(dot).save(tmp_path / "dot.png")
+    for options, scale in (((), 2.0), (("--pixels",), 1.0)):
+        assert run("blur", tmp_path / "dot.png", tmp_path / "out.png", "--psf", "H8", *options).exit_code == 0
+        row = np.asarray(Image.open(tmp_path / "out.png"))[384, :, 0].astype(float)
+        place = np.arange(768)
+        variance = (row @ place**2) / row.sum() - ((row @ place) / row.sum()) ** 2 - 8 / 12
+        assert variance == pytest.approx(scale**2 * kernels.axis_variance(kernels.psf("H8"))[1], rel=0.03)
+
+
+def test_blur_of_a_folder_keeps_its_tree_and_tells_what_it_left_out(picture, tmp_path) -> None:
+    path, _ = picture
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    path.rename(folder / "sub" / "a.png")
+    (folder / "broken.jpg").write_bytes(b"<html>")
+    said = run("blur", folder, tmp_path / "out", "--psf", "shake")
+    assert said.exit_code == 1
+    assert "broken.jpg" in said.output
+    assert (tmp_path / "out" / "sub" / "a.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["blur", "IN", "out.png", "--psf", "D-1"], "'D-1'"),
+        (["blur", "none.png", "out.png", "--psf", "D4"], "no image file at none.png"),
+        (["blur", "IN", "out.xyz", "--psf", "D4"], "suffix"),
+        (["train", "small_vgg:nomix"], "'nomix'"),
+        (["chapter", "77"], "no chapter '77'"),
+        (["chapter", "02", "-p", "seeed=1"], "did you mean 'seed'"),
+        (["chapter", "02", "--profile", "emojy"], "did you mean 'emoji'"),
+        (["evaluate", "--network", "lenet", "--images", "."], "'lenet'"),
+        (["evaluate", "--network", "efficientnet_lite0", "--images", "nowhere"], "no folder"),
+        (["evaluate", "--network", "efficientnet_lite0", "--images", ".", "--conditions", "D0"], "'D0'"),
+        (["evaluate", "--network", "efficientnet_lite0", "--images", ".", "--scales", "300"], "'300'"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_status_1(arguments, sentence, picture, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = run(*["in.png" if argument == "IN" else argument for argument in arguments])
+    assert said.exit_code == 1
+    assert sentence in said.output
+    assert len(said.output.strip().splitlines()) == 1
+
+
+def test_missing_photographs_stop_a_run_before_any_work(tmp_path) -> None:
+    said = run("run", "--profile", "photos", BLURPAPER_DATA=str(tmp_path), BLURPAPER_STORE=str(tmp_path / "store"))
+    assert said.exit_code == 2
+    assert f"nips2017-dev is not at {tmp_path}" in said.output
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_dry_run_says_what_is_to_do_and_does_nothing(tmp_path) -> None:
+    said = run("run", "--profile", "smoke", "--dry-run", BLURPAPER_STORE=str(tmp_path / "store"))
+    assert said.exit_code == 0
+    assert "to train, 40 steps" in said.output
+    assert "100 images x 12 conditions" in said.output
+    assert not (tmp_path / "store").exists()
+
+
+def test_evaluate_writes_tidy_rows_with_accuracy_where_folders_name_classes(picture, tmp_path) -> None:
+    path, _ = picture
+    for wnid in ("n01440764", "n01443537"):
+        (tmp_path / "photos" / wnid).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / "photos" / wnid / f"{number}.png").write_bytes(path.read_bytes())
+    options = ["--conditions", "sharp,D8", "--scales", "128", "--out", tmp_path / "t.csv"]
+    store = {"BLURPAPER_STORE": str(tmp_path / "store")}
+    said = run("evaluate", "--network", "efficientnet_lite0", "--images", tmp_path / "photos", *options, **store)
+    assert said.exit_code == 0, said.output
+    rows = results.read(tmp_path / "t.csv")
+    assert set(rows["metric"]) == {"top1", "top5", "entropy", "cross_entropy", "ece"}
+    assert set(rows["condition"]) == {"sharp", "D8"}
+    assert (rows["n"] == 4).all()
+    assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"]) | (rows["metric"] == "ece")).all()
+
+
+def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(tmp_path) -> None:
+    from skimage import data
+
+    (tmp_path / "photos").mkdir()
+    for name in ("chelsea", "coffee"):
+        Image.fromarray(getattr(data, name)()).save(tmp_path / "photos" / f"{name}.png")
+    options = ["--conditions", "sharp,D2", "--out", tmp_path / "t.csv"]
+    store = {"BLURPAPER_STORE": str(tmp_path / "store")}
+    said = run("evaluate", "--network", "efficientnet_lite0", "--images", tmp_path / "photos", *options, **store)
+    assert said.exit_code == 0, said.output
+    rows = results.read(tmp_path / "t.csv")
+    agreement = results.select(rows, metric="agreement").set_index("condition")["value"]
+    assert agreement["sharp"] == 1.0
+    assert set(rows["metric"]) == {"agreement", "entropy"}
+
+
+def test_doctor_finds_a_complete_installation_healthy(tmp_path) -> None:
+    said = run("doctor", BLURPAPER_STORE=str(tmp_path / "store"))
+    assert said.exit_code == 0
+    assert f"torch {torch.__version__.split('+')[0]}" in said.output
+    assert "weights of efficientnet_lite0: installed" in said.output

@@ -1,0 +1,170 @@
+"""Networks: VGG against torchvision's, EfficientNet-Lite against timm's, both fully convolutional; their names and files."""
+
+import pytest
+import torch
+from torch.nn import functional
+from torchvision.models import vgg16 as torchvision_vgg16
+
+from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of
+from blurpaper.networks.pretrained import WeightsError, efficientnet_lite0, imagenet_wnids, read_pickled_weights
+from blurpaper.networks.vgg import VGG, small_vgg, vgg16
+
+NAMES = ("a", "b", "c", "d")
+
+
+def noise(height: int, width: int, count: int = 1) -> torch.Tensor:
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(1)) * 255
+
+
+@pytest.fixture(scope="module")
+def little_vgg() -> VGG:
+    torch.manual_seed(0)
+    return small_vgg(NAMES, field=64).eval()
+
+
+def test_vgg16_gives_the_logits_of_torchvisions_on_its_field() -> None:
+    torch.manual_seed(0)
+    theirs = torchvision_vgg16(num_classes=len(NAMES)).eval()
+    ours = vgg16(NAMES).eval()
+    ours.load_torchvision(theirs.state_dict())
+    image = noise(224, 224)
+    with torch.inference_mode():
+        expected = theirs(ours.normalised(image))
+        torch.testing.assert_close(ours(image)[:, :, 0, 0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_vgg_refuses_weights_of_another_shape() -> None:
+    with pytest.raises(ValueError, match="not the weights"):
+        small_vgg(NAMES).load_torchvision(small_vgg(("x", "y")).state_dict())
+
+
+def test_vgg_at_a_larger_size_is_its_classifier_at_every_position(little_vgg: VGG) -> None:
+    image = noise(144, 176)
+    with torch.inference_mode():
+        last = little_vgg.stage_maps(little_vgg.normalised(image))["pool5"]
+        assert last.shape[-2:] == (4, 5)
+        first, second = little_vgg.classifier[0], little_vgg.classifier[-1]
+        positions = []
+        for top in range(3):
+            for left in range(4):
+                window = last[0, :, top : top + 2, left : left + 2].flatten()
+                hidden = functional.relu(first.weight.flatten(1) @ window + first.bias)
+                positions.append(second.weight[:, :, 0, 0] @ hidden + second.bias)
+        expected = torch.stack(positions).log_softmax(dim=1).mean(dim=0)
+        torch.testing.assert_close(little_vgg.log_probabilities(image)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_below_its_field_vgg_pads_the_last_map_with_zeros(little_vgg: VGG) -> None:
+    image = noise(36, 36)
+    with torch.inference_mode():
+        last = little_vgg.stage_maps(little_vgg.normalised(image))["pool5"]
+        assert last.shape[-2:] == (1, 1)
+        padded = torch.zeros(1, last.shape[1], 2, 2)
+        padded[:, :, 0, 0] = last[:, :, 0, 0]
+        torch.testing.assert_close(little_vgg(image), little_vgg.classifier(padded))
+
+
+@pytest.mark.parametrize("model", ["small_vgg", "efficientnet_lite0"])
+def test_the_five_stages_halve_the_resolution(model: str) -> None:
+    network = build(model, NAMES, 64).eval()
+    with torch.inference_mode():
+        maps = network.stage_maps(network.normalised(noise(128, 192)))
+    assert tuple(maps) == STAGES
+    assert [tuple(stage.shape[-2:]) for stage in maps.values()] == [(128 >> n, 192 >> n) for n in range(1, 6)]
+
+
+def test_small_vgg_has_about_a_million_parameters() -> None:
+    count = sum(parameter.numel() for parameter in small_vgg(tuple("abcdefghij")).parameters())
+    assert 0.7e6 < count < 1.3e6
+
+
+def test_efficientnet_on_its_field_is_timms_and_on_more_averages_windows() -> None:
+    torch.manual_seed(0)
+    network = efficientnet_lite0(NAMES).eval()
+    with torch.inference_mode():
+        image = network.normalised(noise(224, 224))
+        torch.testing.assert_close(network.classify(network.stage_maps(image)["pool5"])[:, :, 0, 0], network.body(image))
+        larger = network.normalised(noise(256, 288))
+        last = network.body.forward_features(larger)
+        assert last.shape[-2:] == (8, 9)
+        windows = [last[:, :, top : top + 7, left : left + 7].mean((2, 3)) for top in range(2) for left in range(3)]
+        expected = torch.stack([network.body.classifier(window).log_softmax(1) for window in windows]).mean(0)
+        torch.testing.assert_close(network.log_probabilities(noise(256, 288)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_efficientnet_below_its_field_averages_what_is_there() -> None:
+    torch.manual_seed(0)
+    network = efficientnet_lite0(NAMES).eval()
+    with torch.inference_mode():
+        small = noise(128, 128)
+        torch.testing.assert_close(network(small)[:, :, 0, 0], network.body(network.normalised(small)))
+
+
+def test_imagenets_thousand_classes_are_in_alphabetical_order_of_wnid() -> None:
+    wnids = imagenet_wnids()
+    assert len(set(wnids)) == 1000
+    assert list(wnids) == sorted(wnids)
+    assert wnids[0] == "n01440764"
+
+
+# --- Names ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["small_vgg:original", "efficientnet_lite0:mix@512", "vgg16:sharp+D4", "small_vgg:mix@256+512#3", "vgg16:mix@per-scale"],
+)
+def test_a_network_has_one_canonical_name(text: str) -> None:
+    assert str(NetworkSpec.parse(text)) == text
+
+
+def test_what_is_usual_may_be_left_out_of_a_name() -> None:
+    assert NetworkSpec.parse("vgg16:mix@256#0") == NetworkSpec.parse("vgg16:mix") == NetworkSpec.parse("mix", model="vgg16")
+    assert NetworkSpec.parse("vgg16") == NetworkSpec("vgg16", "original")
+
+
+@pytest.mark.parametrize("text", ["", "vgg16:nomix", "vgg16:mix@300", "vgg16:mix/other", "mix", "vgg16:mix#-1", "a:b:c"])
+def test_a_string_that_names_no_network_is_told_back(text: str) -> None:
+    with pytest.raises(ValueError, match="Got"):
+        NetworkSpec.parse(text)
+
+
+def test_every_model_is_built_by_a_function_of_its_name() -> None:
+    for model in MODELS:
+        assert callable(getattr(__import__(module_of(model), fromlist=[model]), model))
+    with pytest.raises(ValueError, match="'lenet'"):
+        module_of("lenet")
+
+
+# --- Files ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_network_comes_back_from_its_file_the_same(little_vgg: VGG, tmp_path) -> None:
+    files.save(little_vgg, NetworkSpec("small_vgg"), tmp_path / "n.safetensors")
+    again = files.load(tmp_path / "n.safetensors")
+    image = noise(72, 72)
+    with torch.inference_mode():
+        assert torch.equal(again(image), little_vgg(image))
+    assert again.classes == NAMES
+    assert not again.training
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path) -> None:
+    pickled = tmp_path / "evil.safetensors"
+    torch.save({"weight": torch.zeros(3)}, pickled)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        files.load(pickled)
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.zeros(3)}, tmp_path / "plain.safetensors")
+    with pytest.raises(WeightsError, match="does not say"):
+        files.load(tmp_path / "plain.safetensors")
+
+
+def test_pickled_weights_are_read_only_with_the_known_checksum(tmp_path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"weight": torch.zeros(3)}, path)
+    with pytest.raises(WeightsError, match="not the known file"):
+        read_pickled_weights(path, "0" * 64)
+    with pytest.raises(WeightsError, match="no file"):
+        read_pickled_weights(tmp_path / "none.pth", "0" * 64)

@@ -1,0 +1,90 @@
+"""The protocol, against a plain loop over images, conditions and scales."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torch.nn import functional
+
+from blurpaper import blur, kernels, metrics, protocol, runs
+from blurpaper.networks import NetworkSpec
+from blurpaper.networks.vgg import small_vgg
+from blurpaper.profile import Compute, load
+
+CPU32 = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
+
+
+def plain_resize(image: torch.Tensor, smaller_side: int) -> torch.Tensor:
+    factor = smaller_side / min(image.shape[-2:])
+    shape = [round(side * factor) for side in image.shape[-2:]]
+    return functional.interpolate(image[None].float(), shape, mode="bicubic", antialias=True)[0]
+
+
+def test_the_canonical_image_has_the_canonical_smaller_side_and_eight_bits(random_images) -> None:
+    for image in random_images:
+        canonical = protocol.to_canonical(image, 108)
+        assert canonical.dtype == torch.uint8
+        assert min(canonical.shape[-2:]) == 108
+        assert canonical.shape[-1] / canonical.shape[-2] == pytest.approx(image.shape[-1] / image.shape[-2], abs=0.01)
+        plain = plain_resize(image, 108).round().clamp(0, 255)
+        assert (canonical.float() - plain).abs().max() <= 1
+
+
+def test_it_is_the_plain_loop_of_the_paper(random_images, smoke) -> None:
+    torch.manual_seed(0)
+    network = small_vgg(tuple("abcde")).eval()
+    settings, ids = smoke.protocol, [f"n/{number}" for number in range(len(random_images))]
+    canonical = [protocol.to_canonical(image, settings.canonical) for image in random_images]
+    for condition in ("sharp", "D8", "shake"):
+        found = protocol.log_probabilities(
+            dict.fromkeys(["128", "256", "512"], network), canonical, ids, condition, settings, CPU32, 2
+        )
+        for number, image in enumerate(canonical):
+            kernel = protocol.test_psf(condition, ids[number], settings.canonical / 384)
+            seen = image.numpy().astype(np.float64)
+            if kernel is not None:
+                seen = np.stack([ndimage.convolve(plane, kernel.astype(np.float64), mode="mirror") for plane in seen])
+            eight_bits = torch.from_numpy(np.clip(np.rint(seen), 0, 255))
+            for scale, pixels in settings.scales.items():
+                factor = pixels / settings.canonical
+                shape = [round(side * factor) for side in eight_bits.shape[-2:]]
+                inputs = functional.interpolate(eight_bits[None].float(), shape, mode="bicubic", antialias=True)
+                with torch.inference_mode():
+                    expected = network(inputs)[0].log_softmax(dim=0).mean(dim=(1, 2))
+                torch.testing.assert_close(found[scale][number], expected, rtol=1e-3, atol=2e-3)
+
+
+def test_an_image_is_blurred_once_for_all_scales(random_images, smoke, monkeypatch) -> None:
+    seen = []
+    plain = blur.apply
+    monkeypatch.setattr(protocol.blur, "apply", lambda images, psfs: (seen.append(len(images)), plain(images, psfs))[1])
+    canonical = [protocol.to_canonical(image, 108) for image in random_images]
+    networks = dict.fromkeys(["128", "256", "512"], small_vgg(("a", "b")).eval())
+    protocol.log_probabilities(networks, canonical, list("vwxyz"), "D4", smoke.protocol, CPU32, 64)
+    assert sum(seen) == len(random_images)
+
+
+def test_a_test_image_always_gets_the_same_shake() -> None:
+    first = protocol.test_psf("shake", "n/7.png", 1.0)
+    assert np.array_equal(first, protocol.test_psf("shake", "n/7.png", 1.0))
+    bank = kernels.shake_bank("test")
+    used = {next(i for i in range(100) if np.array_equal(bank[i], protocol.test_psf("shake", f"n/{n}", 1.0))) for n in range(300)}
+    assert len(used) > 80
+
+
+def test_two_scales_are_averaged_with_equal_weight() -> None:
+    by_scale = {"256": torch.tensor([[-1.0, -3.0]]), "512": torch.tensor([[-2.0, -1.0]])}
+    assert torch.equal(protocol.combined(by_scale, "256+512"), torch.tensor([[-1.5, -2.0]]))
+    assert torch.equal(protocol.combined(by_scale, "512"), by_scale["512"])
+
+
+@pytest.mark.slow
+def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(photographs, store, monkeypatch) -> None:
+    """Top-5 of a centre crop of 224, computed independently; averaging over positions may only help a little."""
+    monkeypatch.setenv("BLURPAPER_DATA", str(photographs))
+    independent = {"sharp": (0.978, 0.03), "D4": (0.872, 0.03), "D8": (0.678, 0.04), "H8": (0.938, 0.03)}
+    profile = load("photos")
+    decided = runs.decisions(NetworkSpec("efficientnet_lite0"), "nips2017-dev", list(independent), ["256"], profile, store)
+    for condition, group in decided.groupby("condition"):
+        expected, margin = independent[condition]
+        assert metrics.per_image(group)["top5"].mean() == pytest.approx(expected, abs=margin)

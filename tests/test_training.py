@@ -1,0 +1,126 @@
+"""The training loop: its batches, its rates, and that a killed run ends as if it had not been killed."""
+
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+from helpers import MemorySet
+
+from blurpaper import kernels, protocol, training
+from blurpaper.networks.vgg import small_vgg
+from blurpaper.profile import Compute, Phase, Protocol, Schedule
+
+SETTINGS = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
+CPU = Compute(device="cpu", precision="bfloat16", checkpoint_seconds=1)
+SCHEDULE = Schedule(
+    phases=[Phase(epochs=2, rate=0.02), Phase(epochs=1, rate=0.01, end=0.0)], batch=4, momentum=0.9, weight_decay=5e-4
+)
+
+
+@pytest.fixture
+def images() -> MemorySet:
+    """Two classes that differ at a glance: bright above, or bright below."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = []
+    for number in range(16):
+        picture = torch.randint(0, 60, (3, 120, 130), generator=generator, dtype=torch.uint8)
+        picture[:, slice(0, 60) if number % 2 else slice(60, 120)] += 150
+        pictures.append(picture)
+    return MemorySet(pictures, [number % 2 for number in range(16)], ("below", "above"))
+
+
+def task(images: MemorySet, mix: dict[str, float] | None = None, scale: str = "256") -> training.Task:
+    return training.Task(images, mix or {"sharp": 1.0}, scale, seed=5)
+
+
+def fresh() -> torch.nn.Module:
+    torch.manual_seed(3)
+    return small_vgg(("below", "above"))
+
+
+def test_it_learns_what_can_be_learnt(images) -> None:
+    schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
+    network = training.train(fresh(), task(images), schedule, SETTINGS, CPU)
+    canonical = protocol.canonical_images(images, range(16), SETTINGS)
+    found = protocol.log_probabilities({"256": network}, canonical, images.ids, "sharp", SETTINGS, CPU, 16)["256"]
+    assert (found.argmax(dim=1).numpy() == images.labels).mean() == 1.0
+
+
+def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, monkeypatch) -> None:
+    mixed = task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2})
+    whole = training.train(fresh(), mixed, SCHEDULE, SETTINGS, CPU).state_dict()
+
+    clock = count(step=10)
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))  # a checkpoint is due at every step
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    for last in (5, 9):
+
+        def killed(done: int, total: int, loss: float, last: int = last) -> None:
+            if done == last:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            training.train(fresh(), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, killed)
+    steps = []
+    resumed = training.train(
+        fresh(), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, lambda done, *_: steps.append(done)
+    ).state_dict()
+    assert steps[0] == 9
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_an_images_crop_does_not_depend_on_its_neighbours(images) -> None:
+    mixed = task(images, {"sharp": 0.2, "D4": 0.4, "shake": 0.4}, scale="256+512")
+    together, _ = training.make_batch(mixed, list(range(16)), 3, SETTINGS, flip=True, device=torch.device("cpu"))
+    for number in (0, 7, 15):
+        alone, _ = training.make_batch(mixed, [number], 3, SETTINGS, flip=True, device=torch.device("cpu"))
+        torch.testing.assert_close(alone[0], together[number], rtol=0, atol=1e-3)
+
+
+def test_images_differ_from_epoch_to_epoch_and_come_each_once(images) -> None:
+    one = task(images)
+    first, again, other = (training.epoch_order(one, epoch) for epoch in (0, 0, 1))
+    assert first == again != other
+    assert sorted(first) == sorted(other) == list(range(16))
+    crops = [training.make_batch(one, [0], epoch, SETTINGS, flip=True, device=torch.device("cpu"))[0] for epoch in (0, 1)]
+    assert not torch.equal(*crops)
+
+
+def test_a_kernel_has_the_same_size_at_the_network_whatever_the_jitter() -> None:
+    """Blur adds the same variance to a bright square in the crop at each pre-blur scale (Sec. 4)."""
+    square = torch.zeros(3, 108, 108, dtype=torch.uint8)
+    square[:, 46:62, 46:62] = 255
+
+    def variance(mix: dict[str, float], jitter: int) -> float:
+        settings = SETTINGS.model_copy(update={"jitter": [jitter]})
+        one = training.Task(MemorySet([square], [0], ("square",)), mix, "256", 0)
+        crop, _ = training.make_batch(one, [0], 0, settings, False, torch.device("cpu"))
+        return float(kernels.axis_variance(crop[0, 0].double().numpy())[1])
+
+    added = [variance({"G8": 1.0}, jitter) - variance({"sharp": 1.0}, jitter) for jitter in (356, 384, 410)]
+    expected = kernels.axis_variance(kernels.psf("G8", 108 / 384))[1] * (72 / 108) ** 2
+    assert added == pytest.approx([expected] * 3, rel=0.05)
+
+
+def test_learning_rates_follow_the_phases() -> None:
+    steps = list(training.steps_of(SCHEDULE, 16))
+    assert [epoch for epoch, _, _ in steps] == [0] * 4 + [1] * 4 + [2] * 4
+    assert [rate for _, _, rate in steps] == pytest.approx([0.02] * 8 + [0.01, 0.0075, 0.005, 0.0025])
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_its_batch(images) -> None:
+    schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=3, rate=1e30)]})
+    with pytest.raises(training.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
+        training.train(fresh(), task(images), schedule, SETTINGS, CPU)
+
+
+def test_the_mix_decides_how_often_an_image_is_sharp(images, monkeypatch) -> None:
+    drawn = []
+    plain = training.blur.apply
+    monkeypatch.setattr(training.blur, "apply", lambda group, psfs: (drawn.extend(psfs), plain(group, psfs))[1])
+    for epoch in range(40):
+        training.make_batch(task(images, {"sharp": 0.25, "D4": 0.75}), range(16), epoch, SETTINGS, True, torch.device("cpu"))
+    assert np.mean([psf is None for psf in drawn]) == pytest.approx(0.25, abs=0.05)
