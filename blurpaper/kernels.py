@@ -114,17 +114,6 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
     return PSF.parse(name).array(scale)
 
 
-def is_condition(name: str) -> bool:
-    """Whether the name is a test condition: ``sharp``, ``shake`` (a PSF an image) or the name of one PSF."""
-    if name in (SHARP, SHAKE):
-        return True
-    try:
-        PSF.parse(name)
-    except ValueError:
-        return False
-    return True
-
-
 def check_condition(name: str) -> str:
     """The name itself, if it is that of a condition; a ValueError that lists what could be meant otherwise."""
     if name not in (SHARP, SHAKE):

@@ -47,12 +47,25 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
 def per_image(decided: Mapping[str, np.ndarray] | pd.DataFrame) -> dict[str, np.ndarray]:
     """The metrics that are means over images, as their terms: metric -> float64 ``(N,)``."""
     rank = np.asarray(decided["rank"])
-    return {
+    terms = {
         "top1": (rank < 1).astype(np.float64),
         "top5": (rank < 5).astype(np.float64),
         "entropy": np.asarray(decided["entropy"], np.float64),
         "cross_entropy": np.asarray(decided["cross_entropy"], np.float64),
     }
+    if "js_divergence" in decided:
+        terms["js_divergence"] = np.asarray(decided["js_divergence"], np.float64)
+    return terms
+
+
+def js_divergence(log_probabilities: torch.Tensor, other: torch.Tensor) -> np.ndarray:
+    """Jensen-Shannon divergence of renormalised predictions, image by image: ``(N,)``, in nats, from 0 to log 2."""
+    import torch
+
+    log_p, log_q = (each.double().log_softmax(dim=1) for each in (log_probabilities, other))
+    log_m = torch.logaddexp(log_p, log_q) - np.log(2)
+    divergence = (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)).sum(dim=1) / 2
+    return divergence.clamp_min(0).numpy()
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -81,12 +81,26 @@ class Pretraining(Schedule):
     train_scale: str
 
 
+class Finetuning(Schedule):
+    """Fine-tuning on a mix (Sec. 4), and how many batches the statistics of batch normalisation are re-estimated from."""
+
+    batch_norm_batches: Positive
+
+
 class Evaluation(Section):
     """What is measured, on what."""
 
     test_sets: list[str]
     conditions: list[str]
+    """Of the original network (Table 1)."""
     scales: list[str]
+    finetuned: list[str]
+    """Networks of Table 3 as MIX[/RECIPE], all at scale 256."""
+    finetuned_conditions: list[str]
+    scale_conditions: list[str]
+    """Conditions of Table 4, at each of the scales."""
+    invariance_networks: list[str]
+    invariance_conditions: list[str]
     batch: Positive
     shard: Positive
     """Images decoded, blurred and classified at a time: what bounds the memory, and what a killed run loses."""
@@ -111,6 +125,7 @@ class Profile(Section):
     emoji: Emoji
     protocol: Protocol
     pretraining: Pretraining | None
+    finetuning: Finetuning
     evaluation: Evaluation
     compute: Compute
     seed: int

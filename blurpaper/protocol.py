@@ -99,9 +99,11 @@ def log_probabilities(
         tick: told of every batch done.
     """
     device = device_of(compute)
+    for network in networks.values():
+        network.to(device, memory_format=torch.channels_last).eval()
     results = {scale: torch.empty(len(images), len(network.classes)) for scale, network in networks.items()}
     with torch.inference_mode(), autocast(compute, device):
-        for members in _same_shape(images, batch):
+        for members in same_shape(images, batch):
             canonical = torch.stack([images[member] for member in members]).to(device)
             seen = blurred(canonical, [ids[member] for member in members], condition, protocol.canonical)
             for scale, network in networks.items():
@@ -120,19 +122,13 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
     return torch.stack([by_scale[one] for one in scale.split("+")]).mean(dim=0)
 
 
-def shards(images: ImageSet, protocol: Protocol, size: int) -> Iterator[tuple[range, list[torch.Tensor]]]:
-    """The images of a set at canonical scale, so many at a time: (their numbers, uint8 ``(3, H, W)`` each)."""
-    for start in range(0, len(images), size):
-        numbers = range(start, min(start + size, len(images)))
-        yield numbers, canonical_images(images, numbers, protocol)
-
-
 def canonical_images(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[torch.Tensor]:
     """Some images of a set, decoded and brought to the canonical scale."""
     return [to_canonical(images[number], protocol.canonical) for number in numbers]
 
 
-def _same_shape(images: Sequence[torch.Tensor], batch: int) -> Iterator[list[int]]:
+def same_shape(images: Sequence[torch.Tensor], batch: int) -> Iterator[list[int]]:
+    """Numbers of images of one shape, at most so many at a time."""
     groups = defaultdict(list)
     for number, image in enumerate(images):
         groups[tuple(image.shape)].append(number)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from blurpaper import data, metrics, protocol, training
@@ -33,38 +35,52 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> Network:
     """
     if spec.is_original and spec.model in ORIGINALS:
         return ORIGINALS[spec.model](profile.protocol.field)
-    images = data.load(profile.train_set, "train", profile, store)
-    make = lambda scratch: _trained(spec, profile, images, scratch / "checkpoint.safetensors")  # noqa: E731
-    return store.get(network_recipe(spec, profile, store), make)
+    recipe = network_recipe(spec, profile, store)
+    return store.get(recipe, lambda scratch: _trained(spec, profile, store, scratch / "checkpoint.safetensors"))
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:
-    """What a trained network is made from."""
-    if not spec.is_original:
-        raise ValueError(f"profile {profile.name} does not say how to fine-tune {spec}.")
-    if profile.pretraining is None:
+    """What a trained network is made from: images, settings, and for a fine-tuned one the network it starts from."""
+    if spec.is_original and profile.pretraining is None:
         raise ValueError(f"profile {profile.name} has no pretraining, and no weights of {spec} can be had.")
+    if spec.train_scale == "per-scale":
+        raise ValueError(f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512.")
     images = data.load(profile.train_set, "train", profile, store)
     inputs = {
         "spec": str(spec),
         "seed": profile.seed,
         "images": images.fingerprint,
         "protocol": profile.protocol.model_dump(),
-        "schedule": profile.pretraining.model_dump(),
+        "schedule": (profile.pretraining if spec.is_original else profile.finetuning).model_dump(),
         "precision": profile.compute.precision,
     }
+    if not spec.is_original:
+        inputs |= {"start": _identity(_start(spec), profile, store), "mix": MIXES[spec.mix]}
     modules = ["blurpaper.training", "blurpaper.networks.files", module_of(spec.model)]
     about = {"profile": profile.name, "data": images.fingerprint}
     return Recipe("networks", str(spec), inputs, modules, files.codec(spec), about)
 
 
-def _trained(spec: NetworkSpec, profile: Profile, images: ImageSet, checkpoint: Path) -> Network:
-    schedule = profile.pretraining
-    torch.manual_seed(seed_of(profile.seed, spec.seed, "weights", spec.model) % 2**63)
-    fresh = build(spec.model, images.classes, profile.protocol.field)
-    task = training.Task(images, MIXES["sharp-only"], schedule.train_scale, seed_of(profile.seed, spec.seed))
+def _start(spec: NetworkSpec) -> NetworkSpec:
+    """The network that a fine-tuned one starts from."""
+    return NetworkSpec(spec.model, seed=spec.seed if spec.model not in ORIGINALS else 0)
+
+
+def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path) -> Network:
+    images = data.load(profile.train_set, "train", profile, store)
+    seed = seed_of(profile.seed, spec.seed)
+    if spec.is_original:
+        torch.manual_seed(seed_of(profile.seed, spec.seed, "weights", spec.model) % 2**63)
+        start, schedule = build(spec.model, images.classes, profile.protocol.field), profile.pretraining
+        task = training.Task(images, MIXES["sharp-only"], profile.pretraining.train_scale, seed)
+    else:
+        start, schedule = network(_start(spec), profile, store), profile.finetuning
+        task = training.Task(images, MIXES[spec.mix], spec.train_scale, seed)
+    if spec.recipe == "batch-norm":
+        batches = profile.finetuning.batch_norm_batches
+        return training.reestimate_batch_norm(start, task, schedule, profile.protocol, profile.compute, batches)
     with progress(f"training {spec}", unit="step") as tick:
-        return training.train(fresh, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
+        return training.train(start, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
 
 
 def _identity(spec: NetworkSpec, profile: Profile, store: Store) -> str:
@@ -108,7 +124,17 @@ def prediction_recipes(
 def log_probabilities(
     spec: NetworkSpec, images: ImageSet, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
 ) -> dict[str, dict[str, torch.Tensor]]:
-    """Condition -> scale setting -> mean log-probabilities ``(N, K)`` of a network on a test set."""
+    """Condition -> scale setting -> mean log-probabilities ``(N, K)`` of a network on a test set.
+
+    A ``per-scale`` network is one for each scale, trained at that scale and applied there (Sec. 4.2).
+    """
+    if spec.train_scale == "per-scale":
+        whole: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
+        for scale in base_scales(scales):
+            single = log_probabilities(replace(spec, train_scale=scale), images, conditions, [scale], profile, store)
+            for condition, by_scale in single.items():
+                whole[condition] |= by_scale
+        return {c: {scale: protocol.combined(by_scale, scale) for scale in scales} for c, by_scale in whole.items()}
     parts: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
     loaded = lru_cache(lambda: network(spec, profile, store))
     # The images of one shard at a time stay decoded, for all its conditions.
@@ -136,7 +162,8 @@ def decisions(
 ) -> pd.DataFrame:
     """What a network decided on every image of a test set, under every condition, at every scale setting.
 
-    Columns: those of a result that say what it is of, ``image``, ``label`` and the columns of :func:`metrics.decisions`.
+    Columns: those of a result that say what it is of, ``image``, ``label``, those of :func:`metrics.decisions`
+    and ``js_divergence`` from the prediction on the same image sharp.
     """
     import pandas as pd
 
@@ -146,12 +173,51 @@ def decisions(
     for condition, by_scale in by_condition.items():
         for scale, log_p in by_scale.items():
             frame = pd.DataFrame(metrics.decisions(log_p, images.labels))
+            sharp = by_condition.get("sharp", {}).get(scale)
+            frame["js_divergence"] = np.nan if sharp is None else metrics.js_divergence(sharp, log_p)
             frame.insert(0, "label", images.labels.astype("int32"))
             frame.insert(0, "image", list(images.ids))
             for column, value in reversed(columns_of(spec, set_name, log_p.shape[1], scale, condition).items()):
                 frame.insert(0, column, value)
             frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+# --- Distances between features -------------------------------------------------------------------------------------------
+
+
+def distances(spec: NetworkSpec, set_name: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
+    """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N, 5)``, at scale 256."""
+    from blurpaper import invariance
+
+    images = data.load(set_name, "test", profile, store)
+    conditions = [*profile.evaluation.invariance_conditions, invariance.UNRELATED]
+    inputs = {
+        "network": _identity(spec, profile, store),
+        "images": images.fingerprint,
+        "conditions": conditions,
+        "pixels": profile.protocol.pixels("256"),
+        "canonical": profile.protocol.canonical,
+        "precision": profile.compute.precision,
+        "batch": profile.evaluation.batch,  # decides which image is "the next"
+    }
+    modules = ["blurpaper.invariance", module_of(spec.model)]
+    about = {"profile": profile.name, "data": images.fingerprint}
+    recipe = Recipe("distances", f"{spec}.{images.name}", inputs, modules, TENSORS, about)
+
+    def measure(_: Path) -> dict[str, torch.Tensor]:
+        one = network(spec, profile, store)
+        canonical = protocol.canonical_images(images, range(len(images)), profile.protocol)
+        with progress(f"comparing features of {spec}", len(images), "image") as tick:
+            return invariance.mean_distances(
+                one, canonical, images.ids, conditions, "256", profile.protocol, profile.compute, profile.evaluation.batch, tick
+            )
+
+    found = store.get(recipe, measure)
+    return {condition: found[condition].numpy() for condition in conditions}
+
+
+# --- Columns --------------------------------------------------------------------------------------------------------------
 
 
 def columns_of(spec: NetworkSpec, set_name: str, classes: int, scale: str, condition: str) -> dict[str, str]:

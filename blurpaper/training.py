@@ -168,6 +168,33 @@ def train(
     return network.eval()
 
 
+def reestimate_batch_norm(
+    network: Network, task: Task, schedule: Schedule, settings: Protocol, compute: Compute, batches: int
+) -> Network:
+    """Replace the running statistics of batch normalisation by those of so many batches of a task; no weight is trained.
+
+    Raises:
+        ValueError: if the network has no batch normalisation.
+    """
+    device = device_of(compute)
+    network.to(device, memory_format=torch.channels_last).eval()
+    layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        raise ValueError(f"{type(network).__name__} has no batch normalisation whose statistics could be re-estimated.")
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum, usual = None, layer.momentum  # None: the plain average over the batches
+        layer.train()
+    order = epoch_order(task, 0)
+    with torch.no_grad(), autocast(compute, device):
+        for batch in range(min(batches, max(1, len(order) // schedule.batch))):
+            members = order[batch * schedule.batch : (batch + 1) * schedule.batch]
+            network(make_batch(task, members, 0, settings, schedule.flip, device)[0])
+    for layer in layers:
+        layer.momentum = usual
+    return network.eval()
+
+
 def _set_mode(network: Network, schedule: Schedule) -> None:
     network.train()
     if schedule.freeze_batch_norm:

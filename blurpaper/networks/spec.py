@@ -10,7 +10,8 @@ from blurpaper.blur import MIXES
 ORIGINAL = "original"
 DEFAULT_SCALE = "256"
 TRAIN_SCALES = ("128", "256", "512", "256+512", "per-scale")
-RECIPES = ("labels",)
+RECIPES = ("labels", "batch-norm")
+"""How a network was made robust: by fine-tuning with labels (the paper), or by new batch-norm statistics alone."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class NetworkSpec:
             ValueError: for a string that names no network, saying what it got.
         """
         pattern = (
-            r"(?:(?P<model>\w+):)?(?P<mix>[\w+-]+)(?:@(?P<train_scale>[\w+-]+))?(?:/(?P<recipe>\w+))?(?:#(?P<seed>\d{1,9}))?"
+            r"(?:(?P<model>\w+):)?(?P<mix>[\w+-]+)(?:@(?P<train_scale>[\w+-]+))?(?:/(?P<recipe>[\w-]+))?(?:#(?P<seed>\d{1,9}))?"
         )
         match = re.fullmatch(pattern, text)
         if not match:

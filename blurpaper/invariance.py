@@ -1,0 +1,74 @@
+"""Are the features the same, sharp and blurred? Hamming distances of binarised feature maps (Sec. 4.3, Fig. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from blurpaper import protocol
+from blurpaper.devices import autocast, device_of
+from blurpaper.networks.base import STAGES, Network
+from blurpaper.profile import Compute, Protocol
+
+UNRELATED = "another image"
+"""In place of a condition: the distance between the sharp features of two different images."""
+
+
+def hamming_maps(network: Network, one: torch.Tensor, other: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Share of channels that are positive for one input and not for the other, at every position of every stage.
+
+    Args:
+        one, other: RGB in grey levels ``(B, 3, H, W)``, of the same shape.
+
+    Returns:
+        stage -> float32 ``(B, h, w)`` in [0, 1].
+    """
+    if one.shape != other.shape:
+        raise ValueError(f"inputs to compare have one shape. Got {tuple(one.shape)} and {tuple(other.shape)}.")
+    first, second = _binary(network, one), _binary(network, other)
+    return {stage: (first[stage] != second[stage]).float().mean(dim=1) for stage in STAGES}
+
+
+def mean_distances(
+    network: Network,
+    images: Sequence[torch.Tensor],
+    ids: Sequence[str],
+    conditions: Sequence[str],
+    scale: str,
+    settings: Protocol,
+    compute: Compute,
+    batch: int,
+    tick: Callable[[int], object] = lambda done: None,
+) -> dict[str, torch.Tensor]:
+    """Distances between each image sharp and blurred, averaged over positions: condition -> float32 ``(N, 5)``.
+
+    The condition :data:`UNRELATED` compares each sharp image with the next of its shape: what a distance is at most.
+
+    Args:
+        images: canonical images, uint8 ``(3, H, W)`` of any shapes.
+    """
+    device = device_of(compute)
+    network = network.to(device, memory_format=torch.channels_last).eval()
+    found = {condition: torch.full((len(images), len(STAGES)), torch.nan) for condition in conditions}
+    with torch.inference_mode(), autocast(compute, device):
+        for members in protocol.same_shape(images, batch):
+            canonical = torch.stack([images[member] for member in members]).to(device)
+            sharp = protocol.network_input(canonical, settings.pixels(scale), settings.canonical)
+            binary = _binary(network, sharp)
+            for condition in conditions:
+                if condition == UNRELATED:
+                    if len(members) == 1:
+                        continue
+                    other = {stage: maps.roll(1, dims=0) for stage, maps in binary.items()}
+                else:
+                    seen = protocol.blurred(canonical, [ids[member] for member in members], condition, settings.canonical)
+                    other = _binary(network, protocol.network_input(seen, settings.pixels(scale), settings.canonical))
+                means = [(binary[stage] != other[stage]).float().mean(dim=(1, 2, 3)) for stage in STAGES]
+                found[condition][members] = torch.stack(means, dim=1).cpu()
+            tick(len(members))
+    return found
+
+
+def _binary(network: Network, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {stage: maps > 0 for stage, maps in network.stage_maps(network.normalised(inputs)).items()}
