@@ -80,7 +80,14 @@ def execute(chapter: str, profile: Profile, overrides: Mapping[str, Any], source
     parameters = {"profile": source, "overrides": dict(overrides), "published": published}
     try:
         papermill.execute_notebook(
-            raw, draft, parameters, kernel_name="python3", cwd=str(Path.cwd()), stderr_file=sys.stderr, progress_bar=False
+            raw,
+            draft,
+            parameters,
+            kernel_name="python3",
+            extra_arguments=["--log-level=40"],  # errors alone; it warns of TCP, which stays on this machine
+            cwd=str(Path.cwd()),
+            stderr_file=sys.stderr,
+            progress_bar=False,
         )
     except papermill.PapermillExecutionError as error:
         draft.unlink(missing_ok=True)

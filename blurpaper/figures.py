@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blurpaper import kernels, metrics
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
     import torch
 
 # Okabe and Ito's colours, which survive colour blindness; grey level falls in the same order.
-SOURCE_COLOURS = {"paper": "#000000", "photos": "#0072B2", "run": "#D55E00"}
+NETWORK_COLOURS = {
+    "original": "#000000",
+    "sharp-only": "#7F7F7F",
+    "sharp+D4": "#56B4E9",
+    "mix": "#009E73",
+    "sharp+D8": "#E69F00",
+    "onlyD8": "#D55E00",
+    "sharp+shake": "#0072B2",
+}
 CONDITION_COLOURS = {"sharp": "#000000", "D2": "#56B4E9", "D4": "#009E73", "D6": "#E69F00", "D8": "#D55E00"}
 _SCALE_MARKS = {"128": "v", "256": "o", "256+512": "D", "512": "s"}
-_SCALE_COLOURS = {"128": "#CC79A7", "256": "#0072B2", "256+512": "#009E73", "512": "#E69F00"}
+SCALE_COLOURS = {"128": "#CC79A7", "256": "#0072B2", "256+512": "#009E73", "512": "#E69F00", "per-scale": "#000000"}
 
 sns.set_theme(context="notebook", style="ticks", font_scale=0.9)
 matplotlib.rcParams |= {
@@ -89,15 +98,18 @@ def accuracy_by_condition(rows: pd.DataFrame, sources: dict[str, pd.DataFrame], 
     disks = ["sharp", "D2", "D4", "D6", "D8"]
     figure, axes = plt.subplots(1, len(sources), figsize=(4.4 * len(sources), 3.6), sharey=True, squeeze=False)
     for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
+        ends: dict[str, float] = {}
+        axis.set_ylim(0, 1)
         for scale in scales:
             line = select(frame, scale=scale, metric=metric, condition=disks).set_index("condition").reindex(disks)
             if line["value"].isna().all():
                 continue
             place, value = np.arange(len(disks)), line["value"].to_numpy()
-            axis.plot(place, value, marker=_SCALE_MARKS[scale], color=_SCALE_COLOURS[scale], label=scale)
-            axis.fill_between(place, line["low"], line["high"], color=_SCALE_COLOURS[scale], alpha=0.2, linewidth=0)
-            axis.annotate(scale, (place[-1], value[-1]), xytext=(6, -3), textcoords="offset points", color=_SCALE_COLOURS[scale])
-        axis.set(title=title, xticks=range(len(disks)), xticklabels=disks, ylim=(0, 1), xlim=(-0.2, len(disks) - 0.1))
+            axis.plot(place, value, marker=_SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale)
+            axis.fill_between(place, line["low"], line["high"], color=SCALE_COLOURS[scale], alpha=0.2, linewidth=0)
+            ends[scale] = value[-1]
+        _label_ends(axis, len(disks) - 1, ends, SCALE_COLOURS)
+        axis.set(title=title, xticks=range(len(disks)), xticklabels=disks, xlim=(-0.2, len(disks) - 0.1))
         axis.set_xlabel("blur, radius in pixels of 384")
     axes[0, 0].set_ylabel("top-5 accuracy" if metric == "top5" else "top-1 accuracy")
     figure.tight_layout()
@@ -107,8 +119,8 @@ def accuracy_by_condition(rows: pd.DataFrame, sources: dict[str, pd.DataFrame], 
 def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
     """Each condition as a point: mean entropy against accuracy, at each scale (Sec. 3)."""
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    for scale, colour in _SCALE_COLOURS.items():
-        group = select(decided, scale=scale)
+    for scale in _SCALE_MARKS:
+        colour, group = SCALE_COLOURS[scale], select(decided, scale=scale)
         if group.empty:
             continue
         by_condition = group.groupby("condition", sort=False)
@@ -137,3 +149,121 @@ def risk_coverage(decided: pd.DataFrame, conditions: Sequence[str]) -> Figure:
     axis.set(xlim=(0, 1.08), ylim=(0, None))
     figure.tight_layout()
     return figure
+
+
+def by_network(rows: pd.DataFrame, metric: str, label: str, networks: Sequence[str]) -> Figure:
+    """One metric against defocus, a line for each network with its interval (Tables 2 and 3)."""
+    disks = ["sharp", "D2", "D4", "D6", "D8"]
+    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    ends: dict[str, float] = {}
+    for network in networks:
+        line = select(rows, network=network, metric=metric).set_index("condition").reindex(disks)
+        colour, place = NETWORK_COLOURS[network], np.arange(len(disks))
+        axis.plot(place, line["value"], marker="o", color=colour)
+        axis.fill_between(place, line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
+        ends[network] = float(line["value"].iloc[-1])
+    axis.set(xticks=range(len(disks)), xticklabels=disks, ylabel=label, xlabel="blur, radius in pixels of 384")
+    axis.set_ylim(0, 1 if metric in ("top1", "top5") else None)
+    _label_ends(axis, len(disks) - 1, ends, NETWORK_COLOURS)
+    figure.tight_layout()
+    return figure
+
+
+def transfer_matrix(rows: pd.DataFrame, networks: Sequence[str], conditions: Sequence[str], metric: str) -> Figure:
+    """Accuracy of networks fine-tuned on one mix under each test condition, as a heat map (Table 3)."""
+    values = select(rows, metric=metric).pivot(index="network", columns="condition", values="value")
+    figure, axis = plt.subplots(figsize=(1.1 + 0.72 * len(conditions), 0.9 + 0.45 * len(networks)))
+    sns.heatmap(
+        100 * values.reindex(index=networks, columns=conditions), ax=axis, annot=True, fmt=".0f", cmap="cividis",
+        vmin=0, vmax=100, linewidths=0.5, cbar_kws={"label": f"top-{metric[-1]} accuracy, %"},
+    )  # fmt: skip
+    axis.set(xlabel="tested on", ylabel="fine-tuned on")
+    axis.tick_params(axis="y", rotation=0)
+    figure.tight_layout()
+    return figure
+
+
+def scale_settings(sources: dict[str, pd.DataFrame], conditions: Sequence[str]) -> Figure:
+    """Top-5 accuracy at each scale setting before and after fine-tuning there (Table 4)."""
+    settings = [("256", "256"), ("512", "512"), ("256+512", "256+512"), ("256+512", "per-scale")]
+    figure, axes = plt.subplots(1, len(sources), figsize=(4.6 * len(sources), 3.8), sharey=True, squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
+        ends: dict[str, float] = {}
+        axis.set_ylim(0, 1)
+        for scale, train_scale in settings:
+            name = train_scale if train_scale == "per-scale" else scale
+            for network, style in (("original", ":"), ("mix", "-")):
+                if (network, train_scale) == ("original", "per-scale"):
+                    continue
+                wanted = {"scale": scale, "network": network, "metric": "top5"}
+                if network == "mix":
+                    wanted["train_scale"] = train_scale
+                line = select(frame, **wanted).set_index("condition").reindex(list(conditions))
+                known = line["value"].notna().to_numpy()
+                place = np.arange(len(conditions))[known]
+                colour = SCALE_COLOURS[name]
+                axis.plot(place, line["value"][known], style, marker=_SCALE_MARKS.get(name, "P"), color=colour)
+                if network == "mix":
+                    ends[name] = float(line["value"].iloc[-1])
+        _label_ends(axis, len(conditions) - 1, ends, SCALE_COLOURS)
+        axis.set(title=title, xticks=range(len(conditions)), xticklabels=conditions)
+    axes[0, 0].set_ylabel("top-5 accuracy")
+    figure.tight_layout()
+    return figure
+
+
+def verdicts(images: Sequence[torch.Tensor], titles: Sequence[str], right: Sequence[dict[str, bool]], columns: int = 5) -> Figure:
+    """Blurred images, each with a mark for each network: a filled disk if it was right, a cross if not (Fig. 3)."""
+    figure = gallery(images, titles, columns)
+    for axis, marks in zip(figure.axes, right, strict=False):
+        for place, (network, good) in enumerate(marks.items()):
+            axis.plot(
+                0.2 + 0.3 * place, -0.08, "o" if good else "x", color=NETWORK_COLOURS[network], transform=axis.transAxes,
+                clip_on=False, markersize=8, markeredgewidth=2.5,
+            )  # fmt: skip
+    handles = [plt.Line2D([], [], marker="o", linestyle="", color=NETWORK_COLOURS[name], label=name) for name in right[0]]
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, bbox_to_anchor=(0.5, -0.05))
+    return figure
+
+
+def distance_maps(maps: dict[str, dict[str, torch.Tensor]]) -> Figure:
+    """Hamming distance at every position of every stage, a row a network: network -> stage -> ``(h, w)`` (Fig. 4)."""
+    stages = list(next(iter(maps.values())))
+    figure, axes = plt.subplots(len(maps), len(stages), figsize=(1.75 * len(stages) + 0.6, 1.75 * len(maps) + 0.3), squeeze=False)
+    for row, (network, by_stage) in zip(axes, maps.items(), strict=True):
+        for axis, (stage, distances) in zip(row, by_stage.items(), strict=True):
+            shown = axis.imshow(distances.numpy(), cmap="magma", vmin=0, vmax=0.5, interpolation="nearest")
+            axis.set(xticks=[], yticks=[], title=f"{stage}: {float(distances.mean()):.2f}")
+        row[0].set_ylabel(network)
+    figure.tight_layout()
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of channels that differ")
+    return figure
+
+
+def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Figure:
+    """Mean Hamming distance after each stage, with intervals; dotted, that between different images."""
+    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    ends: dict[str, float] = {}
+    for network in dict.fromkeys(rows["network"]):
+        colour = NETWORK_COLOURS[network]
+        line = select(rows, network=network, condition=condition)
+        axis.plot(line["region"], line["value"], marker="o", color=colour)
+        axis.fill_between(line["region"], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
+        different = select(rows, network=network, condition=unrelated)
+        axis.plot(different["region"], different["value"], linestyle=":", color=colour)
+        ends[network] = float(line["value"].iloc[-1])
+    _label_ends(axis, 4, ends, NETWORK_COLOURS)
+    axis.set(ylabel="share of channels that differ", ylim=(0, None), xlim=(-0.2, 5))
+    figure.tight_layout()
+    return figure
+
+
+def _label_ends(axis: Axes, place: float, ends: dict[str, float], colours: dict[str, str]) -> None:
+    """Names at the ends of lines, moved apart where they would cover one another."""
+    low, high = axis.get_ylim()
+    gap, last = 0.065 * (high - low), -np.inf
+    for name, value in sorted(ends.items(), key=lambda item: item[1]):
+        last = max(value, last + gap)
+        axis.annotate(
+            name, (place, value), xytext=(place + 0.1, last), va="center", color=colours[name], fontsize=9, annotation_clip=False
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
+
+
+# timm's downloader warns that it cannot draw widgets; it has nothing to download here.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 class Page:

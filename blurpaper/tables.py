@@ -55,7 +55,7 @@ def number(value: float, low: float, high: float, metric: str) -> str:
     """A number with its interval, in per cent if the metric is a share: ``94.4 (93.3-95.4)`` in HTML."""
     if np.isnan(value):
         return "–"
-    scale, digits = (100, 1) if metric in PERCENT else (1, 2)
+    scale, digits = (100, 1) if metric.split("_vs_")[0] in PERCENT else (1, 2)
     shown = f"{scale * value:.{digits}f}"
     if not np.isnan(low):
         shown += f'<small class="interval">{scale * low:.{digits}f}–{scale * high:.{digits}f}</small>'

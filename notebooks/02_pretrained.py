@@ -59,7 +59,7 @@ else:
 # The five likeliest classes before and after a defocus of radius 8. Right answers are green.
 
 # %% tags=["hide-input"]
-rows = page.rows("figure1")
+rows = results.select(page.rows("figure1"), network="original")
 photos = profiles.load("photos")
 
 

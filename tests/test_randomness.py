@@ -1,3 +1,5 @@
+"""Random streams: pinned, and told apart by what they are for."""
+
 import itertools
 
 import numpy as np

@@ -1,0 +1,122 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Invariance of the features
+#
+# How does a fine-tuned network manage: does it see the same features in the blurred image as in the sharp one, and from which
+# layer on? The paper's Section 4.3 makes each feature map binary (positive or not) after each of the five pooling stages, and
+# looks at the Hamming distance between the maps of one image, sharp and under `D8`.
+#
+# It shows one image. We shall see one too, and then, beyond the paper, the average over the whole test set with its interval,
+# for every degree of defocus and for shake, with the distance between *different* images for comparison.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "emoji"
+overrides = {}
+published = False
+
+# %% tags=["remove-cell"]
+import torch
+
+from blurpaper import data, figures, invariance, protocol, results, runs
+from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.networks import STAGES, NetworkSpec
+from blurpaper.page import Page, percent, with_interval
+from blurpaper.store import Store
+
+page = Page(profile, overrides, published)
+settings = page.profile
+main_set = settings.evaluation.test_sets[0]
+
+# %% [markdown]
+# ## One image (Figure 4)
+
+# %% tags=["hide-input"]
+if main_set == "emoji" and not published:
+    store = Store()
+    images = data.load("emoji", "test", settings, store)
+    number = 0
+    sharp = protocol.to_canonical(images[number], settings.protocol.canonical)[None]
+    seen = protocol.blurred(sharp, [images.ids[number]], "D8", settings.protocol.canonical)
+    inputs = [protocol.network_input(one, settings.protocol.pixels("256"), settings.protocol.canonical) for one in (sharp, seen)]
+    maps = {}
+    for mix in settings.evaluation.invariance_networks:
+        network = runs.network(NetworkSpec(settings.model, mix), settings, store)
+        with torch.inference_mode():
+            maps[mix] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
+    page.photograph(
+        figures.gallery([sharp[0], seen[0]], ["sharp", "D8"], columns=2),
+        caption=f"The image whose features are compared. {ATTRIBUTION}",
+        alt=f"A drawn {images.classes[images.labels[number]]}, sharp and blurred.",
+    )
+    page.photograph(
+        figures.distance_maps(maps),
+        caption="Hamming distance between the binarised features of the two images, at each position of each stage (Fig. 4).",
+        alt="Heat maps, a row for each network and a column for each pooling stage; "
+        + "; ".join(
+            f"{mix}: " + ", ".join(f"{stage} {float(m.mean()):.2f}" for stage, m in found.items()) for mix, found in maps.items()
+        )
+        + ".",
+    )
+else:
+    page.say("The maps of one image need the networks and an image that may be shown; the averages below do not.")
+
+# %% [markdown]
+# ## All test images
+#
+# Solid: the mean distance between an image sharp and under `D8`, after each stage. Dotted: the mean distance between two
+# different sharp images, which is what no invariance at all would look like.
+
+# %% tags=["hide-input"]
+rows = results.select(page.rows("figure4"), data=main_set)
+page.figure(
+    figures.distance_by_stage(rows, "D8", invariance.UNRELATED),
+    caption="Mean Hamming distance between features of an image sharp and under D8, and (dotted) of two different images.",
+    alt="Lines of distance against pooling stage for three networks; they part at the later stages, where mix lies lowest.",
+)
+
+# %% tags=["hide-input"]
+from blurpaper.tables import comparison
+
+page.table(
+    "".join(
+        f"<h4>{mix}</h4>"
+        + comparison({"this run": results.select(rows, network=mix)}, {"hamming": "distance"},
+                     [*settings.evaluation.invariance_conditions, invariance.UNRELATED], list(STAGES), column="region")
+        for mix in settings.evaluation.invariance_networks
+    ),
+    "Mean share of channels that differ from the sharp image, after each stage, with 95 % intervals over test images.",
+)  # fmt: skip
+
+# %% tags=["remove-input"]
+found = rows.set_index(["network", "condition", "region"])
+first, last = ({mix: found.loc[(mix, "D8", stage)] for mix in ("original", "mix")} for stage in (STAGES[0], STAGES[-1]))
+share = {
+    mix: found["value"][mix, "D8", STAGES[-1]] / found["value"][mix, invariance.UNRELATED, STAGES[-1]]
+    for mix in ("original", "mix")
+}
+page.say(
+    f"After the last stage the distance under `D8` is {with_interval(last['original'], percents=False)} for the original and "
+    f"{with_interval(last['mix'], percents=False)} for the mix; after the first, {with_interval(first['original'], percents=False)} and "
+    f"{with_interval(first['mix'], percents=False)}. Measured against the distance between different images, the last stage keeps "
+    f"{percent(share['original'], 0)} of it for the original and {percent(share['mix'], 0)} for the mix."
+)
+
+# %% tags=["remove-input"]
+gain = {stage: 1 - found["value"]["mix", "D8", stage] / found["value"]["original", "D8", stage] for stage in STAGES}
+best = max(gain, key=gain.get)
+page.say(
+    "Fine-tuning changes the distance by "
+    + ", ".join(f"{-100 * gain[stage]:+.0f} % at {stage}" for stage in STAGES)
+    + f": most at {best}. The paper finds the fifth stage most invariant, the fourth less so, and the first ones as different as before."
+)

@@ -1,0 +1,127 @@
+"""Blurring files and folders of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from blurpaper import blur
+from blurpaper.data.reading import ImageError, read_image, write_image
+from blurpaper.files import blur as blur_files
+from blurpaper.kernels import psf, shake_bank
+
+
+def picture(height=48, width=60, seed=0):
+    return torch.from_numpy(np.random.RandomState(seed).randint(0, 256, (3, height, width)).astype(np.uint8))
+
+
+@pytest.fixture
+def album(tmp_path):
+    """A folder of three images, one in a subfolder, and a file that is none."""
+    for seed, name in enumerate(("a.png", "b.png", "deep/c.png")):
+        write_image(picture(seed=seed), tmp_path / "album" / name)
+    (tmp_path / "album" / "notes.txt").write_text("no image")
+    return tmp_path / "album"
+
+
+def names_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("name", ["D8", "H8", "G4", "shake:3"])
+def test_a_psfs_size_is_in_pixels_of_an_image_whose_smaller_side_is_384(tmp_path, name):
+    write_image(picture(96, 120), tmp_path / "in.png")
+    assert blur_files(tmp_path / "in.png", tmp_path / "out.png", name) == (1, [])
+    expected = blur.apply(picture(96, 120), np.array(psf(name, 96 / 384)))
+    assert torch.equal(read_image(tmp_path / "out.png"), expected)
+
+
+@pytest.mark.parametrize("name", ["D8", "shake:3"])
+def test_a_psfs_size_may_be_in_the_images_own_pixels(tmp_path, name):
+    write_image(picture(), tmp_path / "in.png")
+    blur_files(tmp_path / "in.png", tmp_path / "out.png", name, pixels=True)
+    assert torch.equal(read_image(tmp_path / "out.png"), blur.apply(picture(), name))
+
+
+def test_sharp_copies(album, tmp_path):
+    blur_files(album, tmp_path / "out", "sharp")
+    assert torch.equal(read_image(tmp_path / "out" / "b.png"), picture(seed=1))
+
+
+def test_a_folder_is_blurred_into_a_folder_with_the_same_names(album, tmp_path):
+    assert blur_files(album, tmp_path / "out", "D8", pixels=True) == (3, [])
+    assert names_in(tmp_path / "out") == ["a.png", "b.png", "deep/c.png"]
+    for seed, name in enumerate(names_in(tmp_path / "out")):
+        assert torch.equal(read_image(tmp_path / "out" / name), blur.apply(picture(seed=seed), "D8"))
+    assert torch.equal(read_image(album / "a.png"), picture(seed=0))
+
+
+def test_a_file_may_be_blurred_into_a_folder_that_is_there(album, tmp_path):
+    (tmp_path / "out").mkdir()
+    blur_files(album / "a.png", tmp_path / "out", "D8")
+    assert names_in(tmp_path / "out") == ["a.png"]
+
+
+def test_camera_shake_gives_each_image_a_test_kernel_by_its_name(album, tmp_path):
+    kernels, image = shake_bank("test"), picture()
+    names = [f"{number}.png" for number in range(12)]
+    for name in names:
+        write_image(image, tmp_path / "same" / name)
+    blur_files(tmp_path / "same", tmp_path / "out", "shake", pixels=True)
+    blurred = [read_image(tmp_path / "out" / name) for name in names]
+    bank = [blur.apply(image, np.array(kernel)) for kernel in kernels]
+    drawn = [next(number for number, one in enumerate(bank) if torch.equal(one, each)) for each in blurred]
+    assert len(set(drawn)) > 6
+    (tmp_path / "same" / "0.png").unlink()
+    blur_files(tmp_path / "same", tmp_path / "again", "shake", pixels=True)
+    for name, each in zip(names[1:], blurred[1:]):
+        assert torch.equal(read_image(tmp_path / "again" / name), each)
+
+
+def test_another_suffix_is_another_format(tmp_path):
+    write_image(picture(), tmp_path / "in.png")
+    blur_files(tmp_path / "in.png", tmp_path / "new" / "out.bmp", "D4")
+    assert (tmp_path / "new" / "out.bmp").read_bytes()[:2] == b"BM"
+
+
+def test_broken_images_of_a_folder_are_told_of_and_the_others_blurred(album, tmp_path):
+    (album / "b.png").write_bytes(b"broken")
+    done, broken = blur_files(album, tmp_path / "out", "D4")
+    assert done == 2
+    assert len(broken) == 1 and str(album / "b.png") in broken[0]
+    assert names_in(tmp_path / "out") == ["a.png", "deep/c.png"]
+
+
+def test_a_single_broken_or_missing_image_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    for name in ("broken.png", "nowhere.png"):
+        with pytest.raises(ImageError, match=name):
+            blur_files(tmp_path / name, tmp_path / "out.png", "D4")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_folder_without_images_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageError) as caught:
+        blur_files(tmp_path / "empty", tmp_path / "out", "D4")
+    assert str(tmp_path / "empty") in str(caught.value)
+
+
+def test_a_folder_is_not_blurred_into_a_file(album, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"precious")
+    with pytest.raises(ImageError, match=r"out\.png"):
+        blur_files(album, tmp_path / "out.png", "D4")
+    assert (tmp_path / "out.png").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["Z4", "D-1", "", "shake:100"])
+def test_a_name_of_no_psf_is_an_error_before_anything_is_done(album, tmp_path, name):
+    with pytest.raises(ValueError) as caught:
+        blur_files(album, tmp_path / "out", name)
+    assert repr(name) in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_target_without_a_format_is_an_error_and_nothing_is_written(album, tmp_path):
+    with pytest.raises(ImageError, match="out"):
+        blur_files(album / "a.png", tmp_path / "out", "D4")
+    assert not (tmp_path / "out").exists()
