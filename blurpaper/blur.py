@@ -8,6 +8,7 @@ narrower than the PSF, and the sum is computed in floating point and rounded onc
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -105,6 +106,10 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=torch.get_num_threads())
 
 
+if hasattr(os, "register_at_fork"):  # a forked worker of a data loader inherits the pool, but none of its threads
+    os.register_at_fork(after_in_child=lambda: _threads.cache_clear())
+
+
 def _direct(image: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
     import cv2
 
@@ -194,7 +199,7 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
     if isinstance(mix, str):
         if mix not in MIXES:
             raise ValueError(f"a mix is one of {', '.join(MIXES)}. Got {mix!r}.")
-        return MIXES[mix]
+        return dict(MIXES[mix])
     if not mix:
         raise ValueError("a mix names at least one condition. Got none.")
     for condition, probability in mix.items():

@@ -91,6 +91,8 @@ def execute(chapter: str, profile: Profile, overrides: Mapping[str, Any], source
         )
     except papermill.PapermillExecutionError as error:
         draft.unlink(missing_ok=True)
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from None
         raise BookError(f"chapter {chapter} failed: {error.ename}: {error.evalue}") from None
     executed = nbformat.read(draft, as_version=4)
     for cell in executed.cells:

@@ -24,7 +24,7 @@ def closure(modules: Iterable[str]) -> set[str]:
     """The modules and everything of this library that they import, directly or not.
 
     >>> sorted(closure(["blurpaper.kernels"]))
-    ['blurpaper.kernels', 'blurpaper.randomness']
+    ['blurpaper.kernels', 'blurpaper.randomness', 'blurpaper.shake']
     """
     found: set[str] = set()
     waiting = list(modules)

@@ -30,6 +30,8 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
     if len(log_probabilities) != len(labels):
         raise ValueError(f"one label per row. Got {len(labels)} labels for {len(log_probabilities)} rows.")
     log_p = log_probabilities.float().log_softmax(dim=1)
+    if bool(log_p.isnan().any()):
+        raise ValueError(f"log-probabilities are numbers. Got nan in {int(log_p.isnan().any(dim=1).sum())} of {len(log_p)} rows.")
     truth = torch.as_tensor(np.asarray(labels))[:, None]
     if len(truth) and not (int(truth.min()) >= 0 and int(truth.max()) < log_p.shape[1]):
         raise ValueError(f"labels are 0 to {log_p.shape[1] - 1}. Got {int(truth.min())} to {int(truth.max())}.")

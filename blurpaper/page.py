@@ -15,6 +15,7 @@ from blurpaper import profile as profiles
 from blurpaper import results
 from blurpaper.experiments import EXPERIMENTS, Published
 from blurpaper.store import Store
+from blurpaper.tables import rounded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,11 +90,11 @@ class Page:
 
 def percent(value: float, digits: int = 1) -> str:
     """A share in per cent, for prose."""
-    return f"{100 * value:.{digits}f} %"
+    return f"{rounded(100 * value, digits)} %"
 
 
 def with_interval(row: pd.Series, percents: bool = True) -> str:
     """A result with its 95 % interval, for prose."""
     scale, unit, digits = (100, " %", 1) if percents else (1, "", 2)
-    value, low, high = (scale * float(row[name]) for name in ("value", "low", "high"))
-    return f"{value:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f})"
+    value, low, high = (rounded(scale * float(row[name]), digits) for name in ("value", "low", "high"))
+    return f"{value}{unit} ({low} to {high})"

@@ -33,18 +33,24 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = pd.DataFrame(list(rows))
-    if extra := set(frame.columns) - set(COLUMNS):
-        raise ResultsError(f"results have no column {sorted(extra)[0]!r}.")
-    frame = frame.reindex(columns=list(COLUMNS))
-    for column in KEY:
-        frame[column] = frame[column].astype("object").where(frame[column].notna(), "").astype(str)
+    rows = list(rows)
+    if extra := {column for row in rows for column in row} - set(COLUMNS):
+        raise ResultsError(f"results have no column {min(extra)!r}.")
+    frame = pd.DataFrame(
+        {column: [row.get(column) for row in rows] for column in COLUMNS if column not in KEY}
+        | {column: pd.Series([_word(row.get(column)) for row in rows], dtype="object") for column in KEY}
+    )[list(COLUMNS)]
     for column in ("value", "low", "high"):
         frame[column] = frame[column].astype(float)
     frame["n"] = frame["n"].astype("Int64")
     if (twice := frame.duplicated(list(KEY))).any():
         raise ResultsError(f"two results have the same key: {dict(frame.loc[twice, list(KEY)].iloc[0])}.")
     return frame
+
+
+def _word(value: object) -> str:
+    """A value of the key as a word; empty for none."""
+    return "" if value is None or value != value else str(value)
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
@@ -65,12 +71,12 @@ def read(path: Path) -> pd.DataFrame:
 
     if not path.is_file():
         raise ResultsError(f"no results at {path}.")
-    frame = pd.read_csv(
-        path,
-        dtype=dict.fromkeys(KEY, str),
-        keep_default_na=False,
-        na_values={"value": "", "low": "", "high": "", "n": ""},
-    )
+    try:
+        frame = pd.read_csv(
+            path, dtype=dict.fromkeys(KEY, str), keep_default_na=False, na_values=dict.fromkeys(COLUMNS[len(KEY) :], "")
+        )
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is not a table of results: {str(error).strip()}.") from None
     if missing := [column for column in COLUMNS if column not in frame.columns]:
         raise ResultsError(f"{path} has no column {missing[0]!r}.")
     return table(frame.to_dict("records"))

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,8 +139,8 @@ class Store:
         return json.loads((self.path(recipe) / "stamp.json").read_text(encoding="utf-8"))
 
     def stamps_used(self) -> list[dict[str, Any]]:
-        """Stamps of all artifacts that this store has been asked for."""
-        return [self.stamp(recipe) for recipe in self._used.values()]
+        """Stamps of all artifacts that this store has given."""
+        return [self.stamp(recipe) for recipe in self._used.values() if self.has(recipe)]
 
     def _load(self, recipe: Recipe[T], folder: Path) -> T | None:
         if not self.has(recipe):
@@ -159,36 +160,43 @@ class Store:
 
     def _keep(self, recipe: Recipe[T], folder: Path, value: T, seconds: float) -> None:
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-        with _explained(folder):
+        try:
+            with _explained(folder):
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir(parents=True)
+                data = temporary / f"data{recipe.codec.suffix}"
+                recipe.codec.save(value, data)
+                stamp = {
+                    "kind": recipe.kind,
+                    "name": recipe.name,
+                    "key": recipe.key,
+                    "inputs": dict(recipe.inputs),
+                    "sha256": _sha256(data),
+                    "seconds": round(seconds, 3),
+                    "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                    **recipe.about,
+                    **surroundings(),
+                }
+                (temporary / "stamp.json").write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8")
+                for file in (data, temporary / "stamp.json"):
+                    _flush(file)
+                shutil.rmtree(folder, ignore_errors=True)
+                temporary.replace(folder)
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            data = temporary / f"data{recipe.codec.suffix}"
-            recipe.codec.save(value, data)
-            stamp = {
-                "kind": recipe.kind,
-                "name": recipe.name,
-                "key": recipe.key,
-                "inputs": dict(recipe.inputs),
-                "sha256": _sha256(data),
-                "seconds": round(seconds, 3),
-                "made": datetime.now(UTC).isoformat(timespec="seconds"),
-                **recipe.about,
-                **surroundings(),
-            }
-            (temporary / "stamp.json").write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8")
-            for file in (data, temporary / "stamp.json"):
-                _flush(file)
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.replace(folder)
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         with _explained(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder.with_name(folder.name + ".lock"))
-            lock.acquire()
+            try:
+                lock.acquire(timeout=1)
+            except Timeout:
+                print(f"another run is making {folder.name}: waiting for it", file=sys.stderr)
+                lock.acquire()
         try:
             yield
         finally:

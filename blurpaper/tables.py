@@ -47,8 +47,11 @@ def comparison(
             for name in names
         )
         body.append(f'<tr><th scope="row">{escape(value)}</th>{cells}</tr>')
-    head = f'<thead><tr><th rowspan="2" scope="col">{escape(row)}</th>{top}</tr><tr>{second}</tr></thead>'
-    return f'<table class="blurpaper">{head}<tbody>{"".join(body)}</tbody></table>'
+    if len(sources) > 1:
+        head = f'<tr><th rowspan="2" scope="col">{escape(row)}</th>{top}</tr><tr>{second}</tr>'
+    else:
+        head = f'<tr><th scope="col">{escape(row)}</th>{top}</tr>'
+    return f'<table class="blurpaper"><thead>{head}</thead><tbody>{"".join(body)}</tbody></table>'
 
 
 def number(value: float, low: float, high: float, metric: str) -> str:
@@ -56,10 +59,16 @@ def number(value: float, low: float, high: float, metric: str) -> str:
     if np.isnan(value):
         return "–"
     scale, digits = (100, 1) if metric.split("_vs_")[0] in PERCENT else (1, 2)
-    shown = f"{scale * value:.{digits}f}"
-    if not np.isnan(low):
-        shown += f'<small class="interval">{scale * low:.{digits}f}–{scale * high:.{digits}f}</small>'
-    return shown
+    shown, *bounds = (rounded(scale * one, digits) for one in (value, low, high))
+    if np.isnan(low):
+        return shown
+    between = " to " if low < 0 else "–"
+    return f'{shown}<small class="interval">{between.join(bounds)}</small>'
+
+
+def rounded(value: float, digits: int) -> str:
+    """A number for people: a real minus sign, and no negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _cells(frame: pd.DataFrame, group: tuple[str, str, str], column: str) -> pd.DataFrame | None:

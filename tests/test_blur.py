@@ -266,7 +266,7 @@ def test_the_mix_of_table_3_is_sharp_and_four_disks_alike():
 
 
 def test_a_mix_by_name_is_ones_own_to_change():
-    # BUG (blur.check_mix): by name it hands out the module's own dictionary, so changing RandomBlur().mix changes MIXES.
+    # Else changing RandomBlur().mix would change MIXES.
     assert blur.check_mix("mix") is not blur.MIXES["mix"]
 
 
@@ -397,7 +397,7 @@ class Pictures(torch.utils.data.Dataset):
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_blur_works_in_the_workers_of_a_data_loader_after_it_was_used_here():
-    # BUG (blur._threads): the pool of threads is kept across fork, where its threads are not: a worker waits for ever. The
+    # The pool of threads must not be kept across fork, where its threads are not: a worker would wait for ever. The
     # time limit only turns that into a failure.
     expected = torch.stack([Pictures()[0], Pictures()[1]])
     loader = torch.utils.data.DataLoader(Pictures(), batch_size=2, num_workers=1, multiprocessing_context="fork", timeout=5)

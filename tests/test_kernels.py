@@ -162,8 +162,7 @@ def test_disks_and_gaussians_are_the_same_from_all_four_sides(name):
 
 
 def test_the_search_for_an_extent_asks_for_none_far_larger_than_the_answer():
-    # BUG (kernels._of_variance): its second or third guess can be 473 or 1,205 px for an answer of 75 px, and an area-sampled
-    # disk of that size takes gigabytes and a quarter of a minute: psf("D10", 7.8), a photograph of 3,000 pixels.
+    # An area-sampled disk of 1,205 px takes gigabytes and a quarter of a minute; the answer may be 75 px (a large photograph).
     asked = []
 
     def segment(length):
@@ -290,7 +289,7 @@ def test_an_unknown_bank_is_an_error():
 
 @pytest.mark.parametrize("scale", [0, -1, math.nan])
 def test_a_bank_at_a_bad_scale_is_an_error_that_says_what_it_got(scale):
-    # BUG (kernels.shake_bank): 0 and -1 give arrays of nonsense; RandomBlur({"shake": 1.0}, scale=0) blurs with them.
+    # 0 and -1 would give arrays of nonsense.
     with pytest.raises(ValueError) as caught, np.errstate(all="ignore"):
         shake_bank("test", scale)
     assert repr(scale) in str(caught.value)

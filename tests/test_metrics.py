@@ -90,7 +90,7 @@ def test_a_sure_network_has_no_entropy():
 
 
 def test_a_network_that_gives_no_numbers_is_never_right():
-    # BUG (metrics.decisions): comparisons with nan are all false, so the truth ranks first: a diverged network scores 100 %.
+    # Comparisons with nan are all false, so the truth would rank first: a diverged network would score 100 %.
     rows = torch.full((3, 10), float("nan"))
     try:
         found = metrics.decisions(rows, np.array([0, 4, 9]))

@@ -63,7 +63,7 @@ def test_a_class_name_gives_its_index_however_it_is_written(folder, name, index)
 
 @pytest.mark.parametrize("names", [imagenet_names(), imagenet_wnids()], ids=["names", "wnids"])
 def test_each_of_the_thousand_names_gives_its_own_index(tmp_path, names):
-    # BUG (photos._labels): "Cardigan", a dog (264), and "cardigan", a garment (474), are one name once case is dropped.
+    # "Cardigan", a dog (264), and "cardigan", a garment (474), are one name once case is dropped.
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").write_bytes(b"never decoded")

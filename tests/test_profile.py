@@ -106,6 +106,12 @@ def test_a_file_of_ones_own_is_named_after_itself(write):
     assert load(write("mine", COMPLETE)).model_dump(exclude={"name"}) == COMPLETE
 
 
+def test_a_name_of_its_own_is_not_handed_down(write):
+    parent = write("parent", {"extends": "smoke", "name": "grand"})
+    assert load(parent).name == "grand"
+    assert load(write("child", {"extends": parent})).name == "child"
+
+
 def test_profiles_that_extend_one_another_are_an_error_that_shows_the_circle(write, tmp_path):
     one = write("one", {"extends": str(tmp_path / "two.yaml")})
     two = write("two", {"extends": one})

@@ -96,7 +96,7 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_a_dark_image_of_sixteen_bits_stays_dark(tmp_path, suffix):
-    # BUG (reading._rgb): a 16-bit image without a level above 255 is taken for 8 bits, and comes 257 times too bright.
+    # Taken for 8 bits it would come 257 times too bright.
     levels = np.array([[0, 100, 128, 129, 255]], np.uint16)
     Image.fromarray(levels).save(tmp_path / f"dark{suffix}")
     assert as_array(read_image(tmp_path / f"dark{suffix}"))[0, :, 0].tolist() == [0, 0, 0, 1, 1]
@@ -201,6 +201,18 @@ def test_a_file_cut_or_changed_anywhere_is_an_image_or_an_image_error(tmp_path, 
             assert str(path) in str(error)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage!", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12", b"Exif\0\0"])
+@pytest.mark.filterwarnings("ignore")
+def test_nonsense_about_the_camera_is_passed_over_or_an_image_error(tmp_path, suffix, exif):
+    path = tmp_path / f"image{suffix}"
+    PHOTO.save(path, exif=exif)
+    try:
+        assert read_image(path).shape == (3, 48, 64)
+    except ImageError as error:
+        assert str(path) in str(error)
+
+
 def test_an_image_of_absurd_size_is_an_error_and_not_all_memory(tmp_path):
     claim = bytearray(bytes_of(Image.new("L", (1, 1)), ".bmp"))
     claim[18:26] = (60_000).to_bytes(4, "little") * 2
@@ -237,7 +249,7 @@ def test_a_suffix_of_no_format_is_an_error_that_lists_some(tmp_path, name):
 
 @pytest.mark.parametrize("suffix", [".psd", ".fits", ".h5"])
 def test_a_format_that_can_only_be_read_is_an_error_that_names_the_file(tmp_path, suffix):
-    # BUG (reading.write_image): Pillow registers formats that it cannot write: KeyError, or a StoreError about free space.
+    # Pillow registers formats that it cannot write.
     with pytest.raises(ImageError, match=f"image{suffix}"):
         write_image(torch.zeros(3, 4, 4, dtype=torch.uint8), tmp_path / f"image{suffix}")
     assert not list(tmp_path.iterdir())

@@ -94,7 +94,7 @@ def test_numbers_in_the_key_become_their_names():
 
 
 def test_numbers_in_the_key_become_their_names_beside_rows_without_any():
-    # BUG (results.table): a column with gaps is made of floats first, so seed 0 becomes "0.0", another key than "0".
+    # A column with gaps, made of floats first, would turn seed 0 into "0.0", another key than "0".
     table = results.table([row(seed=0, classes=100), row(condition="D4")])
     assert table["seed"].tolist() == ["0", ""]
     assert table["classes"].tolist() == ["100", ""]
@@ -157,7 +157,7 @@ def test_a_file_with_a_column_too_many_is_an_error_that_names_it(tmp_path):
 
 
 def test_an_empty_file_is_an_error_that_names_it(tmp_path):
-    # BUG (results.read): an empty file, which lacks every column, raises pandas' EmptyDataError without its name.
+    # pandas' own error does not name the file.
     (tmp_path / "results.csv").write_text("")
     with pytest.raises(ResultsError, match=r"results\.csv"):
         results.read(tmp_path / "results.csv")

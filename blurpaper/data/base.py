@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 
 
 @dataclass
-class ImageSet:
+class ImageSet(ABC):
     """Labelled images by number; subclasses say where the pixels come from.
 
     Attributes:
@@ -30,9 +31,9 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @abstractmethod
     def __getitem__(self, number: int) -> torch.Tensor:
         """One image: uint8 ``(3, H, W)``, RGB."""
-        raise AttributeError(f"{type(self).__name__} holds no images")
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
         """Several images, each uint8 ``(3, H, W)``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -106,11 +107,13 @@ def load_folder(folder: Path, classes: Sequence[str] | None = None, name: str | 
 
 
 def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndarray:
-    class_of = {_plain(name): number for number, name in enumerate(classes)}
+    class_of = {name: number for number, name in enumerate(classes)}
     if classes == imagenet_names():
         class_of |= {wnid: number for number, wnid in enumerate(imagenet_wnids())}
+    spelled = Counter(map(_plain, classes))  # "Cardigan" is a dog and "cardigan" a garment: only exact spelling tells them apart
+    class_of |= {_plain(name): number for number, name in enumerate(classes) if spelled[_plain(name)] == 1}
     parents = [one.rpartition("/")[0].partition("/")[0] for one in ids]
-    known = {parent: class_of.get(_plain(parent), -1) for parent in set(parents)}
+    known = {parent: class_of.get(parent, class_of.get(_plain(parent), -1)) for parent in set(parents)}
     unknown = sorted(parent for parent, number in known.items() if number < 0)
     if unknown and len(unknown) < len(known):
         raise ImageError(f"{folder}: some folders name classes, but {', '.join(map(repr, unknown[:3]))} do not.")

@@ -44,8 +44,8 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
     from blurpaper.store import written
 
     path = Path(path)
-    if path.suffix.lower() not in Image.registered_extensions():
-        raise ImageError(f"the suffix of {path} names no image format; use one of {', '.join(SUFFIXES)}.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ImageError(f"the suffix of {path} names no image format that is written here; use one of {', '.join(SUFFIXES)}.")
     options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
     with written(path) as temporary:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, **options)
@@ -63,8 +63,9 @@ def image_files(folder: str | Path) -> Iterator[Path]:
 def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, np.float64)
-        levels = 255.0 / 65535.0 if values.max() > 255 else 1.0
-        return np.repeat(np.clip(np.rint(values * levels), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
+        values = values / 257 if sixteen_bits else values * (255 if image.mode == "F" and values.max() <= 1 else 1)
+        return np.repeat(np.clip(np.rint(values), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         from PIL import Image
 

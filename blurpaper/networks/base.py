@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,7 @@ STRIDE = 32
 """Pixels of the input between neighbouring positions of the last map, in every network here."""
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A classifier that gives a map of logits, one vector at each position of its field over the image.
 
     Subclasses define ``stage_maps`` and ``classify``.
@@ -34,13 +35,13 @@ class Network(nn.Module):
         """RGB images in grey levels 0..255, ``(B, 3, H, W)``, as the network's layers want them."""
         return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
+    @abstractmethod
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features after each of the five stages that halve the resolution, by name, of normalised input."""
-        raise AttributeError(f"{type(self).__name__} defines no stage_maps")
 
+    @abstractmethod
     def classify(self, last: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, K, h, w)`` at every position of the last stage's map."""
-        raise AttributeError(f"{type(self).__name__} defines no classify")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, K, h, w)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)`` of any size."""
