@@ -22,6 +22,7 @@ def resampling(count: int, resamples: int) -> np.ndarray:
     weights = np.empty((resamples, count), np.float32)
     for row in weights:
         row[:] = np.bincount(draw.randint(0, count, count), minlength=count)
+    weights.flags.writeable = False
     return weights
 
 

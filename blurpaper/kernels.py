@@ -55,15 +55,13 @@ class PSF:
         if name == SHAKE:
             raise ValueError(f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got {name!r}.")
         if match := re.fullmatch(r"shake:([0-9]{1,6})", name):
-            psf = cls(SHAKE, 0.0, int(match[1]))
-        elif match := re.fullmatch(r"([A-Z])([0-9]{1,4}(?:\.[0-9]{1,4})?)", name):
-            psf = cls(match[1], float(match[2]))
-        else:
-            raise ValueError(f"{_EXPECTED} Got {name!r}.")
-        psf._check(name)
-        return psf
+            return cls(SHAKE, 0.0, int(match[1]))
+        if match := re.fullmatch(r"([A-Z])([0-9]{1,4}(?:\.[0-9]{1,4})?)", name):
+            return cls(match[1], float(match[2]))
+        raise ValueError(f"{_EXPECTED} Got {name!r}.")
 
-    def _check(self, name: str) -> None:
+    def __post_init__(self) -> None:
+        name = self.name
         if self.kind == SHAKE:
             if self.index is None or not 0 <= self.index < SHAKE_BANKS["test"]:
                 raise ValueError(f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got {name!r}.")

@@ -40,7 +40,7 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
     rank = ((log_p > own) | ((log_p == own) & before)).sum(dim=1)
     return {
         "rank": rank.numpy().astype(np.int32),
-        "entropy": -(log_p.exp() * log_p).sum(dim=1).numpy(),
+        "entropy": torch.special.entr(log_p.exp()).sum(dim=1).numpy(),
         "cross_entropy": -own[:, 0].numpy(),
         "confidence": log_p.max(dim=1).values.exp().numpy(),
     }

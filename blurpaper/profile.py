@@ -45,8 +45,20 @@ class Protocol(Section):
 
     canonical: Positive
     scales: dict[Literal["128", "256", "512"], Positive]
-    jitter: list[Positive]
+    jitter: Annotated[list[Positive], Field(min_length=1)]
     field: Positive
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Protocol:
+        if missing := {"128", "256", "512"} - set(self.scales):
+            raise ValueError(f"no pixels for the scale {min(missing)}")
+        small = self.scales["256"] * min(self.jitter) / 384
+        if round(small) < self.field:
+            raise ValueError(
+                f"at scale 256 the smallest training image is {small:.0f} px, less than the field of {self.field} px that "
+                "training crops"
+            )
+        return self
 
     def pixels(self, name: str) -> int:
         """Smaller side, in pixels, of the network input for one of the paper's scales."""
@@ -66,7 +78,7 @@ class Phase(Section):
 class Schedule(Section):
     """How a network is trained: stochastic gradient descent with momentum, in phases."""
 
-    phases: list[Phase]
+    phases: Annotated[list[Phase], Field(min_length=1)]
     batch: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -93,7 +105,7 @@ class Evaluation(Section):
     test_sets: list[str]
     conditions: list[str]
     """Of the original network (Table 1)."""
-    scales: list[str]
+    scales: list[Literal["128", "256", "512", "256+512"]]
     finetuned: list[str]
     """Networks of Table 3 as MIX[/RECIPE], all at scale 256."""
     finetuned_conditions: list[str]
@@ -130,16 +142,6 @@ class Profile(Section):
     compute: Compute
     seed: int
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Profile:
-        small = self.protocol.scales.get("256", 0) * min(self.protocol.jitter) / 384
-        if round(small) < self.protocol.field:
-            raise ValueError(
-                f"protocol: at scale 256 the smallest training image is {small:.0f} px, less than the field "
-                f"of {self.protocol.field} px that training crops"
-            )
-        return self
-
 
 def names() -> list[str]:
     """The profiles that come with the library."""
@@ -165,7 +167,7 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
         if problem["type"] == "extra_forbidden":
             what = "no such field" + _meant(str(problem["loc"][-1]), _fields_beside(problem["loc"]))
         got = "" if problem["type"] in ("missing", "value_error", "extra_forbidden") else f" Got {problem['input']!r}."
-        raise ProfileError(f"profile {name!r}, {where}: {what}.{got}") from None
+        raise ProfileError(f"profile {name!r}, {where}: {what.rstrip('?.')}{'?' if what.endswith('?') else '.'}{got}") from None
 
 
 def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
@@ -188,7 +190,7 @@ def _merged(name: str, children: tuple[str, ...]) -> dict[str, Any]:
     is_path = name.endswith((".yaml", ".yml"))
     path = Path(name) if is_path else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        raise ProfileError(f"no profile {name!r}; there are {', '.join(names())}" + _meant(name, names()) + ".")
+        raise ProfileError(f"no profile {name!r}; there are {', '.join(names())}" + _meant(name, names()))
     try:
         own = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -217,7 +219,7 @@ def _set(fields: dict[str, Any], dotted: str, value: object) -> None:
     *sections, last = dotted.split(".")
     for section in sections:
         if not isinstance(fields.get(section), dict):
-            raise ProfileError(f"override {dotted!r}: no section {section!r}" + _meant(section, list(fields)) + ".")
+            raise ProfileError(f"override {dotted!r}: no section {section!r}" + _meant(section, list(fields)))
         fields[section] = dict(fields[section])
         fields = fields[section]
     fields[last] = value
@@ -234,4 +236,4 @@ def _fields_beside(location: tuple) -> list[str]:
 
 def _meant(name: str, known: list[str]) -> str:
     close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close else "."

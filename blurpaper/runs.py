@@ -14,6 +14,7 @@ import torch
 from blurpaper import data, metrics, protocol, training
 from blurpaper.blur import MIXES
 from blurpaper.data.base import ImageSet
+from blurpaper.kernels import check_condition
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.pretrained import ORIGINALS
 from blurpaper.profile import Profile
@@ -102,6 +103,8 @@ def prediction_recipes(
     spec: NetworkSpec, images: ImageSet, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
 ) -> Iterator[tuple[range, str, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which a network's log-probabilities are kept: (numbers of the images, condition, recipe)."""
+    for condition in conditions:
+        check_condition(condition)
     identity = _identity(spec, profile, store)
     for start in range(0, len(images), profile.evaluation.shard):
         numbers = range(start, min(start + profile.evaluation.shard, len(images)))
