@@ -40,7 +40,10 @@ def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) 
     @wraps(make_rows)
     def run(profile: Profile, store: Store | Published) -> pd.DataFrame:
         if isinstance(store, Published):
-            return results.select(results.published(profile.name), experiment=name)
+            rows = results.select(results.published(profile.name), experiment=name)
+            if rows.empty:
+                raise results.ResultsError(f"the committed results of profile {profile.name} have no {name}.")
+            return rows
         return results.table({"experiment": name, **row} for row in make_rows(profile, store))
 
     EXPERIMENTS[name] = run

@@ -1,0 +1,100 @@
+"""Figures draw the numbers they are given: the data of their lines, cells and marks."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from blurpaper import figures, kernels, metrics, results
+
+DISKS = ["sharp", "D2", "D4", "D6", "D8"]
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def rows(**fixed: str):
+    values = np.linspace(0.9, 0.3, len(DISKS))
+    return results.table(
+        {"condition": name, "metric": "top5", "value": v, "low": v - 0.05, "high": v + 0.05, "n": 9} | fixed
+        for name, v in zip(DISKS, values, strict=True)
+    )
+
+
+def heights(axis) -> list[list[float]]:
+    return [np.round(line.get_ydata(), 6).tolist() for line in axis.lines]
+
+
+def test_psfs_are_drawn_on_one_grid_in_their_own_shape() -> None:
+    figure = figures.psfs(["D2", "H8", "V4", "shake:3"])
+    for axis, name in zip(figure.axes, ["D2", "H8", "V4", "shake:3"], strict=True):
+        shown = axis.images[0].get_array()
+        assert shown.shape == (31, 31)
+        assert (shown > 0).sum() == (kernels.psf(name) > 0).sum()
+        assert axis.get_title() == name
+
+
+def test_accuracy_by_condition_draws_a_line_a_scale_and_a_panel_a_source() -> None:
+    ours = rows(scale="256")
+    figure = figures.accuracy_by_condition(ours, {"paper": rows(scale="256"), "this run": ours})
+    assert [axis.get_title() for axis in figure.axes] == ["paper", "this run"]
+    assert heights(figure.axes[1]) == [np.linspace(0.9, 0.3, 5).round(6).tolist()]
+
+
+def test_a_condition_that_was_not_measured_leaves_a_gap_in_its_line() -> None:
+    figure = figures.accuracy_by_condition(
+        rows(scale="256"), {"paper": results.select(rows(scale="256"), condition=["sharp", "D8"])}
+    )
+    assert np.isnan(figure.axes[0].lines[0].get_ydata()).tolist() == [False, True, True, True, False]
+
+
+def test_lines_of_networks_have_the_colour_of_their_network() -> None:
+    frame = results.table([*rows(network="mix").to_dict("records"), *rows(network="original").to_dict("records")])
+    axis = figures.by_network(frame, "top5", "top-5", ["original", "mix"]).axes[0]
+    assert [line.get_color() for line in axis.lines] == [figures.NETWORK_COLOURS[name] for name in ("original", "mix")]
+
+
+def test_the_matrix_shows_each_network_under_each_condition() -> None:
+    frame = results.table([*rows(network="mix").to_dict("records"), *rows(network="onlyD8").to_dict("records")])
+    axis = figures.transfer_matrix(frame, ["mix", "onlyD8"], DISKS, "top5").axes[0]
+    assert [text.get_text() for text in axis.texts] == ["90", "75", "60", "45", "30"] * 2
+
+
+def test_risk_is_that_of_the_metric() -> None:
+    random = np.random.RandomState(0)
+    import pandas as pd
+
+    frame = pd.DataFrame({"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)})
+    axis = figures.risk_coverage(frame, ["D4"]).axes[0]
+    coverage, risk = metrics.risk_coverage(frame["confidence"].to_numpy(), (frame["rank"] < 1).to_numpy())
+    assert np.allclose(axis.lines[0].get_xdata(), coverage)
+    assert np.allclose(axis.lines[0].get_ydata(), risk)
+
+
+def test_verdicts_are_disks_where_right_and_crosses_where_wrong() -> None:
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    right = [{"original": False, "mix": True, "sharp+shake": True}, {"original": True, "mix": True, "sharp+shake": False}]
+    figure = figures.verdicts([image, image], ["a", "b"], right, columns=2)
+    assert [[line.get_marker() for line in axis.lines] for axis in figure.axes] == [["x", "o", "o"], ["o", "o", "x"]]
+
+
+def test_distance_maps_are_drawn_as_they_are() -> None:
+    maps = {"mix": {f"pool{n}": torch.full((4, 4), n / 10) for n in range(1, 6)}}
+    figure = figures.distance_maps(maps)
+    assert [float(axis.images[0].get_array().mean()) for axis in figure.axes[:5]] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
+    frame = results.table(
+        row | {"network": name} for name in ("original", "sharp-only", "mix") for row in rows().to_dict("records")
+    )
+    axis = figures.by_network(frame, "top5", "top-5", ["original", "sharp-only", "mix"]).axes[0]
+    places = sorted(text.xyann[1] for text in axis.texts)
+    assert np.diff(places).min() > 0.05
