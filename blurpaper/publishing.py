@@ -6,11 +6,14 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from blurpaper import experiments, results
 from blurpaper.profile import Profile
 from blurpaper.store import Store, surroundings, written
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
 
@@ -39,7 +42,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
 
     path = results.PUBLISHED / f"{profile.name}.decisions.parquet"
     with written(path) as temporary:
-        _compact(decided).to_parquet(temporary, index=False, compression="zstd", compression_level=19)
+        _write_compact(decided, temporary)
     yield path
 
     path = results.PUBLISHED / f"{profile.name}.timings.csv"
@@ -50,12 +53,16 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     yield path
 
 
-def _compact(decided: Any) -> Any:  # noqa: ANN401 (a pandas DataFrame)
-    """The same table with its words as categories and its numbers to four digits, which is what makes it small."""
+def _write_compact(decided: pd.DataFrame, path: Path) -> None:
+    """Words as categories, numbers in half precision (three digits), like bytes together: what makes the file small."""
     decided = decided.copy()
+    numbers = [column for column in decided.columns if decided[column].dtype.kind == "f"]
     for column in decided.columns:
-        if decided[column].dtype.kind not in "fiu":
-            decided[column] = decided[column].astype("category")
-        elif decided[column].dtype.kind == "f":
+        if column in numbers:
             decided[column] = decided[column].astype("float16").astype("float32")
-    return decided
+        else:
+            decided[column] = decided[column].astype("int16" if decided[column].dtype.kind in "iu" else "category")
+    words = [column for column in decided.columns if column not in numbers]
+    decided.to_parquet(
+        path, index=False, compression="zstd", compression_level=19, use_dictionary=words, use_byte_stream_split=numbers
+    )

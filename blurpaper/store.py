@@ -257,7 +257,7 @@ def _safe(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def surroundings() -> dict[str, Any]:
-    """Commit and dirty flag of the code, versions and device: what a stamp says of where a number was made."""
+    """Commit of the library and whether it was changed since, versions and device: what a stamp says of where a number was made."""
     import platform
     from importlib.metadata import version
 
@@ -267,7 +267,7 @@ def surroundings() -> dict[str, Any]:
     libraries = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "timm")
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(_git("status", "--porcelain", "--", ".")),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in libraries},
         "device": device,
