@@ -93,8 +93,13 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{rounded(100 * value, digits)} %"
 
 
-def with_interval(row: pd.Series, percents: bool = True) -> str:
-    """A result with its 95 % interval, for prose."""
-    scale, unit, digits = (100, " %", 1) if percents else (1, "", 2)
+def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> str:
+    """A result with its 95 % interval, for prose; ``unit`` follows a share, `` points`` for a difference of two."""
+    scale, unit, digits = (100, unit, 1) if percents else (1, "", 2)
     value, low, high = (rounded(scale * float(row[name]), digits) for name in ("value", "low", "high"))
     return f"{value}{unit} ({low} to {high})"
+
+
+def points(share: float) -> str:
+    """A difference of two shares, in points of per cent, for prose."""
+    return f"{rounded(100 * share, 1)} points"

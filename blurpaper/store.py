@@ -257,7 +257,7 @@ def _safe(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def surroundings() -> dict[str, Any]:
-    """Commit of the library and whether it was changed since, versions and device: what a stamp says of where a number was made."""
+    """Commit of the library, whether it was changed since, versions and device: where a number was made."""
     import platform
     from importlib.metadata import version
 

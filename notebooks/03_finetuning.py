@@ -30,7 +30,7 @@ published = False
 from blurpaper import data, experiments, figures, protocol, results
 from blurpaper.blur import MIXES
 from blurpaper.data.artwork import ATTRIBUTION
-from blurpaper.page import Page, percent, with_interval
+from blurpaper.page import Page, percent, points, with_interval
 from blurpaper.store import Store
 from blurpaper.tables import comparison
 
@@ -85,17 +85,17 @@ cost = value["original", "sharp"] - value["mix", "sharp"]
 five = sources["paper"].set_index(["network", "condition"])["value"]
 paper_back = (five["mix", "D8"] - five["original", "D8"]) / (five["original", "sharp"] - five["original", "D8"])
 page.say(
-    f"**What comes back.** Under `D8` the original loses {percent(lost)} of top-1 accuracy; the mix of five brings back "
-    f"{percent(back)}, that is {percent(back / lost, 0)} of the loss (the paper's top-5: {percent(paper_back, 0)}). On sharp images it "
-    + (f"costs {percent(cost)}." if cost > 0 else f"costs nothing: it gains {percent(-cost)}.")
+    f"**What comes back.** Under `D8` the original loses {points(lost)} of top-1 accuracy; the mix of five brings back "
+    f"{points(back)}, that is {percent(back / lost, 0)} of the loss (the paper's top-5: {percent(paper_back, 0)}). On sharp images it "
+    + (f"costs {points(cost)}." if cost > 0 else f"costs nothing: it gains {points(-cost)}.")
 )
 
 # %% tags=["remove-input"]
 only = value["original", "sharp"] - value["onlyD8", "sharp"]
 edge = value["onlyD8", "D8"] - value["mix", "D8"]
 page.say(
-    f"**Knowing the blur.** `onlyD8` is {percent(abs(edge))} {'better' if edge > 0 else 'worse'} than the mix on the blur it knows, "
-    f"and loses {percent(only)} on sharp images (the paper's top-5: {percent(five['original', 'sharp'] - five['onlyD8', 'sharp'])})."
+    f"**Knowing the blur.** `onlyD8` is {points(abs(edge))} {'better' if edge > 0 else 'worse'} than the mix on the blur it knows, "
+    f"and loses {points(only)} on sharp images (the paper's top-5: {points(five['original', 'sharp'] - five['onlyD8', 'sharp'])})."
 )
 
 # %% [markdown]
@@ -115,8 +115,8 @@ page.table(
 control = table[(table["network"] == "sharp-only") & (table["metric"] == "top1_vs_original")].set_index("condition")
 gain = table[(table["network"] == "mix") & (table["metric"] == "top1_vs_sharp-only")].set_index("condition")
 page.say(
-    f"As much training without blur changes accuracy under `D8` by {with_interval(control.loc['D8'])}; the mix is "
-    f"{with_interval(gain.loc['D8'])} above that control"
+    f"As much training without blur changes accuracy under `D8` by {with_interval(control.loc['D8'], unit=' points')}; the mix is "
+    f"{with_interval(gain.loc['D8'], unit=' points')} above that control"
     + (": the gain is due to the blur." if gain.loc["D8", "low"] > 0 else ", which leaves open what the gain is due to.")
 )
 
@@ -128,7 +128,7 @@ difference = table[table["metric"] == "top1_vs_original"].set_index(["network", 
 
 
 def change(network, condition):
-    return f"{network} on {condition}: {with_interval(difference.loc[(network, condition)])}"
+    return f"{network} on {condition}: {with_interval(difference.loc[(network, condition)], unit=' points')}"
 
 
 page.say(

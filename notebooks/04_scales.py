@@ -26,7 +26,7 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import figures, results
-from blurpaper.page import Page, percent, with_interval
+from blurpaper.page import Page, percent, points, with_interval
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
@@ -85,8 +85,8 @@ page.say(
     f"**One scale.** Fine-tuned at 512 and applied there, the network has {with_interval(top1.loc[(after512, 'D8')])} top-1 under `D8`, "
     f"against {with_interval(top1.loc[(after256, 'D8')])} at 256 (the paper's top-5: {percent(paper[after512, 'D8'])} against "
     f"{percent(paper[after256, 'D8'])}). On sharp images fine-tuning changes it by "
-    f"{percent(value[after512, 'sharp'] - value['512 original', 'sharp'])} at 512 and by "
-    f"{percent(value[after256, 'sharp'] - value['256 original', 'sharp'])} at 256."
+    f"{points(value[after512, 'sharp'] - value['512 original', 'sharp'])} at 512 and by "
+    f"{points(value[after256, 'sharp'] - value['256 original', 'sharp'])} at 256."
 )
 
 # %% tags=["remove-input"]
