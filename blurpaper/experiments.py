@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import intervals, metrics, results
-from blurpaper.networks import NetworkSpec
+from blurpaper import data, intervals, metrics, protocol, results, runs
+from blurpaper import profile as profiles
+from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.profile import Profile
 from blurpaper.store import Store
 
@@ -61,7 +63,7 @@ def decisions(profile: Profile, store: Store | Published) -> pd.DataFrame:
         return results.published_decisions(profile.name)
     parts = [_decided(NetworkSpec(profile.model), profile, store)]
     parts += [_decided(spec, profile, store) for spec in _finetuned(profile)]
-    parts += [_decided(spec, profile, store) for spec in _at_scales(profile) if spec.train_scale not in ("", "256")]
+    parts += [_decided(spec, profile, store) for spec in _at_scales(profile) if spec.train_scale != "256"]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -79,8 +81,6 @@ def _decided(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
     """Decisions of one network, at the scales and under the conditions at which the profile measures it."""
     import pandas as pd
 
-    from blurpaper import runs
-
     settings = profile.evaluation
     if spec.is_original:
         conditions, scales = settings.conditions, settings.scales
@@ -91,6 +91,9 @@ def _decided(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
         scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[spec.train_scale]
     found = [runs.decisions(spec, name, conditions, scales, profile, store) for name in settings.test_sets]
     return pd.concat(found, ignore_index=True)
+
+
+# --- Tables 1 and 2: a network trained on sharp photographs (Sec. 3) -----------------------------------------------------
 
 
 @experiment
@@ -215,9 +218,6 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 @experiment
 def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """Mean Hamming distance between features of the sharp and the blurred image, after each of the five stages."""
-    from blurpaper import runs
-    from blurpaper.networks import STAGES
-
     for mix in profile.evaluation.invariance_networks:
         spec = NetworkSpec(profile.model, mix)
         for name in profile.evaluation.test_sets:
@@ -247,10 +247,6 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     Test images of the profile, chosen by rule (:func:`_telling`), and scikit-image's photographs with EfficientNet-Lite0.
     """
-    from blurpaper import data, protocol, runs
-    from blurpaper import profile as profiles
-    from blurpaper.data.examples import EXAMPLES, photograph
-
     shown: list[tuple[Profile, NetworkSpec, str, Any, set[str]]] = []
     spec = NetworkSpec(profile.model)
     for name in profile.evaluation.test_sets:

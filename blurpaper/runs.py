@@ -88,7 +88,9 @@ def _identity(spec: NetworkSpec, profile: Profile, store: Store) -> str:
     """What stands for a network in the key of what is computed with it, found without training it."""
     if spec.is_original and spec.model in ORIGINALS:
         return f"{spec} as published"
-    return network_recipe(spec, profile, store).key
+    recipe = network_recipe(spec, profile, store)
+    store.note(recipe)
+    return recipe.key
 
 
 # --- Log-probabilities ---------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ class Store:
             make: called with a folder for what it wants to find again if it is killed (checkpoints), gone afterwards.
         """
         folder = self.path(recipe)
-        self._used[folder] = recipe
+        self.note(recipe)
         if (value := self._load(recipe, folder)) is not None:
             return value
         with self._lock(folder):
@@ -138,8 +138,12 @@ class Store:
         """What is known of an artifact's making: commit, versions, device, seconds, inputs."""
         return json.loads((self.path(recipe) / "stamp.json").read_text(encoding="utf-8"))
 
+    def note(self, recipe: Recipe) -> None:
+        """Count an artifact among those used: something was made from it, though it need not be loaded now."""
+        self._used[self.path(recipe)] = recipe
+
     def stamps_used(self) -> list[dict[str, Any]]:
-        """Stamps of all artifacts that this store has given."""
+        """Stamps of all artifacts that this store has given, or that what it gave was made from."""
         return [self.stamp(recipe) for recipe in self._used.values() if self.has(recipe)]
 
     def _load(self, recipe: Recipe[T], folder: Path) -> T | None:

@@ -54,6 +54,7 @@ class EmojiSet(ImageSet):
         inputs = settings.model_dump(include={"classes", "side", "seed"})
         inputs |= {"split": split, "count": count, "artwork": artwork.version()}
         recipe = Recipe("data", f"emoji-{split}", inputs, ["blurpaper.data.emoji"], TENSORS)
+        store.note(recipe)
         super().__init__(
             name="emoji",
             classes=tuple(artwork.CLASSES)[: settings.classes],
