@@ -1,6 +1,7 @@
-# Each target installs what it needs into .venv by itself. PYTHON and PIP_ARGS can be set on the command line.
+# Each target installs what it needs into .venv by itself. PYTHON, PIP_ARGS and LAB_ARGS can be set on the command line.
 PYTHON ?= python3
 PIP_ARGS ?=
+LAB_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -27,7 +28,7 @@ lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
 lab: $(INSTALLED)  ## JupyterLab, in which the percent scripts of notebooks/ open as notebooks
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[lab]'
 	$(BIN)/jupytext-config set-default-viewer python
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(LAB_ARGS)
 
 clean: ## executed chapters and built books; results stay in the store
 	rm -rf _build
