@@ -1,0 +1,79 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What is ours and what is the paper's
+#
+# The copy of the paper that this project worked from had lost some numbers, and some things the paper never says. Each of
+# these is a choice of this project.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "emoji"
+overrides = {}
+published = False
+
+# %% tags=["remove-cell"]
+from blurpaper import profile as profiles
+from blurpaper import results
+from blurpaper.networks import build
+from blurpaper.page import Page, percent
+
+page = Page(profile, overrides, published)
+paper = profiles.load("imagenet")
+schedule = paper.finetuning
+rates = ", ".join(f"{phase.rate:g} for {phase.epochs} epoch{'s' if phase.epochs > 1 else ''}" for phase in schedule.phases)
+both = results.select(results.paper(), experiment="table1", scale="256+512", condition="D8")["value"].item()
+
+# %% tags=["remove-input"]
+page.say(f"""
+| left open | taken here | why |
+|---|---|---|
+| learning rates and momentum | {rates}, momentum {schedule.momentum:g} (profile `imagenet`) | usual for fine-tuning VGG-16 |
+| the two Gaussians of Table 1 | standard deviations 4 and 8 | a disk of radius 8 has standard deviation 4 along each axis, and the first Gaussian's numbers lie beside those of D8 |
+| grid of the control points of camera shake, size of its kernels | 16 × 16, arrays of 31 × 31 | the mean radius then lies between those of D6 and D8, as the paper's accuracy does |
+| field of the network | {paper.protocol.field} pixels | VGG-16's own crop |
+| border of the blur | whole-sample mirror | usual; no frame betrays the blur |
+| resizing | bicubic, with antialiasing | usual |
+| cut of a Gaussian | four standard deviations | usual |
+| rounding before the blur, and of the network's input | yes; no | one rounding of the photograph and one of the blurred image, as the paper says |
+| weight decay, dropout, flips, crops | {schedule.weight_decay:g}, the model's own, {"yes" if schedule.flip else "no"}, {paper.protocol.field} | the training of VGG-16 |
+| shares in the mixes of sharp with one blur | half and half | the mix of five is uniform |
+| average for 256+512 | over positions within a scale, then over scales | a mean over all positions would let 512 dominate; the paper's {percent(both)} at D8 fits |
+| place of the zeros at scale 128 | around the map, the odd one at the right and below | the paper says only that it is padded |
+""")
+
+# %% [markdown]
+# ## The embedded data is not ImageNet
+
+# %% tags=["remove-input"]
+emoji = profiles.load("emoji")
+small, large = (
+    sum(weight.numel() for weight in build(one.model, range(classes), one.protocol.field).parameters())
+    for one, classes in ((emoji, emoji.emoji.classes), (paper, 1000))
+)
+pixels = emoji.protocol.scales
+page.say(
+    f"The profile `emoji` draws the canonical 384 as {emoji.protocol.canonical} pixels, and 128, 256 and 512 as {pixels['128']}, "
+    f"{pixels['256']} and {pixels['512']}, with a field of {emoji.protocol.field}. Kernels shrink in proportion. Its network is a VGG with "
+    f"the same five pooling stages, {small / 1e6:.1f} million parameters instead of {large / 1e6:.0f}, and batch normalisation; it "
+    f"learns from scratch at scales {emoji.pretraining.train_scale}, on {emoji.emoji.train:,} drawn images. It shows the paper's "
+    f"effects, not its numbers. At scale 256 the field covers {percent((emoji.protocol.field / pixels['256']) ** 2, 0)} of the image, "
+    "so that one position does all the work; and at scale 128 the last map has one position where the classifier wants four, so "
+    "that three quarters of its input are zeros, where VGG-16 has two thirds."
+)
+
+# %% [markdown]
+# ## Photographs
+#
+# The networks of the profile `photos` end in global average pooling. To apply them at every position, as the paper does
+# VGG-16, the average is taken over windows of the size of the last map in training, at stride 1, and the classifier applied to
+# each. Photographs whose smaller side is below the canonical scale are enlarged to it.
