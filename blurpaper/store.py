@@ -54,14 +54,7 @@ def _load_tensors(path: Path) -> dict[str, Any]:
     return load_file(path)
 
 
-def _load_table(path: Path) -> Any:  # noqa: ANN401 (a pandas DataFrame; pandas is imported where used)
-    import pandas as pd
-
-    return pd.read_parquet(path)
-
-
 TENSORS: Codec[dict[str, Any]] = Codec(".safetensors", _save_tensors, _load_tensors)
-TABLE: Codec[Any] = Codec(".parquet", lambda table, path: table.to_parquet(path, index=False), _load_table)
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ blurred = results.select(at_256, condition="D8")
 coverage, risk = metrics.risk_coverage(blurred["confidence"].to_numpy(), (blurred["rank"] < 1).to_numpy())
 half = risk[len(risk) // 2 - 1]
 page.say(
-    f"Under `D8`, {percent(risk[-1])} of all predictions are wrong, but only {percent(half)} of the more confident half. "
-    "Doubt is informative even where the images are unlike anything the network was trained on; it does not make the network "
-    "any better, which is the matter of the next chapters."
+    f"Under `D8`, {percent(risk[-1])} of all predictions are wrong, and {percent(half)} of the more confident half. "
+    + ("Doubt is informative even on images unlike those of its training; " if half < risk[-1] else "Here doubt tells nothing; ")
+    + "in either case it makes the network no better, which is the matter of the next chapters."
 )

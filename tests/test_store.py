@@ -6,11 +6,10 @@ import threading
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from blurpaper.store import TABLE, TENSORS, Codec, Recipe, Store, StoreError, default_root, written
+from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError, default_root, written
 
 JSON = Codec(".json", lambda value, path: path.write_text(json.dumps(value)), lambda path: json.loads(path.read_text()))
 
@@ -85,13 +84,6 @@ def test_tensors_come_back_as_they_were(store):
     assert back.keys() == tensors.keys()
     for name, tensor in tensors.items():
         torch.testing.assert_close(back[name], tensor, rtol=0, atol=0, equal_nan=True)
-
-
-def test_tables_come_back_as_they_were(store):
-    table = pd.DataFrame({"name": ["a", ""], "value": [0.1, np.nan], "rank": np.array([3, 4], np.int32)})
-    one = recipe(codec=TABLE)
-    store.get(one, Maker(table))
-    pd.testing.assert_frame_equal(Store(store.root).get(one, Maker()), table)
 
 
 def test_a_stamp_says_what_an_artifact_is_and_where_it_was_made(store):
