@@ -14,7 +14,7 @@ def examine() -> tuple[list[str], bool]:
 
     from blurpaper.data import photos
     from blurpaper.devices import has_bfloat16
-    from blurpaper.networks.pretrained import WeightsError, original_efficientnet_lite0
+    from blurpaper.networks.pretrained import ORIGINALS, WeightsError
     from blurpaper.store import default_root, surroundings
 
     around = surroundings()
@@ -37,8 +37,9 @@ def examine() -> tuple[list[str], bool]:
         lines.append(f"  PROBLEM: cannot use the store at {root} ({error.strerror}); set BLURPAPER_STORE.")
         healthy = False
     try:
-        original_efficientnet_lite0()
-        lines.append("weights of efficientnet_lite0: installed")
+        for model in ("efficientnet_lite0", "efficientnet_lite1"):
+            ORIGINALS[model](224)
+            lines.append(f"weights of {model}: installed")
     except WeightsError as error:
         lines.append(f"  PROBLEM: {error}")
         healthy = False

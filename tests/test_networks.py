@@ -6,7 +6,9 @@ from torch.nn import functional
 from torchvision.models import vgg16 as torchvision_vgg16
 
 from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of
-from blurpaper.networks.pretrained import WeightsError, efficientnet_lite0, imagenet_wnids, read_pickled_weights
+from blurpaper.networks.efficientnet import efficientnet_lite0
+from blurpaper.networks.imagenet import imagenet_wnids
+from blurpaper.networks.pretrained import WeightsError, read_pickled_weights
 from blurpaper.networks.vgg import VGG, small_vgg, vgg16
 
 NAMES = ("a", "b", "c", "d")

@@ -9,7 +9,7 @@ from blurpaper import data
 from blurpaper.data import photos
 from blurpaper.data.photos import MissingDataError, load_folder
 from blurpaper.data.reading import ImageError
-from blurpaper.networks.pretrained import imagenet_names, imagenet_wnids
+from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import torch
 
 from blurpaper.data.base import ImageSet
 from blurpaper.data.reading import SUFFIXES, ImageError, image_files, read_image
-from blurpaper.networks.pretrained import imagenet_names, imagenet_wnids
+from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
 
 SETS: dict[str, dict[str, str]] = {
     "imagenet-sample": {"train": "imagenet-sample/train"},

@@ -13,7 +13,12 @@ __all__ = ["MODELS", "STAGES", "Network", "NetworkSpec", "architecture", "build"
 MODELS: dict[str, str] = {
     "small_vgg": "blurpaper.networks.vgg",
     "vgg16": "blurpaper.networks.vgg",
-    "efficientnet_lite0": "blurpaper.networks.pretrained",
+    "vgg16_caffe": "blurpaper.networks.vgg",
+    "efficientnet_lite0": "blurpaper.networks.efficientnet",
+    "efficientnet_lite0_pooled": "blurpaper.networks.efficientnet",
+    "efficientnet_lite1": "blurpaper.networks.efficientnet",
+    "small_resnet": "blurpaper.networks.resnet",
+    "resnet50": "blurpaper.networks.resnet",
 }
 """The models: name -> module with a function of that name that builds it."""
 

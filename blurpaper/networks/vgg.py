@@ -14,8 +14,10 @@ from torch import nn
 from torch.nn import functional
 
 from blurpaper.networks.base import STAGES, STRIDE, Network
+from blurpaper.networks.layers import ConvNorm
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 
 class VGG(Network):
@@ -47,9 +49,9 @@ class VGG(Network):
         for width, depth in zip(widths, depths, strict=True):
             layers: list[nn.Module] = []
             for _ in range(depth):
-                layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=not batch_norm))
-                layers += [nn.BatchNorm2d(width)] if batch_norm else []
-                layers.append(nn.ReLU(inplace=True))
+                conv = nn.Conv2d(channels, width, 3, padding=1, bias=not batch_norm)
+                relu = nn.ReLU(inplace=True)
+                layers += [ConvNorm(conv, nn.BatchNorm2d(width), relu)] if batch_norm else [conv, relu]
                 channels = width
             stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
         self.stages = nn.ModuleList(stages)
@@ -94,3 +96,9 @@ def vgg16(classes: Sequence[str], field: int = 224) -> VGG:
 def small_vgg(classes: Sequence[str], field: int = 64) -> VGG:
     """A VGG of about a million parameters with batch normalisation, for the embedded data; trains in minutes on a CPU."""
     return VGG(classes, field, (16, 32, 64, 128, 192), (1, 1, 2, 2, 2), (256,), batch_norm=True)
+
+
+def vgg16_caffe(classes: Sequence[str], field: int = 224) -> VGG:
+    """VGG-16 for the weights that Simonyan and Zisserman published for Caffe: grey levels less their mean, not scaled."""
+    widths, depths, hidden = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096)
+    return VGG(classes, field, widths, depths, hidden, batch_norm=False, mean=CAFFE_MEAN, std=(1.0,) * 3)
