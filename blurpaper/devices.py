@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 
 import torch
 
@@ -17,9 +19,26 @@ def device_of(compute: Compute) -> torch.device:
     """
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("the profile asks for compute.device=cuda and torch sees no CUDA GPU: use auto or cpu.")
-    if compute.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(compute.device)
+    gpu = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
+    if not gpu:
+        _keep_freed_memory()
+    return torch.device("cuda" if gpu else "cpu")
+
+
+@lru_cache(maxsize=1)
+def _keep_freed_memory() -> None:
+    """Let the C library keep large blocks that are freed, for the next step to use again.
+
+    By default it returns them to the system, which clears each page anew when it is asked for again: on a CPU that can
+    take longer than the convolutions. Where the C library has no such setting, nothing happens.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # of glibc's malloc.h
+    try:
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_threshold, 1 << 30)
+        library.mallopt(trim_threshold, (1 << 31) - 1)
+    except (OSError, AttributeError, TypeError):
+        pass
 
 
 def has_bfloat16(device: torch.device) -> bool:

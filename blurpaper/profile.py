@@ -76,11 +76,13 @@ class Phase(Section):
 
 
 class Schedule(Section):
-    """How a network is trained: stochastic gradient descent with momentum, in phases."""
+    """How a network is trained, in phases: by stochastic gradient descent with momentum, unless another optimizer is named."""
 
     phases: Annotated[list[Phase], Field(min_length=1)]
     batch: Positive
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    """Of AdamW, the decay of its first moment."""
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     flip: bool = True
@@ -99,18 +101,32 @@ class Finetuning(Schedule):
     batch_norm_batches: Positive
 
 
+class Agreement(Schedule):
+    """Fine-tuning without labels, on images of its own: how, and how much the last features count beside the predictions."""
+
+    train_set: str
+    features: Annotated[float, Field(ge=0)]
+
+
 class Evaluation(Section):
     """What is measured, on what."""
 
     test_sets: list[str]
+    restricted: list[str]
+    """Test sets of few classes, on which the choice is also restricted to those classes."""
     conditions: list[str]
     """Of the original network (Table 1)."""
     scales: list[Literal["128", "256", "512", "256+512"]]
     finetuned: list[str]
-    """Networks of Table 3 as MIX[/RECIPE], all at scale 256."""
+    """Networks of Table 3 as MIX[/RECIPE][#SEED], all at scale 256."""
     finetuned_conditions: list[str]
     scale_conditions: list[str]
     """Conditions of Table 4, at each of the scales."""
+    second_model: str
+    """The other architecture, of Table A."""
+    second_conditions: list[str]
+    pooled_model: str | None
+    """The model that averages over the whole map before it classifies, a second row of Table 1."""
     invariance_networks: list[str]
     invariance_conditions: list[str]
     batch: Positive
@@ -138,6 +154,7 @@ class Profile(Section):
     protocol: Protocol
     pretraining: Pretraining | None
     finetuning: Finetuning
+    agreement: Agreement
     evaluation: Evaluation
     compute: Compute
     seed: int

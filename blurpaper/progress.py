@@ -15,7 +15,8 @@ def progress(what: str, total: int | None = None, unit: str = "it") -> Iterator[
     """
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=what, unit=unit, delay=2, file=sys.stderr, mininterval=1.0, ncols=100) as bar:
+    options = {"delay": 2, "file": sys.stderr, "mininterval": 1.0, "ncols": 100, "unit_scale": unit == "B"}
+    with tqdm(total=total, desc=what, unit=unit, **options) as bar:
 
         def tick(done: int, total: int | None = None, loss: float | None = None) -> None:
             if total is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, metrics, protocol, training
+from blurpaper import data, metrics, processes, protocol, training
+from blurpaper import profile as profiles
+from blurpaper.batches import Task
 from blurpaper.blur import MIXES
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import check_condition
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.pretrained import ORIGINALS
-from blurpaper.profile import Profile
+from blurpaper.objectives import Agreement, Labels
+from blurpaper.profile import Profile, Schedule
 from blurpaper.progress import progress
 from blurpaper.randomness import seed_of
 from blurpaper.store import TENSORS, Recipe, Store
@@ -31,13 +35,25 @@ if TYPE_CHECKING:
 def network(spec: NetworkSpec, profile: Profile, store: Store) -> Network:
     """A network: its original weights if they can be had, else trained as the profile says, or loaded if that was done.
 
+    Of several processes (torchrun) all train, and one keeps what was trained.
+
     Raises:
         ValueError: if the profile says no way to make it.
     """
     if spec.is_original and spec.model in ORIGINALS:
         return ORIGINALS[spec.model](profile.protocol.field)
     recipe = network_recipe(spec, profile, store)
-    return store.get(recipe, lambda scratch: _trained(spec, profile, store, scratch / "checkpoint.safetensors"))
+
+    def make(scratch: Path) -> Network:
+        return _trained(spec, profile, store, scratch / "checkpoint.safetensors")
+
+    if processes.count() > 1:
+        if processes.led(lambda: not store.has(recipe)) and processes.number() > 0:
+            make(store.scratch(recipe))
+        elif processes.number() == 0:
+            store.get(recipe, make)
+        processes.wait()
+    return store.get(recipe, make)
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:
@@ -46,13 +62,13 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
         raise ValueError(f"profile {profile.name} has no pretraining, and no weights of {spec} can be had.")
     if spec.train_scale == "per-scale":
         raise ValueError(f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512.")
-    images = data.load(profile.train_set, "train", profile, store)
+    images, schedule = _training_of(spec, profile, store)
     inputs = {
         "spec": str(spec),
         "seed": profile.seed,
         "images": images.fingerprint,
         "protocol": profile.protocol.model_dump(),
-        "schedule": (profile.pretraining if spec.is_original else profile.finetuning).model_dump(),
+        "schedule": schedule.model_dump(),
         "precision": profile.compute.precision,
     }
     if not spec.is_original:
@@ -62,26 +78,43 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     return Recipe("networks", str(spec), inputs, modules, files.codec(spec), about)
 
 
+def _training_of(spec: NetworkSpec, profile: Profile, store: Store) -> tuple[ImageSet, Schedule]:
+    """The images and the schedule that make a network what it is."""
+    schedule = (
+        profile.pretraining if spec.is_original else profile.agreement if spec.recipe == "agreement" else profile.finetuning
+    )
+    name = schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
+    return data.load(name, "train", profile, store), schedule
+
+
 def _start(spec: NetworkSpec) -> NetworkSpec:
     """The network that a fine-tuned one starts from."""
     return NetworkSpec(spec.model, seed=spec.seed if spec.model not in ORIGINALS else 0)
 
 
 def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path) -> Network:
-    images = data.load(profile.train_set, "train", profile, store)
+    images, schedule = _training_of(spec, profile, store)
     seed = seed_of(profile.seed, spec.seed)
     if spec.is_original:
         torch.manual_seed(seed_of(profile.seed, spec.seed, "weights", spec.model) % 2**63)
-        start, schedule = build(spec.model, images.classes, profile.protocol.field), profile.pretraining
-        task = training.Task(images, MIXES["sharp-only"], profile.pretraining.train_scale, seed)
+        start = build(spec.model, images.classes, profile.protocol.field)
+        task = Task(images, MIXES["sharp-only"], profile.pretraining.train_scale, seed)
     else:
-        start, schedule = network(_start(spec), profile, store), profile.finetuning
-        task = training.Task(images, MIXES[spec.mix], spec.train_scale, seed)
+        start = network(_start(spec), profile, store)
+        task = Task(images, MIXES[spec.mix], spec.train_scale, seed)
     if spec.recipe == "batch-norm":
         batches = profile.finetuning.batch_norm_batches
         return training.reestimate_batch_norm(start, task, schedule, profile.protocol, profile.compute, batches)
+    objective = objective_of(start, schedule)
     with progress(f"training {spec}", unit="step") as tick:
-        return training.train(start, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
+        return training.train(objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
+
+
+def objective_of(start: Network, schedule: Schedule) -> Labels | Agreement:
+    """What a schedule trains a network for; without labels, its own predictions before training teach it."""
+    if isinstance(schedule, profiles.Agreement):
+        return Agreement(start, copy.deepcopy(start), schedule.features)
+    return Labels(start, schedule.label_smoothing)
 
 
 def _identity(spec: NetworkSpec, profile: Profile, store: Store) -> str:

@@ -103,6 +103,10 @@ class Store:
         """The folder an artifact lies in, or would."""
         return self.root / recipe.kind / f"{_safe(recipe.name)}-{recipe.key}"
 
+    def scratch(self, recipe: Recipe) -> Path:
+        """The folder for what a run that is killed wants to find again, while the artifact is being made."""
+        return self.path(recipe).with_name(self.path(recipe).name + ".partial")
+
     def has(self, recipe: Recipe) -> bool:
         return (self.path(recipe) / "stamp.json").is_file()
 
@@ -119,7 +123,7 @@ class Store:
         with self._lock(folder):
             if (value := self._load(recipe, folder)) is not None:
                 return value
-            scratch = folder.with_name(folder.name + ".partial")
+            scratch = self.scratch(recipe)
             scratch.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
             value = make(scratch)

@@ -1,9 +1,7 @@
-"""The one training loop: from scratch or fine-tuning, resumable at any step, bit for bit (Sec. 4).
+"""The one training loop: from scratch or fine-tuning, one process or many, resumable at any step, bit for bit (Sec. 4).
 
-A batch is made as the paper says: each image at a pre-blur scale drawn around 384, blurred with a kernel drawn from the mix
-(or not at all), resized by target / 384 so that a kernel always has the same size at the network, cropped to the field,
-flipped or not. All draws of an image come from a hash of (seed, set, image, epoch), so a batch depends on its number
-alone; with the weights and the momentum that is all a checkpoint needs.
+A batch depends on its number alone (:mod:`blurpaper.batches`); with the weights and the optimizer's state that is all a
+checkpoint needs. Several processes share each batch and sum their gradients.
 """
 
 from __future__ import annotations
@@ -11,93 +9,25 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from blurpaper import blur, protocol
-from blurpaper.data.base import ImageSet
+from blurpaper import processes
+from blurpaper.batches import Batch, Task, ahead, epoch_order, make_batch
 from blurpaper.devices import autocast, device_of
-from blurpaper.kernels import CANONICAL
 from blurpaper.networks.base import Network
+from blurpaper.networks.layers import shared_batch
+from blurpaper.objectives import Agreement, Labels
 from blurpaper.profile import Compute, Protocol, Schedule
-from blurpaper.randomness import seed_of, stream, uniforms
+from blurpaper.randomness import seed_of
 from blurpaper.store import written
 
 
 class TrainingError(RuntimeError):
     """Training that cannot go on, in one sentence."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a network is trained on: images, a mix of blurs and a scale setting."""
-
-    images: ImageSet
-    mix: dict[str, float]
-    train_scale: str
-    seed: int
-
-
-# --- Batches -------------------------------------------------------------------------------------------------------------
-
-
-def epoch_order(task: Task, epoch: int) -> Sequence[int]:
-    """The images of an epoch in their order, shuffled anew each time."""
-    return stream(task.seed, "order", task.images.name, epoch).permutation(len(task.images)).tolist()
-
-
-def make_batch(
-    task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Crops in grey levels, float32 ``(B, 3, field, field)``, and labels ``(B,)`` of those images in that epoch."""
-    draws = [uniforms(task.seed, "augmentation", task.images.name, task.images.ids[n], epoch) for n in numbers]
-    images = task.images.batch(numbers)
-    groups = defaultdict(list)
-    for place, (image, draw) in enumerate(zip(images, draws, strict=True)):
-        groups[tuple(image.shape), _pick(settings.jitter, draw[0]), _pick(task.train_scale.split("+"), draw[3])].append(place)
-
-    crops = torch.empty(len(numbers), 3, settings.field, settings.field, device=device)
-    scale = settings.canonical / CANONICAL
-    for (shape, jitter, target), places in groups.items():
-        group = torch.stack([images[place] for place in places]).to(device)
-        before = protocol.scaled_shape(shape, jitter * scale / min(shape[-2:]))
-        psfs = [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places]
-        seen = blur.apply(protocol.resized_8bit(group, before), psfs)
-        inputs = protocol.resized(seen, protocol.scaled_shape(before, settings.pixels(target) / settings.canonical))
-        for place, one in zip(places, inputs, strict=True):
-            crops[place] = _cropped(one, settings.field, draws[place], flip)
-    labels = torch.as_tensor(task.images.labels[list(numbers)], device=device)
-    return crops, labels
-
-
-def _pick(choices: Sequence, at: float):  # noqa: ANN202 (an element of the choices)
-    return choices[int(at * len(choices))]
-
-
-def _cropped(image: torch.Tensor, field: int, draw: tuple[float, ...], flip: bool) -> torch.Tensor:
-    top, left = (int(at * (side - field + 1)) for at, side in zip(draw[4:6], image.shape[-2:], strict=True))
-    crop = image[:, top : top + field, left : left + field]
-    return crop.flip(-1) if flip and draw[6] < 0.5 else crop
-
-
-# --- Losses --------------------------------------------------------------------------------------------------------------
-
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def labels_loss(smoothing: float) -> Loss:
-    """Cross-entropy with the labels: the paper's recipe."""
-
-    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-
-    return loss
 
 
 # --- The loop ------------------------------------------------------------------------------------------------------------
@@ -116,7 +46,7 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
 
 
 def train(
-    network: Network,
+    objective: Labels | Agreement,
     task: Task,
     schedule: Schedule,
     settings: Protocol,
@@ -124,7 +54,7 @@ def train(
     checkpoint: Path | None = None,
     tick: Callable[[int, int, float], object] = lambda done, total, loss: None,
 ) -> Network:
-    """Train a network in place and return it; if ``checkpoint`` holds the state of a killed run, go on from there.
+    """Train the network of an objective in place and return it; if ``checkpoint`` holds the state of a killed run, go on.
 
     Args:
         checkpoint: file written every ``compute.checkpoint_seconds``; the caller removes it once the network is stored.
@@ -134,27 +64,37 @@ def train(
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last checkpoint is kept.
     """
     device = device_of(compute)
-    network.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay)
-    loss_of = labels_loss(schedule.label_smoothing)
+    network = objective.network
+    objective.to(device, memory_format=torch.channels_last)
+    optimizer = _optimizer(network, schedule)
     steps = list(steps_of(schedule, len(task.images)))
     start = _restore(checkpoint, network, optimizer) if checkpoint else 0
-    last_saved, order, order_epoch = time.monotonic(), [], -1
-    _set_mode(network, schedule)
-    for number in range(start, len(steps)):
-        epoch, batch, rate = steps[number]
-        if epoch != order_epoch:
-            order, order_epoch = epoch_order(task, epoch), epoch
-        members = order[batch * schedule.batch : (batch + 1) * schedule.batch]
-        crops, labels = make_batch(task, members, epoch, settings, schedule.flip, device)
+    objective.train()
+    if schedule.freeze_batch_norm:
+        for layer in _normalisations(network):
+            layer.eval()
+    together = _together(objective)
+
+    def members_of(number: int) -> list[int]:
+        epoch, batch, _ = steps[number]
+        return epoch_order(task, epoch)[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
+
+    def own_batch(number: int) -> Batch:
+        _, own = processes.share(members_of(number))
+        return make_batch(task, own, steps[number][0], settings, schedule.flip, device, objective.needs_sharp)
+
+    last_saved = time.monotonic()
+    for number, batch in ahead(own_batch, range(start, len(steps))):
+        epoch, place, rate = steps[number]
+        members = members_of(number)
         torch.manual_seed(seed_of(task.seed, "dropout", number) % 2**63)
-        with autocast(compute, device):
-            logits = network(crops).mean(dim=(2, 3))
-        loss = loss_of(logits.float(), labels)
-        if not math.isfinite(value := loss.item()):
+        with autocast(compute, device), shared_batch(processes.share(members)[0], len(members)):
+            # The mean over all processes' gradients is that of the whole batch if each counts for its share of it.
+            loss = together(batch) * (len(batch.labels) * processes.count() / len(members))
+        if not math.isfinite(value := processes.total(loss) / processes.count()):
             images = ", ".join(task.images.ids[member] for member in members[:3])
             raise TrainingError(
-                f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch {batch}: {images}, ...); "
+                f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch {place}: {images}, ...); "
                 f"lower the learning rate, now {rate:g}."
             )
         optimizer.zero_grad(set_to_none=True)
@@ -162,10 +102,28 @@ def train(
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
         tick(number + 1, len(steps), value)
-        if checkpoint and time.monotonic() - last_saved > compute.checkpoint_seconds:
+        if checkpoint and processes.number() == 0 and time.monotonic() - last_saved > compute.checkpoint_seconds:
             _save(checkpoint, network, optimizer, number + 1)
             last_saved = time.monotonic()
     return network.eval()
+
+
+def _optimizer(network: Network, schedule: Schedule) -> torch.optim.Optimizer:
+    if schedule.optimizer == "adamw":
+        betas = (schedule.momentum, 0.999)
+        return torch.optim.AdamW(network.parameters(), lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
+    return torch.optim.SGD(network.parameters(), lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay)
+
+
+def _together(objective: nn.Module) -> nn.Module:
+    """The objective, its gradients averaged over all processes if there are several."""
+    if processes.count() == 1:
+        return objective
+    return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
+
+
+def _normalisations(network: Network) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def reestimate_batch_norm(
@@ -178,7 +136,7 @@ def reestimate_batch_norm(
     """
     device = device_of(compute)
     network.to(device, memory_format=torch.channels_last).eval()
-    layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    layers = _normalisations(network)
     if not layers:
         raise ValueError(f"{type(network).__name__} has no batch normalisation whose statistics could be re-estimated.")
     for layer in layers:
@@ -188,19 +146,11 @@ def reestimate_batch_norm(
     order = epoch_order(task, 0)
     with torch.no_grad(), autocast(compute, device):
         for batch in range(min(batches, max(1, len(order) // schedule.batch))):
-            members = order[batch * schedule.batch : (batch + 1) * schedule.batch]
-            network(make_batch(task, members, 0, settings, schedule.flip, device)[0])
+            members = order[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
+            network(make_batch(task, members, 0, settings, schedule.flip, device).seen)
     for layer in layers:
         layer.momentum = usual
     return network.eval()
-
-
-def _set_mode(network: Network, schedule: Schedule) -> None:
-    network.train()
-    if schedule.freeze_batch_norm:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
 
 
 # --- Checkpoints ---------------------------------------------------------------------------------------------------------
@@ -211,8 +161,9 @@ def _save(path: Path, network: Network, optimizer: torch.optim.Optimizer, step: 
 
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
-        if (momentum := optimizer.state[parameter].get("momentum_buffer")) is not None:
-            tensors[f"momentum.{name}"] = momentum
+        for kind, value in optimizer.state[parameter].items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"optimizer.{kind}.{name}"] = value
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written(path) as temporary:
         save_file(tensors, temporary, metadata={"step": json.dumps(step)})
@@ -228,7 +179,10 @@ def _restore(path: Path, network: Network, optimizer: torch.optim.Optimizer) -> 
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         step = json.loads(file.metadata()["step"])
     network.load_state_dict({n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")})
-    for name, parameter in network.named_parameters():
-        if (momentum := tensors.get(f"momentum.{name}")) is not None:
-            optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+    parameters = dict(network.named_parameters())
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, kind, name = key.split(".", 2)
+            like = parameters[name] if value.shape == parameters[name].shape else value
+            optimizer.state[parameters[name]][kind] = torch.empty_like(like).copy_(value)
     return step

@@ -1,15 +1,20 @@
 """Networks: VGG against torchvision's, EfficientNet-Lite against timm's, both fully convolutional; their names and files."""
 
+import hashlib
+
 import pytest
 import torch
 from torch.nn import functional
+from torchvision import models as torchvision_models
+from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models import vgg16 as torchvision_vgg16
 
-from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of
+from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of, pretrained
 from blurpaper.networks.efficientnet import efficientnet_lite0
 from blurpaper.networks.imagenet import imagenet_wnids
 from blurpaper.networks.pretrained import WeightsError, read_pickled_weights
-from blurpaper.networks.vgg import VGG, small_vgg, vgg16
+from blurpaper.networks.resnet import resnet50, small_resnet
+from blurpaper.networks.vgg import CAFFE_MEAN, VGG, small_vgg, vgg16
 
 NAMES = ("a", "b", "c", "d")
 
@@ -66,7 +71,7 @@ def test_below_its_field_vgg_pads_the_last_map_with_zeros(little_vgg: VGG) -> No
         torch.testing.assert_close(little_vgg(image), little_vgg.classifier(padded))
 
 
-@pytest.mark.parametrize("model", ["small_vgg", "efficientnet_lite0"])
+@pytest.mark.parametrize("model", ["small_vgg", "efficientnet_lite0", "small_resnet", "resnet50"])
 def test_the_five_stages_halve_the_resolution(model: str) -> None:
     network = build(model, NAMES, 64).eval()
     with torch.inference_mode():
@@ -100,6 +105,68 @@ def test_efficientnet_below_its_field_averages_what_is_there() -> None:
     with torch.inference_mode():
         small = noise(128, 128)
         torch.testing.assert_close(network(small)[:, :, 0, 0], network.body(network.normalised(small)))
+
+
+def test_resnet50_gives_the_logits_of_torchvisions_on_its_field() -> None:
+    torch.manual_seed(0)
+    theirs = torchvision_resnet50(num_classes=len(NAMES)).eval()
+    for module in theirs.modules():  # statistics of their own, as after training
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, -0.1, 0.1)
+    ours = resnet50(NAMES).eval()
+    ours.load_torchvision(theirs.state_dict())
+    image = noise(224, 224)
+    with torch.inference_mode():
+        expected = theirs(ours.normalised(image))
+        torch.testing.assert_close(ours(image)[:, :, 0, 0], expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="not the weights"):
+        ours.load_torchvision(small_resnet(NAMES).state_dict())
+
+
+def test_resnet_at_a_larger_size_is_its_classifier_on_the_average_of_every_window() -> None:
+    torch.manual_seed(0)
+    network = small_resnet(NAMES).eval()
+    with torch.inference_mode():
+        image = network.normalised(noise(128, 160))
+        last = network.stage_maps(image)["pool5"]
+        windows = [last[:, :, top : top + 2, left : left + 2].mean((2, 3)) for top in range(3) for left in range(4)]
+        expected = torch.stack([network.classifier(window) for window in windows], dim=-1)
+        torch.testing.assert_close(network.classify(last).flatten(2), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(72, 97), (64, 80), (36, 48)])
+def test_resnets_log_probabilities_are_the_mean_over_five_crops(height: int, width: int) -> None:
+    torch.manual_seed(0)
+    network = small_resnet(NAMES).eval()
+    torch.nn.init.normal_(network.classifier.weight)  # so that crops differ
+    image = noise(height, width, count=2)
+    across = width - min(width, 64)
+    crops = {
+        (72, 97): [(0, 0), (0, 33), (8, 0), (8, 33), (4, 16)],
+        (64, 80): [(0, 0), (0, 16), (0, 0), (0, 16), (0, 8)],
+        (36, 48): [(0, 0)],
+    }[height, width]
+    assert across in {left for _, left in crops}
+    with torch.inference_mode():
+        views = [image[:, :, top : top + min(height, 64), left : left + min(width, 64)] for top, left in crops]
+        maps = [network.stage_maps(network.normalised(view))["pool5"] for view in views]
+        expected = torch.stack([network.classifier(last.mean((2, 3))).log_softmax(1) for last in maps]).mean(0)
+        torch.testing.assert_close(network.log_probabilities(image), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_small_resnet_has_at_most_a_million_parameters_and_its_gradients_flow() -> None:
+    torch.manual_seed(0)
+    network = small_resnet(tuple("abcdefghij")).train()
+    assert 0.7e6 < sum(parameter.numel() for parameter in network.parameters()) <= 1e6
+    assert network(noise(64, 64, count=2)).shape == (2, 10, 1, 1)
+    for module in network.modules():  # each block begins as the identity, which hides it for one step
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+    functional.cross_entropy(network(noise(64, 64, count=8))[:, :, 0, 0], torch.arange(8)).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
 
 def test_imagenets_thousand_classes_are_in_alphabetical_order_of_wnid() -> None:
@@ -170,3 +237,65 @@ def test_pickled_weights_are_read_only_with_the_known_checksum(tmp_path) -> None
         read_pickled_weights(path, "0" * 64)
     with pytest.raises(WeightsError, match="no file"):
         read_pickled_weights(tmp_path / "none.pth", "0" * 64)
+
+
+def tiny_vgg(classes=NAMES, field: int = 64, mean=CAFFE_MEAN) -> VGG:
+    return VGG(classes, field, (4, 4, 6, 6, 8), (1, 1, 2, 1, 1), (16, 16), batch_norm=False, mean=mean, std=(1.0,) * 3)
+
+
+@pytest.fixture
+def caffe_file(tmp_path, monkeypatch):
+    """A file as the conversion of the Caffe VGG-16 is, but tiny, and the network of torchvision's that it is the weights of."""
+    torch.manual_seed(0)
+    layers, channels = [], 3
+    for width, depth in zip((4, 4, 6, 6, 8), (1, 1, 2, 1, 1)):
+        for _ in range(depth):
+            layers += [torch.nn.Conv2d(channels, width, 3, padding=1), torch.nn.ReLU()]
+            channels = width
+        layers.append(torch.nn.MaxPool2d(2))
+    theirs = torchvision_models.VGG(torch.nn.Sequential(*layers), num_classes=len(NAMES)).eval()
+    theirs.avgpool = torch.nn.Identity()
+    linear = torch.nn.Linear
+    theirs.classifier = torch.nn.Sequential(
+        linear(8 * 2 * 2, 16),
+        torch.nn.ReLU(),
+        torch.nn.Identity(),
+        linear(16, 16),
+        torch.nn.ReLU(),
+        torch.nn.Identity(),
+        linear(16, 4),
+    )
+    renumbered = {"classifier.0": "classifier.1", "classifier.3": "classifier.4", "classifier.6": "classifier.6"}
+    given = {}
+    for name, tensor in sorted(theirs.state_dict().items()):  # in the order of no network
+        layer, _, kind = name.rpartition(".")
+        given[f"{renumbered.get(layer, layer)}.{kind}"] = tensor
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    torch.save(given, folder / "made.pth")
+    digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
+    path = (folder / "made.pth").rename(folder / f"vgg16-{digest[:8]}.pth")
+    monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
+    monkeypatch.setattr(pretrained, "CAFFE_VGG16", path.name)
+    monkeypatch.setattr(pretrained, "vgg16_caffe", lambda classes, field: tiny_vgg(field=field))
+    return path, theirs
+
+
+def test_the_caffe_weights_are_those_of_a_network_that_is_fed_bgr_less_its_mean(caffe_file) -> None:
+    _, theirs = caffe_file
+    image = noise(64, 64)
+    bgr = image.flip(1) - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        ours = pretrained.ORIGINALS["vgg16_caffe"](64)
+        torch.testing.assert_close(ours(image)[:, :, 0, 0], theirs(bgr), rtol=1e-4, atol=1e-4)
+
+
+def test_caffe_weights_that_are_missing_or_others_are_refused(caffe_file) -> None:
+    path, _ = caffe_file
+    with path.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(WeightsError, match="not the known file"):
+        pretrained.original_vgg16_caffe(64)
+    path.unlink()
+    with pytest.raises(WeightsError, match=r"weights/vgg16-\w+\.pth: .*jcjohnson/pytorch-vgg"):
+        pretrained.original_vgg16_caffe(64)

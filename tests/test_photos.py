@@ -228,8 +228,8 @@ def test_an_unknown_split_is_an_error_that_says_what_there_is():
 
 def test_an_unknown_set_is_an_error_that_lists_those_there_are(smoke, store):
     with pytest.raises(ValueError) as caught:
-        data.load("imagenette", "test", smoke, store)
-    assert "'imagenette'" in str(caught.value)
+        data.load("imagenot", "test", smoke, store)
+    assert "'imagenot'" in str(caught.value)
     assert all(name in str(caught.value) for name in ("emoji", *photos.SETS))
 
 
@@ -242,3 +242,23 @@ def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_not
     assert len(sentences) == 2
     assert str(tmp_path / "imagenet" / "train") in sentences[0]
     assert str(tmp_path / "imagenet" / "val") in sentences[1]
+
+
+def test_joined_sets_keep_every_image_and_its_name(random_images) -> None:
+    from helpers import MemorySet
+
+    from blurpaper.data.joined import JoinedSet
+
+    first = MemorySet(random_images[:2], [0, 1], ("a", "b"))
+    second = MemorySet(random_images[2:], [-1] * 3, ("a", "b"))
+    second.name = "more"
+    joined = JoinedSet([first, second])
+    assert joined.labels.tolist() == [0, 1, -1, -1, -1]
+    assert joined.ids[2] == f"more/{second.ids[0]}"
+    numbers = [4, 0, 2, 1, 2]
+    assert all(torch.equal(one, random_images[number]) for one, number in zip(joined.batch(numbers), numbers, strict=True))
+    assert torch.equal(joined[3], random_images[3])
+    with pytest.raises(IndexError, match="0 to 4"):
+        joined[5]
+    with pytest.raises(ValueError, match="same classes"):
+        JoinedSet([first, MemorySet(random_images, [0] * 5, ("c",))])

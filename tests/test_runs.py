@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from blurpaper import data, experiments, metrics, protocol, results, runs, training
+from blurpaper import batches, data, experiments, metrics, protocol, results, runs, training
 from blurpaper.blur import MIXES
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import load
@@ -47,11 +47,13 @@ def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept
     def key(text: str, **overrides) -> str:
         return runs.network_recipe(spec(text), load("smoke", TINY | overrides), kept).key
 
-    plain = {text: key(text) for text in ("original", "mix", "onlyD8", "mix@512", "mix#1", "mix/batch-norm")}
+    plain = {text: key(text) for text in ("original", "mix", "onlyD8", "mix@512", "mix#1", "mix/batch-norm", "mix/agreement")}
     assert len(set(plain.values())) == len(plain)
     assert key("mix", **{"evaluation.bootstrap": 77}) == plain["mix"]
     assert key("original", **{"finetuning.momentum": 0.5}) == plain["original"]
     assert key("mix", **{"finetuning.momentum": 0.5}) != plain["mix"]
+    assert key("mix/agreement", **{"agreement.features": 0.5}) != plain["mix/agreement"]
+    assert key("mix", **{"agreement.features": 0.5}) == plain["mix"]
     assert key("mix", **{"pretraining.momentum": 0.5}) != plain["mix"]  # it starts from another original
     assert key("original", **{"emoji.train": 96}) != plain["original"]
 
@@ -72,14 +74,14 @@ def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny
     for (name, before), after in zip(original.named_parameters(), adapted.parameters(), strict=True):
         assert torch.equal(before, after), name
     images = data.load("emoji", "train", tiny, kept)
-    task = training.Task(images, MIXES["onlyD8"], "256", runs.seed_of(tiny.seed, 0))
-    order = training.epoch_order(task, 0)
+    task = batches.Task(images, MIXES["onlyD8"], "256", runs.seed_of(tiny.seed, 0))
+    order = batches.epoch_order(task, 0)
     means = []
     for start in (0, 32):
-        crops, _ = training.make_batch(task, order[start : start + 32], 0, tiny.protocol, True, torch.device("cpu"))
+        crops = batches.make_batch(task, order[start : start + 32], 0, tiny.protocol, True, torch.device("cpu")).seen
         with torch.inference_mode():
-            means.append(original.stages[0][0](original.normalised(crops)).mean(dim=(0, 2, 3)))
-    torch.testing.assert_close(adapted.stages[0][1].running_mean, (means[0] + means[1]) / 2, rtol=0.03, atol=0.01)
+            means.append(original.stages[0][0].conv(original.normalised(crops)).mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(adapted.stages[0][0].norm.running_mean, (means[0] + means[1]) / 2, rtol=0.03, atol=0.01)
 
 
 def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:

@@ -1,14 +1,21 @@
 """The training loop: its batches, its rates, and that a killed run ends as if it had not been killed."""
 
+import os
+import subprocess
+import sys
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import MemorySet
+from safetensors.torch import load_file
 
-from blurpaper import kernels, protocol, training
+from blurpaper import batches, kernels, protocol, training
+from blurpaper.batches import Task, make_batch
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.objectives import Agreement, Labels
 from blurpaper.profile import Compute, Phase, Protocol, Schedule
 
 SETTINGS = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
@@ -30,8 +37,8 @@ def images() -> MemorySet:
     return MemorySet(pictures, [number % 2 for number in range(16)], ("below", "above"))
 
 
-def task(images: MemorySet, mix: dict[str, float] | None = None, scale: str = "256") -> training.Task:
-    return training.Task(images, mix or {"sharp": 1.0}, scale, seed=5)
+def task(images: MemorySet, mix: dict[str, float] | None = None, scale: str = "256") -> Task:
+    return Task(images, mix or {"sharp": 1.0}, scale, seed=5)
 
 
 def fresh() -> torch.nn.Module:
@@ -41,7 +48,7 @@ def fresh() -> torch.nn.Module:
 
 def test_it_learns_what_can_be_learnt(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
-    network = training.train(fresh(), task(images), schedule, SETTINGS, CPU)
+    network = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
     canonical = protocol.canonical_images(images, range(16), SETTINGS)
     found = protocol.log_probabilities({"256": network}, canonical, images.ids, "sharp", SETTINGS, CPU, 16)["256"]
     assert (found.argmax(dim=1).numpy() == images.labels).mean() == 1.0
@@ -49,7 +56,7 @@ def test_it_learns_what_can_be_learnt(images) -> None:
 
 def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, monkeypatch) -> None:
     mixed = task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2})
-    whole = training.train(fresh(), mixed, SCHEDULE, SETTINGS, CPU).state_dict()
+    whole = training.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU).state_dict()
 
     clock = count(step=10)
     monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))  # a checkpoint is due at every step
@@ -62,10 +69,10 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            training.train(fresh(), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, killed)
+            training.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, killed)
     steps = []
     resumed = training.train(
-        fresh(), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, lambda done, *_: steps.append(done)
+        Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, lambda done, *_: steps.append(done)
     ).state_dict()
     assert steps[0] == 9
     for name, tensor in whole.items():
@@ -74,18 +81,18 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
 
 def test_an_images_crop_does_not_depend_on_its_neighbours(images) -> None:
     mixed = task(images, {"sharp": 0.2, "D4": 0.4, "shake": 0.4}, scale="256+512")
-    together, _ = training.make_batch(mixed, list(range(16)), 3, SETTINGS, flip=True, device=torch.device("cpu"))
+    together = make_batch(mixed, list(range(16)), 3, SETTINGS, flip=True, device=torch.device("cpu")).seen
     for number in (0, 7, 15):
-        alone, _ = training.make_batch(mixed, [number], 3, SETTINGS, flip=True, device=torch.device("cpu"))
+        alone = make_batch(mixed, [number], 3, SETTINGS, flip=True, device=torch.device("cpu")).seen
         torch.testing.assert_close(alone[0], together[number], rtol=0, atol=1e-3)
 
 
 def test_images_differ_from_epoch_to_epoch_and_come_each_once(images) -> None:
     one = task(images)
-    first, again, other = (training.epoch_order(one, epoch) for epoch in (0, 0, 1))
+    first, again, other = (batches.epoch_order(one, epoch).tolist() for epoch in (0, 0, 1))
     assert first == again != other
     assert sorted(first) == sorted(other) == list(range(16))
-    crops = [training.make_batch(one, [0], epoch, SETTINGS, flip=True, device=torch.device("cpu"))[0] for epoch in (0, 1)]
+    crops = [make_batch(one, [0], epoch, SETTINGS, flip=True, device=torch.device("cpu")).seen for epoch in (0, 1)]
     assert not torch.equal(*crops)
 
 
@@ -96,8 +103,8 @@ def test_a_kernel_has_the_same_size_at_the_network_whatever_the_jitter() -> None
 
     def variance(mix: dict[str, float], jitter: int) -> float:
         settings = SETTINGS.model_copy(update={"jitter": [jitter]})
-        one = training.Task(MemorySet([square], [0], ("square",)), mix, "256", 0)
-        crop, _ = training.make_batch(one, [0], 0, settings, False, torch.device("cpu"))
+        one = Task(MemorySet([square], [0], ("square",)), mix, "256", 0)
+        crop = make_batch(one, [0], 0, settings, False, torch.device("cpu")).seen
         return float(kernels.axis_variance(crop[0, 0].double().numpy())[1])
 
     added = [variance({"G8": 1.0}, jitter) - variance({"sharp": 1.0}, jitter) for jitter in (356, 384, 410)]
@@ -114,13 +121,91 @@ def test_learning_rates_follow_the_phases() -> None:
 def test_a_loss_that_is_not_finite_stops_and_names_its_batch(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=3, rate=1e30)]})
     with pytest.raises(training.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
-        training.train(fresh(), task(images), schedule, SETTINGS, CPU)
+        training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
 
 
 def test_the_mix_decides_how_often_an_image_is_sharp(images, monkeypatch) -> None:
     drawn = []
-    plain = training.blur.apply
-    monkeypatch.setattr(training.blur, "apply", lambda group, psfs: (drawn.extend(psfs), plain(group, psfs))[1])
+    plain = batches.blur.apply
+    monkeypatch.setattr(batches.blur, "apply", lambda group, psfs: (drawn.extend(psfs), plain(group, psfs))[1])
     for epoch in range(40):
-        training.make_batch(task(images, {"sharp": 0.25, "D4": 0.75}), range(16), epoch, SETTINGS, True, torch.device("cpu"))
+        make_batch(task(images, {"sharp": 0.25, "D4": 0.75}), range(16), epoch, SETTINGS, True, torch.device("cpu"))
     assert np.mean([psf is None for psf in drawn]) == pytest.approx(0.25, abs=0.05)
+
+
+def test_the_sharp_crops_are_those_of_an_unblurred_mix(images) -> None:
+    blurred, plain = (task(images, mix) for mix in ({"D8": 1.0}, {"sharp": 1.0}))
+    pair = make_batch(blurred, range(16), 1, SETTINGS, True, torch.device("cpu"), with_sharp=True)
+    alone = make_batch(plain, range(16), 1, SETTINGS, True, torch.device("cpu"))
+    assert torch.equal(pair.sharp, alone.seen)
+    assert not torch.equal(pair.sharp, pair.seen)
+    assert alone.sharp is None
+
+
+def agreement(features: float = 1.0) -> Agreement:
+    torch.manual_seed(3)
+    network, teacher = (small_vgg(("below", "above")) for _ in range(2))
+    teacher.load_state_dict(network.state_dict())
+    return Agreement(network.eval(), teacher.eval(), features)
+
+
+def test_agreement_is_perfect_on_sharp_images_before_training(images) -> None:
+    pair = make_batch(task(images), range(16), 0, SETTINGS, True, torch.device("cpu"), with_sharp=True)
+    assert agreement()(pair).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_agreement_is_the_divergence_from_the_sharp_prediction(images) -> None:
+    pair = make_batch(task(images, {"D8": 1.0}), range(16), 0, SETTINGS, True, torch.device("cpu"), with_sharp=True)
+    objective = agreement(features=0.0)
+    with torch.no_grad():
+        right, given = (objective.teacher(crops)[:, :, 0, 0].double().softmax(dim=1) for crops in (pair.sharp, pair.seen))
+        assert objective(pair).item() == pytest.approx(float((right * (right / given).log()).sum(dim=1).mean()), rel=1e-3)
+
+
+def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
+    def trained(labels: list[int]) -> Agreement:
+        objective = agreement()
+        unlabelled = MemorySet([images[number] for number in range(16)], labels, ("below", "above"))
+        schedule = SCHEDULE.model_copy(update={"optimizer": "adamw", "freeze_batch_norm": True})
+        training.train(objective, task(unlabelled, {"sharp": 0.5, "D8": 0.5}), schedule, SETTINGS, CPU)
+        return objective
+
+    with_labels, without = trained([0, 1] * 8), trained([-1] * 16)
+    start = agreement().teacher.state_dict()
+    for name, tensor in without.network.state_dict().items():
+        assert torch.equal(tensor, with_labels.network.state_dict()[name]), name
+        assert torch.equal(without.teacher.state_dict()[name], start[name]), name
+    assert any(not torch.equal(tensor, start[name]) for name, tensor in without.network.state_dict().items())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, optimizer) -> None:
+    schedule = SCHEDULE.model_copy(update={"optimizer": optimizer})
+    whole = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU).state_dict()
+    clock = count(step=10)
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    def killed(done: int, total: int, loss: float) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint, killed)
+    resumed = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint).state_dict()
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+
+
+def test_two_processes_end_with_the_weights_of_one(tmp_path) -> None:
+    """One process and two (Gloo, float32, the same global batch), dropout included; an odd batch is shared unevenly."""
+    script = Path(__file__).with_name("train_together.py")
+    ends = []
+    for processes in (1, 2):
+        out = tmp_path / f"{processes}.safetensors"
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        done = subprocess.run([*torchrun, script, out], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr[-2000:]
+        ends.append(load_file(out))
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, rtol=0, atol=1e-5, msg=name)
+    assert any((tensor - ends[0][name].mean()).abs().max() > 1e-3 for name, tensor in ends[0].items())

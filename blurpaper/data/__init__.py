@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from blurpaper.data.base import ImageSet
+from blurpaper.data.joined import JoinedSet
 from blurpaper.profile import Emoji, Profile
 from blurpaper.store import TENSORS, Recipe, Store
 
@@ -18,12 +19,15 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
     """A set of images by name: ``emoji`` is made (and kept in the store), the others are read from the data folder.
 
     Args:
+        name: of a set, or of several joined by ``+``.
         split: ``train`` or ``test``.
 
     Raises:
         ValueError: for an unknown name or split.
         MissingDataError: if photographs are not there, saying how to get them.
     """
+    if "+" in name:
+        return JoinedSet([load(part, split, profile, store) for part in name.split("+")])
     if name == "emoji":
         return EmojiSet(split, profile, store)
     from blurpaper.data import photos
@@ -37,7 +41,9 @@ def missing(profile: Profile) -> list[str]:
     """One sentence for each set of photographs the profile needs that is not there, saying how to get it."""
     from blurpaper.data import photos
 
-    wanted = [(profile.train_set, "train"), *((name, "test") for name in profile.evaluation.test_sets)]
+    wanted = [(name, "train") for name in f"{profile.train_set}+{profile.agreement.train_set}".split("+")]
+    wanted += [(name, "test") for name in profile.evaluation.test_sets]
+    wanted = list(dict.fromkeys(wanted))
     return [photos.how_to_get(name, split) for name, split in wanted if name in photos.SETS and not photos.is_there(name, split)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,21 +14,27 @@ import torch
 
 from blurpaper.data.base import ImageSet
 from blurpaper.data.reading import SUFFIXES, ImageError, image_files, read_image
+from blurpaper.data.sources import SOURCES
+from blurpaper.folders import data_folder
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
 
 SETS: dict[str, dict[str, str]] = {
     "imagenet-sample": {"train": "imagenet-sample/train"},
     "nips2017-dev": {"test": "nips2017-dev/val"},
     "imagewoof": {"train": "imagewoof/train", "test": "imagewoof/val"},
+    "imagenette": {"train": "imagenette/train", "test": "imagenette/val"},
     "imagenet": {"train": "imagenet/train", "test": "imagenet/val"},
+    "voc-animals": {"train": "voc-animals/VOCdevkit/VOC2012/JPEGImages"},
+    "bsds500": {"train": "bsds500/train", "test": "bsds500/test"},
 }
 """Known sets of photographs: name -> split -> folder below the data folder."""
 
+LISTS = {("voc-animals", "train"): "voc-animals/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"}
+"""Where a folder holds several splits, the file that names the images of one."""
+
 HOW_TO_GET = {
-    "imagenet-sample": "1,000 ImageNet photographs, one a class: github.com/EliSchwartz/imagenet-sample-images",
-    "nips2017-dev": "1,000 photographs with ImageNet labels: the development set of the NIPS 2017 adversarial competition",
-    "imagewoof": "ten breeds of dog: Imagewoof2-320 of github.com/fastai/imagenette",
-    "imagenet": "ILSVRC-2012 in torchvision's layout (train/<wnid>/, val/<wnid>/): image-net.org, after registering",
+    **{name: source.how_to_get for name, source in SOURCES.items()},
+    "voc-animals": "the photographs of PASCAL VOC 2012's segmentation set that show an animal, in the layout of its VOCdevkit",
 }
 
 
@@ -47,13 +52,8 @@ class FolderSet(ImageSet):
         return read_image(self.root / self.ids[number])
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             return list(pool.map(self.__getitem__, numbers))
-
-
-def data_folder() -> Path:
-    """Where data is looked for: ``$BLURPAPER_DATA``, else ``./data``."""
-    return Path(os.environ.get("BLURPAPER_DATA") or "data")
 
 
 def set_folder(name: str, split: str) -> Path:
@@ -83,14 +83,25 @@ def load(name: str, split: str) -> FolderSet:
     """
     if not is_there(name, split):
         raise MissingDataError(how_to_get(name, split))
-    return load_folder(set_folder(name, split), name=name)
+    listed = _listed(data_folder() / LISTS[name, split]) if (name, split) in LISTS else None
+    return load_folder(set_folder(name, split), name=name, only=listed)
 
 
-def load_folder(folder: Path, classes: Sequence[str] | None = None, name: str | None = None) -> FolderSet:
+def _listed(path: Path) -> set[str]:
+    try:
+        return set(path.read_text(encoding="utf-8").split())
+    except OSError as error:
+        raise MissingDataError(f"cannot read {path}, which says which images to use: {error.strerror}.") from None
+
+
+def load_folder(
+    folder: Path, classes: Sequence[str] | None = None, name: str | None = None, only: set[str] | None = None
+) -> FolderSet:
     """Any folder of photographs, labelled if its subfolders are named by classes (or WordNet ids).
 
     Args:
         classes: names of the classes in the order of a network's outputs; ImageNet's by default.
+        only: names, without suffix, of the images to use; all of them by default.
 
     Raises:
         ImageError: if the folder is missing or holds no image, or names some of its classes and not others.
@@ -98,7 +109,7 @@ def load_folder(folder: Path, classes: Sequence[str] | None = None, name: str | 
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"no folder at {folder.absolute()}.")
-    ids = [path.relative_to(folder).as_posix() for path in image_files(folder)]
+    ids = [path.relative_to(folder).as_posix() for path in image_files(folder) if only is None or path.stem in only]
     if not ids:
         raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
     classes = tuple(classes or imagenet_names())

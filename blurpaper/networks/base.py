@@ -13,6 +13,10 @@ STRIDE = 32
 """Pixels of the input between neighbouring positions of the last map, in every network here."""
 
 
+class WeightsError(RuntimeError):
+    """Weights that are missing or are not what they should be, in one sentence."""
+
+
 class Network(nn.Module, ABC):
     """A classifier that gives a map of logits, one vector at each position of its field over the image.
 

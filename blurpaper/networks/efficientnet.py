@@ -55,8 +55,7 @@ class EfficientNetLite(Network):
         window = [min(self.span, side) for side in last.shape[-2:]] if self.positions else list(last.shape[-2:])
         pooled = functional.avg_pool2d(last, window, stride=1)
         weight, bias = self.body.classifier.weight, self.body.classifier.bias
-        dropped = functional.dropout(pooled, self.body.drop_rate, self.training)
-        return functional.conv2d(dropped, weight[:, :, None, None], bias)
+        return functional.conv2d(pooled, weight[:, :, None, None], bias)
 
 
 def _join_normalisations(module: nn.Module) -> None:

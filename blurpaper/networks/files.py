@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from blurpaper.networks import Network, NetworkSpec, build
-from blurpaper.networks.pretrained import WeightsError
+from blurpaper.networks.base import WeightsError
 from blurpaper.store import Codec, written
 
 
-def save(network: Network, spec: NetworkSpec, path: Path) -> None:
-    """Write a network and what is needed to build it again."""
+def save(network: Network, spec: NetworkSpec, path: Path, half: bool = False) -> None:
+    """Write a network and what is needed to build it again, in float32 or, half as large, in float16."""
     from safetensors.torch import save_file
 
     header = {
@@ -25,6 +25,8 @@ def save(network: Network, spec: NetworkSpec, path: Path) -> None:
         "std": json.dumps(network.std.flatten().tolist()),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     with written(path) as temporary:
         save_file(tensors, temporary, metadata=header)
 

@@ -1,6 +1,6 @@
-"""A convolution with its batch normalisation as one layer: the same function, faster where a CPU leaves time on the table.
+"""Layers that networks share: a convolution with its batch normalisation, and dropout that several processes agree on.
 
-Where the statistics are fixed (evaluation, and fine-tuning that freezes them), the normalisation is folded into the kernel
+:class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the statistics are fixed (evaluation, and fine-tuning that freezes them), the normalisation is folded into the kernel
 and a bias, in float32, at each call: the same numbers to rounding, one pass over the maps instead of two, and gradients
 reach the same parameters. A depthwise convolution gets a backward pass of its own (:class:`_Depthwise`), because those that
 torch has for CPUs take most of the time of fine-tuning.
@@ -8,9 +8,36 @@ torch has for CPUs take most of the time of fine-tuning.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+
+_SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
+
+
+@contextmanager
+def shared_batch(places: slice, size: int) -> Iterator[None]:
+    """While this process computes those places of a batch of that size."""
+    token = _SHARE.set((places, size))
+    try:
+        yield
+    finally:
+        _SHARE.reset(token)
+
+
+class Dropout(nn.Dropout):
+    """Dropout that draws for the whole batch, so that processes that share one drop together what one alone would."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or not self.p:
+            return x
+        places, size = _SHARE.get() or (slice(None), len(x))
+        return x * functional.dropout(x.new_ones((size, *x.shape[1:])), self.p)[places]
 
 
 class ConvNorm(nn.Module):

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from blurpaper.networks.base import STAGES, STRIDE, Network
-from blurpaper.networks.layers import ConvNorm
+from blurpaper.networks.layers import ConvNorm, Dropout
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 CAFFE_MEAN = (123.68, 116.779, 103.939)
@@ -57,7 +57,7 @@ class VGG(Network):
         self.stages = nn.ModuleList(stages)
         head: list[nn.Module] = []
         for number, width in enumerate(hidden):
-            head += [nn.Conv2d(channels, width, 1 if number else self.span), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+            head += [nn.Conv2d(channels, width, 1 if number else self.span), nn.ReLU(inplace=True), Dropout(dropout)]
             channels = width
         self.classifier = nn.Sequential(*head, nn.Conv2d(channels, len(self.classes), 1))
         for module in self.modules():

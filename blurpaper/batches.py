@@ -1,0 +1,118 @@
+"""Training batches as the paper makes them (Sec. 4): scale before the blur, kernel from the mix, crop, flip.
+
+Each image is brought to a pre-blur scale drawn around 384, blurred with a kernel drawn from the mix (or not at all), resized
+by target / 384 so that a kernel always has the same size at the network, cropped to the field, and flipped or not. All draws
+of an image come from a hash of (seed, set, image, epoch), so a batch depends on its number alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from blurpaper import blur, protocol
+from blurpaper.data.base import ImageSet
+from blurpaper.kernels import CANONICAL
+from blurpaper.profile import Protocol
+from blurpaper.randomness import stream, uniforms
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained on: images, a mix of blurs and a scale setting."""
+
+    images: ImageSet
+    mix: dict[str, float]
+    train_scale: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops in grey levels, float32 ``(B, 3, field, field)``: as the network sees them, and the same ones not blurred.
+
+    Attributes:
+        seen: blurred by the mix, some of them sharp.
+        sharp: the same crops without blur, if they were asked for.
+        labels: int64 ``(B,)``; -1 where the class is not known.
+    """
+
+    seen: torch.Tensor
+    labels: torch.Tensor
+    sharp: torch.Tensor | None = None
+
+
+def epoch_order(task: Task, epoch: int) -> np.ndarray:
+    """Numbers of the images of an epoch in their order, int64 ``(N,)``, shuffled anew each time."""
+    return _order(task.seed, task.images.name, epoch, len(task.images))
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, name: str, epoch: int, count: int) -> np.ndarray:
+    return stream(seed, "order", name, epoch).permutation(count)
+
+
+def make_batch(
+    task: Task,
+    numbers: Sequence[int],
+    epoch: int,
+    settings: Protocol,
+    flip: bool,
+    device: torch.device,
+    with_sharp: bool = False,
+) -> Batch:
+    """The batch of those images in that epoch."""
+    draws = [uniforms(task.seed, "augmentation", task.images.name, task.images.ids[n], epoch) for n in numbers]
+    images = task.images.batch(numbers)
+    groups = defaultdict(list)
+    for place, (image, draw) in enumerate(zip(images, draws, strict=True)):
+        groups[tuple(image.shape), _pick(settings.jitter, draw[0]), _pick(task.train_scale.split("+"), draw[3])].append(place)
+    scale = settings.canonical / CANONICAL
+    seen = torch.empty(len(numbers), 3, settings.field, settings.field, device=device)
+    sharp = torch.empty_like(seen) if with_sharp else None
+
+    def fill(kind: tuple[tuple[int, ...], int, str]) -> None:
+        (shape, jitter, target), places = kind, groups[kind]
+        group = torch.stack([images[place] for place in places]).to(device)
+        before = protocol.scaled_shape(shape, jitter * scale / min(shape[-2:]))
+        after = protocol.scaled_shape(before, settings.pixels(target) / settings.canonical)
+        clear = protocol.resized_8bit(group, before)
+        blurred = blur.apply(clear, [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places])
+        for crops, source in ((seen, blurred), (sharp, clear)):
+            if crops is not None:
+                for place, image in zip(places, protocol.resized(source, after), strict=True):
+                    crops[place] = _cropped(image, settings.field, draws[place], flip)
+
+    if device.type == "cpu":  # photographs differ in shape, so that most groups are single images
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(fill, groups))
+    else:
+        for kind in groups:
+            fill(kind)
+    return Batch(seen, torch.as_tensor(task.images.labels[list(numbers)], device=device), sharp)
+
+
+def ahead(make: Callable[[int], Batch], numbers: Sequence[int]) -> Iterator[tuple[int, Batch]]:
+    """Batches by number, the next one being made in a thread while one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, numbers[0]) if numbers else None
+        for number, following in zip(numbers, [*numbers[1:], None], strict=True):
+            batch = coming.result()
+            coming = None if following is None else pool.submit(make, following)
+            yield number, batch
+
+
+def _pick(choices: Sequence, at: float):  # noqa: ANN202 (an element of the choices)
+    return choices[int(at * len(choices))]
+
+
+def _cropped(image: torch.Tensor, field: int, draw: tuple[float, ...], flip: bool) -> torch.Tensor:
+    top, left = (int(at * (side - field + 1)) for at, side in zip(draw[4:6], image.shape[-2:], strict=True))
+    crop = image[:, top : top + field, left : left + field]
+    return crop.flip(-1) if flip and draw[6] < 0.5 else crop

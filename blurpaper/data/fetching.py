@@ -1,0 +1,198 @@
+"""Downloads: from the addresses of `sources` into the data folder, in the layout that `photos` reads.
+
+A set is arranged under a temporary name and renamed when it is whole, so that a fetch that is stopped, by whatever, leaves no
+folder that looks like the set. What was downloaded stays and is not asked for again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blurpaper.data.sources import ARCHIVES, Archive, named
+from blurpaper.folders import data_folder
+from blurpaper.progress import progress
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+TRIES = 10
+"""How often a download that is cut off is taken up again at once, as long as each try brings more of it."""
+TIMEOUT = 30
+"""Seconds without an answer after which a server counts as gone."""
+BLOCK = 2**16
+
+
+class FetchError(RuntimeError):
+    """A set that cannot be downloaded or unpacked, in one sentence."""
+
+
+def fetch(name: str) -> str:
+    """Download a set of photographs into the data folder, unless it is there; says in a sentence what was done.
+
+    Raises:
+        ValueError: for an unknown name.
+        FetchError: if it cannot be had, saying why and what to do.
+    """
+    from blurpaper.data import listing, unpacking
+
+    source, root = named(name), data_folder().absolute()
+    target = root / name
+    if source.there(root) == list(source.folders):
+        return f"{name} is there already, in {target}; it is left alone."
+    if source.archive is None:
+        raise FetchError(f"{name} is {source.how_to_get} below {target}.")
+    with _explained(root), _alone(root / ARCHIVES, name), session() as web:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise FetchError(f"{target} is in the way: it is not the whole of {name}; move or remove it and fetch again.")
+        archive = download(source.archive, root / ARCHIVES, web)
+        partial = root / f".{name}.partial"
+        note = ""
+        if source.listing:
+            note = listing.collect(archive, partial, web)
+        else:
+            shutil.rmtree(partial, ignore_errors=True)
+            try:
+                unpacking.unpack(archive, partial, source)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    return f"{name} is in {target}.{note} {archive} may be removed."
+
+
+def session() -> Session:
+    """Connections by https alone, wherever a server sends them on to; by http to this machine only."""
+    import requests
+
+    from blurpaper import __version__
+
+    made = requests.Session()
+    made.mount("http://127.0.0.1:", made.adapters.pop("http://"))
+    made.headers.update({"User-Agent": f"blurpaper/{__version__}", "Accept-Encoding": "identity"})
+    return made
+
+
+def download(archive: Archive, folder: Path, web: Session) -> Path:
+    """The path of an archive in a folder: as it lies there, else downloaded, going on from where it was cut off.
+
+    Raises:
+        FetchError: if it cannot be had, or is not what its checksum says; then it is removed.
+    """
+    target = folder / archive.file
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        _receive(archive.url, part, target, web)
+        part.replace(target)
+    if problem := wrong_checksum(archive, target):
+        target.unlink()
+        raise FetchError(f"{problem}; it was removed: fetch again, or place the right file there by hand.")
+    return target
+
+
+def wrong_checksum(archive: Archive, path: Path) -> str:
+    """What is wrong with a file by its checksum, without a full stop; empty if nothing is."""
+    kind, _, expected = archive.checksum.partition(":")
+    if not expected:
+        return ""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, kind).hexdigest()
+    return "" if found == expected else f"{path} is not the file it should be: its {kind} is {found}, expected {expected}"
+
+
+def why(error: Exception) -> str:
+    """An error of a connection in a few words."""
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return f"it answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return "it is no https address, or sends on to one that is not"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not accepted"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT} seconds"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection was cut off"
+    return "no connection" if isinstance(error, requests.ConnectionError) else str(error)
+
+
+def _receive(url: str, part: Path, target: Path, web: Session) -> None:
+    import requests
+
+    reason = ""
+    for _ in range(TRIES):
+        before = _size(part)
+        try:
+            headers = {"Range": f"bytes={before}-"} if before else {}
+            with web.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+                if response.status_code == requests.codes.requested_range_not_satisfiable:
+                    if response.headers.get("Content-Range") == f"bytes */{before}":
+                        return
+                    part.unlink()
+                    continue
+                response.raise_for_status()
+                total = _save(response, part, before)
+            if total in (None, _size(part)):
+                return
+            reason = "the connection was cut off"
+        except requests.RequestException as error:
+            reason = why(error)
+        if _size(part) <= before:
+            break
+    kept = f"; {_size(part):,} bytes are kept" if _size(part) else ""
+    raise FetchError(
+        f"cannot download {url} ({reason}{kept}): check the network and give the same command again, or place the file by hand"
+        f" at {target}, where it is used without downloading."
+    )
+
+
+def _save(response: Response, part: Path, before: int) -> int | None:
+    """Append to a part, or begin anew where the server sends the whole; gives the bytes the file should have in the end."""
+    goes_on = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {before}-")
+    start = before if goes_on else 0
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    with part.open("ab" if goes_on else "wb") as file, progress(f"downloading {part.stem}", total, "B") as tick:
+        tick(start)
+        for block in response.iter_content(BLOCK):
+            file.write(block)
+            tick(len(block))
+    return total
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Keep a second fetch of the same set out."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f".{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FetchError(f"another fetch of {name} is under way: wait for it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot write below {root}: {error.strerror or error}"
+        raise FetchError(f"{problem}; free some space or name another folder by BLURPAPER_DATA.") from error

@@ -1,0 +1,186 @@
+"""Sets of photographs: what each is, where it comes from and where its files go. Nothing here is read from the network.
+
+Checksums are those that torchvision publishes (Imagenette, VOC 2012), that FastAI.jl publishes (Imagewoof), of the file at a
+fixed commit (the list of NIPS 2017), and that several projects publish alike (BSDS500). GitHub promises none for the zip of
+a commit; there the commit and the zip's own checks stand in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ARCHIVES = "archives"
+"""Folder below the data folder in which archives are kept, or put by hand."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download.
+
+    Attributes:
+        file: its name in the folder of archives.
+        checksum: ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody vouches for one.
+        size: of the download, for people.
+    """
+
+    url: str
+    file: str
+    checksum: str
+    size: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of photographs.
+
+    Attributes:
+        name: of the set, and of its folder below the data folder.
+        what: what it shows.
+        licence: of the images.
+        folders: split -> folder below the data folder.
+        counts: split -> images it should hold.
+        archive: what to download; none if it must be got by hand.
+        layout: (pattern, place) pairs: a file of the archive whose whole name matches the pattern goes to the place below the
+            set's own folder; a file that matches none is left out.
+        listing: the archive is a list (CSV) of photographs to download one by one.
+        by_hand: how to get it where it cannot be fetched.
+    """
+
+    name: str
+    what: str
+    licence: str
+    folders: Mapping[str, str]
+    counts: Mapping[str, int]
+    archive: Archive | None = None
+    layout: tuple[tuple[str, str], ...] = ()
+    listing: bool = False
+    by_hand: str = ""
+
+    @property
+    def how_to_get(self) -> str:
+        """What it is and how to get it, without a full stop."""
+        return f"{self.what}; {self.by_hand or f'get it by `blurpaper data fetch {self.name}`'}"
+
+    def there(self, root: Path) -> list[str]:
+        """The splits whose folders exist below the data folder."""
+        return [split for split, folder in self.folders.items() if (root / folder).is_dir()]
+
+
+_IMAGENET = "ImageNet's terms: research and teaching only"
+_CLASSES = ((r"[^/]+/((?:train|val)/n\d{8}/[^/]+\.JPEG)", r"\1"),)
+_VOC = "voc2012/VOCdevkit/VOC2012"
+_SAMPLE = "bc69043e2862758a1906c6a24a792bb28c6bb2ff"
+_CLEVERHANS = "574efc1d2f5c7e102c78cf0e937654e847267522/cleverhans_v3.1.0"
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            name="imagenet-sample",
+            what="1,000 training photographs of ImageNet, one a class",
+            licence=_IMAGENET,
+            folders={"train": "imagenet-sample/train"},
+            counts={"train": 1000},
+            archive=Archive(
+                f"https://github.com/EliSchwartz/imagenet-sample-images/archive/{_SAMPLE}.zip",
+                "imagenet-sample-images.zip",
+                "",
+                "110 MB",
+            ),
+            layout=((r"[^/]+/((n\d{8})_[^/]+\.JPEG)", r"train/\2/\1"),),
+        ),
+        Source(
+            name="nips2017-dev",
+            what="1,000 photographs with ImageNet labels: the development set of the NIPS 2017 adversarial competition",
+            licence="CC BY 2.0 each, authors in attribution.csv",
+            folders={"test": "nips2017-dev/val"},
+            counts={"test": 1000},
+            archive=Archive(
+                f"https://raw.githubusercontent.com/cleverhans-lab/cleverhans/{_CLEVERHANS}"
+                "/examples/nips17_adversarial_competition/dataset/dev_dataset.csv",
+                "dev_dataset.csv",
+                "sha256:b85ae40a1d5d0d95b77d30b8cabec140020a00cbcc9aebc6921b77a270fb743d",
+                "a list of 0.3 MB, then 1,000 photographs from Flickr",
+            ),
+            listing=True,
+        ),
+        Source(
+            name="imagewoof",
+            what="ten breeds of dog of ImageNet, smaller side 320: Imagewoof2-320 of fast.ai",
+            licence=_IMAGENET,
+            folders={"train": "imagewoof/train", "test": "imagewoof/val"},
+            counts={"train": 9025, "test": 3929},
+            archive=Archive(
+                "https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-320.tgz",
+                "imagewoof2-320.tgz",
+                "sha256:4e4905ed7643120daaf9bf3b2ef7f3a7e8396d9bdaf254a38c6f01f618b4973d",
+                "328 MB",
+            ),
+            layout=_CLASSES,
+        ),
+        Source(
+            name="imagenette",
+            what="ten easy classes of ImageNet, smaller side 320: Imagenette2-320 of fast.ai",
+            licence=_IMAGENET,
+            folders={"train": "imagenette/train", "test": "imagenette/val"},
+            counts={"train": 9469, "test": 3925},
+            archive=Archive(
+                "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
+                "imagenette2-320.tgz",
+                "md5:3df6f0d01a2c9592104656642f5e78a3",
+                "342 MB",
+            ),
+            layout=_CLASSES,
+        ),
+        Source(
+            name="voc2012",
+            what="PASCAL VOC 2012, training and validation images with segmentations",
+            licence="Flickr's terms of use",
+            folders={"images": f"{_VOC}/JPEGImages", "segmentations": f"{_VOC}/SegmentationClass"},
+            counts={"images": 17125, "segmentations": 2913},
+            archive=Archive(
+                "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                "VOCtrainval_11-May-2012.tar",
+                "md5:6cd6e144f989b92b3379bac3b3de84fd",
+                "2.0 GB",
+            ),
+            layout=((r"VOCdevkit/VOC2012/.+", r"\g<0>"),),
+        ),
+        Source(
+            name="bsds500",
+            what="natural photographs of 481 x 321 pixels: the Berkeley segmentation data set",
+            licence="research and teaching only",
+            folders={"train": "bsds500/train", "test": "bsds500/test"},
+            counts={"train": 200, "test": 200},
+            archive=Archive(
+                "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+                "BSR_bsds500.tgz",
+                "sha256:97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
+                "71 MB",
+            ),
+            layout=((r"BSR/BSDS500/data/images/((?:train|test)/[^/]+\.jpg)", r"\1"),),
+        ),
+        Source(
+            name="imagenet",
+            what="ILSVRC-2012, a thousand classes",
+            licence=_IMAGENET,
+            folders={"train": "imagenet/train", "test": "imagenet/val"},
+            counts={"train": 1281167, "test": 50000},
+            by_hand="it cannot be fetched: register at image-net.org and put its images in train/<wnid>/ and val/<wnid>/",
+        ),
+    )
+}
+"""Every known set by name."""
+
+
+def named(name: str) -> Source:
+    """A known set.
+
+    Raises:
+        ValueError: for an unknown name, listing those there are.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"a set of photographs is one of {', '.join(SOURCES)}. Got {name!r}.")
+    return SOURCES[name]

@@ -1,0 +1,69 @@
+"""What fine-tuning asks for: the right label, as in the paper, or agreement with the sharp network, without labels.
+
+An objective is a module that holds the network and gives the mean loss of a batch, so that it can be trained in one process
+or in many.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from blurpaper.batches import Batch
+from blurpaper.networks.base import STAGES, Network
+
+
+class Labels(nn.Module):
+    """Cross-entropy with the labels: the paper's recipe (Sec. 4)."""
+
+    needs_sharp = False
+
+    def __init__(self, network: Network, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.network, self.smoothing = network, smoothing
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        logits = self.network(batch.seen).mean(dim=(2, 3))
+        return functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.smoothing)
+
+
+class Agreement(nn.Module):
+    """The network on a blurred crop agrees with the sharp network on the same crop, sharp; no label is used.
+
+    The loss is the Kullback-Leibler divergence from the teacher's prediction to the network's at each position, in nats, plus
+    ``features`` times the squared difference of the last stage's maps relative to the teacher's mean square. It is what the
+    paper's closing sentence leaves as future work.
+
+    Args:
+        network: to be trained, a copy of the teacher at first.
+        teacher: the network trained on sharp images; it is not trained.
+        features: weight of the features' term.
+    """
+
+    needs_sharp = True
+
+    def __init__(self, network: Network, teacher: Network, features: float) -> None:
+        super().__init__()
+        self.network, self.teacher, self.features = network, teacher.requires_grad_(False), features
+
+    def train(self, mode: bool = True) -> Agreement:
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            wanted = self._last(self.teacher, batch.sharp)
+            right = self.teacher.classify(wanted).float().log_softmax(dim=1)
+        found = self._last(self.network, batch.seen)
+        given = self.network.classify(found).float().log_softmax(dim=1)
+        loss = functional.kl_div(given, right, log_target=True, reduction="none").sum(dim=1).mean()
+        if self.features:
+            wanted = wanted.float()
+            loss = loss + self.features * (found.float() - wanted).square().mean() / wanted.square().mean()
+        return loss
+
+    @staticmethod
+    def _last(network: Network, images: torch.Tensor) -> torch.Tensor:
+        return network.stage_maps(network.normalised(images))[STAGES[-1]]
