@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from blurpaper import __version__
+from blurpaper.gpus import GPUS
 
 EXPECTED_ERRORS = (
     "ProfileError", "StoreError", "TrainingError", "WeightsError", "ImageError", "MissingDataError", "ResultsError", "BookError",
@@ -38,6 +39,14 @@ profile_option = click.option(
 )
 override_option = click.option(
     "-p", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the profile: -p protocol.jitter=[384]."
+)
+
+
+network_option = click.option(
+    "--network", required=True, metavar="NETWORK", help="MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file."
+)
+images_option = click.option(
+    "--images", required=True, type=click.Path(path_type=Path), help="Folder of images; a subfolder a class, or bare."
 )
 
 
@@ -71,8 +80,11 @@ def _need_data(profile: Any) -> None:  # noqa: ANN401
 @profile_option
 @override_option
 @click.option("--published", is_flag=True, help="Draw the book from the committed results, computing nothing.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-def run(profile: str, overrides: tuple[str, ...], published: bool, dry_run: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
+@click.option(
+    "--gpu", type=click.Choice(list(GPUS), case_sensitive=False), default="A100", show_default=True, help="For --dry-run."
+)
+def run(profile: str, overrides: tuple[str, ...], published: bool, dry_run: bool, gpu: str) -> None:
     """Execute every chapter, then build the book. What is done already is loaded, not redone."""
     from blurpaper import book
 
@@ -81,7 +93,7 @@ def run(profile: str, overrides: tuple[str, ...], published: bool, dry_run: bool
     if dry_run:
         from blurpaper import plan
 
-        click.echo(plan.describe(settings, chapters))
+        click.echo(plan.describe(settings, chapters, gpu))
         return
     if not published:
         _need_data(settings)
@@ -126,8 +138,8 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--network", required=True, metavar="MODEL[:MIX]", help="efficientnet_lite0, vgg16, small_vgg, ...")
-@click.option("--images", required=True, type=click.Path(path_type=Path), help="Folder of images; a subfolder a class, or bare.")
+@network_option
+@images_option
 @click.option("--conditions", default="sharp,D2,D4,D6,D8", show_default=True, help="Names of PSFs, sharp and shake, with commas.")
 @click.option("--scales", default="256", show_default=True, help="128, 256, 512, 256+512, with commas.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV file for the rows; without it they are only shown.")
@@ -142,10 +154,10 @@ def evaluate(
     on the sharp image.
     """
     from blurpaper import evaluation, kernels, results
-    from blurpaper.networks import NetworkSpec
+    from blurpaper.networks.released import named
     from blurpaper.store import Store
 
-    spec = NetworkSpec.parse(network)
+    spec = named(network)
     settings, _ = _profile(profile or evaluation.home_profile(spec.model), overrides)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
@@ -158,6 +170,33 @@ def evaluate(
     shown = rows.assign(value=rows["value"].round(4)).pivot(index=["scale", "condition"], columns="metric", values="value")
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
+
+
+@main.command()
+@network_option
+@images_option
+@click.option("--mix", default="mix", show_default=True, help="A mix by name, or conditions with commas: sharp,D2,D4,shake.")
+@click.option("--unlabelled", is_flag=True, help="Learn to see the blurred image as the network sees the sharp one.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File for the tuned network (.safetensors).")
+@click.option("--profile", default=None, help="Protocol and schedule to use.  [default: the model's own]")
+@override_option
+def finetune(
+    network: str, images: Path, mix: str, unlabelled: bool, out: Path, profile: str | None, overrides: tuple[str, ...]
+) -> None:
+    """Make a network robust to blur on a folder of photographs of one's own.
+
+    With labels, the subfolders are named by the network's classes. A run that was stopped goes on where it was.
+    """
+    from blurpaper import evaluation, finetuning
+    from blurpaper.networks.released import named
+    from blurpaper.store import Store
+
+    start = named(network)
+    settings, _ = _profile(profile or evaluation.home_profile(start.model), overrides)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
+    count, steps = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
+    click.echo(f"{out}: {start} fine-tuned on {count} images in {steps} steps; try: blurpaper evaluate --network {out}")
 
 
 @main.command()

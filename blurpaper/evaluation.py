@@ -10,6 +10,7 @@ from blurpaper import intervals, metrics, results, runs
 from blurpaper.data import photos
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.released import NetworkFile
 from blurpaper.profile import Profile
 from blurpaper.store import Store
 
@@ -27,8 +28,20 @@ def home_profile(model: str) -> str:
     return "photos" if model in ORIGINALS else "emoji"
 
 
+def classes_of(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> Sequence[str] | None:
+    """Names of a network's classes; None for ImageNet's, which are known without making the network."""
+    if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
+        return runs.network(spec, profile, store).classes
+    return None
+
+
 def evaluate(
-    spec: NetworkSpec, folder: Path, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
+    spec: NetworkSpec | NetworkFile,
+    folder: Path,
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    profile: Profile,
+    store: Store,
 ) -> pd.DataFrame:
     """Tidy rows: accuracy, entropy and calibration of a network on the images of a folder, by the paper's protocol.
 
@@ -38,8 +51,7 @@ def evaluate(
     Raises:
         ImageError: if the folder or an image cannot be read.
     """
-    known = photos.load_folder(folder) if spec.model in ORIGINALS else None
-    images = known or photos.load_folder(folder, classes=runs.network(spec, profile, store).classes)
+    images = photos.load_folder(folder, classes=classes_of(spec, profile, store))
     labelled = bool((images.labels >= 0).all())
     wanted = list(conditions) if labelled else list(dict.fromkeys(["sharp", *conditions]))
     found = runs.log_probabilities(spec, images, wanted, scales, profile, store)

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, intervals, metrics, protocol, results, runs
+from blurpaper import data, intervals, metrics, protocol, results, runs, tallies
 from blurpaper import profile as profiles
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.networks import STAGES, NetworkSpec
+from blurpaper.networks import STAGES, Network, NetworkSpec
+from blurpaper.networks import released as networks_in_files
 from blurpaper.profile import Profile
 from blurpaper.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
+
+Named = NetworkSpec | networks_in_files.NetworkFile
 
 
 class Published:
@@ -29,10 +33,6 @@ class Published:
 Experiment = Callable[[Profile, "Store | Published"], "pd.DataFrame"]
 EXPERIMENTS: dict[str, Experiment] = {}
 """Every experiment by its name in the results."""
-
-DISKS = ["sharp", "D2", "D4", "D6", "D8"]
-
-DECISION_KEY = ("model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition", "seed")
 
 
 def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) -> Experiment:
@@ -61,36 +61,7 @@ def decisions(profile: Profile, store: Store | Published) -> pd.DataFrame:
 
     if isinstance(store, Published):
         return results.published_decisions(profile.name)
-    parts = [_decided(NetworkSpec(profile.model), profile, store)]
-    parts += [_decided(spec, profile, store) for spec in _finetuned(profile)]
-    parts += [_decided(spec, profile, store) for spec in _at_scales(profile) if spec.train_scale != "256"]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _finetuned(profile: Profile) -> list[NetworkSpec]:
-    return [NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.evaluation.finetuned]
-
-
-def _at_scales(profile: Profile) -> list[NetworkSpec]:
-    """The networks of Table 4: the original, and one fine-tuned at each scale setting."""
-    mixes = [NetworkSpec(profile.model, "mix", scale) for scale in ("256", "512", "256+512", "per-scale")]
-    return [NetworkSpec(profile.model), *mixes]
-
-
-def _decided(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
-    """Decisions of one network, at the scales and under the conditions at which the profile measures it."""
-    import pandas as pd
-
-    settings = profile.evaluation
-    if spec.is_original:
-        conditions, scales = settings.conditions, settings.scales
-    elif spec.train_scale == "256":
-        conditions, scales = settings.finetuned_conditions, ["256"]
-    else:
-        conditions = settings.scale_conditions
-        scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[spec.train_scale]
-    found = [runs.decisions(spec, name, conditions, scales, profile, store) for name in settings.test_sets]
-    return pd.concat(found, ignore_index=True)
+    return pd.concat([tallies.decided_by(spec, profile, store) for spec in tallies.networks(profile)], ignore_index=True)
 
 
 # --- Tables 1 and 2: a network trained on sharp photographs (Sec. 3) -----------------------------------------------------
@@ -98,8 +69,9 @@ def _decided(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
 
 @experiment
 def table1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Accuracy of the original network under every condition, at every scale setting."""
-    yield from _means(_decided(NetworkSpec(profile.model), profile, store), ("top1", "top5"), profile)
+    """Accuracy of the original network under every condition, at every scale setting; and with its last map averaged first."""
+    for spec in (NetworkSpec(profile.model), *tallies.pooled(profile)):
+        yield from tallies.means(tallies.decided_by(spec, profile, store), ("top1", "top5"), profile)
 
 
 @experiment
@@ -109,35 +81,24 @@ def table2(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     ``js_divergence`` is that between a network's predictions on an image sharp and blurred: the paper finds the fine-tuned
     network's much alike.
     """
-    for spec in (NetworkSpec(profile.model), *(NetworkSpec(profile.model, mix) for mix in ("sharp-only", "mix"))):
-        decided = results.select(_decided(spec, profile, store), condition=DISKS, scale="256")
-        yield from _means(decided, ("entropy", "cross_entropy", "js_divergence"), profile)
+    for name in ("original", "sharp-only", "mix", "mix/agreement"):
+        spec = NetworkSpec.parse(f"{profile.model}:{name}")
+        decided = results.select(tallies.decided_by(spec, profile, store), condition=tallies.DISKS, scale="256")
+        yield from tallies.means(decided, ("entropy", "cross_entropy", "js_divergence"), profile)
         yield from _confidence(decided, profile)
-
-
-def _means(decided: pd.DataFrame, wanted: Iterable[str], profile: Profile) -> Iterator[dict[str, Any]]:
-    for key, group in decided.groupby(list(DECISION_KEY), sort=False):
-        terms = metrics.per_image(group)
-        for metric in wanted:
-            value, low, high = intervals.of_mean(terms[metric], profile.evaluation.bootstrap)
-            yield _row(key, metric, value, low, high, len(group))
 
 
 def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
     """Calibration error and area under the risk-coverage curve."""
-    for key, group in decided.groupby(list(DECISION_KEY), sort=False):
+    for key, group in decided.groupby(list(tallies.DECISION_KEY), sort=False):
         confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
 
         def ece(weights: np.ndarray, confidence: np.ndarray = confidence, correct: np.ndarray = correct) -> np.ndarray:
             return metrics.calibration_error(confidence, correct, weights)
 
         found = intervals.of_statistic(ece, len(group), profile.evaluation.bootstrap)
-        yield _row(key, "ece", *found, len(group))
-        yield _row(key, "aurc", metrics.area_under_risk_coverage(confidence, correct), None, None, len(group))
-
-
-def _row(key: tuple, metric: str, value: float, low: float | None, high: float | None, n: int) -> dict[str, Any]:
-    return dict(zip(DECISION_KEY, key, strict=True)) | {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+        yield tallies.row(key, "ece", *found, len(group))
+        yield tallies.row(key, "aurc", metrics.area_under_risk_coverage(confidence, correct), None, None, len(group))
 
 
 # --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------------------------------
@@ -148,29 +109,62 @@ BASELINES = ("original", "sharp-only")
 
 @experiment
 def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Every network under every condition, and its paired differences from the baselines (``top1_vs_original``, ...)."""
+    """Every network under every condition, and its paired differences from the baselines (``top1_vs_original``, ...).
+
+    Where a network was fine-tuned from several seeds there is a row for each, and one for all of them (``seed=all``).
+    """
     conditions = profile.evaluation.finetuned_conditions
-    original = results.select(_decided(NetworkSpec(profile.model), profile, store), condition=conditions, scale="256")
-    yield from _means(original, ("top1", "top5"), profile)
-    networks = {spec: _decided(spec, profile, store) for spec in _finetuned(profile)}
-    baselines = {"original": original, "sharp-only": networks.get(NetworkSpec(profile.model, "sharp-only"))}
-    for spec, decided in networks.items():
-        yield from _means(decided, ("top1", "top5"), profile)
-        for name, baseline in baselines.items():
-            if baseline is not None and spec.mix != name:
-                yield from _differences(decided, baseline, name, profile)
+    original = results.select(tallies.decided_by(NetworkSpec(profile.model), profile, store), condition=conditions, scale="256")
+    yield from tallies.means(original, ("top1", "top5"), profile)
+    tuned = {spec: tallies.decided_by(spec, profile, store) for spec in tallies.finetuned(profile)}
+    for spec, decided in tuned.items():
+        yield from tallies.means(decided, ("top1", "top5"), profile)
+        for name, baseline in tallies.baselines_of(spec, original, tuned).items():
+            yield from tallies.differences(decided, baseline, name, profile)
+    for alike in tallies.of_several_seeds(tuned):
+        yield from tallies.means_over_seeds([tuned[spec] for spec in alike], profile)
+        baselines = [tallies.baselines_of(spec, original, tuned) for spec in alike]
+        for name in baselines[0]:
+            others = [of_seed[name] for of_seed in baselines]
+            yield from tallies.means_over_seeds([tuned[spec] for spec in alike], profile, others, f"_vs_{name}")
 
 
-def _differences(decided: pd.DataFrame, baseline: pd.DataFrame, name: str, profile: Profile) -> Iterator[dict[str, Any]]:
-    """Paired differences of accuracy: the same images, resampled together."""
-    setting = ["data", "scale", "condition"]
-    others = dict(iter(baseline.groupby(setting, sort=False)))
-    for key, group in decided.groupby(list(DECISION_KEY), sort=False):
-        other = others[tuple(group.iloc[0][setting])]
-        own, their = metrics.per_image(group), metrics.per_image(other)
-        for metric in ("top1", "top5"):
-            found = intervals.paired_difference(own[metric], their[metric], profile.evaluation.bootstrap)
-            yield _row(key, f"{metric}_vs_{name}", *found, len(group))
+# --- What fine-tuning on the mix brings back, with labels and without ------------------------------------------------------
+
+
+@experiment
+def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """The share of the loss under each blur that fine-tuning on the mix brings back, over all test images and seeds.
+
+    ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under it), and
+    ``top5_vs_original`` the paired difference it costs or gains; likewise for top-1.
+    """
+    specs = [spec for spec in tallies.finetuned(profile) if spec.mix == "mix" and spec.recipe != "batch-norm"]
+    every = "+".join(profile.evaluation.test_sets)
+    by_network = {
+        spec: dict(
+            iter(tallies.widest(results.select(tallies.decided_by(spec, profile, store), scale="256")).groupby("condition"))
+        )
+        for spec in [NetworkSpec(profile.model), *specs]
+    }
+
+    def terms(spec: NetworkSpec, condition: str, metric: str) -> np.ndarray:
+        return metrics.per_image(by_network[spec][condition])[metric]
+
+    for recipe in dict.fromkeys(spec.recipe for spec in specs):
+        alike = [spec for spec in specs if spec.recipe == recipe]
+        for condition in profile.evaluation.finetuned_conditions:
+            for metric in ("top1", "top5"):
+                sharp, blurred = (terms(NetworkSpec(profile.model), one, metric) for one in ("sharp", condition))
+                gained = np.array([terms(spec, condition, metric) for spec in alike]) - blurred
+                found = {f"{metric}_vs_original": intervals.of_mean_over_seeds(gained, profile.evaluation.bootstrap)}
+                if (sharp - blurred).mean() > 0:
+                    lost = np.broadcast_to(sharp - blurred, gained.shape)
+                    found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(gained, lost, profile.evaluation.bootstrap)
+                key = runs.columns_of(alike[0], every, 0, "256", condition)
+                key |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed, "n": gained.size}
+                for name, (value, low, high) in found.items():
+                    yield key | {"metric": name, "value": value, "low": low, "high": high}
 
 
 # --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------------------------------
@@ -180,9 +174,32 @@ def _differences(decided: pd.DataFrame, baseline: pd.DataFrame, name: str, profi
 def table4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those scales; with entropies."""
     conditions = profile.evaluation.scale_conditions
-    for spec in _at_scales(profile):
-        decided = results.select(_decided(spec, profile, store), condition=conditions, scale=["256", "512", "256+512"])
-        yield from _means(decided, ("top1", "top5", "entropy"), profile)
+    for spec in tallies.at_scales(profile):
+        decided = results.select(tallies.decided_by(spec, profile, store), condition=conditions, scale=["256", "512", "256+512"])
+        yield from tallies.means(decided, ("top1", "top5", "entropy"), profile)
+
+
+# --- Table A: a second architecture ---------------------------------------------------------------------------------------
+
+
+@experiment
+def tableA(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's name)
+    """Another architecture under defocus at two scale settings, trained on sharp images and fine-tuned on the mix."""
+    for spec in tallies.second(profile):
+        yield from tallies.means(tallies.decided_by(spec, profile, store), ("top1", "top5"), profile)
+
+
+# --- The network that comes with blurpaper --------------------------------------------------------------------------------
+
+
+@experiment
+def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """The released network, read from its file of half precision, under every condition at scale 256."""
+    if not profile.evaluation.released or (file := networks_in_files.released(profile.model, "mix")) is None:
+        return
+    for name in profile.evaluation.test_sets:
+        decided = runs.decisions(file, name, profile.evaluation.finetuned_conditions, ["256"], profile, store)
+        yield from tallies.means(decided, ("top1", "top5"), profile)
 
 
 # --- Figure 3: verdicts on single images ----------------------------------------------------------------------------------
@@ -194,22 +211,32 @@ _FIGURE3_EACH = 2
 
 @experiment
 def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Rank of the truth by three networks, on the first images of each condition on which they do not agree (top-5)."""
-    networks = {mix: _decided(NetworkSpec(profile.model, mix), profile, store) for mix in FIGURE3_MIXES}
+    """Rank of the truth by three networks, on the first images of each condition on which they do not agree (top-5).
+
+    And by the networks of :func:`_on_photographs` on scikit-image's photographs.
+    """
+    three = {mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store) for mix in FIGURE3_MIXES}
     for name in profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
             found = {
-                mix: results.select(decided, data=name, condition=condition, scale="256").reset_index(drop=True)
-                for mix, decided in networks.items()
+                mix: tallies.widest(results.select(decided, data=name, condition=condition, scale="256")).reset_index(drop=True)
+                for mix, decided in three.items()
             }
             right = np.array([(decided["rank"] < 5).to_numpy() for decided in found.values()])
             split = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
             for number in split[:_FIGURE3_EACH]:
                 for decided in found.values():
                     one = decided.iloc[number]
-                    key = tuple(one[list(DECISION_KEY)])
-                    row = _row(key, "rank", float(one["rank"] + 1), None, None, 1)
+                    key = tuple(one[list(tallies.DECISION_KEY)])
+                    row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
                     yield row | {"data": one["image"], "region": str(one["label"])}
+    for settings, spec in _on_photographs():
+        network = runs.network(spec, settings, store)
+        for example in EXAMPLES:
+            for condition in FIGURE3_CONDITIONS:
+                image, place = photograph(example), f"scikit-image/{example.name}"
+                key, log_p = _predicted(network, spec, place, image, condition, settings)
+                yield key | {"metric": "rank", "value": _rank(log_p, network, set(example.answers)), "n": 1}
 
 
 # --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------------------------------
@@ -219,7 +246,7 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """Mean Hamming distance between features of the sharp and the blurred image, after each of the five stages."""
     for mix in profile.evaluation.invariance_networks:
-        spec = NetworkSpec(profile.model, mix)
+        spec = NetworkSpec.parse(f"{profile.model}:{mix}")
         for name in profile.evaluation.test_sets:
             distances = runs.distances(spec, name, profile, store)
             for condition, by_stage in distances.items():
@@ -247,36 +274,54 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     Test images of the profile, chosen by rule (:func:`_telling`), and scikit-image's photographs with EfficientNet-Lite0.
     """
-    shown: list[tuple[Profile, NetworkSpec, str, Any, set[str]]] = []
+    shown: list[tuple[Profile, Named, str, Any, set[str]]] = []
     spec = NetworkSpec(profile.model)
     for name in profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
             images = data.load(name, "test", profile, store)
-            number = _telling(_decided(spec, profile, store))
+            number = _telling(tallies.decided_by(spec, profile, store))
             answers = {images.classes[images.labels[number]]}
             for one in (spec, NetworkSpec(profile.model, "mix")):
                 shown.append((profile, one, images.ids[number], images[number], answers))
-    photos = profiles.load("photos")
     for example in EXAMPLES:
-        place = f"scikit-image/{example.name}"
-        shown.append((photos, NetworkSpec(photos.model), place, photograph(example), set(example.answers)))
+        for photos, one in _on_photographs():
+            shown.append((photos, one, f"scikit-image/{example.name}", photograph(example), set(example.answers)))
 
     for settings, one, place, image, answers in shown:
         network = runs.network(one, settings, store)
-        canonical = protocol.to_canonical(image, settings.protocol.canonical)
         for condition in FIGURE1_CONDITIONS:
-            log_p = protocol.log_probabilities(
-                {"256": network}, [canonical], [place], condition, settings.protocol, settings.compute, batch=1
-            )["256"][0].log_softmax(dim=0)
-            key = runs.columns_of(one, place, len(log_p), "256", condition)
+            key, log_p = _predicted(network, one, place, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
             for number in likely:
                 name = network.classes[number]
                 yield key | {"region": name, "metric": "probability", "value": float(log_p[number].exp()), "n": 1}
-            right = [number for number, name in enumerate(network.classes) if name in answers]
-            rank = min(int((log_p > log_p[number]).sum()) for number in right)
-            yield key | {"metric": "rank", "value": rank + 1, "n": 1}
+            yield key | {"metric": "rank", "value": _rank(log_p, network, answers), "n": 1}
             yield key | {"metric": "entropy", "value": float(-(log_p.exp() * log_p).sum()), "n": 1}
+
+
+def _predicted(
+    network: Network, spec: Named, place: str, image: torch.Tensor, condition: str, settings: Profile
+) -> tuple[dict[str, str], torch.Tensor]:
+    """A network's log-probabilities on one image at scale 256, renormalised, and the columns that say of what."""
+    canonical = protocol.to_canonical(image, settings.protocol.canonical)
+    found = protocol.log_probabilities(
+        {"256": network}, [canonical], [place], condition, settings.protocol, settings.compute, batch=1
+    )
+    log_p = found["256"][0].log_softmax(dim=0)
+    return runs.columns_of(spec, place, len(log_p), "256", condition), log_p
+
+
+def _rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
+    """Place of the likeliest right answer, 1 being first."""
+    right = [number for number, name in enumerate(network.classes) if name in answers]
+    return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
+
+
+def _on_photographs() -> list[tuple[Profile, Named]]:
+    """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it comes with blurpaper."""
+    photos = profiles.load("photos")
+    robust = networks_in_files.released(photos.model, "mix")
+    return [(photos, one) for one in (NetworkSpec(photos.model), robust) if one]
 
 
 def _telling(decided: pd.DataFrame) -> int:

@@ -28,6 +28,7 @@ NETWORK_COLOURS = {
     "sharp+D8": "#E69F00",
     "onlyD8": "#D55E00",
     "sharp+shake": "#0072B2",
+    "mix/agreement": "#CC79A7",
 }
 CONDITION_COLOURS = {"sharp": "#000000", "D2": "#56B4E9", "D4": "#009E73", "D6": "#E69F00", "D8": "#D55E00"}
 _SCALE_MARKS = {"128": "v", "256": "o", "256+512": "D", "512": "s"}

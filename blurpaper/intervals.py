@@ -40,6 +40,29 @@ def of_mean(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, 
     return terms.mean(axis=0), *_percentiles(means)
 
 
+def of_mean_over_seeds(terms: np.ndarray, resamples: int) -> tuple[float, float, float]:
+    """Mean over networks from several seeds and over images, with its interval: both are resampled.
+
+    Args:
+        terms: ``(S, N)``, a row a seed, a column an image.
+    """
+    terms = np.asarray(terms, np.float64)
+    means = np.einsum("rs,sn,rn->r", *_over_both(terms, resamples), optimize=True) / terms.size
+    return float(terms.mean()), *map(float, _percentiles(means))
+
+
+def of_ratio_over_seeds(above: np.ndarray, below: np.ndarray, resamples: int) -> tuple[float, float, float]:
+    """Ratio of two such means with its interval, both over the same images and the same seeds, each ``(S, N)``."""
+    above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    upper, lower = (np.einsum("rs,sn,rn->r", *_over_both(one, resamples), optimize=True) for one in (above, below))
+    return float(above.mean() / below.mean()), *map(float, _percentiles(upper / lower))
+
+
+def _over_both(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    seeds, images = (resampling(count, resamples).astype(np.float64) for count in terms.shape)
+    return seeds, terms, images
+
+
 def of_statistic(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> tuple[float, float, float]:
     """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile interval."""
     low, high = _percentiles(statistic(resampling(count, resamples).astype(np.float64)))

@@ -48,12 +48,25 @@ class Page:
         return EXPERIMENTS[experiment](self.profile, self.store)
 
     def sources(self, experiment: str, **values: object) -> dict[str, pd.DataFrame]:
-        """The same experiment in the paper, in the published run on photographs and in this run, where there is one."""
-        found = {PAPER: results.select(results.paper(), experiment=experiment, **values)}
-        if self.profile.name != "photos" and (results.PUBLISHED / "photos.csv").is_file():
-            found[PHOTOS] = results.select(results.published("photos"), experiment=experiment, **values)
-        found[RUN] = results.select(self.rows(experiment), **values)
+        """The same experiment in the paper, in the published run on photographs and in this run, where there is one.
+
+        Of our runs: the first test set, among all classes, and the first seed.
+        """
+        found = {PAPER: results.select(results.paper(), experiment=experiment)}
+        if (photos := self.photographs(experiment)) is not None and self.profile.name != "photos":
+            found[PHOTOS] = foremost(photos, profiles.load("photos"))
+        found[RUN] = foremost(self.rows(experiment), self.profile)
+        found = {name: results.select(frame, **values) for name, frame in found.items()}
         return {name: frame for name, frame in found.items() if not frame.empty}
+
+    def photographs(self, experiment: str) -> pd.DataFrame | None:
+        """Results on photographs: this run's if it is on photographs, else the published ones; None where there are none."""
+        if self.profile.name == "photos":
+            return self.rows(experiment)
+        if not (results.PUBLISHED / "photos.csv").is_file():
+            return None
+        rows = results.select(results.published("photos"), experiment=experiment)
+        return None if rows.empty else rows
 
     def figure(self, figure: Figure, caption: str, alt: str) -> None:
         """Show a plot as vector graphics, with a caption that says which run made it, and a text for those who cannot see it."""
@@ -86,6 +99,13 @@ class Page:
         image = f'<img alt="{escape(alt)}" src="data:{mime};base64,{base64.b64encode(content).decode()}">'
         shown = f"<figcaption>{caption} <span class='run'>Made by {escape(self.run)}.</span></figcaption>"
         display(HTML(f'<figure class="blurpaper">{image}{shown}</figure>'))
+
+
+def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
+    """Of a run's results, those on its first test set, among all classes, from the first seed."""
+    rows = results.select(rows, data=profile.evaluation.test_sets[0], seed=["", "0"])
+    widest = max(rows["classes"].unique(), key=lambda classes: int(classes or 0), default="")
+    return results.select(rows, classes=["", widest])
 
 
 def percent(value: float, digits: int = 1) -> str:

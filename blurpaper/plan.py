@@ -6,80 +6,239 @@ building them (:mod:`blurpaper.costs`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from blurpaper import costs, results, runs, training
+from blurpaper import costs, data, needs, results, runs, training
 from blurpaper.data import photos
-from blurpaper.data.reading import image_files
-from blurpaper.data.sources import SOURCES
 from blurpaper.gpus import GPUS, Gpu
-from blurpaper.networks import NetworkSpec
-from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.needs import Measurement
+from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.profile import Profile, Schedule
 from blurpaper.store import Store
 
 UTILISATION = 0.35
 """Share of a GPU's peak that training and evaluation are assumed to reach."""
 ASPECT = 4 / 3
-"""Longer side of a photograph over the shorter: what most cameras make."""
+"""Longer side of a photograph over the shorter, assumed: what most cameras make."""
 _LARGEST_CHECKED = 100_000
-"""Images of a set beyond which the store is not asked for what was made from it: every file would have to be read first."""
+"""Images of a set beyond which the store is not asked for what was made from it: all its files would be read for that."""
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One network under some conditions at some of the scales 128, 256 and 512, for a chapter given by its number."""
+class Job:
+    """Something to compute: what, how much arithmetic, the bytes it leaves in the store, and what share is there already."""
 
-    chapter: str
-    spec: NetworkSpec
-    conditions: tuple[str, ...]
-    scales: tuple[str, ...]
+    what: str
+    flops: int
+    disk: int
+    done: float = 0.0
 
-
-def measurements(profile: Profile) -> list[Measurement]:
-    """Every classification of the test images that the chapters need."""
-    settings = profile.evaluation
-    original, second = NetworkSpec(profile.model), NetworkSpec(settings.second_model)
-    mixes = [NetworkSpec(profile.model, "mix", scale) for scale in training_scales()]
-    invariant = [NetworkSpec.parse(f"{profile.model}:{name}") for name in settings.invariance_networks]
-    wanted = [("02", original, settings.conditions, settings.scales)]
-    if settings.pooled_model:
-        wanted.append(("02", NetworkSpec(settings.pooled_model), settings.conditions, settings.scales))
-    for name in settings.finetuned:
-        wanted.append(("03", NetworkSpec.parse(f"{profile.model}:{name}"), settings.finetuned_conditions, ["256"]))
-    for spec in (original, *mixes):
-        wanted.append(("04", spec, settings.scale_conditions, spec.train_scale.split("+") if spec in mixes else ["256", "512"]))
-    for spec in invariant:
-        wanted.append(("05", spec, ["sharp", *settings.invariance_conditions], ["256"]))
-    wanted.append(("08", second, settings.second_conditions, ["256", "512"]))
-    return [Measurement(chapter, spec, tuple(c), tuple(runs.base_scales(s))) for chapter, spec, c, s in wanted]
+    def __str__(self) -> str:
+        if not self.flops:
+            return f"{self.what}: counted above"
+        done = "" if not self.done else "; in the store" if self.done == 1 else f"; {self.done:.0%} in the store"
+        return f"{self.what}: {_counted(self.flops)}FLOP, {_counted(self.disk)}B{done}"
 
 
-def training_scales() -> tuple[str, ...]:
-    """Scale settings of Table 4; the networks for each scale are those of 256 and 512."""
-    return ("256", "512", "256+512")
+def describe(profile: Profile, chapters: Sequence[str], gpu: str = "A100") -> str:
+    """The plan of a run, as text.
+
+    Args:
+        chapters: their whole names.
+        gpu: the GPU, one of :data:`blurpaper.gpus.GPUS`, that hours are estimated for.
+    """
+    return "\n".join(_Plan(profile, chapters, GPUS[gpu]).lines())
 
 
-def trained_networks(profile: Profile) -> list[NetworkSpec]:
-    """Every network that has to be trained, each after the one it starts from."""
-    specs: list[NetworkSpec] = []
-    for one in measurements(profile):
-        specs += [runs.start_of(one.spec), one.spec] if not one.spec.is_original else [one.spec]
-    return [spec for spec in dict.fromkeys(specs) if not (spec.is_original and spec.model in ORIGINALS)]
+class _Plan:
+    def __init__(self, profile: Profile, chapters: Sequence[str], gpu: Gpu) -> None:
+        self.profile, self.chapters, self.gpu = profile, chapters, gpu
+        self.store = Store()
+        self.counts = {one: needs.images_in(*one, profile) for one in needs.sets(profile)}
+        self.classes = profile.emoji.classes if profile.train_set == "emoji" else 1000
+        self.half = profile.compute.precision == "bfloat16" and gpu.bfloat16
+        self.checked = not data.missing(profile) and max(self.counts.values()) <= _LARGEST_CHECKED
+        self.networks = needs.networks(profile)
+        self.models = tuple(dict.fromkeys(spec.model for spec in self.networks))
+        self.trained = [self._training(spec) for spec in self.networks if not needs.is_published(spec)]
+        self.classified = self._classifications()
+
+    def lines(self) -> Iterator[str]:
+        yield f"profile {self.profile.name}: {self.profile.title}"
+        yield f"store: {self.store.root}"
+        yield from _section("data", self._data())
+        published = [f"{spec}: original weights" for spec in self.networks if needs.is_published(spec)]
+        yield from _section("networks", [*published, *map(str, self.trained)])
+        yield from _section("chapters", self._chapters())
+        yield from _section("one image, forward (a training step takes three times that)", self._arithmetic())
+        yield from _section("memory of the GPU, without what libraries take for themselves", self._memory())
+        yield from _section("disk", self._disk())
+        yield from _section("time", self._time())
+
+    # --- Jobs ------------------------------------------------------------------------------------------------------------
+
+    def _training(self, spec: NetworkSpec) -> Job:
+        schedule = needs.schedule_of(spec, self.profile)
+        count = sum(self.counts[part, "train"] for part in needs.train_set_of(schedule, self.profile).split("+"))
+        if spec.recipe == "batch-norm":
+            steps = min(self.profile.finetuning.batch_norm_batches, max(1, count // schedule.batch))
+            what, passes = f"to re-estimate, {steps:,} batches of {schedule.batch}", 1
+        else:
+            steps = sum(1 for _ in training.steps_of(schedule, count))
+            epochs = sum(phase.epochs for phase in schedule.phases)
+            what = f"to train, {steps:,} steps of {schedule.batch} ({count:,} images, {epochs} epochs)"
+            passes = costs.TRAINING + (schedule is self.profile.agreement)  # the teacher looks as well
+        flops = steps * schedule.batch * passes * self._cost(spec.model, self._crop).flops
+        done = self.checked and self.store.has(runs.network_recipe(spec, self.profile, self.store))
+        return Job(f"{spec} {what}", flops, 4 * self._parameters(spec.model), float(done))
+
+    def _classifications(self) -> dict[str, list[Job]]:
+        """Chapter -> what it classifies; what an earlier one did is not counted again."""
+        jobs = defaultdict(list)
+        seen: set[tuple[object, ...]] = set()
+        for one in needs.measurements(self.profile):
+            new = [c for c in one.conditions if (one.spec, c, one.scales, one.features) not in seen]
+            seen |= {(one.spec, c, one.scales, one.features) for c in new}
+            jobs[one.chapter] += [self._classifying(one, new, name) for name in self.profile.evaluation.test_sets]
+        return jobs
+
+    def _classifying(self, one: Measurement, new: Sequence[str], name: str) -> Job:
+        count = self.counts[name, "test"]
+        scales = f"scale{'s' * (len(one.scales) > 1)} {', '.join(one.scales)}"
+        what = f"{one.spec} on {name}, {count:,} images x {len(one.conditions)} conditions x {scales}"
+        if 0 < len(new) < len(one.conditions):
+            what += f", {len(new)} of the conditions not counted above"
+        each = sum(self._cost(one.spec.model, self._shape(scale, name)).flops for scale in one.scales)
+        numbers = len(STAGES) if one.features else self.classes * len(one.scales)
+        return Job(what, each * count * len(new), 4 * numbers * count * len(new), self._done(one, new, name))
+
+    def _done(self, one: Measurement, new: Sequence[str], name: str) -> float:
+        if not self.checked or one.features or not new:
+            return 0.0
+        images = data.load(name, "test", self.profile, self.store)
+        found = list(runs.prediction_recipes(one.spec, images, new, one.scales, self.profile, self.store))
+        return sum(self.store.has(recipe) for *_, recipe in found) / len(found)
+
+    # --- Costs -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _crop(self) -> tuple[int, int]:
+        return (self.profile.protocol.field,) * 2
+
+    def _shape(self, scale: str, name: str) -> tuple[int, int]:
+        side = self.profile.protocol.pixels(scale)
+        return side, side if name == "emoji" else round(side * ASPECT)
+
+    def _cost(self, model: str, shape: tuple[int, int], batch: int = 1) -> costs.Pass:
+        return costs.forward(model, self.classes, self.profile.protocol.field, shape, batch, half=self.half)
+
+    def _parameters(self, model: str) -> int:
+        return costs.parameters(model, self.classes, self.profile.protocol.field)
+
+    # --- Sections --------------------------------------------------------------------------------------------------------
+
+    def _data(self) -> Iterator[str]:
+        for (name, split), count in self.counts.items():
+            number = f"{count:,} images" if count else "images whose number is not known"
+            if count < (known := needs.known_count(name, split)):
+                number += f" of {known:,}"
+            if name == "emoji":
+                yield f"{name}, {split}: {number}, made here"
+            elif photos.is_there(name, split):
+                yield f"{name}, {split}: {number} at {photos.set_folder(name, split).absolute()}"
+            else:
+                yield f"{name}, {split}: {number}, MISSING: {photos.how_to_get(name, split)}"
+        if not self.checked:
+            yield "What is in the store is not said below: that is known by the images themselves, missing or too many to read."
+
+    def _chapters(self) -> Iterator[str]:
+        for chapter in self.chapters:
+            jobs = self.classified.get(chapter[:2], [])
+            yield chapter + ("" if jobs else ": classifies nothing, or little")
+            yield from (f"  {job}" for job in jobs)
+        for number in sorted(set(self.classified) - {chapter[:2] for chapter in self.chapters}):
+            yield "for the results alone, no chapter of this checkout"
+            yield from (f"  {job}" for job in self.classified[number])
+
+    def _arithmetic(self) -> Iterator[str]:
+        name = self.profile.evaluation.test_sets[0]
+        for model in self.models:
+            shapes = [self._crop, *(self._shape(scale, name) for scale in sorted(self.profile.protocol.scales, key=int))]
+            each = ", ".join(f"{_counted(self._cost(model, shape).flops)}FLOP at {shape[0]} x {shape[1]}" for shape in shapes)
+            yield f"{model}, {self._parameters(model) / 1e6:.1f} million parameters: {each}"
+
+    def _memory(self) -> Iterator[str]:
+        field, settings = self.profile.protocol.field, self.profile.evaluation
+        maps = "16" if self.half else "32"
+        kinds: dict[tuple[str, int, str], tuple[str, Schedule]] = {}
+        for spec in self.networks:
+            if not needs.is_published(spec) and spec.recipe != "batch-norm":
+                schedule = needs.schedule_of(spec, self.profile)
+                how = "agreement" if schedule is self.profile.agreement else "labels"
+                kinds.setdefault((spec.model, schedule.batch, how), (spec.model, schedule))
+        for (_, batch, how), (model, schedule) in kinds.items():
+            size = costs.training_memory(model, self.classes, field, schedule, self.half)
+            yield f"{model}, a training step by {how}, {batch} crops, maps of {maps} bits: {self._fits(size)}"
+        name = settings.test_sets[0]
+        shape = self._shape(max(self.profile.protocol.scales, key=int), name)
+        for model in self.models:
+            size = costs.evaluation_memory(model, self.classes, field, shape, settings.batch, self.half)
+            yield f"{model}, classifying {settings.batch} images of {shape[0]} x {shape[1]}: {self._fits(size)}"
+
+    def _fits(self, size: int) -> str:
+        return f"{_counted(size)}B" + (
+            f", MORE than the {self.gpu.memory} GB of one {self.gpu.name}" * (size > self.gpu.memory * 1e9)
+        )
+
+    def _disk(self) -> Iterator[str]:
+        weights = sum(job.disk for job in self.trained)
+        decided = sum(job.disk for jobs in self.classified.values() for job in jobs)
+        yield f"store: {_counted(weights)}B of networks, {_counted(decided)}B of log-probabilities and distances"
+        if self.trained:
+            yield f"and while one is trained a checkpoint, {_counted(3 * max(job.disk for job in self.trained))}B at most"
+
+    def _time(self) -> Iterator[str]:
+        gpu, jobs = self.gpu, [job for found in self.classified.values() for job in found]
+        rate = (gpu.half if self.half else gpu.single) * 1e12 * UTILISATION
+        train, classify = (sum(job.flops * (1 - job.done) for job in some) / rate / 3600 for some in (self.trained, jobs))
+        kind = "bfloat16" if self.half else "float32"
+        peak = f"{rate / UTILISATION / 1e12:g} TFLOPS in {kind} ({gpu.source})"
+        yield f"one {gpu.name}: {peak}, {UTILISATION:.0%} of it used, as we assume"
+        hours = f"training {_hours(train)}, classifying {_hours(classify)}, together {_hours(train + classify)}"
+        yield f"  {hours} of GPU for what is left to do"
+        spec = next((spec for spec in self.networks if not needs.is_published(spec)), None)
+        if spec:
+            needed = rate / (costs.TRAINING * self._cost(spec.model, self._crop).flops)
+            yield f"  training {spec.model} then takes {needed:,.0f} crops a second, if decoding and blurring keep up with it"
+        yield _published_time(self.profile.name)
 
 
-def training_passes(spec: NetworkSpec, profile: Profile) -> tuple[str, int]:
-    """What is done to make a network, in words, and the forward passes of one image that it takes the arithmetic of."""
-    schedule = schedule_of(spec, profile)
-    name = profile.agreement.train_set if schedule is profile.agreement else profile.train_set
-    count = sum(images_in(part, "train", profile) for part in name.split("+"))
-    if spec.recipe == "batch-norm":
-        steps, passes = min(profile.finetuning.batch_norm_batches, max(1, count // schedule.batch)), 1
-        words = "to re-estimate"
-    else:
-        steps = sum(1 for _ in training.steps_of(schedule, count))
-        passes = costs.TRAINING + (schedule is profile.agreement)  # the teacher looks too
-        words = "to train"
-    epochs = sum(phase.epochs for phase in schedule.phases) if passes > 1 else 1
-    return f"{words}, {steps:,} steps of {schedule.batch} ({count:,} images, {epochs} epochs)", steps * schedule.batch * passes
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    yield f"\n{title}"
+    yield from (f"  {line}" for line in lines)
+
+
+def _published_time(profile: str) -> str:
+    path = results.PUBLISHED / f"{profile}.timings.csv"
+    if not path.is_file():
+        return f"without a GPU: not known, no run of {profile} was timed"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    devices = " and ".join(sorted({row["device"] for row in rows}))
+    return f"the committed results took {_hours(sum(float(row['seconds']) for row in rows) / 3600)} on {devices}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+
+
+def _counted(number: float) -> str:
+    """A number with a decimal prefix: 1,234,000,000 is ``1.23 G``."""
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if number < 999.5:
+            return f"{number:.3g} {prefix}"
+        number /= 1000
+    return f"{number:.3g} E"

@@ -127,6 +127,8 @@ class Evaluation(Section):
     second_conditions: list[str]
     pooled_model: str | None
     """The model that averages over the whole map before it classifies, a second row of Table 1."""
+    released: str | None
+    """The network, as MIX[/RECIPE], that is published as a file and comes with blurpaper."""
     invariance_networks: list[str]
     invariance_conditions: list[str]
     batch: Positive

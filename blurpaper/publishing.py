@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blurpaper import experiments, results
+from blurpaper import experiments, results, runs
+from blurpaper.networks import NetworkSpec, files
+from blurpaper.networks.released import FOLDERS, file_name
 from blurpaper.profile import Profile
 from blurpaper.store import Store, surroundings, written
 
@@ -19,10 +21,16 @@ _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", 
 
 
 def publish(profile: Profile, store: Store) -> Iterator[Path]:
-    """Write ``results/<profile>.csv``, ``.json``, ``.decisions.parquet`` and ``.timings.csv``; what is missing is computed."""
+    """Write ``results/<profile>.csv``, ``.json``, ``.decisions.parquet`` and ``.timings.csv``; what is missing is computed.
+
+    The network that the profile releases goes to ``results/weights`` first, so that its file is measured too.
+    """
     import pandas as pd
 
-    rows = pd.concat([make(profile, store) for make in experiments.EXPERIMENTS.values()], ignore_index=True)
+    if profile.evaluation.released:
+        yield _release(NetworkSpec.parse(f"{profile.model}:{profile.evaluation.released}"), profile, store)
+
+    rows = pd.concat([rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))], ignore_index=True)
     decided = experiments.decisions(profile, store)
     stamps = sorted(store.stamps_used(), key=lambda stamp: (stamp["kind"], stamp["name"]))
 
@@ -51,6 +59,18 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         sheet.writerow(["kind", "name", "seconds", "device"])
         sheet.writerows([stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps)
     yield path
+
+
+def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:
+    """Write a network in half precision, unless the file has its weights already."""
+    network = runs.network(spec, profile, store)
+    path = FOLDERS[0] / file_name(spec.model, spec.mix)
+    if path.is_file():
+        old, new = files.load(path).state_dict(), network.state_dict()
+        if all(tensor.equal(new[name].half().to(tensor.dtype)) for name, tensor in old.items()):
+            return path
+    files.save(network, spec, path, half=True)
+    return path
 
 
 def _write_compact(decided: pd.DataFrame, path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, metrics, processes, protocol, training
+from blurpaper import data, invariance, metrics, processes, protocol, training
 from blurpaper import profile as profiles
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES
@@ -20,6 +20,7 @@ from blurpaper.data.base import ImageSet
 from blurpaper.kernels import check_condition
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.released import NetworkFile
 from blurpaper.objectives import Agreement, Labels
 from blurpaper.profile import Profile, Schedule
 from blurpaper.progress import progress
@@ -32,14 +33,16 @@ if TYPE_CHECKING:
 # --- Networks ------------------------------------------------------------------------------------------------------------
 
 
-def network(spec: NetworkSpec, profile: Profile, store: Store) -> Network:
-    """A network: its original weights if they can be had, else trained as the profile says, or loaded if that was done.
+def network(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> Network:
+    """A network: from its file, its original weights if they can be had, else trained as the profile says and kept.
 
     Of several processes (torchrun) all train, and one keeps what was trained.
 
     Raises:
         ValueError: if the profile says no way to make it.
     """
+    if isinstance(spec, NetworkFile):
+        return files.load(spec.path)
     if spec.is_original and spec.model in ORIGINALS:
         return ORIGINALS[spec.model](profile.protocol.field)
     recipe = network_recipe(spec, profile, store)
@@ -117,8 +120,10 @@ def objective_of(start: Network, schedule: Schedule) -> Labels | Agreement:
     return Labels(start, schedule.label_smoothing)
 
 
-def _identity(spec: NetworkSpec, profile: Profile, store: Store) -> str:
+def _identity(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> str:
     """What stands for a network in the key of what is computed with it, found without training it."""
+    if isinstance(spec, NetworkFile):
+        return f"file {spec.sha256}"
     if spec.is_original and spec.model in ORIGINALS:
         return f"{spec} as published"
     recipe = network_recipe(spec, profile, store)
@@ -135,14 +140,18 @@ def base_scales(scales: Sequence[str]) -> list[str]:
 
 
 def prediction_recipes(
-    spec: NetworkSpec, images: ImageSet, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
+    spec: NetworkSpec | NetworkFile,
+    images: ImageSet,
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    profile: Profile,
+    store: Store,
 ) -> Iterator[tuple[range, str, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which a network's log-probabilities are kept: (numbers of the images, condition, recipe)."""
     for condition in conditions:
         check_condition(condition)
     identity = _identity(spec, profile, store)
-    for start in range(0, len(images), profile.evaluation.shard):
-        numbers = range(start, min(start + profile.evaluation.shard, len(images)))
+    for numbers in shards(len(images), profile):
         for condition in conditions:
             inputs = {
                 "network": identity,
@@ -155,12 +164,17 @@ def prediction_recipes(
             }
             modules = ["blurpaper.protocol", module_of(spec.model)]
             about = {"profile": profile.name, "data": images.fingerprint}
-            name = f"{spec}.{images.name}.{condition}.{start}"
+            name = f"{spec}.{images.name}.{condition}.{numbers.start}"
             yield numbers, condition, Recipe("log-probabilities", name, inputs, modules, TENSORS, about)
 
 
 def log_probabilities(
-    spec: NetworkSpec, images: ImageSet, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
+    spec: NetworkSpec | NetworkFile,
+    images: ImageSet,
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    profile: Profile,
+    store: Store,
 ) -> dict[str, dict[str, torch.Tensor]]:
     """Condition -> scale setting -> mean log-probabilities ``(N, K)`` of a network on a test set.
 
@@ -196,69 +210,88 @@ def log_probabilities(
 
 
 def decisions(
-    spec: NetworkSpec, set_name: str, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
+    spec: NetworkSpec | NetworkFile,
+    set_name: str,
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    profile: Profile,
+    store: Store,
 ) -> pd.DataFrame:
     """What a network decided on every image of a test set, under every condition, at every scale setting.
 
-    Columns: those of a result that say what it is of, ``image``, ``label``, those of :func:`metrics.decisions`
-    and ``js_divergence`` from the prediction on the same image sharp.
+    Where the profile restricts the choice to the set's own classes, that is decided too (column ``classes``). Columns: those
+    of a result that say what it is of, ``image``, ``label``, those of :func:`metrics.decisions` and ``js_divergence`` from
+    the prediction on the same image sharp.
     """
     import pandas as pd
 
     images = data.load(set_name, "test", profile, store)
     by_condition = log_probabilities(spec, images, conditions, scales, profile, store)
+    choices = [(slice(None), images.labels)]
+    if set_name in profile.evaluation.restricted:
+        choices.append(np.unique(images.labels, return_inverse=True))
     frames = []
     for condition, by_scale in by_condition.items():
-        for scale, log_p in by_scale.items():
-            frame = pd.DataFrame(metrics.decisions(log_p, images.labels))
-            sharp = by_condition.get("sharp", {}).get(scale)
-            frame["js_divergence"] = np.nan if sharp is None else metrics.js_divergence(sharp, log_p)
-            frame.insert(0, "label", images.labels.astype("int32"))
-            frame.insert(0, "image", list(images.ids))
-            for column, value in reversed(columns_of(spec, set_name, log_p.shape[1], scale, condition).items()):
-                frame.insert(0, column, value)
-            frames.append(frame)
+        for scale, whole in by_scale.items():
+            for classes, labels in choices:
+                log_p = whole[:, classes]
+                frame = pd.DataFrame(metrics.decisions(log_p, labels))
+                sharp = by_condition.get("sharp", {}).get(scale)
+                frame["js_divergence"] = np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p)
+                frame.insert(0, "label", images.labels.astype("int32"))
+                frame.insert(0, "image", list(images.ids))
+                for column, value in reversed(columns_of(spec, set_name, log_p.shape[1], scale, condition).items()):
+                    frame.insert(0, column, value)
+                frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
 
 # --- Distances between features -------------------------------------------------------------------------------------------
 
 
-def distances(spec: NetworkSpec, set_name: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
+def distances(spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
     """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N, 5)``, at scale 256."""
-    from blurpaper import invariance
-
     images = data.load(set_name, "test", profile, store)
     conditions = [*profile.evaluation.invariance_conditions, invariance.UNRELATED]
-    inputs = {
-        "network": _identity(spec, profile, store),
-        "images": images.fingerprint,
-        "conditions": conditions,
-        "pixels": profile.protocol.pixels("256"),
-        "canonical": profile.protocol.canonical,
-        "precision": profile.compute.precision,
-        "batch": profile.evaluation.batch,  # decides which image is "the next"
-    }
-    modules = ["blurpaper.invariance", module_of(spec.model)]
-    about = {"profile": profile.name, "data": images.fingerprint}
-    recipe = Recipe("distances", f"{spec}.{images.name}", inputs, modules, TENSORS, about)
+    loaded = lru_cache(lambda: network(spec, profile, store))
+    identity, parts = _identity(spec, profile, store), []
 
-    def measure(_: Path) -> dict[str, torch.Tensor]:
-        one = network(spec, profile, store)
-        canonical = protocol.canonical_images(images, range(len(images)), profile.protocol)
-        with progress(f"comparing features of {spec}", len(images), "image") as tick:
+    def measure(numbers: range) -> dict[str, torch.Tensor]:
+        canonical = protocol.canonical_images(images, numbers, profile.protocol)
+        ids, batch = [images.ids[number] for number in numbers], profile.evaluation.batch
+        with progress(f"comparing features of {spec}", len(numbers), "image") as tick:
             return invariance.mean_distances(
-                one, canonical, images.ids, conditions, "256", profile.protocol, profile.compute, profile.evaluation.batch, tick
+                loaded(), canonical, ids, conditions, "256", profile.protocol, profile.compute, batch, tick
             )
 
-    found = store.get(recipe, measure)
-    return {condition: found[condition].numpy() for condition in conditions}
+    for numbers in shards(len(images), profile):
+        inputs = {
+            "network": identity,
+            "images": images.fingerprint,
+            "numbers": [numbers.start, numbers.stop],
+            "conditions": conditions,
+            "pixels": profile.protocol.pixels("256"),
+            "canonical": profile.protocol.canonical,
+            "precision": profile.compute.precision,
+            "batch": profile.evaluation.batch,  # decides which image is "the next"
+        }
+        modules = ["blurpaper.invariance", module_of(spec.model)]
+        about = {"profile": profile.name, "data": images.fingerprint}
+        recipe = Recipe("distances", f"{spec}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about)
+        parts.append(store.get(recipe, lambda _, n=numbers: measure(n)))
+    return {condition: torch.cat([part[condition] for part in parts]).numpy() for condition in conditions}
+
+
+def shards(count: int, profile: Profile) -> Iterator[range]:
+    """The numbers of so many images, in parts that are decoded, blurred and kept at a time."""
+    for start in range(0, count, profile.evaluation.shard):
+        yield range(start, min(start + profile.evaluation.shard, count))
 
 
 # --- Columns --------------------------------------------------------------------------------------------------------------
 
 
-def columns_of(spec: NetworkSpec, set_name: str, classes: int, scale: str, condition: str) -> dict[str, str]:
+def columns_of(spec: NetworkSpec | NetworkFile, set_name: str, classes: int, scale: str, condition: str) -> dict[str, str]:
     """The columns that say what a number is of; an original network has no train scale and no recipe."""
     return {
         "model": spec.model,

@@ -149,7 +149,7 @@ class Store:
         data = folder / f"data{recipe.codec.suffix}"
         try:
             expected = self.stamp(recipe)["sha256"]
-            if data.is_file() and _sha256(data) == expected:
+            if data.is_file() and sha256_of(data) == expected:
                 return recipe.codec.load(data)
         except (ValueError, KeyError):
             pass
@@ -172,7 +172,7 @@ class Store:
                     "name": recipe.name,
                     "key": recipe.key,
                     "inputs": dict(recipe.inputs),
-                    "sha256": _sha256(data),
+                    "sha256": sha256_of(data),
                     "seconds": round(seconds, 3),
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
                     **recipe.about,
@@ -247,7 +247,8 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Checksum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -31,7 +31,7 @@ from blurpaper import data, experiments, figures, protocol, results
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.page import Page, percent, points, with_interval
+from blurpaper.page import Page, foremost, percent, points, with_interval
 from blurpaper.store import Store
 from blurpaper.tables import comparison
 
@@ -154,6 +154,27 @@ if "128" in settings.scales:
     )
 
 # %% [markdown]
+# ## Two ways to read the last map
+#
+# A modern network ends in the average of its whole last map. Applied as the paper applies VGG-16, the average is taken at each
+# position over as much of the map as one training crop covered, and log-probabilities are averaged. Which one is used matters.
+
+# %% tags=["remove-input"]
+both = page.photographs("table1")
+if both is not None:
+    model, pooled = photos.model, photos.evaluation.pooled_model
+    frames = {"at every position": model, "whole map": pooled}
+    frames = {name: foremost(results.select(both, model=one), photos) for name, one in frames.items()}
+    shown = [scale for scale in ("256", "256+512", "512") if scale in set(frames["whole map"]["scale"])]
+    page.table(
+        comparison(frames, {"top5": "top-5"}, photos.evaluation.second_conditions, shown),
+        f"Top-5 accuracy in per cent on photographs ({photos.evaluation.test_sets[0]}) of {model}, applied at every position and "
+        "averaging its whole last map first.",
+    )
+else:
+    page.say("No results on photographs are published with this copy.")
+
+# %% [markdown]
 # ## Confidence (Table 2, left half)
 #
 # A network that errs but says so is half as bad. The entropy of the predicted distribution says how undecided it is, the
@@ -173,7 +194,8 @@ page.table(
 )  # fmt: skip
 
 # %% tags=["hide-input"]
-decided = results.select(experiments.decisions(page.profile, page.store), network="original", data=main_set)
+every = results.select(experiments.decisions(page.profile, page.store), network="original", model=page.profile.model)
+decided = foremost(every, page.profile)
 page.figure(
     figures.accuracy_against_entropy(decided),
     caption="Every condition at every scale: where accuracy is lower, entropy is higher. Labels: scale 256.",

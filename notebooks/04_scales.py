@@ -25,7 +25,7 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import figures, results
+from blurpaper import figures
 from blurpaper.page import Page, percent, points, with_interval
 from blurpaper.tables import comparison
 
@@ -62,7 +62,7 @@ page.table(
 )
 
 # %% tags=["hide-input"]
-here = results.select(sources["this run"], data=main_set)
+here = sources["this run"]
 page.table(
     comparison({"this run": here}, {"top1": "top-1"}, conditions, list(names.values()), column="setting"),
     "The same for top-1 accuracy.",

@@ -51,7 +51,7 @@ if main_set == "emoji" and not published:
     inputs = [protocol.network_input(one, settings.protocol.pixels("256"), settings.protocol.canonical) for one in (sharp, seen)]
     maps = {}
     for mix in settings.evaluation.invariance_networks:
-        network = runs.network(NetworkSpec(settings.model, mix), settings, store)
+        network = runs.network(NetworkSpec.parse(f"{settings.model}:{mix}"), settings, store)
         with torch.inference_mode():
             maps[mix] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
     page.photograph(
@@ -69,7 +69,39 @@ if main_set == "emoji" and not published:
         + ".",
     )
 else:
-    page.say("The maps of one image need the networks and an image that may be shown; the averages below do not.")
+    page.say("The maps of a test image need the networks and an image that may be shown; a photograph follows.")
+
+# %% [markdown]
+# And a photograph, seen by EfficientNet-Lite0 before and after fine-tuning without labels:
+
+# %% tags=["hide-input"]
+from blurpaper import profile as profiles
+from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.networks.released import released
+
+photos, example = profiles.load("photos"), EXAMPLES[0]
+clear = protocol.to_canonical(photograph(example), photos.protocol.canonical)[None]
+blurry = protocol.blurred(clear, [example.name], "D8", photos.protocol.canonical)
+inputs = [protocol.network_input(one, photos.protocol.pixels("256"), photos.protocol.canonical) for one in (clear, blurry)]
+shown = {"original": NetworkSpec(photos.model), "mix": released(photos.model, "mix")}
+maps = {}
+for name, spec in shown.items():
+    if spec is not None:
+        network = runs.network(spec, photos, Store())
+        with torch.inference_mode():
+            maps[name] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
+page.photograph(
+    figures.gallery([clear[0], blurry[0]], ["sharp", "D8"], columns=2),
+    caption=f"{example.name}, sharp and blurred. Photograph: {example.source}.",
+    alt=f"A photograph of {example.answers[0]}, sharp and blurred.",
+)
+page.photograph(
+    figures.distance_maps(maps),
+    caption="Hamming distance between the binarised features of the two photographs, at each position of each stage (Fig. 4).",
+    alt="Heat maps, a row for each network and a column for each stage; "
+    + "; ".join(f"{name}: " + ", ".join(f"{s} {float(m.mean()):.2f}" for s, m in found.items()) for name, found in maps.items())
+    + ".",
+)
 
 # %% [markdown]
 # ## All test images
@@ -77,13 +109,26 @@ else:
 # Solid: the mean distance between an image sharp and under `D8`, after each stage. Dotted: the mean distance between two
 # different sharp images, which is what no invariance at all would look like.
 
+
 # %% tags=["hide-input"]
-rows = results.select(page.rows("figure4"), data=main_set)
-page.figure(
-    figures.distance_by_stage(rows, "D8", invariance.UNRELATED),
-    caption="Mean Hamming distance between features of an image sharp and under D8, and (dotted) of two different images.",
-    alt="Lines of distance against pooling stage for three networks; they part at the later stages, where mix lies lowest.",
-)
+def with_recipes(rows):
+    return rows.assign(network=rows["network"] + rows["recipe"].map({"agreement": "/agreement"}).fillna(""))
+
+
+sources = {name: with_recipes(frame) for name, frame in page.sources("figure4").items()}
+rows = sources["this run"]
+for name, frame in sources.items():
+    page.figure(
+        figures.distance_by_stage(frame, "D8", invariance.UNRELATED),
+        caption=f"{name}: mean Hamming distance between features of an image sharp and under D8, and (dotted) of two different "
+        "images.",
+        alt="Lines of distance against pooling stage, one for each network; "
+        + "; ".join(
+            f"{network} after pool5 {value:.2f}"
+            for network, value in results.select(frame, condition="D8", region="pool5").set_index("network")["value"].items()
+        )
+        + ".",
+    )
 
 # %% tags=["hide-input"]
 from blurpaper.tables import comparison

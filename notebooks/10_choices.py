@@ -52,6 +52,57 @@ page.say(f"""
 """)
 
 # %% [markdown]
+# ## What is the same and what differs
+#
+# The same everywhere: the kernels, the twelve conditions, the order of scaling, blur, rounding and network, the scale settings, the
+# mixes, the averages over positions and scales, and the code. What differs:
+
+# %% tags=["remove-input"]
+ours = {name: profiles.load(name) for name in ("imagenet", "photos", "emoji")}
+
+
+def line(what, paper, of):
+    return f"| {what} | {paper} | " + " | ".join(str(of(one)) for one in ours.values()) + " |"
+
+
+def rate(one):
+    return ", ".join(f"{p.rate:g} × {p.epochs}" for p in one.finetuning.phases)
+
+
+labelled = {
+    "emoji": f"{ours['emoji'].emoji.train:,} drawn images",
+    "photos": "1,000 of ImageNet's, one a class",
+    "imagenet": "1.28 million",
+}
+tested = {
+    "emoji": f"{ours['emoji'].emoji.test:,} drawn images", "photos": "500 not from ImageNet (nips2017-dev), 250 of its validation set (imagewoof)",
+    "imagenet": "50,000",
+}  # fmt: skip
+page.say(
+    "\n".join(
+        [
+            "| | paper | " + " | ".join(f"`{name}`" for name in ours) + " |",
+            "|---|---|---|---|---|",
+            line("model", "VGG-16", lambda one: one.model),
+            line("second model", "ResNet", lambda one: one.evaluation.second_model),
+            line("weights at the start", "ImageNet", lambda one: "trained here" if one.pretraining else "ImageNet"),
+            line("classes", "1,000", lambda one: one.emoji.classes if one.train_set == "emoji" else "1,000"),
+            line("fine-tuned on", "1.28 million", lambda one: labelled[one.name]),
+            line("passes × rate", "three, rates lost", rate),
+            line("tested on", "50,000", lambda one: tested[one.name]),
+            line("canonical scale, pixels", "384", lambda one: one.protocol.canonical),
+            line("network scales, pixels", "128, 256, 512", lambda one: ", ".join(map(str, one.protocol.scales.values()))),
+            line(
+                "batch normalisation",
+                "none",
+                lambda one: "frozen" if one.finetuning.freeze_batch_norm else "trained, if the model has it",
+            ),
+            line("run here", "", lambda one: "no: complete, tested on stand-ins" if one.name == "imagenet" else "yes"),
+        ]
+    )
+)
+
+# %% [markdown]
 # ## The embedded data is not ImageNet
 
 # %% tags=["remove-input"]

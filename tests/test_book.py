@@ -83,7 +83,9 @@ def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run,
     assert written == {f"smoke{end}" for end in (".csv", ".json", ".decisions.parquet", ".timings.csv")}
     results.published.cache_clear()
     for make in experiments.EXPERIMENTS.values():
-        computed, published = make(profile, store), make(profile, experiments.Published())
+        if (computed := make(profile, store)).empty:
+            continue
+        published = make(profile, experiments.Published())
         assert list(computed["metric"]) == list(published["metric"])
         assert published["value"].to_numpy() == pytest.approx(computed["value"].to_numpy(), rel=1e-6, nan_ok=True)
     results.published.cache_clear()

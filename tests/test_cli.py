@@ -27,7 +27,7 @@ def picture(tmp_path):
 
 def test_help_names_every_verb() -> None:
     said = run("--help").output
-    for verb in ("run", "chapter", "train", "evaluate", "blur", "book", "publish", "doctor", "clean"):
+    for verb in ("run", "chapter", "train", "evaluate", "finetune", "data", "blur", "book", "publish", "doctor", "clean"):
         assert f"\n  {verb}" in said
         assert "Usage" in run(verb, "--help").output
 

@@ -113,3 +113,28 @@ def test_the_interval_of_a_share_is_wilsons_formula(share):
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     assert intervals.binomial(share, count) == pytest.approx((middle - reach, middle + reach), abs=1e-9)
+
+
+def test_over_seeds_the_mean_is_that_of_all_and_one_seed_is_the_plain_bootstrap():
+    terms = np.stack([sample(200, seed) for seed in range(3)])
+    assert intervals.of_mean_over_seeds(terms, 500)[0] == pytest.approx(terms.mean())
+    alone = intervals.of_mean_over_seeds(terms[:1], 500)
+    assert alone == pytest.approx([float(number) for number in intervals.of_mean(terms[0], 500)])
+
+
+def test_over_seeds_both_images_and_seeds_are_resampled():
+    """Seeds that differ widen the interval beyond that over images; the plain loop gives the same bounds."""
+    terms = sample(300)[None] + np.array([[-1.0], [0.0], [1.0]])
+    _, low, high = intervals.of_mean_over_seeds(terms, 400)
+    means = []
+    for seeds, images in zip(intervals.resampling(3, 400), intervals.resampling(300, 400)):
+        means.append(terms[np.repeat(np.arange(3), seeds.astype(int))][:, np.repeat(np.arange(300), images.astype(int))].mean())
+    assert [low, high] == pytest.approx(np.percentile(means, [2.5, 97.5]))
+    _, narrow_low, narrow_high = intervals.of_mean(terms.mean(axis=0), 400)
+    assert high - low > 2 * (narrow_high - narrow_low)
+
+
+def test_a_ratio_over_seeds_is_resampled_above_and_below_together():
+    below = sample(300)[None].repeat(2, axis=0)
+    value, low, high = intervals.of_ratio_over_seeds(0.7 * below, below, 200)
+    assert [value, low, high] == pytest.approx([0.7] * 3)

@@ -239,6 +239,25 @@ def test_pickled_weights_are_read_only_with_the_known_checksum(tmp_path) -> None
         read_pickled_weights(tmp_path / "none.pth", "0" * 64)
 
 
+def test_the_original_resnet50_has_torchvisions_weights_or_says_how_to_get_them(monkeypatch) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision_resnet50().eval()
+
+    def away(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision_models.WeightsEnum, "get_state_dict", lambda *_, **__: theirs.state_dict())
+    ours = pretrained.ORIGINALS["resnet50"](224)
+    image = noise(224, 224)
+    with torch.inference_mode():
+        expected = theirs(ours.normalised(image))
+        torch.testing.assert_close(ours(image)[:, :, 0, 0], expected, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(torchvision_models.WeightsEnum, "get_state_dict", away)
+    for model in ("resnet50", "vgg16"):
+        with pytest.raises(WeightsError, match=f"weights of {model} from https.*checkpoints.*no route to host"):
+            pretrained.ORIGINALS[model](224)
+
+
 def tiny_vgg(classes=NAMES, field: int = 64, mean=CAFFE_MEAN) -> VGG:
     return VGG(classes, field, (4, 4, 6, 6, 8), (1, 1, 2, 1, 1), (16, 16), batch_norm=False, mean=mean, std=(1.0,) * 3)
 

@@ -1,5 +1,6 @@
 """What is trained and measured once: networks by name, their log-probabilities, and which changes make them anew."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,3 +114,53 @@ def test_profiles_that_cannot_make_a_network_say_so(kept) -> None:
         runs.network_recipe(NetworkSpec("small_vgg"), load("photos"), kept)
     with pytest.raises(ValueError, match="one for each scale"):
         runs.network_recipe(spec("mix@per-scale"), load("smoke"), kept)
+
+
+def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) -> None:
+    from blurpaper.networks import files
+    from blurpaper.networks.released import NetworkFile
+
+    files.save(runs.network(spec("mix"), tiny, kept), spec("mix"), tmp_path / "mix.safetensors")
+    images = data.load("emoji", "test", tiny, kept)
+    ours, theirs = (
+        runs.log_probabilities(one, images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
+        for one in (NetworkFile(tmp_path / "mix.safetensors"), spec("mix"))
+    )
+    assert torch.equal(ours, theirs)
+
+
+def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, monkeypatch) -> None:
+    restricted = load("smoke", TINY | {"evaluation.restricted": ["emoji"]})
+    images = data.load("emoji", "test", tiny, kept)
+    images.labels[:] = np.where(images.labels % 2 == 0, 0, 3)  # only classes 0 and 3 occur
+    monkeypatch.setattr(data, "load", lambda *_: images)
+    decided = runs.decisions(spec("original"), "emoji", ["D4"], ["256"], restricted, kept)
+    log_p = runs.log_probabilities(spec("original"), images, ["D4"], ["256"], restricted, kept)["D4"]["256"]
+    two = decided[decided["classes"] == "2"]
+    assert set(decided["classes"]) == {"4", "2"}
+    expected = (log_p[:, 0] < log_p[:, 3]).numpy() != (images.labels == 3)
+    assert ((two["rank"] > 0).to_numpy() == expected).all()
+
+
+def test_what_comes_back_is_the_share_of_what_was_lost(tiny, kept) -> None:
+    rows = experiments.EXPERIMENTS["recovery"](tiny, kept).set_index(["recipe", "condition", "metric"])["value"]
+    decided = experiments.decisions(tiny, kept)
+
+    def top1(network: str, condition: str, recipe: str) -> float:
+        found = results.select(decided, network=network, condition=condition, recipe=recipe, scale="256", model="small_vgg")
+        return (results.select(found, train_scale=["", "256"])["rank"] < 1).mean()
+
+    for recipe in ("labels", "agreement"):
+        sharp, blurred, tuned = top1("original", "sharp", ""), top1("original", "D8", ""), top1("mix", "D8", recipe)
+        assert rows[recipe, "D8", "top1_vs_original"] == pytest.approx(tuned - blurred)
+        if sharp > blurred:
+            assert rows[recipe, "D8", "top1_recovered"] == pytest.approx((tuned - blurred) / (sharp - blurred))
+
+
+def test_several_seeds_give_a_row_each_and_one_for_all(kept) -> None:
+    seeds = load("smoke", TINY | {"evaluation.finetuned": ["sharp-only", "mix", "mix#1"]})
+    rows = results.select(experiments.EXPERIMENTS["table3"](seeds, kept), network="mix", condition="D8")
+    for metric in ("top1", "top5", "top1_vs_original", "top1_vs_sharp-only"):
+        value = results.select(rows, metric=metric).set_index("seed")["value"]
+        assert set(value.index) == {"0", "1", "all"}
+        assert value["all"] == pytest.approx((value["0"] + value["1"]) / 2)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,14 @@ def _fingerprint(folder: Path, ids: Sequence[str]) -> str:
 
 def _content(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        about = path.stat()
+        return _hash(path, about.st_size, about.st_mtime_ns)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}.") from None
+
+
+@lru_cache(maxsize=2_000_000)
+def _hash(path: Path, size: int, changed: int) -> str:
+    """Hash of a file's content, read once in a process while the file stays as it is."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

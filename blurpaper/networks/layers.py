@@ -1,9 +1,10 @@
 """Layers that networks share: a convolution with its batch normalisation, and dropout that several processes agree on.
 
-:class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the statistics are fixed (evaluation, and fine-tuning that freezes them), the normalisation is folded into the kernel
-and a bias, in float32, at each call: the same numbers to rounding, one pass over the maps instead of two, and gradients
-reach the same parameters. A depthwise convolution gets a backward pass of its own (:class:`_Depthwise`), because those that
-torch has for CPUs take most of the time of fine-tuning.
+:class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the statistics are fixed
+(evaluation, and fine-tuning that freezes them), the normalisation is folded into the kernel and a bias, in float32, at each
+call: the same numbers to rounding, one pass over the maps instead of two, and gradients reach the same parameters. A
+depthwise convolution gets a backward pass of its own (:class:`_Depthwise`), because those that torch has for CPUs take most
+of the time of fine-tuning.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from contextvars import ContextVar
 import torch
 from torch import nn
 from torch.nn import functional
-
 
 _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 

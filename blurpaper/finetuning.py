@@ -1,0 +1,95 @@
+"""Make a network robust to blur on a folder of one's own photographs, with labels or without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from blurpaper import runs, training
+from blurpaper.batches import Task
+from blurpaper.blur import MIXES, check_mix
+from blurpaper.data import photos
+from blurpaper.data.reading import ImageError
+from blurpaper.evaluation import classes_of
+from blurpaper.networks import NetworkSpec, files
+from blurpaper.networks.released import NetworkFile
+from blurpaper.profile import Profile
+from blurpaper.progress import progress
+from blurpaper.randomness import seed_of
+from blurpaper.store import Store
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a file of one's own network says it is: a model and the blurs it was tuned on."""
+
+    model: str
+    mix: str
+    recipe: str
+
+    def __str__(self) -> str:
+        if self.mix in MIXES:
+            return str(NetworkSpec(self.model, self.mix, recipe=self.recipe))
+        return f"{self.model}:{self.mix}"
+
+
+def mix_of(text: str) -> tuple[str, dict[str, float]]:
+    """A mix by name, or conditions with commas, each as likely as the others: its name and its shares.
+
+    >>> mix_of("sharp,D4")
+    ('sharp,D4', {'sharp': 0.5, 'D4': 0.5})
+
+    Raises:
+        ValueError: for an unknown condition or one named twice.
+    """
+    if text in MIXES:
+        return text, dict(MIXES[text])
+    names = [name.strip() for name in text.split(",")]
+    if len(set(names)) < len(names):
+        raise ValueError(f"each condition of a mix is named once. Got {text!r}.")
+    mix = {name: 1 / len(names) for name in names}
+    check_mix(mix)
+    known = next((name for name, shares in MIXES.items() if shares == mix), None)
+    return known or ",".join(names), mix
+
+
+def finetune(
+    start: NetworkSpec | NetworkFile, folder: Path, mix: str, unlabelled: bool, out: Path, profile: Profile, store: Store
+) -> tuple[int, int]:
+    """Fine-tune a network on the photographs of a folder and write it to a file; a killed run is taken up again.
+
+    Args:
+        mix: name of a mix, or conditions with commas.
+        unlabelled: teach it to agree with its own predictions on the sharp images, instead of the labels.
+
+    Returns:
+        how many photographs it was tuned on, and how many steps that took.
+
+    Raises:
+        ImageError: if the folder cannot be read, or labels are wanted and it has none, or there are fewer images than a batch.
+    """
+    name, shares = mix_of(mix)
+    images = photos.load_folder(folder, classes=classes_of(start, profile, store))
+    schedule = profile.agreement if unlabelled else profile.finetuning
+    if not unlabelled and (images.labels < 0).any():
+        raise ImageError(
+            f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet id); name them so, or tune "
+            "without labels (--unlabelled)."
+        )
+    if len(images) < schedule.batch:
+        section = "agreement" if unlabelled else "finetuning"
+        raise ImageError(f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p {section}.batch=N).")
+    network = runs.network(start, profile, store)
+    objective = runs.objective_of(network, schedule)
+    task = Task(images, shares, "256", seed_of(profile.seed, "finetune"))
+    checkpoint = out.with_name(f"{out.name}.{_key(start, images.fingerprint, name, schedule)}.checkpoint")
+    with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
+        training.train(objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
+    files.save(network, Tuned(start.model, name, "agreement" if unlabelled else "labels"), out)
+    checkpoint.unlink(missing_ok=True)
+    return len(images), len(list(training.steps_of(schedule, len(images))))
+
+
+def _key(*parts: object) -> str:
+    """Eight hexadecimal digits that keep the checkpoints of different fine-tunings apart."""
+    return f"{seed_of(*parts) % 2**32:08x}"

@@ -1,0 +1,158 @@
+"""What is measured, and how it is counted: from the decisions of networks to rows of means, differences and intervals.
+
+The networks that a profile asks for, and the conditions and scales at which each is measured, are listed here; the tables of
+:mod:`blurpaper.experiments` choose among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blurpaper import intervals, metrics, runs
+from blurpaper.networks import NetworkSpec
+from blurpaper.profile import Profile
+from blurpaper.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DISKS = ["sharp", "D2", "D4", "D6", "D8"]
+"""Defocus in growing degrees."""
+
+DECISION_KEY = ("model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition", "seed")
+"""The columns of a decision that say what it is of, but for the image."""
+
+# --- What is measured -----------------------------------------------------------------------------------------------------
+
+
+def networks(profile: Profile) -> list[NetworkSpec]:
+    """Every network that the experiments of a profile measure."""
+    return list(
+        dict.fromkeys([NetworkSpec(profile.model), *pooled(profile), *finetuned(profile), *at_scales(profile), *second(profile)])
+    )
+
+
+def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[str]]:
+    """The conditions under which, and the scale settings at which, the experiments measure a network."""
+    settings = profile.evaluation
+    if spec.model != profile.model:
+        second = spec.model == settings.second_model
+        return settings.second_conditions, ["256", "256+512"] if second else ["256", "512", "256+512"]
+    if spec.is_original:
+        return settings.conditions, settings.scales
+    if spec.train_scale == "256":
+        return settings.finetuned_conditions, ["256"]
+    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[spec.train_scale]
+    return settings.scale_conditions, scales
+
+
+def finetuned(profile: Profile) -> list[NetworkSpec]:
+    """The networks of Table 3, from all their seeds."""
+    return [NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.evaluation.finetuned]
+
+
+def at_scales(profile: Profile) -> list[NetworkSpec]:
+    """The networks of Table 4: the original, and one fine-tuned at each scale setting."""
+    mixes = [NetworkSpec(profile.model, "mix", scale) for scale in ("256", "512", "256+512", "per-scale")]
+    return [NetworkSpec(profile.model), *mixes]
+
+
+def second(profile: Profile) -> list[NetworkSpec]:
+    """The networks of Table A: another architecture, as it is and fine-tuned on the mix."""
+    return [NetworkSpec(profile.evaluation.second_model), NetworkSpec(profile.evaluation.second_model, "mix")]
+
+
+def pooled(profile: Profile) -> list[NetworkSpec]:
+    """The original that averages over its whole last map, if the profile wants it beside the one applied at every position."""
+    return [NetworkSpec(profile.evaluation.pooled_model)] if profile.evaluation.pooled_model else []
+
+
+def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
+    """Decisions of one network, at the scales and under the conditions at which the profile measures it."""
+    import pandas as pd
+
+    conditions, scales = settings_of(spec, profile)
+    found = [runs.decisions(spec, name, conditions, scales, profile, store) for name in profile.evaluation.test_sets]
+    return pd.concat(found, ignore_index=True)
+
+
+# --- Rows ----------------------------------------------------------------------------------------------------------------
+
+
+def means(decided: pd.DataFrame, wanted: Iterable[str], profile: Profile) -> Iterator[dict[str, Any]]:
+    """Means over images of some of the metrics of :func:`metrics.per_image`, a row for each setting."""
+    for key, group in decided.groupby(list(DECISION_KEY), sort=False):
+        terms = metrics.per_image(group)
+        for metric in wanted:
+            value, low, high = intervals.of_mean(terms[metric], profile.evaluation.bootstrap)
+            yield row(key, metric, value, low, high, len(group))
+
+
+def widest(decided: pd.DataFrame) -> pd.DataFrame:
+    """The decisions among all classes, where some were also made among a test set's own."""
+    return decided[
+        decided["classes"].astype(int) == decided.groupby("data")["classes"].transform(lambda names: names.astype(int).max())
+    ]
+
+
+def row(key: tuple, metric: str, value: float, low: float | None, high: float | None, n: int) -> dict[str, Any]:
+    """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its interval."""
+    return dict(zip(DECISION_KEY, key, strict=True)) | {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+
+
+# --- Differences and seeds -----------------------------------------------------------------------------------------------
+
+
+def baselines_of(spec: NetworkSpec, original: pd.DataFrame, tuned: Mapping[NetworkSpec, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """What a network is compared with: the control is the one from its own seed, if there is one."""
+    found = {"original": original}
+    control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
+    control = control if control in tuned else replace(control, seed=0)
+    if spec.mix != "sharp-only" and control in tuned:
+        found["sharp-only"] = tuned[control]
+    return found
+
+
+def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
+    """Networks that differ in their seed alone."""
+    groups: dict[NetworkSpec, list[NetworkSpec]] = {}
+    for spec in specs:
+        groups.setdefault(replace(spec, seed=0), []).append(spec)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def differences(decided: pd.DataFrame, baseline: pd.DataFrame, name: str, profile: Profile) -> Iterator[dict[str, Any]]:
+    """Paired differences of accuracy: the same images, resampled together."""
+    others = _by_setting(baseline)
+    for key, group in decided.groupby(list(DECISION_KEY), sort=False):
+        own, their = metrics.per_image(group), metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
+        for metric in ("top1", "top5"):
+            found = intervals.paired_difference(own[metric], their[metric], profile.evaluation.bootstrap)
+            yield row(key, f"{metric}_vs_{name}", *found, len(group))
+
+
+_SETTING = ["data", "classes", "scale", "condition"]
+
+
+def _by_setting(decided: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
+    return dict(iter(decided.groupby(_SETTING, sort=False)))
+
+
+def means_over_seeds(
+    decided: list[pd.DataFrame], profile: Profile, baselines: list[pd.DataFrame] | None = None, suffix: str = ""
+) -> Iterator[dict[str, Any]]:
+    """Accuracy, or its paired difference from a baseline, over images and seeds."""
+    own = [_by_setting(one) for one in decided]
+    others = [_by_setting(one) for one in baselines] if baselines else None
+    for setting, group in own[0].items():
+        key = tuple("all" if column == "seed" else group.iloc[0][column] for column in DECISION_KEY)
+        for metric in ("top1", "top5"):
+            terms = np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in own])
+            if others:
+                terms = terms - np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in others])
+            found = intervals.of_mean_over_seeds(terms, profile.evaluation.bootstrap)
+            yield row(key, f"{metric}{suffix}", *found, terms.size)

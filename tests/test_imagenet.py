@@ -1,0 +1,103 @@
+"""The paper's own experiment on a stand-in for ImageNet: a few JPEGs in its layout, through the code that the real one takes."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from blurpaper import data, experiments, plan, results, runs, tallies
+from blurpaper import profile as profiles
+from blurpaper.networks import NetworkSpec, vgg
+from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.store import Store
+
+CLASSES = (0, 207, 999)
+FAVOURITE = 207
+"""The class that the networks of these tests like best, whatever they are shown."""
+SIZES = ((500, 375), (333, 500), (640, 480), (250, 200))
+"""Columns and rows of the photographs; the last is smaller than 384, and grey."""
+QUICK = {"finetuning.batch": 2, "evaluation.batch": 2}
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch) -> Store:
+    """Two photographs a class to train on and two to test on, and a store of its own."""
+    random = np.random.RandomState(0)
+    for split in ("train", "val"):
+        for place, number in enumerate(CLASSES):
+            wnid = imagenet_wnids()[number]
+            (tmp_path / "imagenet" / split / wnid).mkdir(parents=True)
+            for one in range(2):
+                width, height = SIZES[(place + one) % len(SIZES)]
+                coarse = Image.fromarray(random.randint(0, 256, (9, 12, 3), np.uint8)).resize((width, height))
+                image = coarse.convert("L") if (width, height) == SIZES[-1] else coarse
+                image.save(tmp_path / "imagenet" / split / wnid / f"{wnid}_{split}_{one}.JPEG")
+    monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
+    monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
+    return Store()
+
+
+def original(field: int) -> vgg.VGG:
+    """What stands for the published weights: random ones that prefer one class."""
+    torch.manual_seed(0)
+    network = vgg.vgg16(imagenet_names(), field).eval()
+    with torch.no_grad():
+        network.classifier[-1].bias[FAVOURITE] += 8
+    return network
+
+
+def tiny(classes, field: int = 224) -> vgg.VGG:
+    return vgg.VGG(classes, field, (4, 4, 4, 8, 8), (1, 1, 1, 1, 1), (16, 16), batch_norm=False)
+
+
+def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
+    """Fine-tune on the mix, and check Table 1's row at 256, sharp and under D8, before and after."""
+    start, spec = original(224), NetworkSpec("vgg16", "mix")
+    tuned = runs.network(spec, profile, store)
+    moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), tuned.parameters())]
+    assert any(moved)
+    assert all(parameter.isfinite().all() for parameter in tuned.parameters())
+    assert tuned.classes == imagenet_names()
+    for one in (NetworkSpec("vgg16"), spec):
+        decided = runs.decisions(one, "imagenet", ["sharp", "D8"], ["256"], profile, store)
+        assert sorted(set(decided["label"])) == list(CLASSES)
+        rows = results.table({"experiment": "table1", **row} for row in tallies.means(decided, ("top1", "top5"), profile))
+        assert len(rows) == 4
+        assert set(rows["condition"]) == {"sharp", "D8"}
+        assert set(rows["classes"].astype(int)) == {1000}
+        assert (rows["n"] == 6).all()
+        assert results.select(rows, metric="top1")["value"].to_list() == pytest.approx([1 / 3] * 2)
+
+
+def test_the_layout_of_imagenet_gives_its_labels_and_images_of_any_size(stand_in) -> None:
+    profile = profiles.load("imagenet")
+    images = data.load("imagenet", "train", profile, stand_in)
+    assert len(images) == 6
+    assert images.labels.tolist() == [number for number in CLASSES for _ in range(2)]
+    shapes = [tuple(images[number].shape) for number in range(6)]
+    assert {(3, rows, columns) for columns, rows in SIZES} == set(shapes)
+    assert data.missing(profile) == []
+    assert "imagenet, train: 6 images of 1,281,167 at" in plan.describe(profile, [])
+
+
+def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeypatch) -> None:
+    monkeypatch.setattr(vgg, "vgg16", tiny)
+    monkeypatch.setitem(ORIGINALS, "vgg16", original)
+    profile = profiles.load("imagenet", QUICK)
+    fine_tune_and_measure(profile, stand_in)
+    rows = experiments.table1(profile, stand_in)
+    assert set(rows["condition"]) == set(profile.evaluation.conditions)
+    assert set(rows["scale"]) == set(profile.evaluation.scales)
+
+    def trained_again(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(runs.training, "train", trained_again)
+    runs.network(NetworkSpec("vgg16", "mix"), profile, Store())
+
+
+@pytest.mark.slow
+def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(stand_in, monkeypatch) -> None:
+    monkeypatch.setitem(ORIGINALS, "vgg16", original)
+    fine_tune_and_measure(profiles.load("imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]}), stand_in)

@@ -1,0 +1,93 @@
+"""Networks in files: one's own, and those that come with blurpaper."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from blurpaper import publishing, runs
+from blurpaper.networks import NetworkSpec, files, released
+from blurpaper.networks.base import WeightsError
+from blurpaper.networks.vgg import small_vgg
+from blurpaper.profile import load
+from blurpaper.store import Store
+
+
+@pytest.fixture
+def kept(tmp_path):
+    torch.manual_seed(0)
+    network = small_vgg(("cat", "dog", "bird")).eval()
+    path = tmp_path / "weights" / "small_vgg.mix.safetensors"
+    files.save(network, NetworkSpec("small_vgg", "mix", recipe="agreement", seed=2), path, half=True)
+    return network, path
+
+
+def test_half_precision_is_half_as_large_and_close(kept, tmp_path) -> None:
+    network, path = kept
+    files.save(network, NetworkSpec("small_vgg", "mix"), tmp_path / "whole.safetensors")
+    assert path.stat().st_size < 0.52 * (tmp_path / "whole.safetensors").stat().st_size
+    images = torch.rand(2, 3, 64, 64) * 255
+    with torch.inference_mode():
+        assert torch.allclose(files.load(path)(images), network(images), atol=0.02, rtol=0.02)
+
+
+def test_a_file_says_what_it_is(kept) -> None:
+    file = released.NetworkFile(kept[1])
+    assert (file.model, file.mix, file.recipe, file.seed, file.train_scale) == ("small_vgg", "mix", "agreement", 2, "256")
+    assert not file.is_original
+    assert runs.columns_of(file, "nips2017-dev", 3, "256", "D8")["recipe"] == "agreement"
+
+
+def test_a_mix_of_ones_own_is_named_by_its_conditions(tmp_path) -> None:
+    from blurpaper.finetuning import Tuned
+
+    files.save(small_vgg(("a", "b")), Tuned("small_vgg", "sharp,G4", "labels"), tmp_path / "own.safetensors")
+    file = released.NetworkFile(tmp_path / "own.safetensors")
+    assert (file.model, file.mix) == ("small_vgg", "sharp,G4")
+
+
+def test_a_name_means_the_released_network_unless_it_names_a_recipe(kept, monkeypatch) -> None:
+    monkeypatch.setattr(released, "FOLDERS", (kept[1].parent,))
+    assert released.named("small_vgg:mix") == released.NetworkFile(kept[1])
+    assert released.named("small_vgg:mix/labels") == NetworkSpec("small_vgg", "mix")
+    assert released.named("small_vgg:mix#1") == NetworkSpec("small_vgg", "mix", seed=1)
+    assert released.named("small_vgg") == NetworkSpec("small_vgg")
+    assert released.named(str(kept[1])) == released.NetworkFile(kept[1])
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", None])
+def test_what_is_no_network_is_refused(tmp_path, content) -> None:
+    path = tmp_path / "bad.safetensors"
+    if content is None:
+        save_file({"a": torch.zeros(1)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"bad\.safetensors"):
+        str(released.NetworkFile(path))
+    with pytest.raises(WeightsError, match="no network at"):
+        released.named(str(tmp_path / "missing.safetensors"))
+
+
+def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the_same(kept, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "out"
+    monkeypatch.setattr(publishing, "FOLDERS", (folder,))
+    monkeypatch.setattr(runs, "network", lambda *_: kept[0])
+    spec, profile, store = NetworkSpec("small_vgg", "mix", recipe="agreement"), load("smoke"), Store(tmp_path / "store")
+    path = publishing._release(spec, profile, store)
+    assert path == folder / "small_vgg.mix.safetensors"
+    before = path.stat().st_mtime_ns
+    publishing._release(spec, profile, store)
+    assert path.stat().st_mtime_ns == before
+    with torch.no_grad():
+        kept[0].classifier[-1].weight.add_(1)
+    publishing._release(spec, profile, store)
+    assert path.stat().st_mtime_ns > before
+
+
+def test_the_released_networks_are_small_and_whole() -> None:
+    found = sorted(released.FOLDERS[0].glob("*.safetensors"))
+    assert [path.name for path in found] == ["efficientnet_lite0.mix.safetensors"]
+    assert sum(path.stat().st_size for path in found) <= 10e6
+    network = files.load(found[0])
+    assert len(network.classes) == 1000
+    with torch.inference_mode():
+        assert torch.isfinite(network(torch.rand(1, 3, 224, 224) * 255)).all()
