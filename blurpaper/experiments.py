@@ -143,7 +143,11 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     every = "+".join(profile.evaluation.test_sets)
     by_network = {
         spec: dict(
-            iter(tallies.widest(results.select(tallies.decided_by(spec, profile, store), scale="256")).groupby("condition"))
+            iter(
+                tallies.widest(results.select(tallies.decided_by(spec, profile, store), scale="256")).groupby(
+                    "condition", sort=False
+                )
+            )
         )
         for spec in [NetworkSpec(profile.model), *specs]
     }
@@ -153,7 +157,7 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     for recipe in dict.fromkeys(spec.recipe for spec in specs):
         alike = [spec for spec in specs if spec.recipe == recipe]
-        for condition in profile.evaluation.finetuned_conditions:
+        for condition in [name for name in by_network[alike[0]] if all(name in by_network[spec] for spec in alike)]:
             for metric in ("top1", "top5"):
                 sharp, blurred = (terms(NetworkSpec(profile.model), one, metric) for one in ("sharp", condition))
                 gained = np.array([terms(spec, condition, metric) for spec in alike]) - blurred

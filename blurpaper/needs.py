@@ -10,7 +10,7 @@ from blurpaper.data.reading import image_files
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.pretrained import ORIGINALS
-from blurpaper.profile import Agreement, Profile, Schedule
+from blurpaper.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -57,41 +57,13 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     """Every network of the chapters, each after the one it starts from."""
     wanted = []
     for one in measurements(profile):
-        wanted += [_start(one.spec), one.spec]
+        wanted += [runs.start_of(one.spec), one.spec]
     return list(dict.fromkeys(wanted))
-
-
-def _start(spec: NetworkSpec) -> NetworkSpec:
-    return NetworkSpec(spec.model, seed=0 if spec.model in ORIGINALS else spec.seed)
-
-
-def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
-    """How a network is trained.
-
-    Raises:
-        ValueError: if the profile says no way to make it.
-    """
-    if not spec.is_original:
-        return profile.agreement if spec.recipe == "agreement" else profile.finetuning
-    if profile.pretraining is None:
-        raise ValueError(f"profile {profile.name} has no pretraining, and no weights of {spec} can be had.")
-    return profile.pretraining
-
-
-def train_set_of(schedule: Schedule, profile: Profile) -> str:
-    """The images that a schedule trains on: sets joined by ``+``."""
-    return schedule.train_set if isinstance(schedule, Agreement) else profile.train_set
 
 
 def is_published(spec: NetworkSpec) -> bool:
     """Whether a network's weights are had, not trained."""
     return spec.is_original and spec.model in ORIGINALS
-
-
-def sets(profile: Profile) -> list[tuple[str, str]]:
-    """Name and split of every set of images that the profile uses."""
-    names = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
-    return list(dict.fromkeys([*((name, "train") for name in names), *((name, "test") for name in profile.evaluation.test_sets)]))
 
 
 def images_in(name: str, split: str, profile: Profile) -> int:

@@ -57,7 +57,7 @@ class _Plan:
     def __init__(self, profile: Profile, chapters: Sequence[str], gpu: Gpu) -> None:
         self.profile, self.chapters, self.gpu = profile, chapters, gpu
         self.store = Store()
-        self.counts = {one: needs.images_in(*one, profile) for one in needs.sets(profile)}
+        self.counts = {one: needs.images_in(*one, profile) for one in data.wanted(profile)}
         self.classes = profile.emoji.classes if profile.train_set == "emoji" else 1000
         self.half = profile.compute.precision == "bfloat16" and gpu.bfloat16
         self.checked = not data.missing(profile) and max(self.counts.values()) <= _LARGEST_CHECKED
@@ -81,8 +81,8 @@ class _Plan:
     # --- Jobs ------------------------------------------------------------------------------------------------------------
 
     def _training(self, spec: NetworkSpec) -> Job:
-        schedule = needs.schedule_of(spec, self.profile)
-        count = sum(self.counts[part, "train"] for part in needs.train_set_of(schedule, self.profile).split("+"))
+        schedule = runs.schedule_of(spec, self.profile)
+        count = sum(self.counts[part, "train"] for part in runs.train_set_of(schedule, self.profile).split("+"))
         if spec.recipe == "batch-norm":
             steps = min(self.profile.finetuning.batch_norm_batches, max(1, count // schedule.batch))
             what, passes = f"to re-estimate, {steps:,} batches of {schedule.batch}", 1
@@ -176,7 +176,7 @@ class _Plan:
         kinds: dict[tuple[str, int, str], tuple[str, Schedule]] = {}
         for spec in self.networks:
             if not needs.is_published(spec) and spec.recipe != "batch-norm":
-                schedule = needs.schedule_of(spec, self.profile)
+                schedule = runs.schedule_of(spec, self.profile)
                 how = "agreement" if schedule is self.profile.agreement else "labels"
                 kinds.setdefault((spec.model, schedule.batch, how), (spec.model, schedule))
         for (_, batch, how), (model, schedule) in kinds.items():

@@ -120,6 +120,7 @@ class Evaluation(Section):
     finetuned: list[str]
     """Networks of Table 3 as MIX[/RECIPE][#SEED], all at scale 256."""
     finetuned_conditions: list[str]
+    """Of the networks of Table 3; those from further seeds are measured under ``scale_conditions``."""
     scale_conditions: list[str]
     """Conditions of Table 4, at each of the scales."""
     second_model: str

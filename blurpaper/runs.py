@@ -61,8 +61,6 @@ def network(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:
     """What a trained network is made from: images, settings, and for a fine-tuned one the network it starts from."""
-    if spec.is_original and profile.pretraining is None:
-        raise ValueError(f"profile {profile.name} has no pretraining, and no weights of {spec} can be had.")
     if spec.train_scale == "per-scale":
         raise ValueError(f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512.")
     images, schedule = _training_of(spec, profile, store)
@@ -75,7 +73,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
         "precision": profile.compute.precision,
     }
     if not spec.is_original:
-        inputs |= {"start": _identity(_start(spec), profile, store), "mix": MIXES[spec.mix]}
+        inputs |= {"start": _identity(start_of(spec), profile, store), "mix": MIXES[spec.mix]}
     modules = ["blurpaper.training", "blurpaper.networks.files", module_of(spec.model)]
     about = {"profile": profile.name, "data": images.fingerprint}
     return Recipe("networks", str(spec), inputs, modules, files.codec(spec), about)
@@ -83,16 +81,31 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
 
 def _training_of(spec: NetworkSpec, profile: Profile, store: Store) -> tuple[ImageSet, Schedule]:
     """The images and the schedule that make a network what it is."""
-    schedule = (
-        profile.pretraining if spec.is_original else profile.agreement if spec.recipe == "agreement" else profile.finetuning
-    )
-    name = schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
-    return data.load(name, "train", profile, store), schedule
+    schedule = schedule_of(spec, profile)
+    return data.load(train_set_of(schedule, profile), "train", profile, store), schedule
 
 
-def _start(spec: NetworkSpec) -> NetworkSpec:
+def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
+    """How a network is trained.
+
+    Raises:
+        ValueError: if the profile says no way to make it.
+    """
+    if not spec.is_original:
+        return profile.agreement if spec.recipe == "agreement" else profile.finetuning
+    if profile.pretraining is None:
+        raise ValueError(f"profile {profile.name} has no pretraining, and no weights of {spec} can be had.")
+    return profile.pretraining
+
+
+def train_set_of(schedule: Schedule, profile: Profile) -> str:
+    """On which images: without labels, those of the schedule's own."""
+    return schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
+
+
+def start_of(spec: NetworkSpec) -> NetworkSpec:
     """The network that a fine-tuned one starts from."""
-    return NetworkSpec(spec.model, seed=spec.seed if spec.model not in ORIGINALS else 0)
+    return NetworkSpec(spec.model, seed=0 if spec.model in ORIGINALS else spec.seed)
 
 
 def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path) -> Network:
@@ -103,7 +116,7 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
         start = build(spec.model, images.classes, profile.protocol.field)
         task = Task(images, MIXES["sharp-only"], profile.pretraining.train_scale, seed)
     else:
-        start = network(_start(spec), profile, store)
+        start = network(start_of(spec), profile, store)
         task = Task(images, MIXES[spec.mix], spec.train_scale, seed)
     if spec.recipe == "batch-norm":
         batches = profile.finetuning.batch_norm_batches

@@ -39,13 +39,14 @@ def networks(profile: Profile) -> list[NetworkSpec]:
 def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[str]]:
     """The conditions under which, and the scale settings at which, the experiments measure a network."""
     settings = profile.evaluation
-    if spec.model != profile.model:
-        second = spec.model == settings.second_model
-        return settings.second_conditions, ["256", "256+512"] if second else ["256", "512", "256+512"]
+    if spec.model == settings.second_model:
+        return settings.second_conditions, ["256", "256+512"] if spec.is_original else ["256"]
+    if spec.model == settings.pooled_model:
+        return settings.second_conditions, ["256", "512", "256+512"]
     if spec.is_original:
         return settings.conditions, settings.scales
     if spec.train_scale == "256":
-        return settings.finetuned_conditions, ["256"]
+        return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, ["256"]
     scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[spec.train_scale]
     return settings.scale_conditions, scales
 
@@ -145,10 +146,12 @@ def _by_setting(decided: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
 def means_over_seeds(
     decided: list[pd.DataFrame], profile: Profile, baselines: list[pd.DataFrame] | None = None, suffix: str = ""
 ) -> Iterator[dict[str, Any]]:
-    """Accuracy, or its paired difference from a baseline, over images and seeds."""
+    """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in which all were measured."""
     own = [_by_setting(one) for one in decided]
     others = [_by_setting(one) for one in baselines] if baselines else None
     for setting, group in own[0].items():
+        if not all(setting in of_seed for of_seed in own):
+            continue
         key = tuple("all" if column == "seed" else group.iloc[0][column] for column in DECISION_KEY)
         for metric in ("top1", "top5"):
             terms = np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in own])

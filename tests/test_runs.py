@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import batches, data, experiments, metrics, protocol, results, runs, training
+from blurpaper import batches, data, experiments, metrics, protocol, results, runs, tallies, training
 from blurpaper.blur import MIXES
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import load
@@ -89,7 +89,7 @@ def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:
     rows = experiments.EXPERIMENTS["table3"](tiny, kept)
     decided = experiments.decisions(tiny, kept)
     for network, condition in (("mix", "D8"), ("onlyD8", "sharp")):
-        of = {"condition": condition, "scale": "256", "recipe": ["", "labels"], "train_scale": ["", "256"]}
+        of = {"condition": condition, "scale": "256", "recipe": ["", "labels"], "train_scale": ["", "256"], "model": "small_vgg"}
         own = metrics.per_image(results.select(decided, network=network, **of))["top1"]
         first = metrics.per_image(results.select(decided, network="original", **of))["top1"]
         difference = results.select(rows, network=network, condition=condition, recipe="labels", metric="top1_vs_original")
@@ -106,7 +106,7 @@ def test_divergence_from_the_sharp_prediction_is_zero_on_sharp_images(tiny, kept
 
 def test_decisions_hold_every_setting_once(tiny, kept) -> None:
     decided = experiments.decisions(tiny, kept)
-    assert not decided.duplicated([*experiments.DECISION_KEY, "image"]).any()
+    assert not decided.duplicated([*tallies.DECISION_KEY, "image"]).any()
 
 
 def test_profiles_that_cannot_make_a_network_say_so(kept) -> None:

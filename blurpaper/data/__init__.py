@@ -12,7 +12,7 @@ from blurpaper.data.joined import JoinedSet
 from blurpaper.profile import Emoji, Profile
 from blurpaper.store import TENSORS, Recipe, Store
 
-__all__ = ["EmojiSet", "ImageSet", "load", "missing"]
+__all__ = ["EmojiSet", "ImageSet", "load", "missing", "wanted"]
 
 
 def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
@@ -41,10 +41,16 @@ def missing(profile: Profile) -> list[str]:
     """One sentence for each set of photographs the profile needs that is not there, saying how to get it."""
     from blurpaper.data import photos
 
-    wanted = [(name, "train") for name in f"{profile.train_set}+{profile.agreement.train_set}".split("+")]
-    wanted += [(name, "test") for name in profile.evaluation.test_sets]
-    wanted = list(dict.fromkeys(wanted))
-    return [photos.how_to_get(name, split) for name, split in wanted if name in photos.SETS and not photos.is_there(name, split)]
+    sets = [(name, split) for name, split in wanted(profile) if name in photos.SETS]
+    return [photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)]
+
+
+def wanted(profile: Profile) -> list[tuple[str, str]]:
+    """Name and split of every set of images that a profile uses."""
+    trained = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
+    return list(
+        dict.fromkeys([*((name, "train") for name in trained), *((name, "test") for name in profile.evaluation.test_sets)])
+    )
 
 
 class EmojiSet(ImageSet):
