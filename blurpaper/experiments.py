@@ -248,22 +248,18 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
 @experiment
 def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Mean Hamming distance between features of the sharp and the blurred image, after each of the five stages."""
+    """Mean Hamming distance between features of the sharp and the blurred image, after each of the five stages.
+
+    On the first test set.
+    """
+    name = profile.evaluation.test_sets[0]
     for mix in profile.evaluation.invariance_networks:
         spec = NetworkSpec.parse(f"{profile.model}:{mix}")
-        for name in profile.evaluation.test_sets:
-            distances = runs.distances(spec, name, profile, store)
-            for condition, by_stage in distances.items():
-                key = runs.columns_of(spec, name, 0, "256", condition) | {"classes": "", "metric": "hamming"}
-                value, low, high = intervals.of_mean(by_stage, profile.evaluation.bootstrap)
-                for place, stage in enumerate(STAGES):
-                    yield key | {
-                        "region": stage,
-                        "value": value[place],
-                        "low": low[place],
-                        "high": high[place],
-                        "n": len(by_stage),
-                    }
+        for condition, by_stage in runs.distances(spec, name, profile, store).items():
+            key = runs.columns_of(spec, name, 0, "256", condition) | {"classes": "", "metric": "hamming", "n": len(by_stage)}
+            numbers = zip(*intervals.of_mean(by_stage, profile.evaluation.bootstrap), strict=True)
+            for stage, (value, low, high) in zip(STAGES, numbers, strict=True):
+                yield key | {"region": stage, "value": value, "low": low, "high": high}
 
 
 # --- Figure 1: what one network says of one image, sharp and blurred -----------------------------------------------------

@@ -52,9 +52,14 @@ def of_mean_over_seeds(terms: np.ndarray, resamples: int) -> tuple[float, float,
 
 
 def of_ratio_over_seeds(above: np.ndarray, below: np.ndarray, resamples: int) -> tuple[float, float, float]:
-    """Ratio of two such means with its interval, both over the same images and the same seeds, each ``(S, N)``."""
+    """Ratio of two such means with its interval, both over the same images and the same seeds, each ``(S, N)``.
+
+    The interval is nan where the mean below is zero or less in some resample: the ratio is then not known at all.
+    """
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
     upper, lower = (np.einsum("rs,sn,rn->r", *_over_both(one, resamples), optimize=True) for one in (above, below))
+    if lower.min() <= 0:
+        return float(above.mean() / below.mean()), np.nan, np.nan
     return float(above.mean() / below.mean()), *map(float, _percentiles(upper / lower))
 
 

@@ -53,6 +53,11 @@ def measurements(profile: Profile) -> list[Measurement]:
     return found
 
 
+def sets_of(one: Measurement, profile: Profile) -> list[str]:
+    """The test sets of a measurement."""
+    return profile.evaluation.test_sets[:1] if one.features else tallies.sets_of(one.spec, profile)
+
+
 def networks(profile: Profile) -> list[NetworkSpec]:
     """Every network of the chapters, each after the one it starts from."""
     wanted = []

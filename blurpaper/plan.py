@@ -102,7 +102,7 @@ class _Plan:
         for one in needs.measurements(self.profile):
             new = [c for c in one.conditions if (one.spec, c, one.scales, one.features) not in seen]
             seen |= {(one.spec, c, one.scales, one.features) for c in new}
-            jobs[one.chapter] += [self._classifying(one, new, name) for name in self.profile.evaluation.test_sets]
+            jobs[one.chapter] += [self._classifying(one, new, name) for name in needs.sets_of(one, self.profile)]
         return jobs
 
     def _classifying(self, one: Measurement, new: Sequence[str], name: str) -> Job:

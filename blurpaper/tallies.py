@@ -36,6 +36,12 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     )
 
 
+def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
+    """The test sets on which the experiments measure a network: other scales and other models, on the first alone."""
+    first = spec.model != profile.model or spec.train_scale != "256"
+    return profile.evaluation.test_sets[:1] if first else profile.evaluation.test_sets
+
+
 def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[str]]:
     """The conditions under which, and the scale settings at which, the experiments measure a network."""
     settings = profile.evaluation
@@ -77,7 +83,7 @@ def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFram
     import pandas as pd
 
     conditions, scales = settings_of(spec, profile)
-    found = [runs.decisions(spec, name, conditions, scales, profile, store) for name in profile.evaluation.test_sets]
+    found = [runs.decisions(spec, name, conditions, scales, profile, store) for name in sets_of(spec, profile)]
     return pd.concat(found, ignore_index=True)
 
 

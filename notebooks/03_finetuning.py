@@ -27,7 +27,7 @@ published = False
 
 # %% tags=["remove-cell"]
 
-from blurpaper import data, experiments, figures, protocol, results
+from blurpaper import data, experiments, figures, protocol, results, tallies
 from blurpaper.blur import MIXES
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.page import Page, foremost, percent, points, with_interval
@@ -224,7 +224,7 @@ else:
 
 # %% tags=["hide-input"]
 confidence = page.sources("table2", recipe=["", "labels"])
-disks = experiments.DISKS
+disks = tallies.DISKS
 page.table(
     comparison(confidence, {"entropy": "entropy, nats"}, disks, ["original", "sharp-only", "mix"], column="network"),
     "Mean entropy of the predictions at scale 256 (Table 2).",

@@ -138,3 +138,4 @@ def test_a_ratio_over_seeds_is_resampled_above_and_below_together():
     below = sample(300)[None].repeat(2, axis=0)
     value, low, high = intervals.of_ratio_over_seeds(0.7 * below, below, 200)
     assert [value, low, high] == pytest.approx([0.7] * 3)
+    assert np.isnan(intervals.of_ratio_over_seeds(below, below - below.mean(), 200)[1:]).all()
