@@ -124,8 +124,11 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool
 @profile_option
 @override_option
 def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
-    """Train the network SPEC, as in small_vgg:original, and keep it in the store."""
-    from blurpaper import runs
+    """Train the network SPEC, as in small_vgg:original, and keep it in the store.
+
+    On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P
+    """
+    from blurpaper import processes, runs
     from blurpaper.networks import NetworkSpec
     from blurpaper.store import Store
 
@@ -134,7 +137,12 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     _need_data(settings)
     store = Store()
     runs.network(parsed, settings, store)
-    click.echo(f"{parsed} is in {store.root}")
+    if processes.number() == 0:
+        click.echo(f"{parsed} is in {store.root}")
+    if processes.count() > 1:
+        from torch import distributed
+
+        distributed.destroy_process_group()
 
 
 @main.command()
@@ -158,6 +166,8 @@ def evaluate(
     from blurpaper.store import Store
 
     spec = named(network)
+    if str(spec) != network:
+        click.echo(f"network: {spec}", err=True)
     settings, _ = _profile(profile or evaluation.home_profile(spec.model), overrides)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]

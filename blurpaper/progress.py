@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ def progress(what: str, total: int | None = None, unit: str = "it") -> Iterator[
     from tqdm import tqdm
 
     options = {"delay": 2, "file": sys.stderr, "mininterval": 1.0, "ncols": 100, "unit_scale": unit == "B"}
+    options["disable"] = os.environ.get("RANK", "0") != "0"  # of several processes the first speaks
     with tqdm(total=total, desc=what, unit=unit, **options) as bar:
 
         def tick(done: int, total: int | None = None, loss: float | None = None) -> None:

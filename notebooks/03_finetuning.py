@@ -17,8 +17,8 @@
 # 4.1 continues the training of the sharp network for three epochs, on images blurred with kernels drawn from a *mix*, and
 # looks at what comes back: on the blur that was practised, on other degrees of it, and on other kinds.
 #
-# We shall see most of the loss recovered for almost nothing on sharp images; that practice on one blur alone ruins the rest;
-# and, with a control that the paper lacks, that more training without blur does not help.
+# We shall see how much of the loss comes back and what it costs on sharp images, what practice on one blur alone does to the
+# rest, whether more training without blur helps (a control that the paper lacks), and that labels are not needed.
 
 # %% tags=["parameters", "remove-cell"]
 profile = "emoji"

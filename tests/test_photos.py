@@ -203,6 +203,10 @@ def test_a_missing_set_is_an_error_that_names_its_folder_and_how_to_get_it(tmp_p
 @pytest.mark.parametrize(("name", "split"), KNOWN)
 def test_a_set_that_is_there_is_loaded_under_its_name(tmp_path, monkeypatch, name, split):
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
+    if (name, split) in photos.LISTS:
+        listed = tmp_path / photos.LISTS[name, split]
+        listed.parent.mkdir(parents=True)
+        listed.write_text("a\n")
     path = tmp_path / photos.SETS[name][split] / "n01440764" / "a.png"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(path)
@@ -262,3 +266,19 @@ def test_joined_sets_keep_every_image_and_its_name(random_images) -> None:
         joined[5]
     with pytest.raises(ValueError, match="same classes"):
         JoinedSet([first, MemorySet(random_images, [0] * 5, ("c",))])
+
+
+def test_where_a_folder_holds_several_splits_a_list_says_which_images_are_meant(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
+    folder = tmp_path / photos.SETS["voc2012"]["train"]
+    folder.mkdir(parents=True)
+    for name in ("2007_1", "2007_2", "2008_1"):
+        Image.new("RGB", (4, 3)).save(folder / f"{name}.jpg")
+    with pytest.raises(MissingDataError, match=r"train\.txt, which says which images"):
+        photos.load("voc2012", "train")
+    listed = tmp_path / photos.LISTS["voc2012", "train"]
+    listed.parent.mkdir(parents=True)
+    listed.write_text("2008_1\n2007_1\n")
+    found = photos.load("voc2012", "train")
+    assert list(found.ids) == ["2007_1.jpg", "2008_1.jpg"]
+    assert found.labels.tolist() == [-1, -1]

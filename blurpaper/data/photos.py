@@ -26,16 +26,18 @@ SETS: dict[str, dict[str, str]] = {
     "imagenette": {"train": "imagenette/train", "test": "imagenette/val"},
     "imagenet": {"train": "imagenet/train", "test": "imagenet/val"},
     "voc-animals": {"train": "voc-animals/VOCdevkit/VOC2012/JPEGImages"},
+    "voc2012": {"train": "voc2012/VOCdevkit/VOC2012/JPEGImages"},
     "bsds500": {"train": "bsds500/train", "test": "bsds500/test"},
 }
 """Known sets of photographs: name -> split -> folder below the data folder."""
 
-LISTS = {("voc-animals", "train"): "voc-animals/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"}
+LISTS = {(name, "train"): f"{name}/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt" for name in ("voc-animals", "voc2012")}
 """Where a folder holds several splits, the file that names the images of one."""
 
 HOW_TO_GET = {
     **{name: source.how_to_get for name, source in SOURCES.items()},
-    "voc-animals": "the photographs of PASCAL VOC 2012's segmentation set that show an animal, in the layout of its VOCdevkit",
+    "voc-animals": "the photographs of PASCAL VOC 2012's segmentation set that show an animal, in the layout of its VOCdevkit; "
+    "the whole of it, which `blurpaper data fetch voc2012` gets, does as well (-p agreement.train_set=...+voc2012+...)",
 }
 
 
