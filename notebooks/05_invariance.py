@@ -29,8 +29,11 @@ published = False
 import torch
 
 from blurpaper import data, figures, invariance, protocol, results, runs
+from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import STAGES, NetworkSpec
+from blurpaper.networks.released import released
 from blurpaper.page import Page, percent, with_interval
 from blurpaper.store import Store
 
@@ -41,67 +44,52 @@ main_set = settings.evaluation.test_sets[0]
 # %% [markdown]
 # ## One image (Figure 4)
 
+
 # %% tags=["hide-input"]
-if main_set == "emoji" and not published:
-    store = Store()
-    images = data.load("emoji", "test", settings, store)
-    number = 0
-    sharp = protocol.to_canonical(images[number], settings.protocol.canonical)[None]
-    seen = protocol.blurred(sharp, [images.ids[number]], "D8", settings.protocol.canonical)
+def show_maps(image, name, what, settings, networks, source):
+    """An image sharp and blurred, and the distance between the two at each position of each stage of each network."""
+    sharp = protocol.to_canonical(image, settings.protocol.canonical)[None]
+    seen = protocol.blurred(sharp, [name], "D8", settings.protocol.canonical)
     inputs = [protocol.network_input(one, settings.protocol.pixels("256"), settings.protocol.canonical) for one in (sharp, seen)]
     maps = {}
-    for mix in settings.evaluation.invariance_networks:
-        network = runs.network(NetworkSpec.parse(f"{settings.model}:{mix}"), settings, store)
+    for label, spec in networks.items():
+        network = runs.network(spec, settings, Store())
         with torch.inference_mode():
-            maps[mix] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
+            maps[label] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
     page.photograph(
         figures.gallery([sharp[0], seen[0]], ["sharp", "D8"], columns=2),
-        caption=f"The image whose features are compared. {ATTRIBUTION}",
-        alt=f"A drawn {images.classes[images.labels[number]]}, sharp and blurred.",
+        caption=f"The image whose features are compared, seen by {settings.model}. {source}",
+        alt=f"{what}, sharp and blurred.",
     )
     page.photograph(
         figures.distance_maps(maps),
         caption="Hamming distance between the binarised features of the two images, at each position of each stage (Fig. 4).",
-        alt="Heat maps, a row for each network and a column for each pooling stage; "
+        alt="Heat maps, a row for each network and a column for each stage; "
         + "; ".join(
-            f"{mix}: " + ", ".join(f"{stage} {float(m.mean()):.2f}" for stage, m in found.items()) for mix, found in maps.items()
+            f"{label}: " + ", ".join(f"{stage} {float(m.mean()):.2f}" for stage, m in found.items())
+            for label, found in maps.items()
         )
         + ".",
     )
+
+
+if main_set == "emoji" and not published:
+    images = data.load("emoji", "test", settings, Store())
+    what = f"A drawn {images.classes[images.labels[0]]}"
+    networks = {mix: NetworkSpec.parse(f"{settings.model}:{mix}") for mix in settings.evaluation.invariance_networks}
+    show_maps(images[0], images.ids[0], what, settings, networks, ATTRIBUTION)
 else:
     page.say("The maps of a test image need the networks and an image that may be shown; a photograph follows.")
 
 # %% [markdown]
-# And a photograph, seen by EfficientNet-Lite0 before and after fine-tuning without labels:
+# And a photograph, before and after fine-tuning without labels:
 
 # %% tags=["hide-input"]
-from blurpaper import profile as profiles
-from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.networks.released import released
-
 photos, example = profiles.load("photos"), EXAMPLES[0]
-clear = protocol.to_canonical(photograph(example), photos.protocol.canonical)[None]
-blurry = protocol.blurred(clear, [example.name], "D8", photos.protocol.canonical)
-inputs = [protocol.network_input(one, photos.protocol.pixels("256"), photos.protocol.canonical) for one in (clear, blurry)]
-shown = {"original": NetworkSpec(photos.model), "mix": released(photos.model, "mix")}
-maps = {}
-for name, spec in shown.items():
-    if spec is not None:
-        network = runs.network(spec, photos, Store())
-        with torch.inference_mode():
-            maps[name] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
-page.photograph(
-    figures.gallery([clear[0], blurry[0]], ["sharp", "D8"], columns=2),
-    caption=f"{example.name}, sharp and blurred. Photograph: {example.source}.",
-    alt=f"A photograph of {example.answers[0]}, sharp and blurred.",
-)
-page.photograph(
-    figures.distance_maps(maps),
-    caption="Hamming distance between the binarised features of the two photographs, at each position of each stage (Fig. 4).",
-    alt="Heat maps, a row for each network and a column for each stage; "
-    + "; ".join(f"{name}: " + ", ".join(f"{s} {float(m.mean()):.2f}" for s, m in found.items()) for name, found in maps.items())
-    + ".",
-)
+networks = {"original": NetworkSpec(photos.model), "mix": released(photos.model, "mix")}
+networks = {label: spec for label, spec in networks.items() if spec}
+source = f"Photograph: {example.source}."
+show_maps(photograph(example), example.name, f"A photograph of {example.answers[0]}", photos, networks, source)
 
 # %% [markdown]
 # ## All test images
