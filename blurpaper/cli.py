@@ -68,11 +68,13 @@ def _profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str,
 
 
 def _need_data(profile: Any) -> None:  # noqa: ANN401
-    from blurpaper import data
+    from blurpaper import data, results
 
     if missing := data.missing(profile):
         click.echo("\n".join(missing), err=True)
-        click.echo("Nothing was run. To see the published results instead: blurpaper run --published.", err=True)
+        click.echo("Nothing was run.", err=True)
+        if (results.PUBLISHED / f"{profile.name}.csv").is_file():
+            click.echo(f"To see the published results instead: blurpaper run --published --profile {profile.name}", err=True)
         sys.exit(2)
 
 
@@ -128,12 +130,16 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
 
     On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P
     """
-    from blurpaper import processes, runs
+    _take_own_gpu()
+    from blurpaper import needs, processes, runs
     from blurpaper.networks import NetworkSpec
     from blurpaper.store import Store
 
     settings, _ = _profile(profile, overrides)
     parsed = NetworkSpec.parse(spec, settings.model)
+    if needs.is_published(parsed):
+        click.echo(f"{parsed} has its weights from elsewhere: there is nothing to train")
+        return
     _need_data(settings)
     store = Store()
     runs.network(parsed, settings, store)
@@ -143,6 +149,18 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
         from torch import distributed
 
         distributed.destroy_process_group()
+
+
+def _take_own_gpu() -> None:
+    """Let each of torchrun's processes see one GPU, its own, so that all its threads use that one."""
+    import os
+
+    local = os.environ.get("LOCAL_RANK")
+    if local is not None and "WORLD_SIZE" in os.environ:
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        own = seen.split(",") if seen else None
+        os.environ["CUDA_VISIBLE_DEVICES"] = own[int(local)] if own and int(local) < len(own) else local
+        os.environ["LOCAL_RANK"] = "0"
 
 
 @main.command()
@@ -162,11 +180,11 @@ def evaluate(
     on the sharp image.
     """
     from blurpaper import evaluation, kernels, results
-    from blurpaper.networks.released import named
+    from blurpaper.networks.released import NetworkFile, named
     from blurpaper.store import Store
 
     spec = named(network)
-    if str(spec) != network:
+    if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
     settings, _ = _profile(profile or evaluation.home_profile(spec.model), overrides)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
@@ -206,7 +224,9 @@ def finetune(
     if out.suffix != ".safetensors":
         raise ValueError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
     count, steps = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
-    click.echo(f"{out}: {start} fine-tuned on {count} images in {steps} steps; try: blurpaper evaluate --network {out}")
+    click.echo(
+        f"{out}: {start} fine-tuned on {count} images in {steps} steps; try: blurpaper evaluate --network {out} --images {images}"
+    )
 
 
 @main.command()

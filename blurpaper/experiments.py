@@ -5,8 +5,8 @@ Each computes what is new and loads the rest. Given :class:`Published` instead o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,13 +55,19 @@ def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) 
 # --- Decisions: what the tables count -------------------------------------------------------------------------------------
 
 
-def decisions(profile: Profile, store: Store | Published) -> pd.DataFrame:
-    """What every network of the profile decided on every test image, in every setting that a table counts."""
+def decisions(profile: Profile, store: Store | Published, specs: Sequence[NetworkSpec] | None = None) -> pd.DataFrame:
+    """What networks decided on every test image, in every setting that a table counts: all of the profile's, or these."""
     import pandas as pd
 
     if isinstance(store, Published):
-        return results.published_decisions(profile.name)
-    return pd.concat([tallies.decided_by(spec, profile, store) for spec in tallies.networks(profile)], ignore_index=True)
+        whole = results.published_decisions(profile.name)
+        if specs is None:
+            return whole
+        of = [runs.columns_of(spec, "", 0, "", "") for spec in specs]
+        parts = [results.select(whole, **{column: one[column] for column in tallies.NETWORK_KEY}) for one in of]
+    else:
+        parts = [tallies.decided_by(spec, profile, store) for spec in specs or tallies.networks(profile)]
+    return pd.concat(parts, ignore_index=True)
 
 
 # --- Tables 1 and 2: a network trained on sharp photographs (Sec. 3) -----------------------------------------------------
@@ -113,20 +119,22 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     Where a network was fine-tuned from several seeds there is a row for each, and one for all of them (``seed=all``).
     """
+    tuned = tallies.finetuned(profile)
     conditions = profile.evaluation.finetuned_conditions
-    original = results.select(tallies.decided_by(NetworkSpec(profile.model), profile, store), condition=conditions, scale="256")
-    yield from tallies.means(original, ("top1", "top5"), profile)
-    tuned = {spec: tallies.decided_by(spec, profile, store) for spec in tallies.finetuned(profile)}
-    for spec, decided in tuned.items():
-        yield from tallies.means(decided, ("top1", "top5"), profile)
-        for name, baseline in tallies.baselines_of(spec, original, tuned).items():
-            yield from tallies.differences(decided, baseline, name, profile)
+    decided = {
+        spec: results.select(tallies.decided_by(spec, profile, store), condition=conditions, scale="256")
+        for spec in dict.fromkeys([NetworkSpec(profile.model), *map(runs.start_of, tuned), *tuned])
+    }
+    for spec, by_spec in decided.items():
+        yield from tallies.means(by_spec, ("top1", "top5"), profile)
+        for name, baseline in tallies.baselines_of(spec, decided).items() if spec in tuned else ():
+            yield from tallies.differences(by_spec, baseline, name, profile)
     for alike in tallies.of_several_seeds(tuned):
-        yield from tallies.means_over_seeds([tuned[spec] for spec in alike], profile)
-        baselines = [tallies.baselines_of(spec, original, tuned) for spec in alike]
+        of_seeds = [decided[spec] for spec in alike]
+        yield from tallies.means_over_seeds(of_seeds, profile)
+        baselines = [tallies.baselines_of(spec, decided) for spec in alike]
         for name in baselines[0]:
-            others = [of_seed[name] for of_seed in baselines]
-            yield from tallies.means_over_seeds([tuned[spec] for spec in alike], profile, others, f"_vs_{name}")
+            yield from tallies.means_over_seeds(of_seeds, profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}")
 
 
 # --- What fine-tuning on the mix brings back, with labels and without ------------------------------------------------------
@@ -141,32 +149,27 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """
     specs = [spec for spec in tallies.finetuned(profile) if spec.mix == "mix" and spec.recipe != "batch-norm"]
     every = "+".join(profile.evaluation.test_sets)
-    by_network = {
-        spec: dict(
-            iter(
-                tallies.widest(results.select(tallies.decided_by(spec, profile, store), scale="256")).groupby(
-                    "condition", sort=False
-                )
-            )
-        )
-        for spec in [NetworkSpec(profile.model), *specs]
-    }
 
-    def terms(spec: NetworkSpec, condition: str, metric: str) -> np.ndarray:
-        return metrics.per_image(by_network[spec][condition])[metric]
+    @cache
+    def terms(spec: NetworkSpec) -> dict[str, dict[str, np.ndarray]]:
+        """Condition -> metric -> its terms, of all test images."""
+        decided = tallies.widest(results.select(tallies.decided_by(spec, profile, store), scale="256"))
+        return {name: metrics.per_image(group) for name, group in decided.groupby("condition", sort=False)}
 
     for recipe in dict.fromkeys(spec.recipe for spec in specs):
-        alike = [spec for spec in specs if spec.recipe == recipe]
-        for condition in [name for name in by_network[alike[0]] if all(name in by_network[spec] for spec in alike)]:
+        for condition in profile.evaluation.finetuned_conditions:
+            alike = [spec for spec in specs if spec.recipe == recipe and condition in terms(spec)]
             for metric in ("top1", "top5"):
-                sharp, blurred = (terms(NetworkSpec(profile.model), one, metric) for one in ("sharp", condition))
-                gained = np.array([terms(spec, condition, metric) for spec in alike]) - blurred
+                gained, lost = [], []
+                for spec in alike:
+                    start = terms(runs.start_of(spec))
+                    gained.append(terms(spec)[condition][metric] - start[condition][metric])
+                    lost.append(start["sharp"][metric] - start[condition][metric])
                 found = {f"{metric}_vs_original": intervals.of_mean_over_seeds(gained, profile.evaluation.bootstrap)}
-                if (sharp - blurred).mean() > 0:
-                    lost = np.broadcast_to(sharp - blurred, gained.shape)
+                if np.mean(lost) > 0:
                     found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(gained, lost, profile.evaluation.bootstrap)
                 key = runs.columns_of(alike[0], every, 0, "256", condition)
-                key |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed, "n": gained.size}
+                key |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed, "n": np.size(gained)}
                 for name, (value, low, high) in found.items():
                     yield key | {"metric": name, "value": value, "low": low, "high": high}
 
@@ -256,6 +259,7 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     for mix in profile.evaluation.invariance_networks:
         spec = NetworkSpec.parse(f"{profile.model}:{mix}")
         for condition, by_stage in runs.distances(spec, name, profile, store).items():
+            by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]  # an image alone of its shape has no other to compare with
             key = runs.columns_of(spec, name, 0, "256", condition) | {"classes": "", "metric": "hamming", "n": len(by_stage)}
             numbers = zip(*intervals.of_mean(by_stage, profile.evaluation.bootstrap), strict=True)
             for stage, (value, low, high) in zip(STAGES, numbers, strict=True):

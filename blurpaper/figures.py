@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from blurpaper import kernels, metrics
 from blurpaper.results import select
+from blurpaper.tallies import DISKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,21 +97,20 @@ def likely_classes(rows: pd.DataFrame, image: str, pictures: dict[str, torch.Ten
 def accuracy_by_condition(rows: pd.DataFrame, sources: dict[str, pd.DataFrame], metric: str = "top5") -> Figure:
     """Accuracy under growing defocus at every scale setting: the paper and this run (Table 1)."""
     scales = [scale for scale in _SCALE_MARKS if scale in set(rows["scale"])]
-    disks = ["sharp", "D2", "D4", "D6", "D8"]
     figure, axes = plt.subplots(1, len(sources), figsize=(4.4 * len(sources), 3.6), sharey=True, squeeze=False)
     for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
         ends: dict[str, float] = {}
         axis.set_ylim(0, 1)
         for scale in scales:
-            line = select(frame, scale=scale, metric=metric, condition=disks).set_index("condition").reindex(disks)
+            line = select(frame, scale=scale, metric=metric, condition=DISKS).set_index("condition").reindex(DISKS)
             if line["value"].isna().all():
                 continue
-            place, value = np.arange(len(disks)), line["value"].to_numpy()
+            place, value = np.arange(len(DISKS)), line["value"].to_numpy()
             axis.plot(place, value, marker=_SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale)
             axis.fill_between(place, line["low"], line["high"], color=SCALE_COLOURS[scale], alpha=0.2, linewidth=0)
             ends[scale] = value[-1]
-        _label_ends(axis, len(disks) - 1, ends, SCALE_COLOURS)
-        axis.set(title=title, xticks=range(len(disks)), xticklabels=disks, xlim=(-0.2, len(disks) - 0.1))
+        _label_ends(axis, len(DISKS) - 1, ends, SCALE_COLOURS)
+        axis.set(title=title, xticks=range(len(DISKS)), xticklabels=DISKS, xlim=(-0.2, len(DISKS) - 0.1))
         axis.set_xlabel("blur, radius in pixels of 384")
     axes[0, 0].set_ylabel("top-5 accuracy" if metric == "top5" else "top-1 accuracy")
     figure.tight_layout()
@@ -154,18 +154,17 @@ def risk_coverage(decided: pd.DataFrame, conditions: Sequence[str]) -> Figure:
 
 def by_network(rows: pd.DataFrame, metric: str, label: str, networks: Sequence[str]) -> Figure:
     """One metric against defocus, a line for each network with its interval (Tables 2 and 3)."""
-    disks = ["sharp", "D2", "D4", "D6", "D8"]
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     ends: dict[str, float] = {}
     for network in networks:
-        line = select(rows, network=network, metric=metric).set_index("condition").reindex(disks)
-        colour, place = NETWORK_COLOURS[network], np.arange(len(disks))
+        line = select(rows, network=network, metric=metric).set_index("condition").reindex(DISKS)
+        colour, place = NETWORK_COLOURS[network], np.arange(len(DISKS))
         axis.plot(place, line["value"], marker="o", color=colour)
         axis.fill_between(place, line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
         ends[network] = float(line["value"].iloc[-1])
-    axis.set(xticks=range(len(disks)), xticklabels=disks, ylabel=label, xlabel="blur, radius in pixels of 384")
+    axis.set(xticks=range(len(DISKS)), xticklabels=DISKS, ylabel=label, xlabel="blur, radius in pixels of 384")
     axis.set_ylim(0, 1 if metric in ("top1", "top5") else None)
-    _label_ends(axis, len(disks) - 1, ends, NETWORK_COLOURS)
+    _label_ends(axis, len(DISKS) - 1, ends, NETWORK_COLOURS)
     figure.tight_layout()
     return figure
 

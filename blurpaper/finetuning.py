@@ -69,7 +69,7 @@ def finetune(
         ImageError: if the folder cannot be read, or labels are wanted and it has none, or there are fewer images than a batch.
     """
     name, shares = mix_of(mix)
-    images = photos.load_folder(folder, classes=classes_of(start, profile, store))
+    images = photos.load_folder(folder, classes=classes_of(start, profile, store), labelled=not unlabelled)
     schedule = profile.agreement if unlabelled else profile.finetuning
     if not unlabelled and (images.labels < 0).any():
         raise ImageError(
@@ -82,7 +82,8 @@ def finetune(
     network = runs.network(start, profile, store)
     objective = runs.objective_of(network, schedule)
     task = Task(images, shares, "256", seed_of(profile.seed, "finetune"))
-    checkpoint = out.with_name(f"{out.name}.{_key(start, images.fingerprint, name, schedule)}.checkpoint")
+    made_from = (runs.identity_of(start, profile, store), images.fingerprint, name, schedule, profile.protocol, profile.seed)
+    checkpoint = out.with_name(f"{out.name}.{_key(*made_from, profile.compute.precision)}.checkpoint")
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
         training.train(objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
     files.save(network, Tuned(start.model, name, "agreement" if unlabelled else "labels"), out)

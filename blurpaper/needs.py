@@ -84,4 +84,4 @@ def images_in(name: str, split: str, profile: Profile) -> int:
 
 def known_count(name: str, split: str) -> int:
     """How many images a known set of photographs has when it is whole; 0 where that is not known."""
-    return SOURCES[name].counts.get(split, 0) if name in SOURCES else 0
+    return SOURCES[name].counts.get(split, 0) if name in SOURCES and (name, split) not in photos.LISTS else 0

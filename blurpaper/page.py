@@ -102,8 +102,9 @@ class Page:
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
-    """Of a run's results, those on its first test set, among all classes, from the first seed."""
+    """Of a run's results, those of one model on its first test set, among all classes, from the first seed."""
     rows = results.select(rows, data=profile.evaluation.test_sets[0], seed=["", "0"])
+    rows = results.select(rows, model=list(rows["model"].unique()[:1]))
     widest = max(rows["classes"].unique(), key=lambda classes: int(classes or 0), default="")
     return results.select(rows, classes=["", widest])
 
@@ -117,7 +118,7 @@ def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> st
     """A result with its 95 % interval, for prose; ``unit`` follows a share, `` points`` for a difference of two."""
     scale, unit, digits = (100, unit, 1) if percents else (1, "", 2)
     value, low, high = (rounded(scale * float(row[name]), digits) for name in ("value", "low", "high"))
-    return f"{value}{unit} ({low} to {high})"
+    return f"{value}{unit} ({f'{low} to {high}' if float(row['low']) == float(row['low']) else 'interval not known'})"
 
 
 def points(share: float) -> str:

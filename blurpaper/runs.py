@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -51,12 +51,26 @@ def network(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> 
         return _trained(spec, profile, store, scratch / "checkpoint.safetensors")
 
     if processes.count() > 1:
-        if processes.led(lambda: not store.has(recipe)) and processes.number() > 0:
-            make(store.scratch(recipe))
-        elif processes.number() == 0:
-            store.get(recipe, make)
-        processes.wait()
+        _made_together(recipe, make, store)
     return store.get(recipe, make)
+
+
+def _made_together(recipe: Recipe[Network], make: Callable[[Path], Network], store: Store) -> None:
+    """Have a network made by all processes, if the first of them, which keeps the store's lock, finds that it must be."""
+    if processes.number() == 0:
+        asked = False
+
+        def make_with_all(scratch: Path) -> Network:
+            nonlocal asked
+            asked = processes.led(lambda: True)
+            return make(scratch)
+
+        store.get(recipe, make_with_all)
+        if not asked:
+            processes.led(lambda: False)
+    elif processes.led(lambda: False):
+        make(store.scratch(recipe))
+    processes.wait()
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:
@@ -73,7 +87,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
         "precision": profile.compute.precision,
     }
     if not spec.is_original:
-        inputs |= {"start": _identity(start_of(spec), profile, store), "mix": MIXES[spec.mix]}
+        inputs |= {"start": identity_of(start_of(spec), profile, store), "mix": MIXES[spec.mix]}
     modules = ["blurpaper.training", "blurpaper.networks.files", module_of(spec.model)]
     about = {"profile": profile.name, "data": images.fingerprint}
     return Recipe("networks", str(spec), inputs, modules, files.codec(spec), about)
@@ -133,7 +147,7 @@ def objective_of(start: Network, schedule: Schedule) -> Labels | Agreement:
     return Labels(start, schedule.label_smoothing)
 
 
-def _identity(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> str:
+def identity_of(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> str:
     """What stands for a network in the key of what is computed with it, found without training it."""
     if isinstance(spec, NetworkFile):
         return f"file {spec.sha256}"
@@ -163,7 +177,7 @@ def prediction_recipes(
     """The parts in which a network's log-probabilities are kept: (numbers of the images, condition, recipe)."""
     for condition in conditions:
         check_condition(condition)
-    identity = _identity(spec, profile, store)
+    identity = identity_of(spec, profile, store)
     for numbers in shards(len(images), profile):
         for condition in conditions:
             inputs = {
@@ -267,7 +281,7 @@ def distances(spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, 
     images = data.load(set_name, "test", profile, store)
     conditions = [*profile.evaluation.invariance_conditions, invariance.UNRELATED]
     loaded = lru_cache(lambda: network(spec, profile, store))
-    identity, parts = _identity(spec, profile, store), []
+    identity, parts = identity_of(spec, profile, store), []
 
     def measure(numbers: range) -> dict[str, torch.Tensor]:
         canonical = protocol.canonical_images(images, numbers, profile.protocol)

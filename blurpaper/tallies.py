@@ -26,6 +26,9 @@ DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 DECISION_KEY = ("model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition", "seed")
 """The columns of a decision that say what it is of, but for the image."""
 
+NETWORK_KEY = ("model", "network", "train_scale", "recipe", "seed")
+"""Those that say of which network."""
+
 # --- What is measured -----------------------------------------------------------------------------------------------------
 
 
@@ -114,9 +117,13 @@ def row(key: tuple, metric: str, value: float, low: float | None, high: float | 
 # --- Differences and seeds -----------------------------------------------------------------------------------------------
 
 
-def baselines_of(spec: NetworkSpec, original: pd.DataFrame, tuned: Mapping[NetworkSpec, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """What a network is compared with: the control is the one from its own seed, if there is one."""
-    found = {"original": original}
+def baselines_of(spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """What a network is compared with: the one it started from, and the control, from its own seed if there is one.
+
+    Args:
+        tuned: decisions by network, those of :func:`runs.start_of` among them.
+    """
+    found = {"original": tuned[runs.start_of(spec)]}
     control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
     control = control if control in tuned else replace(control, seed=0)
     if spec.mix != "sharp-only" and control in tuned:

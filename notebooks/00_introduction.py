@@ -78,7 +78,7 @@ for source, rows in recovered.items():
         f"{with_interval(cost.loc[recipe], unit=' points')}."
         for recipe in share.index
     ]
-page.say(lines[0] + " Here:\n\n" + "\n".join(lines[1:]))
+page.say(lines[0] + (" Here:\n\n" + "\n".join(lines[1:]) if lines[1:] else ""))
 page.say(
     "`labels` is the paper's recipe. `agreement` needs no labels: the network learns to see the blurred image as it saw the sharp one."
 )

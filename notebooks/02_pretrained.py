@@ -27,10 +27,11 @@ published = False
 # %% tags=["remove-cell"]
 import itertools
 
-from blurpaper import data, experiments, figures, protocol, results
+from blurpaper import data, experiments, figures, protocol, results, tallies
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.networks import NetworkSpec
 from blurpaper.page import Page, foremost, percent, points, with_interval
 from blurpaper.store import Store
 from blurpaper.tables import comparison
@@ -183,7 +184,7 @@ else:
 
 # %% tags=["hide-input"]
 sources2 = page.sources("table2", network="original")
-disks = ["sharp", "D2", "D4", "D6", "D8"]
+disks = tallies.DISKS
 page.table(
     comparison(
         sources2,
@@ -194,8 +195,8 @@ page.table(
 )  # fmt: skip
 
 # %% tags=["hide-input"]
-every = results.select(experiments.decisions(page.profile, page.store), network="original", model=page.profile.model)
-decided = foremost(every, page.profile)
+decided = experiments.decisions(page.profile, page.store, [NetworkSpec(page.profile.model)])
+decided = foremost(decided, page.profile)
 page.figure(
     figures.accuracy_against_entropy(decided),
     caption="Every condition at every scale: where accuracy is lower, entropy is higher. Labels: scale 256.",

@@ -180,11 +180,14 @@ blurs = [
 for name, frame in tables.items():
     share = results.select(frame, metric="top5_recovered").assign(metric="top5")
     change = results.select(frame, metric="top5_vs_original")
+    of = f"{name}, all test images ({frame['data'].iloc[0]}) and seeds together"
     page.table(
-        comparison({name: share}, {"top5": "share of the loss recovered, %"}, blurs, ["labels", "agreement"], column="recipe")
-        + comparison({name: change}, {"top5_vs_original": "change"}, conditions, ["labels", "agreement"], column="recipe"),
-        f"Fine-tuning on the mix with labels and without, {name}, all test images ({frame['data'].iloc[0]}) and seeds together: share "
-        "of the original's loss of top-5 accuracy that comes back, and change of top-5 accuracy in points.",
+        comparison({name: share}, {"top5": "top-5"}, blurs, ["labels", "agreement"], column="recipe"),
+        f"Share of the original's loss of top-5 accuracy that fine-tuning on the mix brings back, in per cent: {of}.",
+    )
+    page.table(
+        comparison({name: change}, {"top5_vs_original": "top-5"}, conditions, ["labels", "agreement"], column="recipe"),
+        f"Change of top-5 accuracy by fine-tuning on the mix, in points of per cent: {of}.",
     )
 
 # %% tags=["remove-input"]
@@ -192,17 +195,18 @@ lines = []
 for name, frame in tables.items():
     share = results.select(frame, metric="top5_recovered", condition="D8").set_index("recipe")
     cost = results.select(frame, metric="top5_vs_original", condition="sharp").set_index("recipe")
-    lines.append(
-        f"*{name}*: with labels {with_interval(share.loc['labels'])} of the loss under `D8` comes back and sharp images change by "
-        f"{with_interval(cost.loc['labels'], unit=' points')}; without, {with_interval(share.loc['agreement'])} and "
-        f"{with_interval(cost.loc['agreement'], unit=' points')}."
-    )
+    lines += [
+        f"*{name}*, {how}: {with_interval(share.loc[recipe])} of the loss under `D8` comes back, and sharp images change by "
+        f"{with_interval(cost.loc[recipe], unit=' points')}."
+        for recipe, how in {"labels": "with labels", "agreement": "without"}.items()
+        if recipe in share.index
+    ]
 page.say("\n\n".join(lines))
 
 # %% [markdown]
 # ## A fine-grained task
 #
-# Ten breeds of dog differ in details that blur takes first. The test images of `imagewoof` come from ImageNet's validation set:
+# Ten breeds of dog differ in details that blur takes first. The test images of `imagewoof` are from ImageNet's validation set:
 # once every class of ImageNet may be the answer, once only the ten breeds.
 
 # %% tags=["hide-input"]

@@ -24,6 +24,7 @@ published = False
 # %% tags=["remove-cell"]
 from blurpaper import profile as profiles
 from blurpaper import results
+from blurpaper.data.sources import SOURCES
 from blurpaper.networks import build
 from blurpaper.page import Page, percent
 
@@ -69,15 +70,20 @@ def rate(one):
     return ", ".join(f"{p.rate:g} × {p.epochs}" for p in one.finetuning.phases)
 
 
+counts = {name: source.counts for name, source in SOURCES.items()}
 labelled = {
     "emoji": f"{ours['emoji'].emoji.train:,} drawn images",
-    "photos": "1,000 of ImageNet's, one a class",
-    "imagenet": "1.28 million",
+    "photos": f"{counts['imagenet-sample']['train']:,} of ImageNet's, one a class",
+    "imagenet": f"{counts['imagenet']['train']:,}",
 }
+table3 = page.photographs("table3")
+tests = {} if table3 is None else results.select(table3, seed="0").groupby("data")["n"].max()
+on_photos = [f"{name}, {tests[name]}" if name in tests else name for name in ours["photos"].evaluation.test_sets]
 tested = {
-    "emoji": f"{ours['emoji'].emoji.test:,} drawn images", "photos": "500 not from ImageNet (nips2017-dev), 250 of its validation set (imagewoof)",
-    "imagenet": "50,000",
-}  # fmt: skip
+    "emoji": f"{ours['emoji'].emoji.test:,} drawn images",
+    "photos": "; ".join(on_photos),
+    "imagenet": f"{counts['imagenet']['test']:,}",
+}
 page.say(
     "\n".join(
         [

@@ -91,6 +91,17 @@ def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run,
     results.published.cache_clear()
 
 
+@pytest.mark.parametrize("name", ["emoji", "photos"])
+@pytest.mark.parametrize("chapter", [chapter for chapter in book.chapters() if chapter != "01_kernels"])
+def test_chapters_are_drawn_from_the_committed_results(name, chapter, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(book, "build_folder", lambda _: tmp_path)
+    executed = nbformat.read(book.execute(chapter, load(name), {}, name, published=True), as_version=4)
+    shown = "".join(str(output) for cell in executed.cells for output in cell.get("outputs", []))
+    assert "as committed" in shown or chapter == "10_choices"
+    if chapter[:2] in ("02", "03", "04", "05", "08") and name == "emoji":
+        assert ">photos<" in shown or "photos:" in shown  # the published photographs stand beside the run
+
+
 def test_executed_chapters_hide_their_plumbing_and_have_no_error(smoke_run) -> None:
     source = book.build_folder(load("smoke")) / "source" / "notebooks"
     for chapter in book.chapters():

@@ -140,27 +140,3 @@ def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, mo
     assert set(decided["classes"]) == {"4", "2"}
     expected = (log_p[:, 0] < log_p[:, 3]).numpy() != (images.labels == 3)
     assert ((two["rank"] > 0).to_numpy() == expected).all()
-
-
-def test_what_comes_back_is_the_share_of_what_was_lost(tiny, kept) -> None:
-    rows = experiments.EXPERIMENTS["recovery"](tiny, kept).set_index(["recipe", "condition", "metric"])["value"]
-    decided = experiments.decisions(tiny, kept)
-
-    def top1(network: str, condition: str, recipe: str) -> float:
-        found = results.select(decided, network=network, condition=condition, recipe=recipe, scale="256", model="small_vgg")
-        return (results.select(found, train_scale=["", "256"])["rank"] < 1).mean()
-
-    for recipe in ("labels", "agreement"):
-        sharp, blurred, tuned = top1("original", "sharp", ""), top1("original", "D8", ""), top1("mix", "D8", recipe)
-        assert rows[recipe, "D8", "top1_vs_original"] == pytest.approx(tuned - blurred)
-        if sharp > blurred:
-            assert rows[recipe, "D8", "top1_recovered"] == pytest.approx((tuned - blurred) / (sharp - blurred))
-
-
-def test_several_seeds_give_a_row_each_and_one_for_all(kept) -> None:
-    seeds = load("smoke", TINY | {"evaluation.finetuned": ["sharp-only", "mix", "mix#1"]})
-    rows = results.select(experiments.EXPERIMENTS["table3"](seeds, kept), network="mix", condition="D8")
-    for metric in ("top1", "top5", "top1_vs_original", "top1_vs_sharp-only"):
-        value = results.select(rows, metric=metric).set_index("seed")["value"]
-        assert set(value.index) == {"0", "1", "all"}
-        assert value["all"] == pytest.approx((value["0"] + value["1"]) / 2)

@@ -1,6 +1,7 @@
 """The training loop: its batches, its rates, and that a killed run ends as if it had not been killed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from itertools import count
@@ -194,6 +195,33 @@ def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, opt
         training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint, killed)
     resumed = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint).state_dict()
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+
+
+def test_torchrun_trains_a_network_of_the_store_once_and_as_one_process_would(tmp_path) -> None:
+    light = {"emoji.classes": 4, "emoji.train": 48, "emoji.test": 8, "pretraining.batch": 16, "agreement.batch": 15}
+    light |= {"pretraining.phases": "[{epochs: 1, rate: 0.02}]", "agreement.phases": "[{epochs: 2, rate: 1.0e-3}]"}
+    light |= {"agreement.features": 0, "compute.precision": "float32", "finetuning.batch_norm_batches": 1}
+    options = [part for item in light.items() for part in ("-p", "=".join(map(str, item)))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def train(spec: str, store: Path, *launcher: str) -> None:
+        command = [sys.executable, *launcher, "-m", "blurpaper", "train", spec, "--profile", "smoke", *options]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment | {"BLURPAPER_STORE": str(store)})
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("is in") == 1
+
+    train("original", tmp_path / "1")
+    shutil.copytree(tmp_path / "1", tmp_path / "2")
+    train("mix/agreement", tmp_path / "1")
+    train("mix/agreement", tmp_path / "2", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    one, two = (next((tmp_path / n / "networks").glob("small_vgg_mix_agreement-*/data.safetensors")) for n in "12")
+    assert one.parent.name == two.parent.name
+    ends = [load_file(path) for path in (one, two)]
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, rtol=0, atol=1e-5, msg=name)
+    before = two.stat().st_mtime_ns
+    train("mix/agreement", tmp_path / "2", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert two.stat().st_mtime_ns == before
 
 
 def test_two_processes_end_with_the_weights_of_one(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,11 +35,11 @@ SETS: dict[str, dict[str, str]] = {
 LISTS = {(name, "train"): f"{name}/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt" for name in ("voc-animals", "voc2012")}
 """Where a folder holds several splits, the file that names the images of one."""
 
-HOW_TO_GET = {
-    **{name: source.how_to_get for name, source in SOURCES.items()},
-    "voc-animals": "the photographs of PASCAL VOC 2012's segmentation set that show an animal, in the layout of its VOCdevkit; "
-    "the whole of it, which `blurpaper data fetch voc2012` gets, does as well (-p agreement.train_set=...+voc2012+...)",
-}
+BEGINNINGS = {(name, "test"): "ILSVRC2012_val_" for name in ("imagewoof", "imagenette")}
+"""How the names of a split's images begin. Of what fast.ai calls validation images most are from ImageNet's training set, which
+ImageNet's networks have seen; these are not."""
+
+HOW_TO_GET = {name: source.how_to_get for name, source in SOURCES.items()}
 
 
 class MissingDataError(ImageError):
@@ -55,8 +56,14 @@ class FolderSet(ImageSet):
         return read_image(self.root / self.ids[number])
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        with ThreadPoolExecutor(_decoders()) as pool:
             return list(pool.map(self.__getitem__, numbers))
+
+
+def _decoders() -> int:
+    """Threads to decode with: torch's, but of several processes (whose torch has one) each its share of the processors."""
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return torch.get_num_threads() if together == 1 else max(1, (os.cpu_count() or 1) // together)
 
 
 def set_folder(name: str, split: str) -> Path:
@@ -87,7 +94,7 @@ def load(name: str, split: str) -> FolderSet:
     if not is_there(name, split):
         raise MissingDataError(how_to_get(name, split))
     listed = _listed(data_folder() / LISTS[name, split]) if (name, split) in LISTS else None
-    return load_folder(set_folder(name, split), name=name, only=listed)
+    return load_folder(set_folder(name, split), name=name, only=listed, begins=BEGINNINGS.get((name, split), ""))
 
 
 def _listed(path: Path) -> set[str]:
@@ -98,13 +105,20 @@ def _listed(path: Path) -> set[str]:
 
 
 def load_folder(
-    folder: Path, classes: Sequence[str] | None = None, name: str | None = None, only: set[str] | None = None
+    folder: Path,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+    only: set[str] | None = None,
+    begins: str = "",
+    labelled: bool = True,
 ) -> FolderSet:
     """Any folder of photographs, labelled if its subfolders are named by classes (or WordNet ids).
 
     Args:
         classes: names of the classes in the order of a network's outputs; ImageNet's by default.
         only: names, without suffix, of the images to use; all of them by default.
+        begins: how the names of the images to use begin.
+        labelled: whether the names of subfolders are classes; if not, no image has a label.
 
     Raises:
         ImageError: if the folder is missing or holds no image, or names some of its classes and not others.
@@ -112,11 +126,12 @@ def load_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"no folder at {folder.absolute()}.")
-    ids = [path.relative_to(folder).as_posix() for path in image_files(folder) if only is None or path.stem in only]
+    files = (path for path in image_files(folder) if (only is None or path.stem in only) and path.name.startswith(begins))
+    ids = [path.relative_to(folder).as_posix() for path in files]
     if not ids:
         raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
     classes = tuple(classes or imagenet_names())
-    labels = _labels(ids, classes, folder)
+    labels = _labels(ids, classes, folder) if labelled else np.full(len(ids), -1, np.int64)
     return FolderSet(name or folder.name, classes, labels, ids, _fingerprint(folder, ids), root=folder)
 
 

@@ -149,6 +149,15 @@ SOURCES: dict[str, Source] = {
             layout=((r"VOCdevkit/VOC2012/.+", r"\g<0>"),),
         ),
         Source(
+            name="voc-animals",
+            what="the photographs of VOC 2012's segmentation set that show an animal",
+            licence="Flickr's terms of use",
+            folders={"train": "voc-animals/VOCdevkit/VOC2012/JPEGImages"},
+            counts={"train": 660},
+            by_hand="a selection made for this project; the whole set does as well: `blurpaper data fetch voc2012`, then "
+            "-p agreement.train_set=imagenet-sample+imagewoof+voc2012+bsds500",
+        ),
+        Source(
             name="bsds500",
             what="natural photographs of 481 x 321 pixels: the Berkeley segmentation data set",
             licence="research and teaching only",

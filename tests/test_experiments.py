@@ -1,0 +1,101 @@
+"""From decisions to rows, on decisions made up for the purpose: pooling over sets and seeds, baselines, restricted choices."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from blurpaper import experiments, invariance, results, runs, tallies
+from blurpaper.networks import NetworkSpec
+from blurpaper.profile import load
+
+MODEL = "small_vgg"
+COUNTS = {"many": 40, "few": 10}
+# Share of images on which the truth is first, by network and condition; the second test set is decided twice.
+RIGHT = {
+    "original": {"sharp": 0.9, "D8": 0.4},
+    "original#1": {"sharp": 0.8, "D8": 0.2},
+    "mix": {"sharp": 0.9, "D8": 0.7},
+    "mix#1": {"sharp": 0.8, "D8": 0.6},
+    "mix/agreement": {"sharp": 0.8, "D8": 0.8},
+}
+
+
+def made_up(spec: NetworkSpec, *_) -> pd.DataFrame:
+    frames = []
+    for condition, share in RIGHT[str(spec).partition(":")[2]].items():
+        for name, classes in (("many", "100"), ("few", "100"), ("few", "10")):
+            right = share if classes == "100" else 1.0
+            count = COUNTS[name]
+            frame = pd.DataFrame({"rank": np.where(np.arange(count) < round(right * count), 0, 7)})
+            for column in ("entropy", "cross_entropy", "js_divergence", "confidence"):
+                frame[column] = 0.5
+            of = runs.columns_of(spec, name, int(classes), "256", condition)
+            frames.append(frame.assign(image=[f"{name}/{n}" for n in range(count)], label=0, **of))
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture
+def profile(monkeypatch):
+    monkeypatch.setattr(tallies, "decided_by", made_up)
+    overrides = {
+        "evaluation.finetuned": [name for name in RIGHT if not name.startswith("original")],
+        "evaluation.finetuned_conditions": ["sharp", "D8"],
+        "evaluation.test_sets": list(COUNTS),
+    }
+    return load("smoke", overrides)
+
+
+def test_recovery_pools_both_sets_among_all_classes_and_each_seed_has_its_own_start(profile) -> None:
+    rows = experiments.EXPERIMENTS["recovery"](profile, None).set_index(["recipe", "condition", "metric"])
+    assert set(rows["data"]) == {"many+few"}
+    labels = rows.loc[("labels", "D8", "top1_recovered")]
+    assert labels["value"] == pytest.approx((0.3 + 0.4) / (0.5 + 0.6))
+    assert labels["seed"] == "all"
+    assert labels["n"] == 2 * 50
+    assert rows.loc[("labels", "D8", "top5_vs_original"), "value"] == pytest.approx((0.3 + 0.4) / 2)
+    agreement = rows.loc[("agreement", "D8", "top1_recovered")]
+    assert agreement["value"] == pytest.approx(0.4 / 0.5)
+    assert (agreement["seed"], agreement["n"]) == ("0", 50)
+    assert rows.loc[("agreement", "sharp", "top1_vs_original"), "value"] == pytest.approx(-0.1)
+    assert ("labels", "sharp", "top1_recovered") not in rows.index  # nothing is lost there
+
+
+def test_differences_are_from_the_network_each_started_from(profile) -> None:
+    rows = experiments.EXPERIMENTS["table3"](profile, None)
+    gain = results.select(rows, network="mix", recipe="labels", condition="D8", metric="top1_vs_original", data="many")
+    assert gain.set_index("seed")["value"].to_dict() == pytest.approx({"0": 0.3, "1": 0.4, "all": 0.35})
+    assert not rows.duplicated(list(results.KEY)).any()
+
+
+def test_a_choice_among_fewer_classes_has_rows_of_its_own(profile) -> None:
+    rows = results.select(
+        experiments.EXPERIMENTS["table3"](profile, None), network="mix", metric="top1", data="few", condition="D8"
+    )
+    value = results.select(rows, seed="0", recipe="labels").set_index("classes")["value"]
+    assert value.to_dict() == pytest.approx({"100": 0.7, "10": 1.0})
+
+
+def test_the_widest_choice_is_taken_set_by_set(profile) -> None:
+    decided = tallies.widest(made_up(NetworkSpec(MODEL)))
+    assert set(decided["classes"]) == {"100"}
+    assert len(decided) == 2 * 50
+
+
+def test_an_image_without_another_of_its_shape_is_left_out_of_that_distance(monkeypatch) -> None:
+    distances = {"D8": np.full((3, 5), 0.2), invariance.UNRELATED: np.array([[0.4] * 5, [np.nan] * 5, [0.6] * 5])}
+    monkeypatch.setattr(runs, "distances", lambda *_: distances)
+    rows = experiments.EXPERIMENTS["figure4"](load("smoke"), None)
+    other = results.select(rows, condition=invariance.UNRELATED)
+    assert other["value"].to_numpy() == pytest.approx(0.5)
+    assert set(other["n"]) == {2}
+    assert set(results.select(rows, condition="D8")["n"]) == {3}
+
+
+def test_networks_and_settings_of_every_profile_can_be_named() -> None:
+    for name in ("emoji", "photos", "imagenet", "smoke"):
+        profile = load(name)
+        for spec in tallies.networks(profile):
+            conditions, scales = tallies.settings_of(spec, profile)
+            assert conditions[0] == "sharp"
+            assert set(scales) <= {"128", "256", "512", "256+512"}
+            assert set(tallies.sets_of(spec, profile)) <= set(profile.evaluation.test_sets)
