@@ -207,11 +207,12 @@ def test_a_set_that_is_there_is_loaded_under_its_name(tmp_path, monkeypatch, nam
         listed = tmp_path / photos.LISTS[name, split]
         listed.parent.mkdir(parents=True)
         listed.write_text("a\n")
-    path = tmp_path / photos.SETS[name][split] / "n01440764" / "a.png"
+    file = f"{photos.BEGINNINGS.get((name, split), '')}a.png"
+    path = tmp_path / photos.SETS[name][split] / "n01440764" / file
     path.parent.mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(path)
     images = photos.load(name, split)
-    assert (images.name, images.labels.tolist(), images.ids) == (name, [0], ["n01440764/a.png"])
+    assert (images.name, images.labels.tolist(), images.ids) == (name, [0], [f"n01440764/{file}"])
 
 
 @pytest.mark.parametrize("unset", [True, False])
@@ -282,3 +283,12 @@ def test_where_a_folder_holds_several_splits_a_list_says_which_images_are_meant(
     found = photos.load("voc2012", "train")
     assert list(found.ids) == ["2007_1.jpg", "2008_1.jpg"]
     assert found.labels.tolist() == [-1, -1]
+
+
+def test_what_fast_ai_moved_from_the_training_set_to_validation_is_no_test_image(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
+    folder = tmp_path / photos.SETS["imagewoof"]["test"] / "n02086240"
+    folder.mkdir(parents=True)
+    for name in ("ILSVRC2012_val_00000907", "n02086240_1"):
+        Image.new("RGB", (4, 3)).save(folder / f"{name}.JPEG")
+    assert list(photos.load("imagewoof", "test").ids) == ["n02086240/ILSVRC2012_val_00000907.JPEG"]
