@@ -86,9 +86,10 @@ class Page:
         plt.close(figure)
         self._figure("image/png", content.getvalue(), caption, alt)
 
-    def table(self, html: str, caption: str) -> None:
-        """Show a table, which may be wider than the page, with its caption."""
-        shown = f"<figcaption>{caption} <span class='run'>This run: {escape(self.run)}.</span></figcaption>"
+    def table(self, html: str, caption: str, sources: Mapping[str, pd.DataFrame] | None = None) -> None:
+        """Show a table, which may be wider than the page, with its caption; ``sources`` are told by model and data."""
+        told = " ".join(f"{name}: {_model_and_data(frame)}." for name, frame in (sources or {}).items())
+        shown = f"<figcaption>{caption} {escape(told)} <span class='run'>This run: {escape(self.run)}.</span></figcaption>"
         display(HTML(f'<figure class="blurpaper">{shown}<div class="wide" tabindex="0">{html}</div></figure>'))
 
     def say(self, text: str) -> None:
@@ -99,6 +100,10 @@ class Page:
         image = f'<img alt="{escape(alt)}" src="data:{mime};base64,{base64.b64encode(content).decode()}">'
         shown = f"<figcaption>{caption} <span class='run'>Made by {escape(self.run)}.</span></figcaption>"
         display(HTML(f'<figure class="blurpaper">{image}{shown}</figure>'))
+
+
+def _model_and_data(rows: pd.DataFrame) -> str:
+    return " and ".join(f"{model} on {data}" for model, data in dict.fromkeys(zip(rows["model"], rows["data"], strict=True)))
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:

@@ -60,6 +60,7 @@ table = results.select(sources["this run"], data=main_set)
 page.table(
     comparison(sources, {"top5": "top-5"}, conditions, networks, column="network"),
     "Top-5 accuracy in per cent at scale 256, one group of columns a network, named by the mix it was fine-tuned on (Table 3).",
+    sources,
 )
 
 # %% tags=["hide-input"]
@@ -232,12 +233,14 @@ disks = tallies.DISKS
 page.table(
     comparison(confidence, {"entropy": "entropy, nats"}, disks, ["original", "sharp-only", "mix"], column="network"),
     "Mean entropy of the predictions at scale 256 (Table 2).",
+    confidence,
 )
 
 # %% tags=["hide-input"]
 page.table(
     comparison(confidence, {"cross_entropy": "cross-entropy, nats"}, disks, ["original", "sharp-only", "mix"], column="network"),
     "Mean cross-entropy at scale 256 (Table 2).",
+    confidence,
 )
 
 # %% tags=["hide-input"]

@@ -59,6 +59,7 @@ page.table(
     comparison(sources, {"top5": "top-5"}, conditions, list(names.values()), column="setting"),
     "Top-5 accuracy in per cent at each scale setting, before and after fine-tuning there on the mix (Table 4; the paper reports "
     "sharp, D4 and D8).",
+    sources,
 )
 
 # %% tags=["hide-input"]

@@ -49,6 +49,8 @@ page.say(f"""
 | weight decay, dropout, flips, crops | {schedule.weight_decay:g}, the model's own, {"yes" if schedule.flip else "no"}, {paper.protocol.field} | the training of VGG-16 |
 | shares in the mixes of sharp with one blur | half and half | the mix of five is uniform |
 | average for 256+512 | over positions within a scale, then over scales | a mean over all positions would let 512 dominate; the paper's {percent(both)} at D8 fits |
+| heads of the columns of Table A | 256 and 256+512 | read from its text |
+| the second model, printed as one of 51 layers | ResNet-50, five crops | the accuracy fits |
 | place of the zeros at scale 128 | around the map, the odd one at the right and below | the paper says only that it is padded |
 """)
 
