@@ -209,6 +209,21 @@ def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         yield from tallies.means(decided, ("top1", "top5"), profile)
 
 
+# --- What computing with fewer bits changes -------------------------------------------------------------------------------
+
+
+@experiment
+def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """The original's accuracy at scale 256 in float32, and by how much that in the profile's precision differs from it."""
+    name, spec = profile.evaluation.test_sets[0], NetworkSpec(profile.model)
+    exact = profile.model_copy(update={"compute": profile.compute.model_copy(update={"precision": "float32"})})
+    conditions = ["sharp", "D8"]
+    in_float32 = tallies.widest(runs.decisions(spec, name, conditions, ["256"], exact, store))
+    given = results.select(tallies.widest(tallies.decided_by(spec, profile, store)), data=name, condition=conditions, scale="256")
+    yield from tallies.means(in_float32, ("top1", "top5"), profile)
+    yield from tallies.differences(given, in_float32, "float32", profile)
+
+
 # --- Figure 3: verdicts on single images ----------------------------------------------------------------------------------
 
 FIGURE3_MIXES = ("original", "mix", "sharp+shake")

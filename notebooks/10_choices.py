@@ -26,7 +26,7 @@ from blurpaper import profile as profiles
 from blurpaper import results
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import build
-from blurpaper.page import Page, percent
+from blurpaper.page import Page, percent, with_interval
 
 page = Page(profile, overrides, published)
 paper = profiles.load("imagenet")
@@ -109,6 +109,21 @@ page.say(
         ]
     )
 )
+
+# %% [markdown]
+# ## Fewer bits
+#
+# Networks are evaluated in bfloat16 where the hardware has it. What that changes, image by image:
+
+# %% tags=["remove-input"]
+for name, rows in {"photos": page.photographs("precision"), "this run": page.rows("precision")}.items():
+    if rows is not None and (name, page.profile.name) != ("photos", "photos"):
+        change = results.select(rows, metric="top5_vs_float32").set_index("condition")
+        page.say(
+            f"*{name}*, {rows['model'].iloc[0]} at scale 256: top-5 accuracy differs from that in float32 by "
+            f"{with_interval(change.loc['sharp'], unit=' points')} on sharp images and by "
+            f"{with_interval(change.loc['D8'], unit=' points')} under `D8`."
+        )
 
 # %% [markdown]
 # ## The embedded data is not ImageNet
