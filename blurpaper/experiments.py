@@ -218,7 +218,7 @@ def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     name, spec = profile.evaluation.test_sets[0], NetworkSpec(profile.model)
     exact = profile.model_copy(update={"compute": profile.compute.model_copy(update={"precision": "float32"})})
     conditions = ["sharp", "D8"]
-    in_float32 = tallies.widest(runs.decisions(spec, name, conditions, ["256"], exact, store))
+    in_float32 = tallies.widest(runs.decisions(runs.kept(spec, profile, store), name, conditions, ["256"], exact, store))
     given = results.select(tallies.widest(tallies.decided_by(spec, profile, store)), data=name, condition=conditions, scale="256")
     yield from tallies.means(in_float32, ("top1", "top5"), profile)
     yield from tallies.differences(given, in_float32, "float32", profile)

@@ -55,6 +55,15 @@ def network(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> 
     return store.get(recipe, make)
 
 
+def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | NetworkFile:
+    """A network as this profile made it, for use under another: by name if its weights are from elsewhere, else by its file."""
+    if spec.is_original and spec.model in ORIGINALS:
+        return spec
+    network(spec, profile, store)
+    recipe = network_recipe(spec, profile, store)
+    return NetworkFile(store.path(recipe) / f"data{recipe.codec.suffix}")
+
+
 def _made_together(recipe: Recipe[Network], make: Callable[[Path], Network], store: Store) -> None:
     """Have a network made by all processes, if the first of them, which keeps the store's lock, finds that it must be."""
     if processes.number() == 0:

@@ -129,6 +129,20 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
     assert torch.equal(ours, theirs)
 
 
+def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
+    runs.network(spec("original"), tiny, kept)
+    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
+    rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])["value"]
+    assert rows["sharp", "top1_vs_float32"] == pytest.approx(0, abs=0.1)  # one image of twelve at most
+    exact = tiny.model_copy(update={"compute": tiny.compute.model_copy(update={"precision": "float32"})})
+    images = data.load("emoji", "test", tiny, kept)
+    ours, theirs = (
+        runs.log_probabilities(runs.kept(spec("original"), tiny, kept), images, ["D8"], ["256"], one, kept)["D8"]["256"]
+        for one in (tiny, exact)
+    )
+    assert 0 < float((ours - theirs).abs().max()) < 0.1
+
+
 def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, monkeypatch) -> None:
     restricted = load("smoke", TINY | {"evaluation.restricted": ["emoji"]})
     images = data.load("emoji", "test", tiny, kept)
