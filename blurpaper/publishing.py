@@ -70,6 +70,7 @@ def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:
         if all(tensor.equal(new[name].half().to(tensor.dtype)) for name, tensor in old.items()):
             return path
     files.save(network, spec, path, half=True)
+    path.chmod(0o644)  # the file is for everybody, whatever the library that wrote it thinks
     return path
 
 
