@@ -148,9 +148,10 @@ if losses == sorted(losses) and len(scales) > 1:
 # %% tags=["remove-input"]
 if "128" in settings.scales:
     best = "better" if values["128", "G8"] > values["256", "G8"] else "not better"
+    zeros = ", and the map of its last stage must be padded with zeros" if "vgg" in page.profile.model else ""
     page.say(
-        f"At 128 the objects are smaller than the network has met in training, and the map of its last stage must be padded "
-        f"with zeros: sharp images fall to {percent(values['128', 'sharp'])}. In the paper the largest Gaussian is the one "
+        f"At 128 the objects are smaller than the network has met in training{zeros}: sharp images fall to "
+        f"{percent(values['128', 'sharp'])}. In the paper the largest Gaussian is the one "
         f"condition under which 128 beats 256; here it is {best} ({percent(values['128', 'G8'])} against "
         f"{percent(values['256', 'G8'])})."
     )

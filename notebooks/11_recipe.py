@@ -65,9 +65,12 @@ else:
 
 # %% tags=["remove-input"]
 schedule = photos.agreement
-phases = "; ".join(f"{p.epochs} passes from {p.rate:g} to {p.rate if p.end is None else p.end:g}" for p in schedule.phases)
+phases = "; ".join(
+    f"{p.epochs} {'pass' if p.epochs == 1 else 'passes'} from {p.rate:g} to {p.rate if p.end is None else p.end:g}"
+    for p in schedule.phases
+)
 page.say(
-    f"**Chosen.** {schedule.optimizer.upper()}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.features:g}; "
+    f"**Chosen.** {dict(adamw='AdamW', sgd='SGD')[schedule.optimizer]}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.features:g}; "
     f"photographs: {', '.join(schedule.train_set.split('+'))}."
 )
 
