@@ -70,7 +70,7 @@ phases = "; ".join(
     for p in schedule.phases
 )
 page.say(
-    f"**Chosen.** {dict(adamw='AdamW', sgd='SGD')[schedule.optimizer]}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.features:g}; "
+    f"**Chosen.** {{'adamw': 'AdamW', 'sgd': 'SGD'}[schedule.optimizer]}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.features:g}; "
     f"photographs: {', '.join(schedule.train_set.split('+'))}."
 )
 
