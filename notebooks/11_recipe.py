@@ -65,12 +65,13 @@ else:
 
 # %% tags=["remove-input"]
 schedule = photos.agreement
+optimizer = {"adamw": "AdamW", "sgd": "SGD"}[schedule.optimizer]
 phases = "; ".join(
     f"{p.epochs} {'pass' if p.epochs == 1 else 'passes'} from {p.rate:g} to {p.rate if p.end is None else p.end:g}"
     for p in schedule.phases
 )
 page.say(
-    f"**Chosen.** {{'adamw': 'AdamW', 'sgd': 'SGD'}[schedule.optimizer]}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.features:g}; "
+    f"**Chosen.** {optimizer}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.features:g}; "
     f"photographs: {', '.join(schedule.train_set.split('+'))}."
 )
 
