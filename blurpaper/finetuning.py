@@ -36,8 +36,8 @@ class Tuned:
 def mix_of(text: str) -> tuple[str, dict[str, float]]:
     """A mix by name, or conditions with commas, each as likely as the others: its name and its shares.
 
-    >>> mix_of("sharp,D4")
-    ('sharp,D4', {'sharp': 0.5, 'D4': 0.5})
+    >>> mix_of("sharp,G4")
+    ('sharp,G4', {'sharp': 0.5, 'G4': 0.5})
 
     Raises:
         ValueError: for an unknown condition or one named twice.
