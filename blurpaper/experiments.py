@@ -11,19 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, intervals, metrics, protocol, results, runs, tallies
-from blurpaper import profile as profiles
+from blurpaper import data, exhibits, intervals, metrics, results, runs, tallies
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.networks import STAGES, Network, NetworkSpec
+from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks import released as networks_in_files
 from blurpaper.profile import Profile
 from blurpaper.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
-
-Named = NetworkSpec | networks_in_files.NetworkFile
 
 
 class Published:
@@ -235,7 +231,7 @@ _FIGURE3_EACH = 2
 def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """Rank of the truth by three networks, on the first images of each condition on which they do not agree (top-5).
 
-    And by the networks of :func:`_on_photographs` on scikit-image's photographs.
+    And by the networks of :func:`exhibits.on_photographs` on scikit-image's photographs.
     """
     three = {mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store) for mix in FIGURE3_MIXES}
     for name in profile.evaluation.test_sets:
@@ -252,13 +248,13 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     key = tuple(one[list(tallies.DECISION_KEY)])
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
                     yield row | {"data": one["image"], "region": str(one["label"])}
-    for settings, spec in _on_photographs():
+    for settings, spec in exhibits.on_photographs():
         network = runs.network(spec, settings, store)
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 image, place = photograph(example), f"scikit-image/{example.name}"
-                key, log_p = _predicted(network, spec, place, image, condition, settings)
-                yield key | {"metric": "rank", "value": _rank(log_p, network, set(example.answers)), "n": 1}
+                key, log_p = exhibits.predicted(network, spec, place, image, condition, settings)
+                yield key | {"metric": "rank", "value": exhibits.rank(log_p, network, set(example.answers)), "n": 1}
 
 
 # --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------------------------------
@@ -275,6 +271,8 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         spec = NetworkSpec.parse(f"{profile.model}:{mix}")
         for condition, by_stage in runs.distances(spec, name, profile, store).items():
             by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]  # an image alone of its shape has no other to compare with
+            if not len(by_stage):
+                continue
             key = runs.columns_of(spec, name, 0, "256", condition) | {"classes": "", "metric": "hamming", "n": len(by_stage)}
             numbers = zip(*intervals.of_mean(by_stage, profile.evaluation.bootstrap), strict=True)
             for stage, (value, low, high) in zip(STAGES, numbers, strict=True):
@@ -291,61 +289,28 @@ _FIGURE1_CLASSES = 5
 def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning, and the entropy.
 
-    Test images of the profile, chosen by rule (:func:`_telling`), and scikit-image's photographs with EfficientNet-Lite0.
+    Test images of the profile, chosen by rule (:func:`exhibits.telling`), and scikit-image's photographs with EfficientNet-Lite0.
     """
-    shown: list[tuple[Profile, Named, str, Any, set[str]]] = []
+    shown: list[tuple[Profile, exhibits.Named, str, Any, set[str]]] = []
     spec = NetworkSpec(profile.model)
     for name in profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
             images = data.load(name, "test", profile, store)
-            number = _telling(tallies.decided_by(spec, profile, store))
+            number = exhibits.telling(tallies.decided_by(spec, profile, store))
             answers = {images.classes[images.labels[number]]}
             for one in (spec, NetworkSpec(profile.model, "mix")):
                 shown.append((profile, one, images.ids[number], images[number], answers))
     for example in EXAMPLES:
-        for photos, one in _on_photographs():
+        for photos, one in exhibits.on_photographs():
             shown.append((photos, one, f"scikit-image/{example.name}", photograph(example), set(example.answers)))
 
     for settings, one, place, image, answers in shown:
         network = runs.network(one, settings, store)
         for condition in FIGURE1_CONDITIONS:
-            key, log_p = _predicted(network, one, place, image, condition, settings)
+            key, log_p = exhibits.predicted(network, one, place, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
             for number in likely:
                 name = network.classes[number]
                 yield key | {"region": name, "metric": "probability", "value": float(log_p[number].exp()), "n": 1}
-            yield key | {"metric": "rank", "value": _rank(log_p, network, answers), "n": 1}
+            yield key | {"metric": "rank", "value": exhibits.rank(log_p, network, answers), "n": 1}
             yield key | {"metric": "entropy", "value": float(-(log_p.exp() * log_p).sum()), "n": 1}
-
-
-def _predicted(
-    network: Network, spec: Named, place: str, image: torch.Tensor, condition: str, settings: Profile
-) -> tuple[dict[str, str], torch.Tensor]:
-    """A network's log-probabilities on one image at scale 256, renormalised, and the columns that say of what."""
-    canonical = protocol.to_canonical(image, settings.protocol.canonical)
-    found = protocol.log_probabilities(
-        {"256": network}, [canonical], [place], condition, settings.protocol, settings.compute, batch=1
-    )
-    log_p = found["256"][0].log_softmax(dim=0)
-    return runs.columns_of(spec, place, len(log_p), "256", condition), log_p
-
-
-def _rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
-    """Place of the likeliest right answer, 1 being first."""
-    right = [number for number, name in enumerate(network.classes) if name in answers]
-    return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
-
-
-def _on_photographs() -> list[tuple[Profile, Named]]:
-    """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it comes with blurpaper."""
-    photos = profiles.load("photos")
-    robust = networks_in_files.released(photos.model, "mix")
-    return [(photos, one) for one in (NetworkSpec(photos.model), robust) if one]
-
-
-def _telling(decided: pd.DataFrame) -> int:
-    """Number of the first test image that is recognised with confidence when sharp, and is not even second under D8."""
-    at_256 = results.select(decided, scale="256")
-    sharp, blurred = (results.select(at_256, condition=c).reset_index(drop=True) for c in FIGURE1_CONDITIONS)
-    fits = (sharp["rank"] == 0) & (sharp["confidence"] > 0.5) & (blurred["rank"] >= 2)
-    return int(fits.to_numpy().argmax())

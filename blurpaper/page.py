@@ -53,11 +53,17 @@ class Page:
         Of our runs: the first test set, among all classes, and the first seed.
         """
         found = {PAPER: results.select(results.paper(), experiment=experiment)}
-        if (photos := self.photographs(experiment)) is not None and self.profile.name != "photos":
-            found[PHOTOS] = foremost(photos, profiles.load("photos"))
-        found[RUN] = foremost(self.rows(experiment), self.profile)
+        for name, frame in self.ours(experiment).items():
+            found[name] = foremost(frame, profiles.load("photos") if name == PHOTOS else self.profile)
         found = {name: results.select(frame, **values) for name, frame in found.items()}
         return {name: frame for name, frame in found.items() if not frame.empty}
+
+    def ours(self, experiment: str) -> dict[str, pd.DataFrame]:
+        """All of an experiment's results in the published run on photographs, where there is one, and in this run."""
+        found = {RUN: self.rows(experiment)}
+        if self.profile.name != "photos" and (photos := self.photographs(experiment)) is not None:
+            found = {PHOTOS: photos, **found}
+        return found
 
     def photographs(self, experiment: str) -> pd.DataFrame | None:
         """Results on photographs: this run's if it is on photographs, else the published ones; None where there are none."""

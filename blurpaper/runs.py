@@ -190,18 +190,25 @@ def prediction_recipes(
     for numbers in shards(len(images), profile):
         for condition in conditions:
             inputs = {
-                "network": identity,
-                "images": images.fingerprint,
-                "numbers": [numbers.start, numbers.stop],
+                **_common_inputs(identity, images, numbers, profile),
                 "condition": condition,
                 "scales": {scale: profile.protocol.pixels(scale) for scale in base_scales(scales)},
-                "canonical": profile.protocol.canonical,
-                "precision": profile.compute.precision,
             }
             modules = ["blurpaper.protocol", module_of(spec.model)]
             about = {"profile": profile.name, "data": images.fingerprint}
             name = f"{spec}.{images.name}.{condition}.{numbers.start}"
             yield numbers, condition, Recipe("log-probabilities", name, inputs, modules, TENSORS, about)
+
+
+def _common_inputs(identity: str, images: ImageSet, numbers: range, profile: Profile) -> dict[str, object]:
+    """What all that a network makes of some images depends on."""
+    return {
+        "network": identity,
+        "images": images.fingerprint,
+        "numbers": [numbers.start, numbers.stop],
+        "canonical": profile.protocol.canonical,
+        "precision": profile.compute.precision,
+    }
 
 
 def log_probabilities(
@@ -302,13 +309,9 @@ def distances(spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, 
 
     for numbers in shards(len(images), profile):
         inputs = {
-            "network": identity,
-            "images": images.fingerprint,
-            "numbers": [numbers.start, numbers.stop],
+            **_common_inputs(identity, images, numbers, profile),
             "conditions": conditions,
             "pixels": profile.protocol.pixels("256"),
-            "canonical": profile.protocol.canonical,
-            "precision": profile.compute.precision,
             "batch": profile.evaluation.batch,  # decides which image is "the next"
         }
         modules = ["blurpaper.invariance", module_of(spec.model)]

@@ -61,9 +61,7 @@ page.say(
 # ## What mends it
 
 # %% tags=["hide-input", "remove-input"]
-recovered = {"this run": page.rows("recovery")}
-if page.profile.name != "photos" and (found := page.photographs("recovery")) is not None:
-    recovered = {"photos": found, **recovered}
+recovered = page.ours("recovery")
 five = results.select(results.paper(), experiment="table3", metric="top5").set_index(["network", "condition"])["value"]
 lines = [
     f"In the paper, three epochs of fine-tuning on a mix of sharp images and four degrees of defocus bring back "

@@ -30,6 +30,7 @@ published = False
 from blurpaper import data, experiments, figures, protocol, results, tallies
 from blurpaper.blur import MIXES
 from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.sources import SOURCES
 from blurpaper.page import Page, foremost, percent, points, with_interval
 from blurpaper.store import Store
 from blurpaper.tables import comparison
@@ -169,14 +170,10 @@ if "onlyD8, statistics only" in shown:
 # The paper ends by asking for networks that agree, on blurred images, with themselves on sharp ones. The recipe `agreement` does
 # that: the original network looks at a sharp crop, the network in training at the same crop blurred, and the loss is the
 # divergence between their predictions, plus a distance between their last maps. No label is used, so any photographs will do.
-# On photographs this book has a thousand labelled images to fine-tune on, where the paper had 1.28 million; without labels it
-# can use more of them, and asks more of each.
 
 # %% tags=["hide-input"]
-recovered = page.rows("recovery")
-tables = {f"this run ({page.profile.name})": recovered}
-if page.profile.name != "photos" and (found := page.photographs("recovery")) is not None:
-    tables = {"photos": found, **tables}
+tables = page.ours("recovery")
+recovered = tables["this run"]
 blurs = [
     condition for condition in conditions if condition in set(results.select(recovered, metric="top5_recovered")["condition"])
 ]
@@ -194,7 +191,11 @@ for name, frame in tables.items():
     )
 
 # %% tags=["remove-input"]
-lines = []
+counts = {name: source.counts for name, source in SOURCES.items()}
+lines = [
+    f"On photographs this book has {counts['imagenet-sample']['train']:,} labelled images to fine-tune on, where the paper had "
+    f"{counts['imagenet']['train']:,}; without labels it can use more of them, and asks more of each."
+]
 for name, frame in tables.items():
     share = results.select(frame, metric="top5_recovered", condition="D8").set_index("recipe")
     cost = results.select(frame, metric="top5_vs_original", condition="sharp").set_index("recipe")

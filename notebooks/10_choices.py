@@ -95,9 +95,9 @@ page.say(
             line("second model", "ResNet", lambda one: one.evaluation.second_model),
             line("weights at the start", "ImageNet", lambda one: "trained here" if one.pretraining else "ImageNet"),
             line("classes", "1,000", lambda one: one.emoji.classes if one.train_set == "emoji" else "1,000"),
-            line("fine-tuned on", "1.28 million", lambda one: labelled[one.name]),
+            line("fine-tuned on", labelled["imagenet"], lambda one: labelled[one.name]),
             line("passes × rate", "three, rates lost", rate),
-            line("tested on", "50,000", lambda one: tested[one.name]),
+            line("tested on", tested["imagenet"], lambda one: tested[one.name]),
             line("canonical scale, pixels", "384", lambda one: one.protocol.canonical),
             line("network scales, pixels", "128, 256, 512", lambda one: ", ".join(map(str, one.protocol.scales.values()))),
             line(
@@ -116,14 +116,13 @@ page.say(
 # Networks are evaluated in bfloat16 where the hardware has it. What that changes, image by image:
 
 # %% tags=["remove-input"]
-for name, rows in {"photos": page.photographs("precision"), "this run": page.rows("precision")}.items():
-    if rows is not None and (name, page.profile.name) != ("photos", "photos"):
-        change = results.select(rows, metric="top5_vs_float32").set_index("condition")
-        page.say(
-            f"*{name}*, {rows['model'].iloc[0]} at scale 256: top-5 accuracy differs from that in float32 by "
-            f"{with_interval(change.loc['sharp'], unit=' points')} on sharp images and by "
-            f"{with_interval(change.loc['D8'], unit=' points')} under `D8`."
-        )
+for name, rows in page.ours("precision").items():
+    change = results.select(rows, metric="top5_vs_float32").set_index("condition")
+    page.say(
+        f"*{name}*, {rows['model'].iloc[0]} at scale 256: top-5 accuracy differs from that in float32 by "
+        f"{with_interval(change.loc['sharp'], unit=' points')} on sharp images and by "
+        f"{with_interval(change.loc['D8'], unit=' points')} under `D8`."
+    )
 
 # %% [markdown]
 # ## The embedded data is not ImageNet

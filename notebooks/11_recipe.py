@@ -56,9 +56,9 @@ else:
     page.say("The table of trials is part of a checkout.")
 
 # %% [markdown]
-# Stochastic gradient descent at a rate that moves the network at all first destroys what it knows, and spends its steps on
-# repairing that; AdamW at a small rate does not. Matching the last map beside the prediction gives each crop many targets instead
-# of one, and costs nothing on sharp images.
+# In these trials stochastic gradient descent at the high rate first loses what the network knows and spends its steps on regaining
+# it; AdamW at a small rate, reached slowly, does not. Matching the last map beside the prediction gives each crop many targets
+# instead of one; the differences between the last three trials are smaller than a trial's own uncertainty.
 #
 # **A caution.** The settings were chosen on the test images themselves, so that the share recovered by the settings chosen is
 # flattered, by how much is not known. The numbers of the other chapters come from one run of those settings, with new seeds.

@@ -100,4 +100,8 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
 @pytest.mark.slow
 def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(stand_in, monkeypatch) -> None:
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
-    fine_tune_and_measure(profiles.load("imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]}), stand_in)
+    profile = profiles.load("imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]})
+    fine_tune_and_measure(profile, stand_in)
+    tuned = runs.network(NetworkSpec("vgg16", "mix"), profile, stand_in)
+    assert sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544  # as torchvision gives for its VGG-16
+    assert (profile.protocol.field, profile.protocol.canonical) == (224, 384)
