@@ -55,8 +55,9 @@ def per_image(decided: Mapping[str, np.ndarray] | pd.DataFrame) -> dict[str, np.
         "entropy": np.asarray(decided["entropy"], np.float64),
         "cross_entropy": np.asarray(decided["cross_entropy"], np.float64),
     }
-    if "js_divergence" in decided:
-        terms["js_divergence"] = np.asarray(decided["js_divergence"], np.float64)
+    for metric in ("js_divergence", "psnr", "ssim"):
+        if metric in decided:
+            terms[metric] = np.asarray(decided[metric], np.float64)
     return terms
 
 

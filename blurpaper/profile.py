@@ -138,6 +138,40 @@ class Evaluation(Section):
     bootstrap: Positive
 
 
+class Prior(Section):
+    """The Gaussian mixture that EPLL takes patches to come from, and what it is learnt from."""
+
+    images: str
+    """A set of images (its training images; the test images are held out), or the path of a folder (a tenth is held out)."""
+    components: Positive
+    patches: Positive
+    passes: Positive
+    batch: Positive
+    held_out: Positive
+    """Patches on which its likelihood is measured."""
+
+
+class Deblurring(Section):
+    """Deblurring before recognition (Sec. 4.4)."""
+
+    psf: str
+    prior: Prior
+    methods: list[str]
+    """On every test image."""
+    networks: list[str]
+    """Fine-tuned networks, as MIX[/RECIPE], that look at the blurred image instead."""
+    each: Positive | None
+    """So many images of each class, as the paper's ten; all of them if null."""
+    exact: Positive
+    """Images on which EPLL is exact too."""
+    mistaken: list[str]
+    """PSFs that are taken for the true one."""
+    noises: list[Annotated[float, Field(gt=0)]]
+    """Noise that is assumed, in grey levels."""
+    few: Positive
+    """Images on which mistaken PSFs and assumed noises are tried."""
+
+
 class Compute(Section):
     """Where to compute, how precisely, and how often to save."""
 
@@ -159,6 +193,7 @@ class Profile(Section):
     finetuning: Finetuning
     agreement: Agreement
     evaluation: Evaluation
+    deblurring: Deblurring
     compute: Compute
     seed: int
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -190,7 +190,7 @@ def prediction_recipes(
     for numbers in shards(len(images), profile):
         for condition in conditions:
             inputs = {
-                **_common_inputs(identity, images, numbers, profile),
+                **common_inputs(identity, images, numbers, profile),
                 "condition": condition,
                 "scales": {scale: profile.protocol.pixels(scale) for scale in base_scales(scales)},
             }
@@ -200,7 +200,7 @@ def prediction_recipes(
             yield numbers, condition, Recipe("log-probabilities", name, inputs, modules, TENSORS, about)
 
 
-def _common_inputs(identity: str, images: ImageSet, numbers: range, profile: Profile) -> dict[str, object]:
+def common_inputs(identity: str, images: ImageSet, numbers: range, profile: Profile) -> dict[str, object]:
     """What all that a network makes of some images depends on."""
     return {
         "network": identity,
@@ -270,23 +270,37 @@ def decisions(
 
     images = data.load(set_name, "test", profile, store)
     by_condition = log_probabilities(spec, images, conditions, scales, profile, store)
-    choices = [(slice(None), images.labels)]
-    if set_name in profile.evaluation.restricted:
-        choices.append(np.unique(images.labels, return_inverse=True))
     frames = []
     for condition, by_scale in by_condition.items():
-        for scale, whole in by_scale.items():
-            for classes, labels in choices:
-                log_p = whole[:, classes]
-                frame = pd.DataFrame(metrics.decisions(log_p, labels))
-                sharp = by_condition.get("sharp", {}).get(scale)
-                frame["js_divergence"] = np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p)
-                frame.insert(0, "label", images.labels.astype("int32"))
-                frame.insert(0, "image", list(images.ids))
-                for column, value in reversed(columns_of(spec, set_name, log_p.shape[1], scale, condition).items()):
-                    frame.insert(0, column, value)
-                frames.append(frame)
+        for scale, log_p in by_scale.items():
+            of = columns_of(spec, set_name, 0, scale, condition)
+            frames += decided(log_p, images, of, profile, by_condition.get("sharp", {}).get(scale))
     return pd.concat(frames, ignore_index=True)
+
+
+def decided(
+    log_p: torch.Tensor, images: ImageSet, of: Mapping[str, str], profile: Profile, sharp: torch.Tensor | None = None
+) -> Iterator[pd.DataFrame]:
+    """The decisions that log-probabilities ``(N, K)`` on a set of images amount to; see :func:`decisions` for the columns.
+
+    Args:
+        of: the columns that say what they are of, but for the number of classes.
+        sharp: log-probabilities on the same images sharp.
+    """
+    import pandas as pd
+
+    choices = [(slice(None), images.labels)]
+    if images.name in profile.evaluation.restricted:
+        choices.append(np.unique(images.labels, return_inverse=True))
+    for classes, labels in choices:
+        frame = pd.DataFrame(metrics.decisions(log_p[:, classes], labels))
+        of = {**of, "classes": str(log_p[:, classes].shape[1])}
+        frame["js_divergence"] = np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p[:, classes])
+        frame.insert(0, "label", images.labels.astype("int32"))
+        frame.insert(0, "image", list(images.ids))
+        for column, value in reversed(of.items()):
+            frame.insert(0, column, value)
+        yield frame
 
 
 # --- Distances between features -------------------------------------------------------------------------------------------
@@ -309,7 +323,7 @@ def distances(spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, 
 
     for numbers in shards(len(images), profile):
         inputs = {
-            **_common_inputs(identity, images, numbers, profile),
+            **common_inputs(identity, images, numbers, profile),
             "conditions": conditions,
             "pixels": profile.protocol.pixels("256"),
             "batch": profile.evaluation.batch,  # decides which image is "the next"

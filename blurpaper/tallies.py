@@ -139,12 +139,14 @@ def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def differences(decided: pd.DataFrame, baseline: pd.DataFrame, name: str, profile: Profile) -> Iterator[dict[str, Any]]:
-    """Paired differences of accuracy: the same images, resampled together."""
+def differences(
+    decided: pd.DataFrame, baseline: pd.DataFrame, name: str, profile: Profile, wanted: Iterable[str] = ("top1", "top5")
+) -> Iterator[dict[str, Any]]:
+    """Paired differences, of accuracy if nothing else is wanted: the same images, resampled together."""
     others = _by_setting(baseline)
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
         own, their = metrics.per_image(group), metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
-        for metric in ("top1", "top5"):
+        for metric in wanted:
             found = intervals.paired_difference(own[metric], their[metric], profile.evaluation.bootstrap)
             yield row(key, f"{metric}_vs_{name}", *found, len(group))
 

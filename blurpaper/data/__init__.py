@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from blurpaper.data.base import ImageSet
 from blurpaper.data.joined import JoinedSet
+from blurpaper.data.subset import Subset
 from blurpaper.profile import Emoji, Profile
 from blurpaper.store import TENSORS, Recipe, Store
 
-__all__ = ["EmojiSet", "ImageSet", "load", "missing", "wanted"]
+__all__ = ["EmojiSet", "ImageSet", "Subset", "load", "missing", "prior_sets", "wanted"]
 
 
 def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
-    """A set of images by name: ``emoji`` is made (and kept in the store), the others are read from the data folder.
+    """A set of images by name: ``emoji`` is made (and kept in the store), ``scikit-image`` comes with that, others are read.
 
     Args:
         name: of a set, or of several joined by ``+``.
@@ -30,10 +32,14 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
         return JoinedSet([load(part, split, profile, store) for part in name.split("+")])
     if name == "emoji":
         return EmojiSet(split, profile, store)
+    if name == "scikit-image":
+        from blurpaper.data.examples import CarriedSet
+
+        return CarriedSet(split)
     from blurpaper.data import photos
 
     if name not in photos.SETS:
-        raise ValueError(f"a data set is one of emoji, {', '.join(photos.SETS)}. Got {name!r}.")
+        raise ValueError(f"a data set is one of emoji, scikit-image, {', '.join(photos.SETS)}. Got {name!r}.")
     return photos.load(name, split)
 
 
@@ -42,15 +48,40 @@ def missing(profile: Profile) -> list[str]:
     from blurpaper.data import photos
 
     sets = [(name, split) for name, split in wanted(profile) if name in photos.SETS]
-    return [photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)]
+    found = [photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)]
+    prior = profile.deblurring.prior.images
+    if prior not in ("emoji", "scikit-image", *photos.SETS) and not Path(prior).is_dir():
+        found.append(f"deblurring.prior.images is the name of a set, or the path of a folder. Got {prior!r}.")
+    return found
 
 
 def wanted(profile: Profile) -> list[tuple[str, str]]:
-    """Name and split of every set of images that a profile uses."""
+    """Name and split of every set of images that a profile uses and that does not come with a package."""
+    from blurpaper.data import photos
+
     trained = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
+    prior = profile.deblurring.prior.images
     return list(
-        dict.fromkeys([*((name, "train") for name in trained), *((name, "test") for name in profile.evaluation.test_sets)])
+        dict.fromkeys(
+            [
+                *((name, "train") for name in trained),
+                *((name, "test") for name in profile.evaluation.test_sets),
+                *((prior, split) for split in ("train", "test") if prior in photos.SETS),
+            ]
+        )
     )
+
+
+def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
+    """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
+    name = profile.deblurring.prior.images
+    from blurpaper.data import photos
+
+    if name in ("emoji", "scikit-image", *photos.SETS):
+        return load(name, "train", profile, store), load(name, "test", profile, store)
+    images = photos.load_folder(Path(name), labelled=False)
+    held_out = range(0, len(images), 10)
+    return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(images, held_out)
 
 
 class EmojiSet(ImageSet):

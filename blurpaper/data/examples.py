@@ -1,10 +1,16 @@
-"""Photographs that may be shown: two that scikit-image carries, with the ImageNet classes that name what is in them."""
+"""Photographs that scikit-image carries: two that are shown, with the ImageNet classes that name what is in them, and a set."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
+
+from blurpaper.data.base import ImageSet
+from blurpaper.networks.imagenet import imagenet_names
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,38 @@ EXAMPLES = (
 
 def photograph(example: Example) -> torch.Tensor:
     """The pixels of an example: uint8 ``(3, H, W)``."""
+    return _carried(example.name)
+
+
+TRAINING = ("astronaut", "brick", "camera", "coins", "grass", "gravel", "moon", "rocket")
+"""Other photographs that come with scikit-image, some of them grey: something to learn from where there is nothing else."""
+
+
+class CarriedSet(ImageSet):
+    """The photographs that scikit-image carries, without labels: the examples to test on, the others to learn from.
+
+    Raises:
+        ValueError: for another split than ``train`` and ``test``.
+    """
+
+    def __init__(self, split: str) -> None:
+        names = {"train": TRAINING, "test": tuple(example.name for example in EXAMPLES)}.get(split)
+        if names is None:
+            raise ValueError(f"scikit-image has train and test images. Got {split!r}.")
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(f"{name} {tuple(_carried(name).shape)}\n".encode() + _carried(name).numpy().tobytes())
+        labels = np.full(len(names), -1, np.int64)
+        super().__init__("scikit-image", imagenet_names(), labels, names, digest.hexdigest()[:16])
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return _carried(self.ids[number])
+
+
+@lru_cache(maxsize=len(TRAINING) + len(EXAMPLES))
+def _carried(name: str) -> torch.Tensor:
     from skimage import data
 
-    return torch.from_numpy(getattr(data, example.name)().transpose(2, 0, 1).copy())
+    pixels = getattr(data, name)()
+    pixels = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

@@ -1,58 +1,33 @@
-"""One function a table or figure of the paper: from a profile and a store to tidy rows.
-
-Each computes what is new and loads the rest. Given :class:`Published` instead of a store, each reads the committed results.
-"""
+"""Recognition under blur: Tables 1 to 4 and A, Figures 1, 3 and 4, and what goes beyond them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, wraps
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, exhibits, intervals, metrics, results, runs, tallies
+from blurpaper import data, deblurred, exhibits, intervals, metrics, results, runs, tallies
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.experiments.registry import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks import released as networks_in_files
 from blurpaper.profile import Profile
 from blurpaper.store import Store
+from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Published:
-    """Stands in for a store: everything comes from the committed results."""
-
-
-Experiment = Callable[[Profile, "Store | Published"], "pd.DataFrame"]
-EXPERIMENTS: dict[str, Experiment] = {}
-"""Every experiment by its name in the results."""
-
-
-def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) -> Experiment:
-    """Register a function that yields rows under its own name, and let it read published results instead."""
-    name = make_rows.__name__
-
-    @wraps(make_rows)
-    def run(profile: Profile, store: Store | Published) -> pd.DataFrame:
-        if isinstance(store, Published):
-            rows = results.select(results.published(profile.name), experiment=name)
-            if rows.empty:
-                raise results.ResultsError(f"the committed results of profile {profile.name} have no {name}.")
-            return rows
-        return results.table({"experiment": name, **row} for row in make_rows(profile, store))
-
-    EXPERIMENTS[name] = run
-    return run
-
 
 # --- Decisions: what the tables count -------------------------------------------------------------------------------------
 
 
 def decisions(profile: Profile, store: Store | Published, specs: Sequence[NetworkSpec] | None = None) -> pd.DataFrame:
-    """What networks decided on every test image, in every setting that a table counts: all of the profile's, or these."""
+    """What networks decided on every test image, in every setting that a table counts.
+
+    Those of all the profile's networks, on deblurred images too; or of these, on images as they are.
+    """
     import pandas as pd
 
     if isinstance(store, Published):
@@ -60,9 +35,11 @@ def decisions(profile: Profile, store: Store | Published, specs: Sequence[Networ
         if specs is None:
             return whole
         of = [runs.columns_of(spec, "", 0, "", "") for spec in specs]
-        parts = [results.select(whole, **{column: one[column] for column in tallies.NETWORK_KEY}) for one in of]
+        parts = [results.select(whole, input=AS_IS, **{column: one[column] for column in tallies.NETWORK_KEY}) for one in of]
     else:
         parts = [tallies.decided_by(spec, profile, store) for spec in specs or tallies.networks(profile)]
+        if specs is None:
+            parts += deblurred.all_decisions(profile, store)
     return pd.concat(parts, ignore_index=True)
 
 

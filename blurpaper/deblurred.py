@@ -1,0 +1,154 @@
+"""Deblurring first (Sec. 4.4): test images blurred, deblurred and classified, each result kept; and the prior it takes.
+
+What is kept of an image is how good it became, what the network said of it and how long it took, not its pixels.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from blurpaper import data, deblurring, protocol, runs
+from blurpaper.data.base import ImageSet
+from blurpaper.deblurring import learning, patches
+from blurpaper.kernels import SHARP
+from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.profile import Profile
+from blurpaper.progress import progress
+from blurpaper.store import TENSORS, Recipe, Store
+from blurpaper.treatment import AS_IS, Treatment, treated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# --- The prior ------------------------------------------------------------------------------------------------------------
+
+
+def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tensor]]:
+    """What the prior of a profile is made from."""
+    images, _ = data.prior_sets(profile, store)
+    settings = profile.deblurring.prior
+    inputs = {"images": images.fingerprint, "seed": profile.seed, **settings.model_dump(exclude={"images", "held_out"})}
+    about = {"profile": profile.name, "data": images.fingerprint}
+    return Recipe("priors", f"{images.name}.{settings.components}", inputs, ["blurpaper.deblurring.learning"], TENSORS, about)
+
+
+def prior(profile: Profile, store: Store) -> deblurring.Mixture:
+    """The mixture that EPLL takes patches to come from, learnt as the profile says and kept."""
+
+    def make(_: object) -> dict[str, torch.Tensor]:
+        settings = profile.deblurring.prior
+        images, _ = data.prior_sets(profile, store)
+        learnt_from = patches.sample(images, settings.patches, profile.seed)
+        with progress(f"learning patches of {images.name}", len(learnt_from) * settings.passes, "patch") as tick:
+            learnt = learning.learn(learnt_from, settings.components, settings.passes, settings.batch, profile.seed, tick)
+        return learnt.state()
+
+    return deblurring.Mixture.of_state(store.get(prior_recipe(profile, store), make))
+
+
+def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
+    """Log-likelihood, in nats, of held-out patches under the mixture and under a single Gaussian: name -> ``(N,)``."""
+    images, held_out = data.prior_sets(profile, store)
+    settings = profile.deblurring.prior
+    seen = patches.sample(held_out, settings.held_out, profile.seed)
+    single = learning.gaussian(patches.sample(images, settings.patches, profile.seed))
+    models = {f"mixture of {settings.components}": prior(profile, store), "single Gaussian": single}
+    return {name: model.log_likelihood(seen).numpy() for name, model in models.items()}
+
+
+# --- Test images ----------------------------------------------------------------------------------------------------------
+
+
+def images_of(set_name: str, profile: Profile, store: Store, most: int | None = None) -> ImageSet:
+    """The test images of a set on which deblurring is tried: the profile's number of each class, and at most so many."""
+    images = data.load(set_name, "test", profile, store)
+    each = profile.deblurring.each
+    numbers = list(range(len(images)))
+    if each:
+        place = np.zeros(len(images), int)
+        for label in np.unique(images.labels):
+            place[images.labels == label] = np.arange((images.labels == label).sum())
+        numbers = np.flatnonzero(place < each).tolist()
+    if most is not None and most < len(numbers):
+        numbers = [numbers[at * len(numbers) // most] for at in range(most)]  # spread over the classes
+    return images if len(numbers) == len(images) else data.Subset(images, numbers)
+
+
+def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: Store) -> dict[str, torch.Tensor]:
+    """What became of images blurred by the profile's PSF and treated.
+
+    Returns:
+        ``psnr``, ``ssim`` and ``seconds`` as :func:`treatment.treated` has them, and the original network's
+        ``log_probabilities`` at scale 256, ``(N, K)``.
+    """
+    spec, settings = NetworkSpec(profile.model), profile.deblurring
+    identity = runs.identity_of(spec, profile, store)
+    given = lru_cache(lambda: (runs.network(spec, profile, store), prior(profile, store) if treatment.needs_prior else None))
+    made_with = ""
+    if treatment.needs_prior:
+        made_with = prior_recipe(profile, store).key
+        store.note(prior_recipe(profile, store))
+    parts = []
+    with progress(f"{treatment} on {images.name}", len(images), "image") as tick:
+
+        def make(numbers: range) -> dict[str, torch.Tensor]:
+            network, mixture = given()
+            canonical = protocol.canonical_images(images, numbers, profile.protocol)
+            ids = [images.ids[number] for number in numbers]
+            restored, about = treated(treatment, canonical, ids, settings.psf, mixture, profile.protocol, profile.compute, tick)
+            found = protocol.log_probabilities(
+                {"256": network}, restored, ids, SHARP, profile.protocol, profile.compute, profile.evaluation.batch
+            )
+            return {**about, "log_probabilities": found["256"]}
+
+        for numbers in runs.shards(len(images), profile):
+            inputs = {
+                **runs.common_inputs(identity, images, numbers, profile),
+                "pixels": profile.protocol.pixels("256"),
+                "psf": settings.psf,
+                "treatment": [treatment.method, treatment.psf, treatment.noise],
+                "prior": made_with,
+            }
+            modules = ["blurpaper.treatment", module_of(spec.model)]
+            about = {"profile": profile.name, "data": images.fingerprint}
+            recipe = Recipe("deblurred", f"{treatment}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about)
+            parts.append(store.get(recipe, lambda _, n=numbers: make(n)))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def decisions(treatment: Treatment, images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
+    """What the original network decided on images treated, with their ``psnr`` and ``ssim``; see :func:`runs.decisions`."""
+    import pandas as pd
+
+    found = results_of(treatment, images, profile, store)
+    of = runs.columns_of(NetworkSpec(profile.model), images.name, 0, "256", profile.deblurring.psf)
+    frames = list(runs.decided(found["log_probabilities"], images, of | {"input": str(treatment)}, profile))
+    quality = {name: found[name].numpy() for name in ("psnr", "ssim")}
+    return pd.concat([frame.assign(**quality) for frame in frames], ignore_index=True)
+
+
+def of_table5(profile: Profile) -> list[Treatment]:
+    """The treatments of Table 5: nothing, and each of the profile's methods with the true PSF."""
+    return [Treatment(method) for method in (AS_IS, *profile.deblurring.methods)]
+
+
+def all_decisions(profile: Profile, store: Store) -> list[pd.DataFrame]:
+    """The decisions on every test set treated in every way of Table 5."""
+    return [
+        decisions(treatment, images_of(name, profile, store), profile, store)
+        for name in profile.evaluation.test_sets
+        for treatment in of_table5(profile)
+        if treatment.method != AS_IS
+    ]
+
+
+def seconds(profile: Profile, store: Store) -> dict[str, float]:
+    """Mean seconds an image took each way on the first test set, EPLL's exact way included."""
+    name, exact = profile.evaluation.test_sets[0], Treatment("epll-exact")
+    sets = {t: images_of(name, profile, store) for t in of_table5(profile) if t.method != AS_IS}
+    sets[exact] = images_of(name, profile, store, profile.deblurring.exact)
+    return {str(t): float(results_of(t, images, profile, store)["seconds"].mean()) for t, images in sets.items()}

@@ -1,0 +1,142 @@
+"""Deblurring with a known PSF: EPLL, its prior, and cheaper ways (Sec. 4.4).
+
+:func:`restore` deblurs 8-bit images by any method; :func:`epll` by the paper's. An image in colour is taken apart into the mean
+of its channels and two differences of colours. The mean, in which the rounding errors of three channels average out, is
+restored by the method; the differences, which hold little detail, by a penalty on their gradients. On photographs this is
+better than each channel by itself, and three times faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from blurpaper import blur
+from blurpaper.deblurring import baselines
+from blurpaper.deblurring import epll as _epll
+from blurpaper.deblurring.mixture import Mixture
+from blurpaper.deblurring.observation import Observation
+
+__all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "epll", "released_prior", "restore"]
+
+ROUNDING = 12**-0.5
+"""Standard deviation, in grey levels, of the noise that rounding to 8 bits is."""
+
+FOLDERS = (Path(__file__).parents[2] / "results" / "priors", Path(__file__).parents[1] / "priors")
+"""Where released priors are: in a checkout, and in an installed package."""
+RELEASED = "bsds500.safetensors"
+
+METHODS: dict[str, Callable[[Observation, float, Mixture], torch.Tensor]] = {
+    "epll": _epll.restore,
+    "epll-exact": lambda observation, noise, prior: _epll.restore(observation, noise, prior, exact=True),
+    "total-variation": lambda observation, noise, _: baselines.total_variation(observation, noise),
+    "gradient": lambda observation, noise, _: baselines.gradient(observation, noise),
+    "wiener": lambda observation, noise, _: baselines.wiener(observation, noise),
+    "richardson-lucy": lambda observation, noise, _: baselines.richardson_lucy(observation, noise),
+}
+"""From an observation in [0, 1], the standard deviation of its noise and a prior, to the image."""
+
+NEED_PRIOR = ("epll", "epll-exact")
+
+
+def restore(
+    images: torch.Tensor, psf: blur.PSFLike, method: str = "epll", noise: float = ROUNDING, prior: Mixture | None = None
+) -> torch.Tensor:
+    """Deblur images that were blurred with a known PSF, mirrored at their borders, and rounded.
+
+    Args:
+        images: uint8 ``(B, C, H, W)`` or ``(C, H, W)`` with C = 3 or, for grey ones, 1; on any device.
+        psf: as for :func:`blur.apply`; one for all.
+        method: one of :data:`METHODS`.
+        noise: standard deviation of each channel's noise, in grey levels; rounding alone by default.
+        prior: of EPLL; the one that comes with blurpaper by default.
+
+    Returns:
+        uint8 of the same shape, on the same device.
+
+    Raises:
+        TypeError: if the images are not 8-bit.
+        ValueError: for another shape, noise that is not above 0, the name of no method, or a PSF that is none.
+
+    >>> blurred = blur.apply(torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8), "D4")
+    >>> restore(blurred, "D4", method="gradient").shape
+    torch.Size([3, 40, 60])
+    """
+    if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
+        raise TypeError(f"images must be a uint8 tensor. Got {getattr(images, 'dtype', type(images).__name__)}.")
+    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape:
+        raise ValueError(
+            f"images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or composite an alpha channel first. "
+            f"Got {tuple(images.shape)}."
+        )
+    if method not in METHODS:
+        raise ValueError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
+    if not noise > 0 or not np.isfinite(noise):
+        raise ValueError(f"noise is a standard deviation above 0, in grey levels. Got {noise!r}.")
+    kernel = blur._kernel(psf)
+    if kernel is None:
+        return images.clone()
+    if method in NEED_PRIOR:
+        prior = _on(images.device, prior or released_prior())
+    batch = (images if images.ndim == 4 else images[None]).float() / 255
+    grey = (batch == batch[:, :1]).all(dim=(1, 2, 3)) if batch.shape[1] == 3 else torch.ones(len(batch), dtype=torch.bool)
+    restored = torch.empty_like(batch)
+    if grey.any():
+        # the channels of a grey image carry the same rounding errors, which do not average out
+        restored[grey] = METHODS[method](Observation(batch[grey, 0], kernel), noise / 255, prior)[:, None]
+    if not grey.all():
+        restored[~grey] = _in_colour(batch[~grey], kernel, METHODS[method], noise / 255, prior)
+    rounded = (restored * 255).round_().clamp_(0, 255).to(torch.uint8)
+    return rounded if images.ndim == 4 else rounded[0]
+
+
+def epll(
+    images: torch.Tensor, psf: blur.PSFLike, prior: Mixture | None = None, noise: float = ROUNDING, exact: bool = False
+) -> torch.Tensor:
+    """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), the fast way unless ``exact``; see :func:`restore`."""
+    return restore(images, psf, "epll-exact" if exact else "epll", noise, prior)
+
+
+@lru_cache(maxsize=1)
+def released_prior() -> Mixture:
+    """The mixture of 200 components that comes with blurpaper, learnt from the photographs of bsds500/train.
+
+    Raises:
+        ValueError: if this installation lacks it.
+    """
+    paths = [folder / RELEASED for folder in FOLDERS]
+    for path in paths:
+        if path.is_file():
+            return Mixture.load(path)
+    raise ValueError(f"the prior that comes with blurpaper is not at {paths[0]}: install the package again, or name another.")
+
+
+@lru_cache(maxsize=4)
+def _on(device: torch.device, prior: Mixture) -> Mixture:
+    return prior.to(device)
+
+
+@lru_cache(maxsize=1)
+def _colours() -> torch.Tensor:
+    """Orthonormal rows: the mean of the channels (times the root of 3), red against blue, and both against green."""
+    rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def _in_colour(
+    batch: torch.Tensor,
+    kernel: np.ndarray,
+    method: Callable[[Observation, float, Mixture], torch.Tensor],
+    noise: float,
+    prior: Mixture | None,
+) -> torch.Tensor:
+    colours = _colours().to(batch.device)
+    planes = torch.einsum("ij,bjhw->bihw", colours, batch)
+    mean = method(Observation(planes[:, 0] / 3**0.5, kernel), noise / 3**0.5, prior) * 3**0.5
+    differences = Observation(planes[:, 1:].flatten(0, 1), kernel)
+    smooth = baselines.gradient(differences, noise, baselines.CHROMA_GRADIENT).view_as(planes[:, 1:])
+    return torch.einsum("ij,bihw->bjhw", colours, torch.cat([mean[:, None], smooth], dim=1))

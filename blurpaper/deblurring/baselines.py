@@ -1,0 +1,101 @@
+"""Cheaper deblurring: a Wiener filter and Richardson-Lucy as scikit-image has them, total variation, a gradient penalty.
+
+Each takes an :class:`Observation` of planes in [0, 1] and the standard deviation of its noise, and returns the planes. Their
+constants were chosen on photographs of bsds500/train under D8 with rounding as the only noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from blurpaper.deblurring.observation import Observation, mirrored, wrapped
+
+GRADIENT = 0.08
+"""Standard deviation that grey levels' differences between neighbours are taken to have, for a Gaussian prior on them."""
+CHROMA_GRADIENT = 0.014
+"""The same of differences between colours, which are smoother."""
+WIENER_ROUGHNESS = 0.1
+"""Standard deviation of the Laplacian that scikit-image's Wiener filter penalises."""
+TOTAL_VARIATION = 0.06
+"""Mean absolute value of such differences, for total variation."""
+RICHARDSON_LUCY_STEPS = 100
+_LAPLACIAN = 3
+_MARGIN = 8
+"""Borders given to Richardson-Lucy, in reaches of the PSF: beyond the image scikit-image sees zeros."""
+_BONDS = tuple(2.0**step for step in range(2, 14))
+
+
+def gradient(observation: Observation, noise: float, deviation: float = GRADIENT) -> torch.Tensor:
+    """The most likely image if differences of neighbours were Gaussian: one division of Fourier coefficients."""
+    return observation.solve((noise / deviation) ** 2 * observation.roughness)
+
+
+def total_variation(observation: Observation, noise: float, scale: float = TOTAL_VARIATION) -> torch.Tensor:
+    """The image of least squared error plus total variation, by half-quadratic splitting of its gradients."""
+    threshold = noise**2 / scale
+    image = gradient(observation, noise)
+    for bond in _BONDS:  # 1 / bond is what gradients are shrunk by
+        down = functional.pad(torch.diff(image, dim=1), (0, 0, 0, 1))
+        across = functional.pad(torch.diff(image, dim=2), (0, 1))
+        length = (down.square() + across.square()).sqrt().clamp_min(1e-12)
+        share = (1 - 1 / (bond * length)).clamp_min(0)
+        pull = _back(share * down, 1) + _back(share * across, 2)
+        image = observation.solve(threshold * bond * observation.roughness, threshold * bond * pull, start=image)
+    return image
+
+
+def _back(differences: torch.Tensor, axis: int) -> torch.Tensor:
+    """The adjoint of differences towards the next pixel, on the mirrored torus; the last difference is none."""
+    size = differences.shape[axis]
+    if size == 1:
+        return torch.zeros_like(differences)
+    inner = differences.narrow(axis, 0, size - 1)
+    first, last = inner.narrow(axis, 0, 1), inner.narrow(axis, size - 2, 1)
+    return torch.cat([-2 * first, -torch.diff(inner, dim=axis), 2 * last], dim=axis)
+
+
+def wiener(observation: Observation, noise: float, roughness: float = WIENER_ROUGHNESS) -> torch.Tensor:
+    """scikit-image's Wiener filter, on the torus of the image and its mirror images, as periodic as the filter takes it to be."""
+    from skimage import restoration
+
+    balance = (noise / roughness) ** 2
+    turns = [side * -(-_LAPLACIAN // side) for side in observation.period]  # often enough around it for the filter's Laplacian
+    kernel = np.roll(wrapped(observation.kernel, turns).numpy(), [side // 2 for side in turns], axis=(0, 1))
+    return _by_library(observation, (0, 0), turns, lambda one: restoration.wiener(one, kernel, balance, clip=False))
+
+
+def richardson_lucy(observation: Observation, noise: float, steps: int = RICHARDSON_LUCY_STEPS) -> torch.Tensor:
+    """scikit-image's Richardson-Lucy iteration, on the image within its mirrored border; the noise does not enter."""
+    from skimage import restoration
+
+    kernel = observation.kernel.astype(np.float32)
+    margins = [_MARGIN * (side // 2) for side in kernel.shape]
+    starts = [-margin for margin in margins]
+    stops = [side + margin for side, margin in zip(observation.shape, margins, strict=True)]
+    return _by_library(
+        observation,
+        starts,
+        stops,
+        lambda one: restoration.richardson_lucy(one, kernel, steps, clip=False, filter_epsilon=1e-6),
+    )
+
+
+def _by_library(
+    observation: Observation, starts: Sequence[int], stops: Sequence[int], restored: Callable[[np.ndarray], np.ndarray]
+) -> torch.Tensor:
+    """Planes through a function of arrays, each with the mirrored border from ``starts`` to ``stops``."""
+    height, width = observation.shape
+    rows, columns = (mirrored(*line) for line in zip(observation.shape, starts, stops, strict=True))
+
+    def one(plane: torch.Tensor) -> np.ndarray:
+        whole = restored(plane[rows][:, columns].numpy())
+        return np.asarray(whole, np.float32)[-starts[0] :][:height, -starts[1] :][:, :width]
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        planes = list(pool.map(one, observation.observed.cpu()))
+    return torch.from_numpy(np.stack(planes)).to(observation.observed.device)

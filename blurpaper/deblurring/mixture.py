@@ -1,0 +1,143 @@
+"""The prior of EPLL: a zero-mean Gaussian mixture on patches (Zoran and Weiss 2011).
+
+The quadratic form of a Gaussian is linear in the products of a patch's coordinates. All components together are therefore
+one matrix product with the 2,016 products of two of 63 coordinates: half the arithmetic of whitening, and nothing to square.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from blurpaper.deblurring.patches import DIMENSIONS, basis
+
+_CHUNK = 8192
+"""Patches whose products are held at a time: 66 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A zero-mean Gaussian mixture on patches in the coordinates of :func:`patches.basis`.
+
+    Attributes:
+        weights: float32 ``(K,)``, of sum 1.
+        covariances: float32 ``(K, 63, 63)``, of grey levels in [0, 1].
+    """
+
+    weights: torch.Tensor
+    covariances: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def pixel_covariances(self) -> torch.Tensor:
+        """Covariances of the 64 pixels of a patch without its mean, ``(K, 64, 64)``, of rank 63."""
+        cosines = basis().to(self.covariances.device)
+        return cosines.T @ self.covariances @ cosines
+
+    def to(self, device: torch.device) -> Mixture:
+        """The same mixture on a device."""
+        return Mixture(self.weights.to(device), self.covariances.to(device))
+
+    def log_likelihood(self, patches: torch.Tensor) -> torch.Tensor:
+        """Logarithm of the density of patches ``(N, 63)``, in nats: ``(N,)``."""
+        scores = Scores(self)
+        return torch.cat([scores(part.T).logsumexp(dim=0) for part in patches.split(_CHUNK)])
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The mixture as tensors to keep; of each covariance its upper triangle, by diagonals."""
+        return {"weights": self.weights, "covariances": diagonals(self.covariances)}
+
+    @classmethod
+    def of_state(cls, state: dict[str, torch.Tensor]) -> Mixture:
+        """The mixture that such tensors hold.
+
+        Raises:
+            ValueError: if they hold none.
+        """
+        try:
+            weights, covariances = state["weights"], matrices(state["covariances"])
+        except (KeyError, IndexError, RuntimeError) as error:
+            raise ValueError(f"these tensors are not a mixture on patches: {error}.") from None
+        return cls(weights, covariances)
+
+    @classmethod
+    def load(cls, path: Path) -> Mixture:
+        """Read a mixture from a safetensors file.
+
+        Raises:
+            ValueError: if the file is missing, damaged or holds something else.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return cls.of_state(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path} cannot be read as a prior: {error}.") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+class Scores:
+    """Log of weight times density of every component, where patches carry white noise of that variance besides."""
+
+    def __init__(self, mixture: Mixture, noise: float = 0.0) -> None:
+        noisy = mixture.covariances.double() + noise * torch.eye(DIMENSIONS, device=mixture.covariances.device)
+        factors = torch.linalg.cholesky(noisy)
+        log_determinants = 2 * factors.diagonal(dim1=1, dim2=2).log().sum(dim=1)
+        constants = mixture.weights.double().log() - 0.5 * (log_determinants + DIMENSIONS * math.log(2 * math.pi))
+        precisions = diagonals(torch.cholesky_inverse(factors))
+        precisions[:, DIMENSIONS:] *= 2  # off the main diagonal each product stands for two
+        self._constants = constants.float()[:, None]
+        self._precisions = (-0.5 * precisions).float()
+
+    def __call__(self, patches: torch.Tensor) -> torch.Tensor:
+        """Scores ``(K, N)`` of patches ``(63, N)``."""
+        return self.of_products(products(patches))
+
+    def of_products(self, paired: torch.Tensor) -> torch.Tensor:
+        """Scores ``(K, N)`` of patches given by their products ``(2016, N)``."""
+        return torch.addmm(self._constants, self._precisions, paired)
+
+    def choose(self, patches: torch.Tensor) -> torch.Tensor:
+        """Number of the likeliest component of each patch ``(63, N)``: int64 ``(N,)``."""
+        return torch.cat([self(part).argmax(dim=0) for part in patches.split(_CHUNK, dim=1)])
+
+
+# --- Symmetric matrices by diagonals -------------------------------------------------------------------------------------
+
+
+def products(patches: torch.Tensor) -> torch.Tensor:
+    """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix: ``(D (D + 1) / 2, N)``."""
+    patches = patches.contiguous()
+    size, count = patches.shape
+    found = patches.new_empty(size * (size + 1) // 2, count)
+    start = 0
+    for offset in range(size):
+        torch.mul(patches[: size - offset], patches[offset:], out=found[start : start + size - offset])
+        start += size - offset
+    return found
+
+
+def diagonals(symmetric: torch.Tensor) -> torch.Tensor:
+    """Upper triangles of matrices ``(K, D, D)``, the main diagonal first: ``(K, D (D + 1) / 2)``."""
+    return torch.cat([torch.diagonal(symmetric, offset, 1, 2) for offset in range(symmetric.shape[1])], dim=1)
+
+
+def matrices(triangles: torch.Tensor) -> torch.Tensor:
+    """The inverse of :func:`diagonals`."""
+    count, entries = triangles.shape
+    size = math.isqrt(2 * entries)
+    whole = triangles.new_zeros(count, size, size)
+    start = 0
+    for offset in range(size):
+        part, place = triangles[:, start : start + size - offset], torch.arange(size - offset, device=triangles.device)
+        whole[:, place, place + offset] = part
+        whole[:, place + offset, place] = part
+        start += size - offset
+    return whole

@@ -1,0 +1,121 @@
+"""Deblurring before recognition: Table 5, and what the paper's best case hides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blurpaper import deblurred, intervals, metrics, results, tallies
+from blurpaper.data.base import ImageSet
+from blurpaper.experiments.registry import experiment
+from blurpaper.kernels import SHARP
+from blurpaper.networks import NetworkSpec
+from blurpaper.profile import Profile
+from blurpaper.store import Store
+from blurpaper.treatment import AS_IS, Treatment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REFERENCE = Treatment("epll")
+"""What the others are compared with, image by image."""
+WARY = 2.0
+"""Noise, in grey levels, to reckon with where the PSF is not known for sure."""
+_MEASURED = ("top1", "top5", "psnr", "ssim")
+
+
+@experiment
+def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """The original network on sharp, blurred and deblurred images, and fine-tuned ones on the blurred.
+
+    With the share of the loss that each brings back (``top5_recovered``), and its paired difference from the original network
+    on what EPLL deblurred (``top5_vs_epll``).
+    """
+    psf, original = profile.deblurring.psf, NetworkSpec(profile.model)
+    for name in profile.evaluation.test_sets:
+        images = deblurred.images_of(name, profile, store)
+        as_they_are = {spec: _of(images, tallies.decided_by(spec, profile, store)) for spec in (original, *_tuned(profile))}
+        sharp = results.select(as_they_are[original], condition=SHARP)
+        yield from tallies.means(sharp, ("top1", "top5"), profile)
+        treated = {t: _of(images, deblurred.decisions(t, images, profile, store)) for t in deblurred.of_table5(profile)}
+        for found in treated.values():
+            yield from tallies.means(found, _MEASURED, profile)
+        tuned = [results.select(as_they_are[spec], condition=psf) for spec in _tuned(profile)]
+        for found in tuned:
+            yield from tallies.means(found, ("top1", "top5"), profile)
+        blurred = treated[Treatment(AS_IS)]
+        for found in (*treated.values(), *tuned):
+            if found is not blurred:
+                yield from _recovered(found, blurred, sharp, profile)
+            if REFERENCE in treated and found is not treated[REFERENCE]:
+                yield from tallies.differences(found, treated[REFERENCE], str(REFERENCE), profile)
+
+
+@experiment
+def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """EPLL exactly and the fast way, on the same few images of each test set; and what is lost between the two."""
+    for name in profile.evaluation.test_sets:
+        images = deblurred.images_of(name, profile, store, profile.deblurring.exact)
+        exact, fast = (
+            _of(images, deblurred.decisions(treatment, images, profile, store))
+            for treatment in (Treatment("epll-exact"), REFERENCE)
+        )
+        for found in (exact, fast):
+            yield from tallies.means(found, _MEASURED, profile)
+        yield from tallies.differences(fast, exact, "epll-exact", profile, _MEASURED)
+
+
+@experiment
+def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning with rounding or with more.
+
+    A mistaken PSF is as if there were more noise; what is taken to be there is raised to :data:`WARY` grey levels.
+    """
+    images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.few)
+    for psf in (profile.deblurring.psf, *profile.deblurring.mistaken):
+        for noise in (REFERENCE.noise, WARY):
+            treatment = Treatment("epll", None if psf == profile.deblurring.psf else psf, noise)
+            found = _of(images, deblurred.decisions(treatment, images, profile, store))
+            for row in tallies.means(found, _MEASURED, profile):
+                yield row | {"region": psf}
+
+
+@experiment
+def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
+    images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.few)
+    for noise in profile.deblurring.noises:
+        found = _of(images, deblurred.decisions(Treatment("epll", noise=noise), images, profile, store))
+        yield from (row | {"region": f"{noise:g}"} for row in tallies.means(found, ("psnr",), profile))
+
+
+@experiment
+def prior(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a single Gaussian."""
+    for name, terms in deblurred.likelihoods(profile, store).items():
+        value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
+        of = {"model": name, "data": Path(profile.deblurring.prior.images).name}
+        yield of | {"metric": "log_likelihood", "value": value, "low": low, "high": high, "n": len(terms)}
+
+
+def _tuned(profile: Profile) -> list[NetworkSpec]:
+    return [NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.deblurring.networks]
+
+
+def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:
+    """The decisions on these images, among all classes, at scale 256."""
+    return tallies.widest(results.select(decided, data=images.name, image=set(images.ids), scale="256"))
+
+
+def _recovered(found: pd.DataFrame, blurred: pd.DataFrame, sharp: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
+    """The share of what blur costs the original that this brings back."""
+    key = tuple(found.iloc[0][list(tallies.DECISION_KEY)])
+    terms = [metrics.per_image(one) for one in (found, blurred, sharp)]
+    for metric in ("top1", "top5"):
+        now, before, best = (np.asarray(one[metric])[None] for one in terms)
+        if best.mean() > before.mean():
+            share = intervals.of_ratio_over_seeds(now - before, best - before, profile.evaluation.bootstrap)
+            yield tallies.row(key, f"{metric}_recovered", *share, len(found))

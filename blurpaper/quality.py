@@ -1,0 +1,25 @@
+"""How near a restored image is to the one it was made from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+def psnr(image: torch.Tensor, reference: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio of an 8-bit image in decibels, over all its channels; infinite if there is no difference."""
+    error = (image.double() - reference.double()).square().mean().item()
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def ssim(image: torch.Tensor, reference: torch.Tensor) -> float:
+    """Structural similarity of the means over the channels of 8-bit images ``(C, H, W)`` (Wang et al. 2004; scikit-image)."""
+    from skimage.metrics import structural_similarity
+
+    grey = [one.float().mean(dim=0).numpy() for one in (image, reference)]
+    return float(structural_similarity(*grey, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False))
+
+
+MEASURES = {"psnr": psnr, "ssim": ssim}
+"""By their names in the results."""
