@@ -238,10 +238,38 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
     from blurpaper import files
 
-    done, broken = files.blur(source, target, psf, pixels)
+    _say(files.blur(source, target, psf, pixels), "blurred", target)
+
+
+@main.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--psf", required=True, help="What it was blurred with: D8, H8, V4, G4, shake:17; shake for a whole folder.")
+@click.option(
+    "--method", default="epll", show_default=True, help="epll, epll-exact, total-variation, gradient, wiener, richardson-lucy."
+)
+@click.option("--noise", type=float, help="Of the image, in grey levels.  [default: that of rounding to 8 bits; more for JPEG]")
+@click.option("--prior", type=click.Path(path_type=Path), help="A .safetensors file of EPLL's.  [default: one comes along]")
+@click.option("--pixels", is_flag=True, help="Sizes in pixels of the image itself, not of its smaller side scaled to 384.")
+def deblur(source: Path, target: Path, psf: str, method: str, noise: float | None, prior: Path | None, pixels: bool) -> None:
+    """Deblur an image, or every image of a folder, that was blurred with a known PSF.
+
+    Best from a file without loss, such as PNG: what JPEG leaves out is noise that must not be magnified.
+    """
+    from blurpaper import deblurring, files
+
+    mixture = deblurring.Mixture.load(prior) if prior else None
+    if noise is None and source.is_file() and (assumed := files.assumed_noise(source)) > deblurring.ROUNDING:
+        click.echo(f"{source} is a JPEG: noise of {assumed:.1f} grey levels is assumed in it (--noise sets another)", err=True)
+    _say(files.deblur(source, target, psf, method, noise, mixture, pixels), "deblurred", target)
+
+
+def _say(outcome: tuple[int, list[str]], verb: str, target: Path) -> None:
+    """Tell how many images were written and which were not, and exit."""
+    done, broken = outcome
     for sentence in broken:
         click.echo(f"left out: {sentence}", err=True)
-    click.echo(f"{done} image{'' if done == 1 else 's'} blurred to {target}")
+    click.echo(f"{done} image{'' if done == 1 else 's'} {verb} to {target}")
     sys.exit(1 if broken else 0)
 
 

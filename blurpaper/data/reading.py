@@ -37,6 +37,18 @@ def read_image(path: str | Path) -> torch.Tensor:
         raise ImageError(f"{path} is a damaged image: {error}.") from None
 
 
+def jpeg_steps(path: str | Path) -> list[int] | None:
+    """The steps of quantisation of a JPEG file's brightness, lowest frequencies first; None for a file of another format."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as opened:
+            tables = getattr(opened, "quantization", None)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path} cannot be read as an image: {error}.") from None
+    return list(tables[min(tables)]) if tables else None
+
+
 def write_image(image: torch.Tensor, path: str | Path) -> None:
     """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
     from PIL import Image

@@ -73,10 +73,7 @@ def restore(
             f"images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or composite an alpha channel first. "
             f"Got {tuple(images.shape)}."
         )
-    if method not in METHODS:
-        raise ValueError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
-    if not noise > 0 or not np.isfinite(noise):
-        raise ValueError(f"noise is a standard deviation above 0, in grey levels. Got {noise!r}.")
+    check(method, noise)
     kernel = blur._kernel(psf)
     if kernel is None:
         return images.clone()
@@ -92,6 +89,14 @@ def restore(
         restored[~grey] = _in_colour(batch[~grey], kernel, METHODS[method], noise / 255, prior)
     rounded = (restored * 255).round_().clamp_(0, 255).to(torch.uint8)
     return rounded if images.ndim == 4 else rounded[0]
+
+
+def check(method: str, noise: float) -> None:
+    """Raise a ValueError for the name of no method, or for noise that is not above 0."""
+    if method not in METHODS:
+        raise ValueError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
+    if not noise > 0 or not np.isfinite(noise):
+        raise ValueError(f"noise is a standard deviation above 0, in grey levels. Got {noise!r}.")
 
 
 def epll(
