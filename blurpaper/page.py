@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, Markdown, display
 
+from blurpaper import deblurred, results
 from blurpaper import profile as profiles
-from blurpaper import results
 from blurpaper.experiments import EXPERIMENTS, Published
 from blurpaper.store import Store
 from blurpaper.tables import rounded
@@ -73,6 +73,14 @@ class Page:
             return None
         rows = results.select(results.published("photos"), experiment=experiment)
         return None if rows.empty else rows
+
+    def seconds(self) -> dict[str, dict[str, float]]:
+        """Seconds an image takes to deblur, by treatment, in the published run on photographs and in this run."""
+        own = results.published_seconds(self.profile.name) if isinstance(self.store, Published) else None
+        found = {RUN: own if own is not None else deblurred.seconds(self.profile, self.store)}
+        if self.profile.name != "photos" and (photos := results.published_seconds("photos")):
+            found = {PHOTOS: photos, **found}
+        return found
 
     def figure(self, figure: Figure, caption: str, alt: str) -> None:
         """Show a plot as vector graphics, with a caption that says which run made it, and a text for those who cannot see it."""

@@ -6,7 +6,6 @@ building them (:mod:`blurpaper.costs`).
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -222,11 +221,9 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _published_time(profile: str) -> str:
-    path = results.PUBLISHED / f"{profile}.timings.csv"
-    if not path.is_file():
+    rows = [row for row in results.published_timings(profile) if row["kind"] != results.SECONDS]
+    if not rows:
         return f"without a GPU: not known, no run of {profile} was timed"
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     devices = " and ".join(sorted({row["device"] for row in rows}))
     return f"the committed results took {_hours(sum(float(row['seconds']) for row in rows) / 3600)} on {devices}"
 

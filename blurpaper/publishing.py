@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blurpaper import experiments, results, runs
+from blurpaper import deblurred, deblurring, experiments, results, runs
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
 from blurpaper.profile import Profile
-from blurpaper.store import Store, surroundings, written
+from blurpaper.store import TENSORS, Store, surroundings, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,11 +23,13 @@ _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", 
 def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """Write ``results/<profile>.csv``, ``.json``, ``.decisions.parquet`` and ``.timings.csv``; what is missing is computed.
 
-    The network that the profile releases goes to ``results/weights`` first, so that its file is measured too.
+    The network that the profile releases goes to ``results/weights`` first, so that its file is measured too; the prior of
+    EPLL that it was deblurred with to ``results/priors``.
     """
     import pandas as pd
 
     if profile.evaluation.released:
+        yield _release_prior(profile, store)
         yield _release(NetworkSpec.parse(f"{profile.model}:{profile.evaluation.released}"), profile, store)
 
     rows = pd.concat([rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))], ignore_index=True)
@@ -58,7 +60,19 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(["kind", "name", "seconds", "device"])
         sheet.writerows([stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps)
+        each = deblurred.seconds(profile, store)
+        sheet.writerows([results.SECONDS, name, f"{value:.3g}", surroundings()["device"]] for name, value in each.items())
     yield path
+
+
+def _release_prior(profile: Profile, store: Store) -> Path:
+    """Write the prior of EPLL that comes with blurpaper."""
+    path = deblurring.FOLDERS[0] / deblurring.RELEASED
+    state = deblurred.prior(profile, store).state()
+    with written(path) as temporary:
+        TENSORS.save(state, temporary)
+    path.chmod(0o644)
+    return path
 
 
 def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:

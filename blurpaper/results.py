@@ -105,6 +105,26 @@ def published_decisions(profile: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
+SECONDS = "seconds an image"
+"""The kind of those rows of the timings that say what one image takes, not what an artifact took."""
+
+
+def published_timings(profile: str) -> list[dict[str, str]]:
+    """The committed timings of a profile, a row an artifact (or of kind :data:`SECONDS`); none if it was not timed."""
+    import csv
+
+    path = PUBLISHED / f"{profile}.timings.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def published_seconds(profile: str) -> dict[str, float]:
+    """Seconds an image took to deblur in the committed run of a profile, by treatment."""
+    return {row["name"]: float(row["seconds"]) for row in published_timings(profile) if row["kind"] == SECONDS}
+
+
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Rows whose columns have these values; a list means any of them."""
     for column, value in values.items():

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from blurpaper import blur
-from blurpaper.deblurring import baselines
-from blurpaper.deblurring import epll as _epll
+from blurpaper.deblurring import baselines, splitting
 from blurpaper.deblurring.mixture import Mixture
 from blurpaper.deblurring.observation import Observation
 
@@ -31,8 +30,8 @@ FOLDERS = (Path(__file__).parents[2] / "results" / "priors", Path(__file__).pare
 RELEASED = "bsds500.safetensors"
 
 METHODS: dict[str, Callable[[Observation, float, Mixture], torch.Tensor]] = {
-    "epll": _epll.restore,
-    "epll-exact": lambda observation, noise, prior: _epll.restore(observation, noise, prior, exact=True),
+    "epll": splitting.restore,
+    "epll-exact": lambda observation, noise, prior: splitting.restore(observation, noise, prior, exact=True),
     "total-variation": lambda observation, noise, _: baselines.total_variation(observation, noise),
     "gradient": lambda observation, noise, _: baselines.gradient(observation, noise),
     "wiener": lambda observation, noise, _: baselines.wiener(observation, noise),

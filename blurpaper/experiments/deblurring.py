@@ -72,9 +72,13 @@ def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
 def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning with rounding or with more.
 
-    A mistaken PSF is as if there were more noise; what is taken to be there is raised to :data:`WARY` grey levels.
+    A mistaken PSF is as if there were more noise; what is taken to be there is raised to :data:`WARY` grey levels. With the
+    original and fine-tuned networks on the same images as they are.
     """
     images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.few)
+    for spec in (NetworkSpec(profile.model), *_tuned(profile)):
+        found = results.select(_of(images, tallies.decided_by(spec, profile, store)), condition=profile.deblurring.psf)
+        yield from tallies.means(found, ("top1", "top5"), profile)
     for psf in (profile.deblurring.psf, *profile.deblurring.mistaken):
         for noise in (REFERENCE.noise, WARY):
             treatment = Treatment("epll", None if psf == profile.deblurring.psf else psf, noise)
@@ -90,6 +94,16 @@ def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
     for noise in profile.deblurring.noises:
         found = _of(images, deblurred.decisions(Treatment("epll", noise=noise), images, profile, store))
         yield from (row | {"region": f"{noise:g}"} for row in tallies.means(found, ("psnr",), profile))
+
+
+@experiment
+def deblurring_colour(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by itself."""
+    images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.exact)
+    for name, terms in deblurred.channel_by_channel(images, profile, store).items():
+        value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
+        of = {"data": images.name, "input": name, "condition": profile.deblurring.psf, "metric": "psnr"}
+        yield of | {"value": value, "low": low, "high": high, "n": len(terms)}
 
 
 @experiment

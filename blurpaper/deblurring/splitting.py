@@ -25,6 +25,8 @@ BONDS = tuple(50.0 * 2**step for step in range(7))
 """Inverse variance of the noise that patches are taken to carry in each round: beta of Zoran and Weiss."""
 FAST_STRIDE = 6
 """Pixels from patch to patch, the fast way."""
+_PATCHES = 1 << 18
+"""Patches that are held at a time: 64 MB, a few times over."""
 
 
 class Chooser(Protocol):
@@ -61,15 +63,25 @@ def _denoised(image: torch.Tensor, chooser: Chooser, filters: torch.Tensor, stri
     stops = [start + SIDE + stride * -(-(side - start - 1) // stride) for start, side in zip(starts, sides, strict=True)]
     rows, columns = (mirrored(*line).to(image.device) for line in zip(sides, starts, stops, strict=True))
     wide = image[:, rows][..., columns][:, None]
-    patches = functional.unfold(wide, SIDE, stride=stride)
-    cosines = basis().to(image.device)
+    sums = wide.new_zeros(len(image) + 1, *wide.shape[2:])  # of the patches that cover a pixel; last, their number
+    across = (wide.shape[3] - SIDE) // stride + 1
+    down = max(1, _PATCHES // (across * len(image)))
+    for top in range(0, wide.shape[2] - SIDE + 1, down * stride):
+        strip = wide[:, :, top : top + (down - 1) * stride + SIDE]
+        patches = _restored(functional.unfold(strip, SIDE, stride=stride), chooser, filters)
+        counted = torch.cat([patches, torch.ones_like(patches[:1])])
+        sums[:, top : top + strip.shape[2]] += functional.fold(counted, strip.shape[2:], SIDE, stride=stride)[:, 0]
+    inside = sums[:, -starts[0] :][:, : sides[0], -starts[1] :][..., : sides[1]]
+    return inside[:-1] / inside[-1:]
+
+
+def _restored(patches: torch.Tensor, chooser: Chooser, filters: torch.Tensor) -> torch.Tensor:
+    """Patches ``(B, 64, N)``, each as the Gaussian that is chosen for it has it without the noise."""
     batch, _, count = patches.shape
+    cosines = basis().to(patches.device)
     coordinates = (cosines @ patches).permute(1, 0, 2).reshape(DIMENSIONS, batch * count)
     restored = _filtered(coordinates, chooser.choose(coordinates), filters).view(batch, count, DIMENSIONS)
-    patches = (restored @ cosines).mT + patches.mean(dim=1, keepdim=True)
-    together = functional.fold(torch.cat([patches, torch.ones_like(patches[:1])]), wide.shape[2:], SIDE, stride=stride)
-    inside = together[:, 0, -starts[0] :][:, : sides[0], -starts[1] :][..., : sides[1]]
-    return inside[:-1] / inside[-1:]
+    return (restored @ cosines).mT + patches.mean(dim=1, keepdim=True)
 
 
 def _filtered(patches: torch.Tensor, chosen: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:

@@ -1,50 +1,23 @@
-"""Every plot, one function a figure, by one hand: one palette, intervals drawn, labels at the lines, vector graphics."""
+"""Plots of recognition under blur, one function a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blurpaper import kernels, metrics
+from blurpaper.figures.style import CONDITION_COLOURS, NETWORK_COLOURS, SCALE_COLOURS, SCALE_MARKS, gallery, label_ends
 from blurpaper.results import select
 from blurpaper.tallies import DISKS
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-
-# Okabe and Ito's colours, which survive colour blindness; grey level falls in the same order.
-NETWORK_COLOURS = {
-    "original": "#000000",
-    "sharp-only": "#7F7F7F",
-    "sharp+D4": "#56B4E9",
-    "mix": "#009E73",
-    "sharp+D8": "#E69F00",
-    "onlyD8": "#D55E00",
-    "sharp+shake": "#0072B2",
-    "mix/agreement": "#CC79A7",
-}
-CONDITION_COLOURS = {"sharp": "#000000", "D2": "#56B4E9", "D4": "#009E73", "D6": "#E69F00", "D8": "#D55E00"}
-_SCALE_MARKS = {"128": "v", "256": "o", "256+512": "D", "512": "s"}
-SCALE_COLOURS = {"128": "#CC79A7", "256": "#0072B2", "256+512": "#009E73", "512": "#E69F00", "per-scale": "#000000"}
-
-sns.set_theme(context="notebook", style="ticks", font_scale=0.9)
-matplotlib.rcParams |= {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "blurpaper",  # the same figure gives the same file
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "white",
-    "savefig.bbox": "tight",
-    "font.family": "DejaVu Sans",
-}
 
 
 def psfs(names: Sequence[str]) -> Figure:
@@ -57,19 +30,6 @@ def psfs(names: Sequence[str]) -> Figure:
         shown = np.pad(kernel, ((down, side - down - kernel.shape[0]), (across, side - across - kernel.shape[1])))
         axis.imshow(shown / shown.max(), cmap="gray", vmin=0, vmax=1)
         axis.set(title=name, xticks=[], yticks=[])
-    figure.tight_layout()
-    return figure
-
-
-def gallery(images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5) -> Figure:
-    """Images, uint8 ``(3, H, W)``, with a title each."""
-    rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.75 * columns, 2.0 * rows), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, image, title in zip(axes.flat, images, titles, strict=False):
-        axis.imshow(image.permute(1, 2, 0).numpy())
-        axis.set_title(title, fontsize=9)
     figure.tight_layout()
     return figure
 
@@ -96,7 +56,7 @@ def likely_classes(rows: pd.DataFrame, image: str, pictures: dict[str, torch.Ten
 
 def accuracy_by_condition(rows: pd.DataFrame, sources: dict[str, pd.DataFrame], metric: str = "top5") -> Figure:
     """Accuracy under growing defocus at every scale setting: the paper and this run (Table 1)."""
-    scales = [scale for scale in _SCALE_MARKS if scale in set(rows["scale"])]
+    scales = [scale for scale in SCALE_MARKS if scale in set(rows["scale"])]
     figure, axes = plt.subplots(1, len(sources), figsize=(4.4 * len(sources), 3.6), sharey=True, squeeze=False)
     for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
         ends: dict[str, float] = {}
@@ -106,10 +66,10 @@ def accuracy_by_condition(rows: pd.DataFrame, sources: dict[str, pd.DataFrame], 
             if line["value"].isna().all():
                 continue
             place, value = np.arange(len(DISKS)), line["value"].to_numpy()
-            axis.plot(place, value, marker=_SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale)
+            axis.plot(place, value, marker=SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale)
             axis.fill_between(place, line["low"], line["high"], color=SCALE_COLOURS[scale], alpha=0.2, linewidth=0)
             ends[scale] = value[-1]
-        _label_ends(axis, len(DISKS) - 1, ends, SCALE_COLOURS)
+        label_ends(axis, len(DISKS) - 1, ends, SCALE_COLOURS)
         axis.set(title=title, xticks=range(len(DISKS)), xticklabels=DISKS, xlim=(-0.2, len(DISKS) - 0.1))
         axis.set_xlabel("blur, radius in pixels of 384")
     axes[0, 0].set_ylabel("top-5 accuracy" if metric == "top5" else "top-1 accuracy")
@@ -120,14 +80,14 @@ def accuracy_by_condition(rows: pd.DataFrame, sources: dict[str, pd.DataFrame], 
 def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
     """Each condition as a point: mean entropy against accuracy, at each scale (Sec. 3)."""
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    for scale in _SCALE_MARKS:
+    for scale in SCALE_MARKS:
         colour, group = SCALE_COLOURS[scale], select(decided, scale=scale)
         if group.empty:
             continue
         by_condition = group.groupby("condition", sort=False)
         entropy = by_condition["entropy"].mean()
         accuracy = by_condition["rank"].agg(lambda rank: (rank < 5).mean())
-        axis.scatter(entropy, accuracy, color=colour, marker=_SCALE_MARKS[scale], label=f"scale {scale}")
+        axis.scatter(entropy, accuracy, color=colour, marker=SCALE_MARKS[scale], label=f"scale {scale}")
         if scale == "256":
             for name in entropy.index:
                 axis.annotate(name, (entropy[name], accuracy[name]), xytext=(5, 3), textcoords="offset points", fontsize=8)
@@ -164,7 +124,7 @@ def by_network(rows: pd.DataFrame, metric: str, label: str, networks: Sequence[s
         ends[network] = float(line["value"].iloc[-1])
     axis.set(xticks=range(len(DISKS)), xticklabels=DISKS, ylabel=label, xlabel="blur, radius in pixels of 384")
     axis.set_ylim(0, 1 if metric in ("top1", "top5") else None)
-    _label_ends(axis, len(DISKS) - 1, ends, NETWORK_COLOURS)
+    label_ends(axis, len(DISKS) - 1, ends, NETWORK_COLOURS)
     figure.tight_layout()
     return figure
 
@@ -202,10 +162,10 @@ def scale_settings(sources: dict[str, pd.DataFrame], conditions: Sequence[str]) 
                 known = line["value"].notna().to_numpy()
                 place = np.arange(len(conditions))[known]
                 colour = SCALE_COLOURS[name]
-                axis.plot(place, line["value"][known], style, marker=_SCALE_MARKS.get(name, "P"), color=colour)
+                axis.plot(place, line["value"][known], style, marker=SCALE_MARKS.get(name, "P"), color=colour)
                 if network == "mix":
                     ends[name] = float(line["value"].iloc[-1])
-        _label_ends(axis, len(conditions) - 1, ends, SCALE_COLOURS)
+        label_ends(axis, len(conditions) - 1, ends, SCALE_COLOURS)
         axis.set(title=title, xticks=range(len(conditions)), xticklabels=conditions)
     axes[0, 0].set_ylabel("top-5 accuracy")
     figure.tight_layout()
@@ -252,18 +212,7 @@ def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Fig
         different = select(rows, network=network, condition=unrelated)
         axis.plot(different["region"], different["value"], linestyle=":", color=colour)
         ends[network] = float(line["value"].iloc[-1])
-    _label_ends(axis, 4, ends, NETWORK_COLOURS)
+    label_ends(axis, 4, ends, NETWORK_COLOURS)
     axis.set(ylabel="share of channels that differ", ylim=(0, None), xlim=(-0.2, 5))
     figure.tight_layout()
     return figure
-
-
-def _label_ends(axis: Axes, place: float, ends: dict[str, float], colours: dict[str, str]) -> None:
-    """Names at the ends of lines, moved apart where they would cover one another."""
-    low, high = axis.get_ylim()
-    gap, last = 0.065 * (high - low), -np.inf
-    for name, value in sorted(ends.items(), key=lambda item: item[1]):
-        last = max(value, last + gap)
-        axis.annotate(
-            name, (place, value), xytext=(place + 0.1, last), va="center", color=colours[name], fontsize=9, annotation_clip=False
-        )

@@ -1,0 +1,85 @@
+"""Plots of deblurring, one function a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from blurpaper.deblurring import ROUNDING
+from blurpaper.figures.style import NETWORK_COLOURS
+from blurpaper.results import select
+from blurpaper.treatment import AS_IS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TRUE, _WARY = "#0072B2", "#D55E00"
+
+
+def accuracy_against_seconds(sources: Mapping[str, pd.DataFrame], seconds: Mapping[str, Mapping[str, float]], psf: str) -> Figure:
+    """Top-1 accuracy after deblurring against what it takes, beside networks that look at the blurred image (Table 5)."""
+    figure, axes = plt.subplots(1, len(sources), figsize=(5.2 * len(sources), 4), sharey=True, squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
+        rows = select(frame, metric="top1")
+        for method, spent in sorted(seconds[title].items(), key=lambda item: item[1]):
+            for _, row in select(rows, network="original", input=method).iterrows():
+                axis.errorbar(spent, row["value"], _bars(row), fmt="o", color="#000000", capsize=2)
+                axis.annotate(method, (spent, row["value"]), (0, -14), textcoords="offset points", ha="center", fontsize=8)
+        levels = {"sharp": select(rows, network="original", input=AS_IS, condition="sharp")}
+        levels[f"{psf}"] = select(rows, network="original", input=AS_IS, condition=psf)
+        levels |= {f"{name} on {psf}": select(rows, network=name, input=AS_IS, recipe="labels") for name in ("mix", "onlyD8")}
+        for name, found in levels.items():
+            if not found.empty:
+                colour = NETWORK_COLOURS.get(name.split(" on ")[0], "#000000")
+                axis.axhline(found["value"].iloc[0], linestyle="--" if " on " in name else ":", color=colour, linewidth=1)
+                place = (0.995, found["value"].iloc[0])
+                axis.annotate(name, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color=colour)
+        axis.set(title=title, xscale="log", xlabel="seconds an image", ylim=(0, 1))
+    axes[0, 0].set_ylabel("top-1 accuracy")
+    figure.tight_layout()
+    return figure
+
+
+def psnr_by_noise(sources: Mapping[str, pd.DataFrame]) -> Figure:
+    """PSNR of EPLL against the noise that it reckons with; dotted, that of rounding to 8 bits."""
+    figure, axes = plt.subplots(1, len(sources), figsize=(4.4 * len(sources), 3.4), squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
+        noise = frame["region"].astype(float).to_numpy()
+        axis.plot(noise, frame["value"], marker="o", color=_TRUE)
+        axis.fill_between(noise, frame["low"], frame["high"], color=_TRUE, alpha=0.2, linewidth=0)
+        axis.axvline(ROUNDING, linestyle=":", color="#555555")
+        axis.set(title=title, xscale="log", xlabel="noise reckoned with, grey levels", ylabel="PSNR, dB")
+    figure.tight_layout()
+    return figure
+
+
+def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> Figure:
+    """Top-1 accuracy on what EPLL deblurred with a PSF taken for the true one, by what noise it reckons with."""
+    figure, axes = plt.subplots(1, len(sources), figsize=(4.8 * len(sources), 3.6), sharey=True, squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
+        rows = select(frame, metric="top1")
+        taken = rows[rows["region"] != ""]
+        names = sorted(taken["region"].unique(), key=lambda name: float(name[1:]))
+        for wary, label, colour in ((False, "reckoning with rounding", _TRUE), (True, "reckoning with more noise", _WARY)):
+            line = taken[taken["input"].str.contains("noise") == wary].set_index("region").reindex(names)
+            axis.errorbar(np.arange(len(names)), line["value"], _bars(line), marker="o", capsize=2, color=colour, label=label)
+        for network, label in (("original", f"{psf} as it is"), ("mix", f"mix on {psf}")):
+            level = select(rows, network=network, region="")["value"]
+            if len(level):
+                axis.axhline(level.iloc[0], linestyle="--", color=NETWORK_COLOURS[network], linewidth=1, label=label)
+        axis.set(
+            title=title, xticks=range(len(names)), xticklabels=names, xlabel="PSF that is taken for the true one", ylim=(0, 1)
+        )
+    axes[0, 0].set_ylabel("top-1 accuracy")
+    axes[0, -1].legend(fontsize=8, frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def _bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
+    """Lengths of error bars, below and above."""
+    return np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float).reshape(2, -1)
