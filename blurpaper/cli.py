@@ -258,10 +258,11 @@ def deblur(source: Path, target: Path, psf: str, method: str, noise: float | Non
     """
     from blurpaper import deblurring, files
 
-    mixture = deblurring.Mixture.load(prior) if prior else None
+    mixture = deblurring.priors.load(prior) if prior else None
+    outcome = files.deblur(source, target, psf, method, noise, mixture, pixels)
     if noise is None and source.is_file() and (assumed := files.assumed_noise(source)) > deblurring.ROUNDING:
-        click.echo(f"{source} is a JPEG: noise of {assumed:.1f} grey levels is assumed in it (--noise sets another)", err=True)
-    _say(files.deblur(source, target, psf, method, noise, mixture, pixels), "deblurred", target)
+        click.echo(f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)", err=True)
+    _say(outcome, "deblurred", target)
 
 
 def _say(outcome: tuple[int, list[str]], verb: str, target: Path) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blurpaper import deblurred, deblurring, experiments, results, runs
+from blurpaper import deblurred, experiments, results, runs
+from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
 from blurpaper.profile import Profile
@@ -67,7 +68,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
 
 def _release_prior(profile: Profile, store: Store) -> Path:
     """Write the prior of EPLL that comes with blurpaper."""
-    path = deblurring.FOLDERS[0] / deblurring.RELEASED
+    path = priors.FOLDERS[0] / priors.RELEASED
     state = deblurred.prior(profile, store).state()
     with written(path) as temporary:
         TENSORS.save(state, temporary)

@@ -7,10 +7,14 @@ import math
 import torch
 
 
+NO_DIFFERENCE = 100.0
+"""PSNR, in decibels, of an image that does not differ: more than one that differs at all can have, and a number to average."""
+
+
 def psnr(image: torch.Tensor, reference: torch.Tensor) -> float:
-    """Peak signal-to-noise ratio of an 8-bit image in decibels, over all its channels; infinite if there is no difference."""
+    """Peak signal-to-noise ratio of an 8-bit image in decibels, over all its channels."""
     error = (image.double() - reference.double()).square().mean().item()
-    return 10 * math.log10(255**2 / error) if error else math.inf
+    return min(10 * math.log10(255**2 / error), NO_DIFFERENCE) if error else NO_DIFFERENCE
 
 
 def ssim(image: torch.Tensor, reference: torch.Tensor) -> float:

@@ -10,24 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from blurpaper import blur
-from blurpaper.deblurring import baselines, splitting
+from blurpaper.deblurring import baselines, priors, splitting
 from blurpaper.deblurring.mixture import Mixture
 from blurpaper.deblurring.observation import Observation
 
-__all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "epll", "released_prior", "restore"]
+__all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "check", "epll", "priors", "restore"]
 
 ROUNDING = 12**-0.5
 """Standard deviation, in grey levels, of the noise that rounding to 8 bits is."""
-
-FOLDERS = (Path(__file__).parents[2] / "results" / "priors", Path(__file__).parents[1] / "priors")
-"""Where released priors are: in a checkout, and in an installed package."""
-RELEASED = "bsds500.safetensors"
 
 METHODS: dict[str, Callable[[Observation, float, Mixture], torch.Tensor]] = {
     "epll": splitting.restore,
@@ -77,7 +72,7 @@ def restore(
     if kernel is None:
         return images.clone()
     if method in NEED_PRIOR:
-        prior = _on(images.device, prior or released_prior())
+        prior = _on(images.device, prior or priors.released())
     batch = (images if images.ndim == 4 else images[None]).float() / 255
     grey = (batch == batch[:, :1]).all(dim=(1, 2, 3)) if batch.shape[1] == 3 else torch.ones(len(batch), dtype=torch.bool)
     restored = torch.empty_like(batch)
@@ -103,20 +98,6 @@ def epll(
 ) -> torch.Tensor:
     """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), the fast way unless ``exact``; see :func:`restore`."""
     return restore(images, psf, "epll-exact" if exact else "epll", noise, prior)
-
-
-@lru_cache(maxsize=1)
-def released_prior() -> Mixture:
-    """The mixture of 200 components that comes with blurpaper, learnt from the photographs of bsds500/train.
-
-    Raises:
-        ValueError: if this installation lacks it.
-    """
-    paths = [folder / RELEASED for folder in FOLDERS]
-    for path in paths:
-        if path.is_file():
-            return Mixture.load(path)
-    raise ValueError(f"the prior that comes with blurpaper is not at {paths[0]}: install the package again, or name another.")
 
 
 @lru_cache(maxsize=4)

@@ -7,8 +7,8 @@ one matrix product with the 2,016 products of two of 63 coordinates: half the ar
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -53,34 +53,17 @@ class Mixture:
         return {"weights": self.weights, "covariances": diagonals(self.covariances)}
 
     @classmethod
-    def of_state(cls, state: dict[str, torch.Tensor]) -> Mixture:
+    def of_state(cls, state: Mapping[str, torch.Tensor]) -> Mixture:
         """The mixture that such tensors hold.
 
         Raises:
             ValueError: if they hold none.
         """
-        try:
-            weights, covariances = state["weights"], matrices(state["covariances"])
-        except (KeyError, IndexError, RuntimeError) as error:
-            raise ValueError(f"these tensors are not a mixture on patches: {error}.") from None
-        return cls(weights, covariances)
-
-    @classmethod
-    def load(cls, path: Path) -> Mixture:
-        """Read a mixture from a safetensors file.
-
-        Raises:
-            ValueError: if the file is missing, damaged or holds something else.
-        """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return cls.of_state(load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} cannot be read as a prior: {error}.") from None
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        count = shapes.get("weights", (0,))[0]
+        if not count or shapes != {"weights": (count,), "covariances": (count, DIMENSIONS * (DIMENSIONS + 1) // 2)}:
+            raise ValueError(f"these tensors are not a mixture on patches of {DIMENSIONS + 1} pixels. Got {shapes}.")
+        return cls(state["weights"], matrices(state["covariances"]))
 
 
 class Scores:

@@ -1,0 +1,213 @@
+"""EPLL, exactly and fast, beside cheaper methods and deepinv's EPLL with the same prior; the prior beside scikit-learn's.
+
+python -m benchmarks.deblurring [--images 20] [--exact 20] [--peer 1] [--prior 300000] [--psf D8] [--json FILE]
+
+PSNR on the grey photographs of bsds500/test, under a PSF with rounding as the only noise; seconds for one grey and one colour
+photograph (481 x 321), warm, medians. Constants of the cheaper methods are their best on these very images, which favours them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from blurpaper import blur, deblurring, quality
+from blurpaper.data import photos
+from blurpaper.deblurring import Observation, baselines, learning, patches, priors, splitting
+from blurpaper.kernels import psf
+
+BEST = {
+    "wiener": (baselines.wiener, (0.05, 0.07, 0.1, 0.14, 0.2)),
+    "gradient": (baselines.gradient, (0.04, 0.06, 0.08, 0.11, 0.15)),
+    "total-variation": (baselines.total_variation, (0.03, 0.045, 0.06, 0.08)),
+    "richardson-lucy": (baselines.richardson_lucy, (30, 100)),
+}
+"""The cheaper methods, and constants to choose the best of."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=20, help="photographs of bsds500/test")
+    parser.add_argument("--exact", type=int, default=20, help="of these, how many by exact EPLL")
+    parser.add_argument("--peer", type=int, default=1, help="of these, how many by deepinv, which takes minutes for each")
+    parser.add_argument("--prior", type=int, default=0, help="patches to learn a prior from beside scikit-learn; 0: none")
+    parser.add_argument("--psf", default="D8")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
+    options = parser.parse_args()
+    found = {"machine": f"{torch.get_num_threads()} threads", "psf": options.psf}
+    found["deblurring"] = compare(options.psf, options.images, options.exact, options.peer)
+    if options.prior:
+        found["prior"] = compare_priors(options.prior)
+    for title, rows in found.items():
+        if isinstance(rows, list):
+            print(f"\n{title}\n" + table(rows))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """Rows in columns of equal width."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [names, *([_shown(row.get(name, "")) for name in names] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
+
+
+def _shown(value: object) -> str:
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) < 10
+        else f"{value:.2f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+# --- Deblurring -----------------------------------------------------------------------------------------------------------
+
+
+def compare(name: str, images: int, exact: int, peer: int) -> list[dict[str, object]]:
+    """A row a method; deepinv's beside exact EPLL on the same few."""
+    kernel = psf(name)
+    found = photos.load("bsds500", "test")
+    colour = [found[number] for number in range(min(images, len(found)))]
+    grey = [photo.float().mean(dim=0, keepdim=True).round().to(torch.uint8) for photo in colour]
+    blurred = [blur.apply(one.expand(3, -1, -1).contiguous(), kernel)[:1] for one in grey]
+    rows = [
+        measured(method, lambda seen, m=method: deblurring.restore(seen, kernel, m), blurred[:count], grey, colour[0], kernel)
+        for method, count in (("epll-exact", exact), ("epll", images))
+    ]
+    rows += [measured(*best(name, blurred, grey, kernel), blurred, grey, colour[0], kernel) for name in BEST]
+    if peer and (theirs := deepinv_epll(kernel)):
+        ours = [row for row in rows if row["method"] == "epll-exact"]
+        rows.append(measured("deepinv's EPLL", theirs, blurred[:peer], grey))
+        rows.append({"method": "epll-exact on the same", "images": peer, "PSNR, dB": float(np.mean(ours[0]["each"][:peer]))})
+    for row in rows:
+        row.pop("each", None)
+    return rows
+
+
+def measured(
+    method: str,
+    restore: Callable[[torch.Tensor], torch.Tensor],
+    blurred: Sequence[torch.Tensor],
+    grey: Sequence[torch.Tensor],
+    colour: torch.Tensor | None = None,
+    kernel: np.ndarray | None = None,
+) -> dict[str, object]:
+    """PSNR and seconds of one method on grey images, and seconds on one in colour."""
+    if colour is not None:
+        restore(blurred[0])  # warm
+    seconds, scores = [], []
+    for seen, clear in zip(blurred, grey, strict=False):
+        spent, restored = timed(lambda seen=seen: restore(seen))
+        seconds.append(spent)
+        scores.append(quality.psnr(restored, clear))
+    row = {"method": method, "images": len(scores), "PSNR, dB": float(np.mean(scores)), "s, grey": statistics.median(seconds)}
+    row["each"] = scores
+    if colour is not None:
+        seen = blur.apply(colour, kernel)
+        runs = [timed(lambda: deblurring.restore(seen, kernel, method.split()[0])) for _ in range(1 if "exact" in method else 5)]
+        row["s, colour"] = statistics.median(spent for spent, _ in runs)
+    return row
+
+
+def timed(work: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
+    """Seconds, and what came of them."""
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def best(
+    method: str, blurred: Sequence[torch.Tensor], grey: Sequence[torch.Tensor], kernel: np.ndarray
+) -> tuple[str, Callable[[torch.Tensor], torch.Tensor]]:
+    """A method with the constant that is best on these images."""
+    function, constants = BEST[method]
+
+    def restoring(constant: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        def restore(seen: torch.Tensor) -> torch.Tensor:
+            found = function(Observation(seen.float() / 255, kernel), deblurring.ROUNDING / 255, constant)
+            return (found * 255).round().clamp(0, 255).to(torch.uint8)
+
+        return restore
+
+    scores = {
+        constant: np.mean([quality.psnr(restoring(constant)(seen), clear) for seen, clear in zip(blurred, grey, strict=True)])
+        for constant in constants
+    }
+    chosen = max(scores, key=scores.get)
+    return f"{method} at {chosen:g}", restoring(chosen)
+
+
+def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """deepinv's EPLL with our prior; it keeps a patch's mean, which our prior leaves free: variance 100 stands for that."""
+    try:
+        from deepinv.optim.epll import EPLL
+        from deepinv.optim.utils import GaussianMixtureModel
+        from deepinv.physics import Blur
+    except ImportError:
+        print("deepinv is not installed (pip install -e '.[bench]'): left out")
+        return None
+    prior = priors.released()
+    mixture = GaussianMixtureModel(len(prior), patches.PIXELS)
+    mixture.set_cov(prior.pixel_covariances + torch.full((patches.PIXELS, patches.PIXELS), 100 / patches.PIXELS))
+    mixture.set_weights(prior.weights)
+    model = EPLL(GMM=mixture, pretrained=None, patch_size=patches.SIDE, channels=1)
+    physics = Blur(torch.from_numpy(kernel.copy())[None, None], padding="reflect")
+
+    def restore(seen: torch.Tensor) -> torch.Tensor:
+        observed = seen[None].float() / 255
+        with torch.inference_mode():
+            found = model(
+                observed, physics, sigma=deblurring.ROUNDING / 255, x_init=observed, betas=list(splitting.BONDS), batch_size=2000
+            )
+        return (found[0] * 255).round().clamp(0, 255).to(torch.uint8)
+
+    return restore
+
+
+# --- The prior ------------------------------------------------------------------------------------------------------------
+
+
+def compare_priors(count: int) -> list[dict[str, object]]:
+    """Mean log-likelihood of held-out patches under priors learnt in the same time: ours, scikit-learn's, a single Gaussian."""
+    learnt_from = patches.sample(photos.load("bsds500", "train"), count, seed=0)
+    held_out = patches.sample(photos.load("bsds500", "test"), 50_000, seed=0)
+    started = time.perf_counter()
+    ours = learning.learn(learnt_from, components=200, passes=3, batch=20_000, seed=0)
+    allowed = time.perf_counter() - started
+    single = learning.gaussian(learnt_from)
+    rows = [
+        {"prior": name, "seconds": spent, "nats a patch": model.log_likelihood(held_out).mean().item()}
+        for name, model, spent in (("ours, 200 components", ours, allowed), ("single Gaussian", single, 0.0))
+    ]
+    try:
+        from sklearn.mixture import GaussianMixture
+    except ImportError:
+        print("scikit-learn is not installed (pip install -e '.[bench]'): left out")
+        return rows
+    for part in (25_000, 100_000):
+        theirs = GaussianMixture(200, max_iter=1, warm_start=True, init_params="random_from_data", reg_covar=1e-7, random_state=0)
+        started, rounds = time.perf_counter(), 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it has not converged after one round
+            while time.perf_counter() - started < allowed:
+                theirs.fit(learnt_from[:part].numpy())
+                rounds += 1
+        spent = time.perf_counter() - started
+        score = float(theirs.score(held_out.numpy()))
+        rows.append({"prior": f"scikit-learn, {part:,} patches, {rounds} rounds", "seconds": spent, "nats a patch": score})
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Priors in files: the one that comes with blurpaper, and one's own."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from blurpaper.deblurring.mixture import Mixture
+
+FOLDERS = (Path(__file__).parents[2] / "results" / "priors", Path(__file__).parents[1] / "priors")
+"""Where released priors are: in a checkout, and in an installed package."""
+RELEASED = "bsds500.safetensors"
+
+
+def load(path: Path) -> Mixture:
+    """Read a prior from a safetensors file.
+
+    Raises:
+        ValueError: if the file is missing, damaged or holds something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return Mixture.of_state(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a prior: {error}.") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+@lru_cache(maxsize=1)
+def released() -> Mixture:
+    """The mixture of 200 components that comes with blurpaper, learnt from the photographs of bsds500/train.
+
+    Raises:
+        ValueError: if this installation lacks it.
+    """
+    paths = [folder / RELEASED for folder in FOLDERS]
+    for path in paths:
+        if path.is_file():
+            return load(path)
+    raise ValueError(f"the prior that comes with blurpaper is not at {paths[0]}: install the package again, or name another.")
