@@ -6,7 +6,6 @@ import math
 
 import torch
 
-
 NO_DIFFERENCE = 100.0
 """PSNR, in decibels, of an image that does not differ: more than one that differs at all can have, and a number to average."""
 

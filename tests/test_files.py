@@ -5,9 +5,14 @@ import pytest
 import torch
 
 from blurpaper import blur
+from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.reading import ImageError, read_image, write_image
+from blurpaper.deblurring import ROUNDING
+from blurpaper.files import assumed_noise
 from blurpaper.files import blur as blur_files
+from blurpaper.files import deblur as deblur_files
 from blurpaper.kernels import psf, shake_bank
+from blurpaper.quality import psnr
 
 
 def picture(height=48, width=60, seed=0):
@@ -125,3 +130,68 @@ def test_a_target_without_a_format_is_an_error_and_nothing_is_written(album, tmp
     with pytest.raises(ImageError, match="out"):
         blur_files(album / "a.png", tmp_path / "out", "D4")
     assert not (tmp_path / "out").exists()
+
+
+# --- Deblurring files -----------------------------------------------------------------------------------------------------
+
+
+def photo():
+    return photograph(EXAMPLES[0])[:, 60:200, 130:300].contiguous()
+
+
+@pytest.mark.parametrize("name", ["D8", "V8", "shake:3"])
+@pytest.mark.parametrize("pixels", [False, True])
+def test_deblurring_a_file_undoes_blurring_it(tmp_path, name, pixels):
+    write_image(photo(), tmp_path / "in.png")
+    blur_files(tmp_path / "in.png", tmp_path / "blurred.png", name, pixels)
+    assert deblur_files(tmp_path / "blurred.png", tmp_path / "out.png", name, pixels=pixels) == (1, [])
+    before, after = (psnr(read_image(tmp_path / f"{one}.png"), photo()) for one in ("blurred", "out"))
+    assert after > before + 3
+
+
+def test_deblurring_a_folder_keeps_names_and_each_files_own_shake(tmp_path):
+    for name in ("a.png", "deep/b.png"):
+        write_image(photo(), tmp_path / "album" / name)
+    (tmp_path / "album" / "c.png").write_text("no image")
+    blur_files(tmp_path / "album", tmp_path / "blurred", "shake")
+    done, broken = deblur_files(tmp_path / "album", tmp_path / "wrong", "D2", "gradient")
+    assert done == 2 and "c.png" in broken[0]
+    assert deblur_files(tmp_path / "blurred", tmp_path / "out", "shake", "gradient") == (2, [])
+    assert names_in(tmp_path / "out") == ["a.png", "deep/b.png"]
+    for name in names_in(tmp_path / "out"):
+        gained = psnr(read_image(tmp_path / "out" / name), photo()) - psnr(read_image(tmp_path / "blurred" / name), photo())
+        assert gained > 3
+    with pytest.raises(ValueError, match=r"name the kernel, as in shake:17"):
+        deblur_files(tmp_path / "blurred" / "a.png", tmp_path / "x.png", "shake")
+
+
+def test_a_jpeg_is_taken_to_have_more_noise_the_coarser_it_is(tmp_path):
+    from PIL import Image
+
+    assumed = {}
+    for quality in (95, 85, 70):
+        Image.fromarray(photo().permute(1, 2, 0).numpy()).save(tmp_path / f"{quality}.jpg", quality=quality)
+        assumed[quality] = assumed_noise(tmp_path / f"{quality}.jpg")
+    assert ROUNDING < assumed[95] < assumed[85] < assumed[70] < 4
+    write_image(photo(), tmp_path / "lossless.png")
+    assert assumed_noise(tmp_path / "lossless.png") == ROUNDING
+    write_image(blur.apply(photo(), "D8"), tmp_path / "blurred.jpg")
+    deblur_files(tmp_path / "blurred.jpg", tmp_path / "told.png", "D8", noise=ROUNDING, pixels=True)
+    deblur_files(tmp_path / "blurred.jpg", tmp_path / "out.png", "D8", pixels=True)
+    told, out = (psnr(read_image(tmp_path / f"{name}.png"), photo()) for name in ("told", "out"))
+    assert out > told + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"method": "sharpen"}, "a method of deblurring is one of epll, .*'sharpen'"),
+        ({"noise": -1.0}, "noise is a standard deviation above 0"),
+        ({"condition": "D"}, "a PSF is one of"),
+    ],
+)
+def test_deblurring_says_what_is_wrong_before_it_writes(tmp_path, options, sentence):
+    write_image(photo(), tmp_path / "in.png")
+    with pytest.raises(ValueError, match=sentence):
+        deblur_files(tmp_path / "in.png", tmp_path / "out.png", **({"condition": "D8"} | options))
+    assert names_in(tmp_path) == ["in.png"]

@@ -1,0 +1,224 @@
+"""Test images that are deblurred before a network sees them: what is kept, on what it depends, and how it is counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import MemorySet
+from test_runs import TINY
+
+from blurpaper import blur, code, data, deblurred, deblurring, experiments, protocol, quality, runs, tallies
+from blurpaper import treatment as treatments
+from blurpaper.data.examples import CarriedSet
+from blurpaper.data.reading import write_image
+from blurpaper.kernels import psf, shake_bank
+from blurpaper.networks import NetworkSpec
+from blurpaper.profile import load
+from blurpaper.store import Store
+from blurpaper.treatment import AS_IS, Treatment, treated
+
+GRADIENT = Treatment("gradient")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load("smoke", TINY | {"deblurring.prior.patches": 4000, "deblurring.exact": 2, "deblurring.few": 3})
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(smoke) -> None:
+    photographs = CarriedSet("test")
+    canonical = [protocol.to_canonical(image, 108) for image in (*photographs, photographs[0].mT)]
+    ids = [f"test/{number}" for number in range(len(canonical))]
+    restored, numbers = treated(GRADIENT, canonical, ids, "D8", None, smoke.protocol, smoke.compute)
+    kernel = psf("D8", 108 / 384)
+    for place, (image, found) in enumerate(zip(canonical, restored, strict=True)):
+        expected = deblurring.restore(blur.apply(image, kernel), kernel, "gradient")
+        assert (found.int() - expected.int()).abs().max() <= 1
+        assert numbers["psnr"][place] == pytest.approx(quality.psnr(found, image), abs=1e-4)
+        assert numbers["ssim"][place] == pytest.approx(quality.ssim(found, image), abs=1e-5)
+    assert (numbers["seconds"] > 0).all()
+    left, before = treated(Treatment(AS_IS), canonical, ids, "D8", None, smoke.protocol, smoke.compute)
+    assert all(torch.equal(a, blur.apply(b, kernel)) for a, b in zip(left, canonical, strict=True))
+    assert (numbers["psnr"] > before["psnr"]).all()
+
+
+def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) -> None:
+    canonical = [protocol.to_canonical(random_images[0], 108)]
+    mistaken, _ = treated(Treatment("gradient", "D6", 2.0), canonical, ["a"], "D8", None, smoke.protocol, smoke.compute)
+    seen = blur.apply(canonical[0], psf("D8", 108 / 384))
+    assert torch.equal(mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0))
+
+
+def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, smoke, monkeypatch) -> None:
+    canonical = [protocol.to_canonical(image, 108) for image in random_images[:3]]
+    used = []
+    monkeypatch.setattr(treatments.deblurring, "restore", lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen)
+    treated(GRADIENT, canonical, ["a", "b", "c"], "shake", None, smoke.protocol, smoke.compute)
+    bank = shake_bank("test", 108 / 384)
+    assert [count for count, _ in used[1:]] == [1, 1, 1]
+    assert all(any(np.array_equal(kernel, one) for one in bank) for _, kernel in used)
+
+
+@pytest.mark.parametrize(
+    ("treatment", "word"),
+    [
+        (Treatment(AS_IS), "as is"),
+        (Treatment("epll"), "epll"),
+        (Treatment("epll", "D6"), "epll as D6"),
+        (Treatment("epll", "D6", 2.0), "epll as D6, noise 2"),
+        (Treatment("wiener", noise=0.4), "wiener, noise 0.4"),
+    ],
+)
+def test_treatments_have_words(treatment, word) -> None:
+    assert str(treatment) == word
+
+
+def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, monkeypatch) -> None:
+    images = deblurred.images_of("emoji", tiny, kept)
+    first = deblurred.results_of(GRADIENT, images, tiny, kept)
+    assert first["log_probabilities"].shape == (12, 4) and first["psnr"].shape == (12,)
+    calls = []
+    really = deblurred.treated
+    monkeypatch.setattr(deblurred, "treated", lambda *args: calls.append(args[0]) or really(*args))
+    again = deblurred.results_of(GRADIENT, images, tiny, kept)
+    assert not calls and all(torch.equal(first[name], again[name]) for name in first)
+    deblurred.results_of(Treatment("gradient", noise=1.0), images, tiny, kept)
+    other = load("smoke", TINY | {"deblurring.psf": "D4"})
+    deblurred.results_of(GRADIENT, images, other, kept)
+    assert len(calls) == 2
+    bootstrap = load("smoke", TINY | {"evaluation.bootstrap": 7, "deblurring.prior.components": 3})
+    deblurred.results_of(GRADIENT, images, bootstrap, kept)  # a gradient penalty takes no prior
+    assert len(calls) == 2
+
+
+def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept) -> None:
+    images = deblurred.images_of("emoji", tiny, kept)
+    found = deblurred.results_of(Treatment(AS_IS), images, tiny, kept)["log_probabilities"]
+    usual = runs.log_probabilities(NetworkSpec("small_vgg"), images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
+    torch.testing.assert_close(found, usual, atol=0.02, rtol=0)
+    assert (found.argmax(dim=1) == usual.argmax(dim=1)).float().mean() > 0.9
+
+
+def test_the_prior_is_learnt_as_the_profile_says_and_kept(tiny, kept, monkeypatch) -> None:
+    prior = deblurred.prior(tiny, kept)
+    assert len(prior) == 16
+    monkeypatch.setattr(deblurred.learning, "learn", lambda *_: pytest.fail("learnt again"))
+    assert torch.equal(deblurred.prior(tiny, kept).covariances, prior.covariances)
+    likely = deblurred.likelihoods(tiny, kept)
+    assert set(likely) == {"mixture of 16", "single Gaussian"}
+    assert likely["mixture of 16"].mean() > likely["single Gaussian"].mean()
+
+
+def test_the_prior_may_come_from_a_folder_of_ones_own(tiny, tmp_path) -> None:
+    draw = np.random.RandomState(0)
+    for number in range(12):
+        pixels = torch.from_numpy(draw.randint(0, 256, (3, 20, 24)).astype(np.uint8))
+        write_image(pixels, tmp_path / "mine" / f"{number:02}.png")
+    own = load("smoke", {"deblurring.prior.images": str(tmp_path / "mine")})
+    images, held_out = data.prior_sets(own, Store(tmp_path / "store"))
+    assert (len(images), len(held_out)) == (10, 2)
+    assert not set(images.ids) & set(held_out.ids)
+    assert data.missing(own) == []
+    (sentence,) = data.missing(load("smoke", {"deblurring.prior.images": "bsd"}))
+    assert "deblurring.prior.images is the name of a set, or the path of a folder. Got 'bsd'" in sentence
+
+
+def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch) -> None:
+    labels = [0, 0, 0, 1, 2, 2, 1, 0]
+    images = MemorySet([torch.full((3, 9, 9), number, dtype=torch.uint8) for number in range(8)], labels, ("a", "b", "c"))
+    monkeypatch.setattr(deblurred.data, "load", lambda *_: images)
+    each = load("smoke", {"deblurring.each": 2})
+    some = deblurred.images_of("memory", each, kept)
+    assert list(some.ids) == [f"test/{number}" for number in (0, 1, 3, 4, 5, 6)]
+    assert some.labels.tolist() == [0, 0, 1, 2, 2, 1]
+    assert some[2][0, 0, 0] == 3 and [int(image[0, 0, 0]) for image in some.batch([5, 0])] == [6, 0]
+    assert some.fingerprint != images.fingerprint
+    assert deblurred.images_of("memory", tiny, kept) is images
+    assert list(deblurred.images_of("memory", tiny, kept, 3).ids) == ["test/0", "test/2", "test/5"]
+
+
+def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -> None:
+    recognition = code.closure(["blurpaper.training", "blurpaper.protocol", "blurpaper.networks.vgg"])
+    assert not any("deblur" in module or "treatment" in module for module in recognition)
+    assert "blurpaper.deblurring.splitting" in code.closure(["blurpaper.treatment"])
+
+
+# --- How it is counted ----------------------------------------------------------------------------------------------------
+
+RIGHT = {"sharp": 10, "D8": 4, "epll": 8, "gradient": 6, "mix": 9}
+"""Of ten images, on how many the truth is first."""
+
+
+def made_up(count: int, **columns) -> pd.DataFrame:
+    frame = pd.DataFrame({"rank": np.where(np.arange(10) < count, 0, 7), "image": [f"{n}" for n in range(10)]})
+    for column in ("entropy", "cross_entropy", "js_divergence", "confidence"):
+        frame[column] = 0.5
+    return frame.assign(label=0, classes="100", **columns)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    images = MemorySet([torch.zeros(3, 9, 9, dtype=torch.uint8)] * 10, [0] * 10, ("a",))
+    images.ids = [f"{number}" for number in range(10)]
+
+    def columns(spec, condition):
+        return {key: v for key, v in runs.columns_of(spec, "memory", 0, "256", condition).items() if key != "classes"}
+
+    def decided_by(spec, *_):
+        conditions = ("sharp", "D8") if spec.is_original else ("D8",)
+        return pd.concat([made_up(RIGHT[c if spec.is_original else spec.mix], **columns(spec, c)) for c in conditions])
+
+    def treated_as(treatment, *_):
+        right = RIGHT["D8" if treatment.method == AS_IS else treatment.method]
+        of = columns(NetworkSpec("small_vgg"), "D8") | {"input": str(treatment)}
+        return made_up(right, **of).assign(psnr=20.0 + right, ssim=right / 10)
+
+    monkeypatch.setattr(tallies, "decided_by", decided_by)
+    monkeypatch.setattr(deblurred, "decisions", treated_as)
+    monkeypatch.setattr(deblurred, "images_of", lambda *_: images)
+    overrides = {"deblurring.methods": ["epll", "gradient"], "deblurring.networks": ["mix"], "evaluation.test_sets": ["memory"]}
+    rows = experiments.EXPERIMENTS["table5"](load("smoke", overrides), None)
+    return rows.set_index(["network", "input", "condition", "metric"])
+
+
+def test_table_5_has_the_paper_s_five_numbers_and_what_belongs_to_them(counted) -> None:
+    top1 = counted.xs("top1", level="metric")["value"]
+    assert dict(top1) == {
+        ("original", "as is", "sharp"): 1.0,
+        ("original", "as is", "D8"): 0.4,
+        ("original", "epll", "D8"): 0.8,
+        ("original", "gradient", "D8"): 0.6,
+        ("mix", "as is", "D8"): 0.9,
+    }
+    assert counted.loc[("original", "epll", "D8", "psnr"), "value"] == 28
+    assert counted.loc[("original", "as is", "D8", "ssim"), "value"] == 0.4
+
+
+def test_table_5_says_what_comes_back_and_how_far_it_is_from_epll(counted) -> None:
+    assert counted.loc[("original", "epll", "D8", "top1_recovered"), "value"] == pytest.approx(0.4 / 0.6)
+    assert counted.loc[("mix", "as is", "D8", "top1_recovered"), "value"] == pytest.approx(0.5 / 0.6)
+    gap = counted.loc[("mix", "as is", "D8", "top1_vs_epll")]
+    assert gap["value"] == pytest.approx(0.1) and gap["low"] >= 0
+    assert counted.loc[("original", "as is", "D8", "top1_vs_epll"), "value"] == pytest.approx(-0.4)
+    assert ("original", "epll", "D8", "top1_vs_epll") not in counted.index
+
+
+def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
+    exact = experiments.EXPERIMENTS["deblurring_exact"](tiny, kept).set_index(["input", "metric"])
+    assert exact.loc[("epll-exact", "psnr"), "value"] + 0.2 > exact.loc[("epll", "psnr"), "value"]
+    assert exact.loc[("epll", "psnr_vs_epll-exact"), "n"] == 2
+    wrong = experiments.EXPERIMENTS["deblurring_psf"](tiny, kept)
+    psnr = wrong[wrong["metric"] == "psnr"].set_index("input")["value"]
+    assert psnr["epll"] > psnr["epll as D6"] + 3 and psnr["epll as D10, noise 2"] > psnr["epll as D10"]
+    assert set(wrong[wrong["region"] == ""]["network"]) == {"original", "mix", "onlyD8"}
+    noise = experiments.EXPERIMENTS["deblurring_noise"](tiny, kept)
+    assert list(noise["region"]) == ["0.29", "1"]
+    colour = experiments.EXPERIMENTS["deblurring_colour"](tiny, kept)
+    assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
+    seconds = deblurred.seconds(tiny, kept)
+    assert set(seconds) == {"epll", "gradient", "wiener", "epll-exact"} and all(spent > 0 for spent in seconds.values())
