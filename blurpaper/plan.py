@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from blurpaper import costs, data, needs, results, runs, training
+from blurpaper import costs, data, deblurred, needs, results, runs, training
 from blurpaper.data import photos
 from blurpaper.gpus import GPUS, Gpu
 from blurpaper.needs import Measurement
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.profile import Profile, Schedule
 from blurpaper.store import Store
+from blurpaper.treatment import Treatment
 
 UTILISATION = 0.35
 """Share of a GPU's peak that training and evaluation are assumed to reach."""
@@ -102,7 +103,26 @@ class _Plan:
             new = [c for c in one.conditions if (one.spec, c, one.scales, one.features) not in seen]
             seen |= {(one.spec, c, one.scales, one.features) for c in new}
             jobs[one.chapter] += [self._classifying(one, new, name) for name in needs.sets_of(one, self.profile)]
+        jobs["06"] = [
+            self._deblurring(treatment, name)
+            for name in self.profile.evaluation.test_sets
+            for treatment in deblurred.of_table5(self.profile)
+        ]
         return jobs
+
+    def _deblurring(self, treatment: Treatment, name: str) -> Job:
+        count, model = self._deblurred(name), self.profile.model
+        flops = self._cost(model, self._shape("256", name)).flops * count
+        return Job(
+            f"{model}:original on {name}, {count:,} images, {self.profile.deblurring.psf} {treatment}",
+            flops,
+            4 * (self.classes + 2) * count,
+        )
+
+    def _deblurred(self, name: str) -> int:
+        """How many images of a test set are deblurred."""
+        each = self.profile.deblurring.each
+        return min(self.counts[name, "test"], each * self.classes) if each else self.counts[name, "test"]
 
     def _classifying(self, one: Measurement, new: Sequence[str], name: str) -> Job:
         count = self.counts[name, "test"]
@@ -212,6 +232,11 @@ class _Plan:
         if spec:
             needed = rate / (costs.TRAINING * self._cost(spec.model, self._crop).flops)
             yield f"  training {spec.model} then takes {needed:,.0f} crops a second, if decoding and blurring keep up with it"
+        known = results.published_seconds("photos")
+        count = sum(map(self._deblurred, self.profile.evaluation.test_sets))
+        spent = count * sum(known.get(method, 0.0) for method in self.profile.deblurring.methods)
+        if known:
+            yield f"deblurring {count:,} images, at the speed of photos on a CPU: {_hours(spent / 3600)}"
         yield _published_time(self.profile.name)
 
 

@@ -14,7 +14,7 @@
 # # Deblurring first
 #
 # If the blur is known, why not undo it, and let the network that was trained on sharp images look at the result? The paper's
-# Section 4.4 gives that idea its best chance: the true PSF, no noise but the rounding to 8 bits, and EPLL, one of the best
+# Section 4.4 gives that idea its best chance: the true PSF, no noise but the rounding to 8 bits, and EPLL {cite}`zoran2011`, one of the best
 # methods of its time, at four minutes an image on a GPU. Fine-tuning on the mix, which does not know the blur, did as well.
 #
 # We shall rebuild EPLL, exactly and about a hundred times faster, put cheaper methods beside it, and look at what the best case

@@ -86,7 +86,7 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
     profile = profiles.load("imagenet", QUICK)
     fine_tune_and_measure(profile, stand_in)
-    rows = experiments.table1(profile, stand_in)
+    rows = experiments.EXPERIMENTS["table1"](profile, stand_in)
     assert set(rows["condition"]) == set(profile.evaluation.conditions)
     assert set(rows["scale"]) == set(profile.evaluation.scales)
 
@@ -95,6 +95,24 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
 
     monkeypatch.setattr(runs.training, "train", trained_again)
     runs.network(NetworkSpec("vgg16", "mix"), profile, Store())
+
+
+def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkeypatch) -> None:
+    monkeypatch.setattr(vgg, "vgg16", tiny)
+    monkeypatch.setitem(ORIGINALS, "vgg16", original)
+    assert profiles.load("imagenet").deblurring.each == 10
+    prior = {"images": "imagenet", "components": 4, "patches": 3000, "passes": 1, "batch": 500, "held_out": 500}
+    few = {"deblurring.prior": prior, "deblurring.methods": ["epll"], "deblurring.networks": ["mix"], "deblurring.each": 1}
+    profile = profiles.load("imagenet", QUICK | few)
+    rows = experiments.EXPERIMENTS["table5"](profile, stand_in)
+    top5 = rows[rows["metric"] == "top5"]
+    assert set(zip(top5["network"], top5["input"], top5["condition"], strict=True)) == {
+        ("original", "as is", "sharp"),
+        ("original", "as is", "D8"),
+        ("original", "epll", "D8"),
+        ("mix", "as is", "D8"),
+    }
+    assert (rows["n"] == 3).all()  # one of each class
 
 
 @pytest.mark.slow
