@@ -55,10 +55,11 @@ def comparison(
 
 
 def number(value: float, low: float, high: float, metric: str) -> str:
-    """A number with its interval, in per cent if the metric is a share: ``94.4 (93.3-95.4)`` in HTML."""
+    """A number with its interval, in per cent if the metric is a share (or one of a loss): ``94.4 (93.3-95.4)`` in HTML."""
     if np.isnan(value):
         return "–"
-    scale, digits = (100, 1) if metric.split("_vs_")[0] in PERCENT else (1, 2)
+    share = metric.split("_vs_")[0].removesuffix("_recovered") in PERCENT
+    scale, digits = (100, 1) if share else (1, 3 if metric == "ssim" else 2)
     shown, *bounds = (rounded(scale * one, digits) for one in (value, low, high))
     if np.isnan(low):
         return shown

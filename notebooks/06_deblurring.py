@@ -157,7 +157,7 @@ treated = [way for way in ways if way.startswith(known) and way.removeprefix(f"{
 page.table(
     comparison(
         ours,
-        {"psnr": "PSNR, dB", "ssim": "similarity", "top5_recovered": "share of the top-5 loss"},
+        {"psnr": "PSNR, dB", "ssim": "similarity", "top5_recovered": "share of the top-5 loss, %"},
         [known, *treated],
         ["256"],
         row="shown",
@@ -209,9 +209,9 @@ tuned, done = paper.loc[("mix", "as is")], paper.loc[("original", "epll")]
 gap = 100 * (tuned["value"] - done["value"])
 page.say(
     f"In the paper fine-tuning on the mix leads by {rounded(gap, 2)} points, {with_interval(tuned)} against {with_interval(done)} on "
-    f"{int(tuned['n']):,} images: within the noise of its test set, so that *as well as* is borne out and *better* is not. Its order has a "
-    f"condition besides: fine-tuning on {SOURCES['imagenet'].counts['train'] / 1e6:.1f} million labelled photographs. Where there are few, or none have labels, the lines above say "
-    "what is left of it."
+    f"{int(tuned['n']):,} images: within the noise of its test set, so that *as well as* is borne out and *better* is not. And it was "
+    f"fine-tuned on {SOURCES['imagenet'].counts['train'] / 1e6:.1f} million photographs with labels; the lines above say what is left of the "
+    "comparison with fewer, or without labels."
 )
 
 # %% [markdown]

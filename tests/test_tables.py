@@ -57,6 +57,8 @@ def test_two_numbers_for_one_cell_are_an_error(sources) -> None:
     [
         (0.94449, 0.9, 0.95, "top1", "94.4|90.0–95.0"),
         (-0.02, -0.05, 0.01, "top1_vs_original", "−2.0|−5.0 to 1.0"),
+        (0.5, 0.4, 0.6, "top5_recovered", "50.0|40.0–60.0"),
+        (0.9567, 0.95, 0.96, "ssim", "0.957|0.950–0.960"),
         (1.234, 1.0, 1.5, "entropy", "1.23|1.00–1.50"),
         (-0.0001, float("nan"), float("nan"), "top5", "0.0"),
         (float("nan"), float("nan"), float("nan"), "top5", "–"),
