@@ -68,8 +68,9 @@ def _profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str,
 
 
 def _need_data(profile: Any) -> None:  # noqa: ANN401
-    from blurpaper import data, results
+    from blurpaper import data, deblurred, results
 
+    deblurred.check(profile)
     if missing := data.missing(profile):
         click.echo("\n".join(missing), err=True)
         click.echo("Nothing was run.", err=True)
@@ -254,7 +255,8 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
 def deblur(source: Path, target: Path, psf: str, method: str, noise: float | None, prior: Path | None, pixels: bool) -> None:
     """Deblur an image, or every image of a folder, that was blurred with a known PSF.
 
-    Best from a file without loss, such as PNG: what JPEG leaves out is noise that must not be magnified.
+    Best from a file without loss, such as PNG: what JPEG leaves out is noise that must not be magnified. What it was is told
+    from the file; of WebP it is not known, and --noise 1 a fair guess.
     """
     from blurpaper import deblurring, files
 
@@ -262,6 +264,8 @@ def deblur(source: Path, target: Path, psf: str, method: str, noise: float | Non
     outcome = files.deblur(source, target, psf, method, noise, mixture, pixels)
     if noise is None and source.is_file() and (assumed := files.assumed_noise(source)) > deblurring.ROUNDING:
         click.echo(f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)", err=True)
+    elif noise is None and source.is_dir():
+        click.echo("noise was assumed as each file's format leaves it (--noise sets one for all)", err=True)
     _say(outcome, "deblurred", target)
 
 

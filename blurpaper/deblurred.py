@@ -5,29 +5,48 @@ What is kept of an image is how good it became and what the network said of it, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from blurpaper import data, deblurring, protocol, quality, runs
+from blurpaper import data, deblurring, protocol, quality, runs, tallies
 from blurpaper.data.base import ImageSet
 from blurpaper.deblurring import learning, patches
-from blurpaper.kernels import CANONICAL, SHARP
+from blurpaper.kernels import CANONICAL, PSF, SHARP
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.profile import Profile
 from blurpaper.progress import progress
 from blurpaper.quality import MEASURES
-from blurpaper.store import TENSORS, Recipe, Store
-from blurpaper.treatment import AS_IS, Treatment, treated
+from blurpaper.store import TENSORS, Recipe, Store, surroundings
+from blurpaper.treatment import Treatment, treated
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TIMED = 8
-"""Images that each way of deblurring is timed on."""
+
+def check(profile: Profile) -> None:
+    """See that what a profile says of deblurring can be done, before anything is.
+
+    Raises:
+        ValueError: for the name of no PSF, method or network, or a PSF under which the networks are not measured.
+    """
+    settings = profile.deblurring
+    for name in (settings.psf, *settings.mistaken):
+        PSF.parse(name)
+    for method in settings.methods:
+        deblurring.check(method, deblurring.ROUNDING)
+    for spec in networks(profile):
+        if settings.psf not in tallies.settings_of(spec, profile)[0]:
+            raise ValueError(f"deblurring.psf is a condition under which {spec} is measured. Got {settings.psf!r}.")
+
+
+def networks(profile: Profile) -> list[NetworkSpec]:
+    """The original, and the fine-tuned networks that look at blurred images instead."""
+    return [NetworkSpec(profile.model), *(NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.deblurring.networks)]
+
 
 # --- The prior ------------------------------------------------------------------------------------------------------------
 
@@ -58,11 +77,17 @@ def prior(profile: Profile, store: Store) -> deblurring.Mixture:
 def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
     """Log-likelihood, in nats, of held-out patches under the mixture and under a single Gaussian: name -> ``(N,)``."""
     images, held_out = data.prior_sets(profile, store)
-    settings = profile.deblurring.prior
-    seen = patches.sample(held_out, settings.held_out, profile.seed)
-    single = learning.gaussian(patches.sample(images, settings.patches, profile.seed))
-    models = {f"mixture of {settings.components}": prior(profile, store), "single Gaussian": single}
-    return {name: model.log_likelihood(seen).numpy() for name, model in models.items()}
+    settings, recipe = profile.deblurring.prior, prior_recipe(profile, store)
+
+    def make(_: object) -> dict[str, torch.Tensor]:
+        seen = patches.sample(held_out, settings.held_out, profile.seed)
+        single = learning.gaussian(patches.sample(images, settings.patches, profile.seed))
+        models = {f"mixture of {settings.components}": prior(profile, store), "single Gaussian": single}
+        return {name: model.log_likelihood(seen) for name, model in models.items()}
+
+    inputs = {"prior": recipe.key, "images": held_out.fingerprint, "count": settings.held_out, "seed": profile.seed}
+    found = store.get(Recipe("likelihoods", recipe.name, inputs, recipe.modules, TENSORS, recipe.about), make)
+    return {name: found[name].numpy() for name in sorted(found)}
 
 
 # --- Test images ----------------------------------------------------------------------------------------------------------
@@ -83,6 +108,23 @@ def images_of(set_name: str, profile: Profile, store: Store, most: int | None = 
     return images if len(numbers) == len(images) else data.Subset(images, numbers)
 
 
+def recipes(
+    treatment: Treatment, images: ImageSet, profile: Profile, store: Store
+) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
+    """The parts in which what became of treated images is kept: (numbers of the images, recipe)."""
+    spec = NetworkSpec(profile.model)
+    identity = runs.identity_of(spec, profile, store)
+    modules = ["blurpaper.treatment", module_of(spec.model)]
+    about = {"profile": profile.name, "data": images.fingerprint}
+    for numbers in runs.shards(len(images), profile):
+        inputs = {
+            **runs.common_inputs(identity, images, numbers, profile),
+            "pixels": profile.protocol.pixels("256"),
+            **_treatment_inputs(treatment, profile, store),
+        }
+        yield numbers, Recipe("deblurred", f"{treatment}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about)
+
+
 def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: Store) -> dict[str, torch.Tensor]:
     """What became of images blurred by the profile's PSF and treated.
 
@@ -91,30 +133,22 @@ def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: 
         at scale 256, ``(N, K)``.
     """
     spec = NetworkSpec(profile.model)
-    identity = runs.identity_of(spec, profile, store)
     given = lru_cache(lambda: (runs.network(spec, profile, store), prior(profile, store) if treatment.needs_prior else None))
-    parts = []
     with progress(f"{treatment} on {images.name}", len(images), "image") as tick:
 
         def make(numbers: range) -> dict[str, torch.Tensor]:
             network, mixture = given()
-            restored, numbers_of = _treated(treatment, images, numbers, mixture, profile, tick)
+            restored, measured = _treated(treatment, images, numbers, mixture, profile, tick)
             ids = [images.ids[number] for number in numbers]
             found = protocol.log_probabilities(
                 {"256": network}, restored, ids, SHARP, profile.protocol, profile.compute, profile.evaluation.batch
             )
-            return {name: numbers_of[name] for name in MEASURES} | {"log_probabilities": found["256"]}
+            return {name: measured[name] for name in MEASURES} | {"log_probabilities": found["256"]}
 
-        for numbers in runs.shards(len(images), profile):
-            inputs = {
-                **runs.common_inputs(identity, images, numbers, profile),
-                "pixels": profile.protocol.pixels("256"),
-                **_treatment_inputs(treatment, profile, store),
-            }
-            modules = ["blurpaper.treatment", module_of(spec.model)]
-            about = {"profile": profile.name, "data": images.fingerprint}
-            recipe = Recipe("deblurred", f"{treatment}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about)
-            parts.append(store.get(recipe, lambda _, n=numbers: make(n)))
+        parts = [
+            store.get(recipe, lambda _, numbers=numbers: make(numbers))
+            for numbers, recipe in recipes(treatment, images, profile, store)
+        ]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -155,8 +189,8 @@ def decisions(treatment: Treatment, images: ImageSet, profile: Profile, store: S
 
 
 def of_table5(profile: Profile) -> list[Treatment]:
-    """The treatments of Table 5: nothing, and each of the profile's methods with the true PSF."""
-    return [Treatment(method) for method in (AS_IS, *profile.deblurring.methods)]
+    """The profile's methods with the true PSF: the treatments of Table 5."""
+    return [Treatment(method) for method in profile.deblurring.methods]
 
 
 def all_decisions(profile: Profile, store: Store) -> list[pd.DataFrame]:
@@ -165,41 +199,34 @@ def all_decisions(profile: Profile, store: Store) -> list[pd.DataFrame]:
         decisions(treatment, images_of(name, profile, store), profile, store)
         for name in profile.evaluation.test_sets
         for treatment in of_table5(profile)
-        if treatment.method != AS_IS
     ]
 
 
 def seconds(profile: Profile, store: Store) -> dict[str, float]:
-    """Median seconds an image takes each way, and by exact EPLL, on a few images of the first test set."""
-    images = images_of(profile.evaluation.test_sets[0], profile, store, _TIMED)
+    """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of the first test set."""
+    images = images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.timed)
     found = {}
     for treatment in (*of_table5(profile), Treatment("epll-exact")):
-        if treatment.method == AS_IS:
-            continue
-        inputs = {
-            "images": images.fingerprint,
-            "canonical": profile.protocol.canonical,
-            **_treatment_inputs(treatment, profile, store),
-        }
 
         def make(_: object, treatment: Treatment = treatment) -> dict[str, torch.Tensor]:
             mixture = prior(profile, store) if treatment.needs_prior else None
             with progress(f"timing {treatment}", len(images), "image") as tick:
                 return {"seconds": _treated(treatment, images, range(len(images)), mixture, profile, tick)[1]["seconds"]}
 
+        inputs = _inputs_of(images, treatment, profile, store) | {"device": surroundings()["device"]}
         recipe = Recipe("deblurring-seconds", f"{treatment}.{images.name}", inputs, ["blurpaper.treatment"], TENSORS)
         found[str(treatment)] = float(store.get(recipe, make)["seconds"].median())
     return found
 
 
+def _inputs_of(images: ImageSet, treatment: Treatment, profile: Profile, store: Store) -> dict[str, object]:
+    canonical = {"images": images.fingerprint, "canonical": profile.protocol.canonical}
+    return canonical | _treatment_inputs(treatment, profile, store)
+
+
 def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict[str, np.ndarray]:
     """PSNR of images that fast EPLL restores, ``(N,)``: as it does, and each channel as if it were an image by itself."""
     treatment = Treatment("epll")
-    inputs = {
-        "images": images.fingerprint,
-        "canonical": profile.protocol.canonical,
-        **_treatment_inputs(treatment, profile, store),
-    }
 
     def make(_: object) -> dict[str, torch.Tensor]:
         mixture, psf = prior(profile, store), profile.deblurring.psf
@@ -214,6 +241,7 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
                 tick(1)
         return {"psnr": torch.tensor(scores)}
 
+    inputs = _inputs_of(images, treatment, profile, store)
     recipe = Recipe("by-channel", images.name, inputs, ["blurpaper.treatment"], TENSORS)
     together = results_of(treatment, images, profile, store)["psnr"]
     return {"epll": together.numpy(), "epll, each channel by itself": store.get(recipe, make)["psnr"].numpy()}

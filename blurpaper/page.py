@@ -75,12 +75,11 @@ class Page:
         return None if rows.empty else rows
 
     def seconds(self) -> dict[str, dict[str, float]]:
-        """Seconds an image takes to deblur, by treatment, in the published run on photographs and in this run."""
-        own = results.published_seconds(self.profile.name) if isinstance(self.store, Published) else None
-        found = {RUN: own if own is not None else deblurred.seconds(self.profile, self.store)}
-        if self.profile.name != "photos" and (photos := results.published_seconds("photos")):
-            found = {PHOTOS: photos, **found}
-        return found
+        """Seconds an image takes to deblur, by treatment, in the published run on photographs and in this run, where known."""
+        is_published = isinstance(self.store, Published)
+        own = results.published_seconds(self.profile.name) if is_published else deblurred.seconds(self.profile, self.store)
+        photos = results.published_seconds("photos") if self.profile.name != "photos" else {}
+        return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
 
     def figure(self, figure: Figure, caption: str, alt: str) -> None:
         """Show a plot as vector graphics, with a caption that says which run made it, and a text for those who cannot see it."""

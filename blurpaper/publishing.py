@@ -13,7 +13,7 @@ from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
 from blurpaper.profile import Profile
-from blurpaper.store import TENSORS, Store, surroundings, written
+from blurpaper.store import Store, surroundings, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +29,14 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """
     import pandas as pd
 
-    if profile.evaluation.released:
+    if profile.evaluation.released and profile.deblurring.prior.images == Path(priors.RELEASED).stem:
         yield _release_prior(profile, store)
+    if profile.evaluation.released:
         yield _release(NetworkSpec.parse(f"{profile.model}:{profile.evaluation.released}"), profile, store)
 
     rows = pd.concat([rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))], ignore_index=True)
     decided = experiments.decisions(profile, store)
+    seconds = deblurred.seconds(profile, store)
     stamps = sorted(store.stamps_used(), key=lambda stamp: (stamp["kind"], stamp["name"]))
 
     path = results.PUBLISHED / f"{profile.name}.csv"
@@ -61,17 +63,21 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(["kind", "name", "seconds", "device"])
         sheet.writerows([stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps)
-        each = deblurred.seconds(profile, store)
-        sheet.writerows([results.SECONDS, name, f"{value:.3g}", surroundings()["device"]] for name, value in each.items())
+        sheet.writerows([results.SECONDS, name, f"{value:.3g}", surroundings()["device"]] for name, value in seconds.items())
     yield path
 
 
 def _release_prior(profile: Profile, store: Store) -> Path:
-    """Write the prior of EPLL that comes with blurpaper."""
+    """Write the prior of EPLL that comes with blurpaper; its header says what it was learnt from."""
+    from safetensors.torch import save_file
+
     path = priors.FOLDERS[0] / priors.RELEASED
+    recipe = deblurred.prior_recipe(profile, store)
     state = deblurred.prior(profile, store).state()
+    stamp = store.stamp(recipe)
+    about = {"name": recipe.name, "inputs": json.dumps(stamp["inputs"], sort_keys=True), "commit": stamp["commit"]}
     with written(path) as temporary:
-        TENSORS.save(state, temporary)
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, about)
     path.chmod(0o644)
     return path
 

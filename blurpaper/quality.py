@@ -7,7 +7,7 @@ import math
 import torch
 
 NO_DIFFERENCE = 100.0
-"""PSNR, in decibels, of an image that does not differ: more than one that differs at all can have, and a number to average."""
+"""PSNR, in decibels, of an image that does not differ: where PSNR is cut, so that it can be averaged."""
 
 
 def psnr(image: torch.Tensor, reference: torch.Tensor) -> float:

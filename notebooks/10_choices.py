@@ -51,8 +51,8 @@ page.say(f"""
 | average for 256+512 | over positions within a scale, then over scales | a mean over all positions would let 512 dominate; the paper's {percent(both)} at D8 fits |
 | heads of the columns of Table A | 256 and 256+512 | read from its text |
 | the second model, printed as one of 51 layers | ResNet-50, five crops | the accuracy fits |
-| image that EPLL restores | the mean of the three channels, once; the differences of colours by a penalty on their gradients | better than each channel by itself, at a third of the cost (chapter 06) |
-| noise that EPLL reckons with | that of rounding, {deblurring.ROUNDING:.2f} grey levels; in three channels' mean, less by the root of 3 | it is what there is, and does best (chapter 06) |
+| image that EPLL restores | the mean of the three channels, once; the differences of colours by a penalty on their gradients | in the mean the rounding errors of three channels average out; chapter 06 compares |
+| noise that EPLL reckons with | that of rounding, {deblurring.ROUNDING:.2f} grey levels; in three channels' mean, less by the root of 3 | it is what there is; chapter 06 tries others |
 | photographs its prior is learnt from | {", ".join(f"{one.deblurring.prior.images} (`{one.name}`)" for one in map(profiles.load, ("emoji", "photos")))} | the original mixture is not to be had |
 | border in deblurring | the mirror of the blur | it is the true one |
 | place of the zeros at scale 128 | around the map, the odd one at the right and below | the paper says only that it is padded |

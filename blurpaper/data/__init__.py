@@ -43,6 +43,13 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
     return photos.load(name, split)
 
 
+def is_known(name: str) -> bool:
+    """Whether it is the name of a set."""
+    from blurpaper.data import photos
+
+    return name in ("emoji", "scikit-image", *photos.SETS)
+
+
 def missing(profile: Profile) -> list[str]:
     """One sentence for each set of photographs the profile needs that is not there, saying how to get it."""
     from blurpaper.data import photos
@@ -50,13 +57,13 @@ def missing(profile: Profile) -> list[str]:
     sets = [(name, split) for name, split in wanted(profile) if name in photos.SETS]
     found = [photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)]
     prior = profile.deblurring.prior.images
-    if prior not in ("emoji", "scikit-image", *photos.SETS) and not Path(prior).is_dir():
+    if not is_known(prior) and not Path(prior).is_dir():
         found.append(f"deblurring.prior.images is the name of a set, or the path of a folder. Got {prior!r}.")
     return found
 
 
 def wanted(profile: Profile) -> list[tuple[str, str]]:
-    """Name and split of every set of images that a profile uses and that does not come with a package."""
+    """Name and split of every set of images that a profile uses, but for those of scikit-image."""
     from blurpaper.data import photos
 
     trained = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
@@ -77,7 +84,7 @@ def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
     name = profile.deblurring.prior.images
     from blurpaper.data import photos
 
-    if name in ("emoji", "scikit-image", *photos.SETS):
+    if is_known(name):
         return load(name, "train", profile, store), load(name, "test", profile, store)
     images = photos.load_folder(Path(name), labelled=False)
     held_out = range(0, len(images), 10)

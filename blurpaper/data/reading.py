@@ -38,7 +38,7 @@ def read_image(path: str | Path) -> torch.Tensor:
 
 
 def jpeg_steps(path: str | Path) -> list[int] | None:
-    """The steps of quantisation of a JPEG file's brightness, lowest frequencies first; None for a file of another format."""
+    """The 64 steps of quantisation of a JPEG file's brightness, row by row; None for a file of another format."""
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""Cheaper deblurring: a Wiener filter and Richardson-Lucy as scikit-image has them, total variation, a gradient penalty.
+"""Simpler deblurring: a Wiener filter and Richardson-Lucy as scikit-image has them, total variation, a gradient penalty.
 
 Each takes an :class:`Observation` of planes in [0, 1] and the standard deviation of its noise, and returns the planes. Their
 constants were chosen on photographs of bsds500/train under D8 with rounding as the only noise.

@@ -2,7 +2,7 @@
 
 Two steps take turns while the bond between them tightens: every patch is denoised as its likeliest Gaussian says (Wiener
 filter), and the image is found that explains the observation and is near the denoised patches. Exactly so, every patch of the
-image is denoised by the best of all components. The fast way does what makes it a hundred times cheaper at little loss
+image is denoised by the best of all components. The fast way does what makes it far cheaper at little loss
 (Parameswaran, Deledalle, Denis and Nguyen 2018): a grid of patches with gaps, at another random offset in each round; a
 component chosen down a tree; and spectra with a flat tail.
 """

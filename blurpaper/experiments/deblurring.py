@@ -12,7 +12,6 @@ from blurpaper import deblurred, intervals, metrics, results, tallies
 from blurpaper.data.base import ImageSet
 from blurpaper.experiments.registry import experiment
 from blurpaper.kernels import SHARP
-from blurpaper.networks import NetworkSpec
 from blurpaper.profile import Profile
 from blurpaper.store import Store
 from blurpaper.treatment import AS_IS, Treatment
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 REFERENCE = Treatment("epll")
 """What the others are compared with, image by image."""
-WARY = 2.0
-"""Noise, in grey levels, to reckon with where the PSF is not known for sure."""
 _MEASURED = ("top1", "top5", "psnr", "ssim")
 
 
@@ -34,24 +31,27 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     With the share of the loss that each brings back (``top5_recovered``), and its paired difference from the original network
     on what EPLL deblurred (``top5_vs_epll``).
     """
-    psf, original = profile.deblurring.psf, NetworkSpec(profile.model)
+    psf, (original, *tuned) = profile.deblurring.psf, deblurred.networks(profile)
     for name in profile.evaluation.test_sets:
         images = deblurred.images_of(name, profile, store)
-        as_they_are = {spec: _of(images, tallies.decided_by(spec, profile, store)) for spec in (original, *_tuned(profile))}
+        as_they_are = {spec: _of(images, tallies.decided_by(spec, profile, store)) for spec in (original, *tuned)}
         sharp = results.select(as_they_are[original], condition=SHARP)
         yield from tallies.means(sharp, ("top1", "top5"), profile)
-        treated = {t: _of(images, deblurred.decisions(t, images, profile, store)) for t in deblurred.of_table5(profile)}
+        treated = {
+            treatment: _of(images, deblurred.decisions(treatment, images, profile, store))
+            for treatment in (Treatment(AS_IS), *deblurred.of_table5(profile))
+        }
         for found in treated.values():
             yield from tallies.means(found, _MEASURED, profile)
-        tuned = [results.select(as_they_are[spec], condition=psf) for spec in _tuned(profile)]
-        for found in tuned:
+        blurred, reference = treated[Treatment(AS_IS)], treated.get(REFERENCE)
+        instead = [results.select(as_they_are[spec], condition=psf) for spec in tuned]
+        for found in instead:
             yield from tallies.means(found, ("top1", "top5"), profile)
-        blurred = treated[Treatment(AS_IS)]
-        for found in (*treated.values(), *tuned):
+        for found in (*treated.values(), *instead):
             if found is not blurred:
                 yield from _recovered(found, blurred, sharp, profile)
-            if REFERENCE in treated and found is not treated[REFERENCE]:
-                yield from tallies.differences(found, treated[REFERENCE], str(REFERENCE), profile)
+            if reference is not None and found is not reference:
+                yield from tallies.differences(found, reference, str(REFERENCE), profile)
 
 
 @experiment
@@ -72,15 +72,15 @@ def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
 def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning with rounding or with more.
 
-    A mistaken PSF is as if there were more noise; what is taken to be there is raised to :data:`WARY` grey levels. With the
+    A mistaken PSF is as if there were more noise; what is taken to be there is raised as the profile says. With the
     original and fine-tuned networks on the same images as they are.
     """
     images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.few)
-    for spec in (NetworkSpec(profile.model), *_tuned(profile)):
+    for spec in deblurred.networks(profile):
         found = results.select(_of(images, tallies.decided_by(spec, profile, store)), condition=profile.deblurring.psf)
         yield from tallies.means(found, ("top1", "top5"), profile)
     for psf in (profile.deblurring.psf, *profile.deblurring.mistaken):
-        for noise in (REFERENCE.noise, WARY):
+        for noise in (REFERENCE.noise, profile.deblurring.wary):
             treatment = Treatment("epll", None if psf == profile.deblurring.psf else psf, noise)
             found = _of(images, deblurred.decisions(treatment, images, profile, store))
             for row in tallies.means(found, _MEASURED, profile):
@@ -93,7 +93,7 @@ def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
     images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.few)
     for noise in profile.deblurring.noises:
         found = _of(images, deblurred.decisions(Treatment("epll", noise=noise), images, profile, store))
-        yield from (row | {"region": f"{noise:g}"} for row in tallies.means(found, ("psnr",), profile))
+        yield from (row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, profile))
 
 
 @experiment
@@ -113,10 +113,6 @@ def prior(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
         of = {"model": name, "data": Path(profile.deblurring.prior.images).name}
         yield of | {"metric": "log_likelihood", "value": value, "low": low, "high": high, "n": len(terms)}
-
-
-def _tuned(profile: Profile) -> list[NetworkSpec]:
-    return [NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.deblurring.networks]
 
 
 def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:

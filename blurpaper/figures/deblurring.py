@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from blurpaper.deblurring import ROUNDING
 from blurpaper.figures.style import NETWORK_COLOURS
+from blurpaper.kernels import PSF
 from blurpaper.results import select
 from blurpaper.treatment import AS_IS
 
@@ -30,8 +31,10 @@ def accuracy_against_seconds(sources: Mapping[str, pd.DataFrame], seconds: Mappi
                 axis.errorbar(spent, row["value"], _bars(row), fmt="o", color="#000000", capsize=2)
                 axis.annotate(method, (spent, row["value"]), (0, -14), textcoords="offset points", ha="center", fontsize=8)
         levels = {"sharp": select(rows, network="original", input=AS_IS, condition="sharp")}
-        levels[f"{psf}"] = select(rows, network="original", input=AS_IS, condition=psf)
-        levels |= {f"{name} on {psf}": select(rows, network=name, input=AS_IS, recipe="labels") for name in ("mix", "onlyD8")}
+        levels[psf] = select(rows, network="original", input=AS_IS, condition=psf)
+        for name in ("mix", "mix/agreement", "onlyD8"):
+            mix, _, recipe = name.partition("/")
+            levels[f"{name} on {psf}"] = select(rows, network=mix, recipe=recipe or "labels", input=AS_IS)
         for name, found in levels.items():
             if not found.empty:
                 colour = NETWORK_COLOURS.get(name.split(" on ")[0], "#000000")
@@ -63,12 +66,12 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> Figure:
     for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
         rows = select(frame, metric="top1")
         taken = rows[rows["region"] != ""]
-        names = sorted(taken["region"].unique(), key=lambda name: float(name[1:]))
+        names = sorted(taken["region"].unique(), key=lambda name: PSF.parse(name).size)
         for wary, label, colour in ((False, "reckoning with rounding", _TRUE), (True, "reckoning with more noise", _WARY)):
             line = taken[taken["input"].str.contains("noise") == wary].set_index("region").reindex(names)
             axis.errorbar(np.arange(len(names)), line["value"], _bars(line), marker="o", capsize=2, color=colour, label=label)
-        for network, label in (("original", f"{psf} as it is"), ("mix", f"mix on {psf}")):
-            level = select(rows, network=network, region="")["value"]
+        for network, recipe, label in (("original", "", f"{psf} as it is"), ("mix", "labels", f"mix on {psf}")):
+            level = select(rows, network=network, recipe=recipe, region="")["value"]
             if len(level):
                 axis.axhline(level.iloc[0], linestyle="--", color=NETWORK_COLOURS[network], linewidth=1, label=label)
         axis.set(
