@@ -27,7 +27,20 @@ def picture(tmp_path):
 
 def test_help_names_every_verb() -> None:
     said = run("--help").output
-    for verb in ("run", "chapter", "train", "evaluate", "finetune", "data", "blur", "book", "publish", "doctor", "clean"):
+    for verb in (
+        "run",
+        "chapter",
+        "train",
+        "evaluate",
+        "finetune",
+        "data",
+        "blur",
+        "deblur",
+        "book",
+        "publish",
+        "doctor",
+        "clean",
+    ):
         assert f"\n  {verb}" in said
         assert "Usage" in run(verb, "--help").output
 
@@ -70,9 +83,56 @@ def test_blur_of_a_folder_keeps_its_tree_and_tells_what_it_left_out(picture, tmp
     assert (tmp_path / "out" / "sub" / "a.png").is_file()
 
 
+def test_deblur_undoes_blur_and_says_what_it_assumed_of_a_jpeg(tmp_path) -> None:
+    from skimage.data import chelsea
+
+    sharp = chelsea()[60:160, 150:300]
+    Image.fromarray(sharp).save(tmp_path / "in.png")
+    Image.fromarray(sharp).save(tmp_path / "in.jpg", quality=95)
+    for kind in ("png", "jpg"):
+        run("blur", tmp_path / f"in.{kind}", tmp_path / f"blurred.{kind}", "--psf", "D4", "--pixels")
+        said = run("deblur", tmp_path / f"blurred.{kind}", tmp_path / f"out.{kind}", "--psf", "D4", "--pixels")
+        assert said.exit_code == 0 and "1 image deblurred to" in said.output
+        assert ("is a JPEG: noise of 0.9 grey levels was assumed" in said.output) == (kind == "jpg")
+        blurred, restored = (np.asarray(Image.open(tmp_path / f"{name}.{kind}"), float) for name in ("blurred", "out"))
+        assert ((restored - sharp) ** 2).mean() < 0.5 * ((blurred - sharp) ** 2).mean()
+
+
+def test_deblur_of_a_folder_takes_a_prior_of_ones_own_and_tells_what_it_left_out(picture, tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    from blurpaper.deblurring import Mixture, priors
+
+    few = Mixture(priors.released().weights[:4] / priors.released().weights[:4].sum(), priors.released().covariances[:4])
+    save_file(few.state(), tmp_path / "own.safetensors")
+    (tmp_path / "photos").mkdir()
+    picture[0].rename(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"<html>")
+    said = run("deblur", tmp_path / "photos", tmp_path / "out", "--psf", "D4", "--prior", tmp_path / "own.safetensors")
+    assert said.exit_code == 1 and "broken.jpg" in said.output and "1 image deblurred" in said.output
+    assert (tmp_path / "out" / "a.png").is_file()
+
+
+def test_help_of_deblur_names_every_method() -> None:
+    from blurpaper.deblurring import METHODS
+
+    said = " ".join(run("deblur", "--help").output.split())
+    assert all(method in said for method in METHODS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["deblur", "IN", "out.png", "--psf", "D-1"], "'D-1'"),
+        (["deblur", "IN", "out.png", "--psf", "shake"], "shake:17"),
+        (["deblur", "IN", "out.png", "--psf", "D4", "--method", "magic"], "'magic'"),
+        (["deblur", "IN", "out.png", "--psf", "D4", "--noise", "0"], "above 0"),
+        (["deblur", "IN", "out.png", "--psf", "D4", "--prior", "in.png"], "in.png cannot be read as a prior"),
+        (["deblur", "none.png", "out.png", "--psf", "D4"], "none.png"),
+        (["chapter", "06", "-p", "deblurring.psf=D5"], "a condition under which small_vgg:original is measured. Got 'D5'"),
+        (["chapter", "06", "-p", "deblurring.mistaken=[D]"], "'D'"),
+        (["chapter", "06", "-p", "deblurring.methods=[epl]"], "'epl'"),
+        (["chapter", "06", "-p", "deblurring.networks=[mixx]"], "'mixx'"),
         (["blur", "IN", "out.png", "--psf", "D-1"], "'D-1'"),
         (["blur", "none.png", "out.png", "--psf", "D4"], "no image file at none.png"),
         (["blur", "IN", "out.xyz", "--psf", "D4"], "suffix"),

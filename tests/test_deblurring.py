@@ -186,6 +186,22 @@ def test_on_photographs_as_far_ahead_as_was_asked_for() -> None:
     assert mean["epll"] > mean["gradient"] + 0.8
 
 
-def test_patches_lie_on_a_grid_that_moves_from_round_to_round() -> None:
+def test_patches_lie_on_a_grid_that_moves_from_round_to_round(few, monkeypatch) -> None:
+    seen = []
+    really = splitting.mirrored
+    monkeypatch.setattr(splitting, "mirrored", lambda *line: seen.append(line[1]) or really(*line))
+    splitting.restore(Observation(torch.rand(1, 40, 50), psf("D2")), 0.01, few)
+    starts = set(zip(seen[::2], seen[1::2], strict=True))
     assert splitting.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
-    assert patches.SIDE == 8 and splitting.FAST_STRIDE < patches.SIDE
+    assert len(seen) == 2 * len(splitting.BONDS) and len(starts) > 3
+    first, last = -(patches.SIDE - 1) - (splitting.FAST_STRIDE - 1), -(patches.SIDE - 1)
+    assert all(first <= start <= last for pair in starts for start in pair)  # every pixel of the border is covered
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_restores_what_the_cpu_does(picture) -> None:
+    for name in ("D4", "shake:3"):
+        blurred = blur.apply(picture, name)
+        for method in deblurring.METHODS:
+            here, there = deblurring.restore(blurred, name, method), deblurring.restore(blurred.cuda(), name, method)
+            assert there.is_cuda and (here.int() - there.cpu().int()).abs().float().mean() < 0.1

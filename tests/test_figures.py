@@ -98,3 +98,65 @@ def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
     axis = figures.by_network(frame, "top5", "top-5", ["original", "sharp-only", "mix"]).axes[0]
     places = sorted(text.xyann[1] for text in axis.texts)
     assert np.diff(places).min() > 0.05
+
+
+# --- Deblurring -----------------------------------------------------------------------------------------------------------
+
+
+def table5():
+    def row(network, treatment, condition, value, recipe="", **more):
+        of = {"network": network, "input": treatment, "condition": condition, "recipe": recipe, "metric": "top1", "n": 9}
+        return of | {"value": value, "low": value - 0.1, "high": value + 0.1} | more
+
+    return results.table(
+        [
+            row("original", "as is", "sharp", 0.9),
+            row("original", "as is", "D8", 0.3),
+            row("original", "epll", "D8", 0.8),
+            row("original", "wiener", "D8", 0.7),
+            row("mix", "as is", "D8", 0.6, "labels"),
+            row("mix", "as is", "D8", 0.5, "agreement"),
+        ]
+    )
+
+
+def test_accuracy_stands_at_the_seconds_of_its_method_between_the_lines_of_the_networks() -> None:
+    figure = figures.accuracy_against_seconds({"this run": table5()}, {"this run": {"epll": 0.2, "wiener": 0.01}}, "D8")
+    (axis,) = figure.axes
+    points = {
+        (round(float(line.get_xdata()[0]), 3), float(line.get_ydata()[0])) for line in axis.lines if line.get_marker() == "o"
+    }
+    assert points == {(0.2, 0.8), (0.01, 0.7)}
+    named = {text.get_text(): text.xy[1] for text in axis.texts}
+    assert named["sharp"] == 0.9 and named["D8"] == 0.3
+    assert named["mix on D8"] == 0.6 and named["mix/agreement on D8"] == 0.5
+    assert axis.get_xscale() == "log"
+
+
+def test_psnr_is_drawn_over_the_noise_reckoned_with() -> None:
+    frame = results.table(
+        {"region": f"{x:g}", "value": v, "low": v, "high": v, "n": 9} for x, v in ((0.1, 20), (0.3, 30), (1, 25))
+    )
+    axis = figures.psnr_by_noise({"this run": frame}).axes[0]
+    assert heights(axis)[0] == [20, 30, 25]
+    assert axis.lines[0].get_xdata().tolist() == [0.1, 0.3, 1.0]
+    assert axis.lines[1].get_xdata()[0] == pytest.approx(12**-0.5)
+
+
+def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
+    def row(psf, treatment, value, network="original", recipe=""):
+        of = {"region": psf, "input": treatment, "network": network, "recipe": recipe, "metric": "top1", "n": 9}
+        return of | {"value": value, "low": value, "high": value}
+
+    frame = results.table(
+        [
+            row("D10", "epll as D10", 0.2), row("D8", "epll", 0.9), row("D6", "epll as D6", 0.4),
+            row("D10", "epll as D10, noise 2", 0.3), row("D8", "epll, noise 2", 0.8), row("D6", "epll as D6, noise 2", 0.5),
+            row("", "as is", 0.1), row("", "as is", 0.7, "mix", "labels"), row("", "as is", 0.6, "mix", "agreement"),
+        ]
+    )  # fmt: skip
+    axis = figures.mistaken_psf({"this run": frame}, "D8").axes[0]
+    lines = heights(axis)
+    assert [0.4, 0.9, 0.2] in lines and [0.5, 0.8, 0.3] in lines
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["D6", "D8", "D10"]
+    assert [0.1, 0.1] in lines and [0.7, 0.7] in lines and [0.6, 0.6] not in lines

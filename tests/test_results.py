@@ -170,3 +170,12 @@ def test_selecting_takes_one_value_or_any_of_several():
     assert len(select(table, condition=("D2",), seed={"0", "1"})) == 2
     assert select(table, condition="D6").empty
     assert len(select(table)) == 6
+
+
+def test_seconds_an_image_stand_among_the_timings(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+    assert results.published_timings("smoke") == [] and results.published_seconds("smoke") == {}
+    lines = ["kind,name,seconds,device", "networks,small_vgg:original,60,cpu", f"{results.SECONDS},epll,0.25,cpu"]
+    (tmp_path / "smoke.timings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert results.published_seconds("smoke") == {"epll": 0.25}
+    assert len(results.published_timings("smoke")) == 2

@@ -69,7 +69,9 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> Figure:
         names = sorted(taken["region"].unique(), key=lambda name: PSF.parse(name).size)
         for wary, label, colour in ((False, "reckoning with rounding", _TRUE), (True, "reckoning with more noise", _WARY)):
             line = taken[taken["input"].str.contains("noise") == wary].set_index("region").reindex(names)
-            axis.errorbar(np.arange(len(names)), line["value"], _bars(line), marker="o", capsize=2, color=colour, label=label)
+            axis.errorbar(
+                np.arange(len(names)), line["value"].astype(float), _bars(line), marker="o", capsize=2, color=colour, label=label
+            )
         for network, recipe, label in (("original", "", f"{psf} as it is"), ("mix", "labels", f"mix on {psf}")):
             level = select(rows, network=network, recipe=recipe, region="")["value"]
             if len(level):
