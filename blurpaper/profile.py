@@ -168,8 +168,8 @@ class Deblurring(Section):
     """PSFs that are taken for the true one."""
     noises: list[Annotated[float, Field(gt=0)]]
     """Noise that is assumed, in grey levels."""
-    wary: Annotated[float, Field(gt=0)]
-    """Noise that one who does not trust the PSF reckons with, in grey levels."""
+    wary: list[Annotated[float, Field(gt=0)]]
+    """Noise that one who does not trust the PSF may reckon with, in grey levels."""
     few: Positive
     """Images on which mistaken PSFs and assumed noises are tried."""
     timed: Positive

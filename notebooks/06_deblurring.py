@@ -291,15 +291,17 @@ for name, frame in mistaken.items():
     wrong = results.select(top1, network="original")
     wrong = wrong[(wrong["region"] != "") & (wrong["region"] != known)]
     blurred = results.select(top1, network="original", region="")["value"].iloc[0]
-    strict, wary = (wrong[wrong["input"].str.contains("noise") == more].set_index("region")["value"] for more in (False, True))
     tuned = results.select(top1, network="mix", recipe="labels", region="")["value"]
     lines.append(
-        f"- *{name}*: {percent(blurred)} without deblurring; with a wrong PSF "
-        + ", ".join(f"{percent(strict[one])} as {one}" for one in strict.index)
-        + "; reckoning with more noise "
-        + ", ".join(f"{percent(wary[one])} as {one}" for one in wary.index)
-        + (f". The network tuned on the mix has {percent(tuned.iloc[0])}." if len(tuned) else ".")
+        f"- *{name}*: {percent(blurred)} without deblurring"
+        + (f", {percent(tuned.iloc[0])} by the network tuned on the mix" if len(tuned) else "")
     )
+    for level, part in wrong.groupby(wrong["input"].str.partition("noise ")[2], sort=False):
+        told = f"noise of {level} grey levels" if level else "rounding alone"
+        values = part.set_index("region")["value"]
+        lines.append(
+            f"    - reckoning with {told}: " + ", ".join(f"{percent(values[one])} as {one}" for one in values.index) + "."
+        )
 page.say("\n".join(lines))
 
 # %% [markdown]

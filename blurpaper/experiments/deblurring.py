@@ -80,7 +80,7 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         found = results.select(_of(images, tallies.decided_by(spec, profile, store)), condition=profile.deblurring.psf)
         yield from tallies.means(found, ("top1", "top5"), profile)
     for psf in (profile.deblurring.psf, *profile.deblurring.mistaken):
-        for noise in (REFERENCE.noise, profile.deblurring.wary):
+        for noise in (REFERENCE.noise, *profile.deblurring.wary):
             treatment = Treatment("epll", None if psf == profile.deblurring.psf else psf, noise)
             found = _of(images, deblurred.decisions(treatment, images, profile, store))
             for row in tallies.means(found, _MEASURED, profile):

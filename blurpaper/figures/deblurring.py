@@ -18,7 +18,7 @@ from blurpaper.treatment import AS_IS
 if TYPE_CHECKING:
     import pandas as pd
 
-_TRUE, _WARY = "#0072B2", "#D55E00"
+_LINES = ("#0072B2", "#D55E00", "#CC79A7", "#E69F00")
 
 
 def accuracy_against_seconds(sources: Mapping[str, pd.DataFrame], seconds: Mapping[str, Mapping[str, float]], psf: str) -> Figure:
@@ -52,8 +52,8 @@ def psnr_by_noise(sources: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axes = plt.subplots(1, len(sources), figsize=(4.4 * len(sources), 3.4), squeeze=False)
     for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
         noise = frame["region"].astype(float).to_numpy()
-        axis.plot(noise, frame["value"], marker="o", color=_TRUE)
-        axis.fill_between(noise, frame["low"], frame["high"], color=_TRUE, alpha=0.2, linewidth=0)
+        axis.plot(noise, frame["value"], marker="o", color=_LINES[0])
+        axis.fill_between(noise, frame["low"], frame["high"], color=_LINES[0], alpha=0.2, linewidth=0)
         axis.axvline(ROUNDING, linestyle=":", color="#555555")
         axis.set(title=title, xscale="log", xlabel="noise reckoned with, grey levels", ylabel="PSNR, dB")
     figure.tight_layout()
@@ -67,11 +67,12 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> Figure:
         rows = select(frame, metric="top1")
         taken = rows[rows["region"] != ""]
         names = sorted(taken["region"].unique(), key=lambda name: PSF.parse(name).size)
-        for wary, label, colour in ((False, "reckoning with rounding", _TRUE), (True, "reckoning with more noise", _WARY)):
-            line = taken[taken["input"].str.contains("noise") == wary].set_index("region").reindex(names)
-            axis.errorbar(
-                np.arange(len(names)), line["value"].astype(float), _bars(line), marker="o", capsize=2, color=colour, label=label
-            )
+        noise = taken["input"].str.partition("noise ")[2]
+        for number, level in enumerate(sorted(noise.unique(), key=lambda one: float(one or 0))):
+            line = taken[noise == level].set_index("region").reindex(names)
+            label = f"reckoning with noise of {level}" if level else "reckoning with rounding"
+            heights, colour = line["value"].astype(float), _LINES[number % len(_LINES)]
+            axis.errorbar(range(len(names)), heights, _bars(line), marker="o", capsize=2, color=colour, label=label)
         for network, recipe, label in (("original", "", f"{psf} as it is"), ("mix", "labels", f"mix on {psf}")):
             level = select(rows, network=network, recipe=recipe, region="")["value"]
             if len(level):
