@@ -71,8 +71,8 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> Figure:
         for number, level in enumerate(sorted(noise.unique(), key=lambda one: float(one or 0))):
             line = taken[noise == level].set_index("region").reindex(names)
             label = f"reckoning with noise of {level}" if level else "reckoning with rounding"
-            heights, colour = line["value"].astype(float), _LINES[number % len(_LINES)]
-            axis.errorbar(range(len(names)), heights, _bars(line), marker="o", capsize=2, color=colour, label=label)
+            heights, colour = line["value"].to_numpy(float), _LINES[number % len(_LINES)]
+            axis.errorbar(np.arange(len(names)), heights, _bars(line), marker="o", capsize=2, color=colour, label=label)
         for network, recipe, label in (("original", "", f"{psf} as it is"), ("mix", "labels", f"mix on {psf}")):
             level = select(rows, network=network, recipe=recipe, region="")["value"]
             if len(level):
