@@ -27,7 +27,7 @@ from blurpaper.kernels import psf
 BEST = {
     "wiener": (baselines.wiener, (0.05, 0.07, 0.1, 0.14, 0.2)),
     "gradient": (baselines.gradient, (0.04, 0.06, 0.08, 0.11, 0.15)),
-    "total-variation": (baselines.total_variation, (0.03, 0.045, 0.06, 0.08)),
+    "total-variation": (baselines.total_variation, (0.045, 0.06, 0.08, 0.11, 0.15)),
     "richardson-lucy": (baselines.richardson_lucy, (30, 100)),
 }
 """The cheaper methods, and constants to choose the best of."""
