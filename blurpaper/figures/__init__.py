@@ -14,7 +14,7 @@ from blurpaper.figures.recognition import (
     transfer_matrix,
     verdicts,
 )
-from blurpaper.figures.style import CONDITION_COLOURS, NETWORK_COLOURS, SCALE_COLOURS, gallery, label_ends
+from blurpaper.figures.style import CONDITION_COLOURS, NETWORK_COLOURS, SCALE_COLOURS, gallery, label_ends, label_levels
 
 __all__ = [
     "CONDITION_COLOURS",
@@ -28,6 +28,7 @@ __all__ = [
     "distance_maps",
     "gallery",
     "label_ends",
+    "label_levels",
     "likely_classes",
     "mistaken_psf",
     "psfs",

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from blurpaper.deblurring import ROUNDING
-from blurpaper.figures.style import NETWORK_COLOURS
+from blurpaper.figures.style import NETWORK_COLOURS, label_levels
 from blurpaper.kernels import PSF
 from blurpaper.results import select
 from blurpaper.treatment import AS_IS
@@ -23,26 +23,31 @@ _LINES = ("#0072B2", "#D55E00", "#CC79A7", "#E69F00")
 
 def accuracy_against_seconds(sources: Mapping[str, pd.DataFrame], seconds: Mapping[str, Mapping[str, float]], psf: str) -> Figure:
     """Top-1 accuracy after deblurring against what it takes, beside networks that look at the blurred image (Table 5)."""
-    figure, axes = plt.subplots(1, len(sources), figsize=(5.2 * len(sources), 4), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(sources), 1, figsize=(7.6, 3.4 * len(sources)), squeeze=False)
     for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
         rows = select(frame, metric="top1")
-        for method, spent in sorted(seconds[title].items(), key=lambda item: item[1]):
+        shown = {method: spent for method, spent in seconds[title].items() if method in set(rows["input"])}
+        known = sorted(shown.items(), key=lambda item: item[1])
+        for number, (method, spent) in enumerate(known):
             for _, row in select(rows, network="original", input=method).iterrows():
                 axis.errorbar(spent, row["value"], _bars(row), fmt="o", color="#000000", capsize=2)
-                axis.annotate(method, (spent, row["value"]), (0, -14), textcoords="offset points", ha="center", fontsize=8)
-        levels = {"sharp": select(rows, network="original", input=AS_IS, condition="sharp")}
-        levels[psf] = select(rows, network="original", input=AS_IS, condition=psf)
+                below = (0, -20 if number % 2 else -32)
+                axis.annotate(method, (spent, row["value"]), below, textcoords="offset points", ha="center", fontsize=8)
+        levels = {
+            "sharp": select(rows, network="original", input=AS_IS, condition="sharp"),
+            psf: select(rows, network="original", input=AS_IS, condition=psf),
+        }
         for name in ("mix", "mix/agreement", "onlyD8"):
             mix, _, recipe = name.partition("/")
             levels[f"{name} on {psf}"] = select(rows, network=mix, recipe=recipe or "labels", input=AS_IS)
-        for name, found in levels.items():
-            if not found.empty:
-                colour = NETWORK_COLOURS.get(name.split(" on ")[0], "#000000")
-                axis.axhline(found["value"].iloc[0], linestyle="--" if " on " in name else ":", color=colour, linewidth=1)
-                place = (0.995, found["value"].iloc[0])
-                axis.annotate(name, place, xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color=colour)
-        axis.set(title=title, xscale="log", xlabel="seconds an image", ylim=(0, 1))
-    axes[0, 0].set_ylabel("top-1 accuracy")
+        heights = {name: found["value"].iloc[0] for name, found in levels.items() if not found.empty}
+        colours = {name: NETWORK_COLOURS.get(name.partition(" on ")[0], "#000000") for name in heights}
+        for name, height in heights.items():
+            axis.axhline(height, linestyle="--" if " on " in name else ":", color=colours[name], linewidth=1)
+        axis.set(title=title, xscale="log", ylim=(0, 1), ylabel="top-1 accuracy")
+        axis.set_xlim(known[0][1] / 2, known[-1][1] * 2)
+        label_levels(axis, heights, colours)
+    axes[-1, 0].set_xlabel("seconds an image")
     figure.tight_layout()
     return figure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -45,7 +45,8 @@ matplotlib.rcParams |= {
 def gallery(images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5) -> Figure:
     """Images, uint8 ``(3, H, W)``, with a title each."""
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.75 * columns, 2.0 * rows), squeeze=False)
+    height = 2.0 + 0.25 * max(title.count("\n") for title in titles)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.75 * columns, height * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, image, title in zip(axes.flat, images, titles, strict=False):
@@ -53,6 +54,16 @@ def gallery(images: Sequence[torch.Tensor], titles: Sequence[str], columns: int 
         axis.set_title(title, fontsize=9)
     figure.tight_layout()
     return figure
+
+
+def label_levels(axis: Axes, levels: Mapping[str, float], colours: Mapping[str, str]) -> None:
+    """Names of horizontal lines at their right, moved apart where they would cover one another."""
+    low, high = axis.get_ylim()
+    gap, last = 0.065 * (high - low), -np.inf
+    for name, value in sorted(levels.items(), key=lambda item: item[1]):
+        last = max(value, last + gap)
+        place, where = (1.01, last), ("axes fraction", "data")
+        axis.annotate(name, place, xycoords=where, va="center", color=colours[name], fontsize=9, annotation_clip=False)
 
 
 def label_ends(axis: Axes, place: float, ends: dict[str, float], colours: dict[str, str]) -> None:
