@@ -89,7 +89,8 @@ def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:
     rows = experiments.EXPERIMENTS["table3"](tiny, kept)
     decided = experiments.decisions(tiny, kept)
     for network, condition in (("mix", "D8"), ("onlyD8", "sharp")):
-        of = {"condition": condition, "scale": "256", "recipe": ["", "labels"], "train_scale": ["", "256"], "model": "small_vgg"}
+        of = {"condition": condition, "scale": "256", "recipe": ["", "labels"], "train_scale": ["", "256"]}
+        of |= {"model": "small_vgg", "input": "as is"}
         own = metrics.per_image(results.select(decided, network=network, **of))["top1"]
         first = metrics.per_image(results.select(decided, network="original", **of))["top1"]
         difference = results.select(rows, network=network, condition=condition, recipe="labels", metric="top1_vs_original")
