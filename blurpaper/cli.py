@@ -261,8 +261,9 @@ def deblur(source: Path, target: Path, psf: str, method: str, noise: float | Non
     from blurpaper import deblurring, files
 
     mixture = deblurring.priors.load(prior) if prior else None
+    assumed = files.assumed_noise(source) if noise is None and source.is_file() else deblurring.ROUNDING
     outcome = files.deblur(source, target, psf, method, noise, mixture, pixels)
-    if noise is None and source.is_file() and (assumed := files.assumed_noise(source)) > deblurring.ROUNDING:
+    if assumed > deblurring.ROUNDING:
         click.echo(f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)", err=True)
     elif noise is None and source.is_dir():
         click.echo("noise was assumed as each file's format leaves it (--noise sets one for all)", err=True)

@@ -14,7 +14,7 @@ from blurpaper.data.subset import Subset
 from blurpaper.profile import Emoji, Profile
 from blurpaper.store import TENSORS, Recipe, Store
 
-__all__ = ["EmojiSet", "ImageSet", "Subset", "load", "missing", "prior_sets", "wanted"]
+__all__ = ["EmojiSet", "ImageSet", "Subset", "is_known", "load", "missing", "prior_sets", "wanted"]
 
 
 def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
@@ -81,9 +81,9 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
 
 def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
     """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
-    name = profile.deblurring.prior.images
     from blurpaper.data import photos
 
+    name = profile.deblurring.prior.images
     if is_known(name):
         return load(name, "train", profile, store), load(name, "test", profile, store)
     images = photos.load_folder(Path(name), labelled=False)
