@@ -295,6 +295,7 @@ for name, frame in mistaken.items():
     lines.append(
         f"- *{name}*: {percent(blurred)} without deblurring"
         + (f", {percent(tuned.iloc[0])} by the network tuned on the mix" if len(tuned) else "")
+        + "; told a wrong PSF,"
     )
     for level, part in wrong.groupby(wrong["input"].str.partition("noise ")[2], sort=False):
         told = f"noise of {level} grey levels" if level else "rounding alone"
@@ -325,14 +326,19 @@ for name, frame in mistaken.items():
     behind = [way.removeprefix(f"{known}, ") for way, gap in gaps.items() if gap["high"] < 0]
     even = [way.removeprefix(f"{known}, ") for way in gaps if way.removeprefix(f"{known}, ") not in ahead + behind]
     told = [
-        f"{words} {'; '.join(ways)}"
-        for words, ways in (("it is behind", ahead), ("not to be told apart from", even), ("and ahead of", behind))
+        f"{words} {', '.join(ways)}"
+        for words, ways in (
+            ("ahead of that of the networks tuned on", behind),
+            ("level, as far as these images tell, with that of", even),
+            ("behind that of", ahead),
+        )
         if ways
     ]
     lines.append(
-        f"- *{name}*: told the true PSF, EPLL brings the original network to an accuracy (top-1) that compares with the networks tuned on blur "
-        f"so: {', '.join(told)}. Told {' or '.join(near)} instead, and reckoning with whichever of the noises above serves best, to "
-        f"{' or '.join(percent(value) for value in reached)} on the images of the last figure, where the networks tuned on blur have "
+        f"- *{name}*: told the true PSF, EPLL brings the original network's accuracy (top-1) {'; '.join(told)}. Told another, and reckoning "
+        "with whichever of the noises above serves best, it brings it to "
+        + " and ".join(f"{percent(value)} (told {one})" for one, value in zip(near, reached))
+        + " on the images of the last figure, where the networks tuned on blur have "
         + ", ".join(f"{percent(value)} ({way.removeprefix(f'{known}, ')})" for way, value in instead.items())
         + "."
     )
