@@ -127,7 +127,7 @@ if main_set == "emoji" and not published:
 # ## Recognition after deblurring (Table 5)
 
 # %% tags=["hide-input"]
-WAYS = {"original": "", "mix": "mix", "mix/agreement": "mix, without labels", "onlyD8": "onlyD8"}
+WAYS = {"original": "", "mix": "mix", "mix/agreement": "mix without labels", "onlyD8": "onlyD8"}
 
 
 def named(frame):
