@@ -13,15 +13,21 @@ from blurpaper.networks.vgg import VGG
 from blurpaper.objectives import Labels
 from blurpaper.profile import Compute, Phase, Protocol, Schedule
 
-torch.manual_seed(0)
-pictures = [torch.randint(0, 256, (3, 120, 120 + number % 3), dtype=torch.uint8) for number in range(14)]
-images = MemorySet(pictures, [number % 2 for number in range(14)], ("even", "odd"))
-network = VGG(images.classes, 64, (4, 8, 8, 8, 8), (1, 1, 1, 1, 1), (16,), batch_norm=False)
-settings = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
-schedule = Schedule(phases=[Phase(epochs=4, rate=0.02)], batch=7, momentum=0.9, weight_decay=5e-4)
-compute = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
 
-task = Task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
-training.train(Labels(network), task, schedule, settings, compute)
-if processes.number() == 0:
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, Path(sys.argv[1]))
+def main(path: Path) -> None:
+    torch.manual_seed(0)
+    pictures = [torch.randint(0, 256, (3, 120, 120 + number % 3), dtype=torch.uint8) for number in range(14)]
+    images = MemorySet(pictures, [number % 2 for number in range(14)], ("even", "odd"))
+    network = VGG(images.classes, 64, (4, 8, 8, 8, 8), (1, 1, 1, 1, 1), (16,), batch_norm=False)
+    settings = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
+    schedule = Schedule(phases=[Phase(epochs=4, rate=0.02)], batch=7, momentum=0.9, weight_decay=5e-4)
+    compute = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
+
+    task = Task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
+    training.train(Labels(network), task, schedule, settings, compute)
+    if processes.number() == 0:
+        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
