@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from blurpaper.deblurring import ROUNDING
 from blurpaper.figures.style import NETWORK_COLOURS, label_levels
@@ -46,6 +47,9 @@ def accuracy_against_seconds(sources: Mapping[str, pd.DataFrame], seconds: Mappi
             axis.axhline(height, linestyle="--" if " on " in name else ":", color=colours[name], linewidth=1)
         axis.set(title=title, xscale="log", ylim=(0, 1), ylabel="top-1 accuracy")
         axis.set_xlim(known[0][1] / 2, known[-1][1] * 2)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
         label_levels(axis, heights, colours)
     axes[-1, 0].set_xlabel("seconds an image")
     figure.tight_layout()
