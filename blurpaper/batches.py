@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from blurpaper.data.base import ImageSet
 from blurpaper.kernels import CANONICAL
 from blurpaper.profile import Protocol
 from blurpaper.randomness import stream, uniforms
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def make_batch(
     return Batch(seen, torch.as_tensor(task.images.labels[list(numbers)], device=device), sharp)
 
 
-def ahead(make: Callable[[int], Batch], numbers: Sequence[int]) -> Iterator[tuple[int, Batch]]:
+def ahead(make: Callable[[int], T], numbers: Sequence[int]) -> Iterator[tuple[int, T]]:
     """Batches by number, the next one being made in a thread while one is used."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, numbers[0]) if numbers else None

@@ -1,34 +1,60 @@
-"""What fine-tuning asks for: the right label, as in the paper, or agreement with the sharp network, without labels.
-
-An objective is a module that holds the network and gives the mean loss of a batch, so that it can be trained in one process
-or in many.
-"""
+"""What fine-tuning asks for: the right label, as in the paper, or agreement with the sharp network, without labels."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.batches import Batch
+from blurpaper.batches import Batch, Task, make_batch
 from blurpaper.networks.base import STAGES, Network
+from blurpaper.profile import Protocol
 
 
-class Labels(nn.Module):
+class Objective(nn.Module, ABC):
+    """What a network is trained for: a module that holds it, so that it can be trained in one process or in many.
+
+    Attributes:
+        network: to be trained.
+    """
+
+    network: nn.Module
+
+    @abstractmethod
+    def batch(self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device) -> Any:  # noqa: ANN401 (what its own forward takes; it has ``labels``, one an image)
+        """The batch that it learns from: of those images in that epoch."""
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameters that learn alike, as torch's optimizers take them; ``pace`` is how fast, 1 being the schedule's rate."""
+        return [{"params": list(self.network.parameters()), "pace": 1.0}]
+
+    @abstractmethod
+    def forward(self, batch: Any) -> torch.Tensor:  # noqa: ANN401
+        """The mean loss of a batch."""
+
+
+class Labels(Objective):
     """Cross-entropy with the labels: the paper's recipe (Sec. 4)."""
-
-    needs_sharp = False
 
     def __init__(self, network: Network, smoothing: float = 0.0) -> None:
         super().__init__()
         self.network, self.smoothing = network, smoothing
+
+    def batch(
+        self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device
+    ) -> Batch:
+        return make_batch(task, numbers, epoch, settings, flip, device)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         logits = self.network(batch.seen).mean(dim=(2, 3))
         return functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.smoothing)
 
 
-class Agreement(nn.Module):
+class Agreement(Objective):
     """The network on a blurred crop agrees with the sharp network on the same crop, sharp; no label is used.
 
     The loss is the Kullback-Leibler divergence from the teacher's prediction to the network's at each position, in nats, plus
@@ -41,11 +67,14 @@ class Agreement(nn.Module):
         features: weight of the features' term.
     """
 
-    needs_sharp = True
-
     def __init__(self, network: Network, teacher: Network, features: float) -> None:
         super().__init__()
         self.network, self.teacher, self.features = network, teacher.requires_grad_(False), features
+
+    def batch(
+        self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device
+    ) -> Batch:
+        return make_batch(task, numbers, epoch, settings, flip, device, with_sharp=True)
 
     def train(self, mode: bool = True) -> Agreement:
         super().train(mode)

@@ -11,16 +11,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from blurpaper import processes
-from blurpaper.batches import Batch, Task, ahead, epoch_order, make_batch
+from blurpaper.batches import Task, ahead, epoch_order, make_batch
 from blurpaper.devices import autocast, device_of
 from blurpaper.networks.base import Network
 from blurpaper.networks.layers import shared_batch
-from blurpaper.objectives import Agreement, Labels
+from blurpaper.objectives import Objective
 from blurpaper.profile import Compute, Protocol, Schedule
 from blurpaper.randomness import seed_of
 from blurpaper.store import written
@@ -46,14 +47,14 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
 
 
 def train(
-    objective: Labels | Agreement,
+    objective: Objective,
     task: Task,
     schedule: Schedule,
     settings: Protocol,
     compute: Compute,
     checkpoint: Path | None = None,
     tick: Callable[[int, int, float], object] = lambda done, total, loss: None,
-) -> Network:
+) -> nn.Module:
     """Train the network of an objective in place and return it; if ``checkpoint`` holds the state of a killed run, go on.
 
     Args:
@@ -66,7 +67,7 @@ def train(
     device = device_of(compute)
     network = objective.network
     objective.to(device, memory_format=torch.channels_last)
-    optimizer = _optimizer(network, schedule)
+    optimizer = _optimizer(objective.groups(), schedule)
     steps = list(steps_of(schedule, len(task.images)))
     start = _restore(checkpoint, network, optimizer) if checkpoint else 0
     objective.train()
@@ -79,9 +80,9 @@ def train(
         epoch, batch, _ = steps[number]
         return epoch_order(task, epoch)[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
 
-    def own_batch(number: int) -> Batch:
+    def own_batch(number: int) -> Any:  # noqa: ANN401
         _, own = processes.share(members_of(number))
-        return make_batch(task, own, steps[number][0], settings, schedule.flip, device, objective.needs_sharp)
+        return objective.batch(task, own, steps[number][0], settings, schedule.flip, device)
 
     last_saved = time.monotonic()
     for number, batch in ahead(own_batch, range(start, len(steps))):
@@ -99,7 +100,8 @@ def train(
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.param_groups[0]["lr"] = rate
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["pace"]
         optimizer.step()
         tick(number + 1, len(steps), value)
         if checkpoint and processes.number() == 0 and time.monotonic() - last_saved > compute.checkpoint_seconds:
@@ -108,11 +110,11 @@ def train(
     return network.eval()
 
 
-def _optimizer(network: Network, schedule: Schedule) -> torch.optim.Optimizer:
+def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
     if schedule.optimizer == "adamw":
         betas = (schedule.momentum, 0.999)
-        return torch.optim.AdamW(network.parameters(), lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
-    return torch.optim.SGD(network.parameters(), lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay)
+        return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
+    return torch.optim.SGD(groups, lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay)
 
 
 def _together(objective: nn.Module) -> nn.Module:
@@ -122,7 +124,7 @@ def _together(objective: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
 
 
-def _normalisations(network: Network) -> list[nn.Module]:
+def _normalisations(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
@@ -156,7 +158,7 @@ def reestimate_batch_norm(
 # --- Checkpoints ---------------------------------------------------------------------------------------------------------
 
 
-def _save(path: Path, network: Network, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
     from safetensors.torch import save_file
 
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -169,7 +171,7 @@ def _save(path: Path, network: Network, optimizer: torch.optim.Optimizer, step: 
         save_file(tensors, temporary, metadata={"step": json.dumps(step)})
 
 
-def _restore(path: Path, network: Network, optimizer: torch.optim.Optimizer) -> int:
+def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Load a checkpoint if there is one; the number of the step to go on with."""
     from safetensors import safe_open
 

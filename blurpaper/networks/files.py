@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from blurpaper.networks import Network, NetworkSpec, build
 from blurpaper.networks.base import WeightsError
@@ -14,21 +17,7 @@ from blurpaper.store import Codec, written
 
 def save(network: Network, spec: NetworkSpec, path: Path, half: bool = False) -> None:
     """Write a network and what is needed to build it again, in float32 or, half as large, in float16."""
-    from safetensors.torch import save_file
-
-    header = {
-        "network": str(spec),
-        "model": spec.model,
-        "classes": json.dumps(network.classes),
-        "field": str(network.field),
-        "mean": json.dumps(network.mean.flatten().tolist()),
-        "std": json.dumps(network.std.flatten().tolist()),
-    }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    if half:
-        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    with written(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+    write(network, about(network, spec), path, half)
 
 
 def load(path: Path) -> Network:
@@ -36,6 +25,77 @@ def load(path: Path) -> Network:
 
     Raises:
         WeightsError: if it is not a safetensors file of one of our models.
+    """
+    header, tensors = read(path, _NEEDED)
+    with believing(path):
+        network = built(header)
+    fill(network, tensors, path, f"the model {header['model']}")
+    return network.eval()
+
+
+def codec(spec: NetworkSpec) -> Codec[Network]:
+    """How the store keeps a network."""
+    return Codec(".safetensors", lambda network, path: save(network, spec, path), load)
+
+
+# --- Parts, for what is built around a network as well --------------------------------------------------------------------
+
+_NEEDED = ("model", "classes", "field", "mean", "std")
+
+
+def about(network: Network, spec: NetworkSpec) -> dict[str, str]:
+    """What a file's header says of a network."""
+    return {
+        "network": str(spec),
+        "model": spec.model,
+        "classes": json.dumps(network.classes),
+        "field": str(network.field),
+        "mean": json.dumps(network.mean.flatten().tolist()),
+        "std": json.dumps(network.std.flatten().tolist()),
+    }
+
+
+def built(header: Mapping[str, str]) -> Network:
+    """The network that a header speaks of, without its weights.
+
+    Raises:
+        ValueError: if it speaks of none that there is.
+    """
+    network = build(header["model"], json.loads(header["classes"]), int(header["field"]))
+    for name in ("mean", "std"):
+        getattr(network, name).copy_(torch.tensor(json.loads(header[name])).view(1, 3, 1, 1))
+    return network
+
+
+@contextmanager
+def believing(path: Path) -> Iterator[None]:
+    """A block that builds what a file's header says.
+
+    Raises:
+        WeightsError: if there is no such thing.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{path} says in its header that it is what cannot be built: {error}") from None
+
+
+def write(module: nn.Module, header: Mapping[str, str], path: Path, half: bool = False) -> None:
+    """Write a module's tensors under a header."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    with written(path) as temporary:
+        save_file(tensors, temporary, metadata=dict(header))
+
+
+def read(path: Path, needed: Sequence[str]) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Header and tensors of a file.
+
+    Raises:
+        WeightsError: if it is not a safetensors file, or its header lacks what is needed.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -45,19 +105,18 @@ def load(path: Path) -> Network:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read as a safetensors file: {error}.") from None
-    missing = [name for name in ("model", "classes", "field", "mean", "std") if name not in header]
-    if missing:
+    if missing := [name for name in needed if name not in header]:
         raise WeightsError(f"{path} does not say in its header what network it is: no {', '.join(missing)}.")
-    network = build(header["model"], json.loads(header["classes"]), int(header["field"]))
-    for name in ("mean", "std"):
-        getattr(network, name).copy_(torch.tensor(json.loads(header[name])).view(1, 3, 1, 1))
+    return header, tensors
+
+
+def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path, what: str) -> None:
+    """Give a module the tensors of a file.
+
+    Raises:
+        WeightsError: if they do not fit it.
+    """
     try:
-        network.load_state_dict(tensors)
+        module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit the model {header['model']}: {str(error).splitlines()[-1].strip()}") from None
-    return network.eval()
-
-
-def codec(spec: NetworkSpec) -> Codec[Network]:
-    """How the store keeps a network."""
-    return Codec(".safetensors", lambda network, path: save(network, spec, path), load)
+        raise WeightsError(f"{path} does not fit {what}: {str(error).splitlines()[-1].strip()}") from None
