@@ -70,8 +70,19 @@ def _over_both(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarra
 
 def of_statistic(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> tuple[float, float, float]:
     """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile interval."""
-    low, high = _percentiles(statistic(resampling(count, resamples).astype(np.float64)))
-    return float(statistic(np.ones((1, count)))[0]), float(low), float(high)
+    return of_draws(draws(statistic, count, resamples))
+
+
+def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> np.ndarray:
+    """A statistic of resampling counts ``(R, N) -> (R,)``: float64 ``(1 + R,)``, on all images, then on each resample."""
+    counts = resampling(count, resamples).astype(np.float64)
+    return np.concatenate([statistic(np.ones((1, count))), statistic(counts)])
+
+
+def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
+    """A statistic with its percentile interval, of what :func:`draws` gave or what was computed from several such."""
+    low, high = _percentiles(drawn[1:])
+    return float(drawn[0]), float(low), float(high)
 
 
 def paired_difference(one: np.ndarray, other: np.ndarray, resamples: int) -> tuple[float, float, float]:

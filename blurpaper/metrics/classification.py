@@ -1,0 +1,108 @@
+"""From log-probabilities to decisions, one row an image, and from decisions to numbers (Tables 1 to 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+CALIBRATION_BINS = 15
+
+
+def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """What a network decided on each image.
+
+    Args:
+        log_probabilities: mean log-probabilities ``(N, K)``, not renormalised.
+        labels: true classes ``(N,)``.
+
+    Returns:
+        ``rank`` of the truth (0 is first; of equals the lower class number goes first), ``entropy`` of the renormalised
+        distribution in nats, ``cross_entropy`` of the truth in nats, ``confidence`` (probability of the first class).
+    """
+    import torch
+
+    if len(log_probabilities) != len(labels):
+        raise ValueError(f"one label per row. Got {len(labels)} labels for {len(log_probabilities)} rows.")
+    log_p = log_probabilities.float().log_softmax(dim=1)
+    if bool(log_p.isnan().any()):
+        raise ValueError(f"log-probabilities are numbers. Got nan in {int(log_p.isnan().any(dim=1).sum())} of {len(log_p)} rows.")
+    truth = torch.as_tensor(np.asarray(labels))[:, None]
+    if len(truth) and not (int(truth.min()) >= 0 and int(truth.max()) < log_p.shape[1]):
+        raise ValueError(f"labels are 0 to {log_p.shape[1] - 1}. Got {int(truth.min())} to {int(truth.max())}.")
+    own = log_p.gather(1, truth)
+    before = torch.arange(log_p.shape[1]) < truth
+    rank = ((log_p > own) | ((log_p == own) & before)).sum(dim=1)
+    return {
+        "rank": rank.numpy().astype(np.int32),
+        "entropy": torch.special.entr(log_p.exp()).sum(dim=1).numpy(),
+        "cross_entropy": -own[:, 0].numpy(),
+        "confidence": log_p.max(dim=1).values.exp().numpy(),
+    }
+
+
+def per_image(decided: Mapping[str, np.ndarray] | pd.DataFrame) -> dict[str, np.ndarray]:
+    """The metrics that are means over images, as their terms: metric -> float64 ``(N,)``."""
+    rank = np.asarray(decided["rank"])
+    terms = {
+        "top1": (rank < 1).astype(np.float64),
+        "top5": (rank < 5).astype(np.float64),
+        "entropy": np.asarray(decided["entropy"], np.float64),
+        "cross_entropy": np.asarray(decided["cross_entropy"], np.float64),
+    }
+    for metric in ("js_divergence", "psnr", "ssim"):
+        if metric in decided:
+            terms[metric] = np.asarray(decided[metric], np.float64)
+    return terms
+
+
+def js_divergence(log_probabilities: torch.Tensor, other: torch.Tensor) -> np.ndarray:
+    """Jensen-Shannon divergence of renormalised predictions, image by image: ``(N,)``, in nats, from 0 to log 2."""
+    import torch
+
+    log_p, log_q = (each.double().log_softmax(dim=1) for each in (log_probabilities, other))
+    log_m = torch.logaddexp(log_p, log_q) - np.log(2)
+    divergence = (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)).sum(dim=1) / 2
+    return divergence.clamp_min(0).numpy()
+
+
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Expected calibration error over 15 equal bins of confidence (Guo et al. 2017).
+
+    Args:
+        confidence: probability of the first class ``(N,)``.
+        correct: whether it was right ``(N,)``.
+        weights: resampling counts ``(R, N)``; without them, every image once.
+
+    Returns:
+        ``(R,)``, or a scalar array without weights.
+    """
+    bins = np.minimum((np.asarray(confidence) * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.zeros((len(bins), CALIBRATION_BINS))
+    gaps[np.arange(len(bins)), bins] = confidence - np.asarray(correct, np.float64)
+    counts = np.ones((1, len(bins))) if weights is None else weights
+    errors = np.abs(counts @ gaps).sum(axis=1) / counts.sum(axis=1)
+    return errors[0] if weights is None else errors
+
+
+def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """If only the most confident predictions are kept: (share kept, share of those that are wrong), each ``(N,)``.
+
+    Predictions of equal confidence are kept or dropped together: each gets the risk of the whole tie.
+    """
+    confidence = np.asarray(confidence)
+    order = np.argsort(-confidence, kind="stable")
+    wrong = np.cumsum(1.0 - np.asarray(correct, np.float64)[order])
+    kept = np.arange(1, len(order) + 1)
+    last_of_tie = np.searchsorted(-confidence[order], -confidence[order], side="right") - 1
+    return kept / len(order), (wrong / kept)[last_of_tie]
+
+
+def area_under_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Mean risk over all coverages: small if confidence tells right from wrong (Geifman and El-Yaniv 2017)."""
+    return float(risk_coverage(confidence, correct)[1].mean())

@@ -1,0 +1,216 @@
+"""Intersection over union of label maps: overall, near boundaries, and with part of the truth given (Sec. 5, Table 6)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from blurpaper import intervals
+from blurpaper.data.label_map import VOID
+
+# --- One image ------------------------------------------------------------------------------------------------------------
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, labels: int, where: np.ndarray | None = None) -> np.ndarray:
+    """How many pixels of each true label were given each label (Sec. 5, Table 6).
+
+    Args:
+        truth: label map uint8 ``(H, W)``; pixels of :data:`~blurpaper.data.label_map.VOID` are never counted.
+        predicted: the labels given, integers ``(H, W)``, never void.
+        labels: how many labels there are, at most 255.
+        where: the pixels to count, bool ``(H, W)``; without it, all of them.
+
+    Returns:
+        Pixels, int64 ``(labels, labels)``: a row a true label, a column a label given.
+
+    Raises:
+        ValueError: the shapes differ, ``where`` is not a mask, or a label is not one of 0 to ``labels - 1``.
+
+    >>> confusion(np.array([[0, 1, 1, 255]], np.uint8), np.array([[0, 1, 0, 1]], np.uint8), labels=2)
+    array([[1, 0],
+           [1, 1]])
+    """
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    if not 1 <= labels <= VOID:
+        raise ValueError(f"there are 1 to {VOID} labels. Got {labels}.")
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth and prediction are of one shape. Got {truth.shape} and {predicted.shape}.")
+    counted = truth != VOID
+    for name, found in (("the truth's labels", truth[counted]), ("predicted labels", predicted)):
+        if found.size and not (found.min() >= 0 and found.max() < labels):
+            raise ValueError(f"{name} are 0 to {labels - 1}. Got {found.min()} to {found.max()}.")
+    if where is not None:
+        where = np.asarray(where)
+        if where.shape != truth.shape or where.dtype != bool:
+            raise ValueError(f"where is a bool mask of shape {truth.shape}. Got {where.dtype} {where.shape}.")
+        counted &= where
+    pairs = truth[counted].astype(np.int64) * labels + predicted[counted]
+    return np.bincount(pairs, minlength=labels**2).reshape(labels, labels).astype(np.int64, copy=False)
+
+
+def near_boundary(truth: np.ndarray, distance: float) -> np.ndarray:
+    """The pixels within so many pixels of a pixel of another label (Sec. 5, Table 6).
+
+    Distances are Euclidean, from centre to centre. Void is a label like any other; the border of the image is no boundary.
+    Exact, and quick for small distances: the time grows with the square of the distance.
+
+    Args:
+        truth: label map uint8 ``(H, W)``.
+        distance: in pixels, not negative.
+
+    Returns:
+        bool ``(H, W)``.
+
+    Raises:
+        ValueError: the map is not uint8 ``(H, W)``, or the distance is negative or nan.
+    """
+    import cv2
+
+    truth = np.ascontiguousarray(truth)
+    if truth.ndim != 2 or truth.dtype != np.uint8:
+        raise ValueError(f"a label map is uint8 (H, W). Got {truth.dtype} {truth.shape}.")
+    if not distance >= 0:
+        raise ValueError(f"a distance is zero or more pixels. Got {distance}.")
+    reach = int(min(distance, max(truth.shape)))
+    steps = np.arange(-reach, reach + 1)
+    disk = (np.hypot(steps[:, None], steps) <= distance).astype(np.uint8)
+    # A disk of one label has the same largest and smallest label. Outside the image cv2 lets neither grow nor shrink.
+    return cv2.dilate(truth, disk) != cv2.erode(truth, disk)
+
+
+# --- Scores of a set ------------------------------------------------------------------------------------------------------
+
+
+def ious(confusions: np.ndarray) -> np.ndarray:
+    """Intersection over union of each label (Sec. 5, Table 6).
+
+    Args:
+        confusions: pixels, integers or floats ``(..., K, K)``, rows truth, columns prediction.
+
+    Returns:
+        Fractions, float64 ``(..., K)``; nan for a label that occurs neither in the truth nor in the prediction.
+
+    Raises:
+        ValueError: the matrices are not square.
+    """
+    confusions = np.asarray(confusions, np.float64)
+    if confusions.ndim < 2 or confusions.shape[-1] != confusions.shape[-2]:
+        raise ValueError(f"confusion matrices are square, (..., K, K). Got {confusions.shape}.")
+    both = np.diagonal(confusions, axis1=-2, axis2=-1)
+    either = confusions.sum(axis=-1) + confusions.sum(axis=-2) - both
+    return np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
+
+
+def mean_iou(confusions: np.ndarray) -> np.ndarray:
+    """Mean intersection over union, over the labels that occur in the truth or in the prediction (Sec. 5, Table 6).
+
+    Args:
+        confusions: pixels, integers or floats ``(..., K, K)``, rows truth, columns prediction.
+
+    Returns:
+        Fractions, float64 ``(...)``; nan where no pixel was counted.
+
+    Raises:
+        ValueError: the matrices are not square.
+    """
+    each = ious(confusions)
+    known = ~np.isnan(each)
+    count = np.asarray(known.sum(axis=-1))
+    return np.divide(np.where(known, each, 0).sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)[()]
+
+
+def of_set(confusions: np.ndarray, resamples: int) -> tuple[float, float, float]:
+    """Mean IoU of the pixels of all images together, with its interval over images (Sec. 5, Table 6).
+
+    Args:
+        confusions: one matrix an image, pixels ``(N, K, K)``.
+        resamples: how many resamples of the images.
+
+    Returns:
+        value, low and high, as fractions. The bounds are nan if some resample has no pixel that counts.
+
+    Raises:
+        ValueError: not ``(N, K, K)`` with at least one image.
+    """
+    return of_sets(lambda miou: miou, [confusions], resamples)
+
+
+def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """IoU of each label, of the pixels of all images together, with its interval over images (Sec. 5, Table 6).
+
+    Args:
+        confusions: one matrix an image, pixels ``(N, K, K)``.
+        resamples: how many resamples of the images.
+
+    Returns:
+        value, low and high, as fractions ``(K,)``. Resamples without a label say nothing of it; a label that occurs in no
+        image is nan.
+
+    Raises:
+        ValueError: not ``(N, K, K)`` with at least one image.
+    """
+    confusions = _per_image(confusions)
+    counts = intervals.resampling(len(confusions), resamples).astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")  # a label without a pixel, which is to be nan
+        low, high = np.nanquantile(
+            ious(_pooled(confusions, counts)), [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0
+        )
+    return ious(confusions.sum(axis=0)), low, high
+
+
+def difference_of_sets(one: np.ndarray, other: np.ndarray, resamples: int) -> tuple[float, float, float]:
+    """Mean IoU of one network less that of another on the same images, with its interval over images (Sec. 5, Table 6).
+
+    Args:
+        one: one matrix an image, pixels ``(N, K, K)``.
+        other: those of the other network, of the same images in the same order.
+        resamples: how many resamples of the images, both networks alike.
+
+    Returns:
+        value, low and high, as fractions. The bounds are nan if some resample has no pixel that counts.
+
+    Raises:
+        ValueError: the shapes differ, or are not ``(N, K, K)`` with at least one image.
+    """
+    return of_sets(lambda own, their: own - their, [one, other], resamples)
+
+
+def of_sets(statistic: Callable[..., np.ndarray], sets: Sequence[np.ndarray], resamples: int) -> tuple[float, float, float]:
+    """A statistic of several mean IoUs on the same images, with its interval over images.
+
+    Args:
+        statistic: of as many arrays as there are sets, what :func:`draws` gives of each; gives one of that shape.
+        sets: each one matrix an image, pixels ``(N, K, K)``, of the same images in the same order.
+        resamples: how many resamples of the images, the same for all.
+
+    Returns:
+        value, low and high. The bounds are nan if the statistic is in some resample.
+
+    Raises:
+        ValueError: the shapes differ, or are not ``(N, K, K)`` with at least one image.
+    """
+    shapes = list(dict.fromkeys(np.shape(one) for one in sets))
+    if len(shapes) > 1:
+        raise ValueError(f"paired statistics need the same images. Got {shapes[0]} and {shapes[1]}.")
+    return intervals.of_draws(statistic(*(draws(one, resamples) for one in sets)))
+
+
+def draws(confusions: np.ndarray, resamples: int) -> np.ndarray:
+    """Mean IoU of all images together, then of each resample of them: float64 ``(1 + R,)``, as :func:`intervals.draws`."""
+    confusions = _per_image(confusions)
+    return intervals.draws(lambda counts: mean_iou(_pooled(confusions, counts)), len(confusions), resamples)
+
+
+def _per_image(confusions: np.ndarray) -> np.ndarray:
+    confusions = np.asarray(confusions, np.float64)
+    if confusions.ndim != 3 or confusions.shape[1] != confusions.shape[2] or not len(confusions):
+        raise ValueError(f"one confusion matrix an image, (N, K, K), and at least one. Got {confusions.shape}.")
+    return confusions
+
+
+def _pooled(confusions: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums over images that count so often: ``(N, K, K)`` and ``(R, N)`` to ``(R, K, K)``."""
+    return (counts @ confusions.reshape(len(confusions), -1)).reshape(-1, *confusions.shape[1:])
