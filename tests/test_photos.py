@@ -244,7 +244,8 @@ def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_not
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     assert data.missing(smoke) == []
     sentences = data.missing(load("imagenet"))
-    assert len(sentences) == 2
+    assert len(sentences) == 3
+    assert "voc2012 with its segmentations" in sentences[2]
     assert str(tmp_path / "imagenet" / "train") in sentences[0]
     assert str(tmp_path / "imagenet" / "val") in sentences[1]
 

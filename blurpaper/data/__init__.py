@@ -10,11 +10,27 @@ import torch
 
 from blurpaper.data.base import ImageSet
 from blurpaper.data.joined import JoinedSet
+from blurpaper.data.label_map import SegmentedSet
 from blurpaper.data.subset import Subset
 from blurpaper.profile import Emoji, Profile
 from blurpaper.store import TENSORS, Recipe, Store
 
-__all__ = ["EmojiSet", "ImageSet", "Subset", "is_known", "load", "missing", "prior_sets", "wanted"]
+__all__ = [
+    "SCENES",
+    "EmojiSet",
+    "ImageSet",
+    "JoinedSet",
+    "SegmentedSet",
+    "Subset",
+    "check_segmented",
+    "is_known",
+    "labels_of",
+    "load",
+    "load_segmented",
+    "missing",
+    "prior_sets",
+    "wanted",
+]
 
 
 def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
@@ -43,6 +59,52 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
     return photos.load(name, split)
 
 
+SCENES = "emoji-scenes"
+"""The embedded set with a label at every pixel."""
+
+
+def check_segmented(name: str) -> None:
+    """See that it is the name of a set with a label at every pixel.
+
+    Raises:
+        ValueError: if it is not, listing those there are.
+    """
+    from blurpaper.data import voc
+
+    if name != SCENES and name not in voc.TASKS:
+        raise ValueError(f"a segmented set is one of {SCENES}, {', '.join(voc.TASKS)}. Got {name!r}.")
+
+
+def labels_of(name: str) -> tuple[str, ...]:
+    """Names of the labels of a set with a label at every pixel, found without reading it."""
+    from blurpaper.data import scenes, voc
+    from blurpaper.data.label_map import BACKGROUND
+
+    check_segmented(name)
+    return (BACKGROUND, *scenes.LABELS) if name == SCENES else voc.TASKS[name]
+
+
+def load_segmented(name: str, split: str, profile: Profile, store: Store) -> SegmentedSet:
+    """A set of images with a label at every pixel: ``emoji-scenes`` is made (and kept in the store), VOC's are read.
+
+    Args:
+        name: ``emoji-scenes``, or one of :data:`blurpaper.data.voc.TASKS`.
+        split: ``train`` or ``test``.
+
+    Raises:
+        ValueError: for an unknown name or split.
+        MissingDataError: if photographs are not there, saying how to get them.
+    """
+    check_segmented(name)
+    if name == SCENES:
+        from blurpaper.data.scenes import SceneSet
+
+        return SceneSet(split, profile, store)
+    from blurpaper.data import voc
+
+    return voc.load(name, split)
+
+
 def is_known(name: str) -> bool:
     """Whether it is the name of a set."""
     from blurpaper.data import photos
@@ -52,10 +114,14 @@ def is_known(name: str) -> bool:
 
 def missing(profile: Profile) -> list[str]:
     """One sentence for each set of photographs the profile needs that is not there, saying how to get it."""
-    from blurpaper.data import photos
+    from blurpaper.data import photos, voc
 
     sets = [(name, split) for name, split in wanted(profile) if name in photos.SETS]
     found = [photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)]
+    name = profile.segmentation.data
+    if name != SCENES:
+        check_segmented(name)
+        found += [voc.how_to_get(name, split) for split in voc.LISTS if not voc.is_there(name, split)][:1]
     prior = profile.deblurring.prior.images
     if not is_known(prior) and not Path(prior).is_dir():
         found.append(f"deblurring.prior.images is the name of a set, or the path of a folder. Got {prior!r}.")

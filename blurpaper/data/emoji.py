@@ -31,13 +31,15 @@ _SOFTEST = 0.65
 def render(seed: int, split: str, index: int, classes: int, side: int) -> np.ndarray:
     """One image: uint8 (side, side, 3). Classes take turns: its class is ``index % classes``."""
     draw = stream("emoji", seed, split, index)
-    canvas = _background(draw, side)
+    canvas = background(draw, side, side)
     for _ in range(draw.randint(0, 3)):
         code = DISTRACTORS[draw.randint(len(DISTRACTORS))]
-        _paste(canvas, draw, code, size=side * _share(draw) / 2, wander=0.45 * side)
+        size, wander = side * _share(draw) / 2, 0.45 * side
+        lay(canvas, placed(draw, code, size, (wander, wander), (side, side)))
     code = list(CLASSES.values())[index % classes]
-    _paste(canvas, draw, code, size=side * _share(draw), wander=_WANDER * side)
-    return _photographed(canvas, draw)
+    size, wander = side * _share(draw), _WANDER * side
+    lay(canvas, placed(draw, code, size, (wander, wander), (side, side)))
+    return photographed(canvas, draw)
 
 
 def render_split(
@@ -59,14 +61,14 @@ def _share(draw: np.random.RandomState) -> float:
     return math.exp(draw.uniform(*map(math.log, _OBJECT)))
 
 
-def _background(draw: np.random.RandomState, side: int) -> np.ndarray:
-    """Coloured 1/f noise: float32 (side, side, 3) around mid-grey, its three channels correlated as in photographs."""
+def background(draw: np.random.RandomState, height: int, width: int) -> np.ndarray:
+    """Coloured 1/f noise: float32 (height, width, 3) around mid-grey, its three channels correlated as in photographs."""
     from scipy import fft
 
     slope = round(draw.uniform(1.0, 2.0), 1)
-    phase = draw.random_sample((3, side, side // 2 + 1)).astype(np.float32)
-    spectrum = np.exp(np.complex64(2j * np.pi) * phase) * _falloff(side, slope)
-    fields = fft.irfft2(spectrum, s=(side, side))
+    phase = draw.random_sample((3, height, width // 2 + 1)).astype(np.float32)
+    spectrum = np.exp(np.complex64(2j * np.pi) * phase) * _falloff(height, width, slope)
+    fields = fft.irfft2(spectrum, s=(height, width))
     fields /= fields.std(axis=(1, 2), keepdims=True)
     level = draw.uniform(0.25, 0.75) + 0.10 * draw.normal(size=3)
     light_and_tints = draw.uniform(0.06, 0.20) * np.vstack([np.ones(3), draw.uniform(-0.25, 0.25, (2, 3))])
@@ -74,14 +76,26 @@ def _background(draw: np.random.RandomState, side: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def _falloff(side: int, slope: float) -> np.ndarray:
-    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+def _falloff(height: int, width: int, slope: float) -> np.ndarray:
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     frequency[0, 0] = np.inf
     return (frequency**-slope).astype(np.float32)
 
 
-def _paste(canvas: np.ndarray, draw: np.random.RandomState, code: str, size: float, wander: float) -> None:
-    """Draw one object into the canvas, in place: recoloured, then rotated, sheared and placed."""
+def placed(
+    draw: np.random.RandomState, code: str, size: float, wander: tuple[float, float], shape: tuple[int, int]
+) -> np.ndarray:
+    """One object on an empty canvas: recoloured, then rotated, sheared and placed.
+
+    Args:
+        code: code point of its drawing.
+        size: its side before shearing, in pixels.
+        wander: how far its centre may lie from the canvas's, across and down, in pixels.
+        shape: height and width of the canvas.
+
+    Returns:
+        RGBA, premultiplied: float32 (height, width, 4) in [0, 1]; the last channel is the object's coverage.
+    """
     from PIL import Image
 
     drawn = sprite(code, min(SIZES, key=lambda candidate: abs(math.log(candidate / size))))
@@ -90,20 +104,25 @@ def _paste(canvas: np.ndarray, draw: np.random.RandomState, code: str, size: flo
     coloured[..., 3] = drawn[..., 3]
     picture = Image.fromarray(np.rint(coloured * 255).astype(np.uint8), "RGBa")
 
-    side = len(canvas)
+    height, width = shape
     angle, shear = draw.uniform(-35, 35) * math.pi / 180, draw.uniform(-0.2, 0.2)
     aspect = math.exp(draw.uniform(-0.15, 0.15))
     mirror = draw.choice((-1.0, 1.0))
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     forward = turn @ np.array([[mirror * aspect, shear], [0.0, 1 / aspect]]) * (size / len(drawn))
     backward = np.linalg.inv(forward)
-    centre = side / 2 + draw.uniform(-wander, wander, 2)
+    reach = np.array(wander)
+    centre = np.array([width, height]) / 2 + draw.uniform(-reach, reach)
     offset = len(drawn) / 2 - backward @ centre
     coefficients = (*backward[0], offset[0], *backward[1], offset[1])
-    placed = picture.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
-    placed = np.asarray(placed, np.float32) / 255.0
-    canvas *= 1.0 - placed[..., 3:]
-    canvas += placed[..., :3]
+    layer = picture.transform((width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
+    return np.asarray(layer, np.float32) / 255.0
+
+
+def lay(canvas: np.ndarray, layer: np.ndarray) -> None:
+    """Put what :func:`placed` gave over a canvas, float32 (height, width, 3), in place."""
+    canvas *= 1.0 - layer[..., 3:]
+    canvas += layer[..., :3]
 
 
 def _recolour(draw: np.random.RandomState) -> np.ndarray:
@@ -115,14 +134,13 @@ def _recolour(draw: np.random.RandomState) -> np.ndarray:
     return (grey + saturation * turned).astype(np.float32)
 
 
-def _photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
-    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits."""
+def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
+    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8 of the canvas's shape."""
     import cv2
 
-    side = len(canvas)
-    ramp = np.linspace(-1, 1, side, dtype=np.float32)
+    down, across = (np.linspace(-1, 1, side, dtype=np.float32) for side in canvas.shape[:2])
     tilt = draw.uniform(-0.15, 0.15, 2)
-    light = draw.uniform(0.8, 1.15) * (1 + tilt[0] * ramp[:, None] + tilt[1] * ramp[None])
+    light = draw.uniform(0.8, 1.15) * (1 + tilt[0] * down[:, None] + tilt[1] * across[None])
     four = np.frombuffer(draw.bytes(4 * canvas.size), np.uint8).reshape(4, *canvas.shape)
     noise = (four.sum(axis=0, dtype=np.int32) - 510) / np.float32(147.8)  # nearly normal, of unit variance
     softness = max(0.05, _SOFTEST * draw.uniform() ** 2)

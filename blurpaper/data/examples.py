@@ -35,6 +35,13 @@ EXAMPLES = (
 )
 
 
+SEGMENTED = (
+    Example("chelsea", "a cat", ("cat",), EXAMPLES[0].source),
+    Example("astronaut", "an astronaut", ("person",), "NASA, public domain, from scikit-image"),
+)
+"""Photographs to show segmented; ``answers`` are VOC's labels."""
+
+
 def photograph(example: Example) -> torch.Tensor:
     """The pixels of an example: uint8 ``(3, H, W)``."""
     return _carried(example.name)

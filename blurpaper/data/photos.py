@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -56,8 +56,13 @@ class FolderSet(ImageSet):
         return read_image(self.root / self.ids[number])
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        with ThreadPoolExecutor(_decoders()) as pool:
-            return list(pool.map(self.__getitem__, numbers))
+        return in_threads(self.__getitem__, numbers)
+
+
+def in_threads(read: Callable[[int], torch.Tensor], numbers: Sequence[int]) -> list[torch.Tensor]:
+    """What ``read`` gives for each of the numbers, decoded by several threads."""
+    with ThreadPoolExecutor(_decoders()) as pool:
+        return list(pool.map(read, numbers))
 
 
 def _decoders() -> int:
@@ -132,7 +137,7 @@ def load_folder(
         raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
     classes = tuple(classes or imagenet_names())
     labels = _labels(ids, classes, folder) if labelled else np.full(len(ids), -1, np.int64)
-    return FolderSet(name or folder.name, classes, labels, ids, _fingerprint(folder, ids), root=folder)
+    return FolderSet(name or folder.name, classes, labels, ids, fingerprint(folder, ids), root=folder)
 
 
 def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndarray:
@@ -153,7 +158,12 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", " ").replace("-", " ").strip()
 
 
-def _fingerprint(folder: Path, ids: Sequence[str]) -> str:
+def fingerprint(folder: Path, ids: Sequence[str]) -> str:
+    """Hash of the names and the contents of files below a folder, 16 hexadecimal digits.
+
+    Raises:
+        ImageError: if one cannot be read, naming it.
+    """
     digest = hashlib.sha256()
     with ThreadPoolExecutor(2) as pool:
         for one, content in zip(ids, pool.map(lambda one: _content(folder / one), ids), strict=True):
