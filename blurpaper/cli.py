@@ -68,9 +68,10 @@ def _profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str,
 
 
 def _need_data(profile: Any) -> None:  # noqa: ANN401
-    from blurpaper import data, deblurred, results
+    from blurpaper import data, deblurred, results, segmented
 
     deblurred.check(profile)
+    segmented.check(profile)
     if missing := data.missing(profile):
         click.echo("\n".join(missing), err=True)
         click.echo("Nothing was run.", err=True)
@@ -126,24 +127,25 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool
 @click.argument("spec")
 @profile_option
 @override_option
-def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
+@click.option("--segmentation", is_flag=True, help="The network that labels every pixel of the profile's scenes.")
+def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: bool) -> None:
     """Train the network SPEC, as in small_vgg:original, and keep it in the store.
 
     On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P
     """
     _take_own_gpu()
-    from blurpaper import needs, processes, runs
+    from blurpaper import needs, processes, runs, segmented
     from blurpaper.networks import NetworkSpec
     from blurpaper.store import Store
 
     settings, _ = _profile(profile, overrides)
     parsed = NetworkSpec.parse(spec, settings.model)
-    if needs.is_published(parsed):
+    if needs.is_published(parsed) and not segmentation:
         click.echo(f"{parsed} has its weights from elsewhere: there is nothing to train")
         return
     _need_data(settings)
     store = Store()
-    runs.network(parsed, settings, store)
+    (segmented if segmentation else runs).network(parsed, settings, store)
     if processes.number() == 0:
         click.echo(f"{parsed} is in {store.root}")
     if processes.count() > 1:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from blurpaper.networks import Network, build
-from blurpaper.profile import Schedule
+from blurpaper.networks.zoomout import ZoomOut
+from blurpaper.profile import Schedule, Segmentation
 
 TRAINING = 3
 """Arithmetic of a training step in forward passes: one forward, two (of inputs and of weights) backward."""
@@ -50,18 +53,22 @@ def forward(
         training: of a crop in training; otherwise as an image is classified, by five crops where the model does so.
         half: maps of 16 bits, as under autocast; parameters are float32 anyway.
     """
-    network = skeleton(model, classes, field).train(training)
+    network = skeleton(model, classes, field)
+    images = torch.empty(batch, 3, *shape, device="meta")
+    return _counted(network, lambda: network(images) if training else network.log_probabilities(images), batch, training, half)
+
+
+def _counted(network: nn.Module, run: Callable[[], torch.Tensor], batch: int, training: bool, half: bool) -> Pass:
+    network.train(training)
     live = _Live(network, half)
     with torch.set_grad_enabled(training), FlopCounterMode(display=False) as counter, live:
-        images = torch.empty(batch, 3, *shape, device="meta")
-        result = network(images) if training else network.log_probabilities(images)
-        del result
+        run()
     return Pass(counter.get_total_flops() // batch, int(live.peak))
 
 
 def parameters(model: str, classes: int, field: int) -> int:
     """Numbers that a network learns."""
-    return sum(parameter.numel() for parameter in skeleton(model, classes, field).parameters())
+    return weights(skeleton(model, classes, field))
 
 
 def training_memory(model: str, classes: int, field: int, schedule: Schedule, half: bool) -> int:
@@ -77,10 +84,38 @@ def evaluation_memory(model: str, classes: int, field: int, shape: tuple[int, in
     return 4 * parameters(model, classes, field) + forward(model, classes, field, shape, batch, half=half).activations
 
 
+# --- Segmentation ---------------------------------------------------------------------------------------------------------
+
+
+def segmenting(network: ZoomOut, shape: tuple[int, int], batch: int = 1, points: int | None = None, half: bool = False) -> Pass:
+    """The cost of a pass over scenes of one shape: whole, or in training, where so many ``points`` of each are classified.
+
+    Args:
+        network: on the meta device.
+    """
+    images = torch.empty(batch, 3, *shape, device="meta")
+    if points is None:
+        return _counted(network, lambda: network.log_probabilities(images, shape), batch, False, half)
+    places = torch.empty(batch, points, 2, device="meta")
+    return _counted(network, lambda: network(images, places), batch, True, half)
+
+
+def segmenter(model: str, classes: int, field: int, labels: int, settings: Segmentation) -> ZoomOut:
+    """A Zoomout network without numbers, on the meta device."""
+    with torch.device("meta"):
+        backbone = build(model, tuple(map(str, range(classes))), field)
+        return ZoomOut(backbone, tuple(map(str, range(labels))), settings.hidden, stride=settings.stride)
+
+
+def weights(network: nn.Module) -> int:
+    """Numbers that a module learns."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 class _Live(TorchDispatchMode):
     """Bytes of the tensors made inside that are alive, now and at most."""
 
-    def __init__(self, network: Network, half: bool) -> None:
+    def __init__(self, network: nn.Module, half: bool) -> None:
         super().__init__()
         self.now = self.peak = 0.0
         self._half = half

@@ -1,15 +1,20 @@
-"""Single images to show: which ones, to which networks, and what those say of them (Fig. 1 and 3)."""
+"""Single images to show: which ones, to which networks, and what those say of them (Fig. 1, 3 and 5)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from blurpaper import data, protocol, results, runs, segmented
 from blurpaper import profile as profiles
-from blurpaper import protocol, results, runs
+from blurpaper.data.examples import SEGMENTED, CarriedSet
 from blurpaper.kernels import SHARP
+from blurpaper.metrics import oracles, overlap
 from blurpaper.networks import Network, NetworkSpec
 from blurpaper.networks.released import NetworkFile, released
 from blurpaper.profile import Profile
+from blurpaper.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,3 +54,45 @@ def telling(decided: pd.DataFrame) -> int:
     sharp, blurred = (results.select(at_256, condition=c).reset_index(drop=True) for c in (SHARP, "D8"))
     fits = (sharp["rank"] == 0) & (sharp["confidence"] > 0.5) & (blurred["rank"] >= 2)
     return int(fits.to_numpy().argmax())
+
+
+# --- Segmented scenes -----------------------------------------------------------------------------------------------------
+
+SHOWN = (("original", SHARP), ("original", "D8"), ("mix", "D8"))
+"""Of which networks, and under which conditions, label maps are shown (Fig. 5)."""
+
+
+def scenes(profile: Profile, store: Store) -> dict[str, int]:
+    """Names and numbers of the embedded test scenes on which D8 costs the original most: by mislocation, and by misnaming.
+
+    None where the profile's scenes are photographs, which are not ours to show.
+    """
+    if profile.segmentation.data != data.SCENES:
+        return {}
+    images = data.load_segmented(profile.segmentation.data, "test", profile, store)
+    kinds = ("all", "labels given", "regions given")
+    errors = {}
+    for condition in (SHARP, "D8"):
+        counts = segmented.confusions(NetworkSpec(profile.model), condition, profile, store)
+        errors[condition] = np.array(oracles.shares(*(overlap.mean_iou(counts[kind]) for kind in kinds)))
+    recognition, localisation = errors["D8"] - errors[SHARP]
+    chosen = [int(np.nanargmax(localisation - recognition)), int(np.nanargmax(recognition - localisation))]
+    return {images.ids[number]: number for number in chosen}
+
+
+def label_maps(profile: Profile, store: Store) -> dict[str, np.ndarray]:
+    """Label maps of the scenes that are shown, by ``scene mix condition``: uint8 ``(H, W)``.
+
+    Of the embedded scenes those of :func:`scenes`; where the profile's scenes are photographs, of scikit-image's instead.
+    """
+    if profile.segmentation.data == data.SCENES:
+        whole = data.load_segmented(profile.segmentation.data, "test", profile, store)
+        images: data.ImageSet = data.Subset(whole, list(scenes(profile, store).values()))
+    else:
+        carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
+        images = data.Subset(carried, [carried.ids.index(f"scikit-image/{example.name}") for example in SEGMENTED])
+    found = {}
+    for mix, condition in SHOWN:
+        maps = segmented.label_maps(NetworkSpec(profile.model, mix), images, condition, profile, store)
+        found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}
+    return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from blurpaper import runs, tallies
-from blurpaper.data import photos
+from blurpaper import data, runs, tallies
+from blurpaper.data import photos, voc
 from blurpaper.data.reading import image_files
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import NetworkSpec
@@ -80,6 +80,14 @@ def images_in(name: str, split: str, profile: Profile) -> int:
     if (name, split) in photos.LISTS:
         return len(photos.load(name, split))
     return sum(1 for _ in image_files(photos.set_folder(name, split)))
+
+
+def scenes_in(split: str, profile: Profile) -> int:
+    """How many scenes with label maps a profile has: those that are there, else those that VOC has."""
+    name = profile.segmentation.data
+    if name == data.SCENES:
+        return getattr(profile.segmentation.scenes, split)
+    return len(voc.load(name, split)) if voc.is_there(name, split) else voc.COUNTS[name][split]
 
 
 def known_count(name: str, split: str) -> int:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, Markdown, display
 
-from blurpaper import deblurred, results
+from blurpaper import deblurred, exhibits, results
 from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
 from blurpaper.store import Store
 from blurpaper.tables import rounded
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -81,6 +82,13 @@ class Page:
         photos = results.published_seconds("photos") if self.profile.name != "photos" else {}
         return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
 
+    def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
+        """The label maps of the scenes that are shown (Fig. 5), of the published run on photographs and of this run."""
+        is_published = isinstance(self.store, Published)
+        own = results.published_label_maps(self.profile.name) if is_published else exhibits.label_maps(self.profile, self.store)
+        photos = results.published_label_maps("photos") if self.profile.name != "photos" else {}
+        return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
+
     def figure(self, figure: Figure, caption: str, alt: str) -> None:
         """Show a plot as vector graphics, with a caption that says which run made it, and a text for those who cannot see it."""
         from matplotlib import pyplot as plt
@@ -120,8 +128,8 @@ def _model_and_data(rows: pd.DataFrame) -> str:
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
-    """Of a run's results, those of one model on its first test set, among all classes, from the first seed."""
-    rows = results.select(rows, data=profile.evaluation.test_sets[0], seed=["", "0"])
+    """Of a run's results, those of one model on its first test set (or its scenes), among all classes, from the first seed."""
+    rows = results.select(rows, data=[profile.evaluation.test_sets[0], profile.segmentation.data], seed=["", "0"])
     rows = results.select(rows, model=list(rows["model"].unique()[:1]))
     widest = max(rows["classes"].unique(), key=lambda classes: int(classes or 0), default="")
     return results.select(rows, classes=["", widest])

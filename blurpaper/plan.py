@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
-from blurpaper import costs, data, deblurred, needs, results, runs, training
+from blurpaper import costs, data, deblurred, needs, results, runs, segmented, training
 from blurpaper.data import photos
 from blurpaper.gpus import GPUS, Gpu
+from blurpaper.jobs import Job, counted, in_hours
 from blurpaper.needs import Measurement
 from blurpaper.networks import STAGES, NetworkSpec
+from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.profile import Profile, Schedule
+from blurpaper.segmentation import COUNTED
 from blurpaper.store import Store
 from blurpaper.treatment import Treatment
 
@@ -25,22 +28,6 @@ ASPECT = 4 / 3
 """Longer side of a photograph over the shorter, assumed: what most cameras make."""
 _LARGEST_CHECKED = 100_000
 """Images of a set beyond which the store is not asked for what was made from it: all its files would be read for that."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something to compute: what, how much arithmetic, the bytes it leaves in the store, and what share is there already."""
-
-    what: str
-    flops: int
-    disk: int
-    done: float = 0.0
-
-    def __str__(self) -> str:
-        if not self.flops:
-            return f"{self.what}: counted above"
-        done = "" if not self.done else "; in the store" if self.done == 1 else f"; {self.done:.0%} in the store"
-        return f"{self.what}: {_counted(self.flops)}FLOP, {_counted(self.disk)}B{done}"
 
 
 def describe(profile: Profile, chapters: Sequence[str], gpu: str = "A100") -> str:
@@ -64,6 +51,7 @@ class _Plan:
         self.networks = needs.networks(profile)
         self.models = tuple(dict.fromkeys(spec.model for spec in self.networks))
         self.trained = [self._training(spec) for spec in self.networks if not needs.is_published(spec)]
+        self.trained += map(self._learning_to_segment, segmented.networks(profile))
         self.classified = self._classifications()
 
     def lines(self) -> Iterator[str]:
@@ -108,6 +96,7 @@ class _Plan:
             for name in self.profile.evaluation.test_sets
             for treatment in deblurred.of_table5(self.profile)
         ]
+        jobs["07"] = list(map(self._segmenting, segmented.networks(self.profile)))
         return jobs
 
     def _deblurring(self, treatment: Treatment, name: str) -> Job:
@@ -143,6 +132,35 @@ class _Plan:
         found = list(runs.prediction_recipes(one.spec, images, new, one.scales, self.profile, self.store))
         return sum(self.store.has(recipe) for *_, recipe in found) / len(found)
 
+    def _learning_to_segment(self, spec: NetworkSpec) -> Job:
+        settings, schedule, count = self.profile.segmentation, segmented.schedule_of(spec, self.profile), self._scenes("train")
+        steps = sum(1 for _ in training.steps_of(schedule, count))
+        epochs = sum(phase.epochs for phase in schedule.phases)
+        each = costs.segmenting(self.segmenter, (settings.crop, settings.crop), points=settings.points).flops
+        done = self.checked and self.store.has(segmented.network_recipe(spec, self.profile, self.store))
+        what = f"{spec} on {settings.data} to train, {steps:,} steps of {schedule.batch} ({count:,} scenes, {epochs} epochs)"
+        flops = steps * schedule.batch * costs.TRAINING * each
+        return Job(what, flops, 4 * costs.weights(self.segmenter), float(done))
+
+    def _segmenting(self, spec: NetworkSpec) -> Job:
+        settings, count, labels = self.profile.segmentation, self._scenes("test"), len(segmented.labels(self.profile))
+        done = 0.0
+        if self.checked:
+            images = data.load_segmented(settings.data, "test", self.profile, self.store)
+            parts = [
+                recipe
+                for condition in settings.conditions
+                for _, recipe in segmented.recipes(spec, images, condition, self.profile, self.store)
+            ]
+            done = sum(map(self.store.has, parts)) / len(parts)
+        each = costs.segmenting(self.segmenter, (self.profile.protocol.canonical,) * 2).flops
+        what = f"{spec} on {settings.data}, {count:,} scenes x {len(settings.conditions)} conditions, label by label"
+        times = count * len(settings.conditions)
+        return Job(what, times * each, times * 8 * len(COUNTED) * labels**2, done)
+
+    def _scenes(self, split: str) -> int:
+        return needs.scenes_in(split, self.profile)
+
     # --- Costs -----------------------------------------------------------------------------------------------------------
 
     @property
@@ -155,6 +173,11 @@ class _Plan:
 
     def _cost(self, model: str, shape: tuple[int, int], batch: int = 1) -> costs.Pass:
         return costs.forward(model, self.classes, self.profile.protocol.field, shape, batch, half=self.half)
+
+    @cached_property
+    def segmenter(self) -> ZoomOut:
+        labels, field = len(segmented.labels(self.profile)), self.profile.protocol.field
+        return costs.segmenter(self.profile.model, self.classes, field, labels, self.profile.segmentation)
 
     def _parameters(self, model: str) -> int:
         return costs.parameters(model, self.classes, self.profile.protocol.field)
@@ -172,6 +195,8 @@ class _Plan:
                 yield f"{name}, {split}: {number} at {photos.set_folder(name, split).absolute()}"
             else:
                 yield f"{name}, {split}: {number}, MISSING: {photos.how_to_get(name, split)}"
+        name, scenes = self.profile.segmentation.data, " and ".join(f"{self._scenes(one):,} {one}" for one in ("train", "test"))
+        yield f"{name} with its label maps: {scenes} scenes" + (", made here" if name == data.SCENES else "")
         if not self.checked:
             yield "What is in the store is not said below: that is known by the images themselves, missing or too many to read."
 
@@ -188,7 +213,7 @@ class _Plan:
         name = self.profile.evaluation.test_sets[0]
         for model in self.models:
             shapes = [self._crop, *(self._shape(scale, name) for scale in sorted(self.profile.protocol.scales, key=int))]
-            each = ", ".join(f"{_counted(self._cost(model, shape).flops)}FLOP at {shape[0]} x {shape[1]}" for shape in shapes)
+            each = ", ".join(f"{counted(self._cost(model, shape).flops)}FLOP at {shape[0]} x {shape[1]}" for shape in shapes)
             yield f"{model}, {self._parameters(model) / 1e6:.1f} million parameters: {each}"
 
     def _memory(self) -> Iterator[str]:
@@ -209,17 +234,26 @@ class _Plan:
             size = costs.evaluation_memory(model, self.classes, field, shape, settings.batch, self.half)
             yield f"{model}, classifying {settings.batch} images of {shape[0]} x {shape[1]}: {self._fits(size)}"
 
+        scenes, batch = self.profile.segmentation, self.profile.segmentation.pretraining.batch
+        kept = costs.segmenting(self.segmenter, (scenes.crop, scenes.crop), batch, scenes.points, self.half).activations
+        moments = 2 + (2 if scenes.pretraining.optimizer == "adamw" else 1)
+        size = 4 * costs.weights(self.segmenter) * moments + kept
+        yield f"{self.profile.model}, a training step of segmentation, {batch} crops of {scenes.crop} pixels: {self._fits(size)}"
+        shape = (self.profile.protocol.canonical,) * 2
+        size = 4 * costs.weights(self.segmenter) + costs.segmenting(self.segmenter, shape, 1, half=self.half).activations
+        yield f"{self.profile.model}, segmenting one scene of {shape[0]} x {shape[1]}: {self._fits(size)}"
+
     def _fits(self, size: int) -> str:
-        return f"{_counted(size)}B" + (
+        return f"{counted(size)}B" + (
             f", MORE than the {self.gpu.memory} GB of one {self.gpu.name}" * (size > self.gpu.memory * 1e9)
         )
 
     def _disk(self) -> Iterator[str]:
         weights = sum(job.disk for job in self.trained)
         decided = sum(job.disk for jobs in self.classified.values() for job in jobs)
-        yield f"store: {_counted(weights)}B of networks, {_counted(decided)}B of log-probabilities and distances"
+        yield f"store: {counted(weights)}B of networks, {counted(decided)}B of log-probabilities and distances"
         if self.trained:
-            yield f"and while one is trained a checkpoint, {_counted(3 * max(job.disk for job in self.trained))}B at most"
+            yield f"and while one is trained a checkpoint, {counted(3 * max(job.disk for job in self.trained))}B at most"
 
     def _time(self) -> Iterator[str]:
         gpu, jobs = self.gpu, [job for found in self.classified.values() for job in found]
@@ -228,7 +262,7 @@ class _Plan:
         kind = "bfloat16" if self.half else "float32"
         peak = f"{rate / UTILISATION / 1e12:g} TFLOPS in {kind} ({gpu.source})"
         yield f"one {gpu.name}: {peak}, {UTILISATION:.0%} of it used, as we assume"
-        hours = f"training {_hours(train)}, classifying {_hours(classify)}, together {_hours(train + classify)}"
+        hours = f"training {in_hours(train)}, classifying {in_hours(classify)}, together {in_hours(train + classify)}"
         yield f"  {hours} of GPU for what is left to do"
         spec = next((spec for spec in self.networks if not needs.is_published(spec)), None)
         if spec:
@@ -238,7 +272,7 @@ class _Plan:
         count = sum(map(self._deblurred, self.profile.evaluation.test_sets))
         spent = count * sum(known.get(method, 0.0) for method in self.profile.deblurring.methods)
         if known:
-            yield f"deblurring {count:,} images for Table 5 at the speed of the committed run, on a CPU: {_hours(spent / 3600)}"
+            yield f"deblurring {count:,} images for Table 5 at the speed of the committed run, on a CPU: {in_hours(spent / 3600)}"
         yield _published_time(self.profile.name)
 
 
@@ -252,17 +286,4 @@ def _published_time(profile: str) -> str:
     if not rows:
         return f"without a GPU: not known, no run of {profile} was timed"
     devices = " and ".join(sorted({row["device"] for row in rows}))
-    return f"the committed results took {_hours(sum(float(row['seconds']) for row in rows) / 3600)} on {devices}"
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
-
-
-def _counted(number: float) -> str:
-    """A number with a decimal prefix: 1,234,000,000 is ``1.23 G``."""
-    for prefix in ("", "k", "M", "G", "T", "P"):
-        if number < 999.5:
-            return f"{number:.3g} {prefix}"
-        number /= 1000
-    return f"{number:.3g} E"
+    return f"the committed results took {in_hours(sum(float(row['seconds']) for row in rows) / 3600)} on {devices}"

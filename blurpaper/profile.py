@@ -176,6 +176,42 @@ class Deblurring(Section):
     """Images on which each way of deblurring is timed."""
 
 
+class Scenes(Section):
+    """Size of the embedded scenes; every other one stands upright."""
+
+    train: Positive
+    test: Positive
+    width: Positive
+    height: Positive
+    seed: int
+
+
+class Segmentation(Section):
+    """A label for every pixel (Sec. 5), by a classifier on all stages of the profile's model."""
+
+    data: str
+    """A set with label maps, its training scenes to learn from and its test scenes to be scored on."""
+    scenes: Scenes
+    hidden: Positive
+    """Units of the per-pixel classifier."""
+    stride: Positive
+    """Pixels between the places at which a whole scene is classified."""
+    crop: Annotated[int, Field(ge=32)]
+    """Side, in pixels, of the crops that are learnt from."""
+    points: Positive
+    """Pixels of each crop that are learnt from."""
+    pace: Annotated[float, Field(gt=0)]
+    """How many times as fast the per-pixel classifier learns as the model below it."""
+    pretraining: Schedule
+    """On sharp scenes, which makes ``original`` of the classification network."""
+    finetuning: Schedule
+    networks: list[str]
+    """Mixes that the original is fine-tuned on."""
+    conditions: list[str]
+    boundary: Annotated[float, Field(gt=0)]
+    """How far from a change of label, in pixels of the label map, a pixel counts as near a boundary."""
+
+
 class Compute(Section):
     """Where to compute, how precisely, and how often to save."""
 
@@ -198,6 +234,7 @@ class Profile(Section):
     agreement: Agreement
     evaluation: Evaluation
     deblurring: Deblurring
+    segmentation: Segmentation
     compute: Compute
     seed: int
 

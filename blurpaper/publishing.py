@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blurpaper import deblurred, experiments, results, runs
+import numpy as np
+
+from blurpaper import deblurred, exhibits, experiments, results, runs, segmented
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
@@ -22,7 +24,10 @@ _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", 
 
 
 def publish(profile: Profile, store: Store) -> Iterator[Path]:
-    """Write ``results/<profile>.csv``, ``.json``, ``.decisions.parquet`` and ``.timings.csv``; what is missing is computed.
+    """Write to ``results/`` what a profile found; what is missing is computed.
+
+    ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.timings.csv`` what it took; ``.decisions.parquet`` has
+    what each image was decided to be, ``.confusions.parquet`` the pixels of each label, ``.label_maps.npz`` the maps shown.
 
     The network that the profile releases goes to ``results/weights`` first, so that its file is measured too; the prior of
     EPLL that it was deblurred with to ``results/priors``.
@@ -37,6 +42,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     rows = pd.concat([rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))], ignore_index=True)
     decided = experiments.decisions(profile, store)
     seconds = deblurred.seconds(profile, store)
+    counted, shown = segmented.counts(profile, store), exhibits.label_maps(profile, store)
     stamps = sorted(store.stamps_used(), key=lambda stamp: (stamp["kind"], stamp["name"]))
 
     path = results.PUBLISHED / f"{profile.name}.csv"
@@ -56,6 +62,16 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     path = results.PUBLISHED / f"{profile.name}.decisions.parquet"
     with written(path) as temporary:
         _write_compact(decided, temporary)
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.confusions.parquet"
+    with written(path) as temporary:
+        counted.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.label_maps.npz"
+    with written(path) as temporary:
+        np.savez_compressed(temporary, **shown)
     yield path
 
     path = results.PUBLISHED / f"{profile.name}.timings.csv"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 KEY = (
@@ -103,6 +104,27 @@ def published_decisions(profile: str) -> pd.DataFrame:
     if not path.is_file():
         raise ResultsError(f"no decisions at {path}.")
     return pd.read_parquet(path)
+
+
+def published_confusions(profile: str) -> pd.DataFrame:
+    """The committed counts of pixels of a profile: a row an image, setting, region, true and given label that occur together."""
+    import pandas as pd
+
+    path = PUBLISHED / f"{profile}.confusions.parquet"
+    if not path.is_file():
+        raise ResultsError(f"no counts of pixels at {path}.")
+    return pd.read_parquet(path)
+
+
+def published_label_maps(profile: str) -> dict[str, np.ndarray]:
+    """The committed label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``; none if there are none."""
+    import numpy as np
+
+    path = PUBLISHED / f"{profile}.label_maps.npz"
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
 
 
 SECONDS = "seconds an image"

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from blurpaper import data, invariance, metrics, processes, protocol, training
 from blurpaper import profile as profiles
@@ -30,13 +31,13 @@ from blurpaper.store import TENSORS, Recipe, Store
 if TYPE_CHECKING:
     import pandas as pd
 
+M = TypeVar("M", bound=nn.Module)
+
 # --- Networks ------------------------------------------------------------------------------------------------------------
 
 
 def network(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> Network:
     """A network: from its file, its original weights if they can be had, else trained as the profile says and kept.
-
-    Of several processes (torchrun) all train, and one keeps what was trained.
 
     Raises:
         ValueError: if the profile says no way to make it.
@@ -46,13 +47,7 @@ def network(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> 
     if spec.is_original and spec.model in ORIGINALS:
         return ORIGINALS[spec.model](profile.protocol.field)
     recipe = network_recipe(spec, profile, store)
-
-    def make(scratch: Path) -> Network:
-        return _trained(spec, profile, store, scratch / "checkpoint.safetensors")
-
-    if processes.count() > 1:
-        _made_together(recipe, make, store)
-    return store.get(recipe, make)
+    return trained(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
 
 
 def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | NetworkFile:
@@ -64,12 +59,27 @@ def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | Net
     return NetworkFile(store.path(recipe) / f"data{recipe.codec.suffix}")
 
 
-def _made_together(recipe: Recipe[Network], make: Callable[[Path], Network], store: Store) -> None:
+def trained(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
+    """What training makes, loaded if it is kept. Of several processes (torchrun) all train, and one keeps what was trained.
+
+    Args:
+        train: called with the file for the checkpoint.
+    """
+
+    def make(scratch: Path) -> M:
+        return train(scratch / "checkpoint.safetensors")
+
+    if processes.count() > 1:
+        _made_together(recipe, make, store)
+    return store.get(recipe, make)
+
+
+def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -> None:
     """Have a network made by all processes, if the first of them, which keeps the store's lock, finds that it must be."""
     if processes.number() == 0:
         asked = False
 
-        def make_with_all(scratch: Path) -> Network:
+        def make_with_all(scratch: Path) -> M:
             nonlocal asked
             asked = processes.led(lambda: True)
             return make(scratch)

@@ -13,7 +13,7 @@ from blurpaper.results import select
 if TYPE_CHECKING:
     import pandas as pd
 
-PERCENT = ("top1", "top5", "ece", "aurc")
+PERCENT = ("top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap")
 """Metrics that are shares and are shown in per cent."""
 
 

@@ -55,6 +55,10 @@ page.say(f"""
 | noise that EPLL reckons with | that of rounding, {deblurring.ROUNDING:.2f} grey levels; in three channels' mean, less by the root of 3 | it is what there is; chapter 06 tries others |
 | photographs its prior is learnt from | {", ".join(f"{one.deblurring.prior.images} (`{one.name}`)" for one in map(profiles.load, ("emoji", "photos")))} | the original mixture is not to be had |
 | border in deblurring | the mirror of the blur | it is the true one |
+| rates of segmentation's passes | {", ".join(f"{phase.rate:g} × {phase.epochs}" for phase in paper.segmentation.finetuning.phases)} for the network below, {paper.segmentation.pace:g} times as much for the perceptron, AdamW (profile `imagenet`) | lost; six passes and two, as in the paper |
+| levels that Zoomout looks at | the five stages, each standardised, and the mean of the last | the paper's segmentation network looks at more layers; these are what all our models share |
+| scene that the segmentation network is given | of the canonical scale, in its own proportions | the paper distorts it to fit its network |
+| near a boundary | a pixel of another label within {paper.segmentation.boundary:g} pixels, centre to centre, in the label map's own pixels; void counts as a label and is never scored | "within four pixels" is all the paper says |
 | place of the zeros at scale 128 | around the map, the odd one at the right and below | the paper says only that it is padded |
 """)
 
@@ -109,6 +113,7 @@ page.say(
                 "none",
                 lambda one: "frozen" if one.finetuning.freeze_batch_norm else "trained, if the model has it",
             ),
+            line("scenes with label maps", "VOC 2012; COCO too for the original", lambda one: one.segmentation.data),
             line("run here", "", lambda one: "no: complete, tested on stand-ins" if one.name == "imagenet" else "yes"),
         ]
     )

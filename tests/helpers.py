@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from PIL import Image
 
 from blurpaper.data.base import ImageSet
+from blurpaper.data.label_map import SegmentedSet
 
 
 class MemorySet(ImageSet):
@@ -18,3 +22,45 @@ class MemorySet(ImageSet):
 
     def __getitem__(self, number: int) -> torch.Tensor:
         return self.images[number]
+
+
+class LabelledScenes(SegmentedSet):
+    """Images and label maps given as tensors of any shapes."""
+
+    def __init__(self, images: list[torch.Tensor], label_maps: list[torch.Tensor], classes: tuple[str, ...]) -> None:
+        ids = [f"train/{number}" for number in range(len(images))]
+        super().__init__("scenes", classes, np.full(len(images), -1), ids, "scenes")
+        self.images, self.label_maps = images, label_maps
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return self.images[number]
+
+    def label_map(self, number: int) -> torch.Tensor:
+        return self.label_maps[number]
+
+
+def write_voc(root: Path, sizes: tuple[tuple[int, int], ...], labels: tuple[int, ...], each: int) -> None:
+    """A stand-in for VOC 2012 in its true layout below a folder: scenes of two halves, the right one with a label, void between.
+
+    Args:
+        sizes: columns and rows of the scenes, in turns.
+        labels: VOC's indices of the right halves, in turns; the left halves are background.
+        each: how many scenes to train on, and as many to test on.
+    """
+    random = np.random.RandomState(0)
+    devkit = root / "VOCdevkit" / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (devkit / folder).mkdir(parents=True)
+    for split in ("train", "val"):
+        names = [f"2007_{split}_{number}" for number in range(each)]
+        for number, name in enumerate(names):
+            width, height = sizes[number % len(sizes)]
+            mask = np.zeros((height, width), np.uint8)
+            mask[:, width // 2 :] = labels[number % len(labels)]
+            picture = np.clip(60 + 10 * mask[..., None].astype(int) + random.randint(0, 40, (height, width, 3)), 0, 255)
+            mask[:, width // 2] = 255
+            Image.fromarray(picture.astype(np.uint8)).save(devkit / "JPEGImages" / f"{name}.jpg", quality=95)
+            image = Image.fromarray(mask)
+            image.putpalette(random.randint(0, 256, 768).astype(np.uint8).tobytes())
+            image.save(devkit / "SegmentationClass" / f"{name}.png")
+        (devkit / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from helpers import write_voc
 from PIL import Image
 
-from blurpaper import data, experiments, plan, results, runs, tallies
+from blurpaper import costs, data, experiments, plan, results, runs, segmented, tallies
 from blurpaper import profile as profiles
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
@@ -22,7 +23,7 @@ QUICK = {"finetuning.batch": 2, "evaluation.batch": 2}
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch) -> Store:
-    """Two photographs a class to train on and two to test on, and a store of its own."""
+    """Two photographs a class to train on and two to test on, four scenes of VOC 2012 likewise, and a store of its own."""
     random = np.random.RandomState(0)
     for split in ("train", "val"):
         for place, number in enumerate(CLASSES):
@@ -33,6 +34,7 @@ def stand_in(tmp_path, monkeypatch) -> Store:
                 coarse = Image.fromarray(random.randint(0, 256, (9, 12, 3), np.uint8)).resize((width, height))
                 image = coarse.convert("L") if (width, height) == SIZES[-1] else coarse
                 image.save(tmp_path / "imagenet" / split / wnid / f"{wnid}_{split}_{one}.JPEG")
+    write_voc(tmp_path / "voc2012", SIZES[:3], (8, 12, 15, 20), 4)
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
     return Store()
@@ -113,6 +115,27 @@ def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkey
         ("mix", "as is", "D8"),
     }
     assert (rows["n"] == 3).all()  # one of each class
+
+
+def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(stand_in, monkeypatch) -> None:
+    monkeypatch.setattr(vgg, "vgg16", tiny)
+    monkeypatch.setitem(ORIGINALS, "vgg16", lambda field: tiny(imagenet_names(), field).eval())
+    profile = profiles.load("imagenet", QUICK | {"segmentation.pretraining.batch": 2, "segmentation.finetuning.batch": 2})
+    rows = experiments.EXPERIMENTS["table6"](profile, stand_in)
+    own = results.select(rows, metric="miou", network=["original", "mix"])
+    paper = results.select(results.paper(), experiment="table6")
+    of = ["model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition", "region", "metric"]
+    assert set(map(tuple, own[of].to_numpy())) == set(map(tuple, paper[of].to_numpy()))
+    assert own["value"].between(0, 1).all()
+    assert (own["n"] == 4).all()
+    assert set(results.select(rows, metric="iou")["region"]) <= set(segmented.labels(profile))
+
+
+def test_zoomout_on_vgg16_has_its_fifteen_million_parameters_and_none_of_its_classifier() -> None:
+    """Thirteen convolutions, 14,714,688 numbers (Simonyan and Zisserman), and a perceptron over five stages and the scene."""
+    network = costs.segmenter("vgg16", 1000, 224, 21, profiles.load("imagenet").segmentation)
+    column = 64 + 128 + 256 + 512 + 512 + 512
+    assert costs.weights(network) == 14_714_688 + 256 * column + 256 + 256 * 21 + 21
 
 
 @pytest.mark.slow

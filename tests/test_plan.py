@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from blurpaper import costs, needs, plan, runs
+from blurpaper import costs, jobs, needs, plan, runs, segmented
 from blurpaper import profile as profiles
 from blurpaper.gpus import GPUS
 from blurpaper.networks import NetworkSpec, build
@@ -122,6 +122,12 @@ def test_hours_are_arithmetic_over_the_peak_and_the_assumed_utilisation(imagenet
             steps = sum(phase.epochs for phase in schedule.phases) * (1281167 // 128)
             forward = costs.forward(spec.model, 1000, 224, (224, 224)).flops
             flops += steps * 128 * forward * (4 if spec.recipe == "agreement" else 3)
+    for spec in segmented.networks(imagenet):
+        settings, schedule = imagenet.segmentation, segmented.schedule_of(spec, imagenet)
+        network = costs.segmenter("vgg16", 1000, 224, 21, settings)
+        steps = sum(phase.epochs for phase in schedule.phases) * (1464 // schedule.batch)
+        forward = costs.segmenting(network, (settings.crop,) * 2, points=settings.points).flops
+        flops += steps * schedule.batch * forward * 3
     assert f"training {flops / (312e12 * plan.UTILISATION) / 3600:,.1f} h," in said
 
 
@@ -144,4 +150,4 @@ def test_what_is_in_the_store_is_marked_and_counted_above_only_once(tmp_path, mo
     ("number", "text"), [(0, "0 "), (999, "999 "), (1_234_000_000, "1.23 G"), (999_600, "1 M"), (4e18, "4 E")]
 )
 def test_numbers_are_told_with_decimal_prefixes(number, text) -> None:
-    assert plan._counted(number) == text
+    assert jobs.counted(number) == text

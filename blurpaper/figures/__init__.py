@@ -14,6 +14,7 @@ from blurpaper.figures.recognition import (
     transfer_matrix,
     verdicts,
 )
+from blurpaper.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
 from blurpaper.figures.style import CONDITION_COLOURS, NETWORK_COLOURS, SCALE_COLOURS, gallery, label_ends, label_levels
 
 __all__ = [
@@ -26,10 +27,14 @@ __all__ = [
     "by_network",
     "distance_by_stage",
     "distance_maps",
+    "error_shares",
     "gallery",
+    "iou_by_label",
     "label_ends",
     "label_levels",
+    "label_maps",
     "likely_classes",
+    "miou_by_blur",
     "mistaken_psf",
     "psfs",
     "psnr_by_noise",

@@ -1,0 +1,141 @@
+"""What segmentation learns from: crops of scenes, made as the paper makes training images, with labels at some pixels (Sec. 5).
+
+A scene is brought to a pre-blur scale drawn around 384, here the geometric mean of its sides, and blurred with a kernel drawn
+from the mix (or not at all). Its label map goes along but is never blurred. A crop is cut from both; of its labelled pixels
+some are drawn. All draws of a scene come from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.batches`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from blurpaper import blur, protocol
+from blurpaper.batches import Task
+from blurpaper.data.label_map import VOID
+from blurpaper.kernels import CANONICAL
+from blurpaper.networks.zoomout import ZoomOut
+from blurpaper.objectives import Objective
+from blurpaper.profile import Protocol
+from blurpaper.randomness import stream, uniforms
+
+NOT_LABELLED = -1
+"""Stands for the label of a point in a crop without any labelled pixel."""
+
+
+def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
+    """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels (Sec. 5)."""
+    return protocol.scaled_shape(shape, mean_side / math.sqrt(shape[-2] * shape[-1]))
+
+
+@dataclass(frozen=True)
+class PixelBatch:
+    """Crops of scenes and labelled pixels in them.
+
+    Attributes:
+        seen: blurred by the mix, in grey levels, float32 ``(B, 3, side, side)``.
+        points: x and y of pixels, int64 ``(B, P, 2)``.
+        labels: their labels, int64 ``(B, P)``; :data:`NOT_LABELLED` where a crop has none.
+    """
+
+    seen: torch.Tensor
+    points: torch.Tensor
+    labels: torch.Tensor
+
+
+def make_batch(
+    task: Task,
+    numbers: Sequence[int],
+    epoch: int,
+    settings: Protocol,
+    flip: bool,
+    device: torch.device,
+    side: int,
+    points: int,
+) -> PixelBatch:
+    """The batch of those scenes in that epoch: crops of ``side`` pixels and so many points of each."""
+    scale = settings.canonical / CANONICAL
+    images = task.images.batch(numbers)
+
+    def made(place: int) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+        number = numbers[place]
+        draw = uniforms(task.seed, "augmentation", task.images.name, task.images.ids[number], epoch)
+        mean_side = settings.jitter[int(draw[0] * len(settings.jitter))] * scale
+        shape = scene_shape(images[place].shape, mean_side)
+        clear = protocol.resized_8bit(images[place][None].to(device), shape)
+        seen = blur.apply(clear, [blur.draw(task.mix, draw[1], draw[2], scale)])[0]
+        labels = _resized_labels(task.images.label_map(number), shape)
+        seen, labels = _cropped(seen, labels, side, draw[4:6])
+        if flip and draw[6] < 0.5:
+            seen, labels = seen.flip(-1), labels.flip(-1)
+        return seen.float(), *_drawn(labels.numpy(), points, (task.seed, task.images.name, task.images.ids[number], epoch))
+
+    with ThreadPoolExecutor(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
+        seen, places, labels = zip(*pool.map(made, range(len(numbers))), strict=True)
+    return PixelBatch(
+        torch.stack(seen), torch.from_numpy(np.stack(places)).to(device), torch.from_numpy(np.stack(labels)).to(device)
+    )
+
+
+def _resized_labels(labels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    return functional.interpolate(labels[None, None], shape, mode="nearest-exact")[0, 0]
+
+
+def _cropped(seen: torch.Tensor, labels: torch.Tensor, side: int, at: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A square of both; what is smaller is enlarged at its right and bottom, by its last pixels and by void."""
+    missing = [max(0, side - one) for one in labels.shape]
+    if any(missing):
+        down, right = missing
+        seen = functional.pad(seen.float(), (0, right, 0, down), mode="replicate").to(seen.dtype)
+        labels = functional.pad(labels, (0, right, 0, down), value=VOID)
+    top, left = (int(place * (one - side + 1)) for place, one in zip(at, labels.shape, strict=True))
+    return seen[:, top : top + side, left : left + side], labels[top : top + side, left : left + side]
+
+
+def _drawn(labels: np.ndarray, count: int, named: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Places ``(P, 2)`` and labels ``(P,)`` of pixels drawn from those labelled."""
+    known = np.flatnonzero(labels.ravel() != VOID)
+    if not len(known):
+        return np.zeros((count, 2), np.int64), np.full(count, NOT_LABELLED, np.int64)
+    chosen = known[stream("points", *named).randint(0, len(known), count)]
+    rows, columns = np.divmod(chosen, labels.shape[1])
+    return np.stack([columns, rows], axis=1), labels.ravel()[chosen].astype(np.int64)
+
+
+class PerPixel(Objective):
+    """Cross-entropy of the drawn pixels with their labels (Sec. 5).
+
+    Args:
+        network: to be trained, its backbone with it.
+        side: of the crops, in pixels.
+        points: pixels of each crop that count.
+        pace: how many times as fast the perceptron learns as the backbone, which has learnt before.
+    """
+
+    def __init__(self, network: ZoomOut, side: int, points: int, pace: float = 1.0) -> None:
+        super().__init__()
+        self.network, self.side, self.points, self.pace = network, side, points, pace
+
+    def groups(self) -> list[dict[str, Any]]:
+        below = list(self.network.backbone.parameters())
+        known = set(map(id, below))
+        above = [parameter for parameter in self.network.parameters() if id(parameter) not in known]
+        return [{"params": below, "pace": 1.0}, {"params": above, "pace": self.pace}]
+
+    def batch(
+        self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device
+    ) -> PixelBatch:
+        return make_batch(task, numbers, epoch, settings, flip, device, self.side, self.points)
+
+    def forward(self, batch: PixelBatch) -> torch.Tensor:
+        logits = self.network(batch.seen, batch.points).float()
+        labels = batch.labels.flatten()
+        whole = functional.cross_entropy(logits.flatten(0, 1), labels, ignore_index=NOT_LABELLED, reduction="sum")
+        return whole / len(labels)  # a crop without labels counts as one without loss, whatever batch it is in

@@ -1,0 +1,77 @@
+"""Segmentation under blur (Sec. 5): scenes and labels through the protocol, scored per pixel.
+
+Of a network on a scene what is kept is how many pixels of each label were given each label: everywhere, near boundaries, and
+everywhere again if the network had been told which labels the scene has, or where its regions are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from blurpaper import pixels, protocol
+from blurpaper.data.base import ImageSet
+from blurpaper.data.label_map import SegmentedSet
+from blurpaper.devices import autocast, device_of
+from blurpaper.metrics import oracles, overlap
+from blurpaper.networks.zoomout import ZoomOut
+from blurpaper.profile import Profile
+
+COUNTED = ("all", "boundary", "labels given", "regions given")
+"""What is counted: all pixels; those near a boundary; all, had the network been told the scene's labels, or its regions."""
+
+
+def scored(
+    segmenter: ZoomOut,
+    images: SegmentedSet,
+    numbers: Sequence[int],
+    condition: str,
+    profile: Profile,
+    tick: Callable[[int], object] = lambda done: None,
+) -> dict[str, torch.Tensor]:
+    """What a network made of some scenes under a condition: :data:`COUNTED` -> int64 ``(N, K, K)``."""
+    count, boundary = len(images.classes), profile.segmentation.boundary
+
+    def score(number: int, log_p: torch.Tensor) -> list[np.ndarray]:
+        truth, scores = images.label_map(number).numpy(), log_p.numpy()
+        plain = scores.argmax(axis=0).astype(np.uint8)
+        return [
+            overlap.confusion(truth, plain, count),
+            overlap.confusion(truth, plain, count, overlap.near_boundary(truth, boundary)),
+            overlap.confusion(truth, oracles.given_labels(scores, truth), count),
+            overlap.confusion(truth, oracles.given_regions(scores, truth), count),
+        ]
+
+    with ThreadPoolExecutor(1) as pool:  # the network segments the next scenes meanwhile
+        waiting = []
+        for number, log_p in log_probabilities(segmenter, images, numbers, condition, profile):
+            waiting.append((number, pool.submit(score, number, log_p)))
+            if len(waiting) > profile.evaluation.batch:
+                waiting[-profile.evaluation.batch - 1][1].result()  # no more maps wait than one batch has
+            tick(1)
+        found = {number: future.result() for number, future in waiting}
+    whole = torch.from_numpy(np.array([found[number] for number in numbers]))
+    return {name: whole[:, place].contiguous() for place, name in enumerate(COUNTED)}
+
+
+def log_probabilities(
+    segmenter: ZoomOut, images: ImageSet, numbers: Sequence[int], condition: str, profile: Profile
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Number of each scene and log-probabilities of the labels at every pixel, float32 ``(K, H, W)`` on the CPU.
+
+    The geometric mean of a scene's sides is brought to the canonical scale; it is blurred, rounded to 8 bits and given to the
+    network; the result is brought to the scene's own size.
+    """
+    device, settings = device_of(profile.compute), profile.protocol
+    segmenter.to(device, memory_format=torch.channels_last).eval()
+    given = images.batch(numbers)
+    with torch.inference_mode(), autocast(profile.compute, device):
+        for members in protocol.same_shape(given, profile.evaluation.batch):
+            own = torch.stack([given[member] for member in members]).to(device)
+            canonical = protocol.resized_8bit(own, pixels.scene_shape(own.shape, settings.canonical))
+            seen = protocol.blurred(canonical, [images.ids[numbers[member]] for member in members], condition, settings.canonical)
+            found = segmenter.log_probabilities(seen.float(), tuple(own.shape[-2:])).cpu()
+            yield from zip([numbers[member] for member in members], found, strict=True)

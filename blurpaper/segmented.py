@@ -1,0 +1,191 @@
+"""Segmentation as a profile asks for it (Sec. 5): Zoomout networks, trained and kept, and what each made of the test scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from blurpaper import data, pixels, runs, training
+from blurpaper.batches import Task
+from blurpaper.blur import MIXES, check_mix
+from blurpaper.kernels import CANONICAL, check_condition
+from blurpaper.networks import NetworkSpec, module_of, segmenters
+from blurpaper.networks.zoomout import ZoomOut
+from blurpaper.profile import Profile, Schedule
+from blurpaper.progress import progress
+from blurpaper.randomness import seed_of
+from blurpaper.segmentation import COUNTED, log_probabilities, scored
+from blurpaper.store import TENSORS, Recipe, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def networks(profile: Profile) -> list[NetworkSpec]:
+    """The original, trained on sharp scenes, and those fine-tuned from it."""
+    return [NetworkSpec(profile.model), *(NetworkSpec(profile.model, mix) for mix in profile.segmentation.networks)]
+
+
+def labels(profile: Profile) -> tuple[str, ...]:
+    """Names of the labels of the profile's scenes."""
+    return data.labels_of(profile.segmentation.data)
+
+
+def check(profile: Profile) -> None:
+    """See that what a profile says of segmentation can be done, before anything is.
+
+    Raises:
+        ValueError: for the name of no set, mix or condition.
+    """
+    settings = profile.segmentation
+    data.check_segmented(settings.data)
+    for mix in settings.networks:
+        check_mix(mix)
+    for condition in settings.conditions:
+        check_condition(condition)
+
+
+# --- Networks -------------------------------------------------------------------------------------------------------------
+
+
+def network(spec: NetworkSpec, profile: Profile, store: Store) -> ZoomOut:
+    """A Zoomout network on the profile's model, trained as the profile says and kept.
+
+    ``original`` is trained on sharp scenes, from the classification network as it is; the others start from it.
+    """
+    recipe = network_recipe(spec, profile, store)
+    return runs.trained(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
+
+
+def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[ZoomOut]:
+    """What a Zoomout network is made from.
+
+    Raises:
+        ValueError: for a network of another train scale or recipe than those there are here.
+    """
+    if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
+        raise ValueError(f"a segmentation network is MODEL:MIX[#SEED], at one scale and with labels. Got {str(spec)!r}.")
+    settings = profile.segmentation
+    images = data.load_segmented(settings.data, "train", profile, store)
+    original = NetworkSpec(spec.model)
+    start = runs.identity_of(original, profile, store)
+    if not spec.is_original:
+        begun = network_recipe(original, profile, store)
+        store.note(begun)
+        start = begun.key
+    inputs = {
+        "spec": str(spec),
+        "seed": profile.seed,
+        "images": images.fingerprint,
+        "protocol": profile.protocol.model_dump(),
+        "schedule": schedule_of(spec, profile).model_dump(),
+        "zoomout": settings.model_dump(include={"hidden", "stride", "crop", "points", "pace"}),
+        "precision": profile.compute.precision,
+        "start": start,
+        "mix": _mix(spec),
+    }
+    modules = ["blurpaper.training", "blurpaper.pixels", "blurpaper.networks.segmenters", module_of(spec.model)]
+    about = {"profile": profile.name, "data": images.fingerprint}
+    return Recipe("segmenters", f"{spec}.{images.name}", inputs, modules, segmenters.codec(spec), about)
+
+
+def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
+    """How a Zoomout network is trained."""
+    return profile.segmentation.pretraining if spec.is_original else profile.segmentation.finetuning
+
+
+def _mix(spec: NetworkSpec) -> dict[str, float]:
+    return MIXES["sharp-only" if spec.is_original else spec.mix]
+
+
+def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path) -> ZoomOut:
+    settings, original = profile.segmentation, NetworkSpec(spec.model)
+    images = data.load_segmented(settings.data, "train", profile, store)
+    if spec.is_original:
+        backbone = runs.network(original, profile, store)
+        torch.manual_seed(seed_of(profile.seed, "weights", "zoomout", spec.model) % 2**63)
+        start = ZoomOut(backbone, images.classes, settings.hidden, stride=settings.stride)
+    else:
+        start = network(original, profile, store)
+    task = Task(images, _mix(spec), "", seed_of(profile.seed, spec.seed, "segmentation"))
+    objective = pixels.PerPixel(start, settings.crop, settings.points, settings.pace)
+    with progress(f"training {spec} on {images.name}", unit="step") as tick:
+        return training.train(objective, task, schedule_of(spec, profile), profile.protocol, profile.compute, checkpoint, tick)
+
+
+# --- Scenes, scored -------------------------------------------------------------------------------------------------------
+
+
+def confusions(spec: NetworkSpec, condition: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
+    """How many pixels of each label were given each label, of every test scene: :data:`COUNTED` -> int64 ``(N, K, K)``."""
+    images = data.load_segmented(profile.segmentation.data, "test", profile, store)
+    loaded, parts = lru_cache(lambda: network(spec, profile, store)), list(recipes(spec, images, condition, profile, store))
+    if not all(store.has(recipe) for _, recipe in parts):
+        loaded()  # trained, if it must be, before the bar of this starts
+    with progress(f"segmenting {images.name} by {spec}, {condition}", len(images), "scene") as tick:
+        parts = [
+            store.get(recipe, lambda _, numbers=numbers: scored(loaded(), images, numbers, condition, profile, tick))
+            for numbers, recipe in parts
+        ]
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in COUNTED}
+
+
+def recipes(
+    spec: NetworkSpec, images: data.SegmentedSet, condition: str, profile: Profile, store: Store
+) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
+    """The parts in which the scores of a network are kept: (numbers of the scenes, recipe)."""
+    made = network_recipe(spec, profile, store)
+    store.note(made)
+    about = {"profile": profile.name, "data": images.fingerprint}
+    for numbers in runs.shards(len(images), profile):
+        inputs = runs.common_inputs(made.key, images, numbers, profile)
+        inputs |= {"condition": condition, "boundary": profile.segmentation.boundary}
+        name = f"{spec}.{images.name}.{condition}.{numbers.start}"
+        yield numbers, Recipe("confusions", name, inputs, ["blurpaper.segmentation"], TENSORS, about)
+
+
+def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, str]:
+    """The columns that say what a number is of; scenes are learnt from, and segmented, at the canonical scale."""
+    of = runs.columns_of(spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition)
+    return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
+
+
+def counts(profile: Profile, store: Store) -> pd.DataFrame:
+    """All counts of pixels, a row an image, setting, :data:`COUNTED` (``region``), true and given label that occur together."""
+    import pandas as pd
+
+    ids = np.array(data.load_segmented(profile.segmentation.data, "test", profile, store).ids)
+    frames = []
+    for spec in networks(profile):
+        for condition in profile.segmentation.conditions:
+            for region, found in confusions(spec, condition, profile, store).items():
+                image, truth, predicted = np.nonzero(found)
+                frame = pd.DataFrame(columns(spec, condition, profile) | {"region": region}, index=range(len(image)))
+                frame["image"], frame["truth"], frame["predicted"] = ids[image], truth.astype("uint8"), predicted.astype("uint8")
+                frames.append(frame.assign(pixels=found[image, truth, predicted].astype("int32")))
+    whole = pd.concat(frames, ignore_index=True)
+    words = [column for column in whole.columns if column not in ("truth", "predicted", "pixels")]
+    return whole.astype(dict.fromkeys(words, "category"))
+
+
+# --- Label maps, to be looked at ------------------------------------------------------------------------------------------
+
+
+def label_maps(spec: NetworkSpec, images: data.ImageSet, condition: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
+    """What a network makes of a few images under a condition: id -> uint8 ``(H, W)``."""
+    made = network_recipe(spec, profile, store)
+    numbers = range(len(images))
+
+    def make(_: object) -> dict[str, torch.Tensor]:
+        found = log_probabilities(network(spec, profile, store), images, numbers, condition, profile)
+        return {images.ids[number]: log_p.argmax(dim=0).to(torch.uint8) for number, log_p in found}
+
+    store.note(made)
+    inputs = runs.common_inputs(made.key, images, numbers, profile) | {"condition": condition}
+    recipe = Recipe("label-maps", f"{spec}.{images.name}.{condition}", inputs, ["blurpaper.segmentation"], TENSORS)
+    return {name: one.numpy() for name, one in store.get(recipe, make).items()}
