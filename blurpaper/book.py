@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from blurpaper import code
 from blurpaper.profile import Profile
 from blurpaper.store import written
 
@@ -77,6 +78,7 @@ def execute(chapter: str, profile: Profile, overrides: Mapping[str, Any], source
         jupytext.write(notebook, temporary, fmt="ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_suffix(".draft.ipynb")
+    recorded = {module: code.hash_of(module) for module in code.library()}
     parameters = {"profile": source, "overrides": dict(overrides), "published": published}
     try:
         papermill.execute_notebook(
@@ -98,6 +100,13 @@ def execute(chapter: str, profile: Profile, overrides: Mapping[str, Any], source
     for cell in executed.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("remove-cell")
+    executed.metadata["blurpaper"] = {
+        "profile": profile.name,
+        "overrides": dict(overrides),
+        "published": published,
+        "settings": profile.model_dump(mode="json"),
+        "code": recorded,
+    }
     nbformat.write(executed, draft)
     draft.replace(out)
     return out

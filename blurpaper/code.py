@@ -20,6 +20,25 @@ def fingerprint(modules: Iterable[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def hash_of(module: str) -> str | None:
+    """Sixteen hexadecimal digits for what one module says itself; None if there is no such module.
+
+    Unlike a fingerprint it is the same under every version of Python, for it is committed and compared elsewhere.
+    """
+    return _hash_of(module) if _file(module).is_file() else None
+
+
+def library() -> list[str]:
+    """Every module of the library."""
+    parts = [path.relative_to(_ROOT).with_suffix("").parts for path in _ROOT.rglob("*.py")]
+    return sorted({".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts})
+
+
+def imported_by(source: str) -> set[str]:
+    """The modules of the library that a script imports, directly or not."""
+    return closure(_imported(ast.parse(source)))
+
+
 def closure(modules: Iterable[str]) -> set[str]:
     """The modules and everything of this library that they import, directly or not.
 
@@ -70,3 +89,18 @@ def _normal_form(module: str) -> str:
             kept = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
             node.body = kept or [ast.Pass()]
     return f"# {module}\n{ast.unparse(tree)}"
+
+
+@cache
+def _hash_of(module: str) -> str:
+    return hashlib.sha256(_tree_as_text(ast.parse(_normal_form(module))).encode()).hexdigest()[:16]
+
+
+def _tree_as_text(node: object) -> str:
+    """A syntax tree without what is empty: fields that a later Python adds are empty in code that an earlier one can read."""
+    if isinstance(node, list):
+        return f"[{','.join(map(_tree_as_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = (f"{name}={_tree_as_text(value)}" for name, value in ast.iter_fields(node) if value is not None and value != [])
+    return f"{type(node).__name__}({','.join(fields)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -91,6 +91,17 @@ def paired_difference(one: np.ndarray, other: np.ndarray, resamples: int) -> tup
         raise ValueError(f"paired differences need the same images. Got {np.shape(one)} and {np.shape(other)}.")
     value, low, high = of_mean(np.asarray(one, np.float64) - np.asarray(other, np.float64), resamples)
     return float(value), float(low), float(high)
+
+
+def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
+    """p-values adjusted for being many, after Benjamini and Hochberg (1995): float64 of their number.
+
+    Rejecting all hypotheses whose adjusted value is at most a rate keeps the expected share of wrong rejections below it, for
+    independent tests and for such as depend on one another positively.
+    """
+    from scipy.stats import false_discovery_control
+
+    return false_discovery_control(p_values, method="bh") if len(p_values) else np.zeros(0)
 
 
 def binomial(share: float, count: int) -> tuple[float, float]:

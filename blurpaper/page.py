@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from blurpaper import deblurred, exhibits, results
 from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
 from blurpaper.store import Store
-from blurpaper.tables import rounded
+from blurpaper.tables import download, rounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 
+RUNS_PAGE = "12_runs.html"
+ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
+"""Where that page tells how a source was made."""
+_IN_PROSE = re.compile(rf"(?<![\w*])\*({'|'.join(ANCHORS)})\*(?![\w*])")
 
 # timm's downloader warns that it cannot draw widgets; it has nothing to download here.
 warnings.filterwarnings("ignore", message="IProgress not found")
@@ -89,42 +94,82 @@ class Page:
         photos = results.published_label_maps("photos") if self.profile.name != "photos" else {}
         return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
 
-    def figure(self, figure: Figure, caption: str, alt: str) -> None:
-        """Show a plot as vector graphics, with a caption that says which run made it, and a text for those who cannot see it."""
+    def figure(self, figure: Figure, caption: str, alt: str, sources: Iterable[str] = ()) -> None:
+        """Show a plot as vector graphics.
+
+        Args:
+            caption: what is to be seen; which run made it, and from which ``sources``, is added, with links to how.
+            alt: a text for those who cannot see it.
+        """
         from matplotlib import pyplot as plt
 
         content = io.BytesIO()
         figure.savefig(content, format="svg", metadata={"Date": None})
         plt.close(figure)
-        self._figure("image/svg+xml", content.getvalue(), caption, alt)
+        self._figure("image/svg+xml", content.getvalue(), caption, alt, sources)
 
-    def photograph(self, figure: Figure, caption: str, alt: str) -> None:
-        """Show a plot that holds photographs, as PNG."""
+    def photograph(self, figure: Figure, caption: str, alt: str, sources: Iterable[str] = ()) -> None:
+        """Show a plot that holds photographs, as PNG; its arguments are those of :meth:`figure`."""
         from matplotlib import pyplot as plt
 
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=150)
         plt.close(figure)
-        self._figure("image/png", content.getvalue(), caption, alt)
+        self._figure("image/png", content.getvalue(), caption, alt, sources)
 
-    def table(self, html: str, caption: str, sources: Mapping[str, pd.DataFrame] | None = None) -> None:
-        """Show a table, which may be wider than the page, with its caption; ``sources`` are told by model and data."""
-        told = " ".join(f"{name}: {_model_and_data(frame)}." for name, frame in (sources or {}).items())
-        shown = f"<figcaption>{caption} {escape(told)} <span class='run'>This run: {escape(self.run)}.</span></figcaption>"
+    def table(self, html: str, caption: str, sources: Mapping[str, pd.DataFrame] | None = None, of: str | None = None) -> None:
+        """Show a table, which may be wider than the page, with its caption, and its rows as CSV.
+
+        Args:
+            sources: heading -> rows that it was drawn from: told by model and data, linked to how they were made, and offered.
+            of: the source that all of them are from, where their headings are not names of sources; without one, none is linked.
+        """
+        sources = sources or {}
+        told = " ".join(f"{self._link(of or name, name)}{_model_and_data(frame)}." for name, frame in sources.items())
+        rows = f" {download(sources)}" if sources else ""
+        run = f"<span class='run'>This run: {self._link(RUN, self.run)}.</span>"
+        shown = f"<figcaption>{caption} {told}{rows} {run}</figcaption>"
         display(HTML(f'<figure class="blurpaper">{shown}<div class="wide" tabindex="0">{html}</div></figure>'))
 
-    def say(self, text: str) -> None:
-        """Prose with numbers in it, as Markdown."""
-        display(Markdown(text))
+    def claims(self, chapter: str) -> None:
+        """Show the claims of the paper that a chapter decides, by its number."""
+        from blurpaper import book, claims
+        from blurpaper.claims import html
 
-    def _figure(self, mime: str, content: bytes, caption: str, alt: str) -> None:
+        entries = claims.ledger(self.profile, self.store, chapter)
+        pages = {name[:2]: name for name in book.chapters()}
+        self.table(
+            html.table(entries, pages),
+            "The paper's claims that this chapter decides, and what each source says of them; how that comes about, the chapter "
+            "on the claims explains.",
+            claims.tables(entries),
+        )
+
+    def say(self, text: str) -> None:
+        """Prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to how it was made."""
+        display(Markdown(_IN_PROSE.sub(lambda found: f"<em>{self._link(found[1], found[1])}</em>", text)))
+
+    def _figure(self, mime: str, content: bytes, caption: str, alt: str, sources: Iterable[str]) -> None:
         image = f'<img alt="{escape(alt)}" src="data:{mime};base64,{base64.b64encode(content).decode()}">'
-        shown = f"<figcaption>{caption} <span class='run'>Made by {escape(self.run)}.</span></figcaption>"
-        display(HTML(f'<figure class="blurpaper">{image}{shown}</figure>'))
+        names = ", ".join(self._link(name, name) for name in sources)
+        numbers = f"Numbers: {names}. " if names else ""
+        run = f"<span class='run'>{numbers}Made by {self._link(RUN, self.run)}.</span>"
+        display(HTML(f'<figure class="blurpaper">{image}<figcaption>{caption} {run}</figcaption></figure>'))
+
+    def _link(self, source: str, text: str) -> str:
+        """Some words as a link to how a source was made; where this run is the one on photographs, there is one such place."""
+        if source not in ANCHORS:
+            return escape(text)
+        anchor = ANCHORS[RUN if source == PHOTOS and self.profile.name == "photos" else source]
+        return f'<a href="{RUNS_PAGE}#{anchor}">{escape(text)}</a>'
 
 
 def _model_and_data(rows: pd.DataFrame) -> str:
-    return " and ".join(f"{model} on {data}" for model, data in dict.fromkeys(zip(rows["model"], rows["data"], strict=True)))
+    """What was measured on what, after the name of its source; nothing of rows that have no model."""
+    if "model" not in rows or not rows["model"].any():
+        return ""
+    pairs = dict.fromkeys(zip(rows["model"], rows["data"], strict=True))
+    return ": " + escape(" and ".join(f"{model} on {data}" for model, data in pairs))
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import deblurred, exhibits, experiments, results, runs, segmented
+from blurpaper import code, deblurred, exhibits, experiments, results, runs, segmented
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
 from blurpaper.profile import Profile
-from blurpaper.store import Store, surroundings, written
+from blurpaper.store import Recipe, Store, surroundings, written
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
+_COUNTS = {
+    f"blurpaper.{name}" for name in ("intervals", "metrics.classification", "metrics.overlap", "metrics.oracles", "tallies")
+}
+"""With the experiments, the modules that make rows of artifacts."""
 
 
 def publish(profile: Profile, store: Store) -> Iterator[Path]:
@@ -43,7 +47,8 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     decided = experiments.decisions(profile, store)
     seconds = deblurred.seconds(profile, store)
     counted, shown = segmented.counts(profile, store), exhibits.label_maps(profile, store)
-    stamps = sorted(store.stamps_used(), key=lambda stamp: (stamp["kind"], stamp["name"]))
+    used = sorted(store.used(), key=lambda recipe: (recipe.kind, recipe.name))
+    stamps = [store.stamp(recipe) for recipe in used]
 
     path = results.PUBLISHED / f"{profile.name}.csv"
     results.write(rows, path)
@@ -53,7 +58,11 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     about = {
         "profile": profile.model_dump(),
         **{name: value for name, value in surroundings().items() if name != "commit"},
-        "artifacts": [{name: stamp.get(name) for name in _STAMPED} for stamp in stamps],
+        **_code_of(used),
+        "artifacts": [
+            {name: stamp.get(name) for name in _STAMPED} | {"modules": list(recipe.modules)}
+            for recipe, stamp in zip(used, stamps, strict=True)
+        ],
     }
     with written(path) as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -81,6 +90,18 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         sheet.writerows([stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps)
         sheet.writerows([results.SECONDS, name, f"{value:.3g}", surroundings()["device"]] for name, value in seconds.items())
     yield path
+
+
+def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:
+    """What says later whether the code has changed since: the modules behind each root of an artifact, and a hash of each.
+
+    ``tables`` are the modules that count, whose change makes the rows stale but no artifact. What they import is not among
+    them: how an artifact is found changes no number.
+    """
+    closures = {root: sorted(code.closure([root])) for root in sorted({root for recipe in used for root in recipe.modules})}
+    tables = sorted(_COUNTS | {make.__module__ for make in experiments.EXPERIMENTS.values()})
+    modules = sorted({*tables, *(module for closure in closures.values() for module in closure)})
+    return {"code": {module: code.hash_of(module) for module in modules}, "closures": closures, "tables": tables}
 
 
 def _release_prior(profile: Profile, store: Store) -> Path:

@@ -74,7 +74,11 @@ def read(path: Path) -> pd.DataFrame:
         raise ResultsError(f"no results at {path}.")
     try:
         frame = pd.read_csv(
-            path, dtype=dict.fromkeys(KEY, str), keep_default_na=False, na_values=dict.fromkeys(COLUMNS[len(KEY) :], "")
+            path,
+            index_col=False,
+            dtype=dict.fromkeys(KEY, str),
+            keep_default_na=False,
+            na_values=dict.fromkeys(COLUMNS[len(KEY) :], ""),
         )
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path} is not a table of results: {str(error).strip()}.") from None

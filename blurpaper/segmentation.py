@@ -16,7 +16,7 @@ from blurpaper import pixels, protocol
 from blurpaper.data.base import ImageSet
 from blurpaper.data.label_map import SegmentedSet
 from blurpaper.devices import autocast, device_of
-from blurpaper.metrics import oracles, overlap
+from blurpaper.metrics import counting, oracles
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.profile import Profile
 
@@ -39,10 +39,10 @@ def scored(
         truth, scores = images.label_map(number).numpy(), log_p.numpy()
         plain = scores.argmax(axis=0).astype(np.uint8)
         return [
-            overlap.confusion(truth, plain, count),
-            overlap.confusion(truth, plain, count, overlap.near_boundary(truth, boundary)),
-            overlap.confusion(truth, oracles.given_labels(scores, truth), count),
-            overlap.confusion(truth, oracles.given_regions(scores, truth), count),
+            counting.confusion(truth, plain, count),
+            counting.confusion(truth, plain, count, counting.near_boundary(truth, boundary)),
+            counting.confusion(truth, oracles.given_labels(scores, truth), count),
+            counting.confusion(truth, oracles.given_regions(scores, truth), count),
         ]
 
     with ThreadPoolExecutor(1) as pool:  # the network segments the next scenes meanwhile

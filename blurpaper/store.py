@@ -139,9 +139,13 @@ class Store:
         """Count an artifact among those used: something was made from it, though it need not be loaded now."""
         self._used[self.path(recipe)] = recipe
 
+    def used(self) -> list[Recipe]:
+        """All artifacts kept that this store has given, or that what it gave was made from."""
+        return [recipe for recipe in self._used.values() if self.has(recipe)]
+
     def stamps_used(self) -> list[dict[str, Any]]:
-        """Stamps of all artifacts that this store has given, or that what it gave was made from."""
-        return [self.stamp(recipe) for recipe in self._used.values() if self.has(recipe)]
+        """Their stamps."""
+        return [self.stamp(recipe) for recipe in self.used()]
 
     def _load(self, recipe: Recipe[T], folder: Path) -> T | None:
         if not self.has(recipe):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper.results import select
+from blurpaper.results import COLUMNS, select
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,21 @@ def comparison(
     else:
         head = f'<tr><th scope="col">{escape(row)}</th>{top}</tr>'
     return f'<table class="blurpaper"><thead>{head}</thead><tbody>{"".join(body)}</tbody></table>'
+
+
+def download(sources: Mapping[str, pd.DataFrame]) -> str:
+    """A link that holds the rows a table was drawn from as CSV, so that no server is needed: a column ``source``, then theirs."""
+    import pandas as pd
+
+    frames = {name: frame[list(COLUMNS)] if set(COLUMNS) <= set(frame.columns) else frame for name, frame in sources.items()}
+    rows = pd.concat([frame.assign(source=name) for name, frame in frames.items()], ignore_index=True)
+    rows.insert(0, "source", rows.pop("source"))
+    parts = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
+    name = "-".join(str(part[0]) for part in parts if len(part) == 1) or "-".join(sources)
+    text = rows.to_csv(index=False, float_format="%.7g", lineterminator="\n")
+    href = f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+    label = f"CSV, the {len(rows)} rows that this table was drawn from: {name}"
+    return f'<a class="csv" download="{escape(name)}.csv" aria-label="{escape(label)}" href="{href}">CSV</a>'
 
 
 def number(value: float, low: float, high: float, metric: str) -> str:

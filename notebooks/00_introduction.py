@@ -24,7 +24,8 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import figures, results
+from blurpaper import claims, figures, results
+from blurpaper.claims import html
 from blurpaper.page import Page, percent, with_interval
 
 page = Page(profile, overrides, published)
@@ -42,6 +43,7 @@ page.figure(
     caption="Accuracy of a network trained on sharp images falls with defocus, and faster at the larger scale. Bands: 95 % intervals.",
     alt="Line plots of top-5 accuracy against blur radius 0 to 8, one panel for each source; all lines fall to the right, "
     "the line of scale 512 most steeply.",
+    sources=sources,
 )
 
 # %% tags=["remove-input"]
@@ -80,6 +82,16 @@ page.say(lines[0] + (" Here:\n\n" + "\n".join(lines[1:]) if lines[1:] else ""))
 page.say(
     "`labels` is the paper's recipe. `agreement` needs no labels: the network learns to see the blurred image as it saw the sharp one."
 )
+
+# %% [markdown]
+# ## What holds
+#
+# Every sentence of the paper that numbers can bear out is decided by code, in [the ledger](09_claims).
+
+# %% tags=["remove-input"]
+for source, verdicts in html.counts(claims.ledger(page.profile, page.store)).items():
+    told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
+    page.say(f"- *{source}*: of {sum(verdicts.values())} claims, {told}.")
 
 # %% [markdown]
 # ## How to read the pages

@@ -28,8 +28,8 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import blur, figures, kernels
-from blurpaper.page import Page
+from blurpaper import blur, figures, kernels, results
+from blurpaper.page import RUN, Page
 
 page = Page(profile, overrides, published)
 
@@ -68,6 +68,12 @@ page.table(
     f'<table class="blurpaper"><thead><tr>{heads}<th scope="col">shake, mean</th></tr></thead>'
     f"<tbody><tr>{cells}<td>{shake.mean():.2f}</td></tr></tbody></table>",
     "Root-mean-square radius of each kernel, in pixels of the canonical 384.",
+    {
+        RUN: results.table(
+            {"experiment": "kernels", "condition": name, "metric": "radius", "value": value}
+            for name, value in [*radius.items(), ("shake", shake.mean())]
+        )
+    },
 )
 
 # %% tags=["remove-input"]
@@ -75,7 +81,7 @@ page.say(
     f"Camera shake (mean {shake.mean():.1f} px, from {shake.min():.1f} to {shake.max():.1f}) lies between `D6` "
     f"({radius['D6']:.1f}) and `D8` ({radius['D8']:.1f}), which is also where the paper's accuracy under shake lies. A disk of "
     f"radius 8 spreads as far as a Gaussian of standard deviation 4 ({radius['G4']:.1f}): the two Gaussians of Table 1, whose "
-    "sizes the copy of the paper lost, are taken to be 4 and 8 for that reason."
+    "sizes the copy of the paper lost, are taken to be those of `G4` and `G8` for that reason."
 )
 
 # %% [markdown]
@@ -107,16 +113,36 @@ page.photograph(
 
 # %% tags=["hide-input"]
 ratio = page.profile.protocol.canonical / kernels.CANONICAL
+sizes = ["D2", "D4", "D8", "H8", "G4"]
 rows = "".join(
     f'<tr><th scope="row">{name}</th><td>{"×".join(map(str, kernels.psf(name).shape))}</td>'
     f"<td>{'×'.join(map(str, kernels.psf(name, ratio).shape))}</td>"
     f"<td>{np.sqrt(kernels.axis_variance(kernels.psf(name)).max()):.2f}</td>"
     f"<td>{np.sqrt(kernels.axis_variance(kernels.psf(name, ratio)).max()):.2f}</td></tr>"
-    for name in ["D2", "D4", "D8", "H8", "G4"]
+    for name in sizes
 )
 page.table(
     '<table class="blurpaper"><thead><tr><th scope="col">kernel</th><th scope="col">array at 384</th>'
     f'<th scope="col">array at {page.profile.protocol.canonical}</th><th scope="col">spread at 384, px</th>'
     f'<th scope="col">spread at {page.profile.protocol.canonical}, px</th></tr></thead><tbody>{rows}</tbody></table>',
     "Kernels at the canonical scale of the paper and at this profile's. Spread: standard deviation along the widest axis.",
+    {
+        RUN: results.table(
+            {
+                "experiment": "kernels",
+                "condition": name,
+                "scale": round(kernels.CANONICAL * size),
+                "metric": metric,
+                "value": value,
+            }
+            for name in sizes
+            for size in dict.fromkeys((1, ratio))
+            for array in [kernels.psf(name, size)]
+            for metric, value in (
+                ("rows", array.shape[0]),
+                ("columns", array.shape[1]),
+                ("spread", np.sqrt(kernels.axis_variance(array).max())),
+            )
+        )
+    },
 )

@@ -25,8 +25,8 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import figures
-from blurpaper.page import Page, percent, points, with_interval
+from blurpaper import figures, results
+from blurpaper.page import RUN, Page, percent, points, with_interval
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
@@ -67,6 +67,7 @@ here = sources["this run"]
 page.table(
     comparison({"this run": here}, {"top1": "top-1"}, conditions, list(names.values()), column="setting"),
     "The same for top-1 accuracy.",
+    {RUN: results.select(here, metric="top1")},
 )
 
 # %% tags=["hide-input"]
@@ -75,6 +76,7 @@ page.figure(
     caption="Top-5 accuracy before (dotted) and after (solid) fine-tuning, at each scale setting.",
     alt="Lines of accuracy against blur radius, a panel for each source; the dotted lines of the original fall steeply, the solid "
     "lines of the fine-tuned networks stay high.",
+    sources=sources,
 )
 
 # %% tags=["remove-input"]
@@ -108,6 +110,7 @@ page.say(
 page.table(
     comparison({"this run": here}, {"entropy": "entropy"}, conditions, list(names.values()), column="setting"),
     "Mean entropy in nats of the predictions at each setting.",
+    {RUN: results.select(here, metric="entropy")},
 )
 
 # %% tags=["remove-input"]
@@ -118,3 +121,9 @@ page.say(
     f"256 on sharp images, and {abs(gap['D8']):.2f} nats {'more' if gap['D8'] > 0 else 'less'} under `D8`: the gap "
     f"{'widens with blur, as the explanation needs' if gap['D8'] > gap['sharp'] else 'does not widen with blur, so the explanation does not hold here'}."
 )
+
+# %% [markdown]
+# ## Claims decided here
+
+# %% tags=["remove-input"]
+page.claims("04")

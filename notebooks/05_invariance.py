@@ -34,7 +34,7 @@ from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks.released import released
-from blurpaper.page import Page, percent, with_interval
+from blurpaper.page import RUN, Page, percent, with_interval
 from blurpaper.store import Store
 
 page = Page(profile, overrides, published)
@@ -103,7 +103,8 @@ def with_recipes(rows):
     return rows.assign(network=rows["network"] + rows["recipe"].map({"agreement": "/agreement"}).fillna(""))
 
 
-sources = {name: with_recipes(frame) for name, frame in page.sources("figure4").items()}
+measured = page.sources("figure4")
+sources = {name: with_recipes(frame) for name, frame in measured.items()}
 rows = sources["this run"]
 for name, frame in sources.items():
     page.figure(
@@ -116,6 +117,7 @@ for name, frame in sources.items():
             for network, value in results.select(frame, condition="D8", region="pool5").set_index("network")["value"].items()
         )
         + ".",
+        sources=[name],
     )
 
 # %% tags=["hide-input"]
@@ -129,6 +131,7 @@ page.table(
         for mix in settings.evaluation.invariance_networks
     ),
     "Mean share of channels that differ from the sharp image, after each stage, with 95 % intervals over test images.",
+    {RUN: measured[RUN]},
 )  # fmt: skip
 
 # %% tags=["remove-input"]
@@ -153,3 +156,9 @@ page.say(
     + ", ".join(f"{-100 * gain[stage]:+.0f} % at {stage}" for stage in STAGES)
     + f": most at {best}. The paper finds the fifth stage most invariant, the fourth less so, and the first ones as different as before."
 )
+
+# %% [markdown]
+# ## Claims decided here
+
+# %% tags=["remove-input"]
+page.claims("05")

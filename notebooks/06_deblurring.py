@@ -176,6 +176,7 @@ page.figure(
         for name, by_method in seconds.items()
     )
     + ".",
+    sources=[name for name in seconds if name in ours],
 )
 
 # %% tags=["remove-input"]
@@ -245,6 +246,7 @@ page.figure(
         for name, frame in noise.items()
     )
     + ".",
+    sources=noise,
 )
 
 # %% tags=["remove-input"]
@@ -282,6 +284,7 @@ page.figure(
         for name, frame in mistaken.items()
     )
     + ".",
+    sources=mistaken,
 )
 
 # %% tags=["remove-input"]
@@ -352,3 +355,9 @@ page.say("\n".join(lines))
 # ```sh
 # blurpaper deblur blurred.png restored.png --psf D8            # EPLL, the fast way; --method epll-exact for the other
 # ```
+
+# %% [markdown]
+# ## Claims decided here
+
+# %% tags=["remove-input"]
+page.claims("06")

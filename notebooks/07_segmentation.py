@@ -132,6 +132,7 @@ page.figure(
         for name, frame in sources.items()
     )
     + ".",
+    sources=sources,
 )
 
 # %% tags=["remove-input"]
@@ -181,6 +182,7 @@ page.figure(
         for name, frame in ours.items()
     )
     + ".",
+    sources=ours,
 )
 
 # %% tags=["remove-input"]
@@ -256,6 +258,7 @@ for name, found in maps.items():
         figures.label_maps(rows, names),
         caption=f"Label maps ({name}) over the scenes as the network sees them; white is void. {thanks}",
         alt="; ".join(f"{key}: {named(one, names)}" for key, one in found.items()) + ".",
+        sources=[name],
     )
 
 # %% [markdown]
@@ -293,6 +296,7 @@ page.figure(
         for name, frame in errors.items()
     )
     + ".",
+    sources=errors,
 )
 
 # %% tags=["remove-input"]
@@ -379,3 +383,9 @@ for name, frame in prices.items():
         verdicts.append(f"{words} it is {told} that of top-1 ({with_interval(row, unit=' points')})")
     lines.append(f"- *{name}*: the cost of segmentation on sharp images, " + "; ".join(verdicts) + ".")
 page.say("\n".join(lines))
+
+# %% [markdown]
+# ## Claims decided here
+
+# %% tags=["remove-input"]
+page.claims("07")

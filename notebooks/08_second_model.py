@@ -51,6 +51,7 @@ page.figure(
     figures.accuracy_by_condition(original["paper"], original),
     caption="Top-5 accuracy of the second architecture against defocus, at two scale settings. Bands: 95 % intervals.",
     alt="Line plots of accuracy against blur radius, a panel for each source and a line for each scale setting; all fall.",
+    sources=original,
 )
 
 # %% tags=["remove-input"]
@@ -75,12 +76,14 @@ page.say("\n".join(lines))
 
 # %% tags=["hide-input"]
 ours = {name: frame for name, frame in sources.items() if name != "paper"}
+at_256 = {name: results.select(frame, scale="256") for name, frame in ours.items()}
 page.table(
     comparison(
-        {name: results.select(frame, scale="256") for name, frame in ours.items()},
+        at_256,
         {"top1": "top-1", "top5": "top-5"}, conditions, ["original", "mix"], column="network",
     ),
     "The second model at scale 256, before and after fine-tuning on the mix, with labels.",
+    at_256,
 )  # fmt: skip
 
 # %% tags=["remove-input"]
@@ -91,3 +94,9 @@ page.say(
     f"Under `D8` the original has {with_interval(here.loc[('original', 'D8')])} top-1 and the network tuned on the mix "
     f"{with_interval(here.loc[('mix', 'D8')])}: {percent((value['mix', 'D8'] - value['original', 'D8']) / lost, 0)} of the loss comes back."
 )
+
+# %% [markdown]
+# ## Claims decided here
+
+# %% tags=["remove-input"]
+page.claims("08")

@@ -50,9 +50,9 @@ page.say(f"""
 | shares in the mixes of sharp with one blur | half and half | the mix of five is uniform |
 | average for 256+512 | over positions within a scale, then over scales | a mean over all positions would let 512 dominate; the paper's {percent(both)} at D8 fits |
 | heads of the columns of Table A | 256 and 256+512 | read from its text |
-| the second model, printed as one of 51 layers | ResNet-50, five crops | the accuracy fits |
+| the second model, printed as one of fifty-one layers | ResNet-50, five crops | the accuracy fits |
 | image that EPLL restores | the mean of the three channels, once; the differences of colours by a penalty on their gradients | in the mean the rounding errors of three channels average out; chapter 06 compares |
-| noise that EPLL reckons with | that of rounding, {deblurring.ROUNDING:.2f} grey levels; in three channels' mean, less by the root of 3 | it is what there is; chapter 06 tries others |
+| noise that EPLL reckons with | that of rounding, {deblurring.ROUNDING:.2f} grey levels; in three channels' mean, less by the root of three | it is what there is; chapter 06 tries others |
 | photographs its prior is learnt from | {", ".join(f"{one.deblurring.prior.images} (`{one.name}`)" for one in map(profiles.load, ("emoji", "photos")))} | the original mixture is not to be had |
 | border in deblurring | the mirror of the blur | it is the true one |
 | rates of segmentation's passes | {", ".join(f"{phase.rate:g} × {phase.epochs}" for phase in paper.segmentation.finetuning.phases)} for the network below, {paper.segmentation.pace:g} times as much for the perceptron, AdamW (profile `imagenet`) | lost; six passes and two, as in the paper |

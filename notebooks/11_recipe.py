@@ -27,7 +27,7 @@ import pandas as pd
 from blurpaper import profile as profiles
 from blurpaper import results
 from blurpaper.networks.released import released
-from blurpaper.page import Page, foremost, percent, points
+from blurpaper.page import PHOTOS, Page, foremost, percent, points
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
@@ -50,7 +50,9 @@ if path.is_file():
         minutes=(trials["seconds"] / 60).round(1),
     )[["trial", "loss", "optimizer", "rate", "batch", "crops", "minutes", "recovered", "cost", "remark"]]
     page.table(
-        shown.to_html(index=False, classes="blurpaper", border=0), "Trials of recipes, in the order in which they were made."
+        shown.to_html(index=False, classes="blurpaper", border=0),
+        "Trials of recipes, in the order in which they were made.",
+        {"trials": trials},
     )
 else:
     page.say("The table of trials is part of a checkout.")
@@ -98,6 +100,8 @@ if file is not None and rows is not None:
         page.table(
             comparison(frames, {"top1": "top-1", "top5": "top-5"}, conditions, ["256"]),
             f"Accuracy in per cent on {name}, scale 256: the original network, the tuned one, and the tuned one after rounding.",
+            {kind: results.select(frame, data=name) for kind, frame in kinds.items()},
+            of=PHOTOS,
         )
     page.say(f"The file has {file.path.stat().st_size / 1e6:.1f} MB.")
 else:

@@ -80,7 +80,8 @@ def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run,
     profile, store = load("smoke"), Store(smoke_run[1])
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
     written = {path.name for path in publishing.publish(profile, store)}
-    assert written == {f"smoke{end}" for end in (".csv", ".json", ".decisions.parquet", ".timings.csv")}
+    ends = (".csv", ".json", ".decisions.parquet", ".timings.csv", ".confusions.parquet", ".label_maps.npz")
+    assert written == {f"smoke{end}" for end in ends}
     results.published.cache_clear()
     for make in experiments.EXPERIMENTS.values():
         if (computed := make(profile, store)).empty:
@@ -91,6 +92,30 @@ def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run,
     results.published.cache_clear()
 
 
+def test_table_6_can_be_counted_again_from_the_published_pixels(smoke_run, tmp_path, monkeypatch) -> None:
+    """Each label's IoU by summing the rows of true positives, of its truth and of its prediction."""
+    profile, store = load("smoke"), Store(smoke_run[1])
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+    list(publishing.publish(profile, store))
+    pixels, rows = results.published_confusions("smoke"), experiments.EXPERIMENTS["table6"](profile, store)
+    assert pixels["image"].nunique() == profile.segmentation.scenes.test
+    checked = 0
+    for (network, condition, region), group in pixels.groupby(["network", "condition", "region"], observed=True):
+        wanted = results.select(rows, network=network, condition=condition, region=region, metric="miou")["value"]
+        if region in ("all", "boundary"):
+            found = []
+            for label in set(group["truth"]) | set(group["predicted"]):
+                truth, given = group[group["truth"] == label]["pixels"].sum(), group[group["predicted"] == label]["pixels"].sum()
+                both = group[(group["truth"] == label) & (group["predicted"] == label)]["pixels"].sum()
+                found.append(both / (truth + given - both))
+            assert wanted.item() == pytest.approx(sum(found) / len(found))
+            checked += 1
+    assert checked == 3 * 5 * 2
+    maps = results.published_label_maps("smoke")
+    assert {name.split(" ", 1)[1] for name in maps} == {"original sharp", "original D8", "mix D8"}
+    assert all(one.shape in ((120, 160), (160, 120)) and one.max() < 20 for one in maps.values())
+
+
 @pytest.mark.parametrize("name", ["emoji", "photos"])
 @pytest.mark.parametrize("chapter", [chapter for chapter in book.chapters() if chapter != "01_kernels"])
 def test_chapters_are_drawn_from_the_committed_results(name, chapter, tmp_path, monkeypatch) -> None:
@@ -98,7 +123,7 @@ def test_chapters_are_drawn_from_the_committed_results(name, chapter, tmp_path, 
     executed = nbformat.read(book.execute(chapter, load(name), {}, name, published=True), as_version=4)
     shown = "".join(str(output) for cell in executed.cells for output in cell.get("outputs", []))
     assert "as committed" in shown or chapter in ("10_choices", "11_recipe")
-    if chapter[:2] in ("02", "03", "04", "05", "06", "08") and name == "emoji":
+    if chapter[:2] in ("02", "03", "04", "05", "06", "07", "08") and name == "emoji":
         assert ">photos<" in shown or "photos:" in shown  # the published photographs stand beside the run
 
 

@@ -38,6 +38,8 @@ def test_help_names_every_verb() -> None:
         "deblur",
         "book",
         "publish",
+        "check",
+        "compare",
         "doctor",
         "clean",
     ):

@@ -160,3 +160,58 @@ def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
     assert [0.4, 0.9, 0.2] in lines and [0.5, 0.8, 0.3] in lines
     assert [label.get_text() for label in axis.get_xticklabels()] == ["D6", "D8", "D10"]
     assert [0.1, 0.1] in lines and [0.7, 0.7] in lines and [0.6, 0.6] not in lines
+
+
+# --- Segmentation ---------------------------------------------------------------------------------------------------------
+
+
+def table6(networks=("original", "mix"), metric="miou", regions=("all", "boundary")):
+    return results.table(
+        {"network": network, "condition": condition, "region": region, "metric": metric, "n": 9}
+        | {"value": 0.8 - 0.1 * c - 0.05 * n - 0.02 * r, "low": 0.1, "high": 0.9}
+        for n, network in enumerate(networks)
+        for c, condition in enumerate(DISKS)
+        for r, region in enumerate(regions)
+    )
+
+
+def test_mean_iou_is_drawn_for_each_network_over_all_pixels_and_dashed_near_boundaries() -> None:
+    axis = figures.miou_by_blur({"this run": table6()}).axes[0]
+    solid, dashed = ([line for line in axis.lines if line.get_linestyle() == style] for style in ("-", "--"))
+    assert [line.get_color() for line in solid] == [figures.NETWORK_COLOURS[name] for name in ("original", "mix")]
+    assert solid[1].get_ydata() == pytest.approx([0.75, 0.65, 0.55, 0.45, 0.35])
+    assert dashed[1].get_ydata() == pytest.approx([0.73, 0.63, 0.53, 0.43, 0.33])
+
+
+def test_labels_are_in_the_order_of_the_originals_iou_on_sharp_scenes() -> None:
+    frame = table6(metric="iou", regions=("cat", "dog", "cow"))
+    axis = figures.iou_by_label({"this run": frame}, "D8").axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["cow", "dog", "cat"]
+    sharp, blurred, mix = (container.lines[0].get_xdata() for container in axis.containers)
+    assert sharp == pytest.approx([0.76, 0.78, 0.8])
+    assert blurred == pytest.approx([0.36, 0.38, 0.4])
+    assert mix == pytest.approx([0.31, 0.33, 0.35])
+
+
+def test_the_two_kinds_of_error_stand_upon_one_another() -> None:
+    frame = table6(metric="error", regions=("recognition", "localisation"))
+    axis = figures.error_shares({"this run": frame}, ["original", "mix"]).axes[0]
+    bars = [patch for patch in axis.patches if patch.get_height() > 0]
+    assert len(bars) == 2 * 2 * len(DISKS)
+    below, above = bars[: len(DISKS)], bars[len(DISKS) : 2 * len(DISKS)]
+    for first, second in zip(below, above, strict=True):
+        assert second.get_y() == pytest.approx(first.get_height())
+        assert second.get_x() == pytest.approx(first.get_x())
+
+
+def test_label_maps_leave_the_background_clear_colour_the_rest_and_show_void_white() -> None:
+    picture = torch.full((3, 4, 6), 100, dtype=torch.uint8)
+    found = np.zeros((4, 6), np.uint8)
+    found[:, 3:], found[0, 0] = 2, 255
+    figure = figures.label_maps([[(picture, None, "sharp"), (picture, found, "mix, D8")]], ("background", "cat", "dog"))
+    plain, over = (np.asarray(axis.images[0].get_array()) for axis in figure.axes)
+    assert plain == pytest.approx(100 / 255)
+    assert over[2, 1] == pytest.approx(100 / 255)
+    assert over[0, 0] == pytest.approx(1)
+    assert not np.allclose(over[2, 4], 100 / 255)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["dog"]

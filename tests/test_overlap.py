@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blurpaper import intervals
 from blurpaper.data.label_map import VOID
-from blurpaper.metrics import oracles, overlap
+from blurpaper.metrics import counting, oracles, overlap
 
 LABELS = 4
 
@@ -170,26 +170,26 @@ def naive_mean_iou(matrix):
 def test_confusion_is_that_of_a_double_loop(seed):
     truth, predicted = map_of_labels(seed=seed), prediction_for(seed=seed + 10)
     where = np.random.RandomState(seed).random_sample(truth.shape) < 0.5
-    found = overlap.confusion(truth, predicted, LABELS)
+    found = counting.confusion(truth, predicted, LABELS)
     assert found.dtype == np.int64
     assert found.tolist() == naive_confusion(truth, predicted, LABELS)
-    assert overlap.confusion(truth, predicted, LABELS, where).tolist() == naive_confusion(truth, predicted, LABELS, where)
+    assert counting.confusion(truth, predicted, LABELS, where).tolist() == naive_confusion(truth, predicted, LABELS, where)
 
 
 @hostile
 def test_confusion_of_hostile_maps_is_that_of_a_double_loop(truth):
     predicted = prediction_for(truth.shape)
-    assert overlap.confusion(truth, predicted, LABELS).tolist() == naive_confusion(truth, predicted, LABELS)
+    assert counting.confusion(truth, predicted, LABELS).tolist() == naive_confusion(truth, predicted, LABELS)
 
 
 def test_rows_are_the_truth_and_columns_the_prediction():
-    found = overlap.confusion(np.array([[0, 0, 1]], np.uint8), np.array([[1, 1, 1]], np.uint8), 2)
+    found = counting.confusion(np.array([[0, 0, 1]], np.uint8), np.array([[1, 1, 1]], np.uint8), 2)
     assert found.tolist() == [[0, 2], [0, 1]]
 
 
 def test_the_most_labels_there_can_be_are_told_apart():
     truth = np.arange(VOID, dtype=np.uint8).reshape(15, 17)
-    assert np.array_equal(overlap.confusion(truth, truth, VOID), np.eye(VOID))
+    assert np.array_equal(counting.confusion(truth, truth, VOID), np.eye(VOID))
 
 
 @few
@@ -197,15 +197,15 @@ def test_the_most_labels_there_can_be_are_told_apart():
 def test_what_is_predicted_in_void_never_counts(truth, draw):
     predicted = np.array([[draw.randrange(LABELS) for _ in row] for row in truth], np.uint8)
     other = np.where(truth == VOID, (predicted + 1) % LABELS, predicted)
-    assert np.array_equal(overlap.confusion(truth, predicted, LABELS), overlap.confusion(truth, other, LABELS))
+    assert np.array_equal(counting.confusion(truth, predicted, LABELS), counting.confusion(truth, other, LABELS))
 
 
 @few
 @given(maps())
 def test_where_and_elsewhere_add_up_to_everywhere(truth):
-    predicted, where = prediction_for(truth.shape), overlap.near_boundary(truth, 1)
-    parts = overlap.confusion(truth, predicted, LABELS, where) + overlap.confusion(truth, predicted, LABELS, ~where)
-    assert np.array_equal(parts, overlap.confusion(truth, predicted, LABELS))
+    predicted, where = prediction_for(truth.shape), counting.near_boundary(truth, 1)
+    parts = counting.confusion(truth, predicted, LABELS, where) + counting.confusion(truth, predicted, LABELS, ~where)
+    assert np.array_equal(parts, counting.confusion(truth, predicted, LABELS))
     assert parts.sum() == (truth != VOID).sum()
 
 
@@ -213,7 +213,7 @@ def test_confusion_changes_nothing_that_it_is_given():
     truth, predicted = map_of_labels(), prediction_for()
     where = np.ones(truth.shape, bool)
     before = truth.copy(), predicted.copy(), where.copy()
-    overlap.confusion(truth, predicted, LABELS, where)
+    counting.confusion(truth, predicted, LABELS, where)
     assert all(np.array_equal(one, other) for one, other in zip(before, (truth, predicted, where)))
 
 
@@ -233,7 +233,7 @@ def test_confusion_changes_nothing_that_it_is_given():
 )
 def test_maps_that_do_not_fit_are_an_error_that_says_what_it_got(truth, predicted, labels, where, got):
     with pytest.raises(ValueError, match=got):
-        overlap.confusion(np.array(truth, np.uint8), np.array(predicted), labels, where)
+        counting.confusion(np.array(truth, np.uint8), np.array(predicted), labels, where)
 
 
 # --- Near boundaries ------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_maps_that_do_not_fit_are_an_error_that_says_what_it_got(truth, predicte
 def test_near_a_boundary_is_within_the_distance_of_another_label(seed, distance):
     truth = map_of_labels((19, 23), seed=seed, void=0.01, block=9)
     squared = 13 if distance == math.sqrt(13) else distance**2  # the square of the root is a little less than 13
-    found = overlap.near_boundary(truth, distance)
+    found = counting.near_boundary(truth, distance)
     assert found.dtype == bool
     assert np.array_equal(found, naive_near_boundary(truth, math.sqrt(squared + 1e-9)))
 
@@ -252,40 +252,40 @@ def test_near_a_boundary_is_within_the_distance_of_another_label(seed, distance)
 @hostile
 @pytest.mark.parametrize("distance", [1, 4])
 def test_near_a_boundary_of_hostile_maps_is_that_of_a_loop(truth, distance):
-    assert np.array_equal(overlap.near_boundary(truth, distance), naive_near_boundary(truth, distance))
+    assert np.array_equal(counting.near_boundary(truth, distance), naive_near_boundary(truth, distance))
 
 
 @few
 @given(maps(), st.sampled_from([1, 2.5, 4]))
 def test_near_a_boundary_of_any_map_is_that_of_a_loop(truth, distance):
-    assert np.array_equal(overlap.near_boundary(truth, distance), naive_near_boundary(truth, distance))
+    assert np.array_equal(counting.near_boundary(truth, distance), naive_near_boundary(truth, distance))
 
 
 def test_the_distance_is_from_centre_to_centre():
     truth = np.zeros((9, 9), np.uint8)
     truth[4, 4] = 1
-    assert overlap.near_boundary(truth, 1).sum() == 5
-    assert overlap.near_boundary(truth, 1.5).sum() == 9
-    assert overlap.near_boundary(truth, 4).sum() == 49
-    assert overlap.near_boundary(truth, math.inf).all()
+    assert counting.near_boundary(truth, 1).sum() == 5
+    assert counting.near_boundary(truth, 1.5).sum() == 9
+    assert counting.near_boundary(truth, 4).sum() == 49
+    assert counting.near_boundary(truth, math.inf).all()
 
 
 @pytest.mark.parametrize("label", [0, 20, VOID])
 def test_the_border_of_the_image_is_no_boundary(label):
-    assert not overlap.near_boundary(np.full((5, 8), label, np.uint8), 4).any()
-    assert not overlap.near_boundary(np.full((5, 8), label, np.uint8), math.inf).any()
+    assert not counting.near_boundary(np.full((5, 8), label, np.uint8), 4).any()
+    assert not counting.near_boundary(np.full((5, 8), label, np.uint8), math.inf).any()
 
 
 @pytest.mark.parametrize("label", range(LABELS))
 def test_void_is_another_label(label):
     truth = np.full((5, 20), label, np.uint8)
     truth[:, 10:] = VOID
-    assert overlap.near_boundary(truth, 4)[0].tolist() == [False] * 6 + [True] * 8 + [False] * 6
+    assert counting.near_boundary(truth, 4)[0].tolist() == [False] * 6 + [True] * 8 + [False] * 6
 
 
 def test_the_greater_the_distance_the_more_pixels_are_near():
     truth = map_of_labels((40, 50), void=0, block=20)
-    near = [overlap.near_boundary(truth, distance) for distance in range(12)]
+    near = [counting.near_boundary(truth, distance) for distance in range(12)]
     assert not near[0].any()
     assert all((wide | narrow == wide).all() and wide.sum() > narrow.sum() for narrow, wide in pairwise(near))
 
@@ -301,7 +301,7 @@ def test_the_greater_the_distance_the_more_pixels_are_near():
 )
 def test_what_has_no_near_pixels_is_an_error_that_says_what_it_got(truth, distance, got):
     with pytest.raises(ValueError, match=got):
-        overlap.near_boundary(truth, distance)
+        counting.near_boundary(truth, distance)
 
 
 # --- Intersection over union ----------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def test_what_has_no_near_pixels_is_an_error_that_says_what_it_got(truth, distan
 @given(maps(), st.integers(0, 1000))
 def test_intersection_over_union_is_that_of_sets_of_pixels(truth, seed):
     predicted = prediction_for(truth.shape, seed=seed)
-    matrix = overlap.confusion(truth, predicted, LABELS)
+    matrix = counting.confusion(truth, predicted, LABELS)
     expected = naive_ious(truth, predicted, LABELS)
     assert overlap.ious(matrix) == pytest.approx(expected, nan_ok=True)
     assert overlap.mean_iou(matrix) == pytest.approx(mean_of_known(expected), nan_ok=True)
@@ -321,7 +321,7 @@ def test_an_example_computed_by_hand():
     # Truth: 4 of 0, 3 of 1, 1 of 2, 1 void. Prediction of what counts: 0 right 3 times, 1 twice; 2 never, 3 is in neither.
     truth = np.array([[0, 0, 1], [0, 0, 1], [2, VOID, 1]], np.uint8)
     predicted = np.array([[0, 0, 1], [0, 1, 1], [0, 2, 0]], np.uint8)
-    matrix = overlap.confusion(truth, predicted, 4)
+    matrix = counting.confusion(truth, predicted, 4)
     assert matrix.tolist() == [[3, 1, 0, 0], [1, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert overlap.ious(matrix) == pytest.approx([3 / 6, 2 / 4, 0 / 1, math.nan], nan_ok=True)
     assert overlap.mean_iou(matrix) == pytest.approx(1 / 3)
@@ -330,7 +330,7 @@ def test_an_example_computed_by_hand():
 @few
 @given(maps())
 def test_a_perfect_prediction_has_intersection_over_union_of_one(truth):
-    matrix = overlap.confusion(truth, np.where(truth == VOID, 0, truth), LABELS)
+    matrix = counting.confusion(truth, np.where(truth == VOID, 0, truth), LABELS)
     found = overlap.ious(matrix)
     occurs = np.isin(np.arange(LABELS), truth)
     assert (found[occurs] == 1).all()
@@ -343,9 +343,9 @@ def test_a_perfect_prediction_has_intersection_over_union_of_one(truth):
 @given(maps(), st.permutations(range(LABELS)), st.integers(0, 1000))
 def test_other_numbers_for_the_labels_leave_the_mean(truth, order, seed):
     predicted, order = prediction_for(truth.shape, seed=seed), np.array(order, np.uint8)
-    one = overlap.confusion(truth, predicted, LABELS)
+    one = counting.confusion(truth, predicted, LABELS)
     renamed = np.where(truth == VOID, VOID, order[np.minimum(truth, LABELS - 1)]).astype(np.uint8)
-    other = overlap.confusion(renamed, order[predicted], LABELS)
+    other = counting.confusion(renamed, order[predicted], LABELS)
     assert overlap.mean_iou(other) == pytest.approx(overlap.mean_iou(one), nan_ok=True)
     assert overlap.ious(other)[order] == pytest.approx(overlap.ious(one), nan_ok=True)
 

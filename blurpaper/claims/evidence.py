@@ -1,0 +1,242 @@
+"""What claims are decided by: the numbers of one source, each with what it would have been on other images.
+
+A number comes from the best that a source has. From decisions on images, or from counts of pixels, it is resampled over images
+(and over seeds where there are several), the same images for all networks, so that differences are paired. From a row with
+an interval, it is drawn from the normal distribution of that interval, independently of all others. From a row without one
+it is a point, and so is what is decided by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blurpaper import intervals, metrics, results, runs, tallies
+from blurpaper.metrics import overlap
+from blurpaper.networks import NetworkSpec
+from blurpaper.profile import Profile
+from blurpaper.randomness import stream
+from blurpaper.treatment import AS_IS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from blurpaper.store import Store
+
+IMAGES, INTERVALS, POINTS = "images", "intervals", "points"
+"""How sure a number is: resampled over images, drawn from its interval, or known as a point."""
+
+_NORMAL = 1.959964  # half the width of a 95 % interval, in standard deviations
+_SEGMENTED = "miou"
+
+
+class NotMeasuredError(LookupError):
+    """A number that a source does not have, in one sentence."""
+
+
+class Evidence:
+    """The numbers of one source.
+
+    Args:
+        rows: experiment -> its results.
+        decisions: (model, network, train_scale, recipe, input) -> what was decided on images, if that is known.
+        confusions: counts of pixels as :func:`segmented.counts` has them, if they are known.
+        model, second_model: of the networks, and of the paper's Table A.
+        data: the test set that decides.
+        resamples: of the images.
+    """
+
+    def __init__(
+        self,
+        rows: Callable[[str], pd.DataFrame],
+        decisions: Callable[[Mapping[str, str]], pd.DataFrame] | None,
+        confusions: Callable[[], pd.DataFrame] | None,
+        model: str,
+        second_model: str,
+        data: str,
+        resamples: int,
+    ) -> None:
+        self._rows, self._decide, self._confusions_of = rows, decisions, confusions
+        self.model, self.second_model, self.data, self.resamples = model, second_model, data, resamples
+        self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, str]] = {}
+        self._decisions: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
+        self.used: set[str] = set()
+        """How sure the numbers were that were asked for since this was last emptied."""
+
+    # --- What claims ask for ---------------------------------------------------------------------------------------------
+
+    def top5(self, network: str = "original", condition: str = "sharp", scale: str = "256", **columns: str) -> np.ndarray:
+        """Top-5 accuracy of a network under a condition: ``(1 + R,)``. Further columns as :meth:`number` takes them."""
+        return self.number("top5", network, condition, scale=scale, **columns)
+
+    def entropy(self, network: str = "original", condition: str = "sharp", **columns: str) -> np.ndarray:
+        """Mean entropy of the predictions at scale 256, in nats."""
+        return self.number("entropy", network, condition, **{"scale": "256", "experiment": "table2"} | columns)
+
+    def miou(self, network: str = "original", condition: str = "sharp", region: str = "all") -> np.ndarray:
+        """Mean IoU over all pixels, or near boundaries."""
+        return self.number(_SEGMENTED, network, condition, experiment="table6", scale="384", region=region)
+
+    def hamming(self, network: str, condition: str, stage: str) -> np.ndarray:
+        """Mean Hamming distance of binarised features from those of the sharp image, after a stage."""
+        return self.number("hamming", network, condition, experiment="figure4", scale="256", region=stage)
+
+    def number(self, metric: str, network: str, condition: str, **columns: str) -> np.ndarray:
+        """A metric of a network under a condition: float64 ``(1 + R,)``, the value and what it is in each resample.
+
+        Args:
+            network: a mix, or MIX/RECIPE; ``original`` if none.
+            columns: others of a result. ``train_scale`` is 256 unless it is said; ``experiment`` is the table that rows are
+                taken from (otherwise the first that has them).
+
+        Raises:
+            NotMeasuredError: if this source does not have it.
+        """
+        mix, _, recipe = network.partition("/")
+        original = mix == "original"
+        of = {"model": self.model, "network": mix, "metric": metric, "condition": condition, "input": "as is", "region": ""}
+        of |= {"train_scale": "" if original else "256", "recipe": "" if original else recipe or "labels"} | columns
+        if metric == _SEGMENTED and not original:
+            of["train_scale"] = "384"
+        key = tuple(sorted(of.items()))
+        if key not in self._drawn:
+            self._drawn[key] = self._resampled(of)
+        drawn, kind = self._drawn[key]
+        self.used.add(kind)
+        return drawn
+
+    # --- Where it comes from ---------------------------------------------------------------------------------------------
+
+    def _decided(self, of: dict[str, str]) -> pd.DataFrame | None:
+        """The decisions on the test set in one setting, from all seeds."""
+        network = tuple(of[column] for column in _NETWORK)
+        if network not in self._decisions:
+            frame = self._decide({column: of[column] for column in _NETWORK})
+            if len(frame):
+                frame = tallies.widest(results.select(frame, data=self.data))
+            self._decisions[network] = dict(iter(frame.groupby(["scale", "condition"], sort=False, observed=True)))
+        return self._decisions[network].get((of.get("scale", ""), of["condition"]))
+
+    @cached_property
+    def _confusions(self) -> dict[tuple[str, ...], np.ndarray]:
+        """(network, condition, region) -> counts of pixels ``(N, K, K)``."""
+        frame = self._confusions_of()
+        images = {name: number for number, name in enumerate(frame["image"].unique())}
+        count = 1 + int(max(frame["truth"].max(), frame["predicted"].max()))
+        found = {}
+        for key, group in frame.groupby(["network", "condition", "region"], sort=False, observed=True):
+            whole = np.zeros((len(images), count, count), np.int64)
+            whole[group["image"].map(images).to_numpy(int), group["truth"], group["predicted"]] = group["pixels"]
+            found[key] = whole
+        return found
+
+    def _resampled(self, of: dict[str, str]) -> tuple[np.ndarray, str]:
+        if of["metric"] == _SEGMENTED and self._confusions_of:
+            key = (of["network"], of["condition"], of["region"])
+            if key in self._confusions:
+                return overlap.draws(self._confusions[key], self.resamples), IMAGES
+        elif of["region"] == "" and self._decide and (group := self._decided(of)) is not None:
+            return self._over_images_and_seeds(group, of["metric"]), IMAGES
+        return self._of_row(of)
+
+    def _over_images_and_seeds(self, group: pd.DataFrame, metric: str) -> np.ndarray:
+        terms = np.array([metrics.per_image(one)[metric] for _, one in group.groupby("seed", observed=True)])
+        seeds, images = (intervals.resampling(count, self.resamples).astype(np.float64) for count in terms.shape)
+        means = np.einsum("rs,sn,rn->r", seeds, terms, images, optimize=True) / terms.size
+        return np.concatenate([[terms.mean()], means])
+
+    def _of_row(self, of: dict[str, str]) -> tuple[np.ndarray, str]:
+        names = [of["experiment"]] if "experiment" in of else ["table1", "table3", "table4", "table5", "tableA"]
+        wanted = {column: value for column, value in of.items() if column != "experiment"}
+        for name in names:
+            found = results.select(self._rows(name), **wanted)
+            found = found[found["seed"].isin(["", "0"]) & found["data"].isin([self.data, *_ELSEWHERE])]
+            if len(found):
+                return self._drawn_from(found.iloc[0])
+        told = " ".join(value for column, value in of.items() if value and column not in ("model", "input"))
+        raise NotMeasuredError(f"there is no {told} of {of['model']}.")
+
+    def _drawn_from(self, row: pd.Series) -> tuple[np.ndarray, str]:
+        value, low, high = (float(row[column]) for column in ("value", "low", "high"))
+        if np.isnan(low):
+            return np.full(1 + self.resamples, value), POINTS
+        named = [str(row[column]) for column in results.KEY]
+        noise = stream("claims", *named).normal(size=self.resamples) * (high - low) / (2 * _NORMAL)
+        return np.concatenate([[value], value + noise]), INTERVALS
+
+
+_NETWORK = ("model", "network", "train_scale", "recipe", "input")
+_ELSEWHERE = ("voc2012", "voc-animals", "emoji-scenes")
+"""Sets other than the test set that numbers are looked up for."""
+
+
+# --- The sources ----------------------------------------------------------------------------------------------------------
+
+
+def of_paper(resamples: int = 1000) -> Evidence:
+    """The paper's own numbers, its accuracies with binomial intervals."""
+    rows = results.paper()
+    return Evidence(lambda name: results.select(rows, experiment=name), None, None, "vgg16", "resnet50", "imagenet", resamples)
+
+
+def of_published(profile: Profile) -> Evidence:
+    """The committed results of a profile; by their intervals where decisions are not committed."""
+    rows = results.published(profile.name)
+    there = {kind: (results.PUBLISHED / f"{profile.name}.{kind}.parquet").is_file() for kind in ("decisions", "confusions")}
+    return Evidence(
+        lambda name: results.select(rows, experiment=name),
+        (lambda of: results.select(results.published_decisions(profile.name), **of)) if there["decisions"] else None,
+        (lambda: results.published_confusions(profile.name)) if there["confusions"] else None,
+        profile.model,
+        profile.evaluation.second_model,
+        profile.evaluation.test_sets[0],
+        profile.evaluation.bootstrap,
+    )
+
+
+def of_run(profile: Profile, store: Any) -> Evidence:  # noqa: ANN401 (a store, or what stands for one)
+    """What a run found, computed if need be."""
+    from blurpaper import experiments, segmented
+
+    if isinstance(store, experiments.Published):
+        return of_published(profile)
+    return Evidence(
+        lambda name: experiments.EXPERIMENTS[name](profile, store),
+        lambda of: _decided_in(of, profile, store),
+        lambda: segmented.counts(profile, store),
+        profile.model,
+        profile.evaluation.second_model,
+        profile.evaluation.test_sets[0],
+        profile.evaluation.bootstrap,
+    )
+
+
+def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.DataFrame:
+    """The decisions of a run's networks of that name, from all seeds, on images treated so; empty if it has none."""
+    import pandas as pd
+
+    from blurpaper import deblurred
+
+    columns = {column: of[column] for column in ("model", "network", "train_scale", "recipe")}
+    specs = [one for one in tallies.networks(profile) if columns.items() <= runs.columns_of(one, "", 0, "", "").items()]
+    if of["input"] == AS_IS:
+        frames = [tallies.decided_by(spec, profile, store) for spec in specs]
+    else:
+        images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store)
+        chosen = [one for one in deblurred.of_table5(profile) if str(one) == of["input"] and NetworkSpec(profile.model) in specs]
+        frames = [deblurred.decisions(treatment, images, profile, store) for treatment in chosen]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*tallies.DECISION_KEY])
+
+
+def of_file(rows: pd.DataFrame, resamples: int = 1000) -> Evidence:
+    """Any table of results, by its intervals: of the model of its Table 1, on the first set of that."""
+    first = results.select(rows, experiment="table1", network="original")
+    if first.empty:
+        raise results.ResultsError("these results have no table1, whose model and test set would say what to look at.")
+    model, data = (str(first.iloc[0][column]) for column in ("model", "data"))
+    second = results.select(rows, experiment="tableA", network="original")
+    other = str(second.iloc[0]["model"]) if len(second) else NetworkSpec(model).model
+    return Evidence(lambda name: results.select(rows, experiment=name), None, None, model, other, data, resamples)

@@ -1,0 +1,159 @@
+"""Claims on networks trained on sharp photographs (Sec. 3, Tables 1, 2 and A, Fig. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from blurpaper.claims.evidence import Evidence
+from blurpaper.claims.registry import Criterion, above, below, claim
+
+DISKS = ("sharp", "D2", "D4", "D6", "D8")
+BLURS = ("D2", "D4", "D6", "D8", "H4", "H8", "V4", "V8", "shake", "G4", "G8")
+
+
+def _drop(e: Evidence, condition: str, scale: str = "256") -> np.ndarray:
+    """Top-5 accuracy that the original loses under a condition."""
+    return e.top5(scale=scale) - e.top5(condition=condition, scale=scale)
+
+
+@claim("3", "02", "Table 1")
+def every_blur_costs_accuracy(e: Evidence) -> Iterator[Criterion]:
+    """Every blur costs the original network accuracy.
+
+    Top-5 at scale 256 falls under each of the eleven.
+    """
+    for condition in BLURS:
+        yield above(f"top-5 lost under {condition}", _drop(e, condition))
+
+
+@claim("1", "02", "Table 1")
+def moderate_blur_hurts(e: Evidence) -> Iterator[Criterion]:
+    """Even a moderate blur hurts.
+
+    D4 costs more than a point of top-5 at scale 256.
+    """
+    yield above("top-5 lost under D4", _drop(e, "D4"), 0.01)
+
+
+@claim("3", "02", "Table 1")
+def more_defocus_costs_more(e: Evidence) -> Iterator[Criterion]:
+    """The more defocus, the lower the accuracy.
+
+    Top-5 at scale 256 falls at each step from sharp to D8.
+    """
+    for less, more in pairwise(DISKS):
+        yield above(f"top-5 lost from {less} to {more}", e.top5(condition=less) - e.top5(condition=more))
+
+
+@claim("3", "02", "Table 1")
+def more_of_other_blurs_costs_more(e: Evidence) -> Iterator[Criterion]:
+    """Longer motion, wider shake and Gaussians cost more too.
+
+    Top-5 at 256 falls from H4 to H8, V4 to V8, G4 to G8.
+    """
+    for less, more in (("H4", "H8"), ("V4", "V8"), ("G4", "G8")):
+        yield above(f"top-5 lost from {less} to {more}", e.top5(condition=less) - e.top5(condition=more))
+
+
+@claim("3", "02", "Table 1")
+def fall_is_steeper_with_512(e: Evidence) -> Iterator[Criterion]:
+    """The fall is steeper for large kernels where the larger scale takes part.
+
+    D8 costs more top-5 at 512, and at 256+512, than at 256.
+    """
+    for scale in ("512", "256+512"):
+        yield above(f"top-5 lost under D8 at {scale} beyond that at 256", _drop(e, "D8", scale) - _drop(e, "D8"))
+
+
+@claim("4.2", "02", "Table 1")
+def two_scales_are_best_when_sharp(e: Evidence) -> Iterator[Criterion]:
+    """Both scales together serve sharp images best.
+
+    Top-5 on sharp images at 256+512 is above that at 256 and at 512.
+    """
+    for scale in ("256", "512"):
+        yield above(f"top-5 at 256+512 less that at {scale}", e.top5(scale="256+512") - e.top5(scale=scale))
+
+
+@claim("4.1", "02", "Table 1")
+def scale_256_is_best_overall(e: Evidence) -> Iterator[Criterion]:
+    """Over all conditions the scale 256 serves best.
+
+    The mean top-5 over the twelve conditions at 256 is above that at 128, 512 and 256+512.
+    """
+
+    def overall(scale: str) -> np.ndarray:
+        return np.mean([e.top5(condition=one, scale=scale) for one in ("sharp", *BLURS)], axis=0)
+
+    for scale in ("128", "512", "256+512"):
+        yield above(f"mean top-5 at 256 less that at {scale}", overall("256") - overall(scale))
+
+
+@claim("3", "02", "Table 1")
+def scale_128_hurts_but_for_the_largest_kernel(e: Evidence) -> Iterator[Criterion]:
+    """The smallest scale hurts, except under the largest kernel.
+
+    Top-5 at 128 is below that at 256 under every condition but G8, and above it there.
+    """
+    for condition in ("sharp", *BLURS[:-1]):
+        gap = e.top5(condition=condition) - e.top5(condition=condition, scale="128")
+        yield above(f"top-5 at 256 less that at 128 under {condition}", gap)
+    yield above("top-5 at 128 less that at 256 under G8", e.top5(condition="G8", scale="128") - e.top5(condition="G8"))
+
+
+@claim("3", "02", "Table 2")
+def entropy_rises_with_blur(e: Evidence) -> Iterator[Criterion]:
+    """The predictions under blur are undecided.
+
+    Entropy rises from sharp to D4 and from D4 to D8.
+    """
+    for less, more in (("sharp", "D4"), ("D4", "D8")):
+        yield above(f"entropy at {more} less that at {less}", e.entropy(condition=more) - e.entropy(condition=less), unit="nats")
+
+
+@claim("3", "02", "Table 2")
+def strong_blur_doubles_the_entropy(e: Evidence) -> Iterator[Criterion]:
+    """What the original says of strongly blurred images it says with low confidence.
+
+    Entropy under D8 is more than twice that on sharp images.
+    """
+    yield above("entropy under D8 over that on sharp images", e.entropy(condition="D8") / e.entropy(), 2.0, "ratio")
+
+
+@claim("A", "08", "Table A")
+def second_model_suffers_too(e: Evidence) -> Iterator[Criterion]:
+    """A second architecture suffers alike.
+
+    Its top-5 at scale 256 falls at each step from sharp to D8.
+    """
+    for less, more in pairwise(DISKS):
+        step = _second(e, less) - _second(e, more)
+        yield above(f"top-5 of the second model lost from {less} to {more}", step)
+
+
+@claim("A", "08", "Table A")
+def second_model_falls_more_with_512(e: Evidence) -> Iterator[Criterion]:
+    """In a second architecture too the larger scale makes the fall steeper.
+
+    D8 costs the second model more top-5 at 256+512 than at 256.
+    """
+    both, one = (_second(e, "sharp", scale) - _second(e, "D8", scale) for scale in ("256+512", "256"))
+    yield above("top-5 lost under D8 at 256+512 beyond that at 256", both - one)
+
+
+@claim("A", "08", "Table A")
+def both_models_fall_alike(e: Evidence) -> Iterator[Criterion]:
+    """The fall is of the same order in both architectures.
+
+    Their losses of top-5 under D8 differ by less than 15 points.
+    """
+    gap = (_second(e, "sharp") - _second(e, "D8")) - _drop(e, "D8")
+    yield above("loss of the second model beyond the first's", gap, -0.15)
+    yield below("loss of the second model beyond the first's", gap, 0.15)
+
+
+def _second(e: Evidence, condition: str, scale: str = "256") -> np.ndarray:
+    return e.top5(condition=condition, scale=scale, model=e.second_model)

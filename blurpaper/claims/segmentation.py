@@ -1,0 +1,84 @@
+"""Claims on segmentation (Sec. 5, Table 6). The paper gives its numbers without intervals: its verdicts are by points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from blurpaper.claims.evidence import Evidence
+from blurpaper.claims.registry import Criterion, above, claim
+
+DISKS = ("sharp", "D2", "D4", "D6", "D8")
+REGIONS = ("all", "boundary")
+
+
+@claim("5", "07", "Table 6")
+def blur_degrades_segmentation(e: Evidence) -> Iterator[Criterion]:
+    """Blur degrades segmentation, over all pixels and near boundaries.
+
+    Mean IoU of the original falls at each step from sharp to D8.
+    """
+    for region in REGIONS:
+        for less, more in pairwise(DISKS):
+            lost = e.miou(condition=less, region=region) - e.miou(condition=more, region=region)
+            yield above(f"mean IoU ({region}) lost from {less} to {more}", lost)
+
+
+@claim("5", "07", "Table 6")
+def boundaries_suffer_more(e: Evidence) -> Iterator[Criterion]:
+    """Pixels near boundaries suffer more than others.
+
+    D8 takes a larger share of the mean IoU near boundaries than over all pixels.
+    """
+    lost = {region: 1 - e.miou(condition="D8", region=region) / e.miou(region=region) for region in REGIONS}
+    yield above("share of mean IoU lost near boundaries beyond that over all pixels", lost["boundary"] - lost["all"])
+
+
+@claim("5", "07", "Table 6")
+def mix_improves_segmentation(e: Evidence) -> Iterator[Criterion]:
+    """Fine-tuning on the mix improves segmentation, over all pixels and near boundaries.
+
+    Mean IoU rises under D2, D4, D6 and D8, over all pixels and near boundaries.
+    """
+    for region in REGIONS:
+        for condition in DISKS[1:]:
+            gained = e.miou("mix", condition, region) - e.miou(condition=condition, region=region)
+            yield above(f"mean IoU ({region}) gained under {condition}", gained)
+
+
+@claim("5", "07", "Table 6")
+def segmentation_pays_more_on_sharp(e: Evidence) -> Iterator[Criterion]:
+    """On sharp images fine-tuning costs more in segmentation than in classification.
+
+    The mix loses a larger share of mean IoU on sharp scenes than of top-5.
+    """
+    labelled, recognised = 1 - e.miou("mix") / e.miou(), 1 - e.top5("mix") / e.top5()
+    yield above("share of mean IoU lost on sharp beyond that of top-5", labelled - recognised)
+
+
+@claim("5", "07", "Table 6")
+def segmentation_keeps_a_larger_gap(e: Evidence) -> Iterator[Criterion]:
+    """After fine-tuning a larger gap remains in segmentation than in classification.
+
+    From sharp to D8 the mix loses a larger share of mean IoU than of top-5.
+    """
+    labelled = 1 - e.miou("mix", "D8") / e.miou("mix")
+    recognised = 1 - e.top5("mix", "D8") / e.top5("mix")
+    yield above("share of mean IoU lost from sharp to D8 beyond that of top-5", labelled - recognised)
+
+
+@claim("5", "07", "Table 6")
+def segmentation_regains_less(e: Evidence) -> Iterator[Criterion]:
+    """In segmentation less of the loss comes back than in classification.
+
+    The share of the loss under D8 that the mix regains is smaller in mean IoU than in top-5.
+    """
+
+    def regained(sharp: np.ndarray, blurred: np.ndarray, mix: np.ndarray) -> np.ndarray:
+        return (mix - blurred) / (sharp - blurred)
+
+    labelled = regained(e.miou(), e.miou(condition="D8"), e.miou("mix", "D8"))
+    recognised = regained(e.top5(), e.top5(condition="D8"), e.top5("mix", "D8"))
+    yield above("share of the loss regained in top-5 beyond that in mean IoU", recognised - labelled)

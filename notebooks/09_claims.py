@@ -1,0 +1,77 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The claims
+#
+# A paper makes its case in sentences. Here are those of this paper that numbers can bear out, each reworded, with a criterion
+# that is written in the code, and what three sources say of it: the paper's own numbers, the published run on photographs and this run.
+# Misses are kept.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "emoji"
+overrides = {}
+published = False
+
+# %% tags=["remove-cell"]
+
+from blurpaper import book, claims
+from blurpaper.claims import html
+from blurpaper.page import Page
+
+page = Page(profile, overrides, published)
+entries = claims.ledger(page.profile, page.store)
+pages = {chapter[:2]: chapter for chapter in book.chapters()}
+
+# %% [markdown]
+# ## How they are decided
+#
+# A claim holds if all of its criteria do; a criterion compares a quantity, such as a difference of two accuracies, with a limit. The images are
+# resampled, the same for all networks, so that differences are paired; where a network was trained from several seeds, these are
+# resampled too. The share of resamples that contradict a claim is its p-value, and the share that support it that of its contrary.
+# Many claims are tested at once: among those of each chapter, the procedure of Benjamini and Hochberg {cite}`benjamini1995` keeps the expected share of wrong
+# verdicts among those given below one in twenty.
+#
+# - **reproduced**, **not reproduced**: sure enough, one way or the other;
+# - **undecided**: the images at hand do not tell;
+# - **not run**: the source does not have the numbers (the cell says which, if pointed at).
+#
+# Of the paper only the numbers are known, not what each image was decided to be. Accuracies are then drawn from their binomial
+# intervals, each by itself, which is cautious: they were measured on the same images. What it gives without a number of
+# images is decided by the points alone, and marked so.
+#
+# The criteria were written when the results of most chapters were known to us, though not what the ledger would make of them; none was
+# changed afterwards.
+
+# %% tags=["remove-input"]
+for source, verdicts in html.counts(entries).items():
+    told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
+    page.say(f"*{source}*: of {sum(verdicts.values())} claims, {told}.")
+
+# %% [markdown]
+# ## The ledger
+
+# %% tags=["remove-input"]
+page.table(
+    html.table(entries, pages, filtered=True),
+    "Every claim, and what each source says of it: the verdict, and the number that decides it with its 95 % interval over images. The words of the "
+    "claims are ours; section numbers are the paper's.",
+    claims.tables(entries),
+)
+
+# %% [markdown]
+# ## Where the paper's own numbers do not bear it out
+
+# %% tags=["remove-input"]
+for entry in entries:
+    if entry.claim.paper in (claims.NOT_REPRODUCED, claims.UNDECIDED):
+        page.say(f"- *Section {entry.claim.section}: {entry.claim.says}* {entry.claim.note}")

@@ -1,0 +1,70 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where the numbers come from
+#
+# The caption of every figure and table leads here, to the run that made its numbers. What a run computed, it kept as *artifacts*:
+# trained networks, their predictions for each test set and condition, and so on. Each was stamped when it was made with the commit
+# of the code, the fingerprint of the data, the versions, the device and the seconds it took. Below, the artifacts of a run are folded
+# away by kind; their names say of which network and mix, on which images, and under which condition. Digits are cut short; pointing
+# at them shows the rest.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "emoji"
+overrides = {}
+published = False
+
+# %% tags=["remove-cell"]
+from IPython.display import HTML, display
+
+from blurpaper import provenance
+from blurpaper.page import Page
+
+page = Page(profile, overrides, published)
+
+# %% [markdown]
+# (run-this)=
+# ## This run
+
+# %% tags=["remove-input"]
+if published:
+    here = provenance.committed(page.profile.name, page.overrides)
+    page.say(f"This book was drawn from committed results: {page.run}. Listed is what they were made from.")
+else:
+    here = provenance.stored(page.profile, page.store, page.overrides)
+    page.say(
+        f"This book was drawn by {page.run}, from the store. Listed is what the store keeps for the profile `{page.profile.name}`: of each "
+        "artifact the one made last, with whatever it was made from. An artifact that another profile made first, and this one "
+        "only loaded, is listed if something here was made from it."
+    )
+display(HTML(provenance.described(here)))
+
+# %% [markdown]
+# (run-photos)=
+# ## Photographs
+
+# %% tags=["remove-input"]
+if page.profile.name == "photos":
+    page.say("This run is the one on photographs.")
+else:
+    page.say("The numbers on photographs were committed with the code. Listed is what they were made from.")
+    display(HTML(provenance.described(provenance.committed("photos"))))
+
+# %% [markdown]
+# (run-paper)=
+# ## The paper
+#
+# The paper's numbers are taken from its tables; nothing of them was computed here but the binomial intervals of its accuracies.
+
+# %% tags=["remove-input"]
+display(HTML(provenance.paper()))

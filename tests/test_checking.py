@@ -1,0 +1,362 @@
+"""Every kind of thing that `blurpaper check` finds wrong, made and found; and that it says so when nothing is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import blurpaper
+from blurpaper import book, checking, claims, code, deblurred, exhibits, experiments, profile, publishing, results, segmented
+from blurpaper.cli import main
+from blurpaper.store import TENSORS, Recipe, Store
+
+SCRIPT = """\
+# %% [markdown]
+# # A chapter
+#
+# Of a disk, `D8` (Table 1).
+
+# %% tags=["parameters", "remove-cell"]
+profile = ""
+overrides = {}
+published = False
+
+# %%
+from blurpaper import shake
+
+shake.__name__
+"""
+PAGE = "# Credits\n\nArtwork under CC BY-SA 4.0.\n"
+VERDICT = {"paper": "reproduced", "photos": "reproduced", "this run": "undecided"}
+CLAIM = {"id": "blur-hurts", "section": "3", "verdict": VERDICT, "explained": {}}
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory) -> Path:
+    """A checkout of one chapter, executed as its reader would, and one page."""
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "notebooks").mkdir()
+    (root / "book").mkdir()
+    (root / "notebooks" / "01_disk.py").write_text(SCRIPT)
+    (root / "book" / "credits.md").write_text(PAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book, "ROOT", root)
+        patch.setattr(book, "NOTEBOOKS", root / "notebooks")
+        book.execute("01_disk", profile.load("smoke"), {}, "smoke")
+    return root
+
+
+@pytest.fixture
+def checkout(executed, tmp_path, monkeypatch) -> Path:
+    """A copy of it, with no results committed and one claim."""
+    root = tmp_path / "checkout"
+    shutil.copytree(executed, root)
+    monkeypatch.setattr(book, "ROOT", root)
+    monkeypatch.setattr(book, "NOTEBOOKS", root / "notebooks")
+    monkeypatch.setattr(results, "PUBLISHED", root / "results")
+    monkeypatch.setattr(claims, "summary", lambda *_: [CLAIM])
+    return root
+
+
+@pytest.fixture
+def edit_module(tmp_path, monkeypatch):
+    """edit_module(name, text): add text to a module of a copy of the library; None removes it."""
+    root = tmp_path / "library"
+    shutil.copytree(Path(blurpaper.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "_ROOT", root)
+
+    def forget():
+        for cached in (code._tree, code._imports, code._normal_form, code._hash_of):
+            cached.cache_clear()
+
+    def edit(name, text):
+        path = root / name
+        path.unlink() if text is None else path.write_text(path.read_text() + text)
+        forget()
+
+    yield edit
+    forget()
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(main, ["check", "--profile", "smoke", *arguments])
+
+
+def edit_notebook(root: Path, change) -> None:
+    path = root / "_build" / "smoke" / "source" / "notebooks" / "01_disk.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    change(notebook)
+    nbformat.write(notebook, path)
+
+
+def unexecuted(**overrides) -> str:
+    found = checking.unexecuted(profile.load("smoke", overrides))
+    assert len(found) == 1 and found[0].startswith("chapter 01_disk ")
+    assert found[0].endswith("run `blurpaper chapter 01 --profile smoke`")
+    return found[0]
+
+
+def test_a_book_in_order_has_nothing_wrong(checkout) -> None:
+    said = run()
+    assert said.exit_code == 0, said.output
+    assert said.output == "nothing wrong: 1 chapters of profile smoke, 1 claims and the prose were checked\n"
+
+
+# --- Chapters -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_chapter_that_is_missing_or_damaged_is_named(checkout) -> None:
+    path = checkout / "_build" / "smoke" / "source" / "notebooks" / "01_disk.ipynb"
+    path.write_text("{")
+    assert "is not a notebook any more" in unexecuted()
+    path.unlink()
+    assert "has not been executed for profile smoke" in unexecuted()
+    said = run()
+    assert said.exit_code == 1
+    assert said.output.splitlines()[-1] == "1 problem; the claims were not looked at"
+
+
+def test_a_chapter_in_error_is_named_with_its_error(checkout) -> None:
+    error = nbformat.v4.new_output("error", ename="KeyError", evalue="'D9'", traceback=[])
+    edit_notebook(checkout, lambda notebook: notebook.cells[-1].outputs.append(error))
+    assert "ended in an error (KeyError: 'D9')" in unexecuted()
+
+
+def test_a_cell_that_never_ran_is_counted(checkout) -> None:
+    edit_notebook(checkout, lambda notebook: notebook.cells[-1].update(execution_count=None))
+    assert "has 1 cell that never ran" in unexecuted()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Of a disk", "Of a disc"),
+        ("shake.__name__", "shake.__doc__"),
+        ('"parameters", ', '"parameters", "x", '),
+        ("# %%\n", "#\n"),
+    ],
+)
+def test_a_chapter_edited_after_it_was_executed_is_named(checkout, old, new) -> None:
+    path = checkout / "notebooks" / "01_disk.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    assert "was edited after it was executed" in unexecuted()
+
+
+def test_a_chapter_of_which_nothing_is_recorded_is_named(checkout) -> None:
+    edit_notebook(checkout, lambda notebook: notebook.metadata.pop("blurpaper"))
+    assert "was executed when its code was not recorded yet" in unexecuted()
+
+
+def test_a_chapter_drawn_from_committed_results_is_not_of_this_run(checkout) -> None:
+    edit_notebook(checkout, lambda notebook: notebook.metadata["blurpaper"].update(published=True))
+    assert "shows the committed results" in unexecuted()
+
+
+def test_settings_that_have_changed_since_are_named(checkout) -> None:
+    said = unexecuted(**{"evaluation.batch": 7, "seed": 3})
+    assert "was executed with other settings (evaluation.batch, seed)" in said
+
+
+def test_the_modules_that_have_changed_since_are_named_and_no_others(checkout, edit_module) -> None:
+    edit_module("blur.py", "\nNEW = 1\n")  # the chapter does not use it
+    edit_module("shake.py", "\n# a comment\n")
+    assert checking.unexecuted(profile.load("smoke")) == []
+    edit_module("shake.py", "\nNEW = 1\n")
+    edit_module("randomness.py", "\nNEW = 1\n")
+    assert "other code (changed since: blurpaper.randomness, blurpaper.shake)" in unexecuted()
+
+
+# --- Committed results ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(checkout, tmp_path, monkeypatch) -> Path:
+    """Results of two artifacts of one kind and one of another, published as always."""
+    store = Store(tmp_path / "store")
+
+    def table1(profile, store):
+        for kind, name, module in (("masks", "one", "kernels"), ("masks", "two", "shake"), ("draws", "one", "randomness")):
+            recipe = Recipe(kind, name, {}, [f"blurpaper.{module}"], TENSORS)
+            store.get(recipe, lambda _: {})
+        return results.table([{"experiment": "table1", "metric": "top1", "value": 0.5}])
+
+    table1.__module__ = "blurpaper.experiments.recognition"
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"table1": table1})
+    monkeypatch.setattr(experiments, "decisions", lambda *_: pd.DataFrame({"image": ["a"], "entropy": [0.1]}))
+    monkeypatch.setattr(deblurred, "seconds", lambda *_: {})
+    monkeypatch.setattr(segmented, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
+    monkeypatch.setattr(exhibits, "label_maps", lambda *_: {"a": np.zeros(1)})
+    list(publishing.publish(profile.load("smoke"), store))
+    return results.PUBLISHED / "smoke.json"
+
+
+def stale(**overrides) -> list[str]:
+    return checking.stale(profile.load("smoke", overrides))
+
+
+def test_results_as_new_as_their_code_are_not_stale(published) -> None:
+    assert stale() == []
+    assert run("--published").output == "nothing wrong: results/smoke.csv, 1 claims and the prose were checked\n"
+
+
+def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
+    edit_module("blur.py", "\nNEW = 1\n")
+    edit_module("kernels.py", '\n"""Only words."""\n')
+    assert stale() == []
+    edit_module("shake.py", "\nNEW = 1\n")
+    edit_module("randomness.py", "\nNEW = 1\n")
+    since, again = "since results/smoke.csv was made", "run `blurpaper publish --profile smoke`"
+    assert stale() == [
+        f"blurpaper.randomness has changed {since}: 2 masks, 1 draws are stale; {again}",
+        f"blurpaper.shake has changed {since}: 2 masks are stale; {again}",
+    ]
+    said = run("--published")
+    assert said.exit_code == 1
+    assert said.output.splitlines() == [*stale(), "2 problems"]
+
+
+def test_a_changed_way_of_counting_makes_the_tables_stale_but_no_artifact(published, edit_module) -> None:
+    edit_module("intervals.py", "\nNEW = 1\n")
+    assert [line.split(": ")[1].split(";")[0] for line in stale()] == ["the tables are stale"]
+
+
+def test_a_module_that_is_gone_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
+    edit_module("shake.py", None)
+    assert [line.split(";")[0] for line in stale()] == [
+        "blurpaper.shake is gone since results/smoke.csv was made: 2 masks are stale"
+    ]
+
+
+def test_settings_that_change_numbers_make_results_stale_and_a_title_does_not(published) -> None:
+    assert stale(title="Another") == []
+    assert (
+        "profile smoke has changed since results/smoke.csv was made (protocol.canonical)"
+        in stale(**{"protocol.canonical": 99})[0]
+    )
+
+
+def test_results_whose_code_was_not_recorded_say_so(published) -> None:
+    about = json.loads(published.read_text())
+    published.write_text(json.dumps({name: value for name, value in about.items() if name != "code"}))
+    assert len(stale()) == 1 and "cannot be known" in stale()[0] and "blurpaper publish --profile smoke" in stale()[0]
+
+
+def test_results_that_are_not_committed_are_missed_only_where_they_are_to_be_checked(checkout) -> None:
+    assert stale() == []
+    said = run("--published")
+    assert said.exit_code == 1
+    assert "no results of profile smoke are committed; run `blurpaper publish --profile smoke`" in said.output
+
+
+def test_hashes_are_of_what_code_says(edit_module) -> None:
+    first = code.hash_of("blurpaper.shake")
+    assert len(first) == 16 and "blurpaper.metrics" in code.library() and "blurpaper.metrics.overlap" in code.library()
+    edit_module("shake.py", "\n# a comment\n")
+    assert code.hash_of("blurpaper.shake") == first
+    edit_module("shake.py", "\nprint(f'{1}')\n")
+    assert code.hash_of("blurpaper.shake") != first
+    assert code.hash_of("blurpaper.no_such") is None
+
+
+# --- Claims ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verdict", [None, "not run"])
+def test_a_claim_without_a_verdict_needs_an_explanation(checkout, monkeypatch, verdict) -> None:
+    open_claim = CLAIM | {"verdict": VERDICT | {"this run": verdict}}
+    explained = open_claim | {"explained": {"this run": "this profile has no scenes"}}
+    assert checking.open_claims([CLAIM, explained]) == []
+    monkeypatch.setattr(claims, "summary", lambda *_: [CLAIM, open_claim])
+    said = run()
+    assert said.exit_code == 1
+    assert "claim blur-hurts (Sec. 3) has no verdict in this run, and nothing says why" in said.output
+
+
+def test_claims_are_asked_of_the_store_or_of_the_committed_results(published, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(claims, "summary", lambda profile, store: asked.append((profile.name, type(store))) or [CLAIM])
+    run()
+    run("--published")
+    assert asked == [("smoke", Store), ("smoke", experiments.Published)]
+
+
+def test_json_is_the_claims_and_nothing_else_on_standard_output(checkout) -> None:
+    said = run("--json")
+    assert said.exit_code == 0 and json.loads(said.stdout) == [CLAIM]
+    (checkout / "book" / "credits.md").write_text("It takes 37 minutes.\n")
+    said = run("--json")
+    assert said.exit_code == 1 and json.loads(said.stdout) == [CLAIM] and "37" in said.stderr
+
+
+# --- Prose ----------------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_typed_in_a_notebook_and_in_a_page_are_named_with_their_place(checkout) -> None:
+    notebook = checkout / "notebooks" / "01_disk.py"
+    told = '\n# %%\npage.say(f"It is {x:.1f} points, or {y} of 43 networks.")\n'
+    notebook.write_text(SCRIPT + "\n# %% [markdown]\n# accuracy falls to 61.2 % here\n" + told)
+    (checkout / "book" / "credits.md").write_text("It takes\n\ntakes 37 minutes\n")
+    found = checking.typed_numbers()
+    assert [line.split(":")[0] for line in found] == [
+        "notebooks/01_disk.py, cell 4",
+        "notebooks/01_disk.py, line 20",
+        "book/credits.md",
+    ]
+    assert '"61.2 %" is typed, not computed: ... accuracy falls to 61.2 % here' in found[0]
+    assert '"43"' in found[1]
+    assert '"37"' in found[2]
+
+
+def typed(text: str) -> list[str]:
+    return [number for number, _ in checking.numbers_in(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("accuracy falls to 61.2 %", ["61.2 %"]),
+        ("takes 37 minutes, and 20 GB", ["37", "20"]),
+        ("3 of 12 claims", ["3", "12"]),
+        ("In Table 3, 61.2 % is reached", ["61.2 %"]),
+        ("in 2000 images of 256 networks", ["2000", "256"]),
+        ("by 8 points, 128 times, a radius of 8 %", ["8", "128", "8 %"]),
+        ("at 256.5 and 384.1", ["256.5", "384.1"]),
+        ("a 95 % share", ["95 %"]),
+        ("maths that hides $61.2\\,\\%$ and code that hides `61.2 %`", ["61.2", "61.2 %"]),
+        (
+            "```{note}\nit is 43\n```\n\n:::{tip} 44\n:name: a-1\nit is 45\n:::\n\n[a]: b.html#1\n\nand 46",
+            ["43", "44", "45", "46"],
+        ),
+        ("from 1,000 to -0.7", ["1,000", "0.7"]),
+    ],
+)
+def test_results_are_caught(text, numbers) -> None:
+    assert typed(text) == numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Table 3, Tables 3 and 4, Fig. 4, Figure 1, Sec. 4.1, Section\n4.2, chapter 06",
+        "asked in 2016 (2018), of VOC 2012, arXiv:1611.05760",
+        "`128`, 256, 512 and 256+512, of 384, crops of 224, drawn from 356, 384 and 410",
+        "D8, `H8`, a radius of 8, blur radius 0 to 8, standard deviation 4, over 8 pixels",
+        "8 x 8 patches, a 16 × 16 grid, 7 × 7, stride 1, rounded to 8 bits, 1/f",
+        "with 95 % intervals, where 0 is the same",
+        "VGG-16, ResNet-50, EfficientNet-Lite0, bfloat16, top-5, CC0, CC BY-SA 4.0, Apache 2.0, ImageNet's 50,000 images",
+        "$1/\\sqrt{12}$, $$ y = 3.1 x $$, {cite}`x2016`, [here](https://a.org/3.5), https://b.org/7.1 and `seed=13`",
+        "---\nsize: 61.2\n---\n# 4.1 Results\n\n1. first\n2. second\n\n```bash\ncut -c 37\n```\n",
+    ],
+)
+def test_names_are_not(text) -> None:
+    assert typed(text) == []
+
+
+def test_no_number_is_typed_in_this_book() -> None:
+    assert checking.typed_numbers() == []

@@ -1,0 +1,229 @@
+"""The ledger: claims come out of the paper's own numbers as the paper says, and verdicts follow from intervals."""
+
+import inspect
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from blurpaper import book, claims, intervals, metrics, results, tallies
+from blurpaper import profile as profiles
+from blurpaper.claims import html, registry
+from blurpaper.claims.verdicts import Finding, verdicts
+
+R = 1000
+
+
+def criterion(value, spread, limit=0.0, above=True, seed=0):
+    noise = np.random.RandomState(seed).normal(size=R)
+    return registry.Criterion("a number", value + np.concatenate([[0], spread * noise]), limit, above, "points")
+
+
+def decided(*of_claims):
+    """Verdicts on claims that are given by their criteria, tested together."""
+    made = [
+        registry.Claim(str(n), "1", "02", "", claims.REPRODUCED, "It is so.", "Clearly.", "", lambda _, own=own: iter(own))
+        for n, own in enumerate(of_claims)
+    ]
+    return [found.verdict for found in verdicts(made, claims.of_paper()).values()]
+
+
+# --- The paper's own numbers ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def by_the_paper():
+    return verdicts(claims.CLAIMS.values(), claims.of_paper())
+
+
+@pytest.mark.parametrize("name", claims.CLAIMS)
+def test_every_claim_comes_out_of_the_papers_numbers_as_it_says(name, by_the_paper) -> None:
+    assert by_the_paper[name].verdict == claims.CLAIMS[name].paper
+    assert bool(claims.CLAIMS[name].note) == (claims.CLAIMS[name].paper != claims.REPRODUCED)
+
+
+def test_there_are_enough_claims_and_every_table_figure_and_section_has_some() -> None:
+    assert len(claims.CLAIMS) >= 30
+    shown = {one.shown for one in claims.CLAIMS.values()}
+    assert {f"Table {name}" for name in "123456A"} | {"Fig. 1", "Fig. 4"} <= shown
+    assert {"3", "4.1", "4.2", "4.3", "4.4", "5", "A"} <= {one.section for one in claims.CLAIMS.values()}
+    assert {one.chapter for one in claims.CLAIMS.values()} == {"02", "03", "04", "05", "06", "07", "08"}
+
+
+def test_criteria_are_in_the_source_and_each_claim_is_a_small_function() -> None:
+    for one in claims.CLAIMS.values():
+        lines = inspect.getsource(one.criteria).splitlines()
+        assert len(lines) <= 30, one.id
+        assert one.says.endswith(".") and one.tolerance.endswith("."), one.id
+
+
+def test_the_contradiction_about_transfer_between_types_of_blur_is_found(by_the_paper) -> None:
+    """The caption of Table 3 against Sec. 4.1 and the table's own numbers."""
+    assert by_the_paper["shake-helps-under-motion"].verdict == claims.REPRODUCED
+    assert by_the_paper["nothing-carries-over-between-types"].verdict == claims.NOT_REPRODUCED
+
+
+def test_margins_are_the_papers_differences(by_the_paper) -> None:
+    """By hand from Tables 3 and 5: 90.88 - 90.59, 83.32 - 88.52 and 87.15 - 87.00 per cent."""
+    for name, value in (
+        ("mix-costs-little-on-sharp", 0.0029),
+        ("shake-helps-under-motion", 0.0520),
+        ("deblurring-is-inferior-to-the-mix", 0.0015),
+    ):
+        assert by_the_paper[name].weakest.quantity[0] == pytest.approx(value)
+
+
+def test_numbers_without_intervals_decide_by_points_and_say_so(by_the_paper) -> None:
+    assert by_the_paper["mix-improves-segmentation"].from_points
+    assert not by_the_paper["mix-helps-under-defocus-and-shake"].from_points
+
+
+def test_swapped_networks_overturn_the_claims_on_them() -> None:
+    rows = results.paper().copy()
+    three = rows["experiment"] == "table3"
+    swapped = {"original": "mix", "mix": "original"}
+    of = rows.loc[three, "network"].map(lambda name: swapped.get(name, name))
+    rows.loc[three, "network"] = of
+    rows.loc[three, "train_scale"] = ["" if name == "original" else "256" for name in of]
+    rows.loc[three, "recipe"] = ["" if name == "original" else "labels" for name in of]
+    rows = rows[rows["experiment"] != "table1"]
+    source = claims.Evidence(lambda name: results.select(rows, experiment=name), None, None, "vgg16", "resnet50", "imagenet", R)
+    found = verdicts(claims.CLAIMS.values(), source)
+    assert found["mix-helps-under-defocus-and-shake"].verdict == claims.NOT_REPRODUCED
+    assert found["more-of-other-blurs-costs-more"].verdict == claims.NOT_RUN
+    assert "H4" in found["more-of-other-blurs-costs-more"].missing
+
+
+# --- Verdicts -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_decides_and_one_that_straddles_the_limit_does_not() -> None:
+    assert decided([criterion(1.0, 0.1)], [criterion(-1.0, 0.1)], [criterion(0.05, 0.1)]) == [
+        claims.REPRODUCED,
+        claims.NOT_REPRODUCED,
+        claims.UNDECIDED,
+    ]
+
+
+def test_below_is_the_mirror_image_of_above() -> None:
+    assert decided([criterion(1.0, 0.1, 2.0, above=False)], [criterion(3.0, 0.1, 2.0, above=False)]) == [
+        claims.REPRODUCED,
+        claims.NOT_REPRODUCED,
+    ]
+
+
+def test_all_criteria_must_hold_and_one_that_fails_refutes() -> None:
+    sure, open_, wrong = criterion(1.0, 0.1), criterion(0.0, 0.1, seed=1), criterion(-1.0, 0.1, seed=2)
+    assert decided([sure, sure]) == [claims.REPRODUCED]
+    assert decided([sure, open_]) == [claims.UNDECIDED]
+    assert decided([sure, wrong]) == [claims.NOT_REPRODUCED]
+
+
+def test_many_claims_of_chance_are_not_reproduced_by_chance() -> None:
+    """Sixty quantities with true value at the limit: one in forty would pass alone on each side, together hardly any."""
+    random = np.random.RandomState(3)
+    verdicts_of = decided(*([criterion(random.normal() * 0.1, 0.1, seed=n)] for n in range(60)))
+    alone = [decided([criterion(v, 0.1, seed=n)])[0] for n, v in enumerate(np.random.RandomState(3).normal(size=60) * 0.1)]
+    assert Counter(verdicts_of)[claims.UNDECIDED] >= 58
+    assert Counter(alone)[claims.UNDECIDED] < Counter(verdicts_of)[claims.UNDECIDED]
+
+
+def test_adjusted_p_values_are_those_of_benjamini_and_hochberg_by_hand() -> None:
+    p = [0.01, 0.04, 0.03, 0.5]
+    # sorted 0.01 0.03 0.04 0.5, times 4 over rank: 0.04 0.06 0.0533 0.5, made monotone from the end
+    assert intervals.false_discovery_adjusted(p) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    assert len(intervals.false_discovery_adjusted([])) == 0
+
+
+# --- Evidence -------------------------------------------------------------------------------------------------------------
+
+
+def test_differences_are_paired_over_the_images() -> None:
+    """Against the paired bootstrap of the committed decisions, by another way."""
+    photos = profiles.load("photos")
+    source = claims.of_published(photos)
+    drawn = source.top5("sharp+D8", "D8") - source.top5(condition="D8")
+    frame = tallies.widest(results.select(results.published_decisions("photos"), data="nips2017-dev"))
+    of = {"model": "efficientnet_lite0", "scale": "256", "condition": "D8", "input": "as is"}
+    one, other = (
+        metrics.per_image(results.select(frame, network=name, recipe=recipe, **of))["top5"]
+        for name, recipe in (("sharp+D8", "labels"), ("original", ""))
+    )
+    expected = intervals.paired_difference(one, other, photos.evaluation.bootstrap)
+    assert intervals.of_draws(drawn) == pytest.approx(expected)
+    apart = np.hypot(*(np.std(source.top5(name, "D8")[1:]) for name in ("sharp+D8", "original")))
+    assert drawn[1:].std() < apart
+
+
+def test_seeds_are_averaged_and_resampled() -> None:
+    photos = profiles.load("photos")
+    source = claims.of_published(photos)
+    row = results.select(
+        results.published("photos"), experiment="table3", network="mix", recipe="labels", data="nips2017-dev", condition="D8",
+        metric="top5", seed="all", classes="1000",
+    )  # fmt: skip
+    assert intervals.of_draws(source.top5("mix", "D8")) == pytest.approx(tuple(row[["value", "low", "high"]].iloc[0]), abs=1e-6)
+
+
+def test_a_row_with_an_interval_is_drawn_from_it() -> None:
+    drawn = claims.of_paper().top5()
+    row = results.select(results.paper(), experiment="table1", condition="sharp", scale="256").iloc[0]
+    _, low, high = intervals.of_draws(drawn)
+    assert drawn[0] == row["value"]
+    assert (low, high) == pytest.approx((row["low"], row["high"]), abs=4e-4)
+    assert np.array_equal(drawn, claims.of_paper().top5())
+
+
+def test_what_a_source_does_not_have_is_named() -> None:
+    with pytest.raises(claims.NotMeasuredError, match="no original hamming D8 pool5"):
+        claims.of_paper().hamming("original", "D8", "pool5")
+
+
+def test_any_results_file_can_be_held_against_the_claims() -> None:
+    found = verdicts(claims.CLAIMS.values(), claims.of_file(results.paper()))
+    assert {name: one.verdict for name, one in found.items()} == {name: one.paper for name, one in claims.CLAIMS.items()}
+    with pytest.raises(results.ResultsError, match="no table1"):
+        claims.of_file(results.select(results.paper(), experiment="table6"))
+
+
+# --- The page -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def entries():
+    from blurpaper.experiments import Published
+
+    return claims.ledger(profiles.load("emoji"), Published())
+
+
+def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
+    assert {entry.claim.id for entry in entries} == set(claims.CLAIMS)
+    assert all(list(entry.findings) == ["paper", "photos", "this run"] for entry in entries)
+    assert [entry.claim.section for entry in entries] == sorted(entry.claim.section for entry in entries)
+
+
+def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
+    counted = html.counts(entries)
+    assert all(sum(of.values()) == len(claims.CLAIMS) for of in counted.values())
+    pages = {chapter[:2]: chapter for chapter in book.chapters()}
+    page = html.table(entries, pages, filtered=True)
+    assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
+    assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
+    for name in claims.CLAIMS:
+        assert f'id="{name}"' in page
+
+
+def test_the_claims_of_a_chapter_have_the_verdicts_they_have_among_all(entries) -> None:
+    from blurpaper.experiments import Published
+
+    of_chapter = claims.ledger(profiles.load("emoji"), Published(), "06")
+    among_all = {entry.claim.id: entry for entry in entries}
+    assert len(of_chapter) == 5
+    for entry in of_chapter:
+        assert entry.findings["this run"].verdict == among_all[entry.claim.id].findings["this run"].verdict
+
+
+def test_numbers_are_told_with_interval_and_limit() -> None:
+    told = html.in_words(criterion(0.1234, 0.0, 0.05))
+    assert told == "12.3 points, to be above 5.0"
+    assert Finding(claims.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0] == 0.0
