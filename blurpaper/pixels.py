@@ -100,13 +100,23 @@ def _cropped(seen: torch.Tensor, labels: torch.Tensor, side: int, at: Sequence[f
 
 
 def _drawn(labels: np.ndarray, count: int, named: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Places ``(P, 2)`` and labels ``(P,)`` of pixels drawn from those labelled."""
+    """Places ``(P, 2)`` and labels ``(P,)`` of pixels drawn from those labelled.
+
+    Every other one is any of them; the rest are shared out equally among the labels that there are, as small things count
+    as much as large ones in the mean over labels (Mostajabi et al. weigh their loss to that end).
+    """
     known = np.flatnonzero(labels.ravel() != VOID)
     if not len(known):
         return np.zeros((count, 2), np.int64), np.full(count, NOT_LABELLED, np.int64)
-    chosen = known[stream("points", *named).randint(0, len(known), count)]
+    draw, flat = stream("points", *named), labels.ravel()
+    chosen = known[draw.randint(0, len(known), count)]
+    present = np.unique(flat[known])
+    turns = draw.randint(0, len(present), count // 2)
+    for number, label in enumerate(present):
+        of_label, mine = known[flat[known] == label], 1 + 2 * np.flatnonzero(turns == number)
+        chosen[mine] = of_label[draw.randint(0, len(of_label), len(mine))]
     rows, columns = np.divmod(chosen, labels.shape[1])
-    return np.stack([columns, rows], axis=1), labels.ravel()[chosen].astype(np.int64)
+    return np.stack([columns, rows], axis=1), flat[chosen].astype(np.int64)
 
 
 class PerPixel(Objective):

@@ -1,5 +1,6 @@
 """The smoke book, run and built as its user would, with warnings as errors; and that a chapter which fails leaves nothing."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from blurpaper import book, experiments, publishing, results
+from blurpaper import book, claims, experiments, publishing, results
 from blurpaper.profile import load
 from blurpaper.store import Store
 
@@ -74,6 +75,34 @@ def test_results_have_unique_keys_and_intervals_around_their_values(smoke_run) -
         assert not rows.duplicated(list(results.KEY)).any()
         bounded = rows[rows["low"].notna() & (rows["metric"] != "ece")]
         assert ((bounded["low"] <= bounded["value"]) & (bounded["value"] <= bounded["high"])).all()
+
+
+def test_a_book_just_made_passes_its_check_and_its_claims_are_all_decided(smoke_run) -> None:
+    environment = os.environ | {"BLURPAPER_STORE": str(smoke_run[1])}
+    command = [sys.executable, "-m", "blurpaper", "check", "--profile", "smoke", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ledger = json.loads(done.stdout)
+    assert len(ledger) == len(claims.CLAIMS)
+    for entry in ledger:
+        assert set(entry["verdict"]) == {"paper", "photos", "this run"}
+        assert entry["verdict"]["this run"] in ("reproduced", "not reproduced", "undecided"), entry
+
+
+def test_the_ledger_is_a_page_with_a_row_for_each_claim(smoke_run) -> None:
+    page = pages(smoke_run[0])["09_claims"]
+    assert all(f'id="{name}"' in page for name in claims.CLAIMS)
+    assert (smoke_run[0] / "_static" / "ledger.js").is_file()
+    for name in (
+        "02_pretrained",
+        "03_finetuning",
+        "04_scales",
+        "05_invariance",
+        "06_deblurring",
+        "07_segmentation",
+        "08_second_model",
+    ):
+        assert 'id="claims-decided-here"' in pages(smoke_run[0])[name]
 
 
 def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run, tmp_path, monkeypatch) -> None:

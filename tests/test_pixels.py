@@ -262,7 +262,7 @@ def test_labels_are_not_blurred(scenes) -> None:
 def tiny(batch_norm: bool = False) -> ZoomOut:
     torch.manual_seed(0)
     backbone = VGG(("x", "y"), 64, (4, 8, 8, 8, 8), (1, 1, 1, 1, 1), (16,), batch_norm)
-    network = ZoomOut(backbone.eval(), LABELS, 8, stride=1, dropout=0.0)
+    network = ZoomOut(backbone.eval(), LABELS, 8, stride=1)
     torch.nn.init.normal_(network.bias)
     return network
 

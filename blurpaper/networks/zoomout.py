@@ -17,7 +17,6 @@ from torch import nn
 from torch.nn import functional
 
 from blurpaper.networks.base import STAGES, Network
-from blurpaper.networks.layers import Dropout
 
 SCENE = "scene"
 """The widest level: the mean of the last stage's map, the same for all pixels."""
@@ -34,20 +33,13 @@ class ZoomOut(nn.Module):
         hidden: units of the perceptron's hidden layer.
         levels: stages whose activations make the column, :data:`SCENE` being their mean over the image.
         stride: pixels of the input between neighbouring positions at which a whole image is classified.
-        dropout: of the hidden layer, in training.
 
     Raises:
         ValueError: for a level that is none.
     """
 
     def __init__(
-        self,
-        backbone: Network,
-        labels: Sequence[str],
-        hidden: int,
-        levels: Sequence[str] = LEVELS,
-        stride: int = 2,
-        dropout: float = 0.5,
+        self, backbone: Network, labels: Sequence[str], hidden: int, levels: Sequence[str] = LEVELS, stride: int = 2
     ) -> None:
         super().__init__()
         if unknown := [level for level in levels if level not in LEVELS]:
@@ -56,7 +48,6 @@ class ZoomOut(nn.Module):
         widths = _headless(backbone, levels)
         self.columns = nn.ModuleDict({level: nn.Linear(widths[level], hidden, bias=False) for level in levels})
         self.bias = nn.Parameter(torch.zeros(hidden))
-        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(hidden, len(self.labels))
         for column in self.columns.values():
             nn.init.normal_(column.weight, std=(2 / sum(widths[level] for level in levels)) ** 0.5)
@@ -74,7 +65,7 @@ class ZoomOut(nn.Module):
         for level, maps in self._normalised(images).items():
             column = functional.grid_sample(maps.float(), grid, "bilinear", "border", align_corners=False)[:, :, 0]
             hidden = hidden + self.columns[level](column.transpose(1, 2))
-        return self.classifier(self.dropout(hidden.relu()))
+        return self.classifier(hidden.relu())
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, K, H / stride, W / stride)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)``."""
