@@ -28,7 +28,7 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import costs, data, figures, protocol, results, segmented
+from blurpaper import costs, data, figures, needs, protocol, results, segmented
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
@@ -59,16 +59,8 @@ scenes = settings.segmentation
 phases = " and then ".join(
     f"{phase.epochs} {'pass' if phase.epochs == 1 else 'passes'} at {phase.rate:g}" for phase in scenes.finetuning.phases
 )
-count = (
-    {split: len(data.load_segmented(scenes.data, split, settings, Store())) for split in ("train", "test")}
-    if not published
-    else None
-)
-told = (
-    f"{count['train']:,} scenes to learn from and {count['test']:,} to be scored on"
-    if count
-    else "scenes of its own for training and for scoring"
-)
+count = {split: needs.scenes_in(split, settings) for split in ("train", "test")}
+told = f"{count['train']:,} scenes to learn from and {count['test']:,} to be scored on"
 page.say(
     f"*This run* has {told} ({scenes.data}, {len(segmented.labels(settings))} labels). A pixel is near a boundary within {scenes.boundary:g} "
     f"{'pixel' if scenes.boundary == 1 else 'pixels'} of another label. `original` is trained on sharp scenes alone; `mix`, and as a control "
@@ -306,13 +298,10 @@ for name, frame in errors.items():
     parts = {kind: of.loc[("original", "D8", kind, "loss")] for kind in ("recognition", "localisation")}
     whole = sum(part["value"] for part in parts.values())
     rec, loc = parts["recognition"], parts["localisation"]
-    told = (
-        "more of it is recognition"
-        if rec["low"] > loc["high"]
-        else "more of it is localisation"
-        if loc["low"] > rec["high"]
-        else "neither is clearly the larger part"
-    )
+    gap = of.loc[("original", "D8", "recognition less localisation", "loss")]
+    told = "recognition" if gap["low"] > 0 else "localisation" if gap["high"] < 0 else ""
+    told = f"more of it is {told}" if told else "neither is clearly the larger part"
+    told += f" (a difference of {with_interval(gap, unit=' points')})"
     back = {
         kind: part["value"]
         - of.loc[("mix", "D8", kind, "error"), "value"]
@@ -372,16 +361,15 @@ lines = [
 ]
 for name, frame in prices.items():
     of = results.select(frame, network="mix").set_index(["region", "metric"])
-    verdicts = []
+    lines.append(f"- *{name}*:")
     for metric, words in (
-        ("cost_vs_original", "beside the original"),
-        ("cost_vs_sharp-only", "beside the control"),
-        ("gap", "in the gap that is left"),
+        ("cost_vs_original", "beside the original, the cost on sharp images"),
+        ("cost_vs_sharp-only", "beside the control, that cost"),
+        ("gap", "from sharp to `D8`, the gap that is left"),
     ):
         row = of.loc[("miou less top1", metric)]
-        told = "more than" if row["low"] > 0 else "less than" if row["high"] < 0 else "not to be told apart from"
-        verdicts.append(f"{words} it is {told} that of top-1 ({with_interval(row, unit=' points')})")
-    lines.append(f"- *{name}*: the cost of segmentation on sharp images, " + "; ".join(verdicts) + ".")
+        told = "larger than" if row["low"] > 0 else "smaller than" if row["high"] < 0 else "not to be told apart from"
+        lines.append(f"    - {words} is {told} that of top-1 accuracy ({with_interval(row, unit=' points')}).")
 page.say("\n".join(lines))
 
 # %% [markdown]
