@@ -20,3 +20,9 @@ def test_conda_users_get_what_pip_users_get() -> None:
 def test_the_book_tool_is_the_last_that_has_a_config_file() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "jupyter-book==1.0.4.post1" in project["dependencies"]
+
+
+def test_every_package_of_the_library_goes_into_the_wheel() -> None:
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "blurpaper").rglob("__init__.py")}
+    assert there <= listed
