@@ -179,6 +179,20 @@ def test_what_a_source_does_not_have_is_named() -> None:
         claims.of_paper().hamming("original", "D8", "pool5")
 
 
+def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_would_have_to_be_computed(smoke, tmp_path) -> None:
+    from blurpaper.store import Store
+
+    def computed(name):
+        raise AssertionError(f"{name} was computed")
+
+    one = smoke.model_copy(update={"evaluation": smoke.evaluation.model_copy(update={"finetuned": []})})
+    source = claims.of_run(one, Store(tmp_path))
+    source._rows = computed
+    with pytest.raises(claims.NotMeasuredError, match="no onlyD8 top5 D8"):
+        source.top5("onlyD8", "D8")
+    assert not list(tmp_path.iterdir())
+
+
 def test_any_results_file_can_be_held_against_the_claims() -> None:
     found = verdicts(claims.CLAIMS.values(), claims.of_file(results.paper()))
     assert {name: one.verdict for name, one in found.items()} == {name: one.paper for name, one in claims.CLAIMS.items()}

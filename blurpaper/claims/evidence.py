@@ -136,9 +136,12 @@ class Evidence:
     def _resampled(self, of: dict[str, str]) -> tuple[np.ndarray, str]:
         if of["metric"] == _SEGMENTED and self._confusions_of:
             key = (of["network"], of["condition"], of["region"])
-            if key in self._confusions:
-                return overlap.draws(self._confusions[key], self.resamples), IMAGES
-        elif of["region"] == "" and self._decide and (group := self._decided(of)) is not None:
+            if key not in self._confusions:
+                raise _not_measured(of)
+            return overlap.draws(self._confusions[key], self.resamples), IMAGES
+        if of["region"] == "" and self._decide:
+            if (group := self._decided(of)) is None:
+                raise _not_measured(of)  # nor do the tables have it, and to see that a run would have to compute them
             return self._over_images_and_seeds(group, of["metric"]), IMAGES
         return self._of_row(of)
 
@@ -156,8 +159,7 @@ class Evidence:
             found = found[found["seed"].isin(["", "0"]) & found["data"].isin([self.data, *_ELSEWHERE])]
             if len(found):
                 return self._drawn_from(found.iloc[0])
-        told = " ".join(value for column, value in of.items() if value and column not in ("model", "input"))
-        raise NotMeasuredError(f"there is no {told} of {of['model']}.")
+        raise _not_measured(of)
 
     def _drawn_from(self, row: pd.Series) -> tuple[np.ndarray, str]:
         value, low, high = (float(row[column]) for column in ("value", "low", "high"))
@@ -166,6 +168,11 @@ class Evidence:
         named = [str(row[column]) for column in results.KEY]
         noise = stream("claims", *named).normal(size=self.resamples) * (high - low) / (2 * _NORMAL)
         return np.concatenate([[value], value + noise]), INTERVALS
+
+
+def _not_measured(of: Mapping[str, str]) -> NotMeasuredError:
+    told = " ".join(value for column, value in of.items() if value and column not in ("model", "input"))
+    return NotMeasuredError(f"there is no {told} of {of['model']}.")
 
 
 _NETWORK = ("model", "network", "train_scale", "recipe", "input")
