@@ -48,7 +48,7 @@ scenes = settings.segmentation
 #
 # *The network* is a Zoomout network {cite}`mostajabi2015`: each pixel is classified by a small perceptron that looks at the activations
 # of all stages of a classification network at that place, from the edges of the first to the objects of the last, and at the mean of the
-# last, the whole scene. Network and perceptron are trained together, on a few hundred pixels of each crop.
+# last, the whole scene. Network and perceptron are trained together, on some of the pixels of each crop.
 #
 # *The protocol* is that of the other chapters with one change: it is the geometric mean of a scene's sides that is brought to 384. Then the scene
 # is blurred and rounded to 8 bits. Labels are never blurred: the prediction is brought to the label map's own size, and scored there.
