@@ -223,8 +223,12 @@ def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> No
     page = html.table(entries, pages, filtered=True)
     assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
     assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
-    for name in claims.CLAIMS:
-        assert f'id="{name}"' in page
+    for name, one in claims.CLAIMS.items():
+        assert f'<tr id="{name}"' in page
+        assert f'href="{pages[one.chapter]}.html#claim-{name}"' in page
+        of_chapter = html.table([entry for entry in entries if entry.claim.chapter == one.chapter], pages)
+        assert f'<tr id="claim-{name}"' in of_chapter
+        assert f'href="{pages["09"]}.html#{name}"' in of_chapter
 
 
 def test_the_claims_of_a_chapter_have_the_verdicts_they_have_among_all(entries) -> None:

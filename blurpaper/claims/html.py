@@ -12,6 +12,8 @@ from blurpaper.claims.registry import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDEC
 from blurpaper.claims.verdicts import Finding
 from blurpaper.tables import rounded
 
+LEDGER = "09"
+"""Number of the chapter that is the ledger."""
 _MARKS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", UNDECIDED: "?", NOT_RUN: "–"}
 _UNITS = {"points": (100, 1, " points"), "share": (100, 1, " %"), "nats": (1, 2, " nats"), "ratio": (1, 2, "")}
 
@@ -25,8 +27,9 @@ def table(entries: Sequence[Entry], pages: dict[str, str], filtered: bool = Fals
     """The claims as a table.
 
     Args:
-        pages: number of a chapter -> its name, the claims' links.
-        filtered: with choices of verdict and of section above it, and each claim's own anchor.
+        pages: number of a chapter -> its name, for links.
+        filtered: the ledger itself, with choices of verdict and of section above it, each claim linked to its row in the chapter
+            that decides it; else the claims of a chapter, linked to their rows in the ledger.
     """
     sources = list(entries[0].findings)
     head = "".join(f'<th scope="col">{escape(source)}</th>' for source in sources)
@@ -55,11 +58,15 @@ def _row(entry: Entry, sources: Sequence[str], pages: dict[str, str], filtered: 
     cells = "".join(f'<td class="{_class(entry.findings[source])}">{_told(entry.findings[source])}</td>' for source in sources)
     data = " ".join(f'data-verdict-{number}="{entry.findings[source].verdict}"' for number, source in enumerate(sources))
     where = f"{claim.shown}, " if claim.shown else ""
-    link = f'<a href="{escape(pages[claim.chapter])}.html#claims-decided-here">{escape(where)}chapter {claim.chapter}</a>'
+    if filtered:
+        link = f'<a href="{escape(pages[claim.chapter])}.html#claim-{claim.id}">{escape(where)}chapter {claim.chapter}</a>'
+    else:
+        link = f'{escape(where)}<a href="{escape(pages[LEDGER])}.html#{claim.id}">in the ledger</a>'
     note = f"<br><em>{escape(claim.note)}</em>" if claim.note else ""
-    anchor = f' id="{claim.id}"' if filtered else ""
+    anchor = claim.id if filtered else f"claim-{claim.id}"
     words = f"{escape(claim.says)}<br><small>{escape(claim.tolerance)} ({link}){note}</small>"
-    return f'<tr{anchor} data-section="{claim.section}" {data}><td>{claim.section}</td><th scope="row">{words}</th>{cells}</tr>'
+    attributes = f'id="{anchor}" data-section="{claim.section}" {data}'
+    return f'<tr {attributes}><td>{claim.section}</td><th scope="row">{words}</th>{cells}</tr>'
 
 
 def _class(finding: Finding) -> str:
