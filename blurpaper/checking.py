@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from blurpaper import book, code, results
 from blurpaper.profile import Profile
+from blurpaper.provenance import RUN
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-RUN = "this run"
-"""What claims call the run at hand."""
 _OF_NO_NUMBER = {"title", "compute.device", "compute.checkpoint_seconds", "evaluation.batch"}
 """Fields of a profile that change no result."""
 

@@ -15,6 +15,7 @@ from IPython.display import HTML, Markdown, display
 from blurpaper import deblurred, exhibits, results
 from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
+from blurpaper.provenance import PAPER, PHOTOS, RUN
 from blurpaper.store import Store
 from blurpaper.tables import download, rounded
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
-
-PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 
 RUNS_PAGE = "12_runs.html"
 ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}

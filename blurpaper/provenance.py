@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from blurpaper.profile import Profile
     from blurpaper.store import Store
 
+PAPER, PHOTOS, RUN = "paper", "photos", "this run"
+"""The sources, as the book calls them."""
+
 SHORT = 12
 """Digits of a commit, a key or a checksum that are shown; the whole is told when it is pointed at."""
 

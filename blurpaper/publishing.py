@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
+"""And ``adopted_from``, the key under which an artifact was made whose code was rearranged since without changing what it makes."""
 _COUNTS = {
     f"blurpaper.{name}" for name in ("intervals", "metrics.classification", "metrics.overlap", "metrics.oracles", "tallies")
 }
@@ -60,7 +61,8 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         **{name: value for name, value in surroundings().items() if name != "commit"},
         **_code_of(used),
         "artifacts": [
-            {name: stamp.get(name) for name in _STAMPED} | {"modules": list(recipe.modules)}
+            {name: stamp.get(name) for name in (*_STAMPED, *({"adopted_from"} & stamp.keys()))}
+            | {"modules": list(recipe.modules)}
             for recipe, stamp in zip(used, stamps, strict=True)
         ],
     }

@@ -338,4 +338,6 @@ def test_a_header_that_names_nothing_we_know_is_refused(little, name, value, tmp
     segmenters.save(little, NetworkSpec("small_vgg"), path)
     header, _ = files.read(path, ())
     files.write(little, header | {name: value}, path)
-    refused(path)
+    told = refused(path)
+    assert "says in its header that it is what cannot be built" in told
+    assert str(path) in told

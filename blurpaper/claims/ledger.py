@@ -11,6 +11,7 @@ from blurpaper import profile as profiles
 from blurpaper.claims import evidence
 from blurpaper.claims.registry import CLAIMS, NOT_RUN, Claim, Criterion
 from blurpaper.claims.verdicts import Finding, verdicts
+from blurpaper.provenance import PAPER, PHOTOS, RUN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from blurpaper.experiments import Published
     from blurpaper.profile import Profile
     from blurpaper.store import Store
-
-PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 
 
 @dataclass(frozen=True)
