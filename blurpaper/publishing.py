@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
-"""And ``adopted_from``, the key under which an artifact was made whose code was rearranged since without changing what it makes."""
+"""And ``adopted_from``: the key of its making, if its code was rearranged since without changing what it makes."""
 _COUNTS = {
     f"blurpaper.{name}" for name in ("intervals", "metrics.classification", "metrics.overlap", "metrics.oracles", "tallies")
 }
