@@ -1,5 +1,6 @@
 """Blur, against scipy and a plain loop; mixes and the transform that draws from them."""
 
+import itertools
 import multiprocessing
 
 import numpy as np
@@ -11,6 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from blurpaper import blur
+from blurpaper.blur import fourier, scanlines
 from blurpaper.kernels import KINDS, PSF, psf, shake_bank
 
 NAMES = [f"{letter}{size}" for letter in KINDS for size in (2, 4, 8)] + ["shake:0", "shake:17"]
@@ -53,7 +55,7 @@ def by_loop(image, kernel):
 
 def on_device(images, kernels):
     """The accelerator's path, here on a CPU."""
-    return blur._on_device(images, kernels)
+    return fourier.on_device(images, kernels)
 
 
 def assert_rounded(blurred, exact):
@@ -402,3 +404,63 @@ def test_blur_works_in_the_workers_of_a_data_loader_after_it_was_used_here():
     expected = torch.stack([Pictures()[0], Pictures()[1]])
     loader = torch.utils.data.DataLoader(Pictures(), batch_size=2, num_workers=1, multiprocessing_context="fork", timeout=5)
     assert torch.equal(next(iter(loader)), expected)
+
+
+# --- The ways of blurring on the CPU ---------------------------------------------------------------------------------------
+
+
+def blurred_by(method, image, pixel=1, bands=1):
+    """An image blurred by one way, by hand: plane by plane in bands of rows, or with its channels side by side."""
+    planes = image.numpy() if pixel == 1 else image.permute(1, 2, 0).reshape(1, image.shape[1], -1).numpy()
+    out = np.zeros_like(planes)
+    edges = np.linspace(0, image.shape[1], bands + 1).astype(int).tolist()
+    for plane, target in zip(planes, out, strict=True):
+        for top, bottom in itertools.pairwise(edges):
+            method(plane, target, pixel, top, bottom)
+    whole = out if pixel == 1 else out.reshape(*image.shape[1:], 3).transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(whole))
+
+
+WAYS = {"taps": scanlines.Taps.of, "runs": scanlines.Taps.of_runs, "separable": scanlines.Separable.of}
+
+
+@pytest.mark.parametrize("shape", [*HOSTILE, (40, 50)])
+@pytest.mark.parametrize("name", ["D2", "D8", "D9", "D10", "D24", "H6", "V7", "G0.5", "G4", "shake:5", "lopsided"])
+def test_every_way_of_blurring_that_fits_a_psf_is_its_convolution(name, shape):
+    image, kernel = picture(*shape), lopsided(7, 9) if name == "lopsided" else psf(name)
+    exact = by_scipy(image, kernel)
+    ways = [way(kernel[::-1, ::-1]) for way in WAYS.values()]
+    assert sum(way is not None for way in ways) == {"D": 2, "H": 3, "V": 3, "G": 2, "s": 1, "l": 1}[name[0]]
+    for way in filter(None, ways):
+        for pixel in (1, 3):
+            assert_rounded(blurred_by(way, image, pixel), exact)
+
+
+@pytest.mark.parametrize("name", ["D2", "D8", "H8", "G4", "shake:5"])
+def test_a_band_of_rows_is_that_of_the_whole_and_layouts_agree(name):
+    image, method = picture(41, 38), scanlines.method_of(psf(name))
+    whole = blurred_by(method, image)
+    assert torch.equal(blurred_by(method, image, bands=5), whole)
+    assert torch.equal(blurred_by(method, image, pixel=3), whole)
+    side_by_side = image[None].contiguous(memory_format=torch.channels_last)
+    assert torch.equal(blur.apply(side_by_side, name)[0], whole)
+    assert torch.equal(blur.apply(image, name), whole)
+
+
+@pytest.mark.parametrize("radius", [2, 4, 6, 8, 9, 16])
+def test_a_disk_is_blurred_exactly(radius):
+    """The mean of whole numbers over a disk: no rounding but the last, which no disk of an odd number of taps leaves open."""
+    image, kernel = picture(50, 60), psf(f"D{radius}")
+    taps = np.count_nonzero(kernel)
+    sums = np.stack(
+        [ndimage.convolve(plane.astype(np.int64), (kernel > 0).astype(np.int64), mode="mirror") for plane in image.numpy()]
+    )
+    assert taps % 2 == 1
+    assert np.array_equal(blur.apply(image, kernel).numpy(), (2 * sums + taps) // (2 * taps))
+
+
+def test_the_way_of_a_psf_is_the_one_of_fewest_operations():
+    ways = {name: scanlines.method_of(psf(name)) for name in ("D2", "D8", "H8", "G4", "shake:5")}
+    assert [way.of_running_sums for way in ways.values() if isinstance(way, scanlines.Taps)] == [False, True, False, False]
+    assert isinstance(ways["G4"], scanlines.Separable)
+    assert scanlines.method_of(lopsided(41, 41)) is None

@@ -68,7 +68,7 @@ def restore(
             f"Got {tuple(images.shape)}."
         )
     check(method, noise)
-    kernel = blur._kernel(psf)
+    kernel = blur.kernel_of(psf)
     if kernel is None:
         return images.clone()
     if method in NEED_PRIOR:

@@ -1,0 +1,111 @@
+"""Mixes: distributions over conditions that training blurs by, and a transform that draws from one (Sec. 4, Table 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from blurpaper.blur.convolution import apply
+from blurpaper.kernels import SHAKE, SHAKE_BANKS, SHARP, check_condition, psf, shake_bank
+
+MIXES: dict[str, dict[str, float]] = {
+    "sharp-only": {SHARP: 1.0},
+    "sharp+D4": {SHARP: 0.5, "D4": 0.5},
+    "mix": {SHARP: 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2},
+    "sharp+D8": {SHARP: 0.5, "D8": 0.5},
+    "onlyD8": {"D8": 1.0},
+    "sharp+shake": {SHARP: 0.2, SHAKE: 0.8},
+}
+"""The paper's training distributions (Table 3) and a control without blur; shares of the halves are our choice."""
+
+
+def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
+    """A mix as condition -> probability: one of :data:`MIXES` by name, or a mapping of one's own.
+
+    Raises:
+        ValueError: if the name is unknown, or a condition is, or the probabilities are not positive and of sum 1.
+
+    >>> check_mix("onlyD8")
+    {'D8': 1.0}
+    """
+    if isinstance(mix, str):
+        if mix not in MIXES:
+            raise ValueError(f"a mix is one of {', '.join(MIXES)}. Got {mix!r}.")
+        return dict(MIXES[mix])
+    if not mix:
+        raise ValueError("a mix names at least one condition. Got none.")
+    for condition, probability in mix.items():
+        check_condition(condition)
+        if not (isinstance(probability, (int, float)) and 0 < probability <= 1):
+            raise ValueError(f"the probability of {condition} must be above 0 and at most 1. Got {probability!r}.")
+    if abs(sum(mix.values()) - 1) > 1e-6:
+        raise ValueError(f"the probabilities of a mix sum to 1. Got {sum(mix.values()):g}.")
+    return dict(mix)
+
+
+def draw(mix: Mapping[str, float], condition_at: float, shake_at: float, scale: float = 1.0) -> np.ndarray | None:
+    """The PSF that two uniform numbers in [0, 1) pick from a mix; camera shake comes from the training bank (Sec. 4.1)."""
+    cumulative = 0.0
+    for condition, probability in mix.items():  # noqa: B007 (the last condition takes what rounding leaves)
+        cumulative += probability
+        if condition_at < cumulative:
+            break
+    if condition == SHARP:
+        return None
+    if condition == SHAKE:
+        return shake_bank("train", scale)[int(shake_at * SHAKE_BANKS["train"])]
+    return psf(condition, scale)
+
+
+class RandomBlur(v2.Transform):
+    """Blur each image with a PSF drawn from a mix: a transform for any torchvision-v2 pipeline (Sec. 4).
+
+    Args:
+        mix: condition -> probability, or the name of one of the paper's mixes.
+        scale: smaller side of the images it will see, divided by 384, so that PSF names keep their meaning.
+
+    Takes uint8 tensors ``(..., 3, H, W)``, tv_tensors images and PIL images; leaves boxes, masks and labels alone. Each
+    image of a batch gets its own PSF.
+
+    >>> transform = RandomBlur({"sharp": 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2})
+    >>> transform(torch.zeros(4, 3, 32, 32, dtype=torch.uint8)).shape
+    torch.Size([4, 3, 32, 32])
+    """
+
+    def __init__(self, mix: str | Mapping[str, float] = "mix", scale: float = 1.0) -> None:
+        super().__init__()
+        self.mix = check_mix(mix)
+        self.scale = scale
+
+    def make_params(self, flat_inputs: list) -> dict:
+        count = max((_batch_of(one) for one in flat_inputs if _is_image(one)), default=1)
+        uniform = torch.rand(count, 2).tolist()
+        return {"psfs": [draw(self.mix, *pair, scale=self.scale) for pair in uniform]}
+
+    def transform(self, inpt, params: dict):  # noqa: ANN001, ANN201 (torchvision's own signature)
+        if not _is_image(inpt):
+            return inpt
+        if not isinstance(inpt, torch.Tensor):
+            return v2.functional.to_pil_image(self.transform(v2.functional.pil_to_tensor(inpt.convert("RGB")), params))
+        plain = inpt.as_subclass(torch.Tensor)
+        flat = plain.reshape(-1, *plain.shape[-3:])
+        return tv_tensors.wrap(apply(flat, params["psfs"][: len(flat)]).reshape(plain.shape), like=inpt)
+
+    def extra_repr(self) -> str:
+        return f"mix={self.mix}, scale={self.scale:g}"
+
+
+def _is_image(one: object) -> bool:
+    if isinstance(one, tv_tensors.TVTensor):
+        return isinstance(one, tv_tensors.Image)
+    if isinstance(one, torch.Tensor):
+        return one.ndim >= 3
+    return type(one).__module__.startswith("PIL.")
+
+
+def _batch_of(one: object) -> int:
+    return int(np.prod(one.shape[:-3], dtype=int)) if isinstance(one, torch.Tensor) else 1
