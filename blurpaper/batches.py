@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from blurpaper import blur, protocol
+from blurpaper import blur, resizing
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import CANONICAL
 from blurpaper.profile import Protocol
@@ -83,13 +83,13 @@ def make_batch(
     def fill(kind: tuple[tuple[int, ...], int, str]) -> None:
         (shape, jitter, target), places = kind, groups[kind]
         group = torch.stack([images[place] for place in places]).to(device)
-        before = protocol.scaled_shape(shape, jitter * scale / min(shape[-2:]))
-        after = protocol.scaled_shape(before, settings.pixels(target) / settings.canonical)
-        clear = protocol.resized_8bit(group, before)
+        before = resizing.scaled_shape(shape, jitter * scale / min(shape[-2:]))
+        after = resizing.scaled_shape(before, settings.pixels(target) / settings.canonical)
+        clear = resizing.resized_8bit(group, before)
         blurred = blur.apply(clear, [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places])
         for crops, source in ((seen, blurred), (sharp, clear)):
             if crops is not None:
-                for place, image in zip(places, protocol.resized(source, after), strict=True):
+                for place, image in zip(places, resizing.resized(source, after), strict=True):
                     crops[place] = _cropped(image, settings.field, draws[place], flip)
 
     if device.type == "cpu":  # photographs differ in shape, so that most groups are single images
@@ -101,13 +101,29 @@ def make_batch(
     return Batch(seen, torch.as_tensor(task.images.labels[list(numbers)], device=device), sharp)
 
 
-def ahead(make: Callable[[int], T], numbers: Sequence[int]) -> Iterator[tuple[int, T]]:
-    """Batches by number, the next one being made in a thread while one is used."""
+def ahead(make: Callable[[int], T], numbers: Sequence[int], device: torch.device) -> Iterator[tuple[int, T]]:
+    """Batches by number, the next one being made in a thread (and on a GPU in a stream) of its own while one is used.
+
+    Args:
+        make: gives an object whose attributes are tensors on ``device``, or None.
+    """
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def made(number: int) -> tuple[T, torch.cuda.Event | None]:
+        with torch.cuda.stream(stream):
+            batch = make(number)
+            return batch, stream and stream.record_event()
+
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, numbers[0]) if numbers else None
+        coming = pool.submit(made, numbers[0]) if numbers else None
         for number, following in zip(numbers, [*numbers[1:], None], strict=True):
-            batch = coming.result()
-            coming = None if following is None else pool.submit(make, following)
+            batch, ready = coming.result()
+            coming = None if following is None else pool.submit(made, following)
+            if stream:
+                used_in = torch.cuda.current_stream(device)
+                used_in.wait_event(ready)
+                for tensor in filter(torch.is_tensor, vars(batch).values()):
+                    tensor.record_stream(used_in)
             yield number, batch
 
 

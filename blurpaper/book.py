@@ -1,23 +1,23 @@
-"""From notebooks to the book: percent scripts are turned into notebooks, executed by papermill, compiled by jupyter-book.
+"""The book: which chapters it has, where its files lie, and its pages, which jupyter-book makes of the executed chapters.
 
 Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to ``_build/<profile>/html``, and
-``_build/html`` points to the last book built. A chapter that fails leaves nothing behind that could be mistaken for one.
+``_build/html`` points to the last book built.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from blurpaper import code
+from blurpaper import csp
 from blurpaper.profile import Profile
-from blurpaper.store import written
+from blurpaper.store import sha256_of
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -56,73 +56,27 @@ def build_folder(profile: Profile) -> Path:
     return ROOT / "_build" / profile.name
 
 
-def execute(chapter: str, profile: Profile, overrides: Mapping[str, Any], source: str, published: bool = False) -> Path:
-    """Execute one chapter; the path of the executed notebook.
-
-    Args:
-        source: name or path the profile was loaded from, which the notebook loads again.
-
-    Raises:
-        BookError: if a cell fails, with its error; no notebook is left behind.
-    """
-    import jupytext
-    import nbformat
-    import papermill
-
-    out = build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
-    out.unlink(missing_ok=True)
-    raw = build_folder(profile) / "raw" / f"{chapter}.ipynb"
-    notebook = jupytext.read(NOTEBOOKS / f"{chapter}.py")
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    with written(raw) as temporary:
-        jupytext.write(notebook, temporary, fmt="ipynb")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_suffix(".draft.ipynb")
-    recorded = {module: code.hash_of(module) for module in code.library()}
-    parameters = {"profile": source, "overrides": dict(overrides), "published": published}
-    try:
-        papermill.execute_notebook(
-            raw,
-            draft,
-            parameters,
-            kernel_name="python3",
-            extra_arguments=["--log-level=40"],  # errors alone; it warns of TCP, which stays on this machine
-            cwd=str(Path.cwd()),
-            stderr_file=sys.stderr,
-            progress_bar=False,
-        )
-    except papermill.PapermillExecutionError as error:
-        draft.unlink(missing_ok=True)
-        if error.ename == "KeyboardInterrupt":
-            raise KeyboardInterrupt from None
-        raise BookError(f"chapter {chapter} failed: {error.ename}: {error.evalue}") from None
-    executed = nbformat.read(draft, as_version=4)
-    for cell in executed.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("remove-cell")
-    executed.metadata["blurpaper"] = {
-        "profile": profile.name,
-        "overrides": dict(overrides),
-        "published": published,
-        "settings": profile.model_dump(mode="json"),
-        "code": recorded,
-    }
-    nbformat.write(executed, draft)
-    draft.replace(out)
-    return out
+def executed(chapter: str, profile: Profile) -> Path:
+    """Where a chapter lies once it is executed."""
+    return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
 
 
 def build(profile: Profile) -> Path:
-    """Compile the executed chapters into the book; the path of its first page.
+    """Compile the executed chapters into the book, unless it is made of the same already; the path of its first page.
 
     Raises:
         BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it said.
     """
     folder = build_folder(profile)
     source = folder / "source"
-    missing = [chapter for chapter in chapters() if not (source / "notebooks" / f"{chapter}.ipynb").is_file()]
+    missing = [chapter for chapter in chapters() if not executed(chapter, profile).is_file()]
     if missing:
         raise BookError(f"not executed yet for profile {profile.name}: {', '.join(missing)}; run them with blurpaper run.")
+    html, made_of = folder / "html", folder / "html.made-of"
+    ingredients = _ingredients(profile)
+    if (html / "index.html").is_file() and made_of.is_file() and made_of.read_text(encoding="utf-8") == ingredients:
+        return _latest(html)
+    made_of.unlink(missing_ok=True)
     for path in source.iterdir():
         if path.name != "notebooks":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -141,10 +95,26 @@ def build(profile: Profile) -> Path:
         said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
         lines = [line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)] or said.splitlines()[-8:]
         raise BookError("jupyter-book failed (its whole log is " + str(log) + "):\n" + "\n".join(lines[:12]))
-    html = folder / "html"
     shutil.rmtree(html, ignore_errors=True)
     (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
+    csp.secure(html)
+    made_of.write_text(ingredients, encoding="utf-8")
+    return _latest(html)
+
+
+def _ingredients(profile: Profile) -> str:
+    """A checksum of all that the pages are made of."""
+    content = hashlib.sha256(version("jupyter-book").encode())
+    chapter_files = [executed(chapter, profile) for chapter in chapters()]
+    book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
+    for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", Path(__file__), Path(csp.__file__)]:
+        content.update(f"{path}\n{sha256_of(path)}\n".encode())
+    return content.hexdigest()
+
+
+def _latest(html: Path) -> Path:
+    """Let ``_build/html`` point to a book; the path of its first page."""
     latest = ROOT / "_build" / "html"
     if latest.is_symlink() or not latest.exists():
         latest.unlink(missing_ok=True)

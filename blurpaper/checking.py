@@ -20,7 +20,7 @@ from blurpaper.provenance import RUN
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_OF_NO_NUMBER = {"title", "compute.device", "compute.checkpoint_seconds", "evaluation.batch"}
+_OF_NO_NUMBER = {"title", "compute.device", "compute.checkpoint_seconds", "compute.cache_gb", "evaluation.batch"}
 """Fields of a profile that change no result."""
 
 
@@ -63,7 +63,7 @@ def _fault(chapter: str, profile: Profile) -> str:
     import jupytext
     import nbformat
 
-    path = book.build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
+    path = book.executed(chapter, profile)
     if not path.is_file():
         return f"has not been executed for profile {profile.name}"
     try:

@@ -29,6 +29,11 @@ class Command(click.Group):
             ctx.exit(130)
         except Exception as error:
             names = {kind.__name__ for kind in type(error).__mro__}
+            if "OutOfMemoryError" in names:
+                raise click.ClickException(
+                    "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or batch of the section that "
+                    "trains; the run with --dry-run says what is needed), or compute elsewhere (-p compute.device=cpu)."
+                ) from None
             if names & set(EXPECTED_ERRORS) or type(error) in (ValueError, RuntimeError):
                 raise click.ClickException(str(error)) from None
             raise
@@ -40,7 +45,11 @@ profile_option = click.option(
 override_option = click.option(
     "-p", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the profile: -p protocol.jitter=[384]."
 )
-
+cache_option = click.option(
+    "--cache-gb",
+    type=click.FloatRange(min=0),
+    help="Gigabytes of resized photographs to keep for the next run, 0 for none; short for -p compute.cache_gb=...",
+)
 
 network_option = click.option(
     "--network", required=True, metavar="NETWORK", help="MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file."
@@ -60,10 +69,12 @@ def main() -> None:
     """
 
 
-def _profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
+def _profile(name: str, overrides: tuple[str, ...] = (), cache_gb: float | None = None) -> tuple[Any, dict[str, Any]]:
     from blurpaper import profile
 
     parsed = profile.parse_overrides(overrides)
+    if cache_gb is not None:
+        parsed["compute.cache_gb"] = cache_gb
     return profile.load(name, parsed), parsed
 
 
@@ -83,16 +94,18 @@ def _need_data(profile: Any) -> None:  # noqa: ANN401
 @main.command()
 @profile_option
 @override_option
+@cache_option
 @click.option("--published", is_flag=True, help="Draw the book from the committed results, computing nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
 @click.option(
     "--gpu", type=click.Choice(list(GPUS), case_sensitive=False), default="A100", show_default=True, help="For --dry-run."
 )
-def run(profile: str, overrides: tuple[str, ...], published: bool, dry_run: bool, gpu: str) -> None:
+def run(profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool, dry_run: bool, gpu: str) -> None:
     """Execute every chapter, then build the book. What is done already is loaded, not redone."""
-    from blurpaper import book
+    from blurpaper import book, execution
+    from blurpaper.store import Store
 
-    settings, parsed = _profile(profile, overrides)
+    settings, parsed = _profile(profile, overrides, cache_gb)
     chapters = book.chapters()
     if dry_run:
         from blurpaper import plan
@@ -103,7 +116,7 @@ def run(profile: str, overrides: tuple[str, ...], published: bool, dry_run: bool
         _need_data(settings)
     for number, chapter in enumerate(chapters, 1):
         click.echo(f"[{number}/{len(chapters)}] {chapter}", err=True)
-        book.execute(chapter, settings, parsed, profile, published)
+        execution.execute(chapter, settings, parsed, profile, Store(), published)
     click.echo(f"[book] {book.build(settings)}")
 
 
@@ -111,16 +124,18 @@ def run(profile: str, overrides: tuple[str, ...], published: bool, dry_run: bool
 @click.argument("name")
 @profile_option
 @override_option
+@cache_option
 @click.option("--published", is_flag=True, help="Draw it from the committed results, computing nothing.")
-def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
+def chapter(name: str, profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool) -> None:
     """Execute one chapter, NAME being its number or name (02, pretrained)."""
-    from blurpaper import book
+    from blurpaper import book, execution
+    from blurpaper.store import Store
 
-    settings, parsed = _profile(profile, overrides)
+    settings, parsed = _profile(profile, overrides, cache_gb)
     whole = book.chapter_named(name)
     if not published:
         _need_data(settings)
-    click.echo(book.execute(whole, settings, parsed, profile, published))
+    click.echo(execution.execute(whole, settings, parsed, profile, Store(), published))
 
 
 @main.command()
@@ -134,7 +149,7 @@ def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: boo
     On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P
     """
     _take_own_gpu()
-    from blurpaper import needs, processes, runs, segmented
+    from blurpaper import needs, processes, segmented, trained
     from blurpaper.networks import NetworkSpec
     from blurpaper.store import Store
 
@@ -145,7 +160,7 @@ def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: boo
         return
     _need_data(settings)
     store = Store()
-    (segmented if segmentation else runs).network(parsed, settings, store)
+    (segmented if segmentation else trained).network(parsed, settings, store)
     if processes.number() == 0:
         click.echo(f"{parsed} is in {store.root}")
     if processes.count() > 1:
@@ -161,8 +176,8 @@ def _take_own_gpu() -> None:
     local = os.environ.get("LOCAL_RANK")
     if local is not None and "WORLD_SIZE" in os.environ:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        own = seen.split(",") if seen else None
-        os.environ["CUDA_VISIBLE_DEVICES"] = own[int(local)] if own and int(local) < len(own) else local
+        # Beyond the list there is none for it; an empty list hides them all.
+        os.environ["CUDA_VISIBLE_DEVICES"] = local if seen is None else ",".join(seen.split(",")[int(local) :][:1])
         os.environ["LOCAL_RANK"] = "0"
 
 
@@ -174,13 +189,22 @@ def _take_own_gpu() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="CSV file for the rows; without it they are only shown.")
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
 @override_option
+@cache_option
 def evaluate(
-    network: str, images: Path, conditions: str, scales: str, out: Path | None, profile: str | None, overrides: tuple[str, ...]
+    network: str,
+    images: Path,
+    conditions: str,
+    scales: str,
+    out: Path | None,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    cache_gb: float | None,
 ) -> None:
     """Measure a network under blur on a folder of images, by the paper's protocol.
 
     Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives agreement with the prediction
-    on the sharp image.
+    on the sharp image. Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is
+    one), nothing is measured.
     """
     from blurpaper import evaluation, kernels, results
     from blurpaper.networks.released import NetworkFile, named
@@ -189,18 +213,31 @@ def evaluate(
     spec = named(network)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
-    settings, _ = _profile(profile or evaluation.home_profile(spec.model), overrides)
+    settings, _ = _profile(profile or evaluation.home_profile(spec.model), overrides, cache_gb)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
     for scale in wanted:
         for one in scale.split("+"):
             settings.protocol.pixels(one)
-    rows = evaluation.evaluate(spec, images, names, wanted, settings, Store())
+    for option, given in (("--conditions", names), ("--scales", wanted), *(("--scales", scale.split("+")) for scale in wanted)):
+        if len(set(given)) < len(given):
+            raise ValueError(f"each of {option} is named once. Got {', '.join(given)}.")
+    rows, left_out = evaluation.evaluate(spec, images, names, wanted, settings, Store())
     if out:
         results.write(rows, out)
     shown = rows.assign(value=rows["value"].round(4)).pivot(index=["scale", "condition"], columns="metric", values="value")
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
+    _say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
+
+
+def _say_left_out(sentences: list[str], count: int) -> None:
+    """Tell which of so many images were left out, the first ten by name."""
+    for sentence in sentences[:10]:
+        click.echo(f"left out: {sentence}", err=True)
+    if sentences:
+        first = " (the first 10 are named)" if len(sentences) > 10 else ""
+        click.echo(f"{len(sentences):,} of {count:,} images cannot be read and were left out{first}", err=True)
 
 
 @main.command()
@@ -217,6 +254,7 @@ def finetune(
     """Make a network robust to blur on a folder of photographs of one's own.
 
     With labels, the subfolders are named by the network's classes. A run that was stopped goes on where it was.
+    Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is one), nothing is tuned.
     """
     from blurpaper import evaluation, finetuning
     from blurpaper.networks.released import named
@@ -226,10 +264,11 @@ def finetune(
     settings, _ = _profile(profile or evaluation.home_profile(start.model), overrides)
     if out.suffix != ".safetensors":
         raise ValueError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
-    count, steps = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
+    count, steps, left_out = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
     click.echo(
         f"{out}: {start} fine-tuned on {count} images in {steps} steps; try: blurpaper evaluate --network {out} --images {images}"
     )
+    _say_left_out(left_out, len(left_out) + count)
 
 
 @main.command()
@@ -294,12 +333,13 @@ def book(profile: str, overrides: tuple[str, ...]) -> None:
 
 @main.command()
 @profile_option
-def publish(profile: str) -> None:
+@cache_option
+def publish(profile: str, cache_gb: float | None) -> None:
     """Copy the results of a profile from the store to results/, to be committed."""
     from blurpaper import publishing
     from blurpaper.store import Store
 
-    settings, _ = _profile(profile)
+    settings, _ = _profile(profile, cache_gb=cache_gb)
     _need_data(settings)
     for path in publishing.publish(settings, Store()):
         click.echo(path)

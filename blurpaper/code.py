@@ -25,7 +25,7 @@ def hash_of(module: str) -> str | None:
 
     Unlike a fingerprint it is the same under every version of Python, for it is committed and compared elsewhere.
     """
-    return _hash_of(module) if _file(module).is_file() else None
+    return _hash_of(module) if path_of(module).is_file() else None
 
 
 def library() -> list[str]:
@@ -36,7 +36,12 @@ def library() -> list[str]:
 
 def imported_by(source: str) -> set[str]:
     """The modules of the library that a script imports, directly or not."""
-    return closure(_imported(ast.parse(source)))
+    return closure(imported_directly(source))
+
+
+def imported_directly(source: str) -> set[str]:
+    """The modules of the library that a script names in its own imports."""
+    return set(_imported(ast.parse(source)))
 
 
 def closure(modules: Iterable[str]) -> set[str]:
@@ -55,14 +60,15 @@ def closure(modules: Iterable[str]) -> set[str]:
     return found
 
 
-@cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(_file(module).read_text(encoding="utf-8"))
-
-
-def _file(module: str) -> Path:
+def path_of(module: str) -> Path:
+    """The file of a module."""
     path = _ROOT.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(path_of(module).read_text(encoding="utf-8"))
 
 
 @cache
@@ -77,7 +83,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
-                yield submodule if _file(submodule).is_file() else node.module
+                yield submodule if path_of(submodule).is_file() else node.module
 
 
 @cache

@@ -5,14 +5,14 @@ What is kept of an image is how good it became and what the network said of it, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from blurpaper import data, deblurring, protocol, quality, runs, tallies
+from blurpaper import canonical, data, deblurring, predictions, protocol, quality, resizing, tallies, trained
 from blurpaper.data.base import ImageSet
 from blurpaper.deblurring import learning, patches
 from blurpaper.kernels import CANONICAL, PSF, SHARP
@@ -113,12 +113,12 @@ def recipes(
 ) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which what became of treated images is kept: (numbers of the images, recipe)."""
     spec = NetworkSpec(profile.model)
-    identity = runs.identity_of(spec, profile, store)
+    identity = trained.identity_of(spec, profile, store)
     modules = ["blurpaper.treatment", module_of(spec.model)]
     about = {"profile": profile.name, "data": images.fingerprint}
-    for numbers in runs.shards(len(images), profile):
+    for numbers in predictions.shards(len(images), profile):
         inputs = {
-            **runs.common_inputs(identity, images, numbers, profile),
+            **predictions.common_inputs(identity, images, numbers, profile),
             "pixels": profile.protocol.pixels("256"),
             **_treatment_inputs(treatment, profile, store),
         }
@@ -133,12 +133,12 @@ def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: 
         at scale 256, ``(N, K)``.
     """
     spec = NetworkSpec(profile.model)
-    given = lru_cache(lambda: (runs.network(spec, profile, store), prior(profile, store) if treatment.needs_prior else None))
+    given = lru_cache(lambda: (trained.network(spec, profile, store), prior(profile, store) if treatment.needs_prior else None))
     with progress(f"{treatment} on {images.name}", len(images), "image") as tick:
 
         def make(numbers: range) -> dict[str, torch.Tensor]:
             network, mixture = given()
-            restored, measured = _treated(treatment, images, numbers, mixture, profile, tick)
+            restored, measured = _treated(treatment, images, numbers, mixture, profile, store, tick)
             ids = [images.ids[number] for number in numbers]
             found = protocol.log_probabilities(
                 {"256": network}, restored, ids, SHARP, profile.protocol, profile.compute, profile.evaluation.batch
@@ -155,14 +155,15 @@ def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: 
 def _treated(
     treatment: Treatment,
     images: ImageSet,
-    numbers: Sequence[int],
+    numbers: range,
     mixture: deblurring.Mixture | None,
     profile: Profile,
-    tick: Callable[[int], object] = lambda done: None,
+    store: Store,
+    tick: Callable[[int], object],
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    canonical = protocol.canonical_images(images, numbers, profile.protocol)
+    sharp = canonical.images_of(images, numbers, profile, store)
     ids = [images.ids[number] for number in numbers]
-    return treated(treatment, canonical, ids, profile.deblurring.psf, mixture, profile.protocol, profile.compute, tick)
+    return treated(treatment, sharp, ids, profile.deblurring.psf, mixture, profile.protocol, profile.compute, tick)
 
 
 def _treatment_inputs(treatment: Treatment, profile: Profile, store: Store) -> dict[str, object]:
@@ -178,12 +179,12 @@ def _treatment_inputs(treatment: Treatment, profile: Profile, store: Store) -> d
 
 
 def decisions(treatment: Treatment, images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
-    """What the original network decided on images treated, with their ``psnr`` and ``ssim``; see :func:`runs.decisions`."""
+    """What the original network decided on treated images, with ``psnr`` and ``ssim``; see :func:`predictions.decisions`."""
     import pandas as pd
 
     found = results_of(treatment, images, profile, store)
-    of = runs.columns_of(NetworkSpec(profile.model), images.name, 0, "256", profile.deblurring.psf)
-    frames = list(runs.decided(found["log_probabilities"], images, of | {"input": str(treatment)}, profile))
+    of = predictions.columns_of(NetworkSpec(profile.model), images.name, 0, "256", profile.deblurring.psf)
+    frames = list(predictions.decided(found["log_probabilities"], images, of | {"input": str(treatment)}, profile))
     measured = {name: found[name].numpy() for name in MEASURES}
     return pd.concat([frame.assign(**measured) for frame in frames], ignore_index=True)
 
@@ -211,7 +212,7 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
         def make(_: object, treatment: Treatment = treatment) -> dict[str, torch.Tensor]:
             mixture = prior(profile, store) if treatment.needs_prior else None
             with progress(f"timing {treatment}", len(images), "image") as tick:
-                return {"seconds": _treated(treatment, images, range(len(images)), mixture, profile, tick)[1]["seconds"]}
+                return {"seconds": _treated(treatment, images, range(len(images)), mixture, profile, store, tick)[1]["seconds"]}
 
         inputs = _inputs_of(images, treatment, profile, store) | {"device": surroundings()["device"]}
         recipe = Recipe("deblurring-seconds", f"{treatment}.{images.name}", inputs, ["blurpaper.treatment"], TENSORS)
@@ -220,8 +221,8 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
 
 
 def _inputs_of(images: ImageSet, treatment: Treatment, profile: Profile, store: Store) -> dict[str, object]:
-    canonical = {"images": images.fingerprint, "canonical": profile.protocol.canonical}
-    return canonical | _treatment_inputs(treatment, profile, store)
+    of = {"images": images.fingerprint, "canonical": profile.protocol.canonical}
+    return of | _treatment_inputs(treatment, profile, store)
 
 
 def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict[str, np.ndarray]:
@@ -233,7 +234,7 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
         scores = []
         with progress("EPLL by channel", len(images), "image") as tick:
             for number, name in enumerate(images.ids):
-                (sharp,) = protocol.canonical_images(images, [number], profile.protocol)
+                (sharp,) = resizing.canonical_images(images, [number], profile.protocol)
                 seen = protocol.blurred(sharp[None], [name], psf, profile.protocol.canonical)
                 kernel = protocol.test_psf(psf, name, profile.protocol.canonical / CANONICAL)
                 apart = deblurring.restore(seen[0][:, None], kernel, treatment.method, treatment.noise, mixture)

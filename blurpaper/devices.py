@@ -22,7 +22,7 @@ def device_of(compute: Compute) -> torch.device:
     gpu = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
     if not gpu:
         _keep_freed_memory()
-    return torch.device("cuda" if gpu else "cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +44,7 @@ def _keep_freed_memory() -> None:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is native there; emulated, it would be slower and no more precise."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 

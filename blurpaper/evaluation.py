@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import intervals, metrics, results, runs
+from blurpaper import intervals, metrics, predictions, results, trained
 from blurpaper.data import photos
+from blurpaper.data.readable import readable
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.networks.pretrained import ORIGINALS
 from blurpaper.networks.released import NetworkFile
@@ -31,7 +32,7 @@ def home_profile(model: str) -> str:
 def classes_of(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> Sequence[str] | None:
     """Names of a network's classes; None for ImageNet's, which are known without making the network."""
     if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
-        return runs.network(spec, profile, store).classes
+        return trained.network(spec, profile, store).classes
     return None
 
 
@@ -42,27 +43,30 @@ def evaluate(
     scales: Sequence[str],
     profile: Profile,
     store: Store,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[str]]:
     """Tidy rows: accuracy, entropy and calibration of a network on the images of a folder, by the paper's protocol.
 
     Where the folder names no classes, the network's own predictions on the sharp images stand in for them (metric
-    ``agreement``).
+    ``agreement``). A broken image is in no number.
+
+    Returns:
+        the rows, and a sentence for each image that cannot be read and was left out.
 
     Raises:
-        ImageError: if the folder or an image cannot be read.
+        ImageError: if the folder cannot be read, or more than 1 % of its images.
     """
-    images = photos.load_folder(folder, classes=classes_of(spec, profile, store))
+    images, left_out = readable(photos.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store)
     labelled = bool((images.labels >= 0).all())
     wanted = list(conditions) if labelled else list(dict.fromkeys(["sharp", *conditions]))
-    found = runs.log_probabilities(spec, images, wanted, scales, profile, store)
+    found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
     rows: list[dict[str, Any]] = []
     for condition in conditions:
         for scale, log_p in found[condition].items():
             truth = images.labels if labelled else found["sharp"][scale].argmax(dim=1).numpy()
             decided = metrics.decisions(log_p, truth)
-            of = runs.columns_of(spec, images.name, log_p.shape[1], scale, condition) | {"experiment": "evaluate"}
+            of = predictions.columns_of(spec, images.name, log_p.shape[1], scale, condition) | {"experiment": "evaluate"}
             rows += (of | row for row in _numbers(decided, labelled, profile.evaluation.bootstrap))
-    return results.table(rows)
+    return results.table(rows), left_out
 
 
 def _numbers(decided: dict[str, Any], labelled: bool, resamples: int) -> Iterator[dict[str, Any]]:

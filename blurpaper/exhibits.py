@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper import data, protocol, results, runs, segmented
+from blurpaper import data, predictions, protocol, resizing, results, segmented
 from blurpaper import profile as profiles
 from blurpaper.data.examples import SEGMENTED, CarriedSet
 from blurpaper.kernels import SHARP
@@ -27,12 +27,12 @@ def predicted(
     network: Network, spec: Named, place: str, image: torch.Tensor, condition: str, settings: Profile
 ) -> tuple[dict[str, str], torch.Tensor]:
     """A network's log-probabilities on one image at scale 256, renormalised, and the columns that say of what."""
-    canonical = protocol.to_canonical(image, settings.protocol.canonical)
+    canonical = resizing.to_canonical(image, settings.protocol.canonical)
     found = protocol.log_probabilities(
         {"256": network}, [canonical], [place], condition, settings.protocol, settings.compute, batch=1
     )
     log_p = found["256"][0].log_softmax(dim=0)
-    return runs.columns_of(spec, place, len(log_p), "256", condition), log_p
+    return predictions.columns_of(spec, place, len(log_p), "256", condition), log_p
 
 
 def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:

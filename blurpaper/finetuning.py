@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from blurpaper import runs, training
+from blurpaper import trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import photos
+from blurpaper.data.readable import readable
 from blurpaper.data.reading import ImageError
 from blurpaper.evaluation import classes_of
 from blurpaper.networks import NetworkSpec, files
@@ -48,47 +49,54 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
     if len(set(names)) < len(names):
         raise ValueError(f"each condition of a mix is named once. Got {text!r}.")
     mix = {name: 1 / len(names) for name in names}
-    check_mix(mix)
+    try:
+        check_mix(mix)
+    except ValueError as error:
+        raise ValueError(f"a mix is one of {', '.join(MIXES)}, or conditions with commas: {error}") from None
     known = next((name for name, shares in MIXES.items() if shares == mix), None)
     return known or ",".join(names), mix
 
 
 def finetune(
     start: NetworkSpec | NetworkFile, folder: Path, mix: str, unlabelled: bool, out: Path, profile: Profile, store: Store
-) -> tuple[int, int]:
+) -> tuple[int, int, list[str]]:
     """Fine-tune a network on the photographs of a folder and write it to a file; a killed run is taken up again.
+
+    Broken images are left out.
 
     Args:
         mix: name of a mix, or conditions with commas.
         unlabelled: teach it to agree with its own predictions on the sharp images, instead of the labels.
 
     Returns:
-        how many photographs it was tuned on, and how many steps that took.
+        how many photographs it was tuned on, how many steps that took, and a sentence for each photograph that was left out.
 
     Raises:
-        ImageError: if the folder cannot be read, or labels are wanted and it has none, or there are fewer images than a batch.
+        ImageError: if the folder cannot be read, or more than 1 % of its images, or labels are wanted and it has none, or there
+            are fewer images than a batch.
     """
     name, shares = mix_of(mix)
-    images = photos.load_folder(folder, classes=classes_of(start, profile, store), labelled=not unlabelled)
+    listed = photos.load_folder(folder, classes_of(start, profile, store), labelled=not unlabelled, tolerant=True)
     schedule = profile.agreement if unlabelled else profile.finetuning
-    if not unlabelled and (images.labels < 0).any():
+    if not unlabelled and (listed.labels < 0).any():
         raise ImageError(
             f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet id); name them so, or tune "
             "without labels (--unlabelled)."
         )
+    images, left_out = readable(listed, store)
     if len(images) < schedule.batch:
         section = "agreement" if unlabelled else "finetuning"
         raise ImageError(f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p {section}.batch=N).")
-    network = runs.network(start, profile, store)
-    objective = runs.objective_of(network, schedule)
+    network = trained.network(start, profile, store)
+    objective = trained.objective_of(network, schedule)
     task = Task(images, shares, "256", seed_of(profile.seed, "finetune"))
-    made_from = (runs.identity_of(start, profile, store), images.fingerprint, name, schedule, profile.protocol, profile.seed)
+    made_from = (trained.identity_of(start, profile, store), images.fingerprint, name, schedule, profile.protocol, profile.seed)
     checkpoint = out.with_name(f"{out.name}.{_key(*made_from, profile.compute.precision)}.checkpoint")
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
         training.train(objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
     files.save(network, Tuned(start.model, name, "agreement" if unlabelled else "labels"), out)
     checkpoint.unlink(missing_ok=True)
-    return len(images), len(list(training.steps_of(schedule, len(images))))
+    return len(images), len(list(training.steps_of(schedule, len(images)))), left_out
 
 
 def _key(*parts: object) -> str:

@@ -26,7 +26,8 @@ def hamming_maps(network: Network, one: torch.Tensor, other: torch.Tensor) -> di
     """
     if one.shape != other.shape:
         raise ValueError(f"inputs to compare have one shape. Got {tuple(one.shape)} and {tuple(other.shape)}.")
-    first, second = _binary(network, one), _binary(network, other)
+    device = network.mean.device
+    first, second = _binary(network, one.to(device)), _binary(network, other.to(device))
     return {stage: (first[stage] != second[stage]).float().mean(dim=1) for stage in STAGES}
 
 

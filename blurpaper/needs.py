@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from blurpaper import data, runs, tallies
+from blurpaper import data, predictions, tallies, trained
 from blurpaper.data import photos, voc
 from blurpaper.data.reading import image_files
 from blurpaper.data.sources import SOURCES
@@ -41,7 +41,7 @@ def measurements(profile: Profile) -> list[Measurement]:
     ):
         for spec in specs:
             conditions, settings = tallies.settings_of(spec, profile)
-            scales = runs.base_scales(settings)
+            scales = predictions.base_scales(settings)
             if spec.train_scale == "per-scale":
                 found += [Measurement(chapter, replace(spec, train_scale=one), tuple(conditions), (one,)) for one in scales]
             else:
@@ -62,7 +62,7 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     """Every network of the chapters, each after the one it starts from."""
     wanted = []
     for one in measurements(profile):
-        wanted += [runs.start_of(one.spec), one.spec]
+        wanted += [trained.start_of(one.spec), one.spec]
     return list(dict.fromkeys(wanted))
 
 
@@ -80,6 +80,11 @@ def images_in(name: str, split: str, profile: Profile) -> int:
     if (name, split) in photos.LISTS:
         return len(photos.load(name, split))
     return sum(1 for _ in image_files(photos.set_folder(name, split)))
+
+
+def images_known(name: str, split: str, profile: Profile) -> int:
+    """How many images a set has as the profile makes it, or as it is known when it is whole, found without looking for it."""
+    return getattr(profile.emoji, split) if name == "emoji" else known_count(name, split)
 
 
 def scenes_in(split: str, profile: Profile) -> int:

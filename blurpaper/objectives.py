@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from blurpaper import processes
 from blurpaper.batches import Batch, Task, make_batch
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.profile import Protocol
@@ -90,7 +91,8 @@ class Agreement(Objective):
         loss = functional.kl_div(given, right, log_target=True, reduction="none").sum(dim=1).mean()
         if self.features:
             wanted = wanted.float()
-            loss = loss + self.features * (found.float() - wanted).square().mean() / wanted.square().mean()
+            whole = processes.mean(wanted.square().mean(), len(wanted))
+            loss = loss + self.features * (found.float() - wanted).square().mean() / whole
         return loss
 
     @staticmethod

@@ -7,7 +7,6 @@ some are drawn. All draws of a scene come from a hash of (seed, set, scene, epoc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import blur, protocol
+from blurpaper import blur, resizing
 from blurpaper.batches import Task
 from blurpaper.data.label_map import VOID
 from blurpaper.kernels import CANONICAL
@@ -28,11 +27,6 @@ from blurpaper.randomness import stream, uniforms
 
 NOT_LABELLED = -1
 """Stands for the label of a point in a crop without any labelled pixel."""
-
-
-def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
-    """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels (Sec. 5)."""
-    return protocol.scaled_shape(shape, mean_side / math.sqrt(shape[-2] * shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -68,8 +62,8 @@ def make_batch(
         number = numbers[place]
         draw = uniforms(task.seed, "augmentation", task.images.name, task.images.ids[number], epoch)
         mean_side = settings.jitter[int(draw[0] * len(settings.jitter))] * scale
-        shape = scene_shape(images[place].shape, mean_side)
-        clear = protocol.resized_8bit(images[place][None].to(device), shape)
+        shape = resizing.scene_shape(images[place].shape, mean_side)
+        clear = resizing.resized_8bit(images[place][None].to(device), shape)
         seen = blur.apply(clear, [blur.draw(task.mix, draw[1], draw[2], scale)])[0]
         labels = _resized_labels(task.images.label_map(number), shape)
         seen, labels = _cropped(seen, labels, side, draw[4:6])

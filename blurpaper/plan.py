@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
-from blurpaper import costs, data, deblurred, needs, results, runs, segmented, training
+from blurpaper import costs, data, deblurred, needs, predictions, results, segmented, trained, training
 from blurpaper.data import photos
 from blurpaper.gpus import GPUS, Gpu
 from blurpaper.jobs import Job, counted, in_hours
@@ -22,8 +22,8 @@ from blurpaper.segmentation import COUNTED
 from blurpaper.store import Store
 from blurpaper.treatment import Treatment
 
-UTILISATION = 0.35
-"""Share of a GPU's peak that training and evaluation are assumed to reach."""
+UTILISATION = 0.165
+"""Share of a GPU's peak that training VGG-16 reached on an H100 with batches made on the fly, in bfloat16 (benchmarks/gpu.py)."""
 ASPECT = 4 / 3
 """Longer side of a photograph over the shorter, assumed: what most cameras make."""
 _LARGEST_CHECKED = 100_000
@@ -37,21 +37,29 @@ def describe(profile: Profile, chapters: Sequence[str], gpu: str = "A100") -> st
         chapters: their whole names.
         gpu: the GPU, one of :data:`blurpaper.gpus.GPUS`, that hours are estimated for.
     """
-    return "\n".join(_Plan(profile, chapters, GPUS[gpu]).lines())
+    return "\n".join(Plan(profile, chapters, GPUS[gpu]).lines())
 
 
-class _Plan:
-    def __init__(self, profile: Profile, chapters: Sequence[str], gpu: Gpu) -> None:
+class Plan:
+    """The jobs of a run, and what each takes.
+
+    Args:
+        look: count the images that are there, and ask the store what is done; otherwise sets have the images they are known
+            to have, and nothing is done: neither disk nor store is read.
+    """
+
+    def __init__(self, profile: Profile, chapters: Sequence[str], gpu: Gpu, look: bool = True) -> None:
         self.profile, self.chapters, self.gpu = profile, chapters, gpu
         self.store = Store()
-        self.counts = {one: needs.images_in(*one, profile) for one in data.wanted(profile)}
+        count = needs.images_in if look else needs.images_known
+        self.counts = {one: count(*one, profile) for one in data.wanted(profile)}
         self.classes = profile.emoji.classes if profile.train_set == "emoji" else 1000
         self.half = profile.compute.precision == "bfloat16" and gpu.bfloat16
-        self.checked = not data.missing(profile) and max(self.counts.values()) <= _LARGEST_CHECKED
+        self.checked = look and not data.missing(profile) and max(self.counts.values()) <= _LARGEST_CHECKED
         self.networks = needs.networks(profile)
         self.models = tuple(dict.fromkeys(spec.model for spec in self.networks))
-        self.trained = [self._training(spec) for spec in self.networks if not needs.is_published(spec)]
-        self.trained += map(self._learning_to_segment, segmented.networks(profile))
+        self.trained = [self.training(spec) for spec in self.networks if not needs.is_published(spec)]
+        self.trained += map(self.learning_to_segment, segmented.networks(profile))
         self.classified = self._classifications()
 
     def lines(self) -> Iterator[str]:
@@ -68,9 +76,10 @@ class _Plan:
 
     # --- Jobs ------------------------------------------------------------------------------------------------------------
 
-    def _training(self, spec: NetworkSpec) -> Job:
-        schedule = runs.schedule_of(spec, self.profile)
-        count = sum(self.counts[part, "train"] for part in runs.train_set_of(schedule, self.profile).split("+"))
+    def training(self, spec: NetworkSpec) -> Job:
+        """The training of a network."""
+        schedule = trained.schedule_of(spec, self.profile)
+        count = sum(self.counts[part, "train"] for part in trained.train_set_of(schedule, self.profile).split("+"))
         if spec.recipe == "batch-norm":
             steps = min(self.profile.finetuning.batch_norm_batches, max(1, count // schedule.batch))
             what, passes = f"to re-estimate, {steps:,} batches of {schedule.batch}", 1
@@ -80,7 +89,7 @@ class _Plan:
             what = f"to train, {steps:,} steps of {schedule.batch} ({count:,} images, {epochs} epochs)"
             passes = costs.TRAINING + (schedule is self.profile.agreement)  # the teacher looks as well
         flops = steps * schedule.batch * passes * self._cost(spec.model, self._crop).flops
-        done = self.checked and self.store.has(runs.network_recipe(spec, self.profile, self.store))
+        done = self.checked and self.store.has(trained.network_recipe(spec, self.profile, self.store))
         return Job(f"{spec} {what}", flops, 4 * self._parameters(spec.model), float(done))
 
     def _classifications(self) -> dict[str, list[Job]]:
@@ -90,17 +99,18 @@ class _Plan:
         for one in needs.measurements(self.profile):
             new = [c for c in one.conditions if (one.spec, c, one.scales, one.features) not in seen]
             seen |= {(one.spec, c, one.scales, one.features) for c in new}
-            jobs[one.chapter] += [self._classifying(one, new, name) for name in needs.sets_of(one, self.profile)]
+            jobs[one.chapter] += [self.classifying(one, new, name) for name in needs.sets_of(one, self.profile)]
         jobs["06"] = [
-            self._deblurring(treatment, name)
+            self.deblurring(treatment, name)
             for name in self.profile.evaluation.test_sets
             for treatment in deblurred.of_table5(self.profile)
         ]
-        jobs["07"] = list(map(self._segmenting, segmented.networks(self.profile)))
+        jobs["07"] = list(map(self.segmenting, segmented.networks(self.profile)))
         return jobs
 
-    def _deblurring(self, treatment: Treatment, name: str) -> Job:
-        count, model = self._deblurred(name), self.profile.model
+    def deblurring(self, treatment: Treatment, name: str) -> Job:
+        """The deblurring of a test set, and its classification."""
+        count, model = self.count_deblurred(name), self.profile.model
         flops = self._cost(model, self._shape("256", name)).flops * count
         what = f"{model}:original on {name}, {count:,} images, {self.profile.deblurring.psf} {treatment}"
         done = 0.0
@@ -110,12 +120,13 @@ class _Plan:
             done = sum(map(self.store.has, parts)) / len(parts)
         return Job(what, flops, 4 * (self.classes + 2) * count, done)
 
-    def _deblurred(self, name: str) -> int:
+    def count_deblurred(self, name: str) -> int:
         """How many images of a test set are deblurred."""
         each = self.profile.deblurring.each
         return min(self.counts[name, "test"], each * self.classes) if each else self.counts[name, "test"]
 
-    def _classifying(self, one: Measurement, new: Sequence[str], name: str) -> Job:
+    def classifying(self, one: Measurement, new: Sequence[str], name: str) -> Job:
+        """A measurement on a test set, counting what is ``new`` of its conditions."""
         count = self.counts[name, "test"]
         scales = f"scale{'s' * (len(one.scales) > 1)} {', '.join(one.scales)}"
         what = f"{one.spec} on {name}, {count:,} images x {len(one.conditions)} conditions x {scales}"
@@ -129,10 +140,11 @@ class _Plan:
         if not self.checked or one.features or not new:
             return 0.0
         images = data.load(name, "test", self.profile, self.store)
-        found = list(runs.prediction_recipes(one.spec, images, new, one.scales, self.profile, self.store))
+        found = list(predictions.recipes(one.spec, images, new, one.scales, self.profile, self.store))
         return sum(self.store.has(recipe) for *_, recipe in found) / len(found)
 
-    def _learning_to_segment(self, spec: NetworkSpec) -> Job:
+    def learning_to_segment(self, spec: NetworkSpec) -> Job:
+        """The training of a segmentation network."""
         settings, schedule, count = self.profile.segmentation, segmented.schedule_of(spec, self.profile), self._scenes("train")
         steps = sum(1 for _ in training.steps_of(schedule, count))
         epochs = sum(phase.epochs for phase in schedule.phases)
@@ -142,7 +154,8 @@ class _Plan:
         flops = steps * schedule.batch * costs.TRAINING * each
         return Job(what, flops, 4 * costs.weights(self.segmenter), float(done))
 
-    def _segmenting(self, spec: NetworkSpec) -> Job:
+    def segmenting(self, spec: NetworkSpec) -> Job:
+        """The segmentation of the test scenes under every condition."""
         settings, count, labels = self.profile.segmentation, self._scenes("test"), len(segmented.labels(self.profile))
         done = 0.0
         if self.checked:
@@ -222,7 +235,7 @@ class _Plan:
         kinds: dict[tuple[str, int, str], tuple[str, Schedule]] = {}
         for spec in self.networks:
             if not needs.is_published(spec) and spec.recipe != "batch-norm":
-                schedule = runs.schedule_of(spec, self.profile)
+                schedule = trained.schedule_of(spec, self.profile)
                 how = "agreement" if schedule is self.profile.agreement else "labels"
                 kinds.setdefault((spec.model, schedule.batch, how), (spec.model, schedule))
         for (_, batch, how), (model, schedule) in kinds.items():
@@ -254,6 +267,8 @@ class _Plan:
         yield f"store: {counted(weights)}B of networks, {counted(decided)}B of log-probabilities and distances"
         if self.trained:
             yield f"and while one is trained a checkpoint, {counted(3 * max(job.disk for job in self.trained))}B at most"
+        if self.profile.compute.cache_gb and any(name != "emoji" for name in self.profile.evaluation.test_sets):
+            yield f"and photographs at the canonical scale, {self.profile.compute.cache_gb:g} GB at most (--cache-gb)"
 
     def _time(self) -> Iterator[str]:
         gpu, jobs = self.gpu, [job for found in self.classified.values() for job in found]
@@ -261,7 +276,7 @@ class _Plan:
         train, classify = (sum(job.flops * (1 - job.done) for job in some) / rate / 3600 for some in (self.trained, jobs))
         kind = "bfloat16" if self.half else "float32"
         peak = f"{rate / UTILISATION / 1e12:g} TFLOPS in {kind} ({gpu.source})"
-        yield f"one {gpu.name}: {peak}, {UTILISATION:.0%} of it used, as we assume"
+        yield f"one {gpu.name}: {peak}, {UTILISATION:.0%} of it used, as was measured on an H100"
         hours = f"training {in_hours(train)}, classifying {in_hours(classify)}, together {in_hours(train + classify)}"
         yield f"  {hours} of GPU for what is left to do"
         spec = next((spec for spec in self.networks if not needs.is_published(spec)), None)
@@ -269,7 +284,7 @@ class _Plan:
             needed = rate / (costs.TRAINING * self._cost(spec.model, self._crop).flops)
             yield f"  training {spec.model} then takes {needed:,.0f} crops a second, if decoding and blurring keep up with it"
         known = results.published_seconds(self.profile.name) or results.published_seconds("photos")
-        count = sum(map(self._deblurred, self.profile.evaluation.test_sets))
+        count = sum(map(self.count_deblurred, self.profile.evaluation.test_sets))
         spent = count * sum(known.get(method, 0.0) for method in self.profile.deblurring.methods)
         if known:
             yield f"deblurring {count:,} images for Table 5 at the speed of the committed run, on a CPU: {in_hours(spent / 3600)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from typing import TypeVar
 
@@ -11,19 +12,34 @@ import torch
 
 T = TypeVar("T")
 
+_PATIENCE = timedelta(hours=12)
+"""How long processes wait for one another: the first may be reading a large set, or another run may hold the store's lock."""
+
 
 @lru_cache(maxsize=1)
 def count() -> int:
-    """How many processes work together; the first call joins them (NCCL where each has a GPU, else Gloo)."""
+    """How many processes work together; the first call joins them (NCCL for what is on GPUs, else Gloo).
+
+    Raises:
+        RuntimeError: if some have a GPU of their own and some have none.
+    """
     from torch import distributed
 
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size > 1 and not distributed.is_initialized():
         local = int(os.environ.get("LOCAL_RANK", "0"))
-        gpus = torch.cuda.device_count() > local
-        if gpus:
+        gpu = torch.cuda.device_count() > local
+        if gpu:
             torch.cuda.set_device(local)
-        distributed.init_process_group("nccl" if gpus else "gloo")
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "cpu:gloo", timeout=_PATIENCE)
+        gpus = [False] * size
+        distributed.all_gather_object(gpus, gpu)
+        if any(gpus) and not all(gpus):
+            distributed.destroy_process_group()
+            raise RuntimeError(
+                f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there are GPUs "
+                "(torchrun --nproc-per-node), or hide the GPUs to compute on CPUs (CUDA_VISIBLE_DEVICES=)."
+            )
     return size
 
 
@@ -47,6 +63,17 @@ def total(value: torch.Tensor) -> float:
     if count() > 1:
         distributed.all_reduce(value)
     return value.item()
+
+
+def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
+    """The mean of a number over all processes, each counting for so much; no gradient flows through it."""
+    from torch import distributed
+
+    if count() == 1:
+        return value
+    both = torch.stack([value.detach() * weight, torch.full_like(value, weight)])
+    distributed.all_reduce(both)
+    return both[0] / both[1]
 
 
 def led(decide: Callable[[], bool]) -> bool:

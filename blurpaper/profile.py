@@ -213,11 +213,13 @@ class Segmentation(Section):
 
 
 class Compute(Section):
-    """Where to compute, how precisely, and how often to save."""
+    """Where to compute, how precisely, how often to save, and how much to keep for speed alone."""
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["bfloat16", "float32"]
     checkpoint_seconds: Positive
+    cache_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
+    """Gigabytes of photographs at the canonical scale that the store may keep for the next network or run; 0 for none."""
 
 
 class Profile(Section):
@@ -331,5 +333,5 @@ def _fields_beside(location: tuple) -> list[str]:
 
 
 def _meant(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, map(str, known), n=1)
     return f"; did you mean {close[0]!r}?" if close else "."

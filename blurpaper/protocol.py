@@ -1,6 +1,6 @@
 """The paper's protocol (Sec. 3): canonical scale, blur, 8 bits, network scale, mean log-probabilities over positions.
 
-One image goes through four steps, each a function here: :func:`to_canonical` makes its smaller side 384 (or what the
+One image goes through four steps, each a function: :func:`resizing.to_canonical` makes its smaller side 384 (or what the
 profile calls so), :func:`blurred` convolves it and rounds to 8 bits, :func:`network_input` resizes it so that its smaller
 side is a network scale, and :func:`log_probabilities` applies the network fully convolutionally and averages. An image is
 decoded and resized once for all conditions, and blurred once for all scales.
@@ -13,46 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from blurpaper import blur
-from blurpaper.data.base import ImageSet
 from blurpaper.devices import autocast, device_of
 from blurpaper.kernels import CANONICAL, SHAKE, SHAKE_BANKS, SHARP, psf, shake_bank
 from blurpaper.networks.base import Network
 from blurpaper.profile import Compute, Protocol
 from blurpaper.randomness import uniforms
-
-# --- Resizing: bicubic with antialiasing, our choice, as the paper does not say ------------------------------------------
-
-
-def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded."""
-    images = images.contiguous().float()
-    if tuple(images.shape[-2:]) == shape:
-        return images
-    return functional.interpolate(images, shape, mode="bicubic", antialias=True)
-
-
-def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 ``(B, 3, H, W)`` to uint8 ``(B, 3, *shape)``."""
-    if tuple(images.shape[-2:]) == shape:
-        return images
-    if images.device.type == "cpu":  # torch's 8-bit path: ten times faster, and one rounding as well
-        images = images.contiguous(memory_format=torch.channels_last)
-        return functional.interpolate(images, shape, mode="bicubic", antialias=True)
-    return resized(images, shape).round_().clamp_(0, 255).to(torch.uint8)
-
-
-def scaled_shape(shape: Sequence[int], factor: float) -> tuple[int, int]:
-    """The last two sides of a shape, scaled by a factor: at least one pixel each."""
-    return max(1, round(shape[-2] * factor)), max(1, round(shape[-1] * factor))
-
-
-def to_canonical(image: torch.Tensor, canonical: int) -> torch.Tensor:
-    """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8 bits (step 1)."""
-    return resized_8bit(image[None], scaled_shape(image.shape, canonical / min(image.shape[-2:])))[0]
-
+from blurpaper.resizing import Scene, resized, scaled_shape
 
 # --- Blur ----------------------------------------------------------------------------------------------------------------
 
@@ -122,13 +90,8 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
     return torch.stack([by_scale[one] for one in scale.split("+")]).mean(dim=0)
 
 
-def canonical_images(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[torch.Tensor]:
-    """Some images of a set, decoded and brought to the canonical scale."""
-    return [to_canonical(images[number], protocol.canonical) for number in numbers]
-
-
-def same_shape(images: Sequence[torch.Tensor], batch: int) -> Iterator[list[int]]:
-    """Numbers of images of one shape, at most so many at a time."""
+def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
+    """Numbers of images of one shape, at most so many at a time; of scenes it is their own shape that counts."""
     groups = defaultdict(list)
     for number, image in enumerate(images):
         groups[tuple(image.shape)].append(number)

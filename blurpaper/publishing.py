@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import code, deblurred, exhibits, experiments, results, runs, segmented
+from blurpaper import code, deblurred, exhibits, experiments, results, segmented, trained
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
@@ -123,7 +123,7 @@ def _release_prior(profile: Profile, store: Store) -> Path:
 
 def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:
     """Write a network in half precision, unless the file has its weights already."""
-    network = runs.network(spec, profile, store)
+    network = trained.network(spec, profile, store)
     path = FOLDERS[0] / file_name(spec.model, spec.mix)
     if path.is_file():
         old, new = files.load(path).state_dict(), network.state_dict()

@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from blurpaper import pixels, protocol
-from blurpaper.data.base import ImageSet
+from blurpaper import protocol
 from blurpaper.data.label_map import SegmentedSet
 from blurpaper.devices import autocast, device_of
 from blurpaper.metrics import counting, oracles
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.profile import Profile
+from blurpaper.resizing import Scene, canonical_scenes
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
 """What is counted: all pixels; those near a boundary; all, had the network been told the scene's labels, or its regions."""
@@ -31,9 +31,16 @@ def scored(
     condition: str,
     profile: Profile,
     tick: Callable[[int], object] = lambda done: None,
+    scenes: Sequence[Scene] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """What a network made of some scenes under a condition: :data:`COUNTED` -> int64 ``(N, K, K)``."""
+    """What a network made of some scenes under a condition: :data:`COUNTED` -> int64 ``(N, K, K)``.
+
+    Args:
+        scenes: the same at the canonical scale, if they are at hand.
+    """
     count, boundary = len(images.classes), profile.segmentation.boundary
+    scenes = scenes or canonical_scenes(images, numbers, profile.protocol)
+    ids = [images.ids[number] for number in numbers]
 
     def score(number: int, log_p: torch.Tensor) -> list[np.ndarray]:
         truth, scores = images.label_map(number).numpy(), log_p.numpy()
@@ -47,31 +54,32 @@ def scored(
 
     with ThreadPoolExecutor(1) as pool:  # the network segments the next scenes meanwhile
         waiting = []
-        for number, log_p in log_probabilities(segmenter, images, numbers, condition, profile):
-            waiting.append((number, pool.submit(score, number, log_p)))
+        for place, log_p in log_probabilities(segmenter, scenes, ids, condition, profile):
+            waiting.append((place, pool.submit(score, numbers[place], log_p)))
             if len(waiting) > profile.evaluation.batch:
                 waiting[-profile.evaluation.batch - 1][1].result()  # no more maps wait than one batch has
             tick(1)
-        found = {number: future.result() for number, future in waiting}
-    whole = torch.from_numpy(np.array([found[number] for number in numbers]))
+        found = {place: future.result() for place, future in waiting}
+    whole = torch.from_numpy(np.array([found[place] for place in range(len(numbers))]))
     return {name: whole[:, place].contiguous() for place, name in enumerate(COUNTED)}
 
 
 def log_probabilities(
-    segmenter: ZoomOut, images: ImageSet, numbers: Sequence[int], condition: str, profile: Profile
+    segmenter: ZoomOut, scenes: Sequence[Scene], ids: Sequence[str], condition: str, profile: Profile
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Number of each scene and log-probabilities of the labels at every pixel, float32 ``(K, H, W)`` on the CPU.
+    """Place of each scene in the list and log-probabilities of the labels at every pixel, float32 ``(K, H, W)`` on the CPU.
 
-    The geometric mean of a scene's sides is brought to the canonical scale; it is blurred, rounded to 8 bits and given to the
-    network; the result is brought to the scene's own size.
+    A scene at the canonical scale is blurred, rounded to 8 bits and given to the network; the result is brought to the scene's
+    own size.
+
+    Args:
+        ids: relative paths of the scenes, which choose the kernel of camera shake.
     """
     device, settings = device_of(profile.compute), profile.protocol
     segmenter.to(device, memory_format=torch.channels_last).eval()
-    given = images.batch(numbers)
     with torch.inference_mode(), autocast(profile.compute, device):
-        for members in protocol.same_shape(given, profile.evaluation.batch):
-            own = torch.stack([given[member] for member in members]).to(device)
-            canonical = protocol.resized_8bit(own, pixels.scene_shape(own.shape, settings.canonical))
-            seen = protocol.blurred(canonical, [images.ids[numbers[member]] for member in members], condition, settings.canonical)
-            found = segmenter.log_probabilities(seen.float(), tuple(own.shape[-2:])).cpu()
-            yield from zip([numbers[member] for member in members], found, strict=True)
+        for members in protocol.same_shape(scenes, profile.evaluation.batch):
+            canonical = torch.stack([scenes[member].image for member in members]).to(device)
+            seen = protocol.blurred(canonical, [ids[member] for member in members], condition, settings.canonical)
+            found = segmenter.log_probabilities(seen.float(), scenes[members[0]].shape).cpu()
+            yield from zip(members, found, strict=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, pixels, runs, training
+from blurpaper import canonical, data, pixels, predictions, trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.kernels import CANONICAL, check_condition
@@ -59,7 +59,7 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> ZoomOut:
     ``original`` is trained on sharp scenes, from the classification network as it is; the others start from it.
     """
     recipe = network_recipe(spec, profile, store)
-    return runs.trained(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
+    return trained.get(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[ZoomOut]:
@@ -73,7 +73,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     settings = profile.segmentation
     images = data.load_segmented(settings.data, "train", profile, store)
     original = NetworkSpec(spec.model)
-    start = runs.identity_of(original, profile, store)
+    start = trained.identity_of(original, profile, store)
     if not spec.is_original:
         begun = network_recipe(original, profile, store)
         store.note(begun)
@@ -107,7 +107,7 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
     settings, original = profile.segmentation, NetworkSpec(spec.model)
     images = data.load_segmented(settings.data, "train", profile, store)
     if spec.is_original:
-        backbone = runs.network(original, profile, store)
+        backbone = trained.network(original, profile, store)
         torch.manual_seed(seed_of(profile.seed, "weights", "zoomout", spec.model) % 2**63)
         start = ZoomOut(backbone, images.classes, settings.hidden, stride=settings.stride)
     else:
@@ -128,10 +128,12 @@ def confusions(spec: NetworkSpec, condition: str, profile: Profile, store: Store
     if not all(store.has(recipe) for _, recipe in parts):
         loaded()  # trained, if it must be, before the bar of this starts
     with progress(f"segmenting {images.name} by {spec}, {condition}", len(images), "scene") as tick:
-        parts = [
-            store.get(recipe, lambda _, numbers=numbers: scored(loaded(), images, numbers, condition, profile, tick))
-            for numbers, recipe in parts
-        ]
+
+        def score(numbers: range) -> dict[str, torch.Tensor]:
+            scenes = canonical.scenes_of(images, numbers, profile, store)
+            return scored(loaded(), images, numbers, condition, profile, tick, scenes)
+
+        parts = [store.get(recipe, lambda _, numbers=numbers: score(numbers)) for numbers, recipe in parts]
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in COUNTED}
 
 
@@ -142,8 +144,8 @@ def recipes(
     made = network_recipe(spec, profile, store)
     store.note(made)
     about = {"profile": profile.name, "data": images.fingerprint}
-    for numbers in runs.shards(len(images), profile):
-        inputs = runs.common_inputs(made.key, images, numbers, profile)
+    for numbers in predictions.shards(len(images), profile):
+        inputs = predictions.common_inputs(made.key, images, numbers, profile)
         inputs |= {"condition": condition, "boundary": profile.segmentation.boundary}
         name = f"{spec}.{images.name}.{condition}.{numbers.start}"
         yield numbers, Recipe("confusions", name, inputs, ["blurpaper.segmentation"], TENSORS, about)
@@ -151,7 +153,7 @@ def recipes(
 
 def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, str]:
     """The columns that say what a number is of; scenes are learnt from, and segmented, at the canonical scale."""
-    of = runs.columns_of(spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition)
+    of = predictions.columns_of(spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition)
     return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
 
 
@@ -182,10 +184,11 @@ def label_maps(spec: NetworkSpec, images: data.ImageSet, condition: str, profile
     numbers = range(len(images))
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        found = log_probabilities(network(spec, profile, store), images, numbers, condition, profile)
-        return {images.ids[number]: log_p.argmax(dim=0).to(torch.uint8) for number, log_p in found}
+        scenes = canonical.scenes_of(images, numbers, profile, store)
+        found = log_probabilities(network(spec, profile, store), scenes, images.ids, condition, profile)
+        return {images.ids[place]: log_p.argmax(dim=0).to(torch.uint8) for place, log_p in found}
 
     store.note(made)
-    inputs = runs.common_inputs(made.key, images, numbers, profile) | {"condition": condition}
+    inputs = predictions.common_inputs(made.key, images, numbers, profile) | {"condition": condition}
     recipe = Recipe("label-maps", f"{spec}.{images.name}.{condition}", inputs, ["blurpaper.segmentation"], TENSORS)
     return {name: one.numpy() for name, one in store.get(recipe, make).items()}

@@ -131,6 +131,10 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
         return value
 
+    def names(self) -> list[str]:
+        """All artifacts kept, as ``kind/name-key``."""
+        return sorted(stamp.parent.relative_to(self.root).as_posix() for stamp in self.root.glob("*/*/stamp.json"))
+
     def stamp(self, recipe: Recipe) -> dict[str, Any]:
         """What is known of an artifact's making: commit, versions, device, seconds, inputs."""
         return json.loads((self.path(recipe) / "stamp.json").read_text(encoding="utf-8"))

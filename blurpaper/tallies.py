@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import intervals, metrics, runs
+from blurpaper import intervals, metrics, predictions, trained
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import Profile
 from blurpaper.store import Store
@@ -86,7 +86,7 @@ def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFram
     import pandas as pd
 
     conditions, scales = settings_of(spec, profile)
-    found = [runs.decisions(spec, name, conditions, scales, profile, store) for name in sets_of(spec, profile)]
+    found = [predictions.decisions(spec, name, conditions, scales, profile, store) for name in sets_of(spec, profile)]
     return pd.concat(found, ignore_index=True)
 
 
@@ -121,9 +121,9 @@ def baselines_of(spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]) -
     """What a network is compared with: the one it started from, and the control, from its own seed if there is one.
 
     Args:
-        tuned: decisions by network, those of :func:`runs.start_of` among them.
+        tuned: decisions by network, those of :func:`trained.start_of` among them.
     """
-    found = {"original": tuned[runs.start_of(spec)]}
+    found = {"original": tuned[trained.start_of(spec)]}
     control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
     control = control if control in tuned else replace(control, seed=0)
     if spec.mix != "sharp-only" and control in tuned:

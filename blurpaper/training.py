@@ -6,6 +6,7 @@ checkpoint needs. Several processes share each batch and sum their gradients.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import time
@@ -64,6 +65,7 @@ def train(
     Raises:
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last checkpoint is kept.
     """
+    processes.count()  # joins them, by which each takes its GPU
     device = device_of(compute)
     network = objective.network
     objective.to(device, memory_format=torch.channels_last)
@@ -85,7 +87,7 @@ def train(
         return objective.batch(task, own, steps[number][0], settings, schedule.flip, device)
 
     last_saved = time.monotonic()
-    for number, batch in ahead(own_batch, range(start, len(steps))):
+    for number, batch in ahead(own_batch, range(start, len(steps)), device):
         epoch, place, rate = steps[number]
         members = members_of(number)
         torch.manual_seed(seed_of(task.seed, "dropout", number) % 2**63)
@@ -121,7 +123,11 @@ def _together(objective: nn.Module) -> nn.Module:
     """The objective, its gradients averaged over all processes if there are several."""
     if processes.count() == 1:
         return objective
-    return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
+    parallel = nn.parallel.DistributedDataParallel
+    synchronise = "forward_sync_buffers"  # until torch 2.13 it had another name
+    if synchronise not in inspect.signature(parallel).parameters:
+        synchronise = "broadcast_buffers"
+    return parallel(objective, **{synchronise: False})
 
 
 def _normalisations(network: nn.Module) -> list[nn.Module]:

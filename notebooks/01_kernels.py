@@ -90,10 +90,10 @@ page.say(
 # %% tags=["hide-input"]
 import torch
 
-from blurpaper import protocol
+from blurpaper import resizing
 from blurpaper.data.examples import EXAMPLES, photograph
 
-cat = protocol.to_canonical(photograph(EXAMPLES[0]), kernels.CANONICAL)
+cat = resizing.to_canonical(photograph(EXAMPLES[0]), kernels.CANONICAL)
 shown = ["sharp", "D4", "D8", "H8", "shake:0"]
 blurred = blur.apply(torch.stack([cat] * len(shown)), shown)
 page.photograph(

@@ -27,7 +27,7 @@ published = False
 # %% tags=["remove-cell"]
 import itertools
 
-from blurpaper import data, experiments, figures, protocol, results, tallies
+from blurpaper import data, experiments, figures, protocol, resizing, results, tallies
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -65,7 +65,7 @@ photos = profiles.load("photos")
 
 
 def show_example(name, settings, image, answers, source):
-    canonical = protocol.to_canonical(image, settings.protocol.canonical)
+    canonical = resizing.to_canonical(image, settings.protocol.canonical)
     shown = {
         condition: protocol.blurred(canonical[None], [name], condition, settings.protocol.canonical)[0]
         for condition in experiments.FIGURE1_CONDITIONS

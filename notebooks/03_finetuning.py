@@ -27,7 +27,7 @@ published = False
 
 # %% tags=["remove-cell"]
 
-from blurpaper import data, experiments, figures, protocol, results, tallies
+from blurpaper import data, experiments, figures, protocol, resizing, results, tallies
 from blurpaper.blur import MIXES
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.sources import SOURCES
@@ -278,7 +278,7 @@ if main_set == "emoji":
     name = likely["data"].iloc[0]
     number = list(images.ids).index(name)
     canonical = page.profile.protocol.canonical
-    sharp = protocol.to_canonical(images[number], canonical)[None]
+    sharp = resizing.to_canonical(images[number], canonical)[None]
     shown = {c: protocol.blurred(sharp, [name], c, canonical)[0] for c in experiments.FIGURE1_CONDITIONS}
     answer = images.classes[images.labels[number]]
     page.photograph(
@@ -300,7 +300,7 @@ if main_set == "emoji":
     number_of = {name: number for number, name in enumerate(images.ids)}
     pictures, titles, right = [], [], []
     for (name, condition), group in rows.groupby(["data", "condition"], sort=False):
-        image = protocol.to_canonical(images[number_of[name]], canonical)
+        image = resizing.to_canonical(images[number_of[name]], canonical)
         pictures.append(protocol.blurred(image[None], [name], condition, canonical)[0])
         titles.append(f"{images.classes[int(group['region'].iloc[0])]}, {condition}")
         right.append({network: rank <= 5 for network, rank in zip(group["network"], group["value"])})
@@ -327,7 +327,7 @@ verdicts = verdicts[verdicts["data"].str.startswith("scikit-image/")]
 photos = profiles.load("photos")
 pictures, titles, right = [], [], []
 for example in EXAMPLES:
-    clear = protocol.to_canonical(photograph(example), photos.protocol.canonical)[None]
+    clear = resizing.to_canonical(photograph(example), photos.protocol.canonical)[None]
     for condition in experiments.FIGURE3_CONDITIONS:
         place = f"scikit-image/{example.name}"
         group = results.select(verdicts, data=place, condition=condition)

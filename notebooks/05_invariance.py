@@ -28,7 +28,7 @@ published = False
 # %% tags=["remove-cell"]
 import torch
 
-from blurpaper import data, figures, invariance, protocol, results, runs
+from blurpaper import data, figures, invariance, protocol, resizing, results, trained
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -48,12 +48,12 @@ main_set = settings.evaluation.test_sets[0]
 # %% tags=["hide-input"]
 def show_maps(image, name, what, settings, networks, source):
     """An image sharp and blurred, and the distance between the two at each position of each stage of each network."""
-    sharp = protocol.to_canonical(image, settings.protocol.canonical)[None]
+    sharp = resizing.to_canonical(image, settings.protocol.canonical)[None]
     seen = protocol.blurred(sharp, [name], "D8", settings.protocol.canonical)
     inputs = [protocol.network_input(one, settings.protocol.pixels("256"), settings.protocol.canonical) for one in (sharp, seen)]
     maps = {}
     for label, spec in networks.items():
-        network = runs.network(spec, settings, Store())
+        network = trained.network(spec, settings, Store())
         with torch.inference_mode():
             maps[label] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
     page.photograph(

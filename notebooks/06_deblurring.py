@@ -26,7 +26,7 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import blur, data, deblurring, figures, protocol, quality, results
+from blurpaper import blur, data, deblurring, figures, quality, resizing, results
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -107,7 +107,7 @@ def show(image, scale, source, what):
 
 example = EXAMPLES[0]
 canonical = profiles.load("photos").protocol.canonical
-picture = protocol.to_canonical(photograph(example), canonical)
+picture = resizing.to_canonical(photograph(example), canonical)
 middle = [(side - 192) // 2 for side in picture.shape[1:]]
 whole = f"A photograph of {example.what}, the middle of it"
 show(
@@ -120,7 +120,7 @@ show(
 # %% tags=["hide-input"]
 if main_set == "emoji" and not published:
     images = data.load("emoji", "test", settings, Store())
-    drawn = protocol.to_canonical(images[0], settings.protocol.canonical)
+    drawn = resizing.to_canonical(images[0], settings.protocol.canonical)
     show(drawn, settings.protocol.canonical / CANONICAL, ATTRIBUTION, f"A drawn {images.classes[images.labels[0]]}")
 
 # %% [markdown]

@@ -28,13 +28,12 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import costs, data, figures, needs, protocol, results, segmented
+from blurpaper import costs, data, figures, needs, protocol, resizing, results, segmented
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
 from blurpaper.exhibits import SHOWN
 from blurpaper.page import PAPER, PHOTOS, Page, percent, points, with_interval
-from blurpaper.pixels import scene_shape
 from blurpaper.store import Store
 from blurpaper.tables import comparison, rounded
 from blurpaper.tallies import DISKS
@@ -205,7 +204,7 @@ sides = {name: (profiles.load("photos") if name == PHOTOS else settings).protoco
 
 def pictures(image, place, side):
     """A scene as the network sees it, sharp and under D8."""
-    sharp = protocol.resized_8bit(image[None], scene_shape(image.shape, side))
+    sharp = resizing.resized_8bit(image[None], resizing.scene_shape(image.shape, side))
     return {condition: protocol.blurred(sharp, [place], condition, side)[0] for condition in ("sharp", "D8")}
 
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from blurpaper import profile as profiles
-from blurpaper.store import Store
+from blurpaper.store import Store, surroundings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_gpu_is_for_its_own_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the other tests expect was computed on CPUs, and that is what they use, in processes of their own too."""
+    if not torch.cuda.is_available() or request.path.name == "test_gpu.py":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        surroundings.cache_clear()
+        yield
+    surroundings.cache_clear()
 
 
 @pytest.fixture

@@ -11,6 +11,18 @@ from PIL import Image
 from blurpaper.data.base import ImageSet
 from blurpaper.data.label_map import SegmentedSet
 
+TINY = {
+    "emoji.classes": 4,
+    "emoji.train": 64,
+    "emoji.test": 12,
+    "pretraining.phases": [{"epochs": 1, "rate": 0.02}],
+    "pretraining.batch": 32,
+    "finetuning.phases": [{"epochs": 1, "rate": 0.02}],
+    "finetuning.batch": 32,
+    "evaluation.bootstrap": 50,
+}
+"""Overrides of the smoke profile that leave next to nothing of it."""
+
 
 class MemorySet(ImageSet):
     """Images given as tensors of any shapes."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from policies import check_page
 
-from blurpaper import book, claims, experiments, publishing, results
+from blurpaper import book, claims, execution, experiments, publishing, results
 from blurpaper.profile import load
 from blurpaper.store import Store
 
@@ -56,6 +57,11 @@ def test_every_figure_has_a_caption_that_names_its_run_and_a_text_for_those_who_
             if "<img" in figure:
                 assert len(re.search(r'alt="([^"]*)"', figure)[1]) > 30, name
     assert found >= 12
+
+
+def test_every_page_has_a_strict_content_security_policy(smoke_run) -> None:
+    for path in smoke_run[0].rglob("*.html"):
+        check_page(path.read_text("utf-8"))
 
 
 def test_table_1_shows_the_paper_beside_the_run(smoke_run) -> None:
@@ -149,7 +155,9 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(smoke_run, tmp_p
 @pytest.mark.parametrize("chapter", [chapter for chapter in book.chapters() if chapter != "01_kernels"])
 def test_chapters_are_drawn_from_the_committed_results(name, chapter, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(book, "build_folder", lambda _: tmp_path)
-    executed = nbformat.read(book.execute(chapter, load(name), {}, name, published=True), as_version=4)
+    executed = nbformat.read(
+        execution.execute(chapter, load(name), {}, name, Store(tmp_path / "store"), published=True), as_version=4
+    )
     shown = "".join(str(output) for cell in executed.cells for output in cell.get("outputs", []))
     assert "as committed" in shown or chapter in ("10_choices", "11_recipe", "13_beyond")  # which show no table of their own
     if chapter[:2] in ("02", "03", "04", "05", "06", "07", "08") and name == "emoji":
@@ -172,7 +180,7 @@ def test_a_chapter_that_fails_is_an_error_and_leaves_no_page(tmp_path, monkeypat
     monkeypatch.setattr(book, "NOTEBOOKS", tmp_path)
     (tmp_path / "00_bad.py").write_text('# %% tags=["parameters"]\nprofile = ""\n\n# %%\nraise KeyError("no such blur")\n')
     with pytest.raises(book.BookError, match="00_bad failed: KeyError: 'no such blur'"):
-        book.execute("00_bad", smoke, {}, "smoke")
+        execution.execute("00_bad", smoke, {}, "smoke", Store(tmp_path / "store"))
     assert not list((tmp_path / "_build").rglob("source/**/*.ipynb"))
     with pytest.raises(book.BookError, match="not executed yet for profile smoke: 00_bad"):
         book.build(smoke)

@@ -11,7 +11,20 @@ import pytest
 from click.testing import CliRunner
 
 import blurpaper
-from blurpaper import book, checking, claims, code, deblurred, exhibits, experiments, profile, publishing, results, segmented
+from blurpaper import (
+    book,
+    checking,
+    claims,
+    code,
+    deblurred,
+    execution,
+    exhibits,
+    experiments,
+    profile,
+    publishing,
+    results,
+    segmented,
+)
 from blurpaper.cli import main
 from blurpaper.store import TENSORS, Recipe, Store
 
@@ -47,7 +60,7 @@ def executed(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(book, "ROOT", root)
         patch.setattr(book, "NOTEBOOKS", root / "notebooks")
-        book.execute("01_disk", profile.load("smoke"), {}, "smoke")
+        execution.execute("01_disk", profile.load("smoke"), {}, "smoke", Store(root / "store"))
     return root
 
 
@@ -164,7 +177,7 @@ def test_settings_that_have_changed_since_are_named(checkout) -> None:
 
 
 def test_the_modules_that_have_changed_since_are_named_and_no_others(checkout, edit_module) -> None:
-    edit_module("blur.py", "\nNEW = 1\n")  # the chapter does not use it
+    edit_module("blur/mixes.py", "\nNEW = 1\n")  # the chapter does not use it
     edit_module("shake.py", "\n# a comment\n")
     assert checking.unexecuted(profile.load("smoke")) == []
     edit_module("shake.py", "\nNEW = 1\n")
@@ -206,7 +219,7 @@ def test_results_as_new_as_their_code_are_not_stale(published) -> None:
 
 
 def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
-    edit_module("blur.py", "\nNEW = 1\n")
+    edit_module("blur/mixes.py", "\nNEW = 1\n")
     edit_module("kernels.py", '\n"""Only words."""\n')
     assert stale() == []
     edit_module("shake.py", "\nNEW = 1\n")

@@ -157,5 +157,5 @@ def test_modules_import_from_the_library_by_its_full_name(path):
 def test_every_module_has_a_fingerprint_of_its_own_file(path):
     parts = [part for part in path.with_suffix("").parts if part != "__init__"]
     module = ".".join(("blurpaper", *parts))
-    assert code._file(module) == PACKAGE / path
+    assert code.path_of(module) == PACKAGE / path
     assert len(code.fingerprint([module])) == 64

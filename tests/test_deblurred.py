@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import MemorySet
-from test_runs import TINY
+from helpers import TINY, MemorySet
 
-from blurpaper import blur, code, data, deblurred, deblurring, experiments, protocol, quality, runs, tallies
+from blurpaper import blur, code, data, deblurred, deblurring, experiments, predictions, protocol, quality, resizing, tallies
 from blurpaper import treatment as treatments
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.reading import write_image
@@ -32,7 +31,7 @@ def kept(tmp_path_factory):
 
 def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(smoke) -> None:
     photographs = CarriedSet("test")
-    canonical = [protocol.to_canonical(image, 108) for image in (*photographs, photographs[0].mT)]
+    canonical = [resizing.to_canonical(image, 108) for image in (*photographs, photographs[0].mT)]
     ids = [f"test/{number}" for number in range(len(canonical))]
     restored, numbers = treated(GRADIENT, canonical, ids, "D8", None, smoke.protocol, smoke.compute)
     kernel = psf("D8", 108 / 384)
@@ -48,14 +47,14 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
 
 
 def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) -> None:
-    canonical = [protocol.to_canonical(random_images[0], 108)]
+    canonical = [resizing.to_canonical(random_images[0], 108)]
     mistaken, _ = treated(Treatment("gradient", "D6", 2.0), canonical, ["a"], "D8", None, smoke.protocol, smoke.compute)
     seen = blur.apply(canonical[0], psf("D8", 108 / 384))
     assert torch.equal(mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0))
 
 
 def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, smoke, monkeypatch) -> None:
-    canonical = [protocol.to_canonical(image, 108) for image in random_images[:3]]
+    canonical = [resizing.to_canonical(image, 108) for image in random_images[:3]]
     used = []
     monkeypatch.setattr(treatments.deblurring, "restore", lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen)
     treated(GRADIENT, canonical, ["a", "b", "c"], "shake", None, smoke.protocol, smoke.compute)
@@ -101,7 +100,7 @@ def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, mo
 def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept) -> None:
     images = deblurred.images_of("emoji", tiny, kept)
     found = deblurred.results_of(Treatment(AS_IS), images, tiny, kept)["log_probabilities"]
-    usual = runs.log_probabilities(NetworkSpec("small_vgg"), images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
+    usual = predictions.log_probabilities(NetworkSpec("small_vgg"), images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
     torch.testing.assert_close(found, usual, atol=1e-4, rtol=0)
 
 
@@ -168,7 +167,7 @@ def counted(monkeypatch):
     images.ids = [f"{number}" for number in range(10)]
 
     def columns(spec, condition):
-        return {key: v for key, v in runs.columns_of(spec, "memory", 0, "256", condition).items() if key != "classes"}
+        return {key: v for key, v in predictions.columns_of(spec, "memory", 0, "256", condition).items() if key != "classes"}
 
     def decided_by(spec, *_):
         conditions = ("sharp", "D8") if spec.is_original else ("D8",)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import blur, deblurring, protocol, quality
+from blurpaper import blur, deblurring, quality, resizing
 from blurpaper.data import photos
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.deblurring import Mixture, Observation, patches, priors, splitting
@@ -17,7 +17,7 @@ FAST = [name for name in deblurring.METHODS if name != "epll-exact"]
 
 @pytest.fixture(scope="module")
 def picture() -> torch.Tensor:
-    whole = protocol.to_canonical(photograph(EXAMPLES[0]), 384)
+    whole = resizing.to_canonical(photograph(EXAMPLES[0]), 384)
     return whole[:, 140:236, 200:320].contiguous()
 
 
@@ -196,12 +196,3 @@ def test_patches_lie_on_a_grid_that_moves_from_round_to_round(few, monkeypatch) 
     assert len(seen) == 2 * len(splitting.BONDS) and len(starts) > 3
     first, last = -(patches.SIDE - 1) - (splitting.FAST_STRIDE - 1), -(patches.SIDE - 1)
     assert all(first <= start <= last for pair in starts for start in pair)  # every pixel of the border is covered
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_restores_what_the_cpu_does(picture) -> None:
-    for name in ("D4", "shake:3"):
-        blurred = blur.apply(picture, name)
-        for method in deblurring.METHODS:
-            here, there = deblurring.restore(blurred, name, method), deblurring.restore(blurred.cuda(), name, method)
-            assert there.is_cuda and (here.int() - there.cpu().int()).abs().float().mean() < 0.1

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 def test_conda_users_get_what_pip_users_get() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"] | {"bench": []}  # peers to be timed beside us are nobody's to install by default
+    extras = project["optional-dependencies"] | {"bench": [], "workflow": []}  # peers, and clusters, are nobody's by default
     wanted = set(project["dependencies"]).union(*extras.values())
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     assert f"python{project['requires-python']}" in conda

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blurpaper import experiments, invariance, results, runs, tallies
+from blurpaper import experiments, invariance, predictions, results, tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import load
 
@@ -29,7 +29,7 @@ def made_up(spec: NetworkSpec, *_) -> pd.DataFrame:
             frame = pd.DataFrame({"rank": np.where(np.arange(count) < round(right * count), 0, 7)})
             for column in ("entropy", "cross_entropy", "js_divergence", "confidence"):
                 frame[column] = 0.5
-            of = runs.columns_of(spec, name, int(classes), "256", condition)
+            of = predictions.columns_of(spec, name, int(classes), "256", condition)
             frames.append(frame.assign(image=[f"{name}/{n}" for n in range(count)], label=0, **of))
     return pd.concat(frames, ignore_index=True)
 
@@ -83,7 +83,7 @@ def test_the_widest_choice_is_taken_set_by_set(profile) -> None:
 
 def test_an_image_without_another_of_its_shape_is_left_out_of_that_distance(monkeypatch) -> None:
     distances = {"D8": np.full((3, 5), 0.2), invariance.UNRELATED: np.array([[0.4] * 5, [np.nan] * 5, [0.6] * 5])}
-    monkeypatch.setattr(runs, "distances", lambda *_: distances)
+    monkeypatch.setattr(predictions, "distances", lambda *_: distances)
     rows = experiments.EXPERIMENTS["figure4"](load("smoke"), None)
     other = results.select(rows, condition=invariance.UNRELATED)
     assert other["value"].to_numpy() == pytest.approx(0.5)

@@ -6,7 +6,7 @@ import torch
 from helpers import write_voc
 from PIL import Image
 
-from blurpaper import costs, data, experiments, plan, results, runs, segmented, tallies
+from blurpaper import costs, data, experiments, plan, predictions, results, segmented, tallies, trained
 from blurpaper import profile as profiles
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
@@ -56,13 +56,13 @@ def tiny(classes, field: int = 224) -> vgg.VGG:
 def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
     """Fine-tune on the mix, and check Table 1's row at 256, sharp and under D8, before and after."""
     start, spec = original(224), NetworkSpec("vgg16", "mix")
-    tuned = runs.network(spec, profile, store)
+    tuned = trained.network(spec, profile, store)
     moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), tuned.parameters())]
     assert any(moved)
     assert all(parameter.isfinite().all() for parameter in tuned.parameters())
     assert tuned.classes == imagenet_names()
     for one in (NetworkSpec("vgg16"), spec):
-        decided = runs.decisions(one, "imagenet", ["sharp", "D8"], ["256"], profile, store)
+        decided = predictions.decisions(one, "imagenet", ["sharp", "D8"], ["256"], profile, store)
         assert sorted(set(decided["label"])) == list(CLASSES)
         rows = results.table({"experiment": "table1", **row} for row in tallies.means(decided, ("top1", "top5"), profile))
         assert len(rows) == 4
@@ -95,8 +95,8 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
     def trained_again(*_: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(runs.training, "train", trained_again)
-    runs.network(NetworkSpec("vgg16", "mix"), profile, Store())
+    monkeypatch.setattr(trained.training, "train", trained_again)
+    trained.network(NetworkSpec("vgg16", "mix"), profile, Store())
 
 
 def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkeypatch) -> None:
@@ -143,6 +143,6 @@ def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(stand
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
     profile = profiles.load("imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]})
     fine_tune_and_measure(profile, stand_in)
-    tuned = runs.network(NetworkSpec("vgg16", "mix"), profile, stand_in)
+    tuned = trained.network(NetworkSpec("vgg16", "mix"), profile, stand_in)
     assert sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544  # as torchvision gives for its VGG-16
     assert (profile.protocol.field, profile.protocol.canonical) == (224, 384)

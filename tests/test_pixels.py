@@ -1,14 +1,9 @@
 """What segmentation learns from: crops whose points carry the labels of the pixels they lie on, and the loss at those."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from helpers import LabelledScenes
-from hypothesis import given
-from hypothesis import settings as tried
-from hypothesis import strategies as st
 from torch.nn import functional
 
 from blurpaper import pixels, training
@@ -16,7 +11,7 @@ from blurpaper.batches import Task
 from blurpaper.data.label_map import VOID
 from blurpaper.networks.vgg import VGG
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.pixels import NOT_LABELLED, PerPixel, PixelBatch, make_batch, scene_shape
+from blurpaper.pixels import NOT_LABELLED, PerPixel, PixelBatch, make_batch
 from blurpaper.profile import Compute, Phase, Protocol, Schedule
 
 LABELS = tuple("abcdefgh")
@@ -78,17 +73,6 @@ def at(batch: PixelBatch) -> torch.Tensor:
 
 
 # --- Shapes ---------------------------------------------------------------------------------------------------------------
-
-
-@tried(deadline=None, max_examples=300)
-@given(st.integers(20, 3000), st.integers(20, 3000), st.floats(30, 700))
-def test_a_scene_keeps_its_aspect_and_gets_the_mean_side_asked_for(height, width, mean_side) -> None:
-    found = scene_shape((3, height, width), mean_side)
-    exact = [mean_side * math.sqrt(height / width), mean_side * math.sqrt(width / height)]
-    for side, wanted in zip(found, exact, strict=True):
-        assert abs(side - wanted) <= 0.5 + 1e-6 or (side == 1 and wanted < 0.5)
-    assert math.prod(exact) == pytest.approx(mean_side**2)  # the exact sides are what was asked for
-    assert scene_shape((width, height), mean_side) == found[::-1]
 
 
 def shapes_that_are_blurred(monkeypatch) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from blurpaper import costs, jobs, needs, plan, runs, segmented
+from blurpaper import costs, jobs, needs, plan, segmented, trained
 from blurpaper import profile as profiles
 from blurpaper.gpus import GPUS
 from blurpaper.networks import NetworkSpec, build
@@ -83,7 +83,7 @@ def test_every_network_of_table_4_and_of_the_seeds_is_needed_once_and_after_its_
 def test_a_model_that_cannot_be_had_is_told() -> None:
     photos = profiles.load("photos")
     with pytest.raises(ValueError, match="no pretraining"):
-        runs.schedule_of(NetworkSpec("small_vgg"), photos)
+        trained.schedule_of(NetworkSpec("small_vgg"), photos)
 
 
 def test_the_plan_of_imagenet_names_what_is_missing_and_comes_out_without_it(imagenet, tmp_path) -> None:
@@ -118,7 +118,7 @@ def test_hours_are_arithmetic_over_the_peak_and_the_assumed_utilisation(imagenet
     flops = 0
     for spec in needs.networks(imagenet):
         if not needs.is_published(spec):
-            schedule = runs.schedule_of(spec, imagenet)
+            schedule = trained.schedule_of(spec, imagenet)
             steps = sum(phase.epochs for phase in schedule.phases) * (1281167 // 128)
             forward = costs.forward(spec.model, 1000, 224, (224, 224)).flops
             flops += steps * 128 * forward * (4 if spec.recipe == "agreement" else 3)
@@ -140,7 +140,7 @@ def test_what_is_in_the_store_is_marked_and_counted_above_only_once(tmp_path, mo
 
     from blurpaper.store import Store
 
-    runs.network(NetworkSpec("small_vgg"), smoke, Store())
+    trained.network(NetworkSpec("small_vgg"), smoke, Store())
     again = plan.describe(smoke, ["02_pretrained", "04_scales"])
     line = next(line for line in again.splitlines() if "small_vgg:original to train" in line)
     assert line.endswith("in the store")

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from blurpaper import blur, kernels, metrics, protocol
+from blurpaper import blur, kernels, metrics, protocol, resizing
 from blurpaper.data import photos
 from blurpaper.devices import autocast
 from blurpaper.networks.pretrained import ORIGINALS
@@ -16,27 +16,11 @@ from blurpaper.profile import Compute, load
 CPU32 = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
 
 
-def plain_resize(image: torch.Tensor, smaller_side: int) -> torch.Tensor:
-    factor = smaller_side / min(image.shape[-2:])
-    shape = [round(side * factor) for side in image.shape[-2:]]
-    return functional.interpolate(image[None].float(), shape, mode="bicubic", antialias=True)[0]
-
-
-def test_the_canonical_image_has_the_canonical_smaller_side_and_eight_bits(random_images) -> None:
-    for image in random_images:
-        canonical = protocol.to_canonical(image, 108)
-        assert canonical.dtype == torch.uint8
-        assert min(canonical.shape[-2:]) == 108
-        assert canonical.shape[-1] / canonical.shape[-2] == pytest.approx(image.shape[-1] / image.shape[-2], abs=0.01)
-        plain = plain_resize(image, 108).round().clamp(0, 255)
-        assert (canonical.float() - plain).abs().max() <= 1
-
-
 def test_it_is_the_plain_loop_of_the_paper(random_images, smoke) -> None:
     torch.manual_seed(0)
     network = small_vgg(tuple("abcde")).eval()
     settings, ids = smoke.protocol, [f"n/{number}" for number in range(len(random_images))]
-    canonical = [protocol.to_canonical(image, settings.canonical) for image in random_images]
+    canonical = [resizing.to_canonical(image, settings.canonical) for image in random_images]
     for condition in ("sharp", "D8", "shake"):
         found = protocol.log_probabilities(
             dict.fromkeys(["128", "256", "512"], network), canonical, ids, condition, settings, CPU32, 2
@@ -60,7 +44,7 @@ def test_an_image_is_blurred_once_for_all_scales(random_images, smoke, monkeypat
     seen = []
     plain = blur.apply
     monkeypatch.setattr(protocol.blur, "apply", lambda images, psfs: (seen.append(len(images)), plain(images, psfs))[1])
-    canonical = [protocol.to_canonical(image, 108) for image in random_images]
+    canonical = [resizing.to_canonical(image, 108) for image in random_images]
     networks = dict.fromkeys(["128", "256", "512"], small_vgg(("a", "b")).eval())
     protocol.log_probabilities(networks, canonical, list("vwxyz"), "D4", smoke.protocol, CPU32, 64)
     assert sum(seen) == len(random_images)
@@ -88,7 +72,7 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(photogr
     margin = {"D8": 0.04, "shake": 0.04}
     profile, images = load("photos"), photos.load("nips2017-dev", "test")
     network = ORIGINALS["efficientnet_lite0"](224)
-    canonical = protocol.canonical_images(images, range(len(images)), profile.protocol)
+    canonical = resizing.canonical_images(images, range(len(images)), profile.protocol)
     for condition, expected in independent.items():
         crop, everywhere = [], []
         with torch.inference_mode(), autocast(profile.compute, torch.device("cpu")):

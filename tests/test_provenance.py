@@ -10,7 +10,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from blurpaper import book, page, provenance, results
+from blurpaper import book, execution, page, provenance, results
 from blurpaper.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
 from blurpaper.profile import load
 from blurpaper.store import TENSORS, Recipe, Store
@@ -22,13 +22,14 @@ KEYS = [f"{number:016x}" for number in range(20)]
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     """Executes published chapters, each once: what a chapter shows as HTML, and the notebook."""
-    kept = {}
+    kept, store = {}, Store(tmp_path_factory.mktemp("store"))
 
     def execute(chapter: str, profile: str) -> tuple[str, nbformat.NotebookNode]:
         if (chapter, profile) not in kept:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(book, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
-                notebook = nbformat.read(book.execute(chapter, load(profile), {}, profile, published=True), as_version=4)
+                path = execution.execute(chapter, load(profile), {}, profile, store, published=True)
+            notebook = nbformat.read(path, as_version=4)
             data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
             kept[chapter, profile] = "\n".join(one.get("text/html", one.get("text/markdown", "")) for one in data), notebook
         return kept[chapter, profile]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from blurpaper import publishing, runs
+from blurpaper import predictions, publishing, trained
 from blurpaper.networks import NetworkSpec, files, released
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.vgg import small_vgg
@@ -34,7 +34,7 @@ def test_a_file_says_what_it_is(kept) -> None:
     file = released.NetworkFile(kept[1])
     assert (file.model, file.mix, file.recipe, file.seed, file.train_scale) == ("small_vgg", "mix", "agreement", 2, "256")
     assert not file.is_original
-    assert runs.columns_of(file, "nips2017-dev", 3, "256", "D8")["recipe"] == "agreement"
+    assert predictions.columns_of(file, "nips2017-dev", 3, "256", "D8")["recipe"] == "agreement"
 
 
 def test_a_mix_of_ones_own_is_named_by_its_conditions(tmp_path) -> None:
@@ -70,7 +70,7 @@ def test_what_is_no_network_is_refused(tmp_path, content) -> None:
 def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the_same(kept, tmp_path, monkeypatch) -> None:
     folder = tmp_path / "out"
     monkeypatch.setattr(publishing, "FOLDERS", (folder,))
-    monkeypatch.setattr(runs, "network", lambda *_: kept[0])
+    monkeypatch.setattr(trained, "network", lambda *_: kept[0])
     spec, profile, store = NetworkSpec("small_vgg", "mix", recipe="agreement"), load("smoke"), Store(tmp_path / "store")
     path = publishing._release(spec, profile, store)
     assert path == folder / "small_vgg.mix.safetensors"

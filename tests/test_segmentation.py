@@ -9,12 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import LabelledScenes
+from helpers import TINY, LabelledScenes
 from skimage import measure
-from test_runs import TINY
 from torch.nn import functional
 
-from blurpaper import blur, data, kernels, pixels, runs, segmentation, segmented, training
+from blurpaper import blur, data, kernels, pixels, resizing, segmentation, segmented, trained, training
 from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
@@ -178,9 +177,10 @@ def test_scenes_of_many_shapes_and_without_labels_are_scored(random_network, tin
     various = LabelledScenes(images, label_maps, tuple(map(str, range(20))))
     found = scored(random_network, various, [4, 3, 2, 1, 0], "D4", tiny)["all"]
     assert found.sum(dim=(1, 2)).tolist() == [6000, 6300, 6300, 0, 6300]
-    maps = dict(segmentation.log_probabilities(random_network, various, [4, 1], "D4", tiny))
-    assert {number: tuple(one.shape) for number, one in maps.items()} == {4: (20, 150, 40), 1: (20, 61, 61)}
-    torch.testing.assert_close(maps[4].exp().sum(dim=0), torch.ones(150, 40))
+    given = resizing.canonical_scenes(various, [4, 1], tiny.protocol)
+    maps = dict(segmentation.log_probabilities(random_network, given, ["test/4", "test/1"], "D4", tiny))
+    assert {number: tuple(one.shape) for number, one in maps.items()} == {0: (20, 150, 40), 1: (20, 61, 61)}
+    torch.testing.assert_close(maps[0].exp().sum(dim=0), torch.ones(150, 40))
 
 
 # --- Networks -------------------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
         return objective.network.eval()
 
     segmented.network(MIX, tiny, kept)
-    backbone = runs.network(ORIGINAL, tiny, kept).state_dict()
+    backbone = trained.network(ORIGINAL, tiny, kept).state_dict()
     original = segmented.network(ORIGINAL, tiny, kept).state_dict()
     monkeypatch.setattr(training, "train", noted)
     bare = copy_of(kept, tmp_path / "bare", "data", "networks")

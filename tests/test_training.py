@@ -13,7 +13,7 @@ import torch
 from helpers import MemorySet
 from safetensors.torch import load_file
 
-from blurpaper import batches, kernels, protocol, training
+from blurpaper import batches, kernels, protocol, resizing, training
 from blurpaper.batches import Task, make_batch
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.objectives import Agreement, Labels
@@ -50,7 +50,7 @@ def fresh() -> torch.nn.Module:
 def test_it_learns_what_can_be_learnt(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
     network = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
-    canonical = protocol.canonical_images(images, range(16), SETTINGS)
+    canonical = resizing.canonical_images(images, range(16), SETTINGS)
     found = protocol.log_probabilities({"256": network}, canonical, images.ids, "sharp", SETTINGS, CPU, 16)["256"]
     assert (found.argmax(dim=1).numpy() == images.labels).mean() == 1.0
 
@@ -200,7 +200,8 @@ def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, opt
 def test_torchrun_trains_a_network_of_the_store_once_and_as_one_process_would(tmp_path) -> None:
     light = {"emoji.classes": 4, "emoji.train": 48, "emoji.test": 8, "pretraining.batch": 16, "agreement.batch": 15}
     light |= {"pretraining.phases": "[{epochs: 1, rate: 0.02}]", "agreement.phases": "[{epochs: 2, rate: 1.0e-3}]"}
-    light |= {"agreement.features": 0, "compute.precision": "float32", "finetuning.batch_norm_batches": 1}
+    # AdamW would divide what rounding leaves of a gradient by its own size.
+    light |= {"agreement.optimizer": "sgd", "compute.precision": "float32", "finetuning.batch_norm_batches": 1}
     options = [part for item in light.items() for part in ("-p", "=".join(map(str, item)))]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 

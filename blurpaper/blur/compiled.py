@@ -64,7 +64,7 @@ def _accumulate(line, pixel):
 
 
 @_compiled
-def _weighted_sum(total, lines, at, weights):
+def weighted_sum(total, lines, at, weights):
     """total[x] = the sum of weights[k] * lines[at[k] + x], eight of them in each pass."""
     length = np.uint64(len(total))
     for k in range(0, len(at), 8):
@@ -103,7 +103,7 @@ def by_taps(plane, out, pixel, top, bottom, down, across, rows, columns, weights
         if y >= top:
             for k in range(len(rows)):
                 at[k] = np.uint64((y + rows[k] + down) % kept * stride + (columns[k] + across) * pixel)
-            _weighted_sum(total, lines, at, weights)
+            weighted_sum(total, lines, at, weights)
             _round(out[y], total, factor)
 
 
@@ -120,6 +120,6 @@ def by_columns_and_rows(plane, out, pixel, top, bottom, down, across, vertical, 
         if y >= top:
             for k in range(len(vertical)):
                 above[k] = np.uint64((y + min(k, 2 * down)) % kept * stride)
-            _weighted_sum(middle, lines, above, vertical)
-            _weighted_sum(total, middle, beside, horizontal)
+            weighted_sum(middle, lines, above, vertical)
+            weighted_sum(total, middle, beside, horizontal)
             _round(out[y], total, np.float32(1))

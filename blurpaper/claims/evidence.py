@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import intervals, metrics, results, runs, tallies
+from blurpaper import intervals, metrics, predictions, results, tallies
 from blurpaper.metrics import overlap
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import Profile
@@ -228,7 +228,7 @@ def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.Dat
     from blurpaper import deblurred
 
     columns = {column: of[column] for column in ("model", "network", "train_scale", "recipe")}
-    specs = [one for one in tallies.networks(profile) if columns.items() <= runs.columns_of(one, "", 0, "", "").items()]
+    specs = [one for one in tallies.networks(profile) if columns.items() <= predictions.columns_of(one, "", 0, "", "").items()]
     if of["input"] == AS_IS:
         frames = [tallies.decided_by(spec, profile, store) for spec in specs]
     else:

@@ -23,6 +23,7 @@ __all__ = [
     "SegmentedSet",
     "Subset",
     "check_segmented",
+    "fingerprints",
     "is_known",
     "labels_of",
     "load",
@@ -54,8 +55,7 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
         return CarriedSet(split)
     from blurpaper.data import photos
 
-    if name not in photos.SETS:
-        raise ValueError(f"a data set is one of emoji, scikit-image, {', '.join(photos.SETS)}. Got {name!r}.")
+    _check_known(name)
     return photos.load(name, split)
 
 
@@ -112,8 +112,19 @@ def is_known(name: str) -> bool:
     return name in ("emoji", "scikit-image", *photos.SETS)
 
 
+def _check_known(name: str) -> None:
+    from blurpaper.data import photos
+
+    if not is_known(name):
+        raise ValueError(f"a data set is one of emoji, scikit-image, {', '.join(photos.SETS)}. Got {name!r}.")
+
+
 def missing(profile: Profile) -> list[str]:
-    """One sentence for each set of photographs the profile needs that is not there, saying how to get it."""
+    """One sentence for each set of photographs the profile needs that is not there, saying how to get it.
+
+    Raises:
+        ValueError: if it names a set that is not known.
+    """
     from blurpaper.data import photos, voc
 
     sets = [(name, split) for name, split in wanted(profile) if name in photos.SETS]
@@ -129,10 +140,16 @@ def missing(profile: Profile) -> list[str]:
 
 
 def wanted(profile: Profile) -> list[tuple[str, str]]:
-    """Name and split of every set of images that a profile uses, but for those of scikit-image."""
+    """Name and split of every set of images that a profile uses, but for those of scikit-image.
+
+    Raises:
+        ValueError: if it names a set that is not known.
+    """
     from blurpaper.data import photos
 
     trained = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
+    for name in "+".join([*trained, *profile.evaluation.test_sets]).split("+"):
+        _check_known(name)
     prior = profile.deblurring.prior.images
     return list(
         dict.fromkeys(
@@ -145,14 +162,22 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     )
 
 
+def fingerprints(profile: Profile, store: Store) -> dict[str, str]:
+    """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for it."""
+    found = {f"{name}/{split}": load(name, split, profile, store).fingerprint for name, split in wanted(profile)}
+    if not is_known(prior := profile.deblurring.prior.images):
+        found[f"{prior}/prior"] = _bare_folder(Path(prior)).fingerprint
+    name = profile.segmentation.data
+    segmented = {f"{name}/{split}": load_segmented(name, split, profile, store).fingerprint for split in ("train", "test")}
+    return found | segmented
+
+
 def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
     """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
-    from blurpaper.data import photos
-
     name = profile.deblurring.prior.images
     if is_known(name):
         return load(name, "train", profile, store), load(name, "test", profile, store)
-    images = photos.load_folder(Path(name), labelled=False)
+    images = _bare_folder(Path(name))
     held_out = range(0, len(images), 10)
     return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(images, held_out)
 
@@ -186,6 +211,12 @@ class EmojiSet(ImageSet):
 
     def __getitem__(self, number: int) -> torch.Tensor:
         return self._images[number]
+
+
+def _bare_folder(path: Path) -> ImageSet:
+    from blurpaper.data import photos
+
+    return photos.load_folder(path, labelled=False)
 
 
 def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:

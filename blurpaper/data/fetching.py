@@ -11,14 +11,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from blurpaper.data.sources import ARCHIVES, Archive, named
+from blurpaper.data.sources import ARCHIVES, Archive, Source, named
 from blurpaper.folders import data_folder
 from blurpaper.progress import progress
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import PreparedRequest, Response, Session
 
 TRIES = 10
 """How often a download that is cut off is taken up again at once, as long as each try brings more of it."""
@@ -51,9 +51,9 @@ def fetch(name: str) -> str:
             raise FetchError(f"{target} is in the way: it is not the whole of {name}; move or remove it and fetch again.")
         archive = download(source.archive, root / ARCHIVES, web)
         partial = root / f".{name}.partial"
-        note = ""
+        note = unverified(source, archive)
         if source.listing:
-            note = listing.collect(archive, partial, web)
+            note += listing.collect(archive, partial, web)
         else:
             shutil.rmtree(partial, ignore_errors=True)
             try:
@@ -70,11 +70,19 @@ def fetch(name: str) -> str:
 def session() -> Session:
     """Connections by https alone, wherever a server sends them on to; by http to this machine only."""
     import requests
+    from urllib3.util import parse_url
 
     from blurpaper import __version__
 
+    class Here(requests.adapters.HTTPAdapter):
+        def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:  # noqa: ANN401
+            if parse_url(request.url).host != "127.0.0.1":  # http://127.0.0.1:80@elsewhere
+                raise requests.exceptions.InvalidSchema(f"no https address: {request.url}")
+            return super().send(request, *arguments, **options)
+
     made = requests.Session()
-    made.mount("http://127.0.0.1:", made.adapters.pop("http://"))
+    del made.adapters["http://"]
+    made.mount("http://127.0.0.1:", Here())
     made.headers.update({"User-Agent": f"blurpaper/{__version__}", "Accept-Encoding": "identity"})
     return made
 
@@ -95,6 +103,17 @@ def download(archive: Archive, folder: Path, web: Session) -> Path:
         target.unlink()
         raise FetchError(f"{problem}; it was removed: fetch again, or place the right file there by hand.")
     return target
+
+
+def unverified(source: Source, archive: Path) -> str:
+    """A sentence on what no checksum vouches for, empty if all of a set is checked."""
+    if source.listing:
+        return " Nobody publishes checksums of its photographs one by one: that they are the right ones was not verified."
+    if source.archive.checksum:
+        return ""
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return f" Nobody publishes a checksum of {archive.name}: that it is the right one was not verified; its sha256 is {found}."
 
 
 def wrong_checksum(archive: Archive, path: Path) -> str:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from blurpaper.data.reading import SUFFIXES, ImageError, image_files, read_image
 from blurpaper.data.sources import SOURCES
 from blurpaper.folders import data_folder
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
+
+T = TypeVar("T")
 
 SETS: dict[str, dict[str, str]] = {
     "imagenet-sample": {"train": "imagenet-sample/train"},
@@ -59,7 +62,7 @@ class FolderSet(ImageSet):
         return in_threads(self.__getitem__, numbers)
 
 
-def in_threads(read: Callable[[int], torch.Tensor], numbers: Sequence[int]) -> list[torch.Tensor]:
+def in_threads(read: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
     """What ``read`` gives for each of the numbers, decoded by several threads."""
     with ThreadPoolExecutor(_decoders()) as pool:
         return list(pool.map(read, numbers))
@@ -116,6 +119,7 @@ def load_folder(
     only: set[str] | None = None,
     begins: str = "",
     labelled: bool = True,
+    tolerant: bool = False,
 ) -> FolderSet:
     """Any folder of photographs, labelled if its subfolders are named by classes (or WordNet ids).
 
@@ -124,6 +128,7 @@ def load_folder(
         only: names, without suffix, of the images to use; all of them by default.
         begins: how the names of the images to use begin.
         labelled: whether the names of subfolders are classes; if not, no image has a label.
+        tolerant: whether a file that cannot be opened may be listed, as an image that cannot be read.
 
     Raises:
         ImageError: if the folder is missing or holds no image, or names some of its classes and not others.
@@ -137,7 +142,7 @@ def load_folder(
         raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
     classes = tuple(classes or imagenet_names())
     labels = _labels(ids, classes, folder) if labelled else np.full(len(ids), -1, np.int64)
-    return FolderSet(name or folder.name, classes, labels, ids, fingerprint(folder, ids), root=folder)
+    return FolderSet(name or folder.name, classes, labels, ids, fingerprint(folder, ids, tolerant), root=folder)
 
 
 def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndarray:
@@ -158,24 +163,29 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", " ").replace("-", " ").strip()
 
 
-def fingerprint(folder: Path, ids: Sequence[str]) -> str:
+def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str:
     """Hash of the names and the contents of files below a folder, 16 hexadecimal digits.
 
+    Args:
+        tolerant: whether what prevents a file from being opened may stand for its content.
+
     Raises:
-        ImageError: if one cannot be read, naming it.
+        ImageError: if one cannot be opened and that is not tolerated, naming it.
     """
     digest = hashlib.sha256()
     with ThreadPoolExecutor(2) as pool:
-        for one, content in zip(ids, pool.map(lambda one: _content(folder / one), ids), strict=True):
+        for one, content in zip(ids, pool.map(lambda one: _content(folder / one, tolerant), ids), strict=True):
             digest.update(f"{one}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, tolerant: bool) -> str:
     try:
         about = path.stat()
         return _hash(path, about.st_size, about.st_mtime_ns)
     except OSError as error:
+        if tolerant:
+            return f"cannot be opened: {error.strerror}"
         raise ImageError(f"cannot read {path}: {error.strerror}.") from None
 
 

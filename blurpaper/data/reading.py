@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,31 +22,23 @@ def read_image(path: str | Path) -> torch.Tensor:
     Raises:
         ImageError: if the file is missing, empty, truncated or no image, naming it.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            return torch.from_numpy(_rgb(image).transpose(2, 0, 1).copy())
-    except FileNotFoundError:
-        raise ImageError(f"no image file at {path}.") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{path} is not an image that can be read (its content, not its name, decides).") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{path} claims to have too many pixels to be a photograph.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path} is a damaged image: {error}.") from None
+    with _decoding(path), Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        return torch.from_numpy(_rgb(image).transpose(2, 0, 1).copy())
 
 
 def jpeg_steps(path: str | Path) -> list[int] | None:
-    """The 64 steps of quantisation of a JPEG file's brightness, row by row; None for a file of another format."""
+    """The 64 steps of quantisation of a JPEG file's brightness, row by row; None for a file of another format.
+
+    Raises:
+        ImageError: as :func:`read_image`.
+    """
     from PIL import Image
 
-    try:
-        with Image.open(path) as opened:
-            tables = getattr(opened, "quantization", None)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path} cannot be read as an image: {error}.") from None
+    with _decoding(path), Image.open(path) as opened:
+        tables = getattr(opened, "quantization", None)
     return list(tables[min(tables)]) if tables else None
 
 
@@ -70,6 +63,28 @@ def image_files(folder: str | Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
         yield from (Path(parent, one) for one in sorted(files) if one.lower().endswith(SUFFIXES) and not one.startswith("."))
+
+
+@contextmanager
+def _decoding(path: str | Path) -> Iterator[None]:
+    """A block that decodes a file: whatever is wrong with the file comes out as an :class:`ImageError`."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise ImageError(f"no image file at {path}.") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path} is not an image that can be read (its content, not its name, decides).") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path} claims to have too many pixels to be a photograph.") from None
+    except MemoryError:
+        raise  # says nothing about the file
+    except Exception as error:  # a decoder may stumble over nonsense with an error of any type
+        if isinstance(error, OSError) and error.strerror:
+            raise ImageError(f"{path} cannot be opened: {error.strerror}.") from None
+        what = " ".join(str(error).split()).removesuffix(".") or type(error).__name__
+        raise ImageError(f"{path} is a damaged image: {what}.") from None
 
 
 def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, deblurred, exhibits, intervals, metrics, results, runs, tallies
+from blurpaper import data, deblurred, exhibits, intervals, metrics, predictions, results, tallies, trained
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.experiments.registry import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec
@@ -34,7 +34,7 @@ def decisions(profile: Profile, store: Store | Published, specs: Sequence[Networ
         whole = results.published_decisions(profile.name)
         if specs is None:
             return whole
-        of = [runs.columns_of(spec, "", 0, "", "") for spec in specs]
+        of = [predictions.columns_of(spec, "", 0, "", "") for spec in specs]
         parts = [results.select(whole, input=AS_IS, **{column: one[column] for column in tallies.NETWORK_KEY}) for one in of]
     else:
         parts = [tallies.decided_by(spec, profile, store) for spec in specs or tallies.networks(profile)]
@@ -96,7 +96,7 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     conditions = profile.evaluation.finetuned_conditions
     decided = {
         spec: results.select(tallies.decided_by(spec, profile, store), condition=conditions, scale="256")
-        for spec in dict.fromkeys([NetworkSpec(profile.model), *map(runs.start_of, tuned), *tuned])
+        for spec in dict.fromkeys([NetworkSpec(profile.model), *map(trained.start_of, tuned), *tuned])
     }
     for spec, by_spec in decided.items():
         yield from tallies.means(by_spec, ("top1", "top5"), profile)
@@ -135,13 +135,13 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             for metric in ("top1", "top5"):
                 gained, lost = [], []
                 for spec in alike:
-                    start = terms(runs.start_of(spec))
+                    start = terms(trained.start_of(spec))
                     gained.append(terms(spec)[condition][metric] - start[condition][metric])
                     lost.append(start["sharp"][metric] - start[condition][metric])
                 found = {f"{metric}_vs_original": intervals.of_mean_over_seeds(gained, profile.evaluation.bootstrap)}
                 if np.mean(lost) > 0:
                     found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(gained, lost, profile.evaluation.bootstrap)
-                key = runs.columns_of(alike[0], every, 0, "256", condition)
+                key = predictions.columns_of(alike[0], every, 0, "256", condition)
                 key |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed, "n": np.size(gained)}
                 for name, (value, low, high) in found.items():
                     yield key | {"metric": name, "value": value, "low": low, "high": high}
@@ -178,7 +178,7 @@ def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     if not profile.evaluation.released or (file := networks_in_files.released(profile.model, "mix")) is None:
         return
     for name in profile.evaluation.test_sets:
-        decided = runs.decisions(file, name, profile.evaluation.finetuned_conditions, ["256"], profile, store)
+        decided = predictions.decisions(file, name, profile.evaluation.finetuned_conditions, ["256"], profile, store)
         yield from tallies.means(decided, ("top1", "top5"), profile)
 
 
@@ -191,7 +191,8 @@ def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     name, spec = profile.evaluation.test_sets[0], NetworkSpec(profile.model)
     exact = profile.model_copy(update={"compute": profile.compute.model_copy(update={"precision": "float32"})})
     conditions = ["sharp", "D8"]
-    in_float32 = tallies.widest(runs.decisions(runs.kept(spec, profile, store), name, conditions, ["256"], exact, store))
+    same = trained.kept(spec, profile, store)
+    in_float32 = tallies.widest(predictions.decisions(same, name, conditions, ["256"], exact, store))
     given = results.select(tallies.widest(tallies.decided_by(spec, profile, store)), data=name, condition=conditions, scale="256")
     yield from tallies.means(in_float32, ("top1", "top5"), profile)
     yield from tallies.differences(given, in_float32, "float32", profile)
@@ -226,7 +227,7 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
                     yield row | {"data": one["image"], "region": str(one["label"])}
     for settings, spec in exhibits.on_photographs():
-        network = runs.network(spec, settings, store)
+        network = trained.network(spec, settings, store)
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 image, place = photograph(example), f"scikit-image/{example.name}"
@@ -246,11 +247,12 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     name = profile.evaluation.test_sets[0]
     for mix in profile.evaluation.invariance_networks:
         spec = NetworkSpec.parse(f"{profile.model}:{mix}")
-        for condition, by_stage in runs.distances(spec, name, profile, store).items():
+        for condition, by_stage in predictions.distances(spec, name, profile, store).items():
             by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]  # an image alone of its shape has no other to compare with
             if not len(by_stage):
                 continue
-            key = runs.columns_of(spec, name, 0, "256", condition) | {"classes": "", "metric": "hamming", "n": len(by_stage)}
+            key = predictions.columns_of(spec, name, 0, "256", condition)
+            key |= {"classes": "", "metric": "hamming", "n": len(by_stage)}
             numbers = zip(*intervals.of_mean(by_stage, profile.evaluation.bootstrap), strict=True)
             for stage, (value, low, high) in zip(STAGES, numbers, strict=True):
                 yield key | {"region": stage, "value": value, "low": low, "high": high}
@@ -282,7 +284,7 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             shown.append((photos, one, f"scikit-image/{example.name}", photograph(example), set(example.answers)))
 
     for settings, one, place, image, answers in shown:
-        network = runs.network(one, settings, store)
+        network = trained.network(one, settings, store)
         for condition in FIGURE1_CONDITIONS:
             key, log_p = exhibits.predicted(network, one, place, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()

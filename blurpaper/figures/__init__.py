@@ -15,6 +15,7 @@ from blurpaper.figures.recognition import (
     verdicts,
 )
 from blurpaper.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
+from blurpaper.figures.speed import growth
 from blurpaper.figures.style import CONDITION_COLOURS, NETWORK_COLOURS, SCALE_COLOURS, gallery, label_ends, label_levels
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "distance_maps",
     "error_shares",
     "gallery",
+    "growth",
     "iou_by_label",
     "label_ends",
     "label_levels",

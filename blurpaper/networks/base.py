@@ -20,7 +20,7 @@ class WeightsError(RuntimeError):
 class Network(nn.Module, ABC):
     """A classifier that gives a map of logits, one vector at each position of its field over the image.
 
-    Subclasses define ``stage_maps`` and ``classify``.
+    Subclasses define ``classify``, and ``stages``, five modules applied one after another, or ``stage_maps`` of their own.
 
     Args:
         classes: names of the classes, in the order of the logits.
@@ -39,9 +39,12 @@ class Network(nn.Module, ABC):
         """RGB images in grey levels 0..255, ``(B, 3, H, W)``, as the network's layers want them."""
         return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    @abstractmethod
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features after each of the five stages that halve the resolution, by name, of normalised input."""
+        maps = {}
+        for name, stage in zip(STAGES, self.stages, strict=True):
+            maps[name] = inputs = stage(inputs)
+        return maps
 
     @abstractmethod
     def classify(self, last: torch.Tensor) -> torch.Tensor:

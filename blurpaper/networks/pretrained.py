@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -93,16 +94,19 @@ ORIGINALS: dict[str, Callable[[int], Network]] = {
 
 
 def _from_torchvision(model: str, weights: WeightsEnum) -> Mapping[str, torch.Tensor]:
-    """A state dict, downloaded once by torch.hub and checked by the hash in its name.
+    """A state dict, downloaded once by torch.hub and checked by the hash in its name; nothing but tensors is allowed in it.
 
     Raises:
-        WeightsError: if it is neither in torch's cache nor to be had from the network.
+        WeightsError: if it is neither in torch's cache nor to be had from the network, or is something else.
     """
     try:
-        return weights.get_state_dict(progress=True, check_hash=True)
+        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except OSError as error:
         where = f"{weights.url} (or put the file into {torch.hub.get_dir()}/checkpoints)"
         raise WeightsError(f"cannot get the weights of {model} from {where}: {error}.") from None
+    except pickle.UnpicklingError:
+        where = f"{torch.hub.get_dir()}/checkpoints"
+        raise WeightsError(f"the weights of {model} in {where} hold something else than tensors: remove that file.") from None
 
 
 def _place(name: str) -> tuple[bool, int, bool]:
@@ -129,7 +133,7 @@ def read_pickled_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
         sha256: the checksum, or its first digits.
 
     Raises:
-        WeightsError: if the file is missing or its checksum is another.
+        WeightsError: if the file is missing, its checksum is another, or it holds anything but tensors.
     """
     if not path.is_file():
         raise WeightsError(f"no file of weights at {path}.")
@@ -137,4 +141,7 @@ def read_pickled_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(sha256):
         raise WeightsError(f"{path} is not the known file of weights: its SHA-256 is {found}, not {sha256}.")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        raise WeightsError(f"{path} holds something else than tensors, which is not read: it could run any code.") from None

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from blurpaper.networks.base import WeightsError
+from blurpaper.networks.base import Network, WeightsError
 from blurpaper.networks.spec import ORIGINAL, NetworkSpec
 from blurpaper.store import sha256_of
 
 FOLDERS = (Path(__file__).parent.parent.parent / "results" / "weights", Path(__file__).parent.parent / "weights")
 """Where the released networks are: in a checkout, and in an installed package."""
+
+PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin", ".tar")
+"""Suffixes of files of weights that are not read."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,28 @@ class NetworkFile:
             raise WeightsError(f"{self.path} cannot be read as a safetensors file: {error}.") from None
         if "network" not in header or "model" not in header:
             raise WeightsError(f"{self.path} does not say in its header what network it is.")
+        for name, (holds, what) in _SAID.items():
+            if name in header and not holds(_value(header[name])):
+                raise WeightsError(
+                    f"{self.path}: {name} in its header must be {what}. Got {textwrap.shorten(header[name], 60)!r}."
+                )
         return header
+
+    def load(self) -> Network:
+        """The network, in evaluation mode.
+
+        Raises:
+            WeightsError: if what the file says and the tensors it holds do not fit together.
+        """
+        from blurpaper.networks import files, module_of
+
+        try:
+            module_of(self.header["model"])
+            return files.load(self.path)
+        except WeightsError as error:  # torch lists every tensor that does not fit
+            raise WeightsError(textwrap.shorten(str(error), 300, placeholder=" ...")) from None
+        except ValueError as error:
+            raise WeightsError(f"{self.path}: {error}") from None
 
     @cached_property
     def sha256(self) -> str:
@@ -81,6 +108,30 @@ class NetworkFile:
         return f"{self.path.name} ({self.header['network']})"
 
 
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def _are_channels(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(one) in (int, float) for one in value)
+
+
+_SAID: dict[str, tuple[Callable[[object], bool], str]] = {
+    "classes": (_are_names, "a list of names"),
+    "field": (lambda value: type(value) is int and value > 0, "a number of pixels"),
+    "mean": (_are_channels, "three numbers"),
+    "std": (_are_channels, "three numbers"),
+}
+"""Parts of a header that are read as JSON: what holds of each, in code and in words."""
+
+
 def released(model: str, mix: str) -> NetworkFile | None:
     """The network of that model and mix that comes with blurpaper, if one does."""
     paths = (folder / file_name(model, mix) for folder in FOLDERS)
@@ -97,8 +148,10 @@ def named(text: str, model: str | None = None) -> NetworkSpec | NetworkFile:
 
     Raises:
         ValueError: for a string that names no network.
-        WeightsError: for a file that is not there or holds none.
+        WeightsError: for a file that is not there or holds none, or is a pickle.
     """
+    if text.lower().endswith(PICKLES):
+        raise WeightsError(f"{text} is a pickle, which may run any code when it is read: save the network as .safetensors.")
     if text.endswith(".safetensors"):
         found = NetworkFile(Path(text))
         if not found.path.is_file():

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks.base import STAGES, STRIDE, Network
+from blurpaper.networks.base import STRIDE, Network
 from blurpaper.networks.layers import ConvNorm
 from blurpaper.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
 
@@ -93,12 +93,6 @@ class ResNet(Network):
                 nn.init.zeros_(module.layers[-1].norm.weight)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
-
-    def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        maps = {}
-        for name, stage in zip(STAGES, self.stages, strict=True):
-            maps[name] = inputs = stage(inputs)
-        return maps
 
     def classify(self, last: torch.Tensor) -> torch.Tensor:
         pooled = functional.avg_pool2d(last, [min(self.span, side) for side in last.shape[-2:]], stride=1)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks.base import STAGES, STRIDE, Network
+from blurpaper.networks.base import STRIDE, Network
 from blurpaper.networks.layers import ConvNorm, Dropout
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -66,12 +66,6 @@ class VGG(Network):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         nn.init.normal_(self.classifier[-1].weight, std=0.01)
-
-    def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        maps = {}
-        for name, stage in zip(STAGES, self.stages, strict=True):
-            maps[name] = inputs = stage(inputs)
-        return maps
 
     def classify(self, last: torch.Tensor) -> torch.Tensor:
         missing = [max(0, self.span - side) for side in last.shape[-2:]]

@@ -1,0 +1,112 @@
+"""Chapters are executed once: the outcome is kept, and made again when anything that it shows may have changed."""
+
+import nbformat
+import papermill
+import pytest
+
+from blurpaper import book, code, execution, profile, results
+from blurpaper.store import Store
+
+SCRIPT = """\
+# %% [markdown]
+# # A chapter
+
+# %% tags=["parameters", "remove-cell"]
+profile = ""
+overrides = {}
+published = False
+
+# %%
+import os
+from blurpaper import shake
+
+print(os.getpid(), overrides)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout of one chapter, with a set of committed results."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "photos.csv").write_text("a")
+    (tmp_path / "notebooks" / "01_disk.py").write_text(SCRIPT)
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(book, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "results")
+    return tmp_path
+
+
+@pytest.fixture
+def executions(monkeypatch):
+    """How often papermill was asked; it does not start a kernel here, but writes down what it was given."""
+    calls = []
+
+    def execute(raw, out, parameters, **_):
+        calls.append(parameters)
+        notebook = nbformat.read(raw, as_version=4)
+        notebook.cells.append(nbformat.v4.new_markdown_cell(f"execution {len(calls)}"))
+        nbformat.write(notebook, out)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    return calls
+
+
+def execute(root, overrides=None, name="smoke", published=False):
+    settings = profile.load(name, overrides or {})
+    path = execution.execute("01_disk", settings, overrides or {}, name, Store(root / "store"), published)
+    assert path == root / "_build" / settings.name / "source" / "notebooks" / "01_disk.ipynb"
+    return nbformat.read(path, as_version=4).cells[-1].source
+
+
+def test_a_chapter_is_executed_once_and_comes_from_the_store_afterwards(checkout, executions) -> None:
+    assert execute(checkout) == "execution 1"
+    book.executed("01_disk", profile.load("smoke")).unlink()
+    assert execute(checkout) == "execution 1"
+    assert len(executions) == 1
+
+
+def test_it_is_executed_again_when_what_it_shows_may_have_changed(checkout, executions, monkeypatch) -> None:
+    script = checkout / "notebooks" / "01_disk.py"
+    changes = [
+        lambda: script.write_text(SCRIPT.replace("A chapter", "The chapter")),
+        lambda: (checkout / "results" / "photos.csv").write_text("b"),
+        lambda: (checkout / "results" / "emoji.csv").write_text("b"),
+        lambda: (checkout / "notebooks" / "02_more.py").write_text(SCRIPT),
+        lambda: monkeypatch.setattr(execution, "sha256_of", lambda path: f"changed {path}"),
+        lambda: monkeypatch.setattr(execution.data, "fingerprints", lambda *_: {"photographs": "others"}),
+    ]
+    execute(checkout)
+    for number, change in enumerate(changes, 2):
+        change()
+        assert execute(checkout) == f"execution {number}"
+        assert execute(checkout) == f"execution {number}"
+    assert execute(checkout, {"seed": 3}) == f"execution {len(changes) + 2}"
+    assert execute(checkout, published=True) == f"execution {len(changes) + 3}"
+    assert execute(checkout, name="emoji") == f"execution {len(changes) + 4}"
+
+
+def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_it(checkout, executions) -> None:
+    def add(number):
+        folder = checkout / "store" / "networks" / f"a-{number}"
+        folder.mkdir(parents=True)
+        (folder / "stamp.json").write_text("{}")
+
+    execute(checkout)
+    add(1)
+    assert execute(checkout) == "execution 1"
+    (checkout / "notebooks" / "01_disk.py").write_text(SCRIPT.replace("import shake", "import provenance"))
+    assert execute(checkout) == "execution 2"
+    assert execute(checkout) == "execution 2"
+    add(2)
+    assert execute(checkout) == "execution 3"
+
+
+def test_code_that_a_chapter_imports_counts_and_other_code_does_not() -> None:
+    needed = code.imported_by("from blurpaper import page")
+    assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= needed
+    assert "blurpaper.doctor" not in needed
+    assert code.imported_directly("from blurpaper import page\nfrom blurpaper.blur import MIXES") == {
+        "blurpaper.page",
+        "blurpaper.blur",
+    }
