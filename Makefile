@@ -25,6 +25,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
+lab: export BLURPAPER_DATA ?= $(CURDIR)/data
 lab: $(INSTALLED)  ## JupyterLab, in which the percent scripts of notebooks/ open as notebooks
 	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[lab]'
 	$(BIN)/jupytext-config set-default-viewer python

@@ -1,1 +1,1 @@
-"""Side by side with the peers; needs a checkout, and the extra ``bench``."""
+"""Ours beside the best of others, on this machine: ``blurpaper bench``; :mod:`benchmarks.suite` lists what it measures."""

@@ -1,26 +1,23 @@
 """EPLL, exactly and fast, beside cheaper methods and deepinv's EPLL with the same prior; the prior beside scikit-learn's.
 
-python -m benchmarks.deblurring [--images 20] [--exact 20] [--peer 1] [--prior 300000] [--psf D8] [--json FILE]
-
-PSNR on the grey photographs of bsds500/test, under a PSF with rounding as the only noise; seconds for one grey and one colour
-photograph (481 x 321), warm, medians. Constants of the cheaper methods are their best on these very images, which favours them.
+PSNR on grey photographs (of bsds500/test where it is there), under a PSF with rounding as the only noise; seconds for a grey and
+for a colour photograph (481 x 321), warm, medians. Constants of the cheaper methods are their best on these very images, which
+favours them.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from blurpaper import blur, deblurring, quality
-from blurpaper.data import photos
+from blurpaper.data import examples, photos
+from blurpaper.data.base import ImageSet
 from blurpaper.deblurring import Observation, baselines, learning, patches, priors, splitting
 from blurpaper.kernels import psf
 
@@ -33,42 +30,14 @@ BEST = {
 """The cheaper methods, and constants to choose the best of."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=20, help="photographs of bsds500/test")
-    parser.add_argument("--exact", type=int, default=20, help="of these, how many by exact EPLL")
-    parser.add_argument("--peer", type=int, default=1, help="of these, how many by deepinv, which takes minutes for each")
-    parser.add_argument("--prior", type=int, default=0, help="patches to learn a prior from beside scikit-learn; 0: none")
-    parser.add_argument("--psf", default="D8")
-    parser.add_argument("--json", type=Path, help="file to write the numbers to")
-    options = parser.parse_args()
-    found = {"machine": f"{torch.get_num_threads()} threads", "psf": options.psf}
-    found["deblurring"] = compare(options.psf, options.images, options.exact, options.peer)
-    if options.prior:
-        found["prior"] = compare_priors(options.prior)
-    for title, rows in found.items():
-        if isinstance(rows, list):
-            print(f"\n{title}\n" + table(rows))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+def measure(quick: bool = False) -> list[dict[str, object]]:
+    """A row a method under D8: PSNR and seconds an image."""
+    return compare("D8", 1 if quick else 20, 0 if quick else 20, 0 if quick else 1)
 
 
-def table(rows: list[dict[str, object]]) -> str:
-    """Rows in columns of equal width."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [names, *([_shown(row.get(name, "")) for name in names] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
-
-
-def _shown(value: object) -> str:
-    return (
-        f"{value:.3g}"
-        if isinstance(value, float) and abs(value) < 10
-        else f"{value:.2f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+def measure_priors(quick: bool = False) -> list[dict[str, object]]:
+    """A row a prior learnt in the same time: seconds, and nats a held-out patch."""
+    return compare_priors(20_000 if quick else 300_000)
 
 
 # --- Deblurring -----------------------------------------------------------------------------------------------------------
@@ -77,7 +46,7 @@ def _shown(value: object) -> str:
 def compare(name: str, images: int, exact: int, peer: int) -> list[dict[str, object]]:
     """A row a method; deepinv's beside exact EPLL on the same few."""
     kernel = psf(name)
-    found = photos.load("bsds500", "test")
+    found = photographs("test")
     colour = [found[number] for number in range(min(images, len(found)))]
     grey = [photo.float().mean(dim=0, keepdim=True).round().to(torch.uint8) for photo in colour]
     blurred = [blur.apply(one.expand(3, -1, -1).contiguous(), kernel)[:1] for one in grey]
@@ -155,7 +124,6 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
         from deepinv.optim.utils import GaussianMixtureModel
         from deepinv.physics import Blur
     except ImportError:
-        print("deepinv is not installed (pip install -e '.[bench]'): left out")
         return None
     prior = priors.released()
     mixture = GaussianMixtureModel(len(prior), patches.PIXELS)
@@ -175,13 +143,18 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
     return restore
 
 
+def photographs(split: str) -> ImageSet:
+    """bsds500 where it is there, else what scikit-image carries."""
+    return photos.load("bsds500", split) if photos.is_there("bsds500", split) else examples.CarriedSet(split)
+
+
 # --- The prior ------------------------------------------------------------------------------------------------------------
 
 
 def compare_priors(count: int) -> list[dict[str, object]]:
     """Mean log-likelihood of held-out patches under priors learnt in the same time: ours, scikit-learn's, a single Gaussian."""
-    learnt_from = patches.sample(photos.load("bsds500", "train"), count, seed=0)
-    held_out = patches.sample(photos.load("bsds500", "test"), 50_000, seed=0)
+    learnt_from = patches.sample(photographs("train"), count, seed=0)
+    held_out = patches.sample(photographs("test"), 50_000, seed=0)
     started = time.perf_counter()
     ours = learning.learn(learnt_from, components=200, passes=3, batch=20_000, seed=0)
     allowed = time.perf_counter() - started
@@ -193,7 +166,6 @@ def compare_priors(count: int) -> list[dict[str, object]]:
     try:
         from sklearn.mixture import GaussianMixture
     except ImportError:
-        print("scikit-learn is not installed (pip install -e '.[bench]'): left out")
         return rows
     for part in (25_000, 100_000):
         theirs = GaussianMixture(200, max_iter=1, warm_start=True, init_params="random_from_data", reg_covar=1e-7, random_state=0)
@@ -207,7 +179,3 @@ def compare_priors(count: int) -> list[dict[str, object]]:
         score = float(theirs.score(held_out.numpy()))
         rows.append({"prior": f"scikit-learn, {part:,} patches, {rounds} rounds", "seconds": spent, "nats a patch": score})
     return rows
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """How time and peak memory grow: with the number and size of images, the size of the PSF, and the threads; cached and not.
 
-python -m benchmarks.growth [--quick] [--json FILE]
-
 Evaluation is of a folder of JPEG photographs (made here, with spectra like those of photographs) by a small network with random
 weights, sharp and under D8, by the protocol of the profile photos, in parts of 16 images. ``cold cache`` is the first network
 that looks at a folder, ``warm cache`` the second. Every measurement has a process of its own. Its memory is the most that was
@@ -11,7 +9,6 @@ alone. Numbers are medians of several rounds.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -33,25 +30,6 @@ DISTINCT = 8
 """Photographs that are made; further ones are copies."""
 
 Row = dict[str, object]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round of few small measurements")
-    parser.add_argument("--json", type=Path, help="file to write the rows and exponents to")
-    options = parser.parse_args()
-    rows = measure(options.quick)
-    found = {"rows": rows, "exponents": exponents(rows)}
-    for row in rows:
-        print(f"{row['series']:32} {row['x']:8g} {row['seconds']:9.3f} s {row['megabytes']:8.0f} MB")
-    for row in found["exponents"]:
-        print(f"{row['series']:32} time {_power(row['time'])}  memory {_power(row['memory'])}")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-
-
-def _power(exponent: float | None) -> str:
-    return "   -" if exponent is None else f"^{exponent:.2f}"
 
 
 # --- Exponents ------------------------------------------------------------------------------------------------------------
@@ -152,7 +130,7 @@ def run(task: Row) -> Row:
     environment = dict(os.environ)
     if "threads" in task:
         environment["OMP_NUM_THREADS"] = str(task["threads"])
-    command = [sys.executable, "-m", "benchmarks.growth", "--task", json.dumps(task)]
+    command = [sys.executable, "-m", "benchmarks.growth", json.dumps(task)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{task} failed: {done.stderr[-2000:]}")
@@ -250,8 +228,5 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-if __name__ == "__main__":
-    if len(sys.argv) == 3 and sys.argv[1] == "--task":
-        print(json.dumps(worked(json.loads(sys.argv[2]))))
-    else:
-        main()
+if __name__ == "__main__":  # as a process of its own
+    print(json.dumps(worked(json.loads(sys.argv[1]))))

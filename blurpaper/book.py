@@ -1,7 +1,7 @@
 """The book: which chapters it has, where its files lie, and its pages, which jupyter-book makes of the executed chapters.
 
 Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to ``_build/<profile>/html``, and
-``_build/html`` points to the last book built.
+``_build/html`` points to the last book built. ``_build`` is in the checkout, or where there is none in the current folder.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from blurpaper import csp
+from blurpaper.house import CARRIED, HOME
 from blurpaper.profile import Profile
 from blurpaper.store import sha256_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
 
 
@@ -31,11 +32,11 @@ def chapters() -> list[str]:
     """Names of all chapters in their order, such as ``02_pretrained``.
 
     Raises:
-        BookError: outside a checkout, where there are no notebooks.
+        BookError: if there are none.
     """
     found = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
-        raise BookError(f"no notebooks at {NOTEBOOKS}: chapters and the book need a checkout of blurpaper.")
+        raise BookError(f"no notebooks at {NOTEBOOKS}: this copy of blurpaper is not whole; install it anew.")
     return found
 
 
@@ -51,9 +52,29 @@ def chapter_named(name: str) -> str:
     return matches[0]
 
 
+def is_installed() -> bool:
+    """Whether the book is the copy that an installed wheel carries."""
+    return ROOT == CARRIED
+
+
+def need_checkout(what: str) -> None:
+    """See that there is a checkout, for what changes its files.
+
+    Raises:
+        BookError: if there is none, saying what needs it.
+    """
+    if is_installed():
+        raise BookError(f"{what} needs a checkout of blurpaper; this is an installed copy, at {ROOT.parent}.")
+
+
+def build_root() -> Path:
+    """``_build``, with a folder a profile."""
+    return (Path.cwd() if is_installed() else ROOT) / "_build"
+
+
 def build_folder(profile: Profile) -> Path:
     """Where the chapters and pages of a profile are made."""
-    return ROOT / "_build" / profile.name
+    return build_root() / profile.name
 
 
 def executed(chapter: str, profile: Profile) -> Path:
@@ -115,7 +136,7 @@ def _ingredients(profile: Profile) -> str:
 
 def _latest(html: Path) -> Path:
     """Let ``_build/html`` point to a book; the path of its first page."""
-    latest = ROOT / "_build" / "html"
+    latest = build_root() / "html"
     if latest.is_symlink() or not latest.exists():
         latest.unlink(missing_ok=True)
         latest.symlink_to(html.relative_to(latest.parent), target_is_directory=True)

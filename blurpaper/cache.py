@@ -11,7 +11,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,7 +40,12 @@ class Cache(Store):
             size: bytes that a value takes as a file, or more.
         """
         folder = self.path(recipe)
-        with self._lock(folder):  # nobody drops it while it is opened
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._lock(folder))  # nobody drops it while it is opened
+            except StoreError as error:
+                _tell(error)
+                return make()
             if (value := self._load(recipe, folder)) is not None:
                 _touch(folder)
                 return value
@@ -54,7 +59,7 @@ class Cache(Store):
                         _touch(folder)
                         value = recipe.codec.load(folder / f"data{recipe.codec.suffix}")  # mapped, not held
             except StoreError as error:
-                warnings.warn(f"what was made is not kept for the next time: {error}", stacklevel=2)
+                _tell(error)
             return value
 
     @contextmanager
@@ -86,6 +91,10 @@ class Cache(Store):
         except (Timeout, OSError):
             return False
         return True
+
+
+def _tell(error: StoreError) -> None:
+    warnings.warn(f"what was made is not kept for the next time: {error}", stacklevel=3)
 
 
 def _touch(folder: Path) -> None:

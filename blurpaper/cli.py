@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ EXPECTED_ERRORS = (
     "FetchError",
 )  # fmt: skip
 """Errors whose message is a sentence for the user; they are told by name, so that their modules need not be imported."""
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""A full disk, a full quota, a file larger than is allowed, a disk that is only read."""
 
 
 class Command(click.Group):
@@ -36,6 +40,11 @@ class Command(click.Group):
                 ) from None
             if names & set(EXPECTED_ERRORS) or type(error) in (ValueError, RuntimeError):
                 raise click.ClickException(str(error)) from None
+            if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+                where = f" {error.filename}" if error.filename else ""
+                raise click.ClickException(
+                    f"cannot write{where}: {error.strerror}; free some space or name another place."
+                ) from None
             raise
 
 
@@ -114,9 +123,10 @@ def run(profile: str, overrides: tuple[str, ...], cache_gb: float | None, publis
         return
     if not published:
         _need_data(settings)
+    whole = execution.Run(settings, parsed, profile, Store(), published)
     for number, chapter in enumerate(chapters, 1):
         click.echo(f"[{number}/{len(chapters)}] {chapter}", err=True)
-        execution.execute(chapter, settings, parsed, profile, Store(), published)
+        execution.execute(chapter, whole)
     click.echo(f"[book] {book.build(settings)}")
 
 
@@ -135,7 +145,7 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], cache_gb: float
     whole = book.chapter_named(name)
     if not published:
         _need_data(settings)
-    click.echo(execution.execute(whole, settings, parsed, profile, Store(), published))
+    click.echo(execution.execute(whole, execution.Run(settings, parsed, profile, Store(), published)))
 
 
 @main.command()
@@ -320,6 +330,16 @@ def _say(outcome: tuple[int, list[str]], verb: str, target: Path) -> None:
     sys.exit(1 if broken else 0)
 
 
+@main.command("new-chapter")
+@click.argument("name")
+def new_chapter(name: str) -> None:
+    """Begin a chapter that runs as it is, notebooks/NN_NAME.py, and list it in the table of contents."""
+    from blurpaper import new_chapter as new
+
+    path = new.create(name)
+    click.echo(f"{path}; try: blurpaper chapter {path.stem[:2]} --profile smoke")
+
+
 @main.command()
 @profile_option
 @override_option
@@ -336,9 +356,10 @@ def book(profile: str, overrides: tuple[str, ...]) -> None:
 @cache_option
 def publish(profile: str, cache_gb: float | None) -> None:
     """Copy the results of a profile from the store to results/, to be committed."""
-    from blurpaper import publishing
+    from blurpaper import book, publishing
     from blurpaper.store import Store
 
+    book.need_checkout("publish")
     settings, _ = _profile(profile, cache_gb=cache_gb)
     _need_data(settings)
     for path in publishing.publish(settings, Store()):
@@ -440,6 +461,32 @@ def data_verify(names: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--quick", is_flag=True, help="Few images and rounds, to see that everything works; the numbers mean little.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as data; the tables then go to standard error.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file whose numbers these replace, each benchmark its own.")
+def bench(names: tuple[str, ...], quick: bool, as_json: bool, out: Path | None) -> None:
+    """Measure how fast this is, side by side with the best of others, on this machine; it should have nothing else to do.
+
+    NAME is blurring, limits, table1, finetuning, deblurring, priors, growth or starting, all of them without one, or whole,
+    which runs the embedded profiles from cold and takes most of an hour. Peers that are not installed are left out:
+    pip install -e '.[bench]'.
+    """
+    import json
+
+    from blurpaper import speed
+
+    def show(name: str, rows: list[dict[str, object]]) -> None:
+        click.echo(f"\n{name}\n{speed.as_text(rows)}", err=as_json)
+
+    found = speed.bench(names, quick, show)
+    if out:
+        speed.keep(found, out)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+
+
+@main.command()
 def doctor() -> None:
     """Say what this installation has: device, precision, store, data, weights; exit 1 if something needed is missing."""
     from blurpaper import doctor as doctors
@@ -459,7 +506,9 @@ def clean(store: bool, yes: bool) -> None:
     from blurpaper import book
     from blurpaper.store import default_root
 
-    folders = [book.ROOT / "_build", *([default_root()] if store else [])]
+    folders = [book.build_root(), *([default_root()] if store else [])]
+    if book.is_installed() and folders[0].exists() and not yes:  # the current folder may be anybody's
+        click.confirm(f"remove {folders[0]}, whatever is in it?", abort=True)
     if store and not yes:
         click.confirm(f"remove everything computed so far, in {default_root()}?", abort=True)
     for folder in folders:

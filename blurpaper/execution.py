@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +24,64 @@ _SHOWS_THE_STORE = "blurpaper.provenance"
 """What a chapter imports itself that tells how artifacts were made: which there are is then among what it is made from."""
 
 
-def execute(
-    chapter: str, profile: Profile, overrides: Mapping[str, Any], source: str, store: Store, published: bool = False
-) -> Path:
-    """Execute one chapter, unless the store has it as it would come out; the path of the executed notebook.
+@dataclass(frozen=True)
+class Run:
+    """What the chapters of a book are executed with.
 
-    Args:
-        source: name or path the profile was loaded from, which the notebook loads again.
-        published: its results are the committed ones.
+    Attributes:
+        source: name or path the profile was loaded from, which the notebooks load again.
+        published: their results are the committed ones.
+    """
+
+    profile: Profile
+    overrides: Mapping[str, Any]
+    source: str
+    store: Store
+    published: bool = False
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """What all chapters are made from: settings, committed results, data."""
+        committed = [path for path in (*results.PUBLISHED.rglob("*"), *results.PAPER.parent.iterdir()) if path.is_file()]
+        return {
+            "parameters": self.parameters,
+            "settings": self.profile.model_dump(mode="json"),
+            "committed": {path.name: sha256_of(path) for path in sorted(committed)},
+            "chapters": book.chapters(),
+            "versions": surroundings()["versions"],
+            "data": {} if self.published else data.fingerprints(self.profile, self.store),
+        }
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What papermill puts into a notebook."""
+        return {"profile": self.source, "overrides": dict(self.overrides), "published": self.published}
+
+    def recipe(self, chapter: str) -> Recipe[str]:
+        script = (book.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
+        own = {
+            "text": hashlib.sha256(script.encode()).hexdigest(),
+            # As files, not as what they say to Python: a chapter may show docstrings.
+            "code": {module: sha256_of(code.path_of(module)) for module in sorted(code.imported_by(script))},
+        }
+        if not self.published and _SHOWS_THE_STORE in code.imported_directly(script):
+            own["artifacts"] = [name for name in self.store.names() if not name.startswith(f"{KIND}/")]
+        name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
+        return Recipe(KIND, name, self.inputs | own, ["blurpaper.execution"], _NOTEBOOK, about)
+
+
+def execute(chapter: str, run: Run) -> Path:
+    """Execute one chapter, unless the store has it as it would come out; the path of the executed notebook.
 
     Raises:
         BookError: if a cell fails, with its error; no notebook is left behind.
     """
-    out = book.executed(chapter, profile)
+    out = book.executed(chapter, run.profile)
     out.unlink(missing_ok=True)
-    recipe = _recipe(chapter, profile, overrides, source, store, published)
-    content = store.get(recipe, lambda scratch: _executed(chapter, profile, overrides, source, published, scratch))
+    content = run.store.get(run.recipe(chapter), lambda scratch: _executed(chapter, run, scratch))
     with written(out) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return out
-
-
-def _recipe(
-    chapter: str, profile: Profile, overrides: Mapping[str, Any], source: str, store: Store, published: bool
-) -> Recipe[str]:
-    script = (book.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
-    modules = sorted(code.imported_by(script))
-    committed = [path for path in (*results.PUBLISHED.rglob("*"), *results.PAPER.parent.iterdir()) if path.is_file()]
-    inputs = {
-        "text": hashlib.sha256(script.encode()).hexdigest(),
-        "parameters": {"profile": source, "overrides": dict(overrides), "published": published},
-        "settings": profile.model_dump(mode="json"),
-        "code": {module: sha256_of(code.path_of(module)) for module in modules},  # a chapter may show docstrings
-        "committed": {path.name: sha256_of(path) for path in sorted(committed)},
-        "chapters": book.chapters(),
-        "versions": surroundings()["versions"],
-    }
-    if not published:
-        inputs["data"] = data.fingerprints(profile, store)
-        if _SHOWS_THE_STORE in code.imported_directly(script):
-            inputs["artifacts"] = [name for name in store.names() if not name.startswith(f"{KIND}/")]
-    about = {"profile": profile.name}
-    return Recipe(KIND, f"{chapter}.{profile.name}", inputs, ["blurpaper.execution"], _NOTEBOOK, about)
 
 
 _NOTEBOOK: Codec[str] = Codec(
@@ -73,11 +91,12 @@ _NOTEBOOK: Codec[str] = Codec(
 )
 
 
-def _executed(chapter: str, profile: Profile, overrides: Mapping[str, Any], source: str, published: bool, scratch: Path) -> str:
+def _executed(chapter: str, run: Run, scratch: Path) -> str:
     """The text of the executed notebook, with what is needed to see later whether it is still as it would come out."""
     import jupytext
     import nbformat
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     raw, draft = scratch / "raw.ipynb", scratch / "executed.ipynb"
     notebook = jupytext.read(book.NOTEBOOKS / f"{chapter}.py")
@@ -85,14 +104,13 @@ def _executed(chapter: str, profile: Profile, overrides: Mapping[str, Any], sour
     with written(raw) as temporary:
         jupytext.write(notebook, temporary, fmt="ipynb")
     recorded = {module: code.hash_of(module) for module in code.library()}
-    parameters = {"profile": source, "overrides": dict(overrides), "published": published}
     try:
         papermill.execute_notebook(
             raw,
             draft,
-            parameters,
+            run.parameters,
             kernel_name="python3",
-            extra_arguments=["--log-level=40"],  # errors alone; it warns of TCP, which stays on this machine
+            extra_arguments=["--log-level=50"],  # what matters comes back as an error; it logs TCP here, and interrupts
             cwd=str(Path.cwd()),
             stderr_file=sys.stderr,
             progress_bar=False,
@@ -101,15 +119,20 @@ def _executed(chapter: str, profile: Profile, overrides: Mapping[str, Any], sour
         if error.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt from None
         raise book.BookError(f"chapter {chapter} failed: {error.ename}: {error.evalue}") from None
+    except DeadKernelError:
+        raise book.BookError(
+            f"chapter {chapter} failed: its process was killed or crashed, perhaps for want of memory; what was finished is "
+            "kept: give the same command again to go on."
+        ) from None
     executed = nbformat.read(draft, as_version=4)
     for cell in executed.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("remove-cell")
     executed.metadata["blurpaper"] = {
-        "profile": profile.name,
-        "overrides": dict(overrides),
-        "published": published,
-        "settings": profile.model_dump(mode="json"),
+        "profile": run.profile.name,
+        "overrides": dict(run.overrides),
+        "published": run.published,
+        "settings": run.profile.model_dump(mode="json"),
         "code": recorded,
     }
     return nbformat.writes(executed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +94,11 @@ def finetune(
     made_from = (trained.identity_of(start, profile, store), images.fingerprint, name, schedule, profile.protocol, profile.seed)
     checkpoint = out.with_name(f"{out.name}.{_key(*made_from, profile.compute.precision)}.checkpoint")
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
-        training.train(objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
+        place = trained.readable_checkpoint(checkpoint)
+        training.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
     files.save(network, Tuned(start.model, name, "agreement" if unlabelled else "labels"), out)
-    checkpoint.unlink(missing_ok=True)
+    for done_with in out.parent.glob(f"{glob.escape(checkpoint.name)}*"):  # also what a killed run left half-written
+        done_with.unlink(missing_ok=True)
     return len(images), len(list(training.steps_of(schedule, len(images)))), left_out
 
 

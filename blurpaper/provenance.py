@@ -12,12 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from blurpaper import results
+from blurpaper.house import HOME
 from blurpaper.jobs import in_hours
 from blurpaper.store import sha256_of
 
@@ -31,7 +31,7 @@ PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 SHORT = 12
 """Digits of a commit, a key or a checksum that are shown; the whole is told when it is pointed at."""
 
-REFERENCES = Path(__file__).parent.parent / "book" / "references.bib"
+REFERENCES = HOME / "book" / "references.bib"
 """The first work in it is the paper."""
 
 Stamp = Mapping[str, Any]
@@ -79,9 +79,9 @@ def stored(profile: Profile, store: Store, overrides: Mapping[str, Any] | None =
     Stamps that name no profile belong here if they say that they were made from something that does, or it from them.
     """
     found: list[Stamp] = []
-    for path in sorted(store.root.glob("*/*/stamp.json")):
+    for name in store.names():
         try:
-            stamp = json.loads(path.read_text(encoding="utf-8"))
+            stamp = json.loads((store.root / name / "stamp.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):  # being written or damaged: it is then not loaded either
             continue
         if {"kind", "name", "key", "made"} <= set(stamp):

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blurpaper.house import HOME
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -19,7 +21,7 @@ KEY = (
 COLUMNS = (*KEY, "value", "low", "high", "n")
 
 PAPER = Path(__file__).parent / "paper" / "results.csv"
-PUBLISHED = Path(__file__).parent.parent / "results"
+PUBLISHED = HOME / "results"
 
 
 class ResultsError(RuntimeError):

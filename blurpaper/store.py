@@ -8,6 +8,7 @@ tells a damaged file, which is then computed again.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -27,6 +28,9 @@ from typing import Any, Generic, TypeVar
 from blurpaper.code import fingerprint
 
 T = TypeVar("T")
+
+_UNFINISHED = ".tmp"
+"""How the name of a folder ends while an artifact is written to it."""
 
 
 class StoreError(RuntimeError):
@@ -116,15 +120,16 @@ class Store:
         Args:
             make: called with a folder for what it wants to find again if it is killed (checkpoints), gone afterwards.
         """
-        folder = self.path(recipe)
+        folder, scratch = self.path(recipe), self.scratch(recipe)
         self.note(recipe)
-        if (value := self._load(recipe, folder)) is not None:
+        if (value := self._load(recipe, folder, alone=False)) is not None:
+            shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed when it had just kept the artifact
             return value
         with self._lock(folder):
             if (value := self._load(recipe, folder)) is not None:
                 return value
-            scratch = self.scratch(recipe)
-            scratch.mkdir(parents=True, exist_ok=True)
+            with _explained(scratch):
+                scratch.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
             value = make(scratch)
             self._keep(recipe, folder, value, time.monotonic() - started)
@@ -133,7 +138,8 @@ class Store:
 
     def names(self) -> list[str]:
         """All artifacts kept, as ``kind/name-key``."""
-        return sorted(stamp.parent.relative_to(self.root).as_posix() for stamp in self.root.glob("*/*/stamp.json"))
+        found = (stamp.parent for stamp in self.root.glob("*/*/stamp.json"))
+        return sorted(folder.relative_to(self.root).as_posix() for folder in found if folder.suffix != _UNFINISHED)
 
     def stamp(self, recipe: Recipe) -> dict[str, Any]:
         """What is known of an artifact's making: commit, versions, device, seconds, inputs."""
@@ -151,7 +157,8 @@ class Store:
         """Their stamps."""
         return [self.stamp(recipe) for recipe in self.used()]
 
-    def _load(self, recipe: Recipe[T], folder: Path) -> T | None:
+    def _load(self, recipe: Recipe[T], folder: Path, alone: bool = True) -> T | None:
+        """The artifact if it is there and whole; a damaged one is told of and removed, if its lock is held (``alone``)."""
         if not self.has(recipe):
             return None
         data = folder / f"data{recipe.codec.suffix}"
@@ -159,19 +166,22 @@ class Store:
             expected = self.stamp(recipe)["sha256"]
             if data.is_file() and sha256_of(data) == expected:
                 return recipe.codec.load(data)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, FileNotFoundError):  # the last if another run found it damaged and removed it
             pass
         except OSError as error:
             raise StoreError(f"cannot read {data}: {error.strerror or error}.") from None
-        warnings.warn(f"{data} is damaged (its checksum differs): it is computed again.", stacklevel=3)
-        shutil.rmtree(folder, ignore_errors=True)
+        if alone:
+            warnings.warn(f"{data} is damaged (its checksum differs): it is computed again.", stacklevel=3)
+            shutil.rmtree(folder, ignore_errors=True)
         return None
 
     def _keep(self, recipe: Recipe[T], folder: Path, value: T, seconds: float) -> None:
-        temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        """Write an artifact under a temporary name and rename it; only for who holds its lock."""
+        temporary = folder.with_name(f"{folder.name}.{os.getpid()}{_UNFINISHED}")
         try:
             with _explained(folder):
-                shutil.rmtree(temporary, ignore_errors=True)
+                for rest in folder.parent.glob(f"{glob.escape(folder.name)}.*{_UNFINISHED}"):  # of a run that was killed
+                    shutil.rmtree(rest, ignore_errors=True)
                 temporary.mkdir(parents=True)
                 data = temporary / f"data{recipe.codec.suffix}"
                 recipe.codec.save(value, data)
@@ -231,6 +241,8 @@ def written(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
+            if path.suffix == ".safetensors":
+                _put_in_order(temporary)
             _flush(temporary)
             temporary.replace(path)
         finally:
@@ -248,6 +260,19 @@ def _explained(path: Path) -> Iterator[None]:
         if type(error).__name__ != "SafetensorError":
             raise
         raise StoreError(f"cannot write {path}: {error}; free some space or name another place.") from error
+
+
+def _put_in_order(path: Path) -> None:
+    """Sort what a safetensors header says of its file, which is written in random order: the same weights are the same file."""
+    with path.open("rb+") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        if "__metadata__" in header:
+            header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            if len(text) <= size:
+                file.seek(8)
+                file.write(text.ljust(size))
 
 
 def _flush(path: Path) -> None:
@@ -274,7 +299,7 @@ def surroundings() -> dict[str, Any]:
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
-    libraries = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "timm")
+    libraries = ("torch", "torchvision", "numpy", "numba", "scipy", "opencv-python-headless", "timm")
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain", "--", ".")),

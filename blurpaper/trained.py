@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -58,11 +59,26 @@ def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
     """
 
     def make(scratch: Path) -> M:
-        return train(scratch / "checkpoint.safetensors")
+        return train(readable_checkpoint(scratch / "checkpoint.safetensors"))
 
     if processes.count() > 1:
         _made_together(recipe, make, store)
     return store.get(recipe, make)
+
+
+def readable_checkpoint(path: Path) -> Path:
+    """The file for a checkpoint; one that lies there and cannot be read, is cut off for example, is told of and removed."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except FileNotFoundError:
+        pass
+    except SafetensorError:
+        warnings.warn(f"the checkpoint {path} is damaged: training begins anew.", stacklevel=2)
+        path.unlink(missing_ok=True)
+    return path
 
 
 def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -> None:

@@ -60,7 +60,7 @@ def executed(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(book, "ROOT", root)
         patch.setattr(book, "NOTEBOOKS", root / "notebooks")
-        execution.execute("01_disk", profile.load("smoke"), {}, "smoke", Store(root / "store"))
+        execution.execute("01_disk", execution.Run(profile.load("smoke"), {}, "smoke", Store(root / "store")))
     return root
 
 

@@ -36,6 +36,7 @@ def test_help_names_every_verb() -> None:
         "data",
         "blur",
         "deblur",
+        "new-chapter",
         "book",
         "publish",
         "check",

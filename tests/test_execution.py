@@ -54,7 +54,8 @@ def executions(monkeypatch):
 
 def execute(root, overrides=None, name="smoke", published=False):
     settings = profile.load(name, overrides or {})
-    path = execution.execute("01_disk", settings, overrides or {}, name, Store(root / "store"), published)
+    run = execution.Run(settings, overrides or {}, name, Store(root / "store"), published)
+    path = execution.execute("01_disk", run)
     assert path == root / "_build" / settings.name / "source" / "notebooks" / "01_disk.ipynb"
     return nbformat.read(path, as_version=4).cells[-1].source
 

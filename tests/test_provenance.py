@@ -28,7 +28,7 @@ def executed(tmp_path_factory):
         if (chapter, profile) not in kept:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(book, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
-                path = execution.execute(chapter, load(profile), {}, profile, store, published=True)
+                path = execution.execute(chapter, execution.Run(load(profile), {}, profile, store, published=True))
             notebook = nbformat.read(path, as_version=4)
             data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
             kept[chapter, profile] = "\n".join(one.get("text/html", one.get("text/markdown", "")) for one in data), notebook

@@ -15,7 +15,7 @@ from blurpaper.figures.recognition import (
     verdicts,
 )
 from blurpaper.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
-from blurpaper.figures.speed import growth
+from blurpaper.figures.speed import growth, stages
 from blurpaper.figures.style import CONDITION_COLOURS, NETWORK_COLOURS, SCALE_COLOURS, gallery, label_ends, label_levels
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "psnr_by_noise",
     "risk_coverage",
     "scale_settings",
+    "stages",
     "transfer_matrix",
     "verdicts",
 ]

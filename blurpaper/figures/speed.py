@@ -58,6 +58,26 @@ def growth(rows: Sequence[Mapping[str, Any]], powers: Sequence[Mapping[str, Any]
     return figure
 
 
+def stages(rows: Sequence[Mapping[str, Any]], name: str, parts: Sequence[str]) -> Figure:
+    """Horizontal bars: the seconds of each row, divided into the stages that they were spent in, ``<part>, s`` each."""
+    figure, axes = plt.subplots(figsize=(7.0, 0.5 * len(rows) + 1.0))
+    places = np.arange(len(rows))[::-1]
+    left = np.zeros(len(rows))
+    for number, part in enumerate(parts):
+        spent = np.array([row[f"{part}, s"] for row in rows])
+        colour = list(CONDITION_COLOURS.values())[number % len(CONDITION_COLOURS)]
+        axes.barh(places, spent, 0.6, left, color=colour, label=part)
+        left += spent
+    for place, end, row in zip(places, left, rows, strict=True):
+        axes.text(end, place, f" {row['seconds']:.0f} s", va="center", fontsize=9)
+    axes.set_yticks(places, [row[name] for row in rows])
+    axes.set_xlabel("seconds")
+    axes.set_xlim(0, 1.12 * left.max())
+    axes.legend(frameon=False, ncols=len(parts), loc="lower right", bbox_to_anchor=(1, 1))
+    figure.tight_layout()
+    return figure
+
+
 def _apart(ticks: Sequence[float]) -> list[float]:
     """Those places that are far enough from the last, as logarithms go, for both to have a label."""
     found: list[float] = []

@@ -1,0 +1,176 @@
+"""Commands run as processes that tests stop at will: who belongs to them, who outlives them, and what they leave in a store."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+import blurpaper
+from blurpaper.store import Store, sha256_of
+
+ROOT = Path(blurpaper.__file__).parent.parent
+UNREPEATABLE = ("chapters", "deblurring-seconds")
+"""Kinds of artifacts that tell when or how fast they were made, and so are others each time."""
+
+
+def checkout(folder: Path) -> Path:
+    """A checkout whose files are links to those of this one, so that what is built is built in a folder of the test's own."""
+    folder.mkdir(parents=True)
+    for name in ("blurpaper", "notebooks", "book", "results", "_config.yml", "_toc.yml"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+class Run:
+    """``python -m ...`` in a checkout, with a store of its own, as the leader of a process group.
+
+    Attributes:
+        store: by which all its processes are known, also a kernel, which has a group of its own.
+    """
+
+    def __init__(self, root: Path, store: Path, *arguments: object, before: Callable[[], object] | None = None) -> None:
+        self.store = store
+        for path in store.rglob("*.lock"):  # stale; that there are new ones tells that it computes
+            path.unlink()
+        self._log = store.with_name(f"{store.name}.log")
+        environment = os.environ | {"BLURPAPER_STORE": str(store), "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *map(str, arguments)],
+                cwd=root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=before,
+            )
+        self.started, self.seconds = time.monotonic(), 0.0
+
+    def said(self) -> str:
+        """What it and all that it started have said so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def members(self, *marks: str) -> list[int]:
+        """Its processes that are alive, or those of them that were started with all these words or variables."""
+        wanted = {f"BLURPAPER_STORE={self.store}", *marks}
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "environ").read_bytes() + b"\0" + (folder / "cmdline").read_bytes()
+                if wanted <= set(words.decode(errors="replace").split("\0")):
+                    found.append(int(folder.name))
+        return found
+
+    def until(self, happened: Callable[[], object], seconds: float = 120) -> float:
+        """Wait until something has happened; the seconds since the run was started."""
+        while not happened():
+            assert self.process.poll() is None, self.said()[-3000:]
+            assert time.monotonic() - self.started < seconds, self.said()[-3000:]
+            time.sleep(0.02)
+        return time.monotonic() - self.started
+
+    def computes(self) -> bool:
+        """Whether it has come so far as to make something that it keeps, a chapter aside."""
+        return any(path.parent.name not in UNREPEATABLE for path in self.store.glob("*/*.lock"))
+
+    def ends(self, seconds: float = 600) -> int:
+        """Its exit status, once it has ended; ``seconds`` is then how long it lived."""
+        status = self.process.wait(seconds)
+        self.seconds = time.monotonic() - self.started
+        return status
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: a signal to the group of processes that the terminal knows."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def kill(self, *marks: str) -> int:
+        """Kill all its processes, or those that were started with all these words or variables; how many they were."""
+        found = self.members(*marks)
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(found)
+
+    def survivors(self, seconds: float = 20) -> list[int]:
+        """Its processes that are still alive after so long."""
+        end = time.monotonic() + seconds
+        while (left := self.members()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return left
+
+
+def check_remains(run: Run) -> None:
+    """That of a run which was stopped no process is left and no lock is held, and that all it kept is whole."""
+    assert run.survivors() == []
+    assert list(_locks_held(run.store)) == []
+    for name in Store(run.store).names():
+        data, stamp = _files_of(run.store / name)
+        assert f'"sha256": "{sha256_of(data)}"' in stamp.read_text(encoding="utf-8"), name
+
+
+def _locks_held(store: Path) -> Iterator[Path]:
+    for path in store.rglob("*.lock"):
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout:
+            yield path
+
+
+def _files_of(artifact: Path) -> tuple[Path, Path]:
+    data, stamp = sorted(artifact.iterdir())
+    assert (data.stem, stamp.name) == ("data", "stamp.json")
+    return data, stamp
+
+
+def checksums(store: Path) -> dict[str, str]:
+    """Artifact -> checksum of its data, of all that must be the same bit for bit however it was made."""
+    names = (name for name in Store(store).names() if name.split("/")[0] not in UNREPEATABLE)
+    return {name: sha256_of(_files_of(store / name)[0]) for name in names}
+
+
+def rubbish(store: Path) -> list[Path]:
+    """What a run that came to its end should have cleared away."""
+    return [path for path in store.rglob("*") if ".tmp" in path.name or path.suffix == ".partial"]
+
+
+def moments(seed: int, count: int, seconds: float) -> list[float]:
+    """How long a run computes before it is killed, so many times, if the moments are drawn over so many seconds of work."""
+    drawn = sorted(random.Random(seed).uniform(0, seconds) for _ in range(count))
+    return [after - before for before, after in pairwise([0.0, *drawn])]
+
+
+def kill_again_and_again(start: Callable[[], Run], lives: Sequence[float]) -> int:
+    """Start a run, kill it when it has computed for so long, and so on: all its processes or (every other time) the leader alone.
+
+    Returns:
+        how often it was killed: less than asked for if it came to its end before.
+    """
+    killed = 0
+    for number, life in enumerate(lives):
+        run = start()
+        while run.process.poll() is None and not run.computes():
+            time.sleep(0.02)
+        with suppress(subprocess.TimeoutExpired):
+            assert run.ends(life) == 0, run.said()[-3000:]
+        if run.process.poll() is None:
+            if number % 2:
+                run.process.kill()
+            else:
+                run.kill()
+            run.ends(20)
+            killed += 1
+        assert "damaged" not in run.said()
+        check_remains(run)
+    return killed

@@ -1,0 +1,205 @@
+"""Runs that are killed at any moment and started again end as if nobody had disturbed them, and leave nothing behind."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from disturbance import ROOT, Run, check_remains, checkout, checksums, kill_again_and_again, moments, rubbish
+from PIL import Image
+
+from blurpaper import experiments, profile
+from blurpaper.networks import NetworkSpec, files
+from blurpaper.networks.vgg import small_vgg
+from blurpaper.store import Store, sha256_of
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
+
+LIGHT = {
+    "emoji.classes": 10,
+    "emoji.train": 256,
+    "emoji.test": 20,
+    "pretraining.phases": [{"epochs": 8, "rate": 0.02}],
+    "pretraining.batch": 32,
+    "evaluation.bootstrap": 50,
+    "compute.checkpoint_seconds": 1,
+    "compute.cache_gb": 0,
+}
+"""Overrides of the smoke profile that leave some seconds of training, and next to nothing of the rest."""
+
+
+class Disturbed:
+    """A command, first run as it is, then disturbed: each time in a checkout and with a store of that name.
+
+    Attributes:
+        whole: the run that nobody disturbed.
+        startup: seconds until it begins to compute.
+    """
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self.folder, self.arguments = folder, arguments
+        self.whole = self.start("undisturbed")
+        self.startup = self.whole.until(self.whole.computes)
+        assert self.whole.ends() == 0, self.whole.said()[-3000:]
+        check_remains(self.whole)
+        assert rubbish(self.whole.store) == []
+
+    def root(self, name: str) -> Path:
+        return self.folder / name
+
+    def start(self, name: str) -> Run:
+        root = self.root(name)
+        if not root.exists():
+            checkout(root)
+        return Run(root, self.folder / f"{name}.store", "blurpaper", *self.arguments)
+
+    def killed(self, name: str, seed: int, kills: int) -> Run:
+        """The run that comes to its end after so many kills, at moments drawn over the time that the whole one computed."""
+        began, lives = time.monotonic(), moments(seed, kills, self.whole.seconds - self.startup)
+        killed = kill_again_and_again(lambda: self.start(name), lives)
+        assert killed
+        return self.ended(self.start(name), f"killed {killed} times", began)
+
+    def ended(self, run: Run, how: str, began: float) -> Run:
+        assert run.ends() == 0, run.said()[-3000:]
+        assert "damaged" not in run.said()
+        check_remains(run)
+        assert rubbish(run.store) == []
+        print(f"{how}: {time.monotonic() - began:.0f} s, undisturbed {self.whole.seconds:.0f} s")
+        return run
+
+
+def options(overrides: dict[str, object]) -> list[str]:
+    return [part for name, value in overrides.items() for part in ("-p", f"{name}={json.dumps(value)}")]
+
+
+def check_same(run: Run, whole: Run, overrides: dict[str, object], tables: tuple[str, ...]) -> None:
+    """That two stores hold the same bit for bit, and give the same tables without anything being computed."""
+    assert checksums(run.store) == checksums(whole.store)
+    settings, kept = profile.load("smoke", overrides), Store(run.store).names()
+    for name in tables:
+        found, wanted = (experiments.EXPERIMENTS[name](settings, Store(one.store)) for one in (run, whole))
+        pd.testing.assert_frame_equal(found, wanted, check_exact=True)
+    assert Store(run.store).names() == kept
+
+
+# --- A chapter ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chapter(tmp_path_factory) -> Disturbed:
+    """Chapter 02: a network is trained and measured, in the process of a kernel."""
+    folder = tmp_path_factory.mktemp("chapter")
+    return Disturbed(folder, "chapter", "02", "--profile", "smoke", *options(LIGHT))
+
+
+def test_a_chapter_that_is_killed_three_times_ends_as_if_undisturbed(chapter) -> None:
+    run = chapter.killed("killed", seed=0, kills=3)
+    check_same(run, chapter.whole, LIGHT, ("table1", "figure1"))
+
+
+def test_an_interrupted_chapter_stops_within_seconds_and_says_how_to_go_on(chapter) -> None:
+    run = chapter.start("interrupted")
+    run.until(lambda: list(run.store.glob("networks/*.partial/checkpoint.safetensors")))
+    run.interrupt()
+    assert run.ends(20) == 130
+    assert run.said().endswith("stopped; what was finished is kept: give the same command again to go on.\n")
+    assert "Traceback" not in run.said()
+    check_remains(run)
+    assert list(run.store.glob("networks/*.partial/checkpoint.safetensors"))
+    run = chapter.ended(chapter.start("interrupted"), "interrupted once", time.monotonic())
+    check_same(run, chapter.whole, LIGHT, ("table1",))
+
+
+def test_a_chapter_whose_process_is_killed_says_so_in_a_sentence_and_keeps_what_was_finished(chapter) -> None:
+    run = chapter.start("dead")
+    run.until(lambda: list(run.store.glob("networks/*.partial")))
+    assert run.kill("ipykernel_launcher") == 1
+    assert run.ends(60) == 1
+    assert "Traceback" not in run.said()
+    last = run.said().splitlines()[-1]
+    assert last.startswith("Error: chapter 02_pretrained failed: its process was killed")
+    assert "give the same command again" in last
+    check_remains(run)
+    assert checksums(run.store).items() < checksums(chapter.whole.store).items()
+    assert any(name.startswith("data/") for name in checksums(run.store))
+
+
+# --- Fine-tuning on photographs of one's own -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finetuning(tmp_path_factory) -> Disturbed:
+    """A network of two classes, fine-tuned on an album of eight photographs."""
+    folder = tmp_path_factory.mktemp("finetuning")
+    torch.manual_seed(0)
+    files.save(small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), folder / "start.safetensors")
+    random = np.random.RandomState(0)
+    for number in range(8):
+        path = folder / "album" / ("cat", "dog")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.randint(0, 256, (80, 90, 3), np.uint8)).save(path)
+    schedule = {"finetuning.batch": 4, "finetuning.phases": [{"epochs": 150, "rate": 0.002}], "compute.checkpoint_seconds": 1}
+    given = ("--network", folder / "start.safetensors", "--images", folder / "album", "--out", "tuned.safetensors")
+    return Disturbed(folder, "finetune", *given, "--profile", "smoke", *options(schedule))
+
+
+def test_a_fine_tuning_that_is_killed_ends_with_the_same_file_and_leaves_no_other(finetuning) -> None:
+    finetuning.killed("killed", seed=1, kills=3)
+    ends = [finetuning.root(name) / "tuned.safetensors" for name in ("killed", "undisturbed")]
+    assert sha256_of(ends[0]) == sha256_of(ends[1])
+    assert list(ends[0].parent.glob("tuned*")) == [ends[0]]
+
+
+def test_an_interrupted_fine_tuning_stops_within_seconds_and_says_how_to_go_on(finetuning) -> None:
+    run = finetuning.start("interrupted")
+    root = finetuning.root("interrupted")
+    run.until(lambda: list(root.glob("tuned*.checkpoint")))
+    run.interrupt()
+    assert run.ends(20) == 130
+    assert run.said().endswith("stopped; what was finished is kept: give the same command again to go on.\n")
+    assert "Traceback" not in run.said()
+    check_remains(run)
+    assert not (root / "tuned.safetensors").exists()
+    assert list(root.glob("tuned*.checkpoint"))
+
+
+# --- Several processes ------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_processes_that_train_together_one_may_be_killed(tmp_path) -> None:
+    """torchrun starts both again, and they end with the weights of a training that nobody disturbed."""
+    together = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", "-m", "blurpaper")
+    command = (*together, "train", "original", "--profile", "smoke", *options(LIGHT))
+    whole = Run(ROOT, tmp_path / "undisturbed.store", *command)
+    assert whole.ends() == 0, whole.said()[-3000:]
+    run = Run(ROOT, tmp_path / "killed.store", *command)
+    run.until(lambda: list(run.store.glob("networks/*.partial/checkpoint.safetensors")))
+    assert run.kill("RANK=1") == 1
+    assert run.ends() == 0, run.said()[-3000:]
+    for one in (whole, run):
+        check_remains(one)
+        assert rubbish(one.store) == []
+        assert one.said().count("is in") == 1
+    assert checksums(run.store) == checksums(whole.store)
+    assert any(name.startswith("networks/") for name in checksums(run.store))
+    print(f"elastic: {run.seconds:.0f} s, undisturbed {whole.seconds:.0f} s")
+
+
+# --- The whole book ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_of_all_chapters_that_is_killed_twenty_times_ends_as_if_undisturbed(tmp_path) -> None:
+    book = Disturbed(tmp_path, "run", "--profile", "smoke")
+    run = book.killed("killed", seed=2, kills=20)
+    check_same(run, book.whole, {}, tuple(experiments.EXPERIMENTS))
+    folders = [book.root(name) / "_build" / "smoke" / "html" for name in ("killed", "undisturbed")]
+    pages = [sorted(path.relative_to(folder) for path in folder.rglob("*.html")) for folder in folders]
+    assert pages[0] == pages[1]
+    shutil.rmtree(tmp_path)
