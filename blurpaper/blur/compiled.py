@@ -108,18 +108,44 @@ def by_taps(plane, out, pixel, top, bottom, down, across, rows, columns, weights
 
 
 @_compiled
+def two_weighted_sums(one, other, lines, at, weights):
+    """The weighted sum of lines from at[k] on, and that of lines from at[k + 1] on: each line is loaded once for both."""
+    length = np.uint64(len(one))
+    for k in range(0, len(weights), 8):
+        a, b, c, d, e, f, g, h = at[k], at[k + 1], at[k + 2], at[k + 3], at[k + 4], at[k + 5], at[k + 6], at[k + 7]
+        i = at[k + 8]
+        wa, wb, wc, wd = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        we, wf, wg, wh = weights[k + 4], weights[k + 5], weights[k + 6], weights[k + 7]
+        if k == 0:
+            for x in range(length):
+                one[x] = (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x] + wd * lines[d + x]
+                          + we * lines[e + x] + wf * lines[f + x] + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
+                other[x] = (wa * lines[b + x] + wb * lines[c + x] + wc * lines[d + x] + wd * lines[e + x]
+                            + we * lines[f + x] + wf * lines[g + x] + wg * lines[h + x] + wh * lines[i + x])  # fmt: skip
+        else:
+            for x in range(length):
+                one[x] += (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x] + wd * lines[d + x]
+                           + we * lines[e + x] + wf * lines[f + x] + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
+                other[x] += (wa * lines[b + x] + wb * lines[c + x] + wc * lines[d + x] + wd * lines[e + x]
+                             + we * lines[f + x] + wf * lines[g + x] + wg * lines[h + x] + wh * lines[i + x])  # fmt: skip
+
+
+@_compiled
 def by_columns_and_rows(plane, out, pixel, top, bottom, down, across, vertical, horizontal):
     height, length = plane.shape
-    kept, stride = 2 * down + 1, length + 2 * across * pixel
-    ring, middle, total = np.empty((kept, stride), np.float32), np.empty(stride, np.float32), np.empty(length, np.float32)
-    lines, above = ring.reshape(-1), np.empty(len(vertical), np.uint64)
+    kept, stride = 2 * down + 2, length + 2 * across * pixel
+    ring, total = np.empty((kept, stride), np.float32), np.empty(length, np.float32)
+    upper, lower = np.empty(stride, np.float32), np.empty(stride, np.float32)
+    lines, above = ring.reshape(-1), np.empty(len(vertical) + 1, np.uint64)
     beside = np.array([np.uint64(min(k, 2 * across) * pixel) for k in range(len(horizontal))])
-    for below in range(top - down, bottom + down):
-        _fill(ring[(below + down) % kept], plane[_mirrored(below, height)], pixel, across)
-        y = below - down
-        if y >= top:
-            for k in range(len(vertical)):
-                above[k] = np.uint64((y + min(k, 2 * down)) % kept * stride)
-            weighted_sum(middle, lines, above, vertical)
-            weighted_sum(total, middle, beside, horizontal)
-            _round(out[y], total, np.float32(1))
+    for y in range(top, bottom, 2):
+        for below in range(y - down if y == top else y + down, y + down + 2):
+            _fill(ring[(below + down) % kept], plane[_mirrored(below, height)], pixel, across)
+        for k in range(len(above)):
+            above[k] = np.uint64((y + min(k, 2 * down + 1)) % kept * stride)
+        two_weighted_sums(upper, lower, lines, above, vertical)
+        weighted_sum(total, upper, beside, horizontal)
+        _round(out[y], total, np.float32(1))
+        if y + 1 < bottom:
+            weighted_sum(total, lower, beside, horizontal)
+            _round(out[y + 1], total, np.float32(1))
