@@ -156,7 +156,8 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], cache_gb: float
 def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: bool) -> None:
     """Train the network SPEC, as in small_vgg:original, and keep it in the store.
 
-    On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P
+    On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P. To have torchrun start them all again
+    from the last checkpoint when one dies, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 and add --max-restarts 3.
     """
     _take_own_gpu()
     from blurpaper import needs, processes, segmented, trained

@@ -198,12 +198,12 @@ def test_the_bound_can_be_given_on_the_command_line(monkeypatch, options, expect
     from blurpaper.cli import main
 
     given = []
-    monkeypatch.setattr(execution, "execute", lambda chapter, settings, overrides, *_: given.append((settings, overrides)))
+    monkeypatch.setattr(execution, "execute", lambda chapter, run: given.append(run))
     done = CliRunner().invoke(main, ["chapter", "01", "--profile", "smoke", *options], catch_exceptions=False)
     assert done.exit_code == 0
-    ((settings, overrides),) = given
-    assert settings.compute.cache_gb == expected
-    assert overrides == ({"compute.cache_gb": expected} if options else {})
+    (run,) = given
+    assert run.profile.compute.cache_gb == expected
+    assert run.overrides == ({"compute.cache_gb": expected} if options else {})
 
 
 @pytest.mark.parametrize("wrong", ["-1", "much", "inf", "nan"])

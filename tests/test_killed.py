@@ -22,15 +22,33 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fi
 
 LIGHT = {
     "emoji.classes": 10,
-    "emoji.train": 256,
+    "emoji.train": 128,
     "emoji.test": 20,
-    "pretraining.phases": [{"epochs": 8, "rate": 0.02}],
+    "pretraining.phases": [{"epochs": 12, "rate": 0.02}],
     "pretraining.batch": 32,
+    "evaluation.conditions": ["sharp", "D8"],
     "evaluation.bootstrap": 50,
     "compute.checkpoint_seconds": 1,
-    "compute.cache_gb": 0,
 }
 """Overrides of the smoke profile that leave some seconds of training, and next to nothing of the rest."""
+
+CHAPTER = """\
+# %% [markdown]
+# # A small chapter
+
+# %% tags=["parameters", "remove-cell"]
+profile = ""
+overrides = {}
+published = False
+
+# %%
+from blurpaper import experiments
+from blurpaper import profile as profiles
+from blurpaper.store import Store
+
+experiments.EXPERIMENTS["table1"](profiles.load(profile, overrides), Store())
+"""
+"""Trains a network and measures it, as the second chapter does, and nothing else."""
 
 
 class Disturbed:
@@ -41,8 +59,8 @@ class Disturbed:
         startup: seconds until it begins to compute.
     """
 
-    def __init__(self, folder: Path, *arguments: object) -> None:
-        self.folder, self.arguments = folder, arguments
+    def __init__(self, folder: Path, *arguments: object, chapter: str = "") -> None:
+        self.folder, self.arguments, self._chapter = folder, arguments, chapter
         self.whole = self.start("undisturbed")
         self.startup = self.whole.until(self.whole.computes)
         assert self.whole.ends() == 0, self.whole.said()[-3000:]
@@ -55,7 +73,7 @@ class Disturbed:
     def start(self, name: str) -> Run:
         root = self.root(name)
         if not root.exists():
-            checkout(root)
+            checkout(root, self._chapter)
         return Run(root, self.folder / f"{name}.store", "blurpaper", *self.arguments)
 
     def killed(self, name: str, seed: int, kills: int) -> Run:
@@ -88,29 +106,36 @@ def check_same(run: Run, whole: Run, overrides: dict[str, object], tables: tuple
     assert Store(run.store).names() == kept
 
 
+def check_interrupted(run: Run) -> None:
+    """That a run which is interrupted stops and says how to go on."""
+    began = time.monotonic()
+    run.interrupt()
+    assert run.ends(30) == 130
+    print(f"interrupted: stopped after {time.monotonic() - began:.1f} s")
+    assert run.said().endswith("stopped; what was finished is kept: give the same command again to go on.\n")
+    assert "Traceback" not in run.said()
+    check_remains(run)
+
+
 # --- A chapter ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def chapter(tmp_path_factory) -> Disturbed:
-    """Chapter 02: a network is trained and measured, in the process of a kernel."""
+    """A chapter that trains and measures a network, in the process of a kernel."""
     folder = tmp_path_factory.mktemp("chapter")
-    return Disturbed(folder, "chapter", "02", "--profile", "smoke", *options(LIGHT))
+    return Disturbed(folder, "chapter", "01", "--profile", "smoke", *options(LIGHT), chapter=CHAPTER)
 
 
 def test_a_chapter_that_is_killed_three_times_ends_as_if_undisturbed(chapter) -> None:
     run = chapter.killed("killed", seed=0, kills=3)
-    check_same(run, chapter.whole, LIGHT, ("table1", "figure1"))
+    check_same(run, chapter.whole, LIGHT, ("table1",))
 
 
 def test_an_interrupted_chapter_stops_within_seconds_and_says_how_to_go_on(chapter) -> None:
     run = chapter.start("interrupted")
     run.until(lambda: list(run.store.glob("networks/*.partial/checkpoint.safetensors")))
-    run.interrupt()
-    assert run.ends(20) == 130
-    assert run.said().endswith("stopped; what was finished is kept: give the same command again to go on.\n")
-    assert "Traceback" not in run.said()
-    check_remains(run)
+    check_interrupted(run)
     assert list(run.store.glob("networks/*.partial/checkpoint.safetensors"))
     run = chapter.ended(chapter.start("interrupted"), "interrupted once", time.monotonic())
     check_same(run, chapter.whole, LIGHT, ("table1",))
@@ -118,12 +143,12 @@ def test_an_interrupted_chapter_stops_within_seconds_and_says_how_to_go_on(chapt
 
 def test_a_chapter_whose_process_is_killed_says_so_in_a_sentence_and_keeps_what_was_finished(chapter) -> None:
     run = chapter.start("dead")
-    run.until(lambda: list(run.store.glob("networks/*.partial")))
+    run.until(lambda: list(run.store.glob("networks/*.partial/checkpoint.safetensors")))
     assert run.kill("ipykernel_launcher") == 1
     assert run.ends(60) == 1
     assert "Traceback" not in run.said()
     last = run.said().splitlines()[-1]
-    assert last.startswith("Error: chapter 02_pretrained failed: its process was killed")
+    assert last.startswith("Error: chapter 01_small failed: its process was killed")
     assert "give the same command again" in last
     check_remains(run)
     assert checksums(run.store).items() < checksums(chapter.whole.store).items()
@@ -144,7 +169,7 @@ def finetuning(tmp_path_factory) -> Disturbed:
         path = folder / "album" / ("cat", "dog")[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.randint(0, 256, (80, 90, 3), np.uint8)).save(path)
-    schedule = {"finetuning.batch": 4, "finetuning.phases": [{"epochs": 150, "rate": 0.002}], "compute.checkpoint_seconds": 1}
+    schedule = {"finetuning.batch": 4, "finetuning.phases": [{"epochs": 100, "rate": 0.002}], "compute.checkpoint_seconds": 1}
     given = ("--network", folder / "start.safetensors", "--images", folder / "album", "--out", "tuned.safetensors")
     return Disturbed(folder, "finetune", *given, "--profile", "smoke", *options(schedule))
 
@@ -160,11 +185,7 @@ def test_an_interrupted_fine_tuning_stops_within_seconds_and_says_how_to_go_on(f
     run = finetuning.start("interrupted")
     root = finetuning.root("interrupted")
     run.until(lambda: list(root.glob("tuned*.checkpoint")))
-    run.interrupt()
-    assert run.ends(20) == 130
-    assert run.said().endswith("stopped; what was finished is kept: give the same command again to go on.\n")
-    assert "Traceback" not in run.said()
-    check_remains(run)
+    check_interrupted(run)
     assert not (root / "tuned.safetensors").exists()
     assert list(root.glob("tuned*.checkpoint"))
 
@@ -172,8 +193,10 @@ def test_an_interrupted_fine_tuning_stops_within_seconds_and_says_how_to_go_on(f
 # --- Several processes ------------------------------------------------------------------------------------------------------
 
 
-def test_of_two_processes_that_train_together_one_may_be_killed(tmp_path) -> None:
+def test_of_two_processes_that_train_together_one_may_be_killed(tmp_path, monkeypatch) -> None:
     """torchrun starts both again, and they end with the weights of a training that nobody disturbed."""
+    # Else those who start again may read the addresses of those who died: https://github.com/pytorch/pytorch/issues/135712
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     together = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", "-m", "blurpaper")
     command = (*together, "train", "original", "--profile", "smoke", *options(LIGHT))
     whole = Run(ROOT, tmp_path / "undisturbed.store", *command)
