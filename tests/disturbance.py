@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -160,10 +159,10 @@ def rubbish(store: Path) -> list[Path]:
     return [path for path in store.rglob("*") if ".tmp" in path.name or path.suffix == ".partial"]
 
 
-def moments(seed: int, count: int, seconds: float) -> list[float]:
-    """How long a run computes before it is killed, so many times, if the moments are drawn over so many seconds of work."""
-    drawn = sorted(random.Random(seed).uniform(0, seconds) for _ in range(count))
-    return [after - before for before, after in pairwise([0.0, *drawn])]
+def lives(seed: int, count: int, seconds: float) -> list[float]:
+    """How long a run computes each time before it is killed: so many times within so many seconds of work, at random."""
+    draw = random.Random(seed)
+    return [draw.uniform(0, seconds / count) for _ in range(count)]
 
 
 def kill_again_and_again(start: Callable[[], Run], lives: Sequence[float]) -> int:
