@@ -188,11 +188,11 @@ def test_two_broken_images_of_a_hundred_stop_the_run_before_any_work(tmp_path, r
 
 
 def test_of_many_that_were_left_out_ten_are_named_and_all_are_counted(capsys) -> None:
-    from blurpaper.cli import _say_left_out
+    from blurpaper.cli.base import say_left_out
 
-    _say_left_out([f"{number}.png is broken." for number in range(12)], 5000)
+    say_left_out([f"{number}.png is broken." for number in range(12)], 5000)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "left out: 0.png is broken." and len(said) == 11
     assert said[-1] == "12 of 5,000 images cannot be read and were left out (the first 10 are named)"
-    _say_left_out([], 5000)
+    say_left_out([], 5000)
     assert capsys.readouterr().err == ""

@@ -1,0 +1,107 @@
+"""What the verbs share: the group with its handling of errors, options, and what is loaded or told before and after."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Any
+
+import click
+
+from blurpaper import __version__
+
+EXPECTED_ERRORS = (
+    "ProfileError", "StoreError", "TrainingError", "WeightsError", "ImageError", "MissingDataError", "ResultsError", "BookError",
+    "FetchError",
+)  # fmt: skip
+"""Errors whose message is a sentence for the user; they are told by name, so that their modules need not be imported."""
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""A full disk, a full quota, a file larger than is allowed, a disk that is only read."""
+
+
+class Command(click.Group):
+    """Turns expected errors into one sentence and exit status 1, and an interrupt into how to go on."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nstopped; what was finished is kept: give the same command again to go on.", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            names = {kind.__name__ for kind in type(error).__mro__}
+            if "OutOfMemoryError" in names:
+                raise click.ClickException(
+                    "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or batch of the section that "
+                    "trains; the run with --dry-run says what is needed), or compute elsewhere (-p compute.device=cpu)."
+                ) from None
+            if names & set(EXPECTED_ERRORS) or type(error) in (ValueError, RuntimeError):
+                raise click.ClickException(str(error)) from None
+            if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+                where = f" {error.filename}" if error.filename else ""
+                raise click.ClickException(
+                    f"cannot write{where}: {error.strerror}; free some space or name another place."
+                ) from None
+            raise
+
+
+profile_option = click.option(
+    "--profile", default="emoji", show_default=True, help="emoji, photos, imagenet, smoke, or a YAML file."
+)
+override_option = click.option(
+    "-p", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the profile: -p protocol.jitter=[384]."
+)
+cache_option = click.option(
+    "--cache-gb",
+    type=click.FloatRange(min=0),
+    help="Gigabytes of resized photographs to keep for the next run, 0 for none; short for -p compute.cache_gb=...",
+)
+
+
+@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main() -> None:
+    """Blur and recognition: a paper that can be read, re-run and used.
+
+    Start with `blurpaper run`: it makes the embedded data, trains and measures the networks and builds the book. Everything
+    computed is kept in a store ($BLURPAPER_STORE, else your cache folder) and loaded the next time.
+    """
+
+
+def load_profile(name: str, overrides: tuple[str, ...] = (), cache_gb: float | None = None) -> tuple[Any, dict[str, Any]]:
+    """A profile with its overrides, and the overrides as they were read."""
+    from blurpaper import profile
+
+    parsed = profile.parse_overrides(overrides)
+    if cache_gb is not None:
+        parsed["compute.cache_gb"] = cache_gb
+    return profile.load(name, parsed), parsed
+
+
+def need_data(profile: Any) -> None:  # noqa: ANN401
+    """Stop with exit status 2, naming each folder, where photographs of a profile are missing.
+
+    Raises:
+        ValueError: if it names a network or a way to deblur that there is not.
+    """
+    from blurpaper import data, deblurred, needs, results, segmented
+
+    needs.networks(profile)
+    deblurred.check(profile)
+    segmented.check(profile)
+    if missing := data.missing(profile):
+        click.echo("\n".join(missing), err=True)
+        click.echo("Nothing was run.", err=True)
+        if (results.PUBLISHED / f"{profile.name}.csv").is_file():
+            click.echo(f"To see the published results instead: blurpaper run --published --profile {profile.name}", err=True)
+        sys.exit(2)
+
+
+def say_left_out(sentences: list[str], count: int) -> None:
+    """Tell which of so many images were left out, the first ten by name."""
+    for sentence in sentences[:10]:
+        click.echo(f"left out: {sentence}", err=True)
+    if sentences:
+        first = " (the first 10 are named)" if len(sentences) > 10 else ""
+        click.echo(f"{len(sentences):,} of {count:,} images cannot be read and were left out{first}", err=True)

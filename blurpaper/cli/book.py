@@ -1,0 +1,103 @@
+"""The book: run every chapter or one, begin a new one, build, clean up."""
+
+from __future__ import annotations
+
+import click
+
+from blurpaper.cli.base import cache_option, load_profile, main, need_data, override_option, profile_option
+from blurpaper.gpus import GPUS
+
+
+@main.command()
+@profile_option
+@override_option
+@cache_option
+@click.option("--published", is_flag=True, help="Draw the book from the committed results, computing nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
+@click.option(
+    "--gpu", type=click.Choice(list(GPUS), case_sensitive=False), default="A100", show_default=True, help="For --dry-run."
+)
+def run(profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool, dry_run: bool, gpu: str) -> None:
+    """Execute every chapter, then build the book. What is done already is loaded, not redone."""
+    from blurpaper import book, execution
+    from blurpaper.store import Store
+
+    settings, parsed = load_profile(profile, overrides, cache_gb)
+    chapters = book.chapters()
+    if dry_run:
+        from blurpaper import plan
+
+        click.echo(plan.describe(settings, chapters, gpu))
+        return
+    if not published:
+        need_data(settings)
+    whole = execution.Run(settings, parsed, profile, Store(), published)
+    for number, chapter in enumerate(chapters, 1):
+        click.echo(f"[{number}/{len(chapters)}] {chapter}", err=True)
+        execution.execute(chapter, whole)
+    click.echo(f"[book] {book.build(settings)}")
+
+
+@main.command()
+@click.argument("name")
+@profile_option
+@override_option
+@cache_option
+@click.option("--published", is_flag=True, help="Draw it from the committed results, computing nothing.")
+def chapter(name: str, profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool) -> None:
+    """Execute one chapter, NAME being its number or name (02, pretrained)."""
+    from blurpaper import book, execution
+    from blurpaper.store import Store
+
+    settings, parsed = load_profile(profile, overrides, cache_gb)
+    whole = book.chapter_named(name)
+    if not published:
+        need_data(settings)
+    click.echo(execution.execute(whole, execution.Run(settings, parsed, profile, Store(), published)))
+
+
+@main.command("new-chapter")
+@click.argument("name")
+def new_chapter(name: str) -> None:
+    """Begin a chapter that runs as it is, notebooks/NN_NAME.py, and list it in the table of contents."""
+    from blurpaper import new_chapter as new
+
+    path = new.create(name)
+    click.echo(f"{path}; try: blurpaper chapter {path.stem[:2]} --profile smoke")
+
+
+@main.command()
+@profile_option
+@override_option
+@click.option("--pdf", is_flag=True, help="Also print it to one PDF, which needs Chromium and pypdf.")
+def book(profile: str, overrides: tuple[str, ...], pdf: bool) -> None:
+    """Build the book from the chapters executed so far."""
+    from blurpaper import book as books
+
+    settings, _ = load_profile(profile, overrides)
+    click.echo(books.build(settings))
+    if pdf:
+        from blurpaper import pdf as printing
+
+        click.echo(printing.write(settings))
+
+
+@main.command()
+@click.option("--store", is_flag=True, help="Also remove the store: trained networks, predictions, embedded data.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clean(store: bool, yes: bool) -> None:
+    """Remove executed chapters and built books; computed results stay in the store unless --store is given."""
+    import shutil
+
+    from blurpaper import book
+    from blurpaper.store import default_root
+
+    folders = [book.build_root(), *([default_root()] if store else [])]
+    if book.is_installed() and folders[0].exists() and not yes:  # the current folder may be anybody's
+        click.confirm(f"remove {folders[0]}, whatever is in it?", abort=True)
+    if store and not yes:
+        click.confirm(f"remove everything computed so far, in {default_root()}?", abort=True)
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+            click.echo(f"removed {folder}")

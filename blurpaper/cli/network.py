@@ -1,0 +1,176 @@
+"""Networks: train one, measure one under blur, make one robust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from blurpaper.cli.base import cache_option, load_profile, main, need_data, override_option, profile_option, say_left_out
+
+network_option = click.option(
+    "--network", required=True, metavar="NETWORK", help="MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file."
+)
+images_option = click.option(
+    "--images", required=True, type=click.Path(path_type=Path), help="Folder of images; a subfolder a class, or bare."
+)
+
+
+@main.command()
+@click.argument("spec")
+@profile_option
+@override_option
+@click.option("--segmentation", is_flag=True, help="The network that labels every pixel of the profile's scenes.")
+def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: bool) -> None:
+    """Train the network SPEC, as in small_vgg:original, and keep it in the store.
+
+    On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P. To have torchrun start them all again
+    from the last checkpoint when one dies, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 and add --max-restarts 3.
+    """
+    _take_own_gpu()
+    from blurpaper import needs, processes, segmented, trained
+    from blurpaper.networks import NetworkSpec
+    from blurpaper.store import Store
+
+    settings, _ = load_profile(profile, overrides)
+    parsed = NetworkSpec.parse(spec, settings.model)
+    if needs.is_published(parsed) and not segmentation:
+        click.echo(f"{parsed} has its weights from elsewhere: there is nothing to train")
+        return
+    need_data(settings)
+    store = Store()
+    (segmented if segmentation else trained).network(parsed, settings, store)
+    if processes.number() == 0:
+        click.echo(f"{parsed} is in {store.root}")
+    if processes.count() > 1:
+        from torch import distributed
+
+        distributed.destroy_process_group()
+
+
+def _take_own_gpu() -> None:
+    """Let each of torchrun's processes see one GPU, its own, so that all its threads use that one."""
+    import os
+
+    local = os.environ.get("LOCAL_RANK")
+    if local is not None and "WORLD_SIZE" in os.environ:
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        # Beyond the list there is none for it; an empty list hides them all.
+        os.environ["CUDA_VISIBLE_DEVICES"] = local if seen is None else ",".join(seen.split(",")[int(local) :][:1])
+        os.environ["LOCAL_RANK"] = "0"
+
+
+@main.command()
+@network_option
+@images_option
+@click.option("--conditions", default="sharp,D2,D4,D6,D8", show_default=True, help="Names of PSFs, sharp and shake, with commas.")
+@click.option("--scales", default="256", show_default=True, help="128, 256, 512, 256+512, with commas.")
+@click.option("--out", type=click.Path(path_type=Path), help="CSV file for the rows; without it they are only shown.")
+@click.option(
+    "--right",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the answers kept that shall be right.  [default: as of all sharp images]",
+)
+@click.option("--per-image", type=click.Path(path_type=Path), help="CSV file for each image's blur and the confidence in it.")
+@click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
+@override_option
+@cache_option
+def evaluate(
+    network: str,
+    images: Path,
+    conditions: str,
+    scales: str,
+    out: Path | None,
+    right: float | None,
+    per_image: Path | None,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    cache_gb: float | None,
+) -> None:
+    """Measure a network under blur on a folder of images, by the paper's protocol.
+
+    Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives agreement with the prediction
+    on the sharp image. Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is
+    one), nothing is measured. Two lines follow the table: at which confidence to ask for another picture, and how blurred the
+    images are, as far as they tell.
+    """
+    from blurpaper import advice, evaluation, kernels, results
+    from blurpaper.networks.released import NetworkFile, named
+    from blurpaper.store import Store
+
+    spec = named(network)
+    if isinstance(spec, NetworkFile):
+        click.echo(f"network: {spec}", err=True)
+    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides, cache_gb)
+    names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
+    wanted = [scale.strip() for scale in scales.split(",")]
+    for scale in wanted:
+        for one in scale.split("+"):
+            settings.protocol.pixels(one)
+    for option, given in (("--conditions", names), ("--scales", wanted), *(("--scales", scale.split("+")) for scale in wanted)):
+        if len(set(given)) < len(given):
+            raise ValueError(f"each of {option} is named once. Got {', '.join(given)}.")
+    rows, left_out = evaluation.evaluate(spec, images, names, wanted, settings, Store())
+    if out:
+        results.write(rows, out)
+    shown = rows.assign(value=rows["value"].round(4)).pivot(index=["scale", "condition"], columns="metric", values="value")
+    order = [(scale, name) for scale in wanted for name in names]
+    click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
+    click.echo("\n".join(advice.lines(spec, images, names, wanted[0], settings, Store(), right, per_image)))
+    say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
+
+
+@main.command()
+@network_option
+@images_option
+@click.option("--mix", default="mix", show_default=True, help="A mix by name, or conditions with commas: sharp,D2,D4,shake.")
+@click.option("--unlabelled", is_flag=True, help="Learn to see the blurred image as the network sees the sharp one.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File for the tuned network (.safetensors).")
+@click.option("--profile", default=None, help="Protocol and schedule to use.  [default: the model's own]")
+@override_option
+def finetune(
+    network: str, images: Path, mix: str, unlabelled: bool, out: Path, profile: str | None, overrides: tuple[str, ...]
+) -> None:
+    """Make a network robust to blur on a folder of photographs of one's own.
+
+    With labels, the subfolders are named by the network's classes. A run that was stopped goes on where it was.
+    Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is one), nothing is tuned.
+    """
+    from blurpaper import evaluation, finetuning
+    from blurpaper.networks.released import named
+    from blurpaper.store import Store
+
+    start = named(network)
+    settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
+    count, steps, left_out = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
+    click.echo(
+        f"{out}: {start} fine-tuned on {count} images in {steps} steps; try: blurpaper evaluate --network {out} --images {images}"
+    )
+    say_left_out(left_out, len(left_out) + count)
+
+
+@main.command()
+@click.argument("network", metavar="NETWORK")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--half", is_flag=True, help="Weights in half precision: half the file.")
+def export(network: str, out: Path, half: bool) -> None:
+    """Write a network to OUT for other programs: .onnx (pip install 'blurpaper[onnx]') or .safetensors.
+
+    NETWORK is MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file. The graph of .onnx takes RGB in grey levels 0 to
+    255, float32 (B, 3, H, W), any number and size from the field of the network on, and gives log-probabilities (B, K), averaged
+    over positions; its metadata name the classes.
+    """
+    from blurpaper import evaluation
+    from blurpaper import export as exporting
+    from blurpaper.networks.released import named
+    from blurpaper.store import Store
+
+    exporting.check_suffix(out)
+    if out.suffix == ".onnx":
+        exporting.need_onnx()
+    spec = named(network)
+    settings, _ = load_profile(evaluation.home_profile(spec.model))
+    exporting.export(spec, out, half, settings, Store())
+    click.echo(f"{out}: {spec}, {out.stat().st_size / 1e6:.1f} MB")
