@@ -93,12 +93,22 @@ def make_batch(
                     crops[place] = _cropped(image, settings.field, draws[place], flip)
 
     if device.type == "cpu":  # photographs differ in shape, so that most groups are single images
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            list(pool.map(fill, groups))
+        _in_threads(fill, list(groups))
     else:
         for kind in groups:
             fill(kind)
     return Batch(seen, torch.as_tensor(task.images.labels[list(numbers)], device=device), sharp)
+
+
+def _in_threads(work: Callable[[T], object], items: Sequence[T]) -> None:
+    """Work on items in as many threads as torch has; where items are many, what they call starts no further ones."""
+    threads = torch.get_num_threads()
+    each = 1 if len(items) >= 4 * threads else threads
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+            list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(threads)  # which is what threads to come begin with
 
 
 def ahead(make: Callable[[int], T], numbers: Sequence[int], device: torch.device) -> Iterator[tuple[int, T]]:

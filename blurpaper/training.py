@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import nn
 
 from blurpaper import processes
 from blurpaper.batches import Task, ahead, epoch_order, make_batch
+from blurpaper.data.kept import KeptSet, room
 from blurpaper.devices import autocast, device_of
 from blurpaper.networks.base import Network
 from blurpaper.networks.layers import shared_batch
@@ -36,7 +38,13 @@ class TrainingError(RuntimeError):
 
 
 def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]:
-    """(epoch, batch in it, learning rate) of every step for a set of so many images."""
+    """(epoch, batch in it, learning rate) of every step for a set of so many images.
+
+    >>> from blurpaper import profile
+    >>> schedule = profile.load("photos").finetuning
+    >>> list(steps_of(schedule, 100))[:4]
+    [(0, 0, 0.001), (0, 1, 0.001), (0, 2, 0.001), (1, 0, 0.001)]
+    """
     per_epoch = max(1, count // schedule.batch)
     epoch = 0
     for phase in schedule.phases:
@@ -66,6 +74,7 @@ def train(
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last checkpoint is kept.
     """
     processes.count()  # joins them, by which each takes its GPU
+    task = replace(task, images=KeptSet(task.images, room(compute.cache_gb) / processes.count()))
     device = device_of(compute)
     network = objective.network
     objective.to(device, memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -44,6 +45,8 @@ class Run:
 
     Attributes:
         store: by which all its processes are known, also a kernel, which has a group of its own.
+        worked: seconds of CPU time that its processes had taken when they were last looked at: unlike the seconds that
+            went by, nearly the same on an idle machine and on a busy one.
     """
 
     def __init__(self, root: Path, store: Path, *arguments: object, before: Callable[[], object] | None = None) -> None:
@@ -64,6 +67,7 @@ class Run:
                 preexec_fn=before,
             )
         self.started, self.seconds = time.monotonic(), 0.0
+        self._spent: dict[int, float] = {}
 
     def said(self) -> str:
         """What it and all that it started have said so far."""
@@ -91,6 +95,27 @@ class Run:
     def computes(self) -> bool:
         """Whether it has come so far as to make something that it keeps, a chapter aside."""
         return any(path.parent.name not in UNREPEATABLE for path in self.store.glob("*/*.lock"))
+
+    @property
+    def worked(self) -> float:
+        return sum(self._spent.values())
+
+    def worked_until_it_computes(self) -> float:
+        """Wait until it computes or has ended; the CPU time that it took so far."""
+        while self.works(self.worked + 0.01) and not self.computes():
+            pass
+        return self.worked
+
+    def works(self, worked: float = math.inf, seconds: float = 900) -> bool:
+        """Wait until it has taken so much CPU time, or has ended; whether it is still there."""
+        while self.process.poll() is None and self.worked < worked:
+            assert time.monotonic() - self.started < seconds, self.said()[-3000:]
+            for pid in self.members():
+                with suppress(OSError):
+                    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    self._spent[pid] = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+            time.sleep(0.02)
+        return self.process.poll() is None
 
     def ends(self, seconds: float = 600) -> int:
         """Its exit status, once it has ended; ``seconds`` is then how long it lived."""
@@ -159,14 +184,18 @@ def rubbish(store: Path) -> list[Path]:
     return [path for path in store.rglob("*") if ".tmp" in path.name or path.suffix == ".partial"]
 
 
-def lives(seed: int, count: int, seconds: float) -> list[float]:
-    """How long a run computes each time before it is killed: so many times within so many seconds of work, at random."""
+def lives(seed: int, count: int, startup: float, worked: float) -> list[float]:
+    """The CPU time that a run takes each time before it is killed, at random: so many times within what the whole one took.
+
+    Args:
+        startup: of which it took so much before it began to compute, and will again each time.
+    """
     draw = random.Random(seed)
-    return [draw.uniform(0, seconds / count) for _ in range(count)]
+    return [startup + draw.uniform(0, (worked - startup) / count) for _ in range(count)]
 
 
 def kill_again_and_again(start: Callable[[], Run], lives: Sequence[float]) -> int:
-    """Start a run, kill it when it has computed for so long, and so on: all its processes or (every other time) the leader alone.
+    """Start a run, kill it when it has worked for so long, and so on: all its processes or (every other time) the leader alone.
 
     Returns:
         how often it was killed: less than asked for if it came to its end before.
@@ -174,17 +203,15 @@ def kill_again_and_again(start: Callable[[], Run], lives: Sequence[float]) -> in
     killed = 0
     for number, life in enumerate(lives):
         run = start()
-        while run.process.poll() is None and not run.computes():
-            time.sleep(0.02)
-        with suppress(subprocess.TimeoutExpired):
-            assert run.ends(life) == 0, run.said()[-3000:]
-        if run.process.poll() is None:
+        if run.works(life):
             if number % 2:
                 run.process.kill()
             else:
                 run.kill()
             run.ends(20)
             killed += 1
+        else:
+            assert run.ends() == 0, run.said()[-3000:]
         assert "damaged" not in run.said()
         check_remains(run)
     return killed

@@ -56,13 +56,14 @@ class Disturbed:
 
     Attributes:
         whole: the run that nobody disturbed.
-        startup: seconds until it begins to compute.
+        startup: seconds of CPU time until it begins to compute.
     """
 
     def __init__(self, folder: Path, *arguments: object, chapter: str = "") -> None:
         self.folder, self.arguments, self._chapter = folder, arguments, chapter
         self.whole = self.start("undisturbed")
-        self.startup = self.whole.until(self.whole.computes)
+        self.startup = self.whole.worked_until_it_computes()
+        self.whole.works()
         assert self.whole.ends() == 0, self.whole.said()[-3000:]
         check_remains(self.whole)
         assert rubbish(self.whole.store) == []
@@ -77,12 +78,9 @@ class Disturbed:
         return Run(root, self.folder / f"{name}.store", "blurpaper", *self.arguments)
 
     def killed(self, name: str, seed: int, kills: int) -> Run:
-        """The run that comes to its end after so many kills, at moments drawn over the time that the whole one computed.
-
-        Over half of it: should the machine have been busier then than now, the run must still not be done before its last kill.
-        """
+        """The run that comes to its end after so many kills, at moments drawn over the CPU time that the whole one took."""
         began = time.monotonic()
-        killed = kill_again_and_again(lambda: self.start(name), lives(seed, kills, (self.whole.seconds - self.startup) / 2))
+        killed = kill_again_and_again(lambda: self.start(name), lives(seed, kills, self.startup, self.whole.worked))
         assert killed == kills
         return self.ended(self.start(name), f"killed {killed} times", began)
 

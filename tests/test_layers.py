@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from blurpaper.networks import cpu
 from blurpaper.networks.layers import ConvNorm, Dropout, shared_batch
 
 
@@ -72,6 +73,47 @@ def test_a_depthwise_layer_learns_under_autocast() -> None:
         found.append(torch.autograd.grad(out.float().square().sum(), conv.weight)[0])
     assert found[1].dtype == torch.float32
     assert torch.nn.functional.cosine_similarity(*(one.flatten() for one in found), dim=0) > 0.999
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(14, 14), (31, 31), (3, 5), (46, 7), (1, 1)])
+@pytest.mark.parametrize(
+    ("groups", "side", "stride", "same"),
+    [(1, 1, 1, False), (1, 3, 2, True), (16, 3, 1, False), (16, 5, 1, False), (16, 3, 2, True), (16, 5, 2, True)],
+)
+def test_an_activation_in_the_convolution_is_one_after_it(dtype, shape, groups, side, stride, same) -> None:
+    """Both without gradients, where a convolution, its bias and its activation are one call, and with."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(16, 16, side, stride=stride, padding=0 if same else side // 2, groups=groups, bias=False)
+    conv, norm = conv.to(memory_format=torch.channels_last), normalisation(16).float().eval()
+    x = (3 * torch.randn(8, 16, *shape)).contiguous(memory_format=torch.channels_last)
+    for act in (nn.ReLU6(inplace=True), nn.ReLU()):
+        found = []
+        for layer, after in ((ConvNorm(conv, norm, act, same), nn.Identity()), (ConvNorm(conv, norm, nn.Identity(), same), act)):
+            inputs = x.clone().requires_grad_()
+            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+                with torch.inference_mode():
+                    seen = after(layer(x))
+                out = after(layer(inputs))
+            found.append([seen, out, *gradients(out, inputs, (conv, norm))])
+        for own, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(own, theirs)
+
+
+@pytest.mark.parametrize("shape", [(14, 14), (31, 31), (3, 5), (4, 46), (1, 1)])
+@pytest.mark.parametrize(("side", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2), (7, 3)])
+def test_depthwise_gradients_do_not_depend_on_who_pads(shape, side, stride) -> None:
+    """Zeros around the input that are there before, or that the convolution puts there."""
+    torch.manual_seed(0)
+    pad, x, weight = side // 2, torch.randn(4, 32, *shape), torch.randn(32, 1, side, side)
+    whole = functional.pad(x, (pad,) * 4).contiguous(memory_format=torch.channels_last)
+    x = x.contiguous(memory_format=torch.channels_last)
+    found = []
+    for inputs, around in ((x, (pad,) * 4), (whole, (0,) * 4)):
+        kernel = weight.clone().requires_grad_()
+        out = cpu.convolution(inputs, kernel, None, stride, around, nn.Identity())
+        found.append(torch.autograd.grad(out, kernel, torch.randn(out.shape, generator=torch.Generator().manual_seed(1)))[0])
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_processes_that_share_a_batch_drop_what_one_would() -> None:

@@ -2,9 +2,8 @@
 
 :class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the statistics are fixed
 (evaluation, and fine-tuning that freezes them), the normalisation is folded into the kernel and a bias, in float32, at each
-call: the same numbers to rounding, one pass over the maps instead of two, and gradients reach the same parameters. A
-depthwise convolution gets a backward pass of its own (:class:`_Depthwise`), because those that torch has for CPUs take most
-of the time of fine-tuning.
+call: the same numbers to rounding, one pass over the maps instead of two, and gradients reach the same parameters. How a CPU
+computes the whole of it is said in :mod:`blurpaper.networks.cpu`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from contextvars import ContextVar
 import torch
 from torch import nn
 from torch.nn import functional
+
+from blurpaper.networks import cpu
 
 _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 
@@ -55,25 +56,23 @@ class ConvNorm(nn.Module):
         self.conv, self.norm, self.act, self.same = conv, norm, act, same
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        padding = self.conv.padding
-        if self.same:
-            x, padding = functional.pad(x, _same_padding(x, self.conv)), (0, 0)
         if self.norm.training:
-            return self.act(self.norm(self._convolved(x, self.conv.weight, None, padding)))
+            return self.act(self.norm(self._convolved(x, self.conv.weight, None, _NOTHING)))
         scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
         bias = self.norm.bias - self.norm.running_mean * scale
-        return self.act(self._convolved(x, self.conv.weight * scale[:, None, None, None], bias, padding))
+        return self._convolved(x, self.conv.weight * scale[:, None, None, None], bias, self.act)
 
-    def _convolved(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, padding: tuple[int, int]
-    ) -> torch.Tensor:
-        stride, groups = self.conv.stride, self.conv.groups
-        if torch.is_grad_enabled() and x.device.type == "cpu" and groups == x.shape[1] == len(weight):
-            if torch.is_autocast_enabled("cpu"):
-                x, weight = (tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (x, weight))
-            out = _Depthwise.apply(x, weight, stride[0], padding[0])
-            return out if bias is None else out + bias.to(out.dtype)[:, None, None]
-        return functional.conv2d(x, weight, bias, stride, padding, 1, groups)
+    def _convolved(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, act: nn.Module) -> torch.Tensor:
+        (down, across), stride = self.conv.padding, self.conv.stride[0]
+        padding = _same_padding(x, self.conv) if self.same else (across, across, down, down)
+        if x.device.type == "cpu":
+            return cpu.convolution(x, weight, bias, stride, padding, act)
+        if self.same:
+            x, down, across = functional.pad(x, padding), 0, 0
+        return act(functional.conv2d(x, weight, bias, stride, (down, across), 1, self.conv.groups))
+
+
+_NOTHING = nn.Identity()
 
 
 def _same_padding(x: torch.Tensor, conv: nn.Conv2d) -> tuple[int, int, int, int]:
@@ -83,60 +82,3 @@ def _same_padding(x: torch.Tensor, conv: nn.Conv2d) -> tuple[int, int, int, int]
         missing.append(max(0, (-(-side // stride) - 1) * stride + kernel - side))
     down, across = missing
     return across // 2, across - across // 2, down // 2, down - down // 2
-
-
-class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution whose gradients are made of 3 x 3 depthwise convolutions of stride 1, which are fast on CPUs.
-
-    The gradient of the input at each phase of the stride is one convolution of the output's gradient with the taps of that
-    phase; the gradient of a kernel is put together from its 3 x 3 blocks.
-    """
-
-    @staticmethod
-    def forward(ctx, x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int) -> torch.Tensor:  # noqa: ANN001
-        ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
-        return functional.conv2d(x, weight, None, stride, padding, 1, len(weight))
-
-    @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN001
-        x, weight = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", enabled=False):
-            of_x = _input_gradient(gradient, x, weight, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
-            of_weight = _kernel_gradient(gradient, x, weight, ctx.stride, ctx.padding) if ctx.needs_input_grad[1] else None
-        return of_x, of_weight, None, None
-
-
-def _input_gradient(gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int) -> torch.Tensor:
-    side = weight.shape[-1]
-    if stride == 1:
-        return functional.conv2d(gradient, weight.flip(2, 3), None, 1, side - 1 - padding, 1, len(weight))
-    whole = [length + 2 * padding for length in x.shape[-2:]]
-    taps = -(-side // stride)
-    down, across = (max(0, -(-length // stride) - out) for length, out in zip(whole, gradient.shape[-2:], strict=True))
-    padded = functional.pad(gradient, (taps - 1, across, taps - 1, down))
-    result = torch.empty((*x.shape[:2], *whole), dtype=x.dtype, memory_format=torch.channels_last)
-    for row in range(stride):
-        for column in range(stride):
-            phase = weight[:, :, row::stride, column::stride].flip(2, 3)
-            kernel = functional.pad(phase, (taps - phase.shape[3], 0, taps - phase.shape[2], 0))
-            place = result[:, :, row::stride, column::stride]
-            place.copy_(functional.conv2d(padded, kernel, None, 1, 0, 1, len(weight))[:, :, : place.shape[2], : place.shape[3]])
-    return result[:, :, padding : padding + x.shape[2], padding : padding + x.shape[3]]
-
-
-def _kernel_gradient(gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int) -> torch.Tensor:
-    side, block = weight.shape[-1], min(3, weight.shape[-1])
-    x = functional.pad(x, (padding,) * 4)
-    spans = [(length - 1) * stride + block for length in gradient.shape[-2:]]
-    starts = [*range(0, side - block, block - 1), side - block] if side > block else [0]
-    result = torch.empty_like(weight)
-    for row in starts:
-        for column in starts:
-            part = x[:, :, row : row + spans[0], column : column + spans[1]].contiguous(memory_format=torch.channels_last)
-            like = weight[:, :, :block, :block].contiguous()
-            result[:, :, row : row + block, column : column + block] = torch.ops.aten.convolution_backward(
-                gradient, part, like, None, [stride] * 2, [0, 0], [1, 1], False, [0, 0], len(weight), [False, True, False]
-            )[1]
-    return result
