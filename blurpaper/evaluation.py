@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper import intervals, metrics, predictions, results, trained
+from blurpaper import profile as profiles
 from blurpaper.data import photos
+from blurpaper.data.base import ImageSet
 from blurpaper.data.readable import readable
+from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.networks.foreign import FIELD, IMAGENET_MEAN, IMAGENET_STD
+from blurpaper.networks.foreign_spec import ForeignSpec, in_memory
+from blurpaper.networks.origins import is_foreign
 from blurpaper.networks.pretrained import ORIGINALS
 from blurpaper.networks.released import NetworkFile
 from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.store import Recipe, Store
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import torch
+    from torch import nn
+
+Named = NetworkSpec | NetworkFile | ForeignSpec
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network made of the images of a folder.
+
+    Attributes:
+        rows: tidy results.
+        left_out: a sentence for each image that cannot be read.
+        images: the others.
+        labelled: whether they have labels; if not, predictions on the sharp images stand in for them.
+        truth: scale setting -> labels, or what stands in for them, int64 ``(N,)``.
+        log_probabilities: condition -> scale setting -> ``(N, K)``; of the sharp images, too, if there are no labels.
+        seconds: what classifying took, now or when it was kept.
+    """
+
+    rows: pd.DataFrame
+    left_out: list[str]
+    images: ImageSet
+    labelled: bool
+    truth: Mapping[str, np.ndarray]
+    log_probabilities: Mapping[str, Mapping[str, torch.Tensor]]
+    seconds: float
 
 
 def home_profile(model: str) -> str:
@@ -25,19 +62,33 @@ def home_profile(model: str) -> str:
     Raises:
         ValueError: for a name that is no model's.
     """
+    if is_foreign(model):
+        return "photos"
     module_of(model)
     return "photos" if model in ORIGINALS else "emoji"
 
 
-def classes_of(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> Sequence[str] | None:
+def fitted(profile: Profile, spec: Named) -> Profile:
+    """The profile for a network: one from elsewhere has a field of its own, and scales that stand to it as the paper's to 224."""
+    own = profile.protocol
+    if not isinstance(spec, ForeignSpec) or spec.network.field == own.field:
+        return profile
+    side = spec.network.field
+    scales = {name: math.ceil(pixels * side / own.field) for name, pixels in own.scales.items()}
+    return profile.model_copy(update={"protocol": own.model_copy(update={"field": side, "scales": scales})})
+
+
+def classes_of(spec: Named, profile: Profile, store: Store) -> Sequence[str] | None:
     """Names of a network's classes; None for ImageNet's, which are known without making the network."""
+    if isinstance(spec, ForeignSpec):
+        return spec.network.classes
     if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
         return trained.network(spec, profile, store).classes
     return None
 
 
 def evaluate(
-    spec: NetworkSpec | NetworkFile,
+    spec: Named,
     folder: Path,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -55,18 +106,92 @@ def evaluate(
     Raises:
         ImageError: if the folder cannot be read, or more than 1 % of its images.
     """
+    found = measure(spec, folder, conditions, scales, profile, store)
+    return found.rows, found.left_out
+
+
+def evaluate_module(
+    module: nn.Module,
+    folder: Path | str,
+    conditions: Sequence[str] = ("sharp", "D2", "D4", "D6", "D8"),
+    scales: Sequence[str] = ("256",),
+    classes: Sequence[str] | None = None,
+    field: int = FIELD,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    profile: str = "photos",
+    overrides: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """The same for a module in memory, which is left as it was. Nothing is kept: a module does not tell whether its code changed.
+
+    Args:
+        module: gives logits ``(B, K)`` for normalised RGB images ``(B, 3, H, W)``; if it takes one size alone, it is given the
+            centre of each image at its scale.
+        classes: their names; ImageNet's if there are a thousand, else the folder's subfolders if there are as many.
+        field: side of its training crops, in pixels.
+        mean, std: that it wants its input normalised with, per channel, grey levels from 0 to 1.
+        profile: whose protocol is followed; ``overrides`` as in :func:`profile.load`.
+
+    Raises:
+        ImageError: if the folder cannot be read.
+        WeightsError: if the module cannot be applied to such images.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    device = next((tensor.device for tensor in module.state_dict().values()), None)
+    try:
+        spec = in_memory(module, classes, field, mean, std)
+        with tempfile.TemporaryDirectory() as kept:
+            settings = profiles.load(profile, overrides)
+            return evaluate(spec, Path(folder), conditions, scales, settings, Store(kept))[0]
+    finally:
+        for part, training in modes:
+            part.training = training
+        if device is not None:
+            module.to(device)
+
+
+def measure(
+    spec: Named,
+    folder: Path,
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    profile: Profile,
+    store: Store,
+    like: Measured | None = None,
+) -> Measured:
+    """The rows of :func:`evaluate` and all that they are made from.
+
+    Args:
+        like: what another network made of the same images, whose predictions on the sharp ones stand in for missing labels.
+    """
+    profile = fitted(profile, spec)
+    if isinstance(spec, ForeignSpec):
+        spec = spec.with_classes_of(folder)
     images, left_out = readable(photos.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store)
     labelled = bool((images.labels >= 0).all())
-    wanted = list(conditions) if labelled else list(dict.fromkeys(["sharp", *conditions]))
+    wanted = list(conditions) if labelled else list(dict.fromkeys([SHARP, *conditions]))
     found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
+    own = {scale: images.labels if labelled else found[SHARP][scale].argmax(dim=1).numpy() for scale in scales}
+    truth = own if like is None else like.truth
     rows: list[dict[str, Any]] = []
     for condition in conditions:
         for scale, log_p in found[condition].items():
-            truth = images.labels if labelled else found["sharp"][scale].argmax(dim=1).numpy()
-            decided = metrics.decisions(log_p, truth)
+            decided = metrics.decisions(log_p, truth[scale])
             of = predictions.columns_of(spec, images.name, log_p.shape[1], scale, condition) | {"experiment": "evaluate"}
             rows += (of | row for row in _numbers(decided, labelled, profile.evaluation.bootstrap))
-    return results.table(rows), left_out
+    seconds = sum(store.stamp(recipe)["seconds"] for recipe in _kept(spec, images, wanted, scales, profile, store))
+    return Measured(results.table(rows), left_out, images, labelled, truth, found, seconds)
+
+
+def _kept(
+    spec: Named, images: ImageSet, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
+) -> Iterator[Recipe]:
+    """What the store keeps of a network's log-probabilities."""
+    if spec.train_scale == "per-scale":
+        for scale in predictions.base_scales(scales):
+            yield from _kept(replace(spec, train_scale=scale), images, conditions, [scale], profile, store)
+    else:
+        yield from (recipe for *_, recipe in predictions.recipes(spec, images, conditions, scales, profile, store))
 
 
 def _numbers(decided: dict[str, Any], labelled: bool, resamples: int) -> Iterator[dict[str, Any]]:

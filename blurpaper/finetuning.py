@@ -12,8 +12,10 @@ from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import photos
 from blurpaper.data.readable import readable
 from blurpaper.data.reading import ImageError
-from blurpaper.evaluation import classes_of
-from blurpaper.networks import NetworkSpec, files
+from blurpaper.evaluation import Named, classes_of, fitted
+from blurpaper.networks import NetworkSpec, files, foreign_spec
+from blurpaper.networks.foreign import ForeignNetwork
+from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.networks.released import NetworkFile
 from blurpaper.profile import Profile
 from blurpaper.progress import progress
@@ -59,7 +61,7 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
 
 
 def finetune(
-    start: NetworkSpec | NetworkFile, folder: Path, mix: str, unlabelled: bool, out: Path, profile: Profile, store: Store
+    start: Named, folder: Path, mix: str, unlabelled: bool, out: Path, profile: Profile, store: Store
 ) -> tuple[int, int, list[str]]:
     """Fine-tune a network on the photographs of a folder and write it to a file; a killed run is taken up again.
 
@@ -77,9 +79,14 @@ def finetune(
             are fewer images than a batch.
     """
     name, shares = mix_of(mix)
+    profile = fitted(profile, start)
+    if isinstance(start, ForeignSpec):
+        start = start.with_classes_of(folder)
     listed = photos.load_folder(folder, classes_of(start, profile, store), labelled=not unlabelled, tolerant=True)
     schedule = profile.agreement if unlabelled else profile.finetuning
     if not unlabelled and (listed.labels < 0).any():
+        if isinstance(start, ForeignSpec) and not start.named:
+            raise ImageError(f"{folder}: {start.unnamed}, or tune without labels (--unlabelled).")
         raise ImageError(
             f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet id); name them so, or tune "
             "without labels (--unlabelled)."
@@ -96,10 +103,19 @@ def finetune(
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
         place = trained.readable_checkpoint(checkpoint)
         training.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
-    files.save(network, Tuned(start.model, name, "agreement" if unlabelled else "labels"), out)
+    recipe = "agreement" if unlabelled else "labels"
+    if isinstance(network, ForeignNetwork):
+        foreign_spec.save(network, start.model, name, recipe, out)
+    else:
+        files.save(network, Tuned(start.model, name, recipe), out)
     for done_with in out.parent.glob(f"{glob.escape(checkpoint.name)}*"):  # also what a killed run left half-written
         done_with.unlink(missing_ok=True)
     return len(images), len(list(training.steps_of(schedule, len(images)))), left_out
+
+
+def tuned(start: Named, out: Path) -> Named:
+    """The network that :func:`finetune` wrote, which was made from that one."""
+    return foreign_spec.foreign(start.model, out) if isinstance(start, ForeignSpec) else NetworkFile(out)
 
 
 def _key(*parts: object) -> str:

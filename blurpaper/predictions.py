@@ -14,6 +14,7 @@ from blurpaper import canonical, data, invariance, metrics, protocol, trained
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import check_condition
 from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.networks.released import NetworkFile
 from blurpaper.profile import Profile
 from blurpaper.progress import progress
@@ -31,7 +32,7 @@ def base_scales(scales: Sequence[str]) -> list[str]:
 
 
 def recipes(
-    spec: NetworkSpec | NetworkFile,
+    spec: NetworkSpec | NetworkFile | ForeignSpec,
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -49,7 +50,7 @@ def recipes(
                 "condition": condition,
                 "scales": {scale: profile.protocol.pixels(scale) for scale in base_scales(scales)},
             }
-            modules = ["blurpaper.protocol", module_of(spec.model)]
+            modules = ["blurpaper.protocol", trained.code_of(spec)]
             about = {"profile": profile.name, "data": images.fingerprint}
             name = f"{spec}.{images.name}.{condition}.{numbers.start}"
             yield numbers, condition, Recipe("log-probabilities", name, inputs, modules, TENSORS, about)
@@ -67,7 +68,7 @@ def common_inputs(identity: str, images: ImageSet, numbers: range, profile: Prof
 
 
 def log_probabilities(
-    spec: NetworkSpec | NetworkFile,
+    spec: NetworkSpec | NetworkFile | ForeignSpec,
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -202,7 +203,9 @@ def shards(count: int, profile: Profile) -> Iterator[range]:
 # --- Columns --------------------------------------------------------------------------------------------------------------
 
 
-def columns_of(spec: NetworkSpec | NetworkFile, set_name: str, classes: int, scale: str, condition: str) -> dict[str, str]:
+def columns_of(
+    spec: NetworkSpec | NetworkFile | ForeignSpec, set_name: str, classes: int, scale: str, condition: str
+) -> dict[str, str]:
     """The columns that say what a number is of; an original network has no train scale and no recipe."""
     return {
         "model": spec.model,

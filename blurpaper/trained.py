@@ -17,6 +17,7 @@ from blurpaper.batches import Task
 from blurpaper.blur import MIXES
 from blurpaper.data.base import ImageSet
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
+from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.networks.pretrained import ORIGINALS
 from blurpaper.networks.released import NetworkFile
 from blurpaper.objectives import Agreement, Labels
@@ -28,13 +29,13 @@ from blurpaper.store import Recipe, Store
 M = TypeVar("M", bound=nn.Module)
 
 
-def network(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> Network:
-    """A network: from its file, its original weights if they can be had, else trained as the profile says and kept.
+def network(spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store) -> Network:
+    """A network: from its file, from elsewhere, its original weights if they can be had, else trained by the profile and kept.
 
     Raises:
         ValueError: if the profile says no way to make it.
     """
-    if isinstance(spec, NetworkFile):
+    if isinstance(spec, NetworkFile | ForeignSpec):
         return spec.load()
     if spec.is_original and spec.model in ORIGINALS:
         return ORIGINALS[spec.model](profile.protocol.field)
@@ -100,7 +101,11 @@ def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:
-    """What a trained network is made from: images, settings, and for a fine-tuned one the network it starts from."""
+    """What a trained network is made from: images, settings, and for a fine-tuned one the network it starts from.
+
+    Raises:
+        ValueError: for a per-scale network, which is one for each scale.
+    """
     if spec.train_scale == "per-scale":
         raise ValueError(f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512.")
     images, schedule = _training_of(spec, profile, store)
@@ -173,8 +178,15 @@ def objective_of(start: Network, schedule: Schedule) -> Labels | Agreement:
     return Labels(start, schedule.label_smoothing)
 
 
-def identity_of(spec: NetworkSpec | NetworkFile, profile: Profile, store: Store) -> str:
+def code_of(spec: NetworkSpec | NetworkFile | ForeignSpec) -> str:
+    """The module whose code makes the network what it is."""
+    return "blurpaper.networks.foreign" if isinstance(spec, ForeignSpec) else module_of(spec.model)
+
+
+def identity_of(spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store) -> str:
     """What stands for a network in the key of what is computed with it, found without training it."""
+    if isinstance(spec, ForeignSpec):
+        return spec.identity
     if isinstance(spec, NetworkFile):
         return f"file {spec.sha256}"
     if spec.is_original and spec.model in ORIGINALS:

@@ -7,17 +7,32 @@ import click
 from blurpaper.cli.base import cache_option, load_profile, main, need_data, override_option, profile_option
 from blurpaper.gpus import GPUS
 
+browser_option = click.option(
+    "--with-browser-model",
+    is_flag=True,
+    help="Let readers of the book show the networks images of their own: 31 MB more, from npm's registry and the onnx package.",
+)
+
 
 @main.command()
 @profile_option
 @override_option
 @cache_option
+@browser_option
 @click.option("--published", is_flag=True, help="Draw the book from the committed results, computing nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
 @click.option(
     "--gpu", type=click.Choice(list(GPUS), case_sensitive=False), default="A100", show_default=True, help="For --dry-run."
 )
-def run(profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool, dry_run: bool, gpu: str) -> None:
+def run(
+    profile: str,
+    overrides: tuple[str, ...],
+    cache_gb: float | None,
+    with_browser_model: bool,
+    published: bool,
+    dry_run: bool,
+    gpu: str,
+) -> None:
     """Execute every chapter, then build the book. What is done already is loaded, not redone."""
     from blurpaper import book, execution
     from blurpaper.store import Store
@@ -31,11 +46,15 @@ def run(profile: str, overrides: tuple[str, ...], cache_gb: float | None, publis
         return
     if not published:
         need_data(settings)
+    if with_browser_model:
+        from blurpaper import browser
+
+        browser.prepare()
     whole = execution.Run(settings, parsed, profile, Store(), published)
     for number, chapter in enumerate(chapters, 1):
         click.echo(f"[{number}/{len(chapters)}] {chapter}", err=True)
         execution.execute(chapter, whole)
-    click.echo(f"[book] {book.build(settings)}")
+    click.echo(f"[book] {book.build(settings, with_browser_model)}")
 
 
 @main.command()
@@ -69,13 +88,14 @@ def new_chapter(name: str) -> None:
 @main.command()
 @profile_option
 @override_option
+@browser_option
 @click.option("--pdf", is_flag=True, help="Also print it to one PDF, which needs Chromium and pypdf.")
-def book(profile: str, overrides: tuple[str, ...], pdf: bool) -> None:
+def book(profile: str, overrides: tuple[str, ...], with_browser_model: bool, pdf: bool) -> None:
     """Build the book from the chapters executed so far."""
     from blurpaper import book as books
 
     settings, _ = load_profile(profile, overrides)
-    click.echo(books.build(settings))
+    click.echo(books.build(settings, with_browser_model))
     if pdf:
         from blurpaper import pdf as printing
 

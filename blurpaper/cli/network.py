@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from blurpaper.cli.base import cache_option, load_profile, main, need_data, override_option, profile_option, say_left_out
+from blurpaper.cli.elsewhere import elsewhere_options, named
 
 network_option = click.option(
-    "--network", required=True, metavar="NETWORK", help="MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file."
+    "--network",
+    required=True,
+    metavar="NETWORK",
+    help="MODEL[:MIX], as in efficientnet_lite0:mix; a .safetensors file; timm/NAME; torchvision/NAME; or a function that makes "
+    "a torch module, package.module.function.",
 )
 images_option = click.option(
     "--images", required=True, type=click.Path(path_type=Path), help="Folder of images; a subfolder a class, or bare."
+)
+report_option = click.option(
+    "--report", type=click.Path(path_type=Path), help="HTML file for a report with a figure and examples."
 )
 
 
@@ -72,6 +81,8 @@ def _take_own_gpu() -> None:
     help="Share of the answers kept that shall be right.  [default: as of all sharp images]",
 )
 @click.option("--per-image", type=click.Path(path_type=Path), help="CSV file for each image's blur and the confidence in it.")
+@report_option
+@elsewhere_options
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
 @override_option
 @cache_option
@@ -83,9 +94,11 @@ def evaluate(
     out: Path | None,
     right: float | None,
     per_image: Path | None,
+    report: Path | None,
     profile: str | None,
     overrides: tuple[str, ...],
     cache_gb: float | None,
+    **said: Any,  # noqa: ANN401 (of a network from elsewhere)
 ) -> None:
     """Measure a network under blur on a folder of images, by the paper's protocol.
 
@@ -93,15 +106,20 @@ def evaluate(
     on the sharp image. Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is
     one), nothing is measured. Two lines follow the table: at which confidence to ask for another picture, and how blurred the
     images are, as far as they tell.
+
+    A network from timm, torchvision or a function of yours has the input and the weights that its library says, unless --field,
+    --mean, --std or --weights says otherwise. If its classes are neither ImageNet's nor in --classes, they are the subfolders in
+    their order, where there are as many.
     """
     from blurpaper import advice, evaluation, kernels, results
-    from blurpaper.networks.released import NetworkFile, named
+    from blurpaper.networks.released import NetworkFile
     from blurpaper.store import Store
 
-    spec = named(network)
+    spec = named(network, images, said)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
     settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides, cache_gb)
+    settings = evaluation.fitted(settings, spec)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
     for scale in wanted:
@@ -110,13 +128,22 @@ def evaluate(
     for option, given in (("--conditions", names), ("--scales", wanted), *(("--scales", scale.split("+")) for scale in wanted)):
         if len(set(given)) < len(given):
             raise ValueError(f"each of {option} is named once. Got {', '.join(given)}.")
-    rows, left_out = evaluation.evaluate(spec, images, names, wanted, settings, Store())
+    found = evaluation.measure(spec, images, names, wanted, settings, Store())
+    rows, left_out = found.rows, found.left_out
+    if not found.labelled and not getattr(spec, "named", True):
+        click.echo(f"{spec.unnamed}; here is how often it agrees with itself on the sharp image", err=True)
     if out:
         results.write(rows, out)
     shown = rows.assign(value=rows["value"].round(4)).pivot(index=["scale", "condition"], columns="metric", values="value")
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
-    click.echo("\n".join(advice.lines(spec, images, names, wanted[0], settings, Store(), right, per_image)))
+    remarks = advice.lines(spec, found, names, wanted[0], settings, Store(), right, per_image)
+    click.echo("\n".join(remarks))
+    if report:
+        from blurpaper import report as reports
+
+        reports.evaluated(report, spec, images, found, names, wanted, settings, remarks)
+        click.echo(f"report: {report}", err=True)
     say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
 
 
@@ -126,29 +153,52 @@ def evaluate(
 @click.option("--mix", default="mix", show_default=True, help="A mix by name, or conditions with commas: sharp,D2,D4,shake.")
 @click.option("--unlabelled", is_flag=True, help="Learn to see the blurred image as the network sees the sharp one.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File for the tuned network (.safetensors).")
+@report_option
+@click.option("--test", type=click.Path(path_type=Path), help="Other images for the report.  [default: those it is tuned on]")
+@elsewhere_options
 @click.option("--profile", default=None, help="Protocol and schedule to use.  [default: the model's own]")
 @override_option
 def finetune(
-    network: str, images: Path, mix: str, unlabelled: bool, out: Path, profile: str | None, overrides: tuple[str, ...]
+    network: str,
+    images: Path,
+    mix: str,
+    unlabelled: bool,
+    out: Path,
+    report: Path | None,
+    test: Path | None,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    **said: Any,  # noqa: ANN401 (of a network from elsewhere)
 ) -> None:
     """Make a network robust to blur on a folder of photographs of one's own.
 
     With labels, the subfolders are named by the network's classes. A run that was stopped goes on where it was.
     Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is one), nothing is tuned.
     """
+    import time
+
     from blurpaper import evaluation, finetuning
-    from blurpaper.networks.released import named
+    from blurpaper.networks.origins import is_dotted
     from blurpaper.store import Store
 
-    start = named(network)
+    start = named(network, images, said)
     settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)
     if out.suffix != ".safetensors":
         raise ValueError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
+    began = time.monotonic()
     count, steps, left_out = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
-    click.echo(
-        f"{out}: {start} fine-tuned on {count} images in {steps} steps; try: blurpaper evaluate --network {out} --images {images}"
-    )
+    minutes = (time.monotonic() - began) / 60
+    again = f"{start.model} --weights {out}" if is_dotted(start.model) else str(out)
+    hint = f"try: blurpaper evaluate --network {again} --images {images}"
+    click.echo(f"{out}: {start} fine-tuned on {count} images in {steps} steps; {hint}")
     say_left_out(left_out, len(left_out) + count)
+    if report:
+        from blurpaper import report as reports
+
+        how = "without labels, to agree with itself on the sharp images" if unlabelled else "with labels"
+        done = f"{count:,} images of {images}, {how}; blurs: {mix}; {steps:,} steps in {minutes:.1f} minutes"
+        reports.tuned(report, start, finetuning.tuned(start, out), test or images, test is None, mix, settings, Store(), done)
+        click.echo(f"report: {report}", err=True)
 
 
 @main.command()
@@ -162,7 +212,7 @@ def export(network: str, out: Path, half: bool) -> None:
     255, float32 (B, 3, H, W), any number and size from the field of the network on, and gives log-probabilities (B, K), averaged
     over positions; its metadata name the classes.
     """
-    from blurpaper import evaluation
+    from blurpaper import evaluation, trained
     from blurpaper import export as exporting
     from blurpaper.networks.released import named
     from blurpaper.store import Store
@@ -172,5 +222,5 @@ def export(network: str, out: Path, half: bool) -> None:
         exporting.need_onnx()
     spec = named(network)
     settings, _ = load_profile(evaluation.home_profile(spec.model))
-    exporting.export(spec, out, half, settings, Store())
+    exporting.export(trained.network(spec, settings, Store()), spec, out, half)
     click.echo(f"{out}: {spec}, {out.stat().st_size / 1e6:.1f} MB")

@@ -40,7 +40,14 @@ class Network(nn.Module, ABC):
         return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Features after each of the five stages that halve the resolution, by name, of normalised input."""
+        """Features after each of the five stages that halve the resolution, of normalised input.
+
+        Args:
+            inputs: float32 ``(B, 3, H, W)``.
+
+        Returns:
+            stage -> ``(B, C, h, w)``.
+        """
         maps = {}
         for name, stage in zip(STAGES, self.stages, strict=True):
             maps[name] = inputs = stage(inputs)

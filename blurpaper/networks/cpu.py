@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-Padding = tuple[int, int, int, int]
-"""Left, right, top, bottom, as torch's ``pad`` has it; what is negative is cut off."""
+Padding = tuple[int, int] | tuple[int, int, int, int]
+"""Down and across, done by the convolution itself; or left, right, top and bottom, as torch's ``pad`` has it, done before."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ _ACTIVATIONS = {
 def convolution(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int, padding: Padding, act: nn.Module
 ) -> torch.Tensor:
-    """``act(conv2d(pad(x, padding), weight, bias, stride))``, in as many groups as the shapes of ``x`` and ``weight`` make.
+    """``act(conv2d(x, weight, bias, stride, padding))``, in as many groups as the shapes of ``x`` and ``weight`` make.
 
     Args:
         x: ``(B, C, H, W)``.
@@ -50,15 +50,14 @@ def convolution(
     learns = torch.is_grad_enabled()
     if learns and len(weight) == x.shape[1] and weight.shape[1] == 1:
         return act(_Depthwise.apply(x, weight, bias, stride, padding))
-    left, right, top, bottom = padding
-    if (left, top) != (right, bottom):
-        x, left, top = functional.pad(x, padding) if learns and x.requires_grad else _padded(x, padding), 0, 0
+    if len(padding) == 4:
+        x, padding = functional.pad(x, padding) if learns and x.requires_grad else _padded(x, padding), (0, 0)
     groups = x.shape[1] // weight.shape[1]
     activation = _ACTIVATIONS.get(type(act))
-    if activation is None or not _by_onednn(x, weight, bias, stride, (top, left), groups):
-        return act(functional.conv2d(x, weight, bias, stride, (top, left), 1, groups))
+    if activation is None or not _by_onednn(x, weight, bias, stride, padding, groups):
+        return act(functional.conv2d(x, weight, bias, stride, padding, 1, groups))
     apply = _Activated.apply if learns else _activated
-    return apply(x, weight, bias, stride, (top, left), groups, activation)
+    return apply(x, weight, bias, stride, padding, groups, activation)
 
 
 def _by_onednn(x, weight, bias, stride, padding, groups) -> bool:  # noqa: ANN001 (as of a convolution)
@@ -102,10 +101,7 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, stride, padding) -> torch.Tensor:  # noqa: ANN001
         ctx.stride, ctx.padding, ctx.shape = stride, padding, x.shape
-        left, right, top, bottom = padding
-        if (left, top) != (right, bottom):
-            x, left, top = _padded(x, padding), 0, 0
-        ctx.around = top, left
+        x, ctx.around = (x, padding) if len(padding) == 2 else (_padded(x, padding), (0, 0))
         ctx.save_for_backward(x, weight)
         out = functional.conv2d(x, weight, None, stride, ctx.around, 1, len(weight))
         return out if bias is None else out.add_(bias[:, None, None])
@@ -127,9 +123,10 @@ class _Depthwise(torch.autograd.Function):
 def _input_gradient(
     gradient: torch.Tensor, shape: torch.Size, weight: torch.Tensor, stride: int, padding: Padding
 ) -> torch.Tensor:
-    side, (left, right, top, bottom) = weight.shape[-1], padding
-    if stride == 1 and (left, top) == (right, bottom):
-        return functional.conv2d(gradient, weight.flip(2, 3), None, 1, (side - 1 - top, side - 1 - left), 1, len(weight))
+    side = weight.shape[-1]
+    if stride == 1 and len(padding) == 2:
+        return functional.conv2d(gradient, weight.flip(2, 3), None, 1, [side - 1 - one for one in padding], 1, len(weight))
+    left, right, top, bottom = padding if len(padding) == 4 else (padding[1], padding[1], padding[0], padding[0])
     taps = -(-side // stride)
     whole = (shape[2] + top + bottom, shape[3] + left + right)
     down, across = (max(0, -(-length // stride) - out) for length, out in zip(whole, gradient.shape[-2:], strict=True))
@@ -176,8 +173,8 @@ def _starts(side: int, part: int) -> list[int]:
     return [*range(0, side - part, max(1, part - 1)), side - part]
 
 
-def _padded(x: torch.Tensor, padding: Padding) -> torch.Tensor:
-    """Zeros around a batch of maps, channels last; torch's ``pad`` would write all of it twice."""
+def _padded(x: torch.Tensor, padding: tuple[int, int, int, int]) -> torch.Tensor:
+    """Zeros around a batch of maps, channels last, or what is negative cut off; torch's ``pad`` would write all of it twice."""
     left, right, top, bottom = padding
     height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
     out = torch.empty((*x.shape[:2], height, width), dtype=x.dtype, memory_format=torch.channels_last)

@@ -92,7 +92,7 @@ def write(module: nn.Module, header: Mapping[str, str], path: Path, half: bool =
 
 
 def read(path: Path, needed: Sequence[str]) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """Header and tensors of a file.
+    """Header of a file, and its tensors by name, of whatever shape.
 
     Raises:
         WeightsError: if it is not a safetensors file, or its header lacks what is needed.

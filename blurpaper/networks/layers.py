@@ -63,13 +63,12 @@ class ConvNorm(nn.Module):
         return self._convolved(x, self.conv.weight * scale[:, None, None, None], bias, self.act)
 
     def _convolved(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, act: nn.Module) -> torch.Tensor:
-        (down, across), stride = self.conv.padding, self.conv.stride[0]
-        padding = _same_padding(x, self.conv) if self.same else (across, across, down, down)
+        stride, padding = self.conv.stride[0], _same_padding(x, self.conv) if self.same else self.conv.padding
         if x.device.type == "cpu":
             return cpu.convolution(x, weight, bias, stride, padding, act)
         if self.same:
-            x, down, across = functional.pad(x, padding), 0, 0
-        return act(functional.conv2d(x, weight, bias, stride, (down, across), 1, self.conv.groups))
+            x, padding = functional.pad(x, padding), (0, 0)
+        return act(functional.conv2d(x, weight, bias, stride, padding, 1, self.conv.groups))
 
 
 _NOTHING = nn.Identity()

@@ -1,17 +1,24 @@
-"""Networks in files: those that come with blurpaper, and one's own."""
+"""Networks as a user names them: by model and mix, by a file, ours or one's own, or by where else they come from."""
 
 from __future__ import annotations
 
-import json
+import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from blurpaper.blur import MIXES
+from blurpaper.networks import MODELS, headers, origins
 from blurpaper.networks.base import Network, WeightsError
+from blurpaper.networks.origins import is_foreign
 from blurpaper.networks.spec import ORIGINAL, NetworkSpec
 from blurpaper.store import sha256_of
+
+if TYPE_CHECKING:
+    from blurpaper.networks.foreign_spec import ForeignSpec
 
 FOLDERS = (Path(__file__).parent.parent.parent / "results" / "weights", Path(__file__).parent.parent / "weights")
 """Where the released networks are: in a checkout, and in an installed package."""
@@ -45,11 +52,7 @@ class NetworkFile:
             raise WeightsError(f"{self.path} cannot be read as a safetensors file: {error}.") from None
         if "network" not in header or "model" not in header:
             raise WeightsError(f"{self.path} does not say in its header what network it is.")
-        for name, (holds, what) in _SAID.items():
-            if name in header and not holds(_value(header[name])):
-                raise WeightsError(
-                    f"{self.path}: {name} in its header must be {what}. Got {textwrap.shorten(header[name], 60)!r}."
-                )
+        headers.check(header, self.path)
         return header
 
     def load(self) -> Network:
@@ -108,30 +111,6 @@ class NetworkFile:
         return f"{self.path.name} ({self.header['network']})"
 
 
-def _value(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _are_names(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
-
-
-def _are_channels(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(one) in (int, float) for one in value)
-
-
-_SAID: dict[str, tuple[Callable[[object], bool], str]] = {
-    "classes": (_are_names, "a list of names"),
-    "field": (lambda value: type(value) is int and value > 0, "a number of pixels"),
-    "mean": (_are_channels, "three numbers"),
-    "std": (_are_channels, "three numbers"),
-}
-"""Parts of a header that are read as JSON: what holds of each, in code and in words."""
-
-
 def released(model: str, mix: str) -> NetworkFile | None:
     """The network of that model and mix that comes with blurpaper, if one does."""
     paths = (folder / file_name(model, mix) for folder in FOLDERS)
@@ -143,20 +122,75 @@ def file_name(model: str, mix: str) -> str:
     return f"{model}.{mix}.safetensors"
 
 
-def named(text: str, model: str | None = None) -> NetworkSpec | NetworkFile:
-    """The network that a user names: a file, or MODEL[:MIX]; without a recipe, the released one if there is one.
+def named(text: str, model: str | None = None, **wanted: object) -> NetworkSpec | NetworkFile | ForeignSpec:
+    """The network that a user names: a file, MODEL[:MIX], or one from elsewhere (:mod:`blurpaper.networks.origins`).
+
+    Without a recipe, MODEL:MIX is the released one if there is one.
+
+    Args:
+        model: of a mix that is named alone.
+        wanted: for one from elsewhere, what :func:`foreign_spec.foreign` takes: ``weights``, ``classes``, ``field``, ``mean``,
+            ``std``.
 
     Raises:
-        ValueError: for a string that names no network.
-        WeightsError: for a file that is not there or holds none, or is a pickle.
+        ValueError: for a string that names no network, or for what is said of one that is the project's.
+        WeightsError: for a file that is not there or holds none, or is a pickle, or for weights that cannot be had.
+    """
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    if "weights" in wanted:
+        wanted["weights"] = _file(str(wanted["weights"]))
+    if text.lower().endswith((*PICKLES, ".safetensors")):
+        found = NetworkFile(_file(text))
+        if is_foreign(found.model):
+            from blurpaper.networks import foreign_spec
+
+            return foreign_spec.from_file(found.path, found.model, **wanted)
+        return _ours(found, wanted)
+    if (model is None or text not in (*MIXES, ORIGINAL)) and (origin := _origin_of(text)):
+        from blurpaper.networks import foreign_spec
+
+        return foreign_spec.foreign(origin, **wanted)
+    spec = NetworkSpec.parse(text, model)
+    usual = NetworkSpec(spec.model, spec.mix)
+    return _ours((released(spec.model, spec.mix) if spec == usual and "/" not in text else None) or spec, wanted)
+
+
+def _ours(found: NetworkSpec | NetworkFile, wanted: Mapping[str, object]) -> NetworkSpec | NetworkFile:
+    if wanted:
+        raise ValueError(
+            f"--{next(iter(wanted))} is for a network of timm, of torchvision or of a function of yours. Got {found}, which says "
+            "that itself."
+        )
+    return found
+
+
+def _origin_of(text: str) -> str | None:
+    """Where a network that is not the project's comes from; None for one of its own.
+
+    Raises:
+        ValueError: for what is neither.
+    """
+    model = re.split("[:@/#]", text)[0]
+    if ":" in text or model in MODELS or model in (*MIXES, ORIGINAL):
+        return None
+    if origin := origins.origin_of(text):
+        return origin
+    raise ValueError(
+        f"a model is one of {', '.join(MODELS)}, timm/NAME, torchvision/NAME or package.module.function. Got {text!r}."
+    )
+
+
+def _file(text: str) -> Path:
+    """The file of weights that a user names.
+
+    Raises:
+        WeightsError: if it is a pickle, or is not there, or is called otherwise than what is read here.
     """
     if text.lower().endswith(PICKLES):
         raise WeightsError(f"{text} is a pickle, which may run any code when it is read: save the network as .safetensors.")
-    if text.endswith(".safetensors"):
-        found = NetworkFile(Path(text))
-        if not found.path.is_file():
-            raise WeightsError(f"no network at {found.path.absolute()}.")
-        return found
-    spec = NetworkSpec.parse(text, model)
-    usual = NetworkSpec(spec.model, spec.mix)
-    return (released(spec.model, spec.mix) if spec == usual and "/" not in text else None) or spec
+    if not text.endswith(".safetensors"):
+        raise WeightsError(f"weights are read from a .safetensors file. Got {text!r}.")
+    path = Path(text)
+    if not path.is_file():
+        raise WeightsError(f"no network at {path.absolute()}.")
+    return path
