@@ -15,10 +15,10 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from blurpaper import csp
+from blurpaper import code, csp
 from blurpaper.house import CARRIED, HOME
 from blurpaper.profile import Profile
-from blurpaper.store import sha256_of
+from blurpaper.store import Store, sha256_of
 
 ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
@@ -82,8 +82,11 @@ def executed(chapter: str, profile: Profile) -> Path:
     return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
 
 
-def build(profile: Profile) -> Path:
+def build(profile: Profile, with_browser_model: bool = False) -> Path:
     """Compile the executed chapters into the book, unless it is made of the same already; the path of its first page.
+
+    Args:
+        with_browser_model: let readers show the networks images of their own (:mod:`blurpaper.browser`): 31 MB more.
 
     Raises:
         BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it said.
@@ -95,6 +98,8 @@ def build(profile: Profile) -> Path:
         raise BookError(f"not executed yet for profile {profile.name}: {', '.join(missing)}; run them with blurpaper run.")
     html, made_of = folder / "html", folder / "html.made-of"
     ingredients = _ingredients(profile)
+    if with_browser_model:
+        ingredients += f" {sha256_of(Path(__file__).with_name('browser.py'))}"
     if (html / "index.html").is_file() and made_of.is_file() and made_of.read_text(encoding="utf-8") == ingredients:
         return _latest(html)
     made_of.unlink(missing_ok=True)
@@ -109,7 +114,9 @@ def build(profile: Profile) -> Path:
     tool = Path(sys.executable).with_name("jupyter-book")
     command = [tool, "build", source, "--path-output", folder / "jb", "--all", "-W", "-n", "--keep-going"]
     shutil.rmtree(folder / "jb", ignore_errors=True)
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    # The reference tells of this copy of the library.
+    ours = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": ours}
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(list(map(str, command)), stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
     if done.returncode:
@@ -119,6 +126,10 @@ def build(profile: Profile) -> Path:
     shutil.rmtree(html, ignore_errors=True)
     (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
+    if with_browser_model:
+        from blurpaper import browser  # which imports networks, and those torch
+
+        browser.place(html, Store())
     csp.secure(html)
     made_of.write_text(ingredients, encoding="utf-8")
     return _latest(html)
@@ -129,7 +140,8 @@ def _ingredients(profile: Profile) -> str:
     content = hashlib.sha256(version("jupyter-book").encode())
     chapter_files = [executed(chapter, profile) for chapter in chapters()]
     book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
-    for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", Path(__file__), Path(csp.__file__)]:
+    library = [code.path_of(module) for module in code.library()]  # whose docstrings are the reference
+    for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", *library]:
         content.update(f"{path}\n{sha256_of(path)}\n".encode())
     return content.hexdigest()
 

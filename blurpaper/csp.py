@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 
+WASM = "data-wasm"
+"""The attribute of a script that runs WebAssembly: the policy of its page, and of no other, allows that."""
 OWN = ("'self'", "file:")
 """The book's own files, from a server or not."""
 POLICY = {
@@ -54,19 +56,21 @@ def secure(html_folder: Path) -> None:
     # The search reads other pages, handlers and all: each page allows those of the whole book.
     handlers = [handler for scripts in found.values() for handler in scripts.handlers]
     for path, page in pages.items():
-        tag = f'<meta http-equiv="Content-Security-Policy" content="{policy(found[path].inline, handlers)}">\n'
+        tag = f'<meta http-equiv="Content-Security-Policy" content="{policy(found[path].inline, handlers, found[path].wasm)}">\n'
         place = _PLACE.match(page).end()
         path.write_text(page[:place] + tag + page[place:], encoding="utf-8", newline="\n")
 
 
-def policy(scripts: Iterable[str], handlers: Iterable[str] = ()) -> str:
-    """The policy, in one line, of a page with these inline scripts and handlers in attributes.
+def policy(scripts: Iterable[str], handlers: Iterable[str] = (), wasm: bool = False) -> str:
+    """The policy, in one line, of a page with these inline scripts and handlers in attributes; and WebAssembly if it has some.
 
     >>> policy(["go()"]).split("; ")[1]
     "script-src 'self' file: 'sha256-5KYv+PUboo5h+0+YAtGRPbwv5d/QxzHslP4YGnUaxRw='"
     """
     wanted = dict(POLICY)
     wanted["script-src"] += tuple(dict.fromkeys(map(_hash, scripts)))
+    if wasm:
+        wanted["script-src"] += ("'wasm-unsafe-eval'",)
     if listed := tuple(dict.fromkeys(map(_hash, handlers))):
         wanted["script-src-attr"] = ("'unsafe-hashes'", *listed)
     return "; ".join(" ".join((directive, *sources)) for directive, sources in wanted.items())
@@ -80,13 +84,14 @@ def _scripts(page: str) -> _Scripts:
 
 
 class _Scripts(HTMLParser):
-    """The scripts of a page: inline ones, handlers in attributes, and those of no file of the book."""
+    """The scripts of a page: inline ones, handlers in attributes, those of no file of the book, and if any runs WebAssembly."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.inline: list[str] = []
         self.handlers: list[str] = []
         self.elsewhere: list[str] = []
+        self.wasm = False
         self._text: list[str] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -95,6 +100,7 @@ class _Scripts(HTMLParser):
         links = [given[name] for name in ("href", "action", "formaction", "xlink:href") if name in given]
         self.elsewhere += [link for link in links if link.strip().lower().startswith("javascript:")]
         if tag == "script":
+            self.wasm |= WASM in given
             if _ELSEWHERE.match(given.get("src", "")):
                 self.elsewhere.append(given["src"])
             if "src" not in given and given.get("type", "").strip().lower() in _RUN:

@@ -42,6 +42,7 @@ _SHOWN = {
     "05": ("features",),
     "06": ("classify", "deblur", "experiment"),
     "07": ("segment",),
+    **dict.fromkeys(("15", "20", "21", "22", "23", "24", "25"), ()),
 }
 """Chapter -> the kinds of steps it shows; other chapters show all."""
 

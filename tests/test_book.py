@@ -9,22 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from alt_texts import check_alt_texts
 from policies import check_page
 
 from blurpaper import book, claims, execution, experiments, publishing, results
 from blurpaper.profile import load
 from blurpaper.store import Store
-
-
-@pytest.fixture(scope="module")
-def smoke_run(tmp_path_factory) -> tuple[Path, Path]:
-    """The built smoke book and the store it was made with."""
-    store = tmp_path_factory.mktemp("store")
-    environment = os.environ | {"BLURPAPER_STORE": str(store)}
-    command = [sys.executable, "-m", "blurpaper", "run", "--profile", "smoke"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
-    return book.build_folder(load("smoke")) / "html", store
 
 
 def pages(html: Path) -> dict[str, str]:
@@ -50,12 +40,11 @@ def test_no_page_needs_the_network(smoke_run) -> None:
 def test_every_figure_has_a_caption_that_names_its_run_and_a_text_for_those_who_cannot_see_it(smoke_run) -> None:
     found = 0
     for name, page in pages(smoke_run[0]).items():
+        check_alt_texts(name, "".join(re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL)))
         for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL):
             found += 1
             assert "profile smoke" in figure, name
             assert "<figcaption>" in figure, name
-            if "<img" in figure:
-                assert len(re.search(r'alt="([^"]*)"', figure)[1]) > 30, name
     assert found >= 12
 
 
@@ -152,17 +141,20 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(smoke_run, tmp_p
 
 
 @pytest.mark.parametrize("name", ["emoji", "photos"])
-@pytest.mark.parametrize("chapter", [chapter for chapter in book.chapters() if chapter != "01_kernels"])
+@pytest.mark.parametrize("chapter", [chapter for chapter in book.chapters() if chapter != "01_kernels" and chapter < "20"])
 def test_chapters_are_drawn_from_the_committed_results(name, chapter, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(book, "build_folder", lambda _: tmp_path)
     run = execution.Run(load(name), {}, name, Store(tmp_path / "store"), published=True)
     executed = nbformat.read(execution.execute(chapter, run), as_version=4)
     shown = "".join(str(output) for cell in executed.cells for output in cell.get("outputs", []))
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", []) if "data" in output]
+    check_alt_texts(chapter, "".join(output["data"].get("text/html", "") for output in outputs))
     assert "as committed" in shown or chapter in (
         "10_choices",
         "11_recipe",
         "13_beyond",
         "14_speed",
+        "15_play",
     )  # which show no table of their own
     if chapter[:2] in ("02", "03", "04", "05", "06", "07", "08") and name == "emoji":
         assert ">photos<" in shown or "photos:" in shown  # the published photographs stand beside the run

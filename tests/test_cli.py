@@ -33,6 +33,7 @@ def test_help_names_every_verb() -> None:
         "train",
         "evaluate",
         "finetune",
+        "export",
         "data",
         "blur",
         "deblur",

@@ -65,6 +65,7 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "blurpaper").rglob("*.py")}
     expected |= {f"blurpaper/profiles/{path.name}" for path in (ROOT / "blurpaper" / "profiles").glob("*.yaml")}
+    expected |= {f"blurpaper/templates/{path.name}" for path in (ROOT / "blurpaper" / "templates").iterdir()}
     expected |= {results.PAPER.relative_to(ROOT).as_posix(), f"blurpaper/priors/{deblurring.priors.RELEASED}"}
     expected |= {f"blurpaper/weights/{path.name}" for path in released.FOLDERS[0].glob("*.safetensors")}
     expected |= {f"blurpaper/checkout/notebooks/{chapter}.py" for chapter in book.chapters()}

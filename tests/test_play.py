@@ -1,0 +1,284 @@
+"""The page with a blur slider: its numbers are the protocol's, and it works, in a browser, as files, without scripts."""
+
+import base64
+import functools
+import http.server
+import io
+import json
+import re
+import shutil
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from policies import allowed
+
+from blurpaper import browser, csp, exhibits, invariance, kernels, protocol, resizing, trained
+from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.data.fetching import FetchError
+from blurpaper.networks import build
+from blurpaper.play import blurs, seen, show
+from blurpaper.store import Store
+
+ROOT = Path(__file__).parent.parent
+
+
+# --- Numbers ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few(monkeypatch) -> list[str]:
+    """Three blurs, so that it is quick."""
+    names = ["sharp", "D4", "shake:3"]
+    monkeypatch.setattr(seen, "conditions", lambda: names)
+    return names
+
+
+def test_what_is_shown_is_what_the_protocol_and_the_distances_say(few, smoke, random_images) -> None:
+    torch.manual_seed(0)
+    networks = {name: build("small_vgg", [f"class {number}" for number in range(9)], 64).eval() for name in ("original", "mix")}
+    compute = smoke.compute.model_copy(update={"precision": "float32"})
+    played = seen.played(networks, {"a": random_images[0]}, smoke.protocol, compute)
+    canonical = resizing.to_canonical(random_images[0], smoke.protocol.canonical)
+    assert played["photographs"]["a"]["size"] == [canonical.shape[2], canonical.shape[1]]
+    for name, network in networks.items():
+        distances = invariance.mean_distances(network, [canonical], ["a"], few, "256", smoke.protocol, compute, batch=1)
+        for condition in few:
+            told = played["photographs"]["a"]["seen"][condition]["networks"][name]
+            found = protocol.log_probabilities({"256": network}, [canonical], ["a"], condition, smoke.protocol, compute, 1)
+            shares = found["256"][0].double().softmax(dim=0)
+            assert [share for _, share in told["likely"]] == pytest.approx(sorted(shares.tolist())[:-6:-1], abs=2e-4)
+            assert told["likely"][0][0] == f"class {int(shares.argmax())}"
+            assert told["entropy"] == pytest.approx(float(-(shares * shares.log()).sum()), abs=2e-4)
+            assert told["distances"] == pytest.approx(distances[condition][0].tolist(), abs=2e-4)
+
+
+def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
+    played = seen.played({}, {"a": random_images[0]}, smoke.protocol, smoke.compute)
+    canonical = resizing.to_canonical(random_images[0], smoke.protocol.canonical)[None]
+    for condition in few:
+        uri = played["photographs"]["a"]["seen"][condition]["picture"]
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))), float)
+        expected = protocol.blurred(canonical, ["a"], condition, smoke.protocol.canonical)[0].permute(1, 2, 0).numpy()
+        assert np.abs(shown - expected).mean() < 4
+
+
+def test_every_notch_blurs_more_than_the_one_before() -> None:
+    for kind in blurs.kinds():
+        assert kind.conditions[0] == "sharp" and len(kind.conditions) == blurs.STEPS + 1
+        spread = [kernels.axis_variance(kernels.psf(name)).sum() for name in kind.conditions[1:]]
+        assert all(one < other for one, other in pairwise(spread))
+        assert all(name in blurs.said(name) for name in kind.conditions)
+
+
+def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None:
+    calls = []
+    monkeypatch.setattr(seen, "played", lambda *arguments: calls.append(1) or {"networks": list(arguments[0])})
+    assert show.found(store) == show.found(store) == {"networks": ["original", "mix"]}
+    assert calls == [1]
+
+
+# --- The page in a browser --------------------------------------------------------------------------------------------------
+
+
+def invented() -> dict:
+    """What a page shows, with numbers that say where they belong."""
+    kinds = seen._notches()
+    pictures = {}
+    for number, example in enumerate(show.PHOTOGRAPHS):
+        by_condition = {}
+        for place, condition in enumerate(blurs.conditions()):
+            content = io.BytesIO()
+            Image.new("RGB", (60, 40), (6 * place, 50 * number, 90)).save(content, "WEBP")
+            uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+            told = {
+                name: {
+                    "likely": [[f"{name} of {example.name} <{condition}>", 0.9 - place / 100], [example.answers[0], 0.05]],
+                    "entropy": place / 10,
+                    "distances": [place / 100] * 5,
+                }
+                for name in ("original", "mix")
+            }
+            by_condition[condition] = {"picture": uri, "networks": told}
+        pictures[example.name] = {"size": [60, 40], "seen": by_condition}
+    stages = [f"pool{number}" for number in range(1, 6)]
+    return {"networks": ["original", "mix"], "stages": stages, "kinds": kinds, "photographs": pictures}
+
+
+@pytest.fixture
+def site(tmp_path) -> Path:
+    """A book of this page alone, without the theme."""
+    html = tmp_path / "html"
+    shutil.copytree(ROOT / "book" / "_static", html / "_static")
+    (html / "notebooks").mkdir()
+    page = (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Play</title></head>\n<body><main>'
+        "<h1>Play</h1><h2>Slider</h2>"
+        f"{show.html(invented())}<h2>Own</h2>{show.own('Not here.')}</main></body>\n</html>\n"
+    )
+    (html / browser.PAGE).write_text(page, encoding="utf-8")
+    (html / "other.html").write_text("<!DOCTYPE html>\n<html><head></head><body></body></html>\n", encoding="utf-8")
+    csp.secure(html)
+    return html
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A Chromium without a window, or a skip that says what is missing."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("no Chromium on the path")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def opened(chromium, address: str, **options):
+    """A page, and the errors it has as they come."""
+    page, errors = chromium.new_context(**options).new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(address)
+    return page, errors
+
+
+def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
+    page = (site / browser.PAGE).read_text(encoding="utf-8")
+    (text,) = re.findall(r'<script type="application/json" id="play-data">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(text)
+    assert list(data["photographs"]) == [example.name for example in show.PHOTOGRAPHS]
+    assert "<" not in text
+    assert not [source for source in allowed(page)["script-src"] if "sha256" in source or "wasm" in source]
+
+
+def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
+    page, errors = opened(chromium, (site / browser.PAGE).as_uri())
+    slider = page.get_by_label("Size of the blur")
+    assert not page.locator(".play-plain").is_visible()
+    slider.focus()
+    page.keyboard.press("End")
+    assert slider.get_attribute("aria-valuetext") == "D8, a disk of radius 8 pixels"
+    page.get_by_role("status").get_by_text(
+        "Under D8, a disk of radius 8 pixels: original says original of chelsea <D8>"
+    ).wait_for()
+    page.keyboard.press("Home")
+    assert page.locator("[data-shown='chelsea sharp']").count() == 1
+    page.get_by_role("radio", name="a cup of coffee").check()
+    page.get_by_role("radio", name="Gaussian").check()
+    page.get_by_role("radio", name="Gaussian").press("ArrowDown")
+    slider.press("ArrowRight")
+    first = blurs.kinds()[3].conditions[1]
+    assert page.locator(f"[data-shown='coffee {first}']").count() == 1
+    panel = page.get_by_role("region", name="mix")
+    assert panel.get_by_role("rowheader").first.inner_text() == f"mix of coffee <{first}>"
+    assert panel.get_by_role("rowheader").nth(1).inner_text().startswith("espresso ✓")
+    assert page.get_by_role("img", name=f"Photograph of a cup of coffee, blurred by {blurs.said(first)}").is_visible()
+    assert not errors
+
+
+def test_without_scripts_there_is_a_table_for_one_blur(chromium, site) -> None:
+    page, _ = opened(chromium, (site / browser.PAGE).as_uri(), java_script_enabled=False)
+    assert not page.locator("form").is_visible()
+    rows = page.locator(".play-plain tbody tr")
+    assert rows.count() == len(show.PHOTOGRAPHS)
+    assert f"original of chelsea <{show.FIRST}>" in rows.first.inner_text()
+    assert "Not here." in page.locator("#play-own").inner_text()
+
+
+@pytest.mark.parametrize("width", [375, 1440])
+def test_the_page_is_accessible_and_no_wider_than_the_screen(chromium, site, width) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page, _ = opened(chromium, (site / browser.PAGE).as_uri(), viewport={"width": width, "height": 800})
+    page.wait_for_selector("[data-shown]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = axe.run(page).response["violations"]
+    assert not [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+
+
+# --- An image of one's own --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(site) -> Path:
+    """The same with networks and runtime, or a skip that says what is missing."""
+    pytest.importorskip("onnx")
+    try:
+        browser.prepare()
+    except FetchError as error:
+        pytest.skip(str(error))
+    browser.place(site, Store())
+    csp.secure(site)
+    return site
+
+
+@pytest.fixture
+def served(whole):
+    """Its address on a server."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_) -> None:
+            pass
+
+    Quiet.extensions_map = {**Quiet.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(whole)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_webassembly_is_allowed_on_its_page_alone(whole) -> None:
+    assert "'wasm-unsafe-eval'" in allowed((whole / browser.PAGE).read_text("utf-8"))["script-src"]
+    assert "'wasm-unsafe-eval'" not in allowed((whole / "other.html").read_text("utf-8"))["script-src"]
+    added = sum(path.stat().st_size for path in (whole / browser.FOLDER).iterdir())
+    assert added < 40e6
+
+
+def test_an_image_of_ones_own_is_seen_as_the_library_sees_it(chromium, served, tmp_path) -> None:
+    page, errors = opened(chromium, "about:blank")
+    elsewhere = []
+    page.route(lambda address: not address.startswith((served, "data:")), lambda route: elsewhere.append(route) or route.abort())
+    page.goto(f"{served}/{browser.PAGE}")
+    settings = exhibits.on_photographs()[0][0]
+    compute = settings.compute.model_copy(update={"precision": "float32"})
+    networks = {spec.mix: trained.network(spec, settings, Store()) for _, spec in exhibits.on_photographs()}
+    for example in EXAMPLES:
+        image = photograph(example)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{example.name}.png")
+        page.locator("#play-file").set_input_files(tmp_path / f"{example.name}.png")
+        page.get_by_text(f"{example.name}.png is shown above").wait_for(timeout=60_000)
+        canonical = resizing.to_canonical(image, settings.protocol.canonical)
+        for key, condition in (("Home", "sharp"), ("End", "D8")):
+            page.get_by_label("Size of the blur").press(key)
+            page.wait_for_selector(f"[data-shown='own {condition}']", timeout=60_000)
+            told = page.evaluate("blurpaperPlay.seen.networks")
+            for name, network in networks.items():
+                found = protocol.log_probabilities({"256": network}, [canonical], ["a"], condition, settings.protocol, compute, 1)
+                shares = found["256"][0].softmax(dim=0)
+                assert told[name]["likely"][0][0] == network.classes[int(shares.argmax())]
+                for label, share in told[name]["likely"]:
+                    assert share == pytest.approx(float(shares[network.classes.index(label)]), abs=1e-2)
+    assert not elsewhere and not errors
+
+
+def test_from_files_it_says_that_it_needs_a_server(chromium, whole) -> None:
+    page, _ = opened(chromium, (whole / browser.PAGE).as_uri())
+    assert "Serve the book" in page.locator("#play-own").inner_text()
+
+
+def test_a_psf_comes_as_kernels_that_make_it_again() -> None:
+    for name in ("D5", "H8", "G2.5", "shake:17"):
+        made = np.ones((1, 1))
+        for part in browser.kernels_of(name, 384):
+            made = made * np.reshape(part["values"], (part["height"], part["width"]))
+        np.testing.assert_allclose(made, kernels.psf(name), atol=1e-6)
+
+
+def test_a_book_without_its_page_is_told_what_to_do(tmp_path) -> None:
+    with pytest.raises(RuntimeError, match="make the chapter again: blurpaper chapter 15"):
+        browser.place(tmp_path, Store(tmp_path / "store"))
