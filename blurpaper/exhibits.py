@@ -26,7 +26,14 @@ Named = NetworkSpec | NetworkFile
 def predicted(
     network: Network, spec: Named, place: str, image: torch.Tensor, condition: str, settings: Profile
 ) -> tuple[dict[str, str], torch.Tensor]:
-    """A network's log-probabilities on one image at scale 256, renormalised, and the columns that say of what."""
+    """A network's log-probabilities on one image at scale 256, and the columns that say of what.
+
+    Args:
+        image: uint8 ``(3, H, W)``.
+
+    Returns:
+        the columns, and ``(K,)``, renormalised.
+    """
     canonical = resizing.to_canonical(image, settings.protocol.canonical)
     found = protocol.log_probabilities(
         {"256": network}, [canonical], [place], condition, settings.protocol, settings.compute, batch=1
@@ -36,7 +43,7 @@ def predicted(
 
 
 def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
-    """Place of the likeliest right answer, 1 being first."""
+    """Place of the likeliest right answer in log-probabilities ``(K,)``, 1 being first."""
     right = [number for number, name in enumerate(network.classes) if name in answers]
     return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -87,34 +85,24 @@ class Page:
         return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
 
     def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
-        """The label maps of the scenes that are shown (Fig. 5), of the published run on photographs and of this run."""
+        """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on photographs and of this run."""
         is_published = isinstance(self.store, Published)
         own = results.published_label_maps(self.profile.name) if is_published else exhibits.label_maps(self.profile, self.store)
         photos = results.published_label_maps("photos") if self.profile.name != "photos" else {}
         return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
 
-    def figure(self, figure: Figure, caption: str, alt: str, sources: Iterable[str] = ()) -> None:
-        """Show a plot as vector graphics.
+    def figure(self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()) -> None:
+        """Show a plot, or several beside one another, as vector graphics in the colours of the page, light or dark.
 
         Args:
             caption: what is to be seen; which run made it, and from which ``sources``, is added, with links to how.
             alt: a text for those who cannot see it.
         """
-        from matplotlib import pyplot as plt
+        self._figure(figure, caption, alt, sources, photographs=False)
 
-        content = io.BytesIO()
-        figure.savefig(content, format="svg", metadata={"Date": None})
-        plt.close(figure)
-        self._figure("image/svg+xml", content.getvalue(), caption, alt, sources)
-
-    def photograph(self, figure: Figure, caption: str, alt: str, sources: Iterable[str] = ()) -> None:
-        """Show a plot that holds photographs, as PNG; its arguments are those of :meth:`figure`."""
-        from matplotlib import pyplot as plt
-
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=150)
-        plt.close(figure)
-        self._figure("image/png", content.getvalue(), caption, alt, sources)
+    def photograph(self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()) -> None:
+        """Show plots that hold photographs, smoothed where they are enlarged; its arguments are those of :meth:`figure`."""
+        self._figure(figure, caption, alt, sources, photographs=True)
 
     def table(self, html: str, caption: str, sources: Mapping[str, pd.DataFrame] | None = None, of: str | None = None) -> None:
         """Show a table, which may be wider than the page, with its caption, and its rows as CSV.
@@ -148,8 +136,13 @@ class Page:
         """Prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to how it was made."""
         display(Markdown(_IN_PROSE.sub(lambda found: f"<em>{self._link(found[1], found[1])}</em>", text)))
 
-    def _figure(self, mime: str, content: bytes, caption: str, alt: str, sources: Iterable[str]) -> None:
-        image = f'<img alt="{escape(alt)}" src="data:{mime};base64,{base64.b64encode(content).decode()}">'
+    def _figure(
+        self, shown: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str], photographs: bool
+    ) -> None:
+        from blurpaper.figures import inline
+
+        drawn = "".join(inline(one, photographs) for one in (shown if isinstance(shown, Sequence) else [shown]))
+        image = f'<div class="wide" tabindex="0"><div class="panels" role="img" aria-label="{escape(alt)}">{drawn}</div></div>'
         names = ", ".join(self._link(name, name) for name in sources)
         numbers = f"Numbers: {names}. " if names else ""
         run = f"<span class='run'>{numbers}Made by {self._link(RUN, self.run)}.</span>"
@@ -189,6 +182,29 @@ def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> st
     scale, unit, digits = (100, unit, 1) if percents else (1, "", 2)
     value, low, high = (rounded(scale * float(row[name]), digits) for name in ("value", "low", "high"))
     return f"{value}{unit} ({f'{low} to {high}' if float(row['low']) == float(row['low']) else 'interval not known'})"
+
+
+def in_words(
+    sources: Mapping[str, pd.DataFrame], line: str, ends: tuple[str, str] = ("sharp", "D8"), percents: bool = True
+) -> str:
+    """Where the lines of a figure begin and end, for those who cannot see it.
+
+    Args:
+        sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
+        line: the column that tells the lines apart.
+        ends: the conditions at which they begin and end.
+    """
+    panels = []
+    for name, frame in sources.items():
+        told = []
+        for value, rows in frame.groupby(line, sort=False):
+            known = rows.set_index("condition")["value"]
+            if set(ends) <= set(known.index):
+                first, last = (percent(known[end]) if percents else rounded(known[end], 2) for end in ends)
+                told.append(f"{value} from {first} to {last}")
+        if told:
+            panels.append(f"{name}: {', '.join(told)}")
+    return f"From {ends[0]} to {ends[1]}, {'; '.join(panels)}."
 
 
 def points(share: float) -> str:

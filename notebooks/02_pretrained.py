@@ -32,7 +32,7 @@ from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import NetworkSpec
-from blurpaper.page import PHOTOS, Page, foremost, percent, points, with_interval
+from blurpaper.page import PHOTOS, Page, foremost, in_words, percent, points, with_interval
 from blurpaper.store import Store
 from blurpaper.tables import comparison
 
@@ -57,11 +57,17 @@ else:
 # %% [markdown]
 # ## One image, sharp and blurred (Figure 1)
 #
-# The five likeliest classes before and after a defocus of radius 8. Right answers are green.
+# The five likeliest classes before and after a defocus of radius 8. Right answers are green and have a tick.
 
 # %% tags=["hide-input"]
 rows = results.select(page.rows("figure1"), network="original")
 photos = profiles.load("photos")
+
+
+def guesses(name, condition):
+    """The five likeliest classes with their probabilities, for those who cannot see them."""
+    likely = results.select(rows, data=name, condition=condition, metric="probability")
+    return ", ".join(f"{guess} {percent(value, 0)}" for guess, value in zip(likely["region"], likely["value"]))
 
 
 def show_example(name, settings, image, answers, source):
@@ -76,7 +82,8 @@ def show_example(name, settings, image, answers, source):
         figures.likely_classes(rows, name, shown, set(answers)),
         caption=f"{name} seen by {network}, which was trained on sharp images: the entropy goes from {entropy['sharp']:.2f} to "
         f"{entropy['D8']:.2f} nats. {source}",
-        alt=f"Two pictures of {answers[0]}, sharp and blurred, above bar charts of the five likeliest classes.",
+        alt=f"Pictures of {answers[0]}, sharp and blurred, above bars of the five likeliest classes. "
+        + " ".join(f"{condition}: {guesses(name, condition)}." for condition in shown),
     )
 
 
@@ -113,7 +120,8 @@ page.table(
 page.figure(
     figures.accuracy_by_condition(sources["paper"], sources),
     caption="Top-5 accuracy against defocus at each scale setting. Bands: 95 % intervals.",
-    alt="Line plots of accuracy against blur radius, a panel for each source and a line for each scale; every line falls, 512 most.",
+    alt="Line plots of top-5 accuracy against blur radius, a panel for each source and a line for each scale. "
+    + in_words({name: results.select(frame, metric="top5") for name, frame in sources.items()}, "scale"),
     sources=sources,
 )
 
@@ -202,8 +210,13 @@ decided = experiments.decisions(page.profile, page.store, [NetworkSpec(page.prof
 decided = foremost(decided, page.profile)
 page.figure(
     figures.accuracy_against_entropy(decided),
-    caption="Every condition at every scale: where accuracy is lower, entropy is higher. Labels: scale 256.",
-    alt="Scatter plot of top-5 accuracy against mean entropy; the points fall from upper left to lower right.",
+    caption="Every condition at every scale, with 95 % intervals of both: where accuracy is lower, entropy is higher. Labels: scale 256.",
+    alt="Scatter plot of top-5 accuracy against mean entropy, a point for each condition and a mark for each scale. At scale 256: "
+    + ", ".join(
+        f"{name} {group['entropy'].mean():.2f} nats and {percent((group['rank'] < 5).mean())}"
+        for name, group in results.select(decided, scale="256").groupby("condition", sort=False)
+    )
+    + ".",
 )
 
 # %% tags=["remove-input"]
@@ -225,8 +238,10 @@ page.say(
 at_256 = results.select(decided, scale="256")
 page.figure(
     figures.risk_coverage(at_256, disks),
-    caption="Risk against coverage at scale 256: the share of wrong predictions among those kept, as fewer are kept.",
-    alt="Five rising curves, one for each degree of defocus; the blurrier, the higher the curve.",
+    caption="Risk against coverage at scale 256: the share of wrong predictions among those kept, as fewer are kept. Bands: 95 % intervals.",
+    alt="Curves of the share of wrong predictions against the share kept, one for each degree of defocus. If all are kept, "
+    + ", ".join(f"{name} {percent((results.select(at_256, condition=name)['rank'] >= 1).mean())}" for name in disks)
+    + ".",
 )
 
 # %% tags=["remove-input"]

@@ -31,7 +31,7 @@ from blurpaper import data, experiments, figures, protocol, resizing, results, t
 from blurpaper.blur import MIXES
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.sources import SOURCES
-from blurpaper.page import PHOTOS, RUN, Page, foremost, percent, points, with_interval
+from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval
 from blurpaper.store import Store
 from blurpaper.tables import comparison
 
@@ -74,9 +74,10 @@ page.table(
 # %% tags=["hide-input"]
 page.figure(
     figures.transfer_matrix(table, networks, conditions, "top1"),
-    caption="Top-1 accuracy of each network (row) under each condition (column): what practice on one blur does for another.",
-    alt="Heat map of accuracy: dark where a network fails. The row original darkens towards D8; the row onlyD8 is dark on sharp; "
-    "the rows mix and sharp+shake are bright nearly throughout.",
+    caption="Top-1 accuracy of each network (row) under each condition (column), with half the width of its 95 % interval: what practice on one "
+    "blur does for another.",
+    alt="Heat map of top-1 accuracy, dark where a network fails. "
+    + in_words({"networks": results.select(table, metric="top1", network=networks)}, "network"),
 )
 
 # %% tags=["remove-input"]
@@ -257,7 +258,10 @@ calm = results.select(confidence["this run"], data=main_set)
 page.figure(
     figures.by_network(calm, "entropy", "mean entropy, nats", ["original", "sharp-only", "mix"]),
     caption="Entropy against defocus, before and after fine-tuning. Bands: 95 % intervals.",
-    alt="Three lines of entropy against blur radius; those of original and sharp-only climb steeply, that of mix stays low.",
+    alt="Three lines of mean entropy, in nats, against blur radius, one for each network. "
+    + in_words(
+        {"networks": results.select(calm, metric="entropy", network=["original", "sharp-only", "mix"])}, "network", percents=False
+    ),
 )
 
 # %% tags=["remove-input"]
@@ -284,32 +288,54 @@ if main_set == "emoji":
     page.photograph(
         figures.likely_classes(likely, name, shown, {answer}),
         caption=f"The image of Figure 1 again, seen by the network fine-tuned on the mix. {ATTRIBUTION}",
-        alt=f"A drawn {answer}, sharp and blurred, above bar charts of the five likeliest classes by the fine-tuned network.",
+        alt=f"A drawn {answer}, sharp and blurred, above bars of the five likeliest classes by the fine-tuned network. "
+        + "; ".join(
+            f"{condition}: " + ", ".join(f"{guess} {percent(value, 0)}" for guess, value in zip(group["region"], group["value"]))
+            for condition, group in results.select(likely, data=name, metric="probability").groupby("condition", sort=False)
+        )
+        + ".",
     )
 
 # %% [markdown]
 # ## Image by image (Figure 3)
 #
-# Is the truth among the five likeliest classes? A disk says yes, a cross no. Shown are, for each condition, the first test
-# images on which the three networks do not agree.
+# Is the truth among the five likeliest classes? A tick says yes, a cross no; below it stand the network's first guess and the
+# probability that it gives it. Shown are, for each condition, the first test images on which the three networks do not agree.
 
 # %% tags=["hide-input"]
-rows = page.rows("figure3")
-rows = rows[~rows["data"].str.startswith("scikit-image/")]
+rows, guesses = page.rows("figure3"), page.rows("figure3_guesses")
+
+
+def said(place, condition):
+    """What each network says of an image: network -> verdict."""
+    ranks, first = (results.select(frame, data=place, condition=condition).set_index("network") for frame in (rows, guesses))
+    return {
+        network: figures.Verdict(rank <= 5, first["region"][network], first["value"][network])
+        for network, rank in ranks["value"].items()
+    }
+
+
+def in_sentences(titles, verdicts):
+    return " ".join(
+        f"{title}: "
+        + ", ".join(f"{network} {'right' if one.right else 'wrong'} ({one.words})" for network, one in lines.items())
+        + "."
+        for title, lines in zip(titles, verdicts)
+    )
+
+
 if main_set == "emoji":
     number_of = {name: number for number, name in enumerate(images.ids)}
-    pictures, titles, right = [], [], []
-    for (name, condition), group in rows.groupby(["data", "condition"], sort=False):
+    pictures, titles, verdicts = [], [], []
+    for (name, condition), group in rows[rows["data"].isin(list(number_of))].groupby(["data", "condition"], sort=False):
         image = resizing.to_canonical(images[number_of[name]], canonical)
         pictures.append(protocol.blurred(image[None], [name], condition, canonical)[0])
         titles.append(f"{images.classes[int(group['region'].iloc[0])]}, {condition}")
-        right.append({network: rank <= 5 for network, rank in zip(group["network"], group["value"])})
+        verdicts.append(said(name, condition))
     page.photograph(
-        figures.verdicts(pictures, titles, right),
+        figures.verdicts(pictures, titles, verdicts),
         caption=f"Verdicts of three networks on blurred test images. {ATTRIBUTION}",
-        alt="Ten blurred pictures of drawn objects, below each three marks for the networks original, mix and sharp+shake; "
-        + "; ".join(f"{t}: " + ", ".join(f"{n} {'right' if g else 'wrong'}" for n, g in r.items()) for t, r in zip(titles, right))
-        + ".",
+        alt="Blurred pictures of drawn objects, each above the verdicts of three networks. " + in_sentences(titles, verdicts),
     )
 else:
     page.say(f"The test images of {main_set} are not ours to show.")
@@ -322,25 +348,20 @@ else:
 from blurpaper import profile as profiles
 from blurpaper.data.examples import EXAMPLES, photograph
 
-verdicts = page.rows("figure3")
-verdicts = verdicts[verdicts["data"].str.startswith("scikit-image/")]
 photos = profiles.load("photos")
-pictures, titles, right = [], [], []
+pictures, titles, verdicts = [], [], []
 for example in EXAMPLES:
     clear = resizing.to_canonical(photograph(example), photos.protocol.canonical)[None]
     for condition in experiments.FIGURE3_CONDITIONS:
         place = f"scikit-image/{example.name}"
-        group = results.select(verdicts, data=place, condition=condition)
         pictures.append(protocol.blurred(clear, [place], condition, photos.protocol.canonical)[0])
         titles.append(f"{example.name}, {condition}")
-        right.append({network: rank <= 5 for network, rank in zip(group["network"], group["value"])})
+        verdicts.append(said(place, condition))
 page.photograph(
-    figures.verdicts(pictures, titles, right),
+    figures.verdicts(pictures, titles, verdicts, columns=5),
     caption="Verdicts of EfficientNet-Lite0 on scikit-image's photographs. "
     + " ".join(f"{example.name}: {example.source}." for example in EXAMPLES),
-    alt="Ten blurred photographs, below each a mark for each network; "
-    + "; ".join(f"{t}: " + ", ".join(f"{n} {'right' if g else 'wrong'}" for n, g in r.items()) for t, r in zip(titles, right))
-    + ".",
+    alt="Blurred photographs, each above the verdicts of two networks. " + in_sentences(titles, verdicts),
 )
 
 # %% [markdown]

@@ -26,7 +26,7 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import figures, results
-from blurpaper.page import RUN, Page, percent, points, with_interval
+from blurpaper.page import RUN, Page, in_words, percent, points, with_interval
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
@@ -73,9 +73,11 @@ page.table(
 # %% tags=["hide-input"]
 page.figure(
     figures.scale_settings(dict(sources.items()), conditions),
-    caption="Top-5 accuracy before (dotted) and after (solid) fine-tuning, at each scale setting.",
-    alt="Lines of accuracy against blur radius, a panel for each source; the dotted lines of the original fall steeply, the solid "
-    "lines of the fine-tuned networks stay high.",
+    caption="Top-5 accuracy before (dotted) and after (solid) fine-tuning, at each scale setting. Bands: 95 % intervals.",
+    alt="Lines of top-5 accuracy against blur, a panel for each source, dotted before and solid after fine-tuning. "
+    + in_words(
+        {name: results.select(frame, metric="top5", setting=list(names.values())) for name, frame in sources.items()}, "setting"
+    ),
     sources=sources,
 )
 

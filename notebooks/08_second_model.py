@@ -26,7 +26,7 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import figures, results
-from blurpaper.page import Page, percent, points, with_interval
+from blurpaper.page import Page, in_words, percent, points, with_interval
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
@@ -50,7 +50,8 @@ page.table(
 page.figure(
     figures.accuracy_by_condition(original["paper"], original),
     caption="Top-5 accuracy of the second architecture against defocus, at two scale settings. Bands: 95 % intervals.",
-    alt="Line plots of accuracy against blur radius, a panel for each source and a line for each scale setting; all fall.",
+    alt="Line plots of top-5 accuracy against blur radius, a panel for each source and a line for each scale setting. "
+    + in_words({name: results.select(frame, metric="top5") for name, frame in original.items()}, "scale"),
     sources=original,
 )
 

@@ -3,7 +3,7 @@
 Each computes what is new and loads the rest. Given :class:`Published` instead of a store, each reads the committed results.
 """
 
-from blurpaper.experiments import deblurring, recognition, segmentation
+from blurpaper.experiments import deblurring, guesses, recognition, segmentation
 from blurpaper.experiments.recognition import BASELINES, FIGURE1_CONDITIONS, FIGURE3_CONDITIONS, decisions
 from blurpaper.experiments.registry import EXPERIMENTS, Experiment, Published, experiment
 
@@ -17,6 +17,7 @@ __all__ = [
     "deblurring",
     "decisions",
     "experiment",
+    "guesses",
     "recognition",
     "segmentation",
 ]

@@ -57,7 +57,7 @@ def _recovered(now: np.ndarray, before: np.ndarray, best: np.ndarray) -> np.ndar
 
 @experiment
 def segmentation_errors(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The error 1 - mIoU as errors of recognition and of localisation (:func:`oracles.shares`), and what blur adds to each.
+    """The error 1 - mIoU as errors of recognition and of localisation (``oracles.shares``), and what blur adds to each.
 
     ``miou`` of region ``labels given`` and ``regions given`` is what the network reaches if told these; ``error`` of region
     ``recognition`` and ``localisation`` add up to 1 - mIoU, and ``loss`` is what the blur adds to either (and how much more to

@@ -1,27 +1,47 @@
-"""Every plot, one function a figure, by one hand: one palette, intervals drawn, labels at the lines, vector graphics."""
+"""Every plot, one function a figure, by one hand: one palette, intervals drawn, labels at the lines, vector graphics.
 
+A function gives a figure, or a list of such that a page sets beside one another where there is room.
+"""
+
+from blurpaper.figures.blurriness import estimated_radii
 from blurpaper.figures.deblurring import accuracy_against_seconds, mistaken_psf, psnr_by_noise
+from blurpaper.figures.exhibits import Verdict, distance_maps, likely_classes, psfs, verdicts
+from blurpaper.figures.palette import (
+    CONDITION_COLOURS,
+    NETWORK_COLOURS,
+    NETWORK_MARKS,
+    PAGE,
+    PALETTE,
+    SCALE_COLOURS,
+    SCALE_MARKS,
+    SERIES_COLOURS,
+    SERIES_MARKS,
+)
 from blurpaper.figures.recognition import (
     accuracy_against_entropy,
     accuracy_by_condition,
     by_network,
     distance_by_stage,
-    distance_maps,
-    likely_classes,
-    psfs,
     risk_coverage,
     scale_settings,
     transfer_matrix,
-    verdicts,
 )
 from blurpaper.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
 from blurpaper.figures.speed import growth, stages
-from blurpaper.figures.style import CONDITION_COLOURS, NETWORK_COLOURS, SCALE_COLOURS, gallery, label_ends, label_levels
+from blurpaper.figures.style import gallery, label_ends, label_levels
+from blurpaper.figures.svg import inline, variables
 
 __all__ = [
     "CONDITION_COLOURS",
     "NETWORK_COLOURS",
+    "NETWORK_MARKS",
+    "PAGE",
+    "PALETTE",
     "SCALE_COLOURS",
+    "SCALE_MARKS",
+    "SERIES_COLOURS",
+    "SERIES_MARKS",
+    "Verdict",
     "accuracy_against_entropy",
     "accuracy_against_seconds",
     "accuracy_by_condition",
@@ -29,8 +49,10 @@ __all__ = [
     "distance_by_stage",
     "distance_maps",
     "error_shares",
+    "estimated_radii",
     "gallery",
     "growth",
+    "inline",
     "iou_by_label",
     "label_ends",
     "label_levels",
@@ -44,5 +66,6 @@ __all__ = [
     "scale_settings",
     "stages",
     "transfer_matrix",
+    "variables",
     "verdicts",
 ]

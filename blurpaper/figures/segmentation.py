@@ -1,4 +1,4 @@
-"""Plots of segmentation under blur, one function a figure."""
+"""Plots of segmentation under blur, one function a figure; what has a panel for each source is a list of figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from blurpaper.data.label_map import VOID
-from blurpaper.figures.style import NETWORK_COLOURS, label_ends
+from blurpaper.figures.palette import LIGHT, NETWORK_COLOURS, NETWORK_MARKS
+from blurpaper.figures.style import band, bars, figures_of, framed, label_ends, panels, share_of_page
 from blurpaper.results import select
 from blurpaper.tallies import DISKS
 
@@ -20,102 +21,103 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-_SHARES = {"recognition": "#D55E00", "localisation": "#56B4E9"}
+_SHARES = {"recognition": (LIGHT["vermilion"], ""), "localisation": (LIGHT["sky"], "////")}
+"""Colour and hatching of a kind of error."""
 
 
-def miou_by_blur(sources: Mapping[str, pd.DataFrame]) -> Figure:
+def miou_by_blur(sources: Mapping[str, pd.DataFrame]) -> list[Figure]:
     """Mean IoU against defocus, a line a network with its interval: over all pixels, and dashed near boundaries (Table 6)."""
-    figure, axes = plt.subplots(1, len(sources), figsize=(4.4 * len(sources), 3.8), sharey=True, squeeze=False)
-    for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
+    axes = panels(list(sources))
+    for axis, frame in zip(axes, sources.values(), strict=True):
         rows, ends = select(frame, metric="miou"), {}
         for network in dict.fromkeys(rows["network"]):
             colour, place = NETWORK_COLOURS[network], np.arange(len(DISKS))
             for region, style in (("all", "-"), ("boundary", "--")):
                 line = select(rows, network=network, region=region).set_index("condition").reindex(DISKS)
-                axis.plot(place, line["value"], style, marker="o", color=colour)
-                axis.fill_between(place, line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+                axis.plot(place, line["value"], style, marker=NETWORK_MARKS[network], color=colour)
+                band(axis, place, line, colour)
                 if region == "all":
                     ends[network] = float(line["value"].iloc[-1])
-        axis.set(title=title, xticks=range(len(DISKS)), xticklabels=DISKS, xlim=(-0.2, len(DISKS) + 0.2), ylim=(0, 1))
-        axis.set_xlabel("blur, radius in pixels of 384")
+        axis.set(xticks=range(len(DISKS)), xticklabels=DISKS, ylim=(0, 1))
+        axis.set(xlabel="blur, radius in pixels of 384", ylabel="mean IoU")
         label_ends(axis, len(DISKS) - 1, ends, NETWORK_COLOURS)
-    axes[0, 0].set_ylabel("mean IoU")
-    figure.tight_layout()
-    return figure
+    return figures_of(axes)
 
 
-def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> Figure:
+def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Figure]:
     """IoU of each label, with intervals: of the original on sharp scenes, and of the original and the mix on blurred ones."""
-    shown = [("original", "sharp", "o", "white"), ("original", condition, "o", None), ("mix", condition, "D", None)]
+    shown = [("original", "sharp", LIGHT["page"]), ("original", condition, None), ("mix", condition, None)]
     frames = {title: select(frame, metric="iou") for title, frame in sources.items()}
-    heights = [frame["region"].nunique() for frame in frames.values()]
-    figure, axes = plt.subplots(
-        1, len(frames), figsize=(4.8 * len(frames), 1.2 + 0.27 * max(heights)), sharex=True, squeeze=False
-    )
-    for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
+    found = []
+    for title, frame in frames.items():
+        (axis,) = panels([title], (3.6, 1.5 + 0.24 * frame["region"].nunique()))
         sharp = select(frame, network="original", condition="sharp").sort_values("value")
         labels = sharp["region"].tolist()
-        for number, (network, seen, mark, face) in enumerate(shown):
+        for number, (network, seen, face) in enumerate(shown):
             rows = select(frame, network=network, condition=seen).set_index("region").reindex(labels)
-            bars = np.stack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).clip(0)
-            colour, place = NETWORK_COLOURS[network], np.arange(len(labels)) + 0.2 * (number - 1)
+            colour, place = NETWORK_COLOURS[network], np.arange(len(labels)) + 0.24 * (number - 1)
             axis.errorbar(
-                rows["value"], place, xerr=bars, fmt=mark, color=colour, markerfacecolor=face or colour, markersize=5,
-                linewidth=1, label=f"{network}, {seen}",
+                rows["value"], place, xerr=bars(rows), fmt=NETWORK_MARKS[network], color=colour,
+                markerfacecolor=face or colour, markersize=4.5, linewidth=1, label=f"{network}, {seen}",
             )  # fmt: skip
-        axis.set(title=title, yticks=range(len(labels)), yticklabels=labels, xlim=(0, 1), xlabel="IoU")
-    axes[0, -1].legend(frameon=False, loc="lower right", fontsize=8)
-    figure.tight_layout()
-    return figure
+        axis.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, 1), xlabel="IoU")
+        axis.figure.legend(
+            *axis.get_legend_handles_labels(), frameon=False, loc="upper center", fontsize=8, bbox_to_anchor=(0.5, 0.0)
+        )
+        found += figures_of([axis])
+    return found
 
 
-def error_shares(sources: Mapping[str, pd.DataFrame], networks: Sequence[str]) -> Figure:
+def error_shares(sources: Mapping[str, pd.DataFrame], networks: Sequence[str]) -> list[Figure]:
     """The error 1 - mIoU under each degree of defocus, as errors of recognition and of localisation, a bar a network."""
-    figure, axes = plt.subplots(1, len(sources), figsize=(4.6 * len(sources), 3.8), sharey=True, squeeze=False)
-    for axis, (title, frame) in zip(axes.flat, sources.items(), strict=True):
+    axes = panels(list(sources))
+    for axis, frame in zip(axes, sources.values(), strict=True):
         rows, width = select(frame, metric="error"), 0.8 / len(networks)
         for number, network in enumerate(networks):
             place, below = np.arange(len(DISKS)) + width * (number - (len(networks) - 1) / 2), np.zeros(len(DISKS))
-            for kind, colour in _SHARES.items():
+            for kind, (colour, hatch) in _SHARES.items():
                 bar = select(rows, network=network, region=kind).set_index("condition").reindex(DISKS)
-                edge = {"edgecolor": NETWORK_COLOURS[network], "linewidth": 1.2}
+                edge = {"edgecolor": NETWORK_COLOURS[network], "linewidth": 1.2, "hatch": hatch}
                 axis.bar(place, bar["value"], 0.92 * width, bottom=below, color=colour, **edge)
-                error = np.stack([bar["value"] - bar["low"], bar["high"] - bar["value"]]).clip(0)
-                axis.errorbar(place, below + bar["value"], error, fmt="none", color="#333333", linewidth=1)
+                axis.errorbar(place, below + bar["value"], bars(bar), fmt="none", color=LIGHT["text"], linewidth=1)
                 below = below + bar["value"].to_numpy()
-        axis.set(title=title, xticks=range(len(DISKS)), xticklabels=DISKS, ylim=(0, 1))
-    axes[0, 0].set_ylabel("error, 1 − mean IoU")
-    kinds = [Patch(color=colour, label=kind) for kind, colour in _SHARES.items()]
-    edges = [Patch(facecolor="white", edgecolor=NETWORK_COLOURS[name], label=f"{name} (edge)") for name in networks]
-    figure.legend(handles=[*kinds, *edges], loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, -0.06), fontsize=9)
-    figure.tight_layout()
-    return figure
+        axis.set(xticks=range(len(DISKS)), xticklabels=DISKS, ylim=(0, 1), ylabel="error, 1 − mean IoU")
+        kinds = [Patch(facecolor=c, hatch=hatch, edgecolor=LIGHT["text"], label=kind) for kind, (c, hatch) in _SHARES.items()]
+        edges = [Patch(facecolor="none", edgecolor=NETWORK_COLOURS[name], label=f"{name} (edge)") for name in networks]
+        axis.figure.legend(
+            handles=[*kinds, *edges], loc="upper center", ncols=2, frameon=False, bbox_to_anchor=(0.5, 0.0), fontsize=8
+        )
+    return figures_of(axes)
 
 
-def label_maps(rows: Sequence[Sequence[tuple[torch.Tensor, np.ndarray | None, str]]], labels: Sequence[str]) -> Figure:
-    """Scenes with label maps laid over them, a row a scene: (picture, its map or None, title) (Fig. 5).
+def label_maps(rows: Sequence[Sequence[tuple[torch.Tensor, np.ndarray | None, str]]], labels: Sequence[str]) -> list[Figure]:
+    """Scenes with label maps laid over them, a row a scene: (picture ``(3, H, W)``, map or None, title); then the key (Fig. 5).
 
     Args:
         labels: names of the labels; the first, the background, is left clear.
     """
-    columns = max(map(len, rows))
     palette = np.array([(0, 0, 0), *sns.color_palette("husl", len(labels) - 1)])
-    figure, axes = plt.subplots(len(rows), columns, figsize=(2.3 * columns, 2.2 * len(rows)), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    seen: set[int] = set()
-    for line, row in zip(axes, rows, strict=True):
-        for axis, (picture, found, title) in zip(line, row, strict=False):
-            image = picture.permute(1, 2, 0).numpy() / 255
-            if found is not None:
-                coloured = palette[np.where(found == VOID, 0, found)]
-                marked = ((found != 0) & (found != VOID))[..., None]
-                image = np.where(marked, 0.4 * image + 0.6 * coloured, image)
-                image = np.where((found == VOID)[..., None], 1.0, image)
-                seen |= set(np.unique(found).tolist()) - {0, VOID}
-            axis.imshow(image)
-            axis.set_title(title, fontsize=9)
-    handles = [Patch(color=palette[number], label=labels[number]) for number in sorted(seen)]
-    figure.tight_layout()
-    figure.legend(handles=handles, loc="upper center", ncols=6, frameon=False, bbox_to_anchor=(0.5, 0.0), fontsize=9)
-    return figure
+    found, seen = [], set()
+    for image, given, title in (one for row in rows for one in row):
+        shown = image.permute(1, 2, 0).numpy() / 255
+        names = ""
+        if given is not None:
+            coloured = palette[np.where(given == VOID, 0, given)]
+            marked = ((given != 0) & (given != VOID))[..., None]
+            shown = np.where(marked, 0.4 * shown + 0.6 * coloured, shown)
+            shown = np.where((given == VOID)[..., None], 1.0, shown)
+            share = np.bincount(given[given != VOID].ravel(), minlength=len(labels)) / given.size
+            present = [number for number in np.argsort(-share) if number and share[number] >= 0.01]
+            seen |= set(present)
+            names = ", ".join(labels[number] for number in present[:2]) + ", …" * (len(present) > 2)
+        axes = framed(shown.shape[1] / shown.shape[0], share_of_page(max(map(len, rows))))
+        axes.imshow(shown, interpolation="none")
+        axes.set_title(title, fontsize=9)
+        axes.annotate(names, (0.5, 0), (0, -4), "axes fraction", "offset points", ha="center", va="top", fontsize=8)
+        found.append(axes.figure)
+    if seen:
+        handles = [Patch(color=palette[number], label=labels[number]) for number in sorted(seen)]
+        key = plt.figure(figsize=(6.8, 0.3 + 0.2 * (len(handles) // 6)))
+        key.legend(handles=handles, loc="center", ncols=6, frameon=False, fontsize=9)
+        found.append(key)
+    return found
