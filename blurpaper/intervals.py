@@ -80,13 +80,20 @@ def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: 
 
 
 def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
-    """A statistic with its percentile interval, of what :func:`draws` gave or what was computed from several such."""
+    """A statistic with its percentile interval, of what :func:`draws` gave or was computed from several such, ``(1 + R,)``."""
     low, high = _percentiles(drawn[1:])
     return float(drawn[0]), float(low), float(high)
 
 
 def paired_difference(one: np.ndarray, other: np.ndarray, resamples: int) -> tuple[float, float, float]:
-    """Mean of ``one - other`` over the same images, with its percentile interval."""
+    """Mean of ``one - other``, each ``(N,)``, over the same images in the same order, with its percentile interval.
+
+    Raises:
+        ValueError: if they are not of one shape.
+
+    >>> paired_difference([1, 1, 0, 1], [1, 0, 0, 0], resamples=1000)[0]
+    0.5
+    """
     if np.shape(one) != np.shape(other):
         raise ValueError(f"paired differences need the same images. Got {np.shape(one)} and {np.shape(other)}.")
     value, low, high = of_mean(np.asarray(one, np.float64) - np.asarray(other, np.float64), resamples)
@@ -94,7 +101,7 @@ def paired_difference(one: np.ndarray, other: np.ndarray, resamples: int) -> tup
 
 
 def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
-    """p-values adjusted for being many, after Benjamini and Hochberg (1995): float64 of their number.
+    """p-values adjusted for being many, after Benjamini and Hochberg (1995): float64 ``(N,)``.
 
     Rejecting all hypotheses whose adjusted value is at most a rate keeps the expected share of wrong rejections below it, for
     independent tests and for such as depend on one another positively.

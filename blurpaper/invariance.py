@@ -23,6 +23,9 @@ def hamming_maps(network: Network, one: torch.Tensor, other: torch.Tensor) -> di
 
     Returns:
         stage -> float32 ``(B, h, w)`` in [0, 1].
+
+    Raises:
+        ValueError: if the inputs are not of one shape.
     """
     if one.shape != other.shape:
         raise ValueError(f"inputs to compare have one shape. Got {tuple(one.shape)} and {tuple(other.shape)}.")

@@ -3,12 +3,12 @@
 A PSF is a float32 array of odd sides, non-negative, of unit sum, centred on its middle element. Its name says its kind and
 its size in pixels of an image whose smaller side is 384, the paper's canonical scale:
 
-=========  ====================================================================
-``D8``     defocus: a disk of radius 8
-``H8``     horizontal motion: eight equal taps in a row (``V8``: in a column)
-``G4``     a Gaussian of standard deviation 4, cut at four standard deviations
+============  ===================================================================
+``D8``        defocus: a disk of radius 8
+``H8``        horizontal motion: eight equal taps in a row (``V8``: in a column)
+``G4``        a Gaussian of standard deviation 4, cut at four standard deviations
 ``shake:17``  camera shake: number 17 of the 100 trajectories for testing
-=========  ====================================================================
+============  ===================================================================
 
 At another canonical scale (``scale`` = that scale / 384) a PSF is its ideal shape, averaged over each pixel, at the extent
 whose variance along each axis is ``scale**2`` times that of the paper's kernel. Plain area-sampling would turn a small disk
@@ -79,7 +79,7 @@ class PSF:
         return f"shake:{self.index}" if self.kind == SHAKE else f"{self.kind}{self.size:g}"
 
     def array(self, scale: float = 1.0) -> np.ndarray:
-        """The PSF at ``scale`` times the canonical size: float32 (height, width), odd, unit sum."""
+        """The PSF at ``scale`` times the canonical size: float32 ``(h, w)``, odd, unit sum."""
         check_scale(scale)
         if self.kind == SHAKE:
             return shake_bank("test", scale)[self.index]
@@ -91,7 +91,7 @@ class PSF:
 
 @lru_cache(maxsize=1024)
 def psf(name: str, scale: float = 1.0) -> np.ndarray:
-    """The PSF of that name: float32 (height, width) of odd sides, sum 1 (Sec. 3, Fig. 2). The array is read-only.
+    """The PSF of that name: float32 ``(h, w)`` of odd sides, sum 1 (Sec. 3, Fig. 2). The array is read-only.
 
     Args:
         name: ``"D8"``, ``"H4"``, ``"V4"``, ``"G8"`` or ``"shake:17"``.
@@ -183,7 +183,11 @@ def _of_variance(shape: Callable[[float], np.ndarray], target: float) -> np.ndar
 
 
 def axis_variance(kernel: np.ndarray) -> np.ndarray:
-    """Variance of a kernel along each of its axes, in pixels squared: float64 (number of axes,)."""
+    """Variance of a kernel along each of its axes, in pixels squared: float64, ``(2,)`` for ``(h, w)``.
+
+    >>> axis_variance(psf("H8"))
+    array([0.  , 5.25])
+    """
     kernel = np.asarray(kernel, np.float64) / np.sum(kernel, dtype=np.float64)
     variances = []
     for axis, size in enumerate(kernel.shape):

@@ -35,7 +35,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Any) -> torch.Tensor:  # noqa: ANN401
-        """The mean loss of a batch."""
+        """The mean loss of a batch: a tensor of no dimension, ``()``."""
 
 
 class Labels(Objective):

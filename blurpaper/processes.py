@@ -56,7 +56,7 @@ def share(members: Sequence[T]) -> tuple[slice, Sequence[T]]:
 
 
 def total(value: torch.Tensor) -> float:
-    """The sum of a number over all processes."""
+    """The sum of a number, a tensor ``()``, over all processes."""
     from torch import distributed
 
     value = value.detach().clone()
@@ -66,7 +66,7 @@ def total(value: torch.Tensor) -> float:
 
 
 def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
-    """The mean of a number over all processes, each counting for so much; no gradient flows through it."""
+    """The mean of a number, a tensor ``()``, over all processes, each counting for so much; no gradient flows through it."""
     from torch import distributed
 
     if count() == 1:

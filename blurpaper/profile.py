@@ -219,7 +219,8 @@ class Compute(Section):
     precision: Literal["bfloat16", "float32"]
     checkpoint_seconds: Positive
     cache_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
-    """Gigabytes of photographs at the canonical scale that the store may keep for the next network or run; 0 for none."""
+    """Gigabytes of photographs at the canonical scale that the store may keep for the next network or run, and of decoded ones
+    that a training may keep in memory for its next epoch (an eighth of the memory at most); 0 for none."""
 
 
 class Profile(Section):
@@ -251,6 +252,9 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
 
     Raises:
         ProfileError: one sentence that says what is wrong, in which profile and field.
+
+    >>> load("photos", {"protocol.canonical": 192}).protocol.canonical
+    192
     """
     fields = _merged(name, ())
     for dotted, value in (overrides or {}).items():
@@ -269,7 +273,11 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
 
 
 def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """Overrides from the command line: ``["seed=3", "protocol.jitter=[384]"]``; values are read as YAML."""
+    """Overrides from the command line: ``["seed=3", "protocol.jitter=[384]"]``; values are read as YAML.
+
+    >>> parse_overrides(["seed=3", "protocol.jitter=[384]"])
+    {'seed': 3, 'protocol.jitter': [384]}
+    """
     overrides = {}
     for pair in pairs:
         dotted, equals, value = pair.partition("=")

@@ -26,7 +26,16 @@ from blurpaper.resizing import Scene, resized, scaled_shape
 
 
 def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
-    """The PSF of a test image under a condition: for camera shake always the same of the hundred (Sec. 3)."""
+    """The PSF of a test image under a condition: for camera shake always the same of the hundred (Sec. 3).
+
+    Args:
+        condition: ``sharp``, ``shake`` or the name of a PSF.
+        image_id: relative path of the image, which chooses the kernel of camera shake.
+        scale: canonical scale in use, divided by 384.
+
+    Returns:
+        float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
+    """
     if condition == SHARP:
         return None
     if condition == SHAKE:
@@ -35,7 +44,7 @@ def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
 
 
 def blurred(images: torch.Tensor, ids: Sequence[str], condition: str, canonical: int) -> torch.Tensor:
-    """Blur canonical images, uint8 ``(B, 3, H, W)``, as the condition says, to 8 bits (step 2)."""
+    """Blur canonical images, uint8 ``(B, 3, H, W)``, as the condition says, to 8 bits of that shape (step 2)."""
     return blur.apply(images, [test_psf(condition, image_id, canonical / CANONICAL) for image_id in ids])
 
 
@@ -43,7 +52,7 @@ def blurred(images: torch.Tensor, ids: Sequence[str], condition: str, canonical:
 
 
 def network_input(images: torch.Tensor, smaller_side: int, canonical: int) -> torch.Tensor:
-    """Resize blurred images so that their smaller side fits a network scale, without rounding (step 3)."""
+    """Resize blurred images, uint8 ``(B, 3, H, W)``, to a network scale: float32 ``(B, 3, h, w)``, not rounded (step 3)."""
     return resized(images, scaled_shape(images.shape, smaller_side / canonical))
 
 
@@ -82,7 +91,7 @@ def log_probabilities(
 
 
 def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
-    """Log-probabilities at one of the paper's scale settings, ``"256+512"`` included: the mean over its scales.
+    """Log-probabilities ``(N, K)`` at one of the paper's scale settings, ``"256+512"`` included: the mean over its scales.
 
     Averaging over positions within a scale first gives both scales the same weight (our choice; a mean over all positions
     would let 512 dominate).
@@ -91,7 +100,7 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
 
 
 def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
-    """Numbers of images of one shape, at most so many at a time; of scenes it is their own shape that counts."""
+    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is their own shape that counts."""
     groups = defaultdict(list)
     for number, image in enumerate(images):
         groups[tuple(image.shape)].append(number)

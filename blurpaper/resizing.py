@@ -22,7 +22,11 @@ def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 
 def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 ``(B, 3, H, W)`` to uint8 ``(B, 3, *shape)``."""
+    """Resize uint8 ``(B, 3, H, W)`` to uint8 ``(B, 3, *shape)``.
+
+    >>> resized_8bit(torch.zeros(1, 3, 60, 90, dtype=torch.uint8), (40, 60)).shape
+    torch.Size([1, 3, 40, 60])
+    """
     if tuple(images.shape[-2:]) == shape:
         return images
     if images.device.type == "cpu":  # torch's 8-bit path: ten times faster, and one rounding as well
@@ -42,7 +46,11 @@ def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
 
 
 def to_canonical(image: torch.Tensor, canonical: int) -> torch.Tensor:
-    """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8 bits (step 1)."""
+    """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8 bits (step 1).
+
+    >>> to_canonical(torch.zeros(3, 300, 451, dtype=torch.uint8), 384).shape
+    torch.Size([3, 384, 577])
+    """
     return resized_8bit(image[None], scaled_shape(image.shape, canonical / min(image.shape[-2:])))[0]
 
 
@@ -64,7 +72,7 @@ def to_scene(image: torch.Tensor, canonical: int) -> Scene:
 
 
 def canonical_images(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[torch.Tensor]:
-    """Some images of a set, decoded and brought to the canonical scale."""
+    """Some images of a set, decoded and brought to the canonical scale: uint8 ``(3, H, W)`` each, the smaller side canonical."""
     return [to_canonical(images[number], protocol.canonical) for number in numbers]
 
 

@@ -123,7 +123,10 @@ def published_confusions(profile: str) -> pd.DataFrame:
 
 
 def published_label_maps(profile: str) -> dict[str, np.ndarray]:
-    """The committed label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``; none if there are none."""
+    """The committed label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``; none if there are none.
+
+    Each is uint8 ``(H, W)``.
+    """
     import numpy as np
 
     path = PUBLISHED / f"{profile}.label_maps.npz"
@@ -154,7 +157,11 @@ def published_seconds(profile: str) -> dict[str, float]:
 
 
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """Rows whose columns have these values; a list means any of them."""
+    """Rows whose columns have these values; a list means any of them.
+
+    >>> len(select(paper(), experiment="table1", metric="top5", scale="256", condition=["sharp", "D8"]))
+    2
+    """
     for column, value in values.items():
         wanted = value if isinstance(value, (list, tuple, set)) else [value]
         frame = frame[frame[column].isin(list(wanted))]

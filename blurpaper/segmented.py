@@ -122,7 +122,10 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
 
 
 def confusions(spec: NetworkSpec, condition: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
-    """How many pixels of each label were given each label, of every test scene: :data:`COUNTED` -> int64 ``(N, K, K)``."""
+    """How many pixels of each label were given each label, of every test scene: int64 ``(N, K, K)``.
+
+    By :data:`segmentation.COUNTED`.
+    """
     images = data.load_segmented(profile.segmentation.data, "test", profile, store)
     loaded, parts = lru_cache(lambda: network(spec, profile, store)), list(recipes(spec, images, condition, profile, store))
     if not all(store.has(recipe) for _, recipe in parts):
@@ -158,7 +161,10 @@ def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, st
 
 
 def counts(profile: Profile, store: Store) -> pd.DataFrame:
-    """All counts of pixels, a row an image, setting, :data:`COUNTED` (``region``), true and given label that occur together."""
+    """All counts of pixels, a row an image, setting, ``region``, true and given label that occur together.
+
+    Regions are :data:`segmentation.COUNTED`.
+    """
     import pandas as pd
 
     ids = np.array(data.load_segmented(profile.segmentation.data, "test", profile, store).ids)

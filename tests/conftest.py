@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from blurpaper import book
 from blurpaper import profile as profiles
 from blurpaper.store import Store, surroundings
 
@@ -54,3 +57,14 @@ def photographs() -> Path:
     if not (folder / "nips2017-dev" / "val").is_dir():
         pytest.skip(f"no photographs at {folder.absolute()}/nips2017-dev (set BLURPAPER_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The built smoke book and the store it was made with."""
+    store = tmp_path_factory.mktemp("store")
+    environment = os.environ | {"BLURPAPER_STORE": str(store), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "blurpaper", "run", "--profile", "smoke"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    return book.build_folder(profiles.load("smoke")) / "html", store

@@ -109,11 +109,12 @@ def test_depthwise_gradients_do_not_depend_on_who_pads(shape, side, stride) -> N
     whole = functional.pad(x, (pad,) * 4).contiguous(memory_format=torch.channels_last)
     x = x.contiguous(memory_format=torch.channels_last)
     found = []
-    for inputs, around in ((x, (pad,) * 4), (whole, (0,) * 4)):
+    for inputs, around in ((x, (pad, pad)), (x, (pad,) * 4), (whole, (0, 0))):
         kernel = weight.clone().requires_grad_()
         out = cpu.convolution(inputs, kernel, None, stride, around, nn.Identity())
         found.append(torch.autograd.grad(out, kernel, torch.randn(out.shape, generator=torch.Generator().manual_seed(1)))[0])
     torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[0], found[2])
 
 
 def test_processes_that_share_a_batch_drop_what_one_would() -> None:

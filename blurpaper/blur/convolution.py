@@ -55,10 +55,15 @@ def _one_each(psfs: PSFLike | Sequence[PSFLike], count: int) -> list[np.ndarray 
 
 
 def kernel_of(one: PSFLike) -> np.ndarray | None:
-    """The array of a PSF, float32 (height, width) of odd sides; None for no blur.
+    """The array of a PSF, float32 ``(h, w)`` of odd sides; None for no blur.
 
     Raises:
         ValueError: for a name that means no PSF, or an array that is not finite, of odd sides and of unit sum.
+
+    >>> kernel_of(np.full((1, 5), 0.2)).dtype
+    dtype('float32')
+    >>> kernel_of("sharp") is None
+    True
     """
     if one is None or (isinstance(one, str) and one == SHARP):
         return None

@@ -9,7 +9,7 @@ import torch
 
 
 def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -> None:
-    """Blur a plane, uint8 (H, W * pixel), whose pixels are so many elements wide, into ``out``."""
+    """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into ``out``, by a PSF ``(h, w)``."""
     from scipy import fft
 
     image = plane.reshape(len(plane), -1, pixel)
@@ -24,7 +24,7 @@ def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -
 
 
 def on_device(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
-    """Blur a batch, uint8 (B, 3, H, W), where it is: one transform for all images and PSFs."""
+    """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one transform for all."""
     out = batch.clone()
     blurred = [number for number, kernel in enumerate(kernels) if kernel is not None]
     if not blurred:

@@ -24,7 +24,7 @@ MIXES: dict[str, dict[str, float]] = {
 
 
 def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
-    """A mix as condition -> probability: one of :data:`MIXES` by name, or a mapping of one's own.
+    """A mix as condition -> probability: one of :data:`mixes.MIXES` by name, or a mapping of one's own.
 
     Raises:
         ValueError: if the name is unknown, or a condition is, or the probabilities are not positive and of sum 1.
@@ -48,7 +48,20 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
 
 
 def draw(mix: Mapping[str, float], condition_at: float, shake_at: float, scale: float = 1.0) -> np.ndarray | None:
-    """The PSF that two uniform numbers in [0, 1) pick from a mix; camera shake comes from the training bank (Sec. 4.1)."""
+    """The PSF that two uniform numbers in [0, 1) pick from a mix; camera shake comes from the training bank (Sec. 4.1).
+
+    Args:
+        mix: condition -> probability.
+        condition_at: picks the condition.
+        shake_at: picks one of the ten thousand trajectories.
+        scale: canonical scale in use, divided by 384.
+
+    Returns:
+        float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
+
+    >>> draw({"sharp": 0.5, "D8": 0.5}, 0.7, 0.0).shape
+    (17, 17)
+    """
     cumulative = 0.0
     for condition, probability in mix.items():  # noqa: B007 (the last condition takes what rounding leaves)
         cumulative += probability

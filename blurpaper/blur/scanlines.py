@@ -25,7 +25,7 @@ _MOST_OPERATIONS = 400
 
 
 def method_of(kernel: np.ndarray) -> Taps | Separable | None:
-    """The fastest way of convolving with a PSF, float32 (height, width); None if that is by Fourier transforms."""
+    """The fastest way of convolving with a PSF, float32 ``(h, w)``; None if that is by Fourier transforms."""
     return _method_of(kernel.tobytes(), kernel.shape)
 
 

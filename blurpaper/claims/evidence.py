@@ -73,15 +73,15 @@ class Evidence:
         return self.number("top5", network, condition, scale=scale, **columns)
 
     def entropy(self, network: str = "original", condition: str = "sharp", **columns: str) -> np.ndarray:
-        """Mean entropy of the predictions at scale 256, in nats."""
+        """Mean entropy of the predictions at scale 256, in nats: ``(1 + R,)``."""
         return self.number("entropy", network, condition, **{"scale": "256", "experiment": "table2"} | columns)
 
     def miou(self, network: str = "original", condition: str = "sharp", region: str = "all") -> np.ndarray:
-        """Mean IoU over all pixels, or near boundaries."""
+        """Mean IoU over all pixels, or near boundaries: ``(1 + R,)``."""
         return self.number(_SEGMENTED, network, condition, experiment="table6", scale="384", region=region)
 
     def hamming(self, network: str, condition: str, stage: str) -> np.ndarray:
-        """Mean Hamming distance of binarised features from those of the sharp image, after a stage."""
+        """Mean Hamming distance of binarised features from those of the sharp image, after a stage: ``(1 + R,)``."""
         return self.number("hamming", network, condition, experiment="figure4", scale="256", region=stage)
 
     def number(self, metric: str, network: str, condition: str, **columns: str) -> np.ndarray:

@@ -39,12 +39,12 @@ class Criterion:
 
 
 def above(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity is above a limit."""
+    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is above a limit."""
     return Criterion(words, quantity, limit, True, unit)
 
 
 def below(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity is below a limit."""
+    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is below a limit."""
     return Criterion(words, quantity, limit, False, unit)
 
 

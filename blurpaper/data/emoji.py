@@ -29,7 +29,7 @@ _SOFTEST = 0.65
 
 
 def render(seed: int, split: str, index: int, classes: int, side: int) -> np.ndarray:
-    """One image: uint8 (side, side, 3). Classes take turns: its class is ``index % classes``."""
+    """One image: uint8 ``(side, side, 3)``. Classes take turns: its class is ``index % classes``."""
     draw = stream("emoji", seed, split, index)
     canvas = background(draw, side, side)
     for _ in range(draw.randint(0, 3)):
@@ -45,7 +45,7 @@ def render(seed: int, split: str, index: int, classes: int, side: int) -> np.nda
 def render_split(
     seed: int, split: str, count: int, classes: int, side: int, tick: Callable[[int], object] = lambda done: None
 ) -> np.ndarray:
-    """All images of a split: uint8 (count, 3, side, side). ``tick`` is told of every image done."""
+    """All images of a split: uint8 ``(count, 3, side, side)``. ``tick`` is told of every image done."""
     images = np.empty((count, 3, side, side), np.uint8)
 
     def make(index: int) -> None:
@@ -62,7 +62,7 @@ def _share(draw: np.random.RandomState) -> float:
 
 
 def background(draw: np.random.RandomState, height: int, width: int) -> np.ndarray:
-    """Coloured 1/f noise: float32 (height, width, 3) around mid-grey, its three channels correlated as in photographs."""
+    """Coloured 1/f noise: float32 ``(height, width, 3)`` around mid-grey, its three channels correlated as in photographs."""
     from scipy import fft
 
     slope = round(draw.uniform(1.0, 2.0), 1)
@@ -94,7 +94,7 @@ def placed(
         shape: height and width of the canvas.
 
     Returns:
-        RGBA, premultiplied: float32 (height, width, 4) in [0, 1]; the last channel is the object's coverage.
+        RGBA, premultiplied: float32 ``(height, width, 4)`` in [0, 1]; the last channel is the object's coverage.
     """
     from PIL import Image
 
@@ -120,7 +120,7 @@ def placed(
 
 
 def lay(canvas: np.ndarray, layer: np.ndarray) -> None:
-    """Put what :func:`placed` gave over a canvas, float32 (height, width, 3), in place."""
+    """Put what :func:`placed` gave over a canvas, float32 ``(height, width, 3)``, in place."""
     canvas *= 1.0 - layer[..., 3:]
     canvas += layer[..., :3]
 
@@ -135,7 +135,7 @@ def _recolour(draw: np.random.RandomState) -> np.ndarray:
 
 
 def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
-    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8 of the canvas's shape."""
+    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8 ``(height, width, 3)``."""
     import cv2
 
     down, across = (np.linspace(-1, 1, side, dtype=np.float32) for side in canvas.shape[:2])

@@ -16,8 +16,8 @@ BACKGROUND = "background"
 
 
 class SegmentedSet(ImageSet):
-    """Images with a map of labels each; ``classes`` are the labels' names, :data:`BACKGROUND` first, and ``labels`` unused."""
+    """Images with a map of labels each; ``classes`` are the labels' names, ``BACKGROUND`` first, and ``labels`` unused."""
 
     @abstractmethod
     def label_map(self, number: int) -> torch.Tensor:
-        """The labels of one image's pixels: uint8 ``(H, W)`` of the image's own size, :data:`VOID` where there is none."""
+        """The labels of one image's pixels: uint8 ``(H, W)`` of the image's own size, ``VOID`` where there is none."""

@@ -75,7 +75,11 @@ def _decoders() -> int:
 
 
 def set_folder(name: str, split: str) -> Path:
-    """The folder of a known set, whether or not it is there."""
+    """The folder of a known set, whether or not it is there.
+
+    Raises:
+        ImageError: if it has no such split.
+    """
     if split not in SETS[name]:
         raise ImageError(f"{name} has {' and '.join(SETS[name])} images. Got {split!r}.")
     return data_folder() / SETS[name][split]

@@ -51,7 +51,7 @@ def render(seed: int, split: str, index: int, width: int, height: int) -> tuple[
     """One scene.
 
     Returns:
-        Image, uint8 (height, width, 3), and labels, uint8 (height, width): 0 is background, ``i`` the i-th of
+        Image, uint8 ``(height, width, 3)``, and labels, uint8 ``(height, width)``: 0 is background, ``i`` the i-th of
         :data:`LABELS`, 255 void.
     """
     draw = stream("scenes", seed, split, index)
@@ -71,10 +71,10 @@ def render(seed: int, split: str, index: int, width: int, height: int) -> tuple[
 def render_split(
     seed: int, split: str, count: int, width: int, height: int, tick: Callable[[int], object] = lambda done: None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All scenes of a split, in turns landscape, (height, width), and portrait, (width, height).
+    """All scenes of a split, in turns landscape, ``(height, width)``, and portrait, ``(width, height)``.
 
     Returns:
-        Images, uint8 (count, 3, height * width), and labels, uint8 (count, height * width): pixels in rows, whatever the
+        Images, uint8 ``(count, 3, height * width)``, and labels, uint8 ``(count, height * width)``: pixels in rows, whatever the
         shape. ``tick`` is told of every scene done.
     """
     images = np.empty((count, 3, height * width), np.uint8)

@@ -96,7 +96,18 @@ def check(method: str, noise: float) -> None:
 def epll(
     images: torch.Tensor, psf: blur.PSFLike, prior: Mixture | None = None, noise: float = ROUNDING, exact: bool = False
 ) -> torch.Tensor:
-    """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), the fast way unless ``exact``; see :func:`restore`."""
+    """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), the fast way unless ``exact``; see :func:`restore`.
+
+    Args:
+        images: uint8 ``(B, C, H, W)`` or ``(C, H, W)``.
+        psf: as for :func:`blur.apply`; one for all.
+        prior: a mixture on patches; the one that comes with blurpaper by default.
+        noise: in grey levels; rounding alone by default.
+        exact: with every component of the mixture at every patch: slower, and seldom better.
+
+    Returns:
+        uint8 of the same shape (Sec. 4.4, Table 5).
+    """
     return restore(images, psf, "epll-exact" if exact else "epll", noise, prior)
 
 

@@ -31,12 +31,12 @@ _BONDS = tuple(2.0**step for step in range(2, 14))
 
 
 def gradient(observation: Observation, noise: float, deviation: float = GRADIENT) -> torch.Tensor:
-    """The most likely image if differences of neighbours were Gaussian: one division of Fourier coefficients."""
+    """The most likely image if differences of neighbours were Gaussian, ``(B, H, W)``: one division of Fourier coefficients."""
     return observation.solve((noise / deviation) ** 2 * observation.roughness)
 
 
 def total_variation(observation: Observation, noise: float, scale: float = TOTAL_VARIATION) -> torch.Tensor:
-    """The image of least squared error plus total variation, by half-quadratic splitting of its gradients."""
+    """The image of least squared error plus total variation, ``(B, H, W)``, by half-quadratic splitting of its gradients."""
     threshold = noise**2 / scale
     image = gradient(observation, noise)
     for bond in _BONDS:  # 1 / bond is what gradients are shrunk by
@@ -60,7 +60,10 @@ def _back(differences: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def wiener(observation: Observation, noise: float, roughness: float = WIENER_ROUGHNESS) -> torch.Tensor:
-    """scikit-image's Wiener filter, on the torus of the image and its mirror images, as periodic as the filter takes it to be."""
+    """scikit-image's Wiener filter: ``(B, H, W)``.
+
+    It is applied on the torus of the image and its mirror images, as periodic as the filter takes it to be.
+    """
     from skimage import restoration
 
     balance = (noise / roughness) ** 2
@@ -70,7 +73,10 @@ def wiener(observation: Observation, noise: float, roughness: float = WIENER_ROU
 
 
 def richardson_lucy(observation: Observation, noise: float, steps: int = RICHARDSON_LUCY_STEPS) -> torch.Tensor:
-    """scikit-image's Richardson-Lucy iteration, on the image within its mirrored border; the noise does not enter."""
+    """scikit-image's Richardson-Lucy iteration: ``(B, H, W)``.
+
+    It is applied to the image within its mirrored border; the noise does not enter.
+    """
     from skimage import restoration
 
     kernel = observation.kernel.astype(np.float32)

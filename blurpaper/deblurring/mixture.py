@@ -113,7 +113,7 @@ def diagonals(symmetric: torch.Tensor) -> torch.Tensor:
 
 
 def matrices(triangles: torch.Tensor) -> torch.Tensor:
-    """The inverse of :func:`diagonals`."""
+    """The inverse of :func:`diagonals`: symmetric matrices ``(K, D, D)``."""
     count, entries = triangles.shape
     size = math.isqrt(2 * entries)
     whole = triangles.new_zeros(count, size, size)

@@ -142,6 +142,8 @@ class Observation:
 def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
     """Numbers of the pixels of a line of ``size`` that a whole-sample mirror shows at places from ``start`` to ``stop``.
 
+    They are int64 ``(stop - start,)``.
+
     >>> mirrored(4, -2, 7).tolist()
     [2, 1, 0, 1, 2, 3, 2, 1, 0]
     """
@@ -151,7 +153,7 @@ def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
 
 
 def wrapped(kernel: np.ndarray, period: Sequence[int]) -> torch.Tensor:
-    """A PSF around the origin of the torus, as often around it as it is long: float64."""
+    """A PSF ``(h, w)`` around the origin of the torus, as often around it as it is long: float64, of the torus's shape."""
     torus = torch.zeros(*period, dtype=torch.float64)
     rows, columns = (torch.arange(-(side // 2), side // 2 + 1) % turn for side, turn in zip(kernel.shape, period, strict=True))
     values = torch.from_numpy(np.asarray(kernel, np.float64))

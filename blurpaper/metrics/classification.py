@@ -23,7 +23,16 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
 
     Returns:
         ``rank`` of the truth (0 is first; of equals the lower class number goes first), ``entropy`` of the renormalised
-        distribution in nats, ``cross_entropy`` of the truth in nats, ``confidence`` (probability of the first class).
+        distribution in nats, ``cross_entropy`` of the truth in nats, ``confidence`` (probability of the first class), each
+        ``(N,)``.
+
+    Raises:
+        ValueError: if there is not one label a row, a label is no class, or a log-probability is no number.
+
+    >>> import torch
+    >>> decided = decisions(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([1]))
+    >>> int(decided["rank"][0]), round(float(decided["confidence"][0]), 3)
+    (1, 0.5)
     """
     import torch
 
@@ -104,5 +113,5 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarr
 
 
 def area_under_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Mean risk over all coverages: small if confidence tells right from wrong (Geifman and El-Yaniv 2017)."""
+    """Mean risk over all coverages of predictions ``(N,)``: small if confidence tells right from wrong (Geifman et al. 2017)."""
     return float(risk_coverage(confidence, correct)[1].mean())

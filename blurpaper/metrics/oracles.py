@@ -87,7 +87,7 @@ def shares(plain: np.ndarray, labels_given: np.ndarray, regions_given: np.ndarra
     taken to be 1. Each is what its piece adds, averaged over the two orders in which they can be told.
 
     Args:
-        plain: mIoU of the prediction itself, a fraction, of any shape.
+        plain: mIoU of the prediction itself, a fraction, of any shape ``(...)``.
         labels_given: mIoU of :func:`given_labels`, of that shape.
         regions_given: mIoU of :func:`given_regions`, of that shape.
 

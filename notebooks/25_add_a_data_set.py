@@ -1,0 +1,191 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Add a data set
+#
+# Three ways, from the quickest to the most lasting: a folder, an object in memory, a name that profiles and the verb `data` know.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "emoji"
+overrides = {}
+published = False
+
+# %% tags=["remove-cell"]
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from blurpaper import profile as profiles
+from blurpaper.guide import Workbench
+from blurpaper.page import Page
+
+page = Page(profile, overrides, published)
+bench = Workbench()
+shell = bench.shell
+bench.photographs("photos", ["Egyptian cat/chelsea", "espresso/coffee"])
+bench.photographs("partly", ["Egyptian cat/chelsea", "a cup/coffee"])
+
+# %% [markdown]
+# ## A folder
+#
+# A subfolder a class, named as the network names it, or by its WordNet id, as in ImageNet:
+
+# %%
+bench.listing("photos")
+
+# %% [markdown]
+# Then there is a truth, and the numbers are accuracies; in a bare folder, or where no subfolder names a class, they are agreement with what is said of
+# the sharp image.
+
+# %%
+shell("blurpaper evaluate --network efficientnet_lite0 --images photos --conditions sharp,D8")
+
+# %% [markdown]
+# If some subfolders are classes and others are not, somebody meant something, and nothing is measured:
+
+# %%
+shell("blurpaper evaluate --network efficientnet_lite0 --images partly --conditions sharp,D8", status=1)
+
+# %% [markdown]
+# The names of ImageNet's classes are those of timm. Case, hyphens and underscores do not matter, but where two classes differ in nothing else.
+
+# %%
+from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
+
+number = imagenet_names().index("Egyptian cat")
+imagenet_names()[number], imagenet_wnids()[number]
+
+# %% [markdown]
+# ## An object
+#
+# A set is whatever is an `ImageSet`: pixels by number, labels, and a fingerprint, which stands for the images in the key of everything that is made of them. Here,
+# images that lie in one array, as scientific data often does:
+
+# %%
+from blurpaper.data import ImageSet
+from blurpaper.store import sha256_of
+
+
+class ArraySet(ImageSet):
+    """Images in an .npz file: ``images`` uint8 ``(N, 3, H, W)`` and ``labels`` ``(N,)``."""
+
+    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
+        with np.load(path, allow_pickle=False) as file:
+            self._pixels, labels = file["images"], file["labels"].astype(np.int64)
+        ids = [f"{path.stem}/{number:06}" for number in range(len(labels))]
+        super().__init__(path.stem, classes, labels, ids, fingerprint=sha256_of(path)[:16])
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return torch.from_numpy(self._pixels[number])
+
+
+# %% [markdown]
+# Its file, made here of the corners of one photograph:
+
+# %%
+from blurpaper.data.reading import read_image
+
+cat = read_image("photos/Egyptian cat/chelsea.png").numpy()
+np.savez(
+    "cats.npz", images=[cat[:, :256, :320], cat[:, -256:, :320], cat[:, :256, -320:], cat[:, -256:, -320:]], labels=[number] * 4
+)
+cats = ArraySet(Path("cats.npz"), imagenet_names())
+len(cats), cats[0].shape, cats.fingerprint
+
+# %% [markdown]
+# Networks look at it by way of the store, which computes once and loads afterwards:
+
+# %%
+from blurpaper import metrics, predictions
+from blurpaper.networks import NetworkSpec
+from blurpaper.store import Store
+
+settings, store = profiles.load("photos"), Store()
+found = predictions.log_probabilities(NetworkSpec("efficientnet_lite0"), cats, ["sharp", "D8"], ["256"], settings, store)
+for condition, by_scale in found.items():
+    terms = metrics.per_image(metrics.decisions(by_scale["256"], cats.labels))
+    print(f"{condition:5}  top-1 {terms['top1'].mean():.2f}  entropy {terms['entropy'].mean():.2f} nats")
+
+# %%
+print(*(name for name in store.names() if "cats" in name), sep="\n")
+
+# %% [markdown]
+# Change the file, and the fingerprint changes and with it the key; a set whose fingerprint does not depend on its images would be given the predictions of others. So take
+# the hash of the content, or of whatever the images are made from.
+#
+# To learn from such a set, put it where `finetuning.finetune` puts its folder: into a `Task`, with a mix and a scale.
+
+# %%
+from blurpaper.batches import Task, make_batch
+from blurpaper.blur import MIXES
+
+task = Task(cats, MIXES["mix"], "256", seed=0)
+batch = make_batch(task, [0, 1], epoch=0, settings=settings.protocol, flip=True, device=torch.device("cpu"))
+batch.seen.shape, batch.labels.tolist()
+
+# %% [markdown]
+# ## A name
+#
+# Sets that the chapters use have names. Photographs in folders need a line in `photos.SETS`: the folders of their splits, below the data folder. Within
+# a session that can be tried; the fingerprint of a folder is that of its files, so that no key depends on the name alone.
+
+# %%
+from blurpaper import data
+from blurpaper.data import photos
+
+os.environ["BLURPAPER_DATA"] = str(Path.cwd())
+photos.SETS["mine"] = {"test": "photos"}
+mine = data.load("mine", "test", settings, store)
+print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
+del photos.SETS["mine"]
+
+# %% [markdown]
+# **For good**, in a checkout: the line in `SETS` of `blurpaper/data/photos.py`, and an entry of `SOURCES` in `blurpaper/data/sources.py`, which says what it is,
+# under which licence, how many images are whole, and where it can be had, or that it cannot be fetched and what to do.
+#
+# ```python
+# "mine": {"test": "mine/val"},  # in SETS
+#
+# Source(  # in SOURCES
+#     name="mine",
+#     what="photographs of my street",
+#     licence="mine",
+#     folders={"test": "mine/val"},
+#     counts={"test": 250},
+#     by_hand="it is on my disk: copy it to mine/val/<class>/",
+# ),
+# ```
+#
+# The tests run over both: that folders agree, that what is missing is told in a sentence with how to get it, that names in the list of
+# known sets are those that can be loaded.
+#
+# ```sh
+# python -m pytest tests/test_photos.py tests/test_fetching.py
+# ```
+#
+# Then a profile names it, and the verbs know it:
+#
+# ```sh
+# blurpaper data list
+# blurpaper data verify mine
+# blurpaper chapter 02 --profile photos -p "evaluation.test_sets=[mine]"
+# ```
+#
+# **Images with a label at every pixel** are a `SegmentedSet`, which has a `label_map(number)` besides; `load_segmented` in `blurpaper/data/__init__.py` makes it by name.
+#
+# **What goes wrong.** Fewer than one broken image in a hundred are left out and named; more are an error. Labels must be numbers of the network's classes, in
+# its order; of images without a label they are minus one. Images smaller than the canonical scale are enlarged, which blurs them before any PSF does.
+#
+# **Further.** [The data of this book](10_choices) · [the reference](../book/api/data)

@@ -1,0 +1,152 @@
+"""The guides: their workbench, and that what they print for a checkout passes the tests that they name, in a copy of it."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from blurpaper import book
+from blurpaper.guide import Workbench
+
+ROOT = book.ROOT
+
+
+@pytest.fixture
+def bench(monkeypatch) -> Workbench:
+    monkeypatch.setenv("BLURPAPER_STORE", os.environ.get("BLURPAPER_STORE", ""))
+    monkeypatch.chdir(Path.cwd())
+    return Workbench()
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of what the tests of the library run on."""
+    for name in ("blurpaper", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("results", "notebooks", "book", "benchmarks"):
+        if (ROOT / name).is_dir():
+            (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def cells(chapter: str, *words: str) -> str:
+    """The code of the first cell of a guide that has all these words."""
+    notebook = jupytext.read(book.NOTEBOOKS / f"{chapter}.py")
+    return next(cell.source for cell in notebook.cells if cell.cell_type == "code" and all(word in cell.source for word in words))
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1, (path, before)
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def passes(checkout: Path, *arguments: str) -> str:
+    """What pytest says, of a copy in which it finds nothing wrong."""
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    return done.stdout
+
+
+# --- The workbench --------------------------------------------------------------------------------------------------------
+
+
+def test_a_verb_prints_what_a_shell_would_show_and_leaves_its_files_in_the_folder(bench, capsys) -> None:
+    bench.photographs("photos", ["coffee"])
+    bench.shell("blurpaper blur photos/coffee.png 'out put.png' --psf D2")
+    bench.listing()
+    said = capsys.readouterr().out
+    lines = ["$ blurpaper blur photos/coffee.png 'out put.png' --psf D2", "1 image blurred to out put.png"]
+    assert said.splitlines() == [*lines, "out put.png", "photos/coffee.png"]
+    assert Path.cwd() == bench.folder and os.environ["BLURPAPER_STORE"] == str(bench.folder / "store")
+
+
+def test_a_long_command_is_broken_as_a_shell_takes_it_and_never_within_quotes(bench, capsys) -> None:
+    command = f"blurpaper blur 'no{' such' * 9} file.png' out.png --psf D2 {' '.join(['--pixels'] * 9)}"
+    bench.shell(command, status=1)
+    shown, _, said = capsys.readouterr().out.partition("Error")
+    assert shlex.split(shown.removeprefix("$ ").replace("\\\n", " ")) == shlex.split(command)
+    assert max(map(len, (shown + said).splitlines())) <= 84
+
+
+def test_another_exit_status_than_the_guide_expects_fails_its_chapter(bench, capsys) -> None:
+    bench.shell("blurpaper blur nothing.png out.png --psf D2", status=1)
+    assert "Error: no image file at nothing.png." in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="ended with status 1: Error: no image file"):
+        bench.shell("blurpaper blur nothing.png out.png --psf D2")
+    with pytest.raises(RuntimeError, match="ended with status 0"):
+        bench.shell("blurpaper --version", status=1)
+
+
+def test_its_folder_goes_with_it(bench) -> None:
+    folder = bench.folder
+    assert folder.is_dir()
+    os.chdir("/")
+    bench.close()
+    assert not folder.exists()
+
+
+# --- What the guides say to write -----------------------------------------------------------------------------------------
+
+
+def test_the_kernel_of_the_guide_passes_the_tests_of_the_registry(checkout) -> None:
+    path = checkout / "blurpaper" / "kernels.py"
+    code = cells("23_add_a_kernel", "def _ring(radius)", "KINDS[")
+    functions = code[code.index("def _less") : code.index("KINDS[")]
+    line = code[code.index("Kind(") :].splitlines()[0]
+    edit(path, "KINDS: dict[str, Kind] = {\n", f'{functions}\n\nKINDS: dict[str, Kind] = {{\n    "R": {line},\n')
+    said = passes(checkout, "tests/test_kernels.py", "-k", "R2 or R8 or larger_size or R]")
+    assert "test_a_psf_is_centred[R8] PASSED" in said and "test_a_larger_size_is_more_blur[R] PASSED" in said
+
+
+@pytest.mark.slow
+def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> None:
+    networks = checkout / "blurpaper" / "networks"
+    code = cells("24_add_a_network", "class GreyEfficientNetLite")
+    with (networks / "efficientnet.py").open("a", encoding="utf-8") as file:
+        file.write("\n\n" + code[code.index("LUMA") :])
+    edit(
+        networks / "__init__.py",
+        "MODELS: dict[str, str] = {\n",
+        'MODELS: dict[str, str] = {\n    "efficientnet_lite0_grey": "blurpaper.networks.efficientnet",\n',
+    )
+    edit(networks / "pretrained.py", "import EfficientNetLite, ", "import EfficientNetLite, efficientnet_lite0_grey, ")
+    edit(
+        networks / "pretrained.py",
+        "ORIGINALS: dict[str, Callable[[int], Network]] = {\n",
+        "ORIGINALS: dict[str, Callable[[int], Network]] = {\n"
+        '    "efficientnet_lite0_grey": partial(original_efficientnet, efficientnet_lite0_grey, "lite0"),\n',
+    )
+    said = passes(checkout, "tests/test_networks.py", "tests/test_zoomout.py", "-k", "every_model")
+    assert "test_every_model_can_be_built_upon_without_numbers[efficientnet_lite0_grey] PASSED" in said
+    command = [sys.executable, "-m", "blurpaper", "evaluate", "--network", "efficientnet_lite0_grey", "--images", "none"]
+    done = subprocess.run(
+        command, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True, check=False
+    )
+    assert "no folder at" in done.stderr  # the network is known, the folder is not there
+
+
+@pytest.mark.slow
+def test_the_data_set_of_the_guide_passes_the_tests_of_the_sets(checkout) -> None:
+    data = checkout / "blurpaper" / "data"
+    text = (book.NOTEBOOKS / "25_add_a_data_set.py").read_text(encoding="utf-8")
+    shown = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines() if line.startswith("#")]
+    start = next(number for number, line in enumerate(shown) if line.startswith("Source("))
+    entry = "\n".join(shown[start : shown.index("),", start) + 1])
+    assert '"mine": {"test": "mine/val"},' in text
+    edit(
+        data / "photos.py",
+        "SETS: dict[str, dict[str, str]] = {\n",
+        'SETS: dict[str, dict[str, str]] = {\n    "mine": {"test": "mine/val"},\n',
+    )
+    edit(data / "sources.py", "    for source in (\n", f"    for source in (\n{entry}\n")
+    said = passes(checkout, "tests/test_photos.py", "tests/test_fetching.py", "-k", "mine")
+    assert said.count("PASSED") >= 3
