@@ -59,7 +59,7 @@ def show_maps(image, name, what, settings, networks, source):
     page.photograph(
         figures.gallery([sharp[0], seen[0]], ["sharp", "D8"], columns=2),
         caption=f"The image whose features are compared, seen by {settings.model}. {source}",
-        alt=f"{what}, sharp and blurred.",
+        alt=f"{what}: sharp, and beside it blurred, as the networks are shown it.",
     )
     page.photograph(
         figures.distance_maps(maps),
