@@ -92,7 +92,7 @@ def threshold(confidence: np.ndarray, correct: np.ndarray, right: float) -> floa
     Args:
         confidence, correct: of each decision, of any shape.
 
-    >>> threshold(np.linspace(0, 1, 100), np.arange(100) >= 50, 0.9).round(2)
+    >>> round(threshold(np.linspace(0, 1, 100), np.arange(100) >= 50, 0.9), 2)
     0.45
     """
     confidence, correct = np.ravel(confidence), np.ravel(correct)

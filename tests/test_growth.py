@@ -114,17 +114,24 @@ def test_the_figure_has_a_panel_for_each_axis_and_draws_the_rows() -> None:
     rows = power_law("images, cold cache", 1.0, 0.1) + power_law("images, warm cache", 0.8, 0.0)
     rows += power_law("threads, evaluation", -0.9, 0.0, x=(1, 2))
     rows[0]["megabytes"] = -1.0
-    figure = figures.growth(rows, growth.exponents(rows))
+    drawn = figures.growth(rows, growth.exponents(rows))
     try:
-        top, _, bottom, last = figure.axes
-        assert [axis.get_xscale() + axis.get_yscale() for axis in figure.axes] == ["loglog"] * 4
-        assert [axis.get_xlabel() for axis in figure.axes] == ["", "", "images", "threads"]
+        panels = [axis for figure in drawn for axis in figure.axes]
+        top, bottom, last, _ = panels
+        assert [axis.get_xscale() + axis.get_yscale() for axis in panels] == ["loglog"] * 4
+        assert [axis.get_xlabel() for axis in panels] == ["images", "images", "threads", "threads"]
         cold, proportional, warm = top.lines
         assert cold.get_ydata() == pytest.approx([row["seconds"] for row in rows[:4]])
         assert warm.get_ydata() == pytest.approx([row["seconds"] for row in rows[4:8]])
         assert proportional.get_ydata() == pytest.approx(0.3 * np.array([1, 3, 10, 200]))
         assert np.isnan(bottom.lines[0].get_ydata()).tolist() == [True, False, False, False]
-        assert [text.get_text() for text in top.get_legend().get_texts()] == ["cold cache: power 1.00", "warm cache: power 0.80"]
-        assert [text.get_text() for text in last.get_legend().get_texts()] == ["evaluation"]
+        assert names_of(top) == ["cold cache: power 1.00", "warm cache: power 0.80"]
+        assert names_of(last) == ["evaluation"]
     finally:
-        plt.close(figure)
+        for figure in drawn:
+            plt.close(figure)
+
+
+def names_of(axis: plt.Axes) -> list[str]:
+    (legend,) = axis.figure.legends
+    return [text.get_text() for text in legend.get_texts()]
