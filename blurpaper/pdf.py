@@ -7,10 +7,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -67,7 +67,13 @@ def _pages(html: Path) -> dict[str, str]:
     """Every page of the table of contents in its order, without its suffix, and its title."""
     contents = yaml.safe_load((book.ROOT / "_toc.yml").read_text(encoding="utf-8"))
     chapters = [chapter for part in contents["parts"] for chapter in part["chapters"]]
-    return {page: _title(html / f"{page}.html") for page in [contents["root"], *(chapter["file"] for chapter in chapters)]}
+    return {page: _title(html / f"{page}.html") for page in [contents["root"], *_files(chapters)]}
+
+
+def _files(chapters: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for chapter in chapters:
+        yield chapter["file"]
+        yield from _files(chapter.get("sections", ()))
 
 
 def _title(page: Path) -> str:

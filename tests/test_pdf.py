@@ -15,7 +15,7 @@ PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>{title} &#8212
 @pytest.fixture
 def built(tmp_path, monkeypatch) -> Path:
     """A book of three small pages, whose table of contents is not in the order of their names."""
-    (tmp_path / "_toc.yml").write_text("root: z\nparts: [{caption: All, chapters: [{file: part/b}, {file: a}]}]\n")
+    (tmp_path / "_toc.yml").write_text("root: z\nparts: [{caption: All, chapters: [{file: part/b, sections: [{file: a}]}]}]\n")
     (tmp_path / "_config.yml").write_text("title: A small book\n")
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(book, "build_root", lambda: tmp_path / "_build")
