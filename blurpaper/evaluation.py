@@ -136,8 +136,11 @@ def evaluate_module(
         ImageError: if the folder cannot be read.
         WeightsError: if the module cannot be applied to such images.
     """
+    import torch
+
     modes = [(part, part.training) for part in module.modules()]
     device = next((tensor.device for tensor in module.state_dict().values()), None)
+    contiguous = all(tensor.is_contiguous() for tensor in module.state_dict().values())
     try:
         spec = in_memory(module, classes, field, mean, std)
         with tempfile.TemporaryDirectory() as kept:
@@ -148,6 +151,8 @@ def evaluate_module(
             part.training = training
         if device is not None:
             module.to(device)
+        if contiguous:  # it was applied with channels last
+            module.to(memory_format=torch.contiguous_format)
 
 
 def measure(

@@ -413,6 +413,7 @@ def test_a_module_in_memory_is_measured_and_left_as_it_was(folder) -> None:
     few = {"evaluation.bootstrap": 20}
     found = evaluation.evaluate_module(module, "album", ["sharp", "D4"], field=160, mean=about.mean, std=about.std, overrides=few)
     assert module.training and module.layer4.training and not module.layer1.training
+    assert all(tensor.is_contiguous() for tensor in module.state_dict().values())
     assert all(torch.equal(tensor, load_file("resnet.safetensors")[name]) for name, tensor in module.state_dict().items())
     named = run("evaluate", "--network", "test_resnet", "--weights", "resnet.safetensors", "--images", "album", "--conditions",
                 "sharp,D4", "--out", "t.csv", *LIGHT)  # fmt: skip
