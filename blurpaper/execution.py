@@ -7,8 +7,14 @@ that could be mistaken for a chapter.
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,13 +64,13 @@ class Run:
         return {"profile": self.source, "overrides": dict(self.overrides), "published": self.published}
 
     def recipe(self, chapter: str) -> Recipe[str]:
-        script = (book.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
+        script = _script(chapter)
         own = {
             "text": hashlib.sha256(script.encode()).hexdigest(),
             # As files, not as what they say to Python: a chapter may show docstrings.
             "code": {module: sha256_of(code.path_of(module)) for module in sorted(code.imported_by(script))},
         }
-        if not self.published and _SHOWS_THE_STORE in code.imported_directly(script):
+        if not self.published and _shows_the_store(chapter):
             own["artifacts"] = [name for name in self.store.names() if not name.startswith(f"{KIND}/")]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
         return Recipe(KIND, name, self.inputs | own, ["blurpaper.execution"], _NOTEBOOK, about)
@@ -84,11 +90,75 @@ def execute(chapter: str, run: Run) -> Path:
     return out
 
 
+def execute_all(chapters: Sequence[str], run: Run, jobs: int = 1, tell: Callable[[str], object] = lambda chapter: None) -> None:
+    """Execute chapters, several at once but for the first and those that tell how artifacts were made.
+
+    The first shows numbers of all the others, so it computes nearly all there is to compute, with nothing beside it; the last
+    ones are to find what the others had made.
+
+    Args:
+        jobs: how many at once; each is a process of its own.
+        tell: called with the name of each that begins.
+
+    Raises:
+        BookError: of the first that fails; the others are stopped, and what they had made is kept.
+    """
+    first, *others = chapters
+    last = [chapter for chapter in others if _shows_the_store(chapter)]
+    middle = [chapter for chapter in others if chapter not in last]
+    failed = threading.Event()
+
+    def one(chapter: str) -> None:
+        if failed.is_set():
+            return
+        tell(chapter)
+        try:
+            execute(chapter, run)
+        except BaseException:
+            failed.set()
+            raise
+
+    def several(chapters: Sequence[str], jobs: int) -> None:
+        with ThreadPoolExecutor(jobs) as pool:
+            running = [pool.submit(one, chapter) for chapter in chapters]
+            try:
+                for future in wait(running, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            except BaseException:
+                failed.set()
+                _stop(running)
+                raise
+
+    one(first)
+    several(middle, jobs)
+    several(last, 1)
+
+
+def _stop(running: Sequence[Future[None]], patience: float = 5) -> None:
+    """Interrupt the chapters that execute; after so many seconds, end them."""
+    import psutil
+
+    began = time.monotonic()
+    while wait(running, timeout=0.5).not_done:  # between two cells a kernel hears no interrupt
+        order = signal.SIGINT if time.monotonic() < began + patience else signal.SIGKILL
+        for kernel in psutil.Process().children():
+            with suppress(ProcessLookupError):
+                os.killpg(kernel.pid, order)  # a kernel leads the group of what it starts
+
+
 _NOTEBOOK: Codec[str] = Codec(
     ".ipynb",
     save=lambda text, path: path.write_text(text, encoding="utf-8") and None,
     load=lambda path: path.read_text(encoding="utf-8"),
 )
+
+
+def _shows_the_store(chapter: str) -> bool:
+    return _SHOWS_THE_STORE in code.imported_directly(_script(chapter))
+
+
+def _script(chapter: str) -> str:
+    return (book.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
 
 
 def _executed(chapter: str, run: Run, scratch: Path) -> str:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,18 +23,19 @@ UNREPEATABLE = ("chapters", "deblurring-seconds")
 """Kinds of artifacts that tell when or how fast they were made, and so are others each time."""
 
 
-def checkout(folder: Path, chapter: str = "") -> Path:
+def checkout(folder: Path, chapters: Mapping[str, str] | None = None) -> Path:
     """A checkout whose files are links to those of this one, so that what is built is built in a folder of the test's own.
 
     Args:
-        chapter: the text of a chapter that takes the place of all chapters.
+        chapters: by name, the texts of those that take the place of all chapters.
     """
     folder.mkdir(parents=True)
     for name in ("blurpaper", "book", "results", "_config.yml", "_toc.yml"):
         (folder / name).symlink_to(ROOT / name)
-    if chapter:
+    if chapters:
         (folder / "notebooks").mkdir()
-        (folder / "notebooks" / "01_small.py").write_text(chapter)
+        for name, text in chapters.items():
+            (folder / "notebooks" / f"{name}.py").write_text(text)
     else:
         (folder / "notebooks").symlink_to(ROOT / "notebooks")
     return folder

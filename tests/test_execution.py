@@ -1,5 +1,8 @@
 """Chapters are executed once: the outcome is kept, and made again when anything that it shows may have changed."""
 
+import threading
+from pathlib import Path
+
 import nbformat
 import papermill
 import pytest
@@ -101,6 +104,38 @@ def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_
     assert execute(checkout) == "execution 2"
     add(2)
     assert execute(checkout) == "execution 3"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(checkout, executions, monkeypatch, jobs) -> None:
+    shows = SCRIPT.replace("import shake", "import provenance")
+    for number, text in enumerate((SCRIPT, shows, SCRIPT, SCRIPT, SCRIPT), 2):
+        (checkout / "notebooks" / f"0{number}_disk.py").write_text(text)
+    stubbed, together, lock, begun, beside = papermill.execute_notebook, threading.Barrier(jobs), threading.Lock(), [], {}
+
+    def execute_notebook(raw, out, parameters, **others):
+        name = Path(raw).parent.name[:2]
+        with lock:
+            begun.append(name)
+            others_before = len(begun) - len(beside) - 1
+        if name not in (
+            "01",
+            "03",
+        ):  # of these four, two wait for each other, which they could not if they were not there at once
+            together.wait(20)
+        with lock:
+            stubbed(raw, out, parameters, **others)
+            beside[name] = others_before
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
+    told = []
+    execution.execute_all(
+        book.chapters(), execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store")), jobs, told.append
+    )
+    assert (begun[0], begun[-1]) == ("01", "03")
+    assert sorted(begun) == sorted(name[:2] for name in told) == ["01", "02", "03", "04", "05", "06"]
+    assert beside["01"] == beside["03"] == 0
+    assert sum(beside.values()) >= (jobs - 1) * 2
 
 
 def test_code_that_a_chapter_imports_counts_and_other_code_does_not() -> None:

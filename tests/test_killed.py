@@ -1,9 +1,13 @@
 """Runs that are killed at any moment and started again end as if nobody had disturbed them, and leave nothing behind."""
 
 import json
+import os
+import re
 import shutil
+import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +63,8 @@ class Disturbed:
         startup: seconds of CPU time until it begins to compute.
     """
 
-    def __init__(self, folder: Path, *arguments: object, chapter: str = "") -> None:
-        self.folder, self.arguments, self._chapter = folder, arguments, chapter
+    def __init__(self, folder: Path, *arguments: object, chapters: Mapping[str, str] | None = None) -> None:
+        self.folder, self.arguments, self._chapters = folder, arguments, chapters
         self.whole = self.start("undisturbed")
         self.startup = self.whole.worked_until_it_computes()
         self.whole.works()
@@ -74,7 +78,7 @@ class Disturbed:
     def start(self, name: str) -> Run:
         root = self.root(name)
         if not root.exists():
-            checkout(root, self._chapter)
+            checkout(root, self._chapters)
         return Run(root, self.folder / f"{name}.store", "blurpaper", *self.arguments)
 
     def killed(self, name: str, seed: int, kills: int) -> Run:
@@ -125,7 +129,7 @@ def check_interrupted(run: Run) -> None:
 def chapter(tmp_path_factory) -> Disturbed:
     """A chapter that trains and measures a network, in the process of a kernel."""
     folder = tmp_path_factory.mktemp("chapter")
-    return Disturbed(folder, "chapter", "01", "--profile", "smoke", *options(LIGHT), chapter=CHAPTER)
+    return Disturbed(folder, "chapter", "01", "--profile", "smoke", *options(LIGHT), chapters={"01_small": CHAPTER})
 
 
 def test_a_chapter_that_is_killed_three_times_ends_as_if_undisturbed(chapter) -> None:
@@ -152,6 +156,55 @@ def test_a_chapter_whose_process_is_killed_says_so_in_a_sentence_and_keeps_what_
     check_remains(run)
     assert checksums(run.store).items() < checksums(chapter.whole.store).items()
     assert any(name.startswith("data/") for name in checksums(run.store))
+
+
+# --- Several chapters at once ---------------------------------------------------------------------------------------------
+
+SLEEPS = """
+# %%
+import time
+from pathlib import Path
+
+Path("sleeps {0}").touch()
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def two_that_sleep(tmp_path) -> Run:
+    """A run whose second and third chapter sleep, at once, for minutes, and whose last one fails if it comes to it."""
+    parameters = CHAPTER.rpartition("# %%")[0]
+    texts = {"00_first": parameters, "04_next": parameters + "# %%\nraise ValueError('next')\n"}
+    texts |= {f"0{number}_sleeps": parameters + SLEEPS.format(number) for number in (1, 2)}
+    root = checkout(tmp_path / "checkout", texts)
+    run = Run(root, tmp_path / "store", "blurpaper", "run", "--profile", "smoke", "--jobs", 2)
+    run.until(lambda: len(list(root.glob("sleeps *"))) == 2)
+    return run
+
+
+def test_two_chapters_at_once_are_both_interrupted(two_that_sleep) -> None:
+    check_interrupted(two_that_sleep)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_two_chapters_at_once_do_not_outlive_the_run(two_that_sleep, alone) -> None:
+    if alone:
+        two_that_sleep.process.kill()
+    else:
+        two_that_sleep.kill()
+    two_that_sleep.ends(20)
+    check_remains(two_that_sleep)
+
+
+def test_when_one_of_two_fails_the_other_is_stopped_and_no_third_begins(two_that_sleep) -> None:
+    began = time.monotonic()
+    (first, _) = two_that_sleep.members("ipykernel_launcher")
+    os.kill(first, signal.SIGKILL)
+    assert two_that_sleep.ends(30) == 1
+    assert time.monotonic() - began < 30
+    assert re.search(r"Error: chapter 0[12]_sleeps failed: its process was killed", two_that_sleep.said())
+    assert "04_next" not in two_that_sleep.said()
+    check_remains(two_that_sleep)
 
 
 # --- Fine-tuning on photographs of one's own -------------------------------------------------------------------------------

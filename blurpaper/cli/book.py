@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import click
 
 from blurpaper.cli.base import cache_option, load_profile, main, need_data, override_option, profile_option
 from blurpaper.gpus import GPUS
+
+if TYPE_CHECKING:
+    from blurpaper.profile import Profile
 
 browser_option = click.option(
     "--with-browser-model",
@@ -20,6 +26,11 @@ browser_option = click.option(
 @cache_option
 @browser_option
 @click.option("--published", is_flag=True, help="Draw the book from the committed results, computing nothing.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Chapters to execute at once; 2 unless told, 1 where a GPU is used or there is one core.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
 @click.option(
     "--gpu", type=click.Choice(list(GPUS), case_sensitive=False), default="A100", show_default=True, help="For --dry-run."
@@ -30,10 +41,13 @@ def run(
     cache_gb: float | None,
     with_browser_model: bool,
     published: bool,
+    jobs: int | None,
     dry_run: bool,
     gpu: str,
 ) -> None:
     """Execute every chapter, then build the book. What is done already is loaded, not redone."""
+    import itertools
+
     from blurpaper import book, execution
     from blurpaper.store import Store
 
@@ -51,10 +65,18 @@ def run(
 
         browser.prepare()
     whole = execution.Run(settings, parsed, profile, Store(), published)
-    for number, chapter in enumerate(chapters, 1):
-        click.echo(f"[{number}/{len(chapters)}] {chapter}", err=True)
-        execution.execute(chapter, whole)
+    number = itertools.count(1)
+    execution.execute_all(
+        chapters, whole, jobs or _jobs(settings), lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True)
+    )
     click.echo(f"[book] {book.build(settings, with_browser_model)}")
+
+
+def _jobs(settings: Profile) -> int:
+    """How many chapters to execute at once: the memory of a GPU is for one."""
+    from blurpaper import devices
+
+    return 1 if devices.device_of(settings.compute).type == "cuda" else min(2, os.cpu_count() or 1)
 
 
 @main.command()
