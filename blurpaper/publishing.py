@@ -14,6 +14,7 @@ from blurpaper import code, deblurred, exhibits, experiments, results, segmented
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
+from blurpaper.play import pictures, seen
 from blurpaper.profile import Profile
 from blurpaper.store import Recipe, Store, surroundings, written
 
@@ -32,7 +33,8 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """Write to ``results/`` what a profile found; what is missing is computed.
 
     ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.timings.csv`` what it took; ``.decisions.parquet`` has
-    what each image was decided to be, ``.confusions.parquet`` the pixels of each label, ``.label_maps.npz`` the maps shown.
+    what each image was decided to be, ``.confusions.parquet`` the pixels of each label, ``.label_maps.npz`` the maps shown, and
+    where the data are embedded ``.play.json`` what the page with a blur slider shows of them.
 
     The network that the profile releases goes to ``results/weights`` first, so that its file is measured too; the prior of
     EPLL that it was deblurred with to ``results/priors``.
@@ -48,6 +50,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     decided = experiments.decisions(profile, store)
     seconds = deblurred.seconds(profile, store)
     counted, shown = segmented.counts(profile, store), exhibits.label_maps(profile, store)
+    played = pictures.on_embedded(profile, store) if pictures.are_embedded(profile) else None
     used = sorted(store.used(), key=lambda recipe: (recipe.kind, recipe.name))
     stamps = [store.stamp(recipe) for recipe in used]
 
@@ -84,6 +87,12 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     with written(path) as temporary:
         np.savez_compressed(temporary, **shown)
     yield path
+
+    if played:
+        path = results.PUBLISHED / f"{profile.name}.play.json"
+        with written(path) as temporary:
+            seen.CODEC.save(played, temporary)
+        yield path
 
     path = results.PUBLISHED / f"{profile.name}.timings.csv"
     with written(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -136,6 +136,14 @@ def published_label_maps(profile: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
+def published_played(profile: str) -> dict[str, Any] | None:
+    """What the networks of a profile see in its embedded pictures (:mod:`blurpaper.play`), as committed; None if it was not."""
+    import json
+
+    path = PUBLISHED / f"{profile}.play.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 SECONDS = "seconds an image"
 """The kind of those rows of the timings that say what one image takes, not what an artifact took."""
 

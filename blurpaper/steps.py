@@ -42,7 +42,8 @@ _SHOWN = {
     "05": ("features",),
     "06": ("classify", "deblur", "experiment"),
     "07": ("segment",),
-    **dict.fromkeys(("15", "20", "21", "22", "23", "24", "25"), ()),
+    "15": ("weights", "train"),
+    **dict.fromkeys(("20", "21", "22", "23", "24", "25"), ()),
 }
 """Chapter -> the kinds of steps it shows; other chapters show all."""
 

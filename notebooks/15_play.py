@@ -13,8 +13,9 @@
 # %% [markdown]
 # # Play with it
 #
-# Blur a photograph and see what two networks make of it: `original`, EfficientNet-Lite0 as it was trained on sharp images of ImageNet, and
-# `mix`, the same after fine-tuning on blurred images without labels.
+# Blur a picture and see what two networks make of it: `original`, as it was trained on sharp images, and `mix`, the same after fine-tuning
+# on blurred ones. Photographs are shown to EfficientNet-Lite0 of ImageNet (fine-tuned without labels), drawings to the small network that the
+# embedded run trains from scratch (fine-tuned with labels).
 
 # %% tags=["parameters", "remove-cell"]
 profile = "emoji"
@@ -25,12 +26,12 @@ published = False
 from IPython.display import HTML, display
 
 from blurpaper.page import Page
-from blurpaper.play import show
+from blurpaper.play import pictures, show
 from blurpaper.store import Store
 
 page = Page(profile, overrides, published)
-played = show.found(Store())
-last, names = played["stages"][-1], played["networks"]
+photographs, drawings = pictures.on_photographs(Store()), pictures.on_embedded(page.profile, page.store)
+last, names = photographs["stages"][-1], photographs["networks"]
 
 # %% [markdown]
 # ## Drag the slider
@@ -39,7 +40,7 @@ last, names = played["stages"][-1], played["networks"]
 # that scale, blurred, rounded to 8 bits, and then resized to 256.
 
 # %% tags=["remove-input"]
-display(HTML(show.html(played)))
+display(HTML(show.html(pictures.together(photographs, drawings))))
 
 # %% [markdown]
 # ## What to look for
@@ -49,25 +50,19 @@ display(HTML(show.html(played)))
 # after the last stage.
 
 # %% tags=["remove-input"]
-pictures = played["photographs"]
-
-
-def mean(condition, name, number):
-    """A number of a network under a condition, averaged over the photographs."""
-    return sum(number(one["seen"][condition]["networks"][name]) for one in pictures.values()) / len(pictures)
-
-
-lines = [
-    f"- `{name}`: from sharp to `D8` the entropy goes from {mean('sharp', name, lambda one: one['entropy']):.2f} to "
-    f"{mean('D8', name, lambda one: one['entropy']):.2f} nats; under `D8` the features after {last} differ in "
-    f"{100 * mean('D8', name, lambda one: one['distances'][-1]):.0f} % from those of the sharp photograph."
-    for name in names
-]
-page.say(f"Averaged over the {len(pictures)} photographs:\n\n" + "\n".join(lines))
+for what, played in {"photographs": photographs, "drawings": drawings}.items():
+    if played:
+        lines = [
+            f"- `{name}`: from sharp to `D8` the entropy goes from {pictures.mean(played, name, 'sharp', 'entropy'):.2f} to "
+            f"{pictures.mean(played, name, 'D8', 'entropy'):.2f} nats; under `D8` the features after {last} differ in "
+            f"{100 * pictures.mean(played, name, 'D8', 'distances'):.0f} % from those of the sharp picture."
+            for name in names
+        ]
+        page.say(f"Averaged over the {len(played['photographs'])} {what}:\n\n" + "\n".join(lines))
 
 # %% [markdown]
-# A few photographs prove nothing; they were chosen because they may be shown, not for what comes out. What holds of thousands is in the
-# chapters: [accuracy and entropy](02_pretrained), [fine-tuning](03_finetuning), [the features](05_invariance).
+# A few pictures prove nothing. The photographs were chosen because they may be shown, the drawings by their number among the test images, and
+# neither for what comes out. What holds of thousands is in the chapters: [accuracy and entropy](02_pretrained), [fine-tuning](03_finetuning), [the features](05_invariance).
 #
 # ## An image of your own
 

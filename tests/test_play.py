@@ -17,11 +17,13 @@ import torch
 from PIL import Image
 from policies import allowed
 
-from blurpaper import browser, csp, exhibits, invariance, kernels, protocol, resizing, trained
+from blurpaper import browser, csp, data, exhibits, invariance, kernels, protocol, resizing, results, trained
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.fetching import FetchError
+from blurpaper.experiments import Published
 from blurpaper.networks import build
-from blurpaper.play import blurs, seen, show
+from blurpaper.play import blurs, pictures, seen, show
+from blurpaper.profile import load
 from blurpaper.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -77,9 +79,60 @@ def test_every_notch_blurs_more_than_the_one_before() -> None:
 
 def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None:
     calls = []
-    monkeypatch.setattr(seen, "played", lambda *arguments: calls.append(1) or {"networks": list(arguments[0])})
-    assert show.found(store) == show.found(store) == {"networks": ["original", "mix"]}
-    assert calls == [1]
+
+    def played(networks, shown, *_):
+        calls.append(list(networks))
+        return {"networks": list(networks), "photographs": {name: {"size": [1, 1]} for name in shown}}
+
+    monkeypatch.setattr(seen, "played", played)
+    first = pictures.on_photographs(store)
+    assert first == pictures.on_photographs(store)
+    assert calls == [["original", "mix"]]
+    assert first["photographs"]["chelsea"]["title"] == "Photograph of a cat"
+    assert set(first["photographs"]["coffee"]) == {"size", "choice", "title", "answers", "source"}
+
+
+def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networks(few, smoke, store, monkeypatch) -> None:
+    torch.manual_seed(0)
+    images = data.load("emoji", "test", smoke, store)
+    networks = {name: build("small_vgg", images.classes, smoke.protocol.field).eval() for name in ("original", "mix")}
+    asked = []
+    monkeypatch.setattr(trained, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix])
+    played = pictures.on_embedded(smoke, store)
+    assert asked == ["small_vgg:original", "small_vgg:mix"]
+    shown = played["photographs"]
+    assert len({one["answers"] for one in shown.values()}) == len(shown) == pictures.EMBEDDED
+    for name, one in shown.items():
+        number = images.ids.index(name)
+        assert one["answers"] == (images.classes[images.labels[number]],)
+        canonical = [resizing.to_canonical(images[number], smoke.protocol.canonical)]
+        compute = smoke.compute.model_copy(update={"precision": "float32"})
+        for condition in few:
+            found = protocol.log_probabilities({"256": networks["mix"]}, canonical, [name], condition, smoke.protocol, compute, 1)
+            shares = dict(zip(images.classes, found["256"][0].softmax(dim=0).tolist(), strict=True))
+            for label, share in one["seen"][condition]["networks"]["mix"]["likely"]:
+                assert share == pytest.approx(shares[label], abs=2e-4)
+
+
+def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) -> None:
+    committed = results.published_played("emoji")
+    assert committed and committed["kinds"] == seen._notches()
+    assert pictures.on_embedded(load("photos"), store) == committed
+    assert pictures.on_embedded(load("emoji"), Published()) == committed
+    assert pictures.on_embedded(load("smoke"), Published()) is None
+    known = results.select(results.published_decisions("emoji"), network="original", scale="256", condition="D4")
+    decided = known.drop_duplicates("image").set_index("image")
+    right = 0
+    for name, one in committed["photographs"].items():
+        told = one["seen"]["D4"]["networks"]["original"]
+        right += abs(told["likely"][0][1] - decided.loc[name]["confidence"]) < 0.05
+    assert right >= pictures.EMBEDDED - 1
+
+
+def test_pictures_of_several_sets_are_one_set(few) -> None:
+    one, other = {"networks": ["a"], "photographs": {"x": 1}}, {"networks": ["a"], "photographs": {"y": 2}}
+    assert pictures.together(one, None) == one
+    assert pictures.together(one, other) == {"networks": ["a"], "photographs": {"x": 1, "y": 2}}
 
 
 # --- The page in a browser --------------------------------------------------------------------------------------------------
@@ -88,8 +141,8 @@ def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None
 def invented() -> dict:
     """What a page shows, with numbers that say where they belong."""
     kinds = seen._notches()
-    pictures = {}
-    for number, example in enumerate(show.PHOTOGRAPHS):
+    shown = {}
+    for number, example in enumerate(pictures.PHOTOGRAPHS):
         by_condition = {}
         for place, condition in enumerate(blurs.conditions()):
             content = io.BytesIO()
@@ -104,9 +157,10 @@ def invented() -> dict:
                 for name in ("original", "mix")
             }
             by_condition[condition] = {"picture": uri, "networks": told}
-        pictures[example.name] = {"size": [60, 40], "seen": by_condition}
+        words = {"choice": example.what, "title": f"Photograph of {example.what}", "answers": example.answers, "source": ""}
+        shown[example.name] = {"size": [60, 40], "seen": by_condition, **words}
     stages = [f"pool{number}" for number in range(1, 6)]
-    return {"networks": ["original", "mix"], "stages": stages, "kinds": kinds, "photographs": pictures}
+    return {"networks": ["original", "mix"], "stages": stages, "kinds": kinds, "photographs": shown}
 
 
 @pytest.fixture
@@ -152,7 +206,7 @@ def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
     page = (site / browser.PAGE).read_text(encoding="utf-8")
     (text,) = re.findall(r'<script type="application/json" id="play-data">(.*?)</script>', page, re.DOTALL)
     data = json.loads(text)
-    assert list(data["photographs"]) == [example.name for example in show.PHOTOGRAPHS]
+    assert list(data["photographs"]) == [example.name for example in pictures.PHOTOGRAPHS]
     assert "<" not in text
     assert not [source for source in allowed(page)["script-src"] if "sha256" in source or "wasm" in source]
 
@@ -186,7 +240,7 @@ def test_without_scripts_there_is_a_table_for_one_blur(chromium, site) -> None:
     page, _ = opened(chromium, (site / browser.PAGE).as_uri(), java_script_enabled=False)
     assert not page.locator("form").is_visible()
     rows = page.locator(".play-plain tbody tr")
-    assert rows.count() == len(show.PHOTOGRAPHS)
+    assert rows.count() == len(pictures.PHOTOGRAPHS)
     assert f"original of chelsea <{show.FIRST}>" in rows.first.inner_text()
     assert "Not here." in page.locator("#play-own").inner_text()
 

@@ -1,4 +1,4 @@
-"""The page with a blur slider: its photographs and networks, and its markup, which `play.js` brings to life.
+"""The markup of the page with a blur slider, which `play.js` brings to life.
 
 Without JavaScript the page shows a table for one blur. With it, the table gives way to the controls; what they show comes with
 the page as JSON, so that nothing has to be loaded.
@@ -10,56 +10,22 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from blurpaper import exhibits, trained
-from blurpaper.data.examples import EXAMPLES, Example, photograph
-from blurpaper.networks import module_of
-from blurpaper.play import seen
 from blurpaper.play.blurs import said
 from blurpaper.play.seen import Played
-from blurpaper.store import Store
 
-PHOTOGRAPHS = (
-    *EXAMPLES,
-    Example("camera", "a man with a camera", ("tripod", "reflex camera"), "Lav Varshney, CC0, from scikit-image"),
-    Example("rocket", "a rocket on its launch pad", ("missile", "projectile"), "SpaceX, public domain, from scikit-image"),
-)
-"""Those to choose from; the first is there at the beginning."""
 FIRST = "D4"
 """The blur at the beginning, and the only one without JavaScript."""
 NOTE = "play-own"
 """The part of the page for an image of the reader's own; `browser` fills its attribute ``data-browser``."""
 
 
-def found(store: Store) -> Played:
-    """What the ImageNet network that comes from PyPI, and the one that comes with blurpaper, see in the photographs."""
-    networks = {spec.mix: spec for _, spec in exhibits.on_photographs()}
-    settings = exhibits.on_photographs()[0][0]
-    pictures = {example.name: photograph(example) for example in PHOTOGRAPHS}
-    recipe = seen.recipe(
-        {name: trained.identity_of(spec, settings, store) for name, spec in networks.items()},
-        sorted({module_of(spec.model) for spec in networks.values()}),
-        pictures,
-        settings.protocol,
-    )
-
-    def make() -> Played:
-        loaded = {name: trained.network(spec, settings, store) for name, spec in networks.items()}
-        return seen.played(loaded, pictures, settings.protocol, settings.compute)
-
-    return store.get(recipe, lambda _: make())
-
-
-def html(played: Played, photographs: Sequence[Example] = PHOTOGRAPHS) -> str:
+def html(played: Played) -> str:
     """The page's part that is played with: a table for readers without JavaScript, hidden controls, and the data."""
-    words = {
-        example.name: {"what": example.what, "answers": list(example.answers), "source": example.source}
-        for example in photographs
-    }
-    data = {**played, "first": FIRST, "photographs": {name: played["photographs"][name] | words[name] for name in words}}
+    data = {**played, "first": FIRST}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return (
         '<link rel="stylesheet" href="../_static/play.css">'
-        f'<div class="play" id="play">{_plain(played, photographs)}{_controls(played, photographs)}</div>'
+        f'<div class="play" id="play">{_plain(played)}{_controls(played)}</div>'
         f'<script type="application/json" id="play-data">{text}</script>'
         '<script src="../_static/play.js" defer></script>'
     )
@@ -73,14 +39,14 @@ def own(how: str) -> str:
 # --- Without JavaScript -----------------------------------------------------------------------------------------------------
 
 
-def _plain(played: Played, photographs: Sequence[Example]) -> str:
+def _plain(played: Played) -> str:
     networks, last = played["networks"], played["stages"][-1]
     top = "".join(f'<th colspan="3" scope="colgroup">{escape(name)}</th>' for name in networks)
     columns = ("says", "entropy, nats", f"distance at {last}")
     second = "".join(f'<th scope="col">{column}</th>' for _ in networks for column in columns)
     rows = []
-    for example in photographs:
-        here = played["photographs"][example.name]["seen"][FIRST]
+    for picture in played["photographs"].values():
+        here = picture["seen"][FIRST]
         cells = []
         for name in networks:
             told = here["networks"][name]
@@ -89,11 +55,10 @@ def _plain(played: Played, photographs: Sequence[Example]) -> str:
                 f"<td>{escape(likeliest)} ({100 * probability:.0f} %)</td><td>{told['entropy']:.2f}</td>"
                 f"<td>{told['distances'][-1]:.2f}</td>"
             )
-        alt = f"Photograph of {escape(example.what)}, blurred by {said(FIRST)}"
+        alt = f"{escape(picture['title'])}, blurred by {said(FIRST)}"
         image = f'<img class="dark-light" alt="{alt}" src="{here["picture"]}" width="160">'
-        rows.append(f'<tr><th scope="row">{image}<br>{escape(example.what)}</th>{"".join(cells)}</tr>')
-    head = f'<tr><th rowspan="2" scope="col">photograph</th>{top}</tr><tr>{second}</tr>'
-    table = f'<table class="blurpaper"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+        rows.append(f'<tr><th scope="row">{image}<br>{escape(picture["choice"])}</th>{"".join(cells)}</tr>')
+    head = f'<tr><th rowspan="2" scope="col">picture</th>{top}</tr><tr>{second}</tr>'
     table = f'<table class="blurpaper"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
     return (
         f'<div class="play-plain"><p>What the networks see under {FIRST}. With JavaScript there is a slider here.</p>'
@@ -104,15 +69,15 @@ def _plain(played: Played, photographs: Sequence[Example]) -> str:
 # --- With JavaScript --------------------------------------------------------------------------------------------------------
 
 
-def _controls(played: Played, photographs: Sequence[Example]) -> str:
-    pictures = _choices("photograph", "Photograph", [(example.name, example.what) for example in photographs])
+def _controls(played: Played) -> str:
+    pictures = _choices("photograph", "Picture", [(name, one["choice"]) for name, one in played["photographs"].items()])
     blurs = _choices("kind", "Blur", [(kind["key"], kind["title"]) for kind in played["kinds"]])
     notches = len(played["kinds"][0]["steps"]) - 1
     return (
         '<form class="play-form" hidden>'
         f'<div class="play-choices">{pictures}{blurs}</div>'
         '<figure class="play-picture">'
-        '<img class="dark-light" alt="The photograph chosen above, blurred as the slider says"><figcaption></figcaption></figure>'
+        '<img class="dark-light" alt="The picture chosen above, blurred as the slider says"><figcaption></figcaption></figure>'
         '<div class="play-size"><label for="play-size">Size of the blur</label>'
         f'<input type="range" id="play-size" name="size" min="0" max="{notches}" step="1" value="0">'
         '<output for="play-size"></output></div>'

@@ -89,7 +89,7 @@ const take = async (file) => {
     const [pixels, loaded] = await Promise.all([pixelsOf(file), ready ??= load()]);
     const canonical = protocol.toCanonical(pixels, loaded.settings.canonical);
     sources.set("own", {
-      what: "your own",
+      title: "Photograph of your own",
       answers: [],
       source: file.name,
       size: [canonical.width, canonical.height],

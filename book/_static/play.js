@@ -72,7 +72,7 @@
       if (seen.picture) {
         picture.src = seen.picture;
         [picture.width, picture.height] = source.size;
-        picture.alt = `Photograph of ${source.what}, ${step.condition === "sharp" ? "sharp" : `blurred by ${step.said}`}`;
+        picture.alt = `${source.title}, ${step.condition === "sharp" ? "sharp" : `blurred by ${step.said}`}`;
         caption.textContent = source.source;
       }
       delete form.dataset.shown;
@@ -88,7 +88,7 @@
   };
 
   Object.entries(data.photographs).forEach(([name, one]) => {
-    sources.set(name, { ...one, source: `Photograph: ${one.source}`, see: (condition, draw) => draw(one.seen[condition]) });
+    sources.set(name, { ...one, see: (condition, draw) => draw(one.seen[condition]) });
   });
   const kind = data.kinds.find((one) => one.steps.some((step) => step.condition === data.first));
   form.elements.kind.value = kind.key;
