@@ -12,9 +12,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -130,8 +130,24 @@ def execute_all(chapters: Sequence[str], run: Run, jobs: int = 1, tell: Callable
                 raise
 
     one(first)
-    several(middle, jobs)
+    with _yielding_threads() if jobs > 1 else nullcontext():
+        several(middle, jobs)
     several(last, 1)
+
+
+@contextmanager
+def _yielding_threads() -> Iterator[None]:
+    """Have the threads of kernels that are started sleep when they have nothing to do: where there are more threads than cores,
+    those that wait by asking again and again keep the others from working. What they compute is the same.
+    """
+    name = "OMP_WAIT_POLICY"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "PASSIVE")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 def _stop(running: Sequence[Future[None]], patience: float = 5) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
-from blurpaper import book
+from blurpaper import book, execution
 from blurpaper import profile as profiles
 from blurpaper.store import Store, surroundings
 
@@ -68,3 +69,21 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     return book.build_folder(profiles.load("smoke")) / "html", store
+
+
+@pytest.fixture(scope="session")
+def published_chapter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[str, nbformat.NotebookNode]]:
+    """Executes a chapter of a profile on the committed results, each once: what it shows as HTML, and the notebook."""
+    kept, store = {}, Store(tmp_path_factory.mktemp("store"))
+
+    def execute(chapter: str, profile: str) -> tuple[str, nbformat.NotebookNode]:
+        if (chapter, profile) not in kept:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(book, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
+                path = execution.execute(chapter, execution.Run(profiles.load(profile), {}, profile, store, published=True))
+            notebook = nbformat.read(path, as_version=4)
+            data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+            kept[chapter, profile] = "\n".join(one.get("text/html", one.get("text/markdown", "")) for one in data), notebook
+        return kept[chapter, profile]
+
+    return execute

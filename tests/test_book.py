@@ -152,10 +152,8 @@ RICHEST = ("00", "02", "03", "06", "07")
         *(pytest.param("photos", chapter, marks=() if chapter[:2] in RICHEST else pytest.mark.slow) for chapter in DRAWN),
     ],
 )
-def test_chapters_are_drawn_from_the_committed_results(name, chapter, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(book, "build_folder", lambda _: tmp_path)
-    run = execution.Run(load(name), {}, name, Store(tmp_path / "store"), published=True)
-    executed = nbformat.read(execution.execute(chapter, run), as_version=4)
+def test_chapters_are_drawn_from_the_committed_results(name, chapter, published_chapter) -> None:
+    _, executed = published_chapter(chapter, name)
     shown = "".join(str(output) for cell in executed.cells for output in cell.get("outputs", []))
     outputs = [output for cell in executed.cells for output in cell.get("outputs", []) if "data" in output]
     check_alt_texts(chapter, "".join(output["data"].get("text/html", "") for output in outputs))

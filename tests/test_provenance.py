@@ -6,35 +6,16 @@ import json
 import re
 from html import unescape
 
-import nbformat
 import pandas as pd
 import pytest
 
-from blurpaper import book, execution, page, provenance, results
+from blurpaper import book, page, provenance, results
 from blurpaper.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
 from blurpaper.profile import load
 from blurpaper.store import TENSORS, Recipe, Store
 from blurpaper.tables import download
 
 KEYS = [f"{number:016x}" for number in range(20)]
-
-
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    """Executes published chapters, each once: what a chapter shows as HTML, and the notebook."""
-    kept, store = {}, Store(tmp_path_factory.mktemp("store"))
-
-    def execute(chapter: str, profile: str) -> tuple[str, nbformat.NotebookNode]:
-        if (chapter, profile) not in kept:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(book, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
-                path = execution.execute(chapter, execution.Run(load(profile), {}, profile, store, published=True))
-            notebook = nbformat.read(path, as_version=4)
-            data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-            kept[chapter, profile] = "\n".join(one.get("text/html", one.get("text/markdown", "")) for one in data), notebook
-        return kept[chapter, profile]
-
-    return execute
 
 
 def tables_in(html: str) -> dict[str, pd.DataFrame]:
@@ -53,8 +34,8 @@ def tables_in(html: str) -> dict[str, pd.DataFrame]:
 # --- The rows behind a table ----------------------------------------------------------------------------------------------
 
 
-def test_the_rows_behind_a_table_are_those_of_the_results(executed) -> None:
-    (rows,) = (rows for caption, rows in tables_in(executed("04_scales", "emoji")[0]).items() if "(Table 4;" in caption)
+def test_the_rows_behind_a_table_are_those_of_the_results(published_chapter) -> None:
+    (rows,) = (rows for caption, rows in tables_in(published_chapter("04_scales", "emoji")[0]).items() if "(Table 4;" in caption)
     assert tuple(rows.columns) == ("source", *results.COLUMNS)
     wanted = {
         PAPER: results.select(results.paper(), experiment="table4"),
@@ -72,16 +53,16 @@ def test_the_rows_behind_a_table_are_those_of_the_results(executed) -> None:
             assert values == pytest.approx(frame[column].to_numpy(float), rel=1e-6, nan_ok=True)
 
 
-def test_a_table_of_some_rows_offers_those(executed) -> None:
-    found = tables_in(executed("04_scales", "emoji")[0])
+def test_a_table_of_some_rows_offers_those(published_chapter) -> None:
+    found = tables_in(published_chapter("04_scales", "emoji")[0])
     (entropies,) = (rows for caption, rows in found.items() if caption.startswith("Mean entropy"))
     wanted = results.select(results.published("emoji"), experiment="table4", metric="entropy")
     assert entropies["value"].astype(float).tolist() == pytest.approx(wanted["value"].tolist())
 
 
 @pytest.mark.parametrize("chapter", ["01_kernels", "02_pretrained", "04_scales", "08_second_model", "11_recipe"])
-def test_every_table_of_results_offers_its_rows(executed, chapter) -> None:
-    html, _ = executed(chapter, "emoji")
+def test_every_table_of_results_offers_its_rows(published_chapter, chapter) -> None:
+    html, _ = published_chapter(chapter, "emoji")
     for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', html, flags=re.DOTALL):
         if 'role="img"' not in figure and 'class="blurpaper ledger"' not in figure:
             assert re.search(r'<a class="csv" download="[\w.+-]+\.csv" aria-label="CSV[^"]{20,}" href="data:text/csv', figure)
@@ -104,9 +85,9 @@ def test_rows_are_offered_with_seven_digits_and_what_is_no_result_as_it_is() -> 
 
 @pytest.mark.parametrize("profile", ["emoji", "photos"])
 @pytest.mark.parametrize("chapter", ["02_pretrained", "04_scales", "11_recipe"])
-def test_every_caption_links_to_an_anchor_that_is_there(executed, chapter, profile) -> None:
-    html, _ = executed(chapter, profile)
-    _, runs = executed("12_runs", profile)
+def test_every_caption_links_to_an_anchor_that_is_there(published_chapter, chapter, profile) -> None:
+    html, _ = published_chapter(chapter, profile)
+    _, runs = published_chapter("12_runs", profile)
     anchors = set(re.findall(r"^\(([\w-]+)\)=$", "\n".join(cell.source for cell in runs.cells), flags=re.MULTILINE))
     assert anchors == set(ANCHORS.values())
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, flags=re.DOTALL)
@@ -121,16 +102,16 @@ def test_every_caption_links_to_an_anchor_that_is_there(executed, chapter, profi
     assert f"notebooks/{page.RUNS_PAGE.removesuffix('.html')}\n" in (book.ROOT / "_toc.yml").read_text(encoding="utf-8")
 
 
-def test_each_source_links_to_its_own_run(executed) -> None:
-    html, _ = executed("04_scales", "emoji")
+def test_each_source_links_to_its_own_run(published_chapter) -> None:
+    html, _ = published_chapter("04_scales", "emoji")
     for name, anchor in ANCHORS.items():
         assert f'<a href="12_runs.html#{anchor}">{name}</a>: ' in html
 
 
-def test_on_photographs_the_published_run_is_this_one(executed) -> None:
-    html, _ = executed("11_recipe", "photos")
+def test_on_photographs_the_published_run_is_this_one(published_chapter) -> None:
+    html, _ = published_chapter("11_recipe", "photos")
     assert "#run-this" in html and "#run-photos" not in html
-    assert "This run is the one on photographs." in executed("12_runs", "photos")[0]
+    assert "This run is the one on photographs." in published_chapter("12_runs", "photos")[0]
 
 
 def test_a_source_named_in_prose_is_linked_and_other_emphasis_is_not(monkeypatch) -> None:
@@ -149,8 +130,8 @@ def words_of(html: str) -> str:
     return unescape(re.sub(r"<[^>]+>", " ", html))
 
 
-def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(executed) -> None:
-    html, _ = executed("12_runs", "emoji")
+def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(published_chapter) -> None:
+    html, _ = published_chapter("12_runs", "emoji")
     said = words_of(html)
     for profile in ("emoji", "photos"):
         about = json.loads((results.PUBLISHED / f"{profile}.json").read_text(encoding="utf-8"))
@@ -163,8 +144,8 @@ def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(ex
     assert "arXiv:1611.05760" in said and f"{len(results.paper())} numbers" in said
 
 
-def test_an_artifact_stands_with_its_seconds(executed) -> None:
-    html, _ = executed("12_runs", "emoji")
+def test_an_artifact_stands_with_its_seconds(published_chapter) -> None:
+    html, _ = published_chapter("12_runs", "emoji")
     timings = [row for row in results.published_timings("emoji") if row["kind"] != results.SECONDS]
     assert len(timings) > 100
     shown = [stamp["seconds"] for stamp in provenance.committed("emoji").stamps]

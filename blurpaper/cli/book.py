@@ -29,7 +29,7 @@ browser_option = click.option(
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Chapters to execute at once; 2 unless told, 1 where a GPU is used or there is one core.",
+    help="Chapters to execute at once; unless told, as many as there are cores, 4 at most, and 1 where a GPU is used.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
 @click.option(
@@ -76,7 +76,7 @@ def _jobs(settings: Profile) -> int:
     """How many chapters to execute at once: the memory of a GPU is for one."""
     from blurpaper import devices
 
-    return 1 if devices.device_of(settings.compute).type == "cuda" else min(2, os.cpu_count() or 1)
+    return 1 if devices.device_of(settings.compute).type == "cuda" else min(4, os.cpu_count() or 1)
 
 
 @main.command()
