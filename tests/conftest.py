@@ -7,14 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
 import torch
 
 from blurpaper import book, execution
 from blurpaper import profile as profiles
 from blurpaper.store import Store, surroundings
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,11 +75,13 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def published_chapter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[str, nbformat.NotebookNode]]:
+def published_chapter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[str, NotebookNode]]:
     """Executes a chapter of a profile on the committed results, each once: what it shows as HTML, and the notebook."""
+    import nbformat
+
     kept, store = {}, Store(tmp_path_factory.mktemp("store"))
 
-    def execute(chapter: str, profile: str) -> tuple[str, nbformat.NotebookNode]:
+    def execute(chapter: str, profile: str) -> tuple[str, NotebookNode]:
         if (chapter, profile) not in kept:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(book, "build_folder", lambda _: tmp_path_factory.mktemp("built"))

@@ -119,6 +119,28 @@ def test_all_criteria_must_hold_and_one_that_fails_refutes() -> None:
     assert decided([sure, wrong]) == [claims.NOT_REPRODUCED]
 
 
+@pytest.mark.parametrize("value", [1.0, -1.0])
+def test_resamples_in_which_a_number_cannot_be_computed_count_against_either_verdict(value) -> None:
+    broken = criterion(value, 0.1)
+    broken.quantity[1::3] = np.nan
+    assert decided([broken]) == [claims.UNDECIDED]
+
+
+def test_of_no_loss_no_share_can_come_back() -> None:
+    with np.errstate(all="raise"):
+        drawn = {"miou": np.array([0.5, 0.4, 0.5]), "top5": np.array([0.9, 0.8, 0.8])}
+
+        class Same:
+            def miou(self, network="original", condition="sharp"):
+                return drawn["miou"]
+
+            def top5(self, network="original", condition="sharp"):
+                return drawn["top5"] / (1 if condition == "sharp" else 2)
+
+        (found,) = claims.CLAIMS["segmentation-regains-less"].criteria(Same())
+    assert np.isnan(found.quantity).all()
+
+
 def test_many_claims_of_chance_are_not_reproduced_by_chance() -> None:
     """Sixty quantities with true value at the limit: one in forty would pass alone on each side, together hardly any."""
     random = np.random.RandomState(3)

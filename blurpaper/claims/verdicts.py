@@ -80,14 +80,14 @@ def _sides(criteria: tuple[Criterion, ...]) -> tuple[float, float]:
 
 
 def _contradicted(one: Criterion) -> float:
-    """Share of resamples in which a criterion does not hold, itself counted among them: its p-value."""
-    return (1 + np.count_nonzero(one.margin[1:] <= 0)) / len(one.margin)
+    """Share of resamples in which a criterion does not hold (or cannot be computed), itself counted among them: its p-value."""
+    return (1 + np.count_nonzero(~(one.margin[1:] > 0))) / len(one.margin)
 
 
 def _supported(one: Criterion) -> float:
-    return (1 + np.count_nonzero(one.margin[1:] >= 0)) / len(one.margin)
+    return (1 + np.count_nonzero(~(one.margin[1:] < 0))) / len(one.margin)
 
 
 def _scale(one: Criterion) -> float:
     """How much a quantity varies between resamples; 1 if it does not."""
-    return float(one.quantity[1:].std()) or 1.0
+    return float(np.nan_to_num(one.quantity[1:].std())) or 1.0

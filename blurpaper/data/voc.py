@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from torchvision.datasets import VOCSegmentation
 
 from blurpaper.data import photos
 from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
@@ -114,6 +113,8 @@ def load(name: str, split: str) -> VocSet:
         MissingDataError: if its folders or its list are not there, saying where they were looked for and how to get them.
         ImageError: if the list is empty, unreadable or names something twice, or an image or a mask that it names is not there.
     """
+    from torchvision.datasets import VOCSegmentation
+
     if not is_there(name, split):
         raise MissingDataError(how_to_get(name, split))
     *_, listed = _places(name, split)

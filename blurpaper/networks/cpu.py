@@ -25,13 +25,19 @@ class _Activation:
 
     name: str
     numbers: tuple[float, ...]
+    in_place: Callable[[torch.Tensor], torch.Tensor]
     gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     """Of the input, by the gradient of the outcome and the outcome."""
 
 
 _ACTIVATIONS = {
-    nn.ReLU: _Activation("relu", (), lambda gradient, out: torch.ops.aten.threshold_backward(gradient, out, 0)),
-    nn.ReLU6: _Activation("hardtanh", (0.0, 6.0), lambda gradient, out: torch.ops.aten.hardtanh_backward(gradient, out, 0, 6)),
+    nn.ReLU: _Activation("relu", (), torch.relu_, lambda gradient, out: torch.ops.aten.threshold_backward(gradient, out, 0)),
+    nn.ReLU6: _Activation(
+        "hardtanh",
+        (0.0, 6.0),
+        lambda out: functional.hardtanh_(out, 0.0, 6.0),
+        lambda gradient, out: torch.ops.aten.hardtanh_backward(gradient, out, 0, 6),
+    ),
 }
 
 
@@ -47,13 +53,13 @@ def convolution(
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-    learns = torch.is_grad_enabled()
+    learns, activation = torch.is_grad_enabled(), _ACTIVATIONS.get(type(act))
     if learns and len(weight) == x.shape[1] and weight.shape[1] == 1:
-        return act(_Depthwise.apply(x, weight, bias, stride, padding))
+        out = _Depthwise.apply(x, weight, bias, stride, padding, activation)
+        return out if activation else act(out)
     if len(padding) == 4:
         x, padding = functional.pad(x, padding) if learns and x.requires_grad else _padded(x, padding), (0, 0)
     groups = x.shape[1] // weight.shape[1]
-    activation = _ACTIVATIONS.get(type(act))
     if activation is None or not _by_onednn(x, weight, bias, stride, padding, groups):
         return act(functional.conv2d(x, weight, bias, stride, padding, 1, groups))
     apply = _Activated.apply if learns else _activated
@@ -92,23 +98,29 @@ class _Activated(torch.autograd.Function):
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution whose gradients are made of convolutions that are fast on CPUs.
+    """A depthwise convolution, its bias and its activation, whose gradients are made of convolutions that are fast on CPUs.
 
     The gradient of the input at each phase of the stride is one convolution of stride 1 of the output's gradient with the taps
     of that phase; the gradient of a kernel is put together from those of three of its columns at a time, or of 3 x 3 of its taps.
     """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, stride, padding) -> torch.Tensor:  # noqa: ANN001
-        ctx.stride, ctx.padding, ctx.shape = stride, padding, x.shape
+    def forward(ctx, x, weight, bias, stride, padding, activation) -> torch.Tensor:  # noqa: ANN001
+        ctx.stride, ctx.padding, ctx.shape, ctx.activation = stride, padding, x.shape, activation
         x, ctx.around = (x, padding) if len(padding) == 2 else (_padded(x, padding), (0, 0))
-        ctx.save_for_backward(x, weight)
         out = functional.conv2d(x, weight, None, stride, ctx.around, 1, len(weight))
-        return out if bias is None else out.add_(bias[:, None, None])
+        if bias is not None:
+            out.add_(bias[:, None, None])
+        if activation:
+            activation.in_place(out)
+        ctx.save_for_backward(x, weight, out if activation else None)
+        return out
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN001
-        (x, weight), (of_x, of_weight, of_bias, *_) = ctx.saved_tensors, (None,) * 3
+        (x, weight, out), (of_x, of_weight, of_bias) = ctx.saved_tensors, (None,) * 3
+        if ctx.activation:
+            gradient = ctx.activation.gradient(gradient, out)
         if ctx.needs_input_grad[2]:
             of_bias = gradient.sum_to_size(len(weight), 1, 1).flatten()
         gradient = gradient.contiguous(memory_format=torch.channels_last)
@@ -117,7 +129,7 @@ class _Depthwise(torch.autograd.Function):
                 of_x = _input_gradient(gradient, ctx.shape, weight, ctx.stride, ctx.padding)
             if ctx.needs_input_grad[1]:
                 of_weight = _kernel_gradient(gradient, x, weight, ctx.stride, ctx.around)
-        return of_x, of_weight, of_bias, None, None
+        return of_x, of_weight, of_bias, None, None, None
 
 
 def _input_gradient(
