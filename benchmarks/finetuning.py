@@ -8,6 +8,7 @@ in float32.
 from __future__ import annotations
 
 import random
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -35,12 +36,17 @@ IMAGES, WARM = 128, 3
 
 
 def measure(quick: bool = False) -> list[dict[str, object]]:
-    """A row for each way: images a second, peak of memory in MB, speed as a share of that without blur and of the plain loop."""
-    steps = 3 if quick else 16
-    found = {}
-    for way in WAYS:  # each in a process of its own, so that its peak of memory is known
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            found[way] = process.submit(_alone, way, steps).result()
+    """A row for each way: images a second, peak of memory in MB, speed as a share of that without blur and of the plain loop.
+
+    Medians of several rounds, each of which does every way once.
+    """
+    steps, rounds = (3, 1) if quick else (16, 3)
+    measured: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, mine in measured.items():  # each in a process of its own, so that its peak of memory is known
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                mine.append(process.submit(_alone, way, steps).result())
+    found = {way: tuple(map(statistics.median, zip(*mine, strict=True))) for way, mine in measured.items()}
     rows = []
     for way, (rate, memory) in found.items():
         row = {"fine-tuning": way, "images/s": rate, "peak, MB": memory}

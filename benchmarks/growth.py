@@ -4,7 +4,7 @@ Evaluation is of a folder of JPEG photographs (made here, with spectra like thos
 weights, sharp and under D8, by the protocol of the profile photos, in parts of 16 images. ``cold cache`` is the first network
 that looks at a folder, ``warm cache`` the second. Every measurement has a process of its own. Its memory is the most that was
 resident, mapped files included, less what was before the work and after the same on a tiny image; its seconds are of the work
-alone. Numbers are medians of several rounds.
+alone. Numbers are medians of several rounds, with the least and the most of them.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 
 def measure(quick: bool = False) -> list[Row]:
-    """Rows of ``series``, ``x``, ``seconds`` and ``megabytes``.
+    """Rows of ``series``, ``x``, ``seconds`` and ``megabytes``, and of each of these two ``..., least`` and ``..., most``.
 
     What stands before the comma of a series says what its x is: images, megapixels of each, pixels across the PSF, threads.
     """
     from blurpaper import kernels
 
     rounds = 1 if quick else 3
-    counts = (SHARD, 2 * SHARD, 4 * SHARD) if quick else (16, 64, 256)
+    counts = (SHARD, 2 * SHARD, 4 * SHARD) if quick else (16, 64, 256, 1024)
     sides = (256, 512, 1024) if quick else (256, 512, 1024, 2048)
     disks = ("D2", "D8", "D32") if quick else ("D2", "D4", "D8", "D16", "D32")
     threads = [count for count in (1, 2) if count <= (os.cpu_count() or 1)]
@@ -117,8 +117,11 @@ def repeated(
             for task, mine in zip(tasks, found, strict=True):
                 mine.append(run(task | {"store": store, "tiny": str(folder / "tiny")}))
     for name, mine in zip(names, found, strict=True):
-        medians = {what: statistics.median(one[what] for one in mine) for what in ("seconds", "megabytes")}
-        yield {"series": series.format(name), "x": x, **medians}
+        row: Row = {"series": series.format(name), "x": x}
+        for what in ("seconds", "megabytes"):
+            values = [one[what] for one in mine]
+            row |= {what: statistics.median(values), f"{what}, least": min(values), f"{what}, most": max(values)}
+        yield row
 
 
 def run(task: Row) -> Row:

@@ -84,7 +84,8 @@ def test_what_is_measured_are_series_of_plain_numbers_the_warm_after_the_cold_in
     monkeypatch.setattr(growth, "run", fake)
     monkeypatch.setattr(growth, "photographs", empty)
     rows = json.loads(json.dumps(growth.measure(quick=True)))
-    assert all(list(row) == ["series", "x", "seconds", "megabytes"] for row in rows)
+    told = [f"{what}{which}" for what in ("seconds", "megabytes") for which in ("", ", least", ", most")]
+    assert all(list(row) == ["series", "x", *told] for row in rows)
     powers = {row["series"]: row for row in growth.exponents(rows)}
     for name in ("no cache", "cold cache", "warm cache"):
         assert (powers[f"images, {name}"]["time"], powers[f"images, {name}"]["memory"]) == (pytest.approx(1), pytest.approx(0))
@@ -114,13 +115,18 @@ def test_the_figure_has_a_panel_for_each_axis_and_draws_the_rows() -> None:
     rows = power_law("images, cold cache", 1.0, 0.1) + power_law("images, warm cache", 0.8, 0.0)
     rows += power_law("threads, evaluation", -0.9, 0.0, x=(1, 2))
     rows[0]["megabytes"] = -1.0
+    rows[1] |= {"seconds, least": 0.9 * rows[1]["seconds"], "seconds, most": 1.5 * rows[1]["seconds"]}
     drawn = figures.growth(rows, growth.exponents(rows))
     try:
         panels = [axis for figure in drawn for axis in figure.axes]
         top, bottom, last, _ = panels
         assert [axis.get_xscale() + axis.get_yscale() for axis in panels] == ["loglog"] * 4
         assert [axis.get_xlabel() for axis in panels] == ["images", "images", "threads", "threads"]
-        cold, proportional, warm = top.lines
+        (cold, _, (bars,)), (warm, *_) = top.containers
+        ends = np.array([bar[:, 1] for bar in bars.get_segments()])
+        assert ends[1] / rows[1]["seconds"] == pytest.approx([0.9, 1.5])
+        assert ends[2] == pytest.approx(rows[2]["seconds"])
+        (proportional,) = (line for line in top.lines if line.get_linestyle() == ":")
         assert cold.get_ydata() == pytest.approx([row["seconds"] for row in rows[:4]])
         assert warm.get_ydata() == pytest.approx([row["seconds"] for row in rows[4:8]])
         assert proportional.get_ydata() == pytest.approx(0.3 * np.array([1, 3, 10, 200]))

@@ -21,8 +21,9 @@ def growth(rows: Sequence[Mapping[str, Any]], powers: Sequence[Mapping[str, Any]
     """Time and peak memory against what they grow with, both axes logarithmic; dotted, growth in proportion.
 
     Args:
-        rows: ``series``, ``x``, ``seconds`` and ``megabytes`` of each measurement. What stands before the comma of a series says
-            what its x is, and makes two panels; what stands after it names the line.
+        rows: ``series``, ``x``, ``seconds`` and ``megabytes`` of each measurement, and ``..., least`` and ``..., most`` of those,
+            from which bars go. What stands before the comma of a series says what its x is, and makes two panels; what stands
+            after it names the line.
         powers: of x, with which ``time`` and ``memory`` of a ``series`` grow, to stand beside the names.
     """
     series: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
@@ -35,12 +36,14 @@ def growth(rows: Sequence[Mapping[str, Any]], powers: Sequence[Mapping[str, Any]
     for axis, (axis_of, lines, measure) in zip(axes, wanted, strict=True):
         for number, (name, points) in enumerate(lines.items()):
             points = sorted(points, key=lambda row: row["x"])
-            x, y = (np.array([row[what] for row in points], float) for what in ("x", measure))
+            names = ("x", measure, f"{measure}, least", f"{measure}, most")
+            x, y, least, most = (np.array([row.get(what, row[measure]) for row in points], float) for what in names)
             y[y <= 0] = np.nan
             power = known.get(f"{axis_of}, {name}", {}).get(measure)
             label = name if power is None else f"{name}: power {power:.2f}"
             mark, colour = (some[number % len(some)] for some in (SERIES_MARKS, SERIES_COLOURS))
-            axis.plot(x, y, marker=mark, color=colour, label=label)
+            bars = np.maximum(0, [y - np.maximum(least, 0.5 * y), most - y])  # down to half of it: nothing is at minus infinity
+            axis.errorbar(x, y, bars, marker=mark, color=colour, label=label, elinewidth=1, capsize=2)
             if number == 0 and measure == "seconds":
                 way = -1.0 if axis_of == "threads" else 1.0
                 axis.plot(x, y[0] * (x / x[0]) ** way, ":", color=LIGHT["rule"], linewidth=1)
