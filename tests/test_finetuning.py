@@ -1,10 +1,9 @@
 """Fine-tuning on a folder of one's own, as its user calls it."""
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
+from helpers import album
 
 from blurpaper import finetuning, results
 from blurpaper.blur import MIXES
@@ -24,14 +23,9 @@ def start(tmp_path):
     return tmp_path / "start.safetensors"
 
 
-@pytest.fixture
-def album(tmp_path):
-    random = np.random.RandomState(0)
-    for number in range(8):
-        path = tmp_path / "album" / ("cat", "dog")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.randint(0, 256, (80, 90, 3), np.uint8)).save(path)
-    return tmp_path / "album"
+@pytest.fixture(name="album")
+def an_album(tmp_path):
+    return album(tmp_path / "album")
 
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")

@@ -11,6 +11,7 @@ import timm
 import torch
 import torchvision
 from click.testing import CliRunner
+from helpers import album
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -48,12 +49,7 @@ def folder(tmp_path, monkeypatch):
     """A current folder with an album of two classes, a module of functions, and random weights of small classifiers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
-    random = np.random.RandomState(0)
-    for number in range(8):
-        path = tmp_path / "album" / ("cat", "dog")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        coarse = Image.fromarray(random.randint(0, 256, (12, 14, 3), np.uint8))
-        coarse.resize((140, 120), Image.Resampling.BICUBIC).save(path)
+    album(tmp_path / "album", side=120, grain=10)
     (tmp_path / f"factories_{tmp_path.name}.py").write_text(FACTORY)
     torch.manual_seed(0)
     weights(timm.create_model("test_resnet", num_classes=2), "resnet")

@@ -10,12 +10,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from disturbance import ROOT, Run, check_remains, checkout, checksums, kill_again_and_again, lives, rubbish
-from PIL import Image
+from helpers import album
 
 from blurpaper import experiments, profile
 from blurpaper.networks import NetworkSpec, files
@@ -216,11 +215,7 @@ def finetuning(tmp_path_factory) -> Disturbed:
     folder = tmp_path_factory.mktemp("finetuning")
     torch.manual_seed(0)
     files.save(small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), folder / "start.safetensors")
-    random = np.random.RandomState(0)
-    for number in range(8):
-        path = folder / "album" / ("cat", "dog")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.randint(0, 256, (80, 90, 3), np.uint8)).save(path)
+    album(folder / "album")
     schedule = {"finetuning.batch": 4, "finetuning.phases": [{"epochs": 300, "rate": 0.002}], "compute.checkpoint_seconds": 1}
     given = ("--network", folder / "start.safetensors", "--images", folder / "album", "--out", "tuned.safetensors")
     return Disturbed(folder, "finetune", *given, "--profile", "smoke", *options(schedule))

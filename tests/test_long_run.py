@@ -8,11 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from disturbance import checkout
-from PIL import Image
+from helpers import album
 
 from blurpaper import evaluation, profile
 from blurpaper.networks import NetworkSpec, files
@@ -34,11 +33,7 @@ def taken() -> dict[str, int]:
 def test_measuring_again_and_again_takes_no_more_files_threads_or_memory(tmp_path) -> None:
     torch.manual_seed(0)
     files.save(small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), tmp_path / "network.safetensors")
-    random = np.random.RandomState(0)
-    for number in range(8):
-        path = tmp_path / "album" / ("cat", "dog")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.randint(0, 256, (400, 500, 3), np.uint8)).save(path)
+    album(tmp_path / "album", side=400)
     settings = profile.load("smoke", {"evaluation.bootstrap": 50})
 
     def measure(number: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 from click.testing import CliRunner
+from helpers import album
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -31,11 +32,7 @@ def run(*arguments: object):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
-    random = np.random.RandomState(0)
-    for number in range(8):
-        path = tmp_path / "album & <b>" / ("cat", "dog")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.randint(0, 256, (12, 14, 3), np.uint8)).resize((140, 120)).save(path)
+    album(tmp_path / "album & <b>", side=120, grain=10)
     torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", num_classes=2).state_dict(), "net.safetensors")
     return tmp_path
