@@ -214,7 +214,7 @@ class Store:
             try:
                 lock.acquire(timeout=1)
             except Timeout:
-                print(f"another run is making {folder.name}: waiting for it", file=sys.stderr)
+                print(f"another process is making {folder.name}: waiting for it", file=sys.stderr)
                 lock.acquire()
         try:
             yield

@@ -15,7 +15,7 @@
     if (className) made.className = className;
     return made;
   };
-  const percent = (share) => `${(100 * share).toFixed(share && share < 0.1 ? 1 : 0)} %`;
+  const percent = (share) => `${(100 * share).toFixed(share && share < 0.1 ? 1 : 0)}\u00a0%`;
   const bar = (cell, share, text) => {
     const strip = element("span", undefined, "play-strip");
     const filled = element("span");
