@@ -108,6 +108,13 @@ def advise(decided: Decided, right: float | None, resamples: int) -> Advice | No
 
     Args:
         right: how often those kept shall be right, above 0 and at most 1; without it, as often as all sharp images are.
+
+    >>> draw = np.random.RandomState(0)
+    >>> confidence = draw.rand(1, 400)
+    >>> decided = Decided(["sharp"], confidence, draw.rand(1, 400) < confidence, "an invented set")
+    >>> advice = advise(decided, right=0.8, resamples=100)
+    >>> 0 < advice.threshold < 1
+    True
     """
     if decided.images < FEWEST_IMAGES or (right is None and SHARP not in decided.conditions):
         return None

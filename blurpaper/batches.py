@@ -52,7 +52,15 @@ class Batch:
 
 
 def epoch_order(task: Task, epoch: int) -> np.ndarray:
-    """Numbers of the images of an epoch in their order, int64 ``(N,)``, shuffled anew each time."""
+    """Numbers of the images of an epoch in their order, int64 ``(N,)``, shuffled anew each time.
+
+    >>> import tempfile
+    >>> from blurpaper import data, profile
+    >>> from blurpaper.store import Store
+    >>> images = data.load("emoji", "test", profile.load("smoke", {"emoji.test": 10}), Store(tempfile.mkdtemp()))
+    >>> sorted(epoch_order(Task(images, {"sharp": 1.0}, "256", seed=0), 0).tolist())
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    """
     return _order(task.seed, task.images.name, epoch, len(task.images))
 
 

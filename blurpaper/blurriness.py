@@ -55,6 +55,9 @@ def features(image: torch.Tensor) -> np.ndarray:
 
     Args:
         image: uint8 ``(3, H, W)`` at the canonical scale, its smaller side 384.
+
+    >>> features(torch.randint(0, 256, (3, 384, 512), dtype=torch.uint8)).shape
+    (8,)
     """
     import cv2
 
@@ -149,7 +152,11 @@ def committed() -> dict[str, object]:
 
 @lru_cache(maxsize=1)
 def reference() -> Reference:
-    """The committed reference."""
+    """The committed reference.
+
+    >>> float(reference().radii[0])
+    0.0
+    """
     return Reference(*(np.array(committed()[name], np.float64) for name in ("radii", "means", "covariances")))
 
 

@@ -15,7 +15,11 @@ _NOT_SCIENCE = {f"{_PACKAGE}.{name}" for name in ("store", "code", "profile", "p
 
 
 def fingerprint(modules: Iterable[str]) -> str:
-    """Hexadecimal hash of the syntax trees of modules and, transitively, of what they import from the library."""
+    """Hexadecimal hash of the syntax trees of modules and, transitively, of what they import from the library.
+
+    >>> fingerprint(["blurpaper.kernels"]) == fingerprint(["blurpaper.shake"])
+    False
+    """
     text = "\n".join(_normal_form(module) for module in sorted(closure(modules)))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -24,23 +28,38 @@ def hash_of(module: str) -> str | None:
     """Sixteen hexadecimal digits for what one module says itself; None if there is no such module.
 
     Unlike a fingerprint it is the same under every version of Python, for it is committed and compared elsewhere.
+
+    >>> len(hash_of("blurpaper.kernels"))
+    16
     """
     return _hash_of(module) if path_of(module).is_file() else None
 
 
 def library() -> list[str]:
-    """Every module of the library."""
+    """Every module of the library.
+
+    >>> "blurpaper.kernels" in library()
+    True
+    """
     parts = [path.relative_to(_ROOT).with_suffix("").parts for path in _ROOT.rglob("*.py")]
     return sorted({".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts})
 
 
 def imported_by(source: str) -> set[str]:
-    """The modules of the library that a script imports, directly or not."""
+    """The modules of the library that a script imports, directly or not.
+
+    >>> "blurpaper.kernels" in imported_by("from blurpaper import protocol")
+    True
+    """
     return closure(imported_directly(source))
 
 
 def imported_directly(source: str) -> set[str]:
-    """The modules of the library that a script names in its own imports."""
+    """The modules of the library that a script names in its own imports.
+
+    >>> imported_directly("from blurpaper import kernels")
+    {'blurpaper.kernels'}
+    """
     return set(_imported(ast.parse(source)))
 
 
@@ -61,7 +80,11 @@ def closure(modules: Iterable[str]) -> set[str]:
 
 
 def path_of(module: str) -> Path:
-    """The file of a module."""
+    """The file of a module.
+
+    >>> path_of("blurpaper.kernels").name
+    'kernels.py'
+    """
     path = _ROOT.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 

@@ -135,6 +135,17 @@ def evaluate_module(
     Raises:
         ImageError: if the folder cannot be read.
         WeightsError: if the module cannot be applied to such images.
+
+    >>> from torch import nn
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for example in EXAMPLES:
+    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    >>> rows = evaluate_module(module, folder, ["sharp", "D8"], classes=["cat", "cup"], overrides={"evaluation.bootstrap": 50})
+    >>> sorted(set(rows["condition"]))
+    ['D8', 'sharp']
     """
     import torch
 

@@ -17,6 +17,9 @@ def resampling(count: int, resamples: int) -> np.ndarray:
     """How often each image is drawn in each resample: float32 ``(resamples, count)``, the same for the same count.
 
     Being the same, it pairs the resamples of all networks on one set of images.
+
+    >>> resampling(5, 3).sum(axis=1)
+    array([5., 5., 5.], dtype=float32)
     """
     draw = stream("bootstrap", count)
     weights = np.empty((resamples, count), np.float32)
@@ -34,6 +37,10 @@ def of_mean(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, 
 
     Returns:
         value, low and high, each of the shape of one row.
+
+    >>> value, low, high = of_mean(np.arange(100) < 80, resamples=1000)
+    >>> [round(float(one), 2) for one in (value, low, high)]
+    [0.8, 0.72, 0.87]
     """
     terms = np.asarray(terms, np.float64)
     means = resampling(len(terms), resamples).astype(np.float64) @ terms / len(terms)
@@ -45,6 +52,9 @@ def of_mean_over_seeds(terms: np.ndarray, resamples: int) -> tuple[float, float,
 
     Args:
         terms: ``(S, N)``, a row a seed, a column an image.
+
+    >>> of_mean_over_seeds([[1, 1, 1], [1, 1, 1]], resamples=100)
+    (1.0, 1.0, 1.0)
     """
     terms = np.asarray(terms, np.float64)
     means = np.einsum("rs,sn,rn->r", *_over_both(terms, resamples), optimize=True) / terms.size
@@ -55,6 +65,9 @@ def of_ratio_over_seeds(above: np.ndarray, below: np.ndarray, resamples: int) ->
     """Ratio of two such means with its interval, both over the same images and the same seeds, each ``(S, N)``.
 
     The interval is nan where the mean below is zero or less in some resample: the ratio is then not known at all.
+
+    >>> of_ratio_over_seeds([[1, 1, 1]], [[2, 2, 2]], resamples=100)
+    (0.5, 0.5, 0.5)
     """
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
     upper, lower = (np.einsum("rs,sn,rn->r", *_over_both(one, resamples), optimize=True) for one in (above, below))
@@ -69,18 +82,30 @@ def _over_both(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarra
 
 
 def of_statistic(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> tuple[float, float, float]:
-    """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile interval."""
+    """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile interval.
+
+    >>> of_statistic(lambda counts: counts.sum(axis=1), 4, resamples=100)
+    (4.0, 4.0, 4.0)
+    """
     return of_draws(draws(statistic, count, resamples))
 
 
 def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> np.ndarray:
-    """A statistic of resampling counts ``(R, N) -> (R,)``: float64 ``(1 + R,)``, on all images, then on each resample."""
+    """A statistic of resampling counts ``(R, N) -> (R,)``: float64 ``(1 + R,)``, on all images, then on each resample.
+
+    >>> draws(lambda counts: counts[:, 0] / counts.sum(axis=1), 4, resamples=100).shape
+    (101,)
+    """
     counts = resampling(count, resamples).astype(np.float64)
     return np.concatenate([statistic(np.ones((1, count))), statistic(counts)])
 
 
 def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
-    """A statistic with its percentile interval, of what :func:`draws` gave or was computed from several such, ``(1 + R,)``."""
+    """A statistic with its percentile interval, of what :func:`draws` gave or was computed from several such, ``(1 + R,)``.
+
+    >>> of_draws(np.repeat([5.0, 0.0, 10.0], [1, 50, 50]))
+    (5.0, 0.0, 10.0)
+    """
     low, high = _percentiles(drawn[1:])
     return float(drawn[0]), float(low), float(high)
 
@@ -105,6 +130,9 @@ def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
 
     Rejecting all hypotheses whose adjusted value is at most a rate keeps the expected share of wrong rejections below it, for
     independent tests and for such as depend on one another positively.
+
+    >>> false_discovery_adjusted([0.01, 0.04, 0.2]).round(3)
+    array([0.03, 0.06, 0.2 ])
     """
     from scipy.stats import false_discovery_control
 

@@ -37,7 +37,12 @@ _LARGEST = CANONICAL / 4
 
 @dataclass(frozen=True)
 class PSF:
-    """A point-spread function as a value: its kind, its size in pixels of 384, and for camera shake its number."""
+    """A point-spread function as a value: its kind, its size in pixels of 384, and for camera shake its number.
+
+    >>> psf = PSF.parse("H4")
+    >>> psf.kind, psf.size
+    ('H', 4.0)
+    """
 
     kind: str
     size: float = 0.0
@@ -109,7 +114,11 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
 
 
 def check_condition(name: str) -> str:
-    """The name itself, if it is that of a condition; a ValueError that lists what could be meant otherwise."""
+    """The name itself, if it is that of a condition; a ValueError that lists what could be meant otherwise.
+
+    >>> check_condition("shake")
+    'shake'
+    """
     if name not in (SHARP, SHAKE):
         PSF.parse(name)
     return name

@@ -173,12 +173,21 @@ def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A share in per cent, for prose."""
+    """A share in per cent, for prose.
+
+    >>> percent(0.1234)
+    '12.3 %'
+    """
     return f"{rounded(100 * value, digits)} %"
 
 
 def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> str:
-    """A result with its 95 % interval, for prose; ``unit`` follows a share, `` points`` for a difference of two."""
+    """A result with its 95 % interval, for prose; ``unit`` follows a share, `` points`` for a difference of two.
+
+    >>> import pandas as pd
+    >>> with_interval(pd.Series({"value": 0.5, "low": 0.4, "high": 0.6}))
+    '50.0 % (40.0 to 60.0)'
+    """
     scale, unit, digits = (100, unit, 1) if percents else (1, "", 2)
     value, low, high = (rounded(scale * float(row[name]), digits) for name in ("value", "low", "high"))
     return f"{value}{unit} ({f'{low} to {high}' if float(row['low']) == float(row['low']) else 'interval not known'})"
@@ -208,5 +217,9 @@ def in_words(
 
 
 def points(share: float) -> str:
-    """A difference of two shares, in points of per cent, for prose."""
+    """A difference of two shares, in points of per cent, for prose.
+
+    >>> points(-0.021)
+    '−2.1 points'
+    """
     return f"{rounded(100 * share, 1)} points"

@@ -22,6 +22,9 @@ def count() -> int:
 
     Raises:
         RuntimeError: if some have a GPU of their own and some have none.
+
+    >>> count()
+    1
     """
     from torch import distributed
 
@@ -44,12 +47,20 @@ def count() -> int:
 
 
 def number() -> int:
-    """Which of them this is; number 0 leads: it alone writes checkpoints and the store."""
+    """Which of them this is; number 0 leads: it alone writes checkpoints and the store.
+
+    >>> number()
+    0
+    """
     return int(os.environ.get("RANK", "0")) if count() > 1 else 0
 
 
 def share(members: Sequence[T]) -> tuple[slice, Sequence[T]]:
-    """This process's part of a batch: places and members. Parts differ by one at most."""
+    """This process's part of a batch: places and members. Parts differ by one at most.
+
+    >>> share(["a.jpg", "b.jpg"])
+    (slice(0, 2, None), ['a.jpg', 'b.jpg'])
+    """
     size, own = count(), number()
     places = slice(own * len(members) // size, (own + 1) * len(members) // size)
     return places, members[places]

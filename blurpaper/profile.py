@@ -243,7 +243,11 @@ class Profile(Section):
 
 
 def names() -> list[str]:
-    """The profiles that come with the library."""
+    """The profiles that come with the library.
+
+    >>> names()
+    ['emoji', 'imagenet', 'photos', 'smoke']
+    """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 

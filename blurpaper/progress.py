@@ -13,6 +13,9 @@ def progress(what: str, total: int | None = None, unit: str = "it") -> Iterator[
     """A bar on standard error, shown once it has run for two seconds; yields what to tell it.
 
     The callable takes ``(done)`` to advance by so many, or ``(done, total, loss)`` to say where it stands.
+
+    >>> with progress("counting", 2, "step") as tick:
+    ...     tick(2)
     """
     from tqdm import tqdm
 

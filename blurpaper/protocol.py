@@ -35,6 +35,11 @@ def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
 
     Returns:
         float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
+
+    >>> test_psf("D8", "val/a.jpg", 1.0).shape
+    (17, 17)
+    >>> test_psf("sharp", "val/a.jpg", 1.0) is None
+    True
     """
     if condition == SHARP:
         return None
@@ -44,7 +49,11 @@ def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
 
 
 def blurred(images: torch.Tensor, ids: Sequence[str], condition: str, canonical: int) -> torch.Tensor:
-    """Blur canonical images, uint8 ``(B, 3, H, W)``, as the condition says, to 8 bits of that shape (step 2)."""
+    """Blur canonical images, uint8 ``(B, 3, H, W)``, as the condition says, to 8 bits of that shape (step 2).
+
+    >>> blurred(torch.zeros(1, 3, 384, 512, dtype=torch.uint8), ["val/a.jpg"], "shake", 384).shape
+    torch.Size([1, 3, 384, 512])
+    """
     return blur.apply(images, [test_psf(condition, image_id, canonical / CANONICAL) for image_id in ids])
 
 
@@ -52,7 +61,11 @@ def blurred(images: torch.Tensor, ids: Sequence[str], condition: str, canonical:
 
 
 def network_input(images: torch.Tensor, smaller_side: int, canonical: int) -> torch.Tensor:
-    """Resize blurred images, uint8 ``(B, 3, H, W)``, to a network scale: float32 ``(B, 3, h, w)``, not rounded (step 3)."""
+    """Resize blurred images, uint8 ``(B, 3, H, W)``, to a network scale: float32 ``(B, 3, h, w)``, not rounded (step 3).
+
+    >>> network_input(torch.zeros(1, 3, 384, 512, dtype=torch.uint8), 256, 384).shape
+    torch.Size([1, 3, 256, 341])
+    """
     return resized(images, scaled_shape(images.shape, smaller_side / canonical))
 
 
@@ -74,6 +87,13 @@ def log_probabilities(
         ids: their relative paths, which choose the kernel of camera shake.
         batch: most images of one shape that go through at once.
         tick: told of every batch done.
+
+    >>> from blurpaper import networks, profile
+    >>> smoke, network = profile.load("smoke"), networks.build("small_vgg", ["cat", "dog"], 64).eval()
+    >>> images = [torch.zeros(3, 108, 140, dtype=torch.uint8)]
+    >>> log_p = log_probabilities({"256": network}, images, ["a.jpg"], "D8", smoke.protocol, smoke.compute, batch=1)
+    >>> log_p["256"].shape
+    torch.Size([1, 2])
     """
     device = device_of(compute)
     for network in networks.values():
@@ -95,12 +115,19 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
 
     Averaging over positions within a scale first gives both scales the same weight (our choice; a mean over all positions
     would let 512 dominate).
+
+    >>> combined({"256": torch.zeros(1, 2), "512": torch.ones(1, 2)}, "256+512")
+    tensor([[0.5000, 0.5000]])
     """
     return torch.stack([by_scale[one] for one in scale.split("+")]).mean(dim=0)
 
 
 def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
-    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is their own shape that counts."""
+    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is their own shape that counts.
+
+    >>> list(same_shape([torch.zeros(3, 4, 6), torch.zeros(3, 6, 4), torch.zeros(3, 4, 6)], batch=8))
+    [[0, 2], [1]]
+    """
     groups = defaultdict(list)
     for number, image in enumerate(images):
         groups[tuple(image.shape)].append(number)

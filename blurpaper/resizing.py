@@ -14,7 +14,11 @@ from blurpaper.profile import Protocol
 
 
 def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded."""
+    """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded.
+
+    >>> resized(torch.zeros(1, 3, 8, 12, dtype=torch.uint8), (4, 6)).shape
+    torch.Size([1, 3, 4, 6])
+    """
     images = images.contiguous().float()
     if tuple(images.shape[-2:]) == shape:
         return images
@@ -36,12 +40,20 @@ def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 
 def scaled_shape(shape: Sequence[int], factor: float) -> tuple[int, int]:
-    """The last two sides of a shape, scaled by a factor: at least one pixel each."""
+    """The last two sides of a shape, scaled by a factor: at least one pixel each.
+
+    >>> scaled_shape((384, 512), 256 / 384)
+    (256, 341)
+    """
     return max(1, round(shape[-2] * factor)), max(1, round(shape[-1] * factor))
 
 
 def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
-    """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels (Sec. 5)."""
+    """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels (Sec. 5).
+
+    >>> scene_shape((300, 400), 256)
+    (222, 296)
+    """
     return scaled_shape(shape, mean_side / math.sqrt(shape[-2] * shape[-1]))
 
 
@@ -67,7 +79,11 @@ class Scene(NamedTuple):
 
 
 def to_scene(image: torch.Tensor, canonical: int) -> Scene:
-    """Resize one uint8 image ``(3, H, W)`` so that the geometric mean of its sides is ``canonical``, to 8 bits (Sec. 5)."""
+    """Resize one uint8 image ``(3, H, W)`` so that the geometric mean of its sides is ``canonical``, to 8 bits (Sec. 5).
+
+    >>> to_scene(torch.zeros(3, 300, 400, dtype=torch.uint8), 256).image.shape
+    torch.Size([3, 222, 296])
+    """
     return Scene(resized_8bit(image[None], scene_shape(image.shape, canonical))[0], (image.shape[-2], image.shape[-1]))
 
 

@@ -33,6 +33,9 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
     Raises:
         ResultsError: if two rows have the same key or a row has a column of its own.
+
+    >>> table([{"experiment": "table1", "metric": "top1", "value": 0.5}])["value"].item()
+    0.5
     """
     import pandas as pd
 
@@ -91,13 +94,21 @@ def read(path: Path) -> pd.DataFrame:
 
 @lru_cache(maxsize=1)
 def paper() -> pd.DataFrame:
-    """The paper's own numbers; accuracies with binomial intervals, as it gives none."""
+    """The paper's own numbers; accuracies with binomial intervals, as it gives none.
+
+    >>> select(paper(), experiment="table1", metric="top5", scale="256", condition="D8")["value"].item()
+    0.6097
+    """
     return read(PAPER)
 
 
 @lru_cache(maxsize=8)
 def published(profile: str) -> pd.DataFrame:
-    """The committed results of a profile."""
+    """The committed results of a profile.
+
+    >>> {"small_vgg", "small_resnet"} <= set(published("emoji")["model"])
+    True
+    """
     return read(PUBLISHED / f"{profile}.csv")
 
 

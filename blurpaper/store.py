@@ -235,6 +235,13 @@ def written(path: Path) -> Iterator[Path]:
 
     Raises:
         StoreError: if it cannot be written (a full disk, a read-only folder).
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "new" / "note.txt"
+    >>> with written(path) as temporary:
+    ...     _ = temporary.write_text("whole, or not there")
+    >>> path.read_text()
+    'whole, or not there'
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{path.suffix}")
     with _explained(path):
@@ -281,7 +288,14 @@ def _flush(path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Checksum of a file."""
+    """Checksum of a file.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "empty"
+    >>> path.touch()
+    >>> sha256_of(path)[:16]
+    'e3b0c44298fc1c14'
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

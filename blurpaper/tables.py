@@ -71,7 +71,11 @@ def download(sources: Mapping[str, pd.DataFrame]) -> str:
 
 
 def number(value: float, low: float, high: float, metric: str) -> str:
-    """A number with its interval, in per cent if the metric is a share (or one of a loss): ``94.4 (93.3-95.4)`` in HTML."""
+    """A number with its interval, in per cent if the metric is a share (or one of a loss): ``94.4 (93.3-95.4)`` in HTML.
+
+    >>> number(0.944, 0.933, 0.954, "top5")
+    '94.4<small class="interval">93.3–95.4</small>'
+    """
     if np.isnan(value):
         return "–"
     share = metric.split("_vs_")[0].removesuffix("_recovered") in PERCENT
@@ -84,7 +88,11 @@ def number(value: float, low: float, high: float, metric: str) -> str:
 
 
 def rounded(value: float, digits: int) -> str:
-    """A number for people: a real minus sign, and no negative zero."""
+    """A number for people: a real minus sign, and no negative zero.
+
+    >>> rounded(-3.14159, 2), rounded(-0.001, 1)
+    ('−3.14', '0.0')
+    """
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

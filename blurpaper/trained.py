@@ -135,6 +135,9 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
     Raises:
         ValueError: if the profile says no way to make it.
+
+    >>> schedule_of(NetworkSpec.parse("small_vgg:mix"), profiles.load("emoji")).batch
+    128
     """
     if not spec.is_original:
         return profile.agreement if spec.recipe == "agreement" else profile.finetuning
@@ -144,12 +147,21 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
 
 def train_set_of(schedule: Schedule, profile: Profile) -> str:
-    """On which images: without labels, those of the schedule's own."""
+    """On which images: without labels, those of the schedule's own.
+
+    >>> smoke = profiles.load("smoke")
+    >>> train_set_of(smoke.finetuning, smoke)
+    'emoji'
+    """
     return schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
 
 
 def start_of(spec: NetworkSpec) -> NetworkSpec:
-    """The network that a fine-tuned one starts from."""
+    """The network that a fine-tuned one starts from.
+
+    >>> str(start_of(NetworkSpec.parse("small_vgg:mix")))
+    'small_vgg:original'
+    """
     return NetworkSpec(spec.model, seed=0 if spec.model in ORIGINALS else spec.seed)
 
 

@@ -72,6 +72,17 @@ def train(
 
     Raises:
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last checkpoint is kept.
+
+    >>> import tempfile
+    >>> from blurpaper import data, networks, profile
+    >>> from blurpaper.objectives import Labels
+    >>> from blurpaper.store import Store
+    >>> smoke = profile.load("smoke", {"emoji.train": 64, "pretraining.phases": [{"epochs": 1, "rate": 0.02}]})
+    >>> images = data.load("emoji", "train", smoke, Store(tempfile.mkdtemp()))
+    >>> objective = Labels(networks.build("small_vgg", images.classes, smoke.protocol.field))
+    >>> task = Task(images, {"sharp": 0.5, "D8": 0.5}, "256", seed=0)
+    >>> train(objective, task, smoke.pretraining, smoke.protocol, smoke.compute).training
+    False
     """
     processes.count()  # joins them, by which each takes its GPU
     task = replace(task, images=KeptSet(task.images, room(compute.cache_gb) / processes.count()))

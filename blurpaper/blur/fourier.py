@@ -24,7 +24,11 @@ def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -
 
 
 def on_device(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
-    """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one transform for all."""
+    """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one transform for all.
+
+    >>> on_device(torch.full((1, 3, 8, 8), 7, dtype=torch.uint8), [np.full((3, 3), 1 / 9, np.float32)]).unique()
+    tensor([7], dtype=torch.uint8)
+    """
     out = batch.clone()
     blurred = [number for number, kernel in enumerate(kernels) if kernel is not None]
     if not blurred:

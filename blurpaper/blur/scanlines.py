@@ -25,7 +25,12 @@ _MOST_OPERATIONS = 400
 
 
 def method_of(kernel: np.ndarray) -> Taps | Separable | None:
-    """The fastest way of convolving with a PSF, float32 ``(h, w)``; None if that is by Fourier transforms."""
+    """The fastest way of convolving with a PSF, float32 ``(h, w)``; None if that is by Fourier transforms.
+
+    >>> from blurpaper.kernels import psf
+    >>> type(method_of(psf("D8"))).__name__, type(method_of(psf("G4"))).__name__
+    ('Taps', 'Separable')
+    """
     return _method_of(kernel.tobytes(), kernel.shape)
 
 

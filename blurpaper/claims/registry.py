@@ -39,12 +39,20 @@ class Criterion:
 
 
 def above(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is above a limit."""
+    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is above a limit.
+
+    >>> above("top-5 lost", np.array([0.2, 0.1, 0.3]), limit=0.05).margin.round(2)
+    array([0.15, 0.05, 0.25])
+    """
     return Criterion(words, quantity, limit, True, unit)
 
 
 def below(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is below a limit."""
+    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is below a limit.
+
+    >>> below("top-5 lost", np.array([0.2, 0.1, 0.3]), limit=0.25).margin.round(2)
+    array([ 0.05,  0.15, -0.05])
+    """
     return Criterion(words, quantity, limit, False, unit)
 
 

@@ -43,7 +43,12 @@ class Finding:
 
 
 def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
-    """What a source says of some claims, those of each chapter tested together: id -> finding."""
+    """What a source says of some claims, those of each chapter tested together: id -> finding.
+
+    >>> from blurpaper.claims import CLAIMS, of_paper
+    >>> verdicts(CLAIMS.values(), of_paper())["mix-helps-under-defocus-and-shake"].verdict
+    'reproduced'
+    """
     by_chapter: dict[str, list[Claim]] = {}
     for claim in claims:
         by_chapter.setdefault(claim.chapter, []).append(claim)

@@ -44,6 +44,12 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
     Raises:
         ValueError: for an unknown name or split.
         MissingDataError: if photographs are not there, saying how to get them.
+
+    >>> import tempfile
+    >>> from blurpaper import profile
+    >>> images = load("emoji", "test", profile.load("smoke"), Store(tempfile.mkdtemp()))
+    >>> len(images), images[0].shape
+    (100, torch.Size([3, 120, 120]))
     """
     if "+" in name:
         return JoinedSet([load(part, split, profile, store) for part in name.split("+")])
@@ -76,7 +82,11 @@ def check_segmented(name: str) -> None:
 
 
 def labels_of(name: str) -> tuple[str, ...]:
-    """Names of the labels of a set with a label at every pixel, found without reading it."""
+    """Names of the labels of a set with a label at every pixel, found without reading it.
+
+    >>> labels_of("voc2012")[:3]
+    ('background', 'aeroplane', 'bicycle')
+    """
     from blurpaper.data import scenes, voc
     from blurpaper.data.label_map import BACKGROUND
 
@@ -106,7 +116,11 @@ def load_segmented(name: str, split: str, profile: Profile, store: Store) -> Seg
 
 
 def is_known(name: str) -> bool:
-    """Whether it is the name of a set."""
+    """Whether it is the name of a set.
+
+    >>> is_known("emoji"), is_known("emojis")
+    (True, False)
+    """
     from blurpaper.data import photos
 
     return name in ("emoji", "scikit-image", *photos.SETS)

@@ -29,7 +29,11 @@ _SOFTEST = 0.65
 
 
 def render(seed: int, split: str, index: int, classes: int, side: int) -> np.ndarray:
-    """One image: uint8 ``(side, side, 3)``. Classes take turns: its class is ``index % classes``."""
+    """One image: uint8 ``(side, side, 3)``. Classes take turns: its class is ``index % classes``.
+
+    >>> render(0, "test", 0, classes=100, side=120).shape
+    (120, 120, 3)
+    """
     draw = stream("emoji", seed, split, index)
     canvas = background(draw, side, side)
     for _ in range(draw.randint(0, 3)):
@@ -62,7 +66,11 @@ def _share(draw: np.random.RandomState) -> float:
 
 
 def background(draw: np.random.RandomState, height: int, width: int) -> np.ndarray:
-    """Coloured 1/f noise: float32 ``(height, width, 3)`` around mid-grey, its three channels correlated as in photographs."""
+    """Coloured 1/f noise: float32 ``(height, width, 3)`` around mid-grey, its three channels correlated as in photographs.
+
+    >>> background(np.random.RandomState(0), 20, 30).shape
+    (20, 30, 3)
+    """
     from scipy import fft
 
     slope = round(draw.uniform(1.0, 2.0), 1)
@@ -135,7 +143,12 @@ def _recolour(draw: np.random.RandomState) -> np.ndarray:
 
 
 def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
-    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8 ``(height, width, 3)``."""
+    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8 ``(height, width, 3)``.
+
+    >>> draw = np.random.RandomState(0)
+    >>> photographed(background(draw, 20, 30), draw).dtype
+    dtype('uint8')
+    """
     import cv2
 
     down, across = (np.linspace(-1, 1, side, dtype=np.float32) for side in canvas.shape[:2])

@@ -43,7 +43,11 @@ SEGMENTED = (
 
 
 def photograph(example: Example) -> torch.Tensor:
-    """The pixels of an example: uint8 ``(3, H, W)``."""
+    """The pixels of an example: uint8 ``(3, H, W)``.
+
+    >>> photograph(EXAMPLES[0]).shape
+    torch.Size([3, 300, 451])
+    """
     return _carried(example.name)
 
 
@@ -56,6 +60,9 @@ class CarriedSet(ImageSet):
 
     Raises:
         ValueError: for another split than ``train`` and ``test``.
+
+    >>> CarriedSet("test").ids
+    ('chelsea', 'coffee')
     """
 
     def __init__(self, split: str) -> None:

@@ -18,6 +18,10 @@ class JoinedSet(ImageSet):
 
     Raises:
         ValueError: if the sets do not have the same classes.
+
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> JoinedSet([CarriedSet("test"), CarriedSet("train")]).ids[:2]
+    ['scikit-image/chelsea', 'scikit-image/coffee']
     """
 
     def __init__(self, parts: Sequence[ImageSet]) -> None:

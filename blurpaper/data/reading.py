@@ -34,6 +34,12 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
 
     Raises:
         ImageError: as :func:`read_image`.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "grey.jpg"
+    >>> write_image(torch.full((3, 16, 16), 128, dtype=torch.uint8), path)
+    >>> len(jpeg_steps(path))
+    64
     """
     from PIL import Image
 
@@ -43,7 +49,14 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
 
 
 def write_image(image: torch.Tensor, path: str | Path) -> None:
-    """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
+    """Write uint8 ``(3, H, W)`` to a file; its suffix says the format.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "grey.png"
+    >>> write_image(torch.full((3, 4, 6), 128, dtype=torch.uint8), path)
+    >>> read_image(path).shape, [found.name for found in image_files(path.parent)]
+    (torch.Size([3, 4, 6]), ['grey.png'])
+    """
     from PIL import Image
 
     from blurpaper.store import written

@@ -53,6 +53,10 @@ def render(seed: int, split: str, index: int, width: int, height: int) -> tuple[
     Returns:
         Image, uint8 ``(height, width, 3)``, and labels, uint8 ``(height, width)``: 0 is background, ``i`` the i-th of
         :data:`LABELS`, 255 void.
+
+    >>> image, labels = render(0, "test", 0, width=160, height=120)
+    >>> image.shape, labels.shape
+    ((120, 160, 3), (120, 160))
     """
     draw = stream("scenes", seed, split, index)
     canvas = background(draw, height, width)

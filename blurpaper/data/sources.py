@@ -189,6 +189,9 @@ def named(name: str) -> Source:
 
     Raises:
         ValueError: for an unknown name, listing those there are.
+
+    >>> named("nips2017-dev").name
+    'nips2017-dev'
     """
     if name not in SOURCES:
         raise ValueError(f"a set of photographs is one of {', '.join(SOURCES)}. Got {name!r}.")

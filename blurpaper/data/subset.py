@@ -11,7 +11,12 @@ from blurpaper.data.base import ImageSet
 
 
 class Subset(ImageSet):
-    """The images of a set, ``whole``, that have these numbers, in that order."""
+    """The images of a set, ``whole``, that have these numbers, in that order.
+
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> Subset(CarriedSet("train"), [0, 2]).ids
+    ['astronaut', 'camera']
+    """
 
     def __init__(self, images: ImageSet, numbers: Sequence[int]) -> None:
         ids = [images.ids[number] for number in numbers]

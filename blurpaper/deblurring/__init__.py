@@ -107,6 +107,10 @@ def epll(
 
     Returns:
         uint8 of the same shape (Sec. 4.4, Table 5).
+
+    >>> image = torch.randint(0, 256, (3, 24, 32), dtype=torch.uint8)
+    >>> epll(blur.apply(image, "D2"), "D2").shape
+    torch.Size([3, 24, 32])
     """
     return restore(images, psf, "epll-exact" if exact else "epll", noise, prior)
 

@@ -96,7 +96,11 @@ class Scores:
 
 
 def products(patches: torch.Tensor) -> torch.Tensor:
-    """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix: ``(D (D + 1) / 2, N)``."""
+    """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix: ``(D (D + 1) / 2, N)``.
+
+    >>> products(torch.tensor([[2.0], [3.0]])).flatten()
+    tensor([4., 9., 6.])
+    """
     patches = patches.contiguous()
     size, count = patches.shape
     found = patches.new_empty(size * (size + 1) // 2, count)
@@ -108,12 +112,21 @@ def products(patches: torch.Tensor) -> torch.Tensor:
 
 
 def diagonals(symmetric: torch.Tensor) -> torch.Tensor:
-    """Upper triangles of matrices ``(K, D, D)``, the main diagonal first: ``(K, D (D + 1) / 2)``."""
+    """Upper triangles of matrices ``(K, D, D)``, the main diagonal first: ``(K, D (D + 1) / 2)``.
+
+    >>> diagonals(torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]))
+    tensor([[1., 3., 2.]])
+    """
     return torch.cat([torch.diagonal(symmetric, offset, 1, 2) for offset in range(symmetric.shape[1])], dim=1)
 
 
 def matrices(triangles: torch.Tensor) -> torch.Tensor:
-    """The inverse of :func:`diagonals`: symmetric matrices ``(K, D, D)``."""
+    """The inverse of :func:`diagonals`: symmetric matrices ``(K, D, D)``.
+
+    >>> matrices(torch.tensor([[1.0, 3.0, 2.0]]))
+    tensor([[[1., 2.],
+             [2., 3.]]])
+    """
     count, entries = triangles.shape
     size = math.isqrt(2 * entries)
     whole = triangles.new_zeros(count, size, size)

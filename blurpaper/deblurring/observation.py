@@ -32,6 +32,10 @@ class Observation:
     Attributes:
         shape, period: sides of the image and of its torus.
         roughness: what the torus's Fourier coefficients of an image are weighted with in the squared length of its gradient.
+
+    >>> from blurpaper.kernels import psf
+    >>> Observation(torch.zeros(1, 20, 30), psf("D2")).shape
+    (20, 30)
     """
 
     def __init__(self, observed: torch.Tensor, kernel: np.ndarray) -> None:
@@ -153,7 +157,12 @@ def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
 
 
 def wrapped(kernel: np.ndarray, period: Sequence[int]) -> torch.Tensor:
-    """A PSF ``(h, w)`` around the origin of the torus, as often around it as it is long: float64, of the torus's shape."""
+    """A PSF ``(h, w)`` around the origin of the torus, as often around it as it is long: float64, of the torus's shape.
+
+    >>> from blurpaper.kernels import psf
+    >>> wrapped(psf("D2"), (8, 12)).shape
+    torch.Size([8, 12])
+    """
     torus = torch.zeros(*period, dtype=torch.float64)
     rows, columns = (torch.arange(-(side // 2), side // 2 + 1) % turn for side, turn in zip(kernel.shape, period, strict=True))
     values = torch.from_numpy(np.asarray(kernel, np.float64))

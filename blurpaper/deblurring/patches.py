@@ -42,6 +42,10 @@ def sample(images: ImageSet, count: int, seed: int) -> torch.Tensor:
 
     Raises:
         ValueError: if every image is.
+
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> sample(CarriedSet("test"), 10, seed=0).shape
+    torch.Size([10, 63])
     """
     numbers = range(0, len(images), -(-len(images) // MOST_IMAGES))
     found = []

@@ -35,6 +35,9 @@ def released() -> Mixture:
 
     Raises:
         ValueError: if this installation lacks it.
+
+    >>> released().covariances.shape
+    torch.Size([200, 63, 63])
     """
     paths = [folder / RELEASED for folder in FOLDERS]
     for path in paths:

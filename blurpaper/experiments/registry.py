@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class Published:
-    """Stands in for a store: everything comes from the committed results."""
+    """Stands in for a store: everything comes from the committed results.
+
+    >>> from blurpaper import profile
+    >>> from blurpaper.experiments import EXPERIMENTS
+    >>> len(EXPERIMENTS["table1"](profile.load("emoji"), Published())) > 0
+    True
+    """
 
 
 Experiment = Callable[[Profile, "Store | Published"], "pd.DataFrame"]

@@ -23,6 +23,10 @@ def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: scores and truth do not fit, a true label has no score, or a score is nan.
+
+    >>> scores = np.log(np.array([[[0.2, 0.3]], [[0.3, 0.4]], [[0.5, 0.3]]]))
+    >>> given_labels(scores, np.array([[0, 1]], np.uint8))
+    array([[1, 1]], dtype=uint8)
     """
     scores, truth, present = _checked(scores, truth)
     if not len(present):
@@ -45,6 +49,10 @@ def given_regions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: scores and truth do not fit, a true label has no score, or a score is nan.
+
+    >>> scores = np.log(np.array([[[0.2, 0.9]], [[0.8, 0.1]]]))
+    >>> given_regions(scores, np.array([[1, 1]], np.uint8))
+    array([[0, 0]], dtype=uint8)
     """
     scores, truth, present = _checked(scores, truth)
     regions, count = _regions(truth, present)

@@ -28,6 +28,9 @@ def module_of(model: str) -> str:
 
     Raises:
         ValueError: for a name that is no model's, with those that are.
+
+    >>> module_of("small_vgg")
+    'blurpaper.networks.vgg'
     """
     if model not in MODELS:
         raise ValueError(f"a model is one of {', '.join(MODELS)}. Got {model!r}.")
@@ -35,10 +38,19 @@ def module_of(model: str) -> str:
 
 
 def architecture(model: str) -> Callable[..., Network]:
-    """The function that builds a model."""
+    """The function that builds a model.
+
+    >>> architecture("small_vgg").__name__
+    'small_vgg'
+    """
     return getattr(import_module(module_of(model)), model)
 
 
 def build(model: str, classes: Sequence[str], field: int) -> Network:
-    """A model with random weights (from torch's global generator) for these classes."""
+    """A model with random weights (from torch's global generator) for these classes.
+
+    >>> import torch
+    >>> build("small_vgg", ["cat", "dog"], 64)(torch.zeros(1, 3, 64, 96)).shape
+    torch.Size([1, 2, 1, 2])
+    """
     return architecture(model)(classes, field)

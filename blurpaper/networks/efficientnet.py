@@ -70,7 +70,14 @@ def _join_normalisations(module: nn.Module) -> None:
 
 
 def efficientnet_lite0(classes: Sequence[str], field: int = 224) -> EfficientNetLite:
-    """EfficientNet-Lite0, 4.7 million parameters with 1,000 classes."""
+    """EfficientNet-Lite0, 4.7 million parameters with 1,000 classes.
+
+    >>> import torch
+    >>> with torch.device("meta"):
+    ...     network = efficientnet_lite0([str(number) for number in range(1000)])
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    4652008
+    """
     return EfficientNetLite(classes, "tf_efficientnet_lite0", field)
 
 

@@ -16,7 +16,15 @@ from blurpaper.store import Codec, written
 
 
 def save(network: Network, spec: NetworkSpec, path: Path, half: bool = False) -> None:
-    """Write a network and what is needed to build it again, in float32 or, half as large, in float16."""
+    """Write a network and what is needed to build it again, in float32 or, half as large, in float16.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build
+    >>> path = Path(tempfile.mkdtemp()) / "network.safetensors"
+    >>> save(build("small_vgg", ["cat", "dog"], 64), NetworkSpec("small_vgg"), path)
+    >>> load(path).classes
+    ('cat', 'dog')
+    """
     write(network, about(network, spec), path, half)
 
 
@@ -44,7 +52,12 @@ _NEEDED = ("model", "classes", "field", "mean", "std")
 
 
 def about(network: Network, spec: NetworkSpec) -> dict[str, str]:
-    """What a file's header says of a network."""
+    """What a file's header says of a network.
+
+    >>> from blurpaper.networks import build
+    >>> built(about(build("small_vgg", ["cat", "dog"], 64), NetworkSpec("small_vgg"))).field
+    64
+    """
     return {
         "network": str(spec),
         "model": spec.model,

@@ -7,7 +7,11 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1)
 def imagenet_wnids() -> tuple[str, ...]:
-    """The thousand WordNet ids in ImageNet's order, which is alphabetical."""
+    """The thousand WordNet ids in ImageNet's order, which is alphabetical.
+
+    >>> imagenet_wnids()[0]
+    'n01440764'
+    """
     from timm.data import ImageNetInfo
 
     return tuple(ImageNetInfo().label_names())
@@ -15,7 +19,11 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def imagenet_names() -> tuple[str, ...]:
-    """The thousand class names in ImageNet's order, the first synonym of each, made unique by its WordNet id."""
+    """The thousand class names in ImageNet's order, the first synonym of each, made unique by its WordNet id.
+
+    >>> imagenet_names()[0]
+    'tench'
+    """
     from timm.data import ImageNetInfo
 
     short = [description.split(",")[0] for description in ImageNetInfo().label_descriptions()]

@@ -49,6 +49,10 @@ class ConvNorm(nn.Module):
         norm: its normalisation.
         act: what follows.
         same: pad as TensorFlow's SAME does, at the size of each input, instead of by ``conv.padding``.
+
+    >>> layer = ConvNorm(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+    >>> layer(torch.zeros(1, 3, 9, 9)).shape
+    torch.Size([1, 8, 7, 7])
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, act: nn.Module, same: bool = False) -> None:

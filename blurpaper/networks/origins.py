@@ -62,12 +62,20 @@ def origin_of(text: str) -> str | None:
 
 
 def is_dotted(origin: str) -> bool:
-    """Whether an origin is a function of one's own."""
+    """Whether an origin is a function of one's own.
+
+    >>> is_dotted("package.module.function"), is_dotted("small_vgg")
+    (True, False)
+    """
     return "/" not in origin and all(part.isidentifier() for part in origin.split(".")) and "." in origin
 
 
 def is_foreign(model: str) -> bool:
-    """Whether the name of a model is that of an origin, and not of one of the project's models."""
+    """Whether the name of a model is that of an origin, and not of one of the project's models.
+
+    >>> is_foreign("timm/resnet18"), is_foreign("small_vgg")
+    (True, False)
+    """
     return "/" in model or "." in model
 
 

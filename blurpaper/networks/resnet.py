@@ -124,10 +124,21 @@ def _convolution(channels: int, width: int, side: int, stride: int = 1, relu: bo
 
 
 def resnet50(classes: Sequence[str], field: int = 224) -> ResNet:
-    """ResNet-50 as torchvision builds it (stride in the 3x3 convolutions), 25.6 million parameters with 1,000 classes."""
+    """ResNet-50 as torchvision builds it (stride in the 3x3 convolutions), 25.6 million parameters with 1,000 classes.
+
+    >>> import torch
+    >>> with torch.device("meta"):
+    ...     network = resnet50([str(number) for number in range(1000)])
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    25557032
+    """
     return ResNet(classes, field, (64, 256, 512, 1024, 2048), (3, 4, 6, 3), first=7, bottleneck=True, pool=True)
 
 
 def small_resnet(classes: Sequence[str], field: int = 64) -> ResNet:
-    """A ResNet of about a million parameters for the embedded data, the second architecture beside ``small_vgg``."""
+    """A ResNet of about a million parameters for the embedded data, the second architecture beside ``small_vgg``.
+
+    >>> sum(parameter.numel() for parameter in small_resnet(["cat", "dog"]).parameters())
+    962338
+    """
     return ResNet(classes, field, (32, 48, 96, 144, 152), (2, 1, 1, 1), first=3, bottleneck=False, pool=False)
