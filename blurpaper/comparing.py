@@ -158,7 +158,13 @@ def _named(row: dict[str, str]) -> str:
 
 
 def as_data(compared: Compared) -> dict[str, Any]:
-    """The same, as JSON can say it; all rows, and null for what is not a number or has no intervals to be measured by."""
+    """The same, as JSON can say it; all rows, and null for what is not a number or has no intervals to be measured by.
+
+    >>> from blurpaper import results
+    >>> paper = results.paper()
+    >>> sorted(as_data(compare(paper, paper)))
+    ['experiments', 'moved', 'moved_rows', 'only_a', 'only_a_rows', 'only_b', 'only_b_rows', 'same', 'within']
+    """
 
     def plain(row: dict[str, Any]) -> dict[str, Any]:
         return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}

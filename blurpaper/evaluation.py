@@ -61,6 +61,9 @@ def home_profile(model: str) -> str:
 
     Raises:
         ValueError: for a name that is no model's.
+
+    >>> home_profile("small_vgg"), home_profile("efficientnet_lite0")
+    ('emoji', 'photos')
     """
     if is_foreign(model):
         return "photos"

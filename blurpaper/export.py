@@ -114,7 +114,10 @@ def need_onnx():  # noqa: ANN201 (a module)
 
 
 def check_suffix(path: Path) -> None:
-    """A ValueError unless a file's name says what it is to be."""
+    """A ValueError unless a file's name says what it is to be.
+
+    >>> check_suffix(Path("network.onnx"))
+    """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"a network is exported to a file that ends in {' or '.join(SUFFIXES)}. Got {str(path)!r}.")
 

@@ -39,7 +39,12 @@ class Objective(nn.Module, ABC):
 
 
 class Labels(Objective):
-    """Cross-entropy with the labels: the paper's recipe (Sec. 4)."""
+    """Cross-entropy with the labels: the paper's recipe (Sec. 4).
+
+    >>> from blurpaper.networks import build
+    >>> Labels(build("small_vgg", ["cat", "dog"], 64)).network.classes
+    ('cat', 'dog')
+    """
 
     def __init__(self, network: Network, smoothing: float = 0.0) -> None:
         super().__init__()
@@ -66,6 +71,11 @@ class Agreement(Objective):
         network: to be trained, a copy of the teacher at first.
         teacher: the network trained on sharp images; it is not trained.
         features: weight of the features' term.
+
+    >>> from blurpaper.networks import build
+    >>> teacher, network = (build("small_vgg", ["cat", "dog"], 64) for _ in range(2))
+    >>> Agreement(network, teacher, features=2.0).training
+    True
     """
 
     def __init__(self, network: Network, teacher: Network, features: float) -> None:

@@ -202,6 +202,11 @@ def in_words(
         sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
         line: the column that tells the lines apart.
         ends: the conditions at which they begin and end.
+
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"network": ["mix", "mix"], "condition": ["sharp", "D8"], "value": [0.9, 0.8]})
+    >>> in_words({"photos": rows}, "network")
+    'From sharp to D8, photos: mix from 90.0 % to 80.0 %.'
     """
     panels = []
     for name, frame in sources.items():

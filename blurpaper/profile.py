@@ -31,7 +31,11 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class Emoji(Section):
-    """Size of the embedded data."""
+    """Size of the embedded data.
+
+    >>> load("emoji").emoji.classes
+    100
+    """
 
     classes: Annotated[int, Field(ge=2, le=100)]
     train: Positive
@@ -41,7 +45,11 @@ class Emoji(Section):
 
 
 class Protocol(Section):
-    """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and the network's field."""
+    """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and the network's field.
+
+    >>> load("emoji").protocol.canonical
+    108
+    """
 
     canonical: Positive
     scales: dict[Literal["128", "256", "512"], Positive]
@@ -68,7 +76,11 @@ class Protocol(Section):
 
 
 class Phase(Section):
-    """Some epochs at one learning rate, or on a line from ``rate`` to ``end``."""
+    """Some epochs at one learning rate, or on a line from ``rate`` to ``end``.
+
+    >>> Phase(epochs=2, rate=0.1).rate
+    0.1
+    """
 
     epochs: Positive
     rate: Annotated[float, Field(ge=0)]
@@ -90,26 +102,42 @@ class Schedule(Section):
 
 
 class Pretraining(Schedule):
-    """Training from scratch on sharp images, which makes ``original`` where no weights can be had."""
+    """Training from scratch on sharp images, which makes ``original`` where no weights can be had.
+
+    >>> load("emoji").pretraining.batch
+    128
+    """
 
     train_scale: str
 
 
 class Finetuning(Schedule):
-    """Fine-tuning on a mix (Sec. 4), and how many batches the statistics of batch normalisation are re-estimated from."""
+    """Fine-tuning on a mix (Sec. 4), and how many batches the statistics of batch normalisation are re-estimated from.
+
+    >>> [phase.rate for phase in load("emoji").finetuning.phases]
+    [0.02, 0.002]
+    """
 
     batch_norm_batches: Positive
 
 
 class Agreement(Schedule):
-    """Fine-tuning without labels, on images of its own: how, and how much the last features count beside the predictions."""
+    """Fine-tuning without labels, on images of its own: how, and how much the last features count beside the predictions.
+
+    >>> load("photos").agreement.optimizer
+    'adamw'
+    """
 
     train_set: str
     features: Annotated[float, Field(ge=0)]
 
 
 class Evaluation(Section):
-    """What is measured, on what."""
+    """What is measured, on what.
+
+    >>> load("emoji").evaluation.test_sets
+    ['emoji']
+    """
 
     test_sets: list[str]
     restricted: list[str]
@@ -152,7 +180,11 @@ class Prior(Section):
 
 
 class Deblurring(Section):
-    """Deblurring before recognition (Sec. 4.4)."""
+    """Deblurring before recognition (Sec. 4.4).
+
+    >>> load("emoji").deblurring.psf
+    'D8'
+    """
 
     psf: str
     prior: Prior
@@ -187,7 +219,11 @@ class Scenes(Section):
 
 
 class Segmentation(Section):
-    """A label for every pixel (Sec. 5), by a classifier on all stages of the profile's model."""
+    """A label for every pixel (Sec. 5), by a classifier on all stages of the profile's model.
+
+    >>> load("emoji").segmentation.data
+    'emoji-scenes'
+    """
 
     data: str
     """A set with label maps, its training scenes to learn from and its test scenes to be scored on."""
@@ -213,7 +249,11 @@ class Segmentation(Section):
 
 
 class Compute(Section):
-    """Where to compute, how precisely, how often to save, and how much to keep for speed alone."""
+    """Where to compute, how precisely, how often to save, and how much to keep for speed alone.
+
+    >>> load("emoji").compute.precision
+    'bfloat16'
+    """
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["bfloat16", "float32"]
@@ -224,7 +264,11 @@ class Compute(Section):
 
 
 class Profile(Section):
-    """Everything; see each section."""
+    """Everything; see each section.
+
+    >>> load("emoji", {"seed": 3}).seed
+    3
+    """
 
     name: str
     title: str

@@ -60,7 +60,14 @@ def _word(value: object) -> str:
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, with seven significant digits."""
+    """Write a table as CSV, with seven significant digits.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "mine.csv"
+    >>> write(table([{"experiment": "table1", "metric": "top1", "value": 0.5}]), path)
+    >>> read(path)["value"].item()
+    0.5
+    """
     from blurpaper.store import written
 
     with written(path) as temporary:
@@ -72,6 +79,9 @@ def read(path: Path) -> pd.DataFrame:
 
     Raises:
         ResultsError: if the file is missing or lacks a column.
+
+    >>> read(PAPER).columns[0]
+    'experiment'
     """
     import pandas as pd
 
@@ -114,7 +124,11 @@ def published(profile: str) -> pd.DataFrame:
 
 @lru_cache(maxsize=8)
 def published_decisions(profile: str) -> pd.DataFrame:
-    """The committed decisions of a profile, one row an image and setting."""
+    """The committed decisions of a profile, one row an image and setting.
+
+    >>> "confidence" in published_decisions("emoji").columns
+    True
+    """
     import pandas as pd
 
     path = PUBLISHED / f"{profile}.decisions.parquet"
@@ -124,7 +138,11 @@ def published_decisions(profile: str) -> pd.DataFrame:
 
 
 def published_confusions(profile: str) -> pd.DataFrame:
-    """The committed counts of pixels of a profile: a row an image, setting, region, true and given label that occur together."""
+    """The committed counts of pixels of a profile: a row an image, setting, region, true and given label that occur together.
+
+    >>> "pixels" in published_confusions("emoji").columns
+    True
+    """
     import pandas as pd
 
     path = PUBLISHED / f"{profile}.confusions.parquet"
@@ -137,6 +155,9 @@ def published_label_maps(profile: str) -> dict[str, np.ndarray]:
     """The committed label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``; none if there are none.
 
     Each is uint8 ``(H, W)``.
+
+    >>> {one.dtype.name for one in published_label_maps("emoji").values()}
+    {'uint8'}
     """
     import numpy as np
 
@@ -148,7 +169,11 @@ def published_label_maps(profile: str) -> dict[str, np.ndarray]:
 
 
 def published_played(profile: str) -> dict[str, Any] | None:
-    """What the networks of a profile see in its embedded pictures (:mod:`blurpaper.play`), as committed; None if it was not."""
+    """What the networks of a profile see in its embedded pictures (:mod:`blurpaper.play`), as committed; None if it was not.
+
+    >>> sorted(published_played("emoji"))
+    ['kinds', 'networks', 'photographs', 'stages']
+    """
     import json
 
     path = PUBLISHED / f"{profile}.play.json"
@@ -171,7 +196,11 @@ def published_timings(profile: str) -> list[dict[str, str]]:
 
 
 def published_seconds(profile: str) -> dict[str, float]:
-    """Seconds an image took to deblur in the committed run of a profile, by treatment."""
+    """Seconds an image took to deblur in the committed run of a profile, by treatment.
+
+    >>> published_seconds("emoji")["epll"] > 0
+    True
+    """
     return {row["name"]: float(row["seconds"]) for row in published_timings(profile) if row["kind"] == SECONDS}
 
 

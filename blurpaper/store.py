@@ -39,7 +39,14 @@ class StoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class Codec(Generic[T]):
-    """How values of one type are written to a file and read back."""
+    """How values of one type are written to a file and read back.
+
+    >>> import tempfile
+    >>> text = Codec(".txt", save=lambda value, path: path.write_text(value) and None, load=lambda path: path.read_text())
+    >>> recipe = Recipe("notes", "greeting", {"to": "all"}, ["blurpaper.kernels"], text)
+    >>> Store(tempfile.mkdtemp()).get(recipe, lambda scratch: "hello")
+    'hello'
+    """
 
     suffix: str
     save: Callable[[T, Path], None]
@@ -72,6 +79,10 @@ class Recipe(Generic[T]):
         modules: where the code that makes it lives; what they import from the library counts too.
         codec: how it is kept.
         about: facts for the stamp that do not change the value.
+
+    >>> text = Codec(".txt", save=lambda value, path: path.write_text(value) and None, load=lambda path: path.read_text())
+    >>> len(Recipe("notes", "greeting", {"to": "all"}, ["blurpaper.kernels"], text).key)
+    16
     """
 
     kind: str

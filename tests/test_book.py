@@ -104,7 +104,7 @@ def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run,
     profile, store = load("smoke"), Store(smoke_run[1])
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
     written = {path.name for path in publishing.publish(profile, store)}
-    ends = (".csv", ".json", ".decisions.parquet", ".timings.csv", ".confusions.parquet", ".label_maps.npz")
+    ends = (".csv", ".json", ".decisions.parquet", ".timings.csv", ".confusions.parquet", ".label_maps.npz", ".play.json")
     assert written == {f"smoke{end}" for end in ends}
     results.published.cache_clear()
     for make in experiments.EXPERIMENTS.values():

@@ -49,7 +49,11 @@ def render(seed: int, split: str, index: int, classes: int, side: int) -> np.nda
 def render_split(
     seed: int, split: str, count: int, classes: int, side: int, tick: Callable[[int], object] = lambda done: None
 ) -> np.ndarray:
-    """All images of a split: uint8 ``(count, 3, side, side)``. ``tick`` is told of every image done."""
+    """All images of a split: uint8 ``(count, 3, side, side)``. ``tick`` is told of every image done.
+
+    >>> render_split(0, "test", 2, classes=10, side=40).shape
+    (2, 3, 40, 40)
+    """
     images = np.empty((count, 3, side, side), np.uint8)
 
     def make(index: int) -> None:
@@ -103,6 +107,9 @@ def placed(
 
     Returns:
         RGBA, premultiplied: float32 ``(height, width, 4)`` in [0, 1]; the last channel is the object's coverage.
+
+    >>> placed(np.random.RandomState(0), "1F34C", 40, (5, 5), (60, 80)).shape
+    (60, 80, 4)
     """
     from PIL import Image
 
@@ -128,7 +135,13 @@ def placed(
 
 
 def lay(canvas: np.ndarray, layer: np.ndarray) -> None:
-    """Put what :func:`placed` gave over a canvas, float32 ``(height, width, 3)``, in place."""
+    """Put what :func:`placed` gave over a canvas, float32 ``(height, width, 3)``, in place.
+
+    >>> canvas = np.zeros((60, 80, 3), np.float32)
+    >>> lay(canvas, placed(np.random.RandomState(0), "1F34C", 40, (5, 5), (60, 80)))
+    >>> bool(canvas.any())
+    True
+    """
     canvas *= 1.0 - layer[..., 3:]
     canvas += layer[..., :3]
 

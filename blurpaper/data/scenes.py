@@ -80,6 +80,10 @@ def render_split(
     Returns:
         Images, uint8 ``(count, 3, height * width)``, and labels, uint8 ``(count, height * width)``: pixels in rows, whatever the
         shape. ``tick`` is told of every scene done.
+
+    >>> images, labels = render_split(0, "test", 2, width=40, height=30)
+    >>> images.shape, labels.shape
+    ((2, 3, 1200), (2, 1200))
     """
     images = np.empty((count, 3, height * width), np.uint8)
     labels = np.empty((count, height * width), np.uint8)

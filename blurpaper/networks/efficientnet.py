@@ -87,5 +87,12 @@ def efficientnet_lite0_pooled(classes: Sequence[str], field: int = 224) -> Effic
 
 
 def efficientnet_lite1(classes: Sequence[str], field: int = 224) -> EfficientNetLite:
-    """EfficientNet-Lite1, 5.4 million parameters with 1,000 classes: deeper (its own crop is 240)."""
+    """EfficientNet-Lite1, 5.4 million parameters with 1,000 classes: deeper (its own crop is 240).
+
+    >>> import torch
+    >>> with torch.device("meta"):
+    ...     network = efficientnet_lite1([str(number) for number in range(1000)])
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    5416680
+    """
     return EfficientNetLite(classes, "tf_efficientnet_lite1", field)

@@ -160,7 +160,13 @@ def in_memory(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> ForeignSpec:
-    """A module in memory as a network; its code cannot be told from another's, so nothing made with it should be kept."""
+    """A module in memory as a network; its code cannot be told from another's, so nothing made with it should be kept.
+
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    >>> in_memory(module, classes=["cat", "dog"]).network.classes
+    ('cat', 'dog')
+    """
     network = wrapped(Made(module), IN_MEMORY, classes, field, mean, std)
     return ForeignSpec(IN_MEMORY, network, _are_named(network, classes))
 
