@@ -145,7 +145,7 @@ OFTEN = {
     "emoji": ("00", "02", "03", "04", "06", "07", "08", "11", "12", "14", "15"),
     "photos": ("00", "02", "03", "06", "07"),
 }
-"""The chapters that show most of a profile's committed results, or that other tests read; the others are drawn by make test-all."""
+"""The chapters that show most of a profile's committed results, or that other tests read; make test-all draws them all."""
 
 
 @pytest.mark.parametrize(
