@@ -7,6 +7,7 @@ that could be mistaken for a chapter.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
 import sys
@@ -201,6 +202,10 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
             stderr_file=sys.stderr,
             progress_bar=False,
         )
+    except KeyboardInterrupt:
+        # Of the tasks that this leaves behind, asyncio would tell with a traceback as the process ends.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt from None

@@ -26,6 +26,7 @@ from blurpaper import (
     segmented,
 )
 from blurpaper.cli import main
+from blurpaper.play import pictures
 from blurpaper.store import TENSORS, Recipe, Store
 
 SCRIPT = """\
@@ -205,6 +206,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(deblurred, "seconds", lambda *_: {})
     monkeypatch.setattr(segmented, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
     monkeypatch.setattr(exhibits, "label_maps", lambda *_: {"a": np.zeros(1)})
+    monkeypatch.setattr(pictures, "are_embedded", lambda _: False)
     list(publishing.publish(profile.load("smoke"), store))
     return results.PUBLISHED / "smoke.json"
 
