@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from blurpaper.figures.palette import LIGHT, SERIES_COLOURS, SERIES_MARKS
 from blurpaper.figures.style import figures_of, panels
+from blurpaper.tables import rounded
 
 _MEASURES = {"seconds": "seconds", "megabytes": "peak memory, MB"}
 _HATCHES = ("", "////", "...", "xxx", "---")
@@ -40,7 +41,7 @@ def growth(rows: Sequence[Mapping[str, Any]], powers: Sequence[Mapping[str, Any]
             x, y, least, most = (np.array([row.get(what, row[measure]) for row in points], float) for what in names)
             y[y <= 0] = np.nan
             power = known.get(f"{axis_of}, {name}", {}).get(measure)
-            label = name if power is None else f"{name}: power {power:.2f}"
+            label = name if power is None else f"{name}: power {rounded(power, 2)}"
             mark, colour = (some[number % len(some)] for some in (SERIES_MARKS, SERIES_COLOURS))
             bars = np.maximum(0, [y - np.maximum(least, 0.5 * y), most - y])  # down to half of it: nothing is at minus infinity
             axis.errorbar(x, y, bars, marker=mark, color=colour, label=label, elinewidth=1, capsize=2)
@@ -49,7 +50,7 @@ def growth(rows: Sequence[Mapping[str, Any]], powers: Sequence[Mapping[str, Any]
                 axis.plot(x, y[0] * (x / x[0]) ** way, ":", color=LIGHT["rule"], linewidth=1)
         axis.set(xscale="log", yscale="log", xlabel=axis_of, ylabel=_MEASURES[measure])
         ticks = sorted({row["x"] for points in lines.values() for row in points})
-        axis.set_xticks(_apart(ticks), labels=[f"{tick:.3g}" for tick in _apart(ticks)])
+        axis.set_xticks(_apart(ticks), labels=[f"{tick:,.0f}" if tick >= 1000 else f"{tick:.3g}" for tick in _apart(ticks)])
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.yaxis.set_major_formatter("{x:g}")
