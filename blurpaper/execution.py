@@ -1,4 +1,4 @@
-"""Executing chapters: a percent script becomes a notebook, which papermill executes; the outcome is an artifact like any other.
+"""Executing a chapter: a percent script becomes a notebook, which papermill executes; the outcome is an artifact like any other.
 
 A chapter whose text, settings, code and data have not changed is taken from the store. One that fails leaves nothing behind
 that could be mistaken for a chapter.
@@ -8,14 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,7 +65,7 @@ class Run:
             # As files, not as what they say to Python: a chapter may show docstrings.
             "code": {module: sha256_of(code.path_of(module)) for module in sorted(code.imported_by(script))},
         }
-        if not self.published and _shows_the_store(chapter):
+        if not self.published and shows_the_store(chapter):
             own["artifacts"] = [name for name in self.store.names() if not name.startswith(f"{KIND}/")]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
         return Recipe(KIND, name, self.inputs | own, ["blurpaper.execution"], _NOTEBOOK, about)
@@ -91,76 +85,13 @@ def execute(chapter: str, run: Run) -> Path:
     return out
 
 
-def execute_all(chapters: Sequence[str], run: Run, jobs: int = 1, tell: Callable[[str], object] = lambda chapter: None) -> None:
-    """Execute chapters, several at once but for the first and those that tell how artifacts were made.
+def shows_the_store(chapter: str) -> bool:
+    """Whether a chapter tells how artifacts were made, and so is to be executed when the others have made theirs.
 
-    The first shows numbers of all the others, so it computes nearly all there is to compute, with nothing beside it; the last
-    ones are to find what the others had made.
-
-    Args:
-        jobs: how many at once; each is a process of its own.
-        tell: called with the name of each that begins.
-
-    Raises:
-        BookError: of the first that fails; the others are stopped, and what they had made is kept.
+    >>> [chapter for chapter in book.chapters() if shows_the_store(chapter)]
+    ['12_runs']
     """
-    first, *others = chapters
-    last = [chapter for chapter in others if _shows_the_store(chapter)]
-    middle = [chapter for chapter in others if chapter not in last]
-    failed = threading.Event()
-
-    def one(chapter: str) -> None:
-        if failed.is_set():
-            return
-        tell(chapter)
-        try:
-            execute(chapter, run)
-        except BaseException:
-            failed.set()
-            raise
-
-    def several(chapters: Sequence[str], jobs: int) -> None:
-        with ThreadPoolExecutor(jobs) as pool:
-            running = [pool.submit(one, chapter) for chapter in chapters]
-            try:
-                for future in wait(running, return_when=FIRST_EXCEPTION).done:
-                    future.result()
-            except BaseException:
-                failed.set()
-                _stop(running)
-                raise
-
-    one(first)
-    with _yielding_threads() if jobs > 1 else nullcontext():
-        several(middle, jobs)
-    several(last, 1)
-
-
-@contextmanager
-def _yielding_threads() -> Iterator[None]:
-    """Have the threads of kernels that are started sleep when they have nothing to do: where there are more threads than cores,
-    those that wait by asking again and again keep the others from working. What they compute is the same.
-    """
-    name = "OMP_WAIT_POLICY"
-    before = os.environ.get(name)
-    os.environ.setdefault(name, "PASSIVE")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-
-
-def _stop(running: Sequence[Future[None]], patience: float = 5) -> None:
-    """Interrupt the chapters that execute; after so many seconds, end them."""
-    import psutil
-
-    began = time.monotonic()
-    while wait(running, timeout=0.5).not_done:  # between two cells a kernel hears no interrupt
-        order = signal.SIGINT if time.monotonic() < began + patience else signal.SIGKILL
-        for kernel in psutil.Process().children():
-            with suppress(ProcessLookupError):
-                os.killpg(kernel.pid, order)  # a kernel leads the group of what it starts
+    return _SHOWS_THE_STORE in code.imported_directly(_script(chapter))
 
 
 _NOTEBOOK: Codec[str] = Codec(
@@ -168,10 +99,6 @@ _NOTEBOOK: Codec[str] = Codec(
     save=lambda text, path: path.write_text(text, encoding="utf-8") and None,
     load=lambda path: path.read_text(encoding="utf-8"),
 )
-
-
-def _shows_the_store(chapter: str) -> bool:
-    return _SHOWS_THE_STORE in code.imported_directly(_script(chapter))
 
 
 def _script(chapter: str) -> str:

@@ -7,7 +7,7 @@ import nbformat
 import papermill
 import pytest
 
-from blurpaper import book, code, execution, profile, results
+from blurpaper import all_chapters, book, code, execution, profile, results
 from blurpaper.store import Store
 
 SCRIPT = """\
@@ -118,18 +118,15 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(chec
         with lock:
             begun.append(name)
             others_before = len(begun) - len(beside) - 1
-        if name not in (
-            "01",
-            "03",
-        ):  # of these four, two wait for each other, which they could not if they were not there at once
-            together.wait(20)
+        if name not in ("01", "03"):
+            together.wait(20)  # of the other four, two wait for each other, which they could not if they were not there at once
         with lock:
             stubbed(raw, out, parameters, **others)
             beside[name] = others_before
 
     monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
     told = []
-    execution.execute_all(
+    all_chapters.execute(
         book.chapters(), execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store")), jobs, told.append
     )
     assert (begun[0], begun[-1]) == ("01", "03")

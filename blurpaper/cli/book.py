@@ -48,7 +48,7 @@ def run(
     """Execute every chapter, then build the book. What is done already is loaded, not redone."""
     import itertools
 
-    from blurpaper import book, execution
+    from blurpaper import all_chapters, book, execution
     from blurpaper.store import Store
 
     settings, parsed = load_profile(profile, overrides, cache_gb)
@@ -66,7 +66,7 @@ def run(
         browser.prepare()
     whole = execution.Run(settings, parsed, profile, Store(), published)
     number = itertools.count(1)
-    execution.execute_all(
+    all_chapters.execute(
         chapters, whole, jobs or _jobs(settings), lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True)
     )
     click.echo(f"[book] {book.build(settings, with_browser_model)}")
