@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import numba
 import numpy as np
 import torch
 
 from benchmarks.timing import side_by_side
 from blurpaper import blur
-from blurpaper.blur import scanlines
+from blurpaper.blur import compiled, scanlines
 from blurpaper.kernels import psf
 
 COUNT, SIDES = 32, (384, 512)
@@ -48,7 +49,7 @@ def limits(quick: bool = False) -> list[dict[str, object]]:
     out = np.empty_like(images)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         copies = side_by_side({"copy": lambda: list(pool.map(np.copyto, out, images))}, rounds=1 if quick else 15)
-        rates = {kind: _additions(np.dtype(kind), pool, quick) for kind in ("uint16", "float32")}
+        rates = {kind: _additions(kind, pool, quick) for kind in ("uint16", "float32")}
     rows = []
     for name in PSFS:
         kernels = [psf(f"shake:{number}" if name == "shake" else name) for number in range(count)]
@@ -56,9 +57,10 @@ def limits(quick: bool = False) -> list[dict[str, object]]:
         for kernel in kernels:
             method = scanlines.method_of(kernel)
             if isinstance(method, scanlines.Taps):
-                spent += len(method.rows) * images[0].size / rates[method.weights.dtype.name]
+                spent += len(method.rows) * images[0].size / rates[method.weights.dtype.name][0]
             else:
-                spent += (len(method.vertical) + len(method.horizontal)) * images[0].size / rates["float32"]
+                one, two = rates["float32"]
+                spent += (len(method.horizontal) / one + len(method.vertical) / two) * images[0].size
         rate = count / side_by_side({"ours": ours(images, kernels)}, rounds=1 if quick else 7)["ours"]
         bytes_only, operations_only = count / copies["copy"], count / spent
         both = 1 / (1 / bytes_only + 1 / operations_only)
@@ -67,22 +69,30 @@ def limits(quick: bool = False) -> list[dict[str, object]]:
     return rows
 
 
-def _additions(kind: np.dtype, pool: ThreadPoolExecutor, quick: bool) -> float:
-    """Weighted additions a second of all threads, of rows that stay in the nearest cache."""
-    from blurpaper.blur import compiled
-
-    taps, length, times = 64, 1536, 200
-    lines, weights = np.ones(length + taps, kind), np.ones(taps, kind)
-    at, total = np.arange(taps, dtype=np.uint64), np.empty(length, kind)
-
-    def add(_: int) -> None:
-        mine = total.copy()
-        for _ in range(times):
-            compiled.weighted_sum(mine, lines, at, weights)
-
+def _additions(kind: str, pool: ThreadPoolExecutor, quick: bool) -> tuple[float, float]:
+    """Weighted additions a second of all threads, of lines that stay in the nearest cache: for one sum, and for two at a time."""
+    taps, length, times = 64, 1536, 100 if quick else 4000
+    lines, weights, at = np.ones(length + taps, kind), np.ones(taps, kind), np.arange(taps + 1, dtype=np.uint64)
     threads = torch.get_num_threads()
-    spent = side_by_side({"add": lambda: list(pool.map(add, range(threads)))}, rounds=1 if quick else 9)["add"]
-    return threads * times * taps * length / spent
+
+    def rate(sums: int) -> float:
+        def add(_: int) -> None:
+            _add(times, sums, np.empty(length, kind), np.empty(length, kind), lines, at, weights)
+
+        spent = side_by_side({"add": lambda: list(pool.map(add, range(threads)))}, rounds=1 if quick else 9)["add"]
+        return threads * times * sums * taps * length / spent
+
+    return rate(1), rate(2)
+
+
+@numba.njit(nogil=True)
+def _add(times, sums, one, other, lines, at, weights):
+    """All in one call: threads that come back to Python every few microseconds wait for each other there."""
+    for _ in range(times):
+        if sums == 1:
+            compiled.weighted_sum(one, lines, at[:-1], weights)
+        else:
+            compiled.two_weighted_sums(one, other, lines, at, weights)
 
 
 # --- Ours and theirs ------------------------------------------------------------------------------------------------------

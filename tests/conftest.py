@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,17 @@ from blurpaper.store import Store, surroundings
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
+
+
+def pytest_sessionstart() -> None:
+    """What examples leave in temporary folders goes with the session."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where pytest keeps its own, to be looked at
+    tempfile.tempdir = tempfile.mkdtemp()
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+    tempfile.tempdir = None
 
 
 @pytest.fixture(scope="module", autouse=True)
