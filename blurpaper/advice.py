@@ -49,6 +49,11 @@ class Decided:
         confidence: float ``(conditions, images)``.
         correct: bool ``(conditions, images)``.
         where: what the images are, for people.
+
+    >>> confidence, correct = np.array([[0.9, 0.8], [0.6, 0.3]]), np.array([[True, True], [True, False]])
+    >>> decided = Decided(("sharp", "D8"), confidence, correct, "two photographs of mine")
+    >>> decided.images, decided.of(np.array([1])).confidence.tolist()
+    (2, [[0.8], [0.3]])
     """
 
     conditions: tuple[str, ...]
@@ -75,6 +80,13 @@ class Advice:
         kept_right: how often they were.
         turned_away: condition -> share of its images that is turned away.
         images: how many there were.
+
+    >>> from blurpaper.networks import NetworkSpec
+    >>> spec, photos = NetworkSpec("efficientnet_lite0"), profiles.load("photos")
+    >>> advice = advise(committed(spec, ["sharp", "D8"], "256", photos), right=0.9, resamples=100)
+    >>> value, low, high = advice.kept_right
+    >>> low < value < high, advice.turned_away["sharp"] < advice.turned_away["D8"]
+    (True, True)
     """
 
     threshold: float
@@ -137,7 +149,16 @@ def advise(decided: Decided, right: float | None, resamples: int) -> Advice | No
 
 
 def transferred(chosen_on: Decided, judged_on: Decided, right: float, resamples: int) -> Advice | None:
-    """The threshold chosen on all of some decisions, judged on others."""
+    """The threshold chosen on all of some decisions, judged on others.
+
+    >>> from blurpaper.networks import NetworkSpec
+    >>> spec, photos = NetworkSpec("efficientnet_lite0"), profiles.load("photos")
+    >>> names = ("nips2017-dev", "imagewoof")
+    >>> common, dogs = (committed(spec, ["sharp", "D8"], "256", photos, name) for name in names)
+    >>> harder, easier = (transferred(*one, 0.9, 100) for one in ((common, dogs), (dogs, common)))
+    >>> harder.kept_right[0] < easier.kept_right[0], harder.images == dogs.images
+    (True, True)
+    """
     found = _chosen(chosen_on, right)
     if found is None:
         return None
@@ -170,7 +191,15 @@ def _accuracy_of(kept: np.ndarray, correct: np.ndarray, resamples: int) -> Inter
 
 
 def in_table(decisions: pd.DataFrame, where: str) -> Decided | None:
-    """Decisions as they are committed, of one network on one test set at one scale; None if there are none."""
+    """Decisions as they are committed, of one network on one test set at one scale; None if there are none.
+
+    >>> import pandas as pd
+    >>> rows = [("sharp", "a.jpg", 0.9, 0), ("D8", "a.jpg", 0.4, 3)]
+    >>> table = pd.DataFrame(rows, columns=["condition", "image", "confidence", "rank"])
+    >>> decided = in_table(table, "a photograph of mine")
+    >>> decided.conditions, decided.correct[:, 0].tolist()
+    (('sharp', 'D8'), [True, False])
+    """
     found = {name: group.sort_values("image") for name, group in decisions.groupby("condition", observed=True, sort=False)}
     if not found:
         return None
@@ -186,6 +215,12 @@ def committed(
 
     Args:
         test_set: the profile's first, if no other is named.
+
+    >>> from blurpaper.networks import NetworkSpec
+    >>> spec, photos = NetworkSpec("efficientnet_lite0"), profiles.load("photos")
+    >>> found = committed(spec, ["sharp", "D4", "D5"], "256", photos)
+    >>> found.conditions, found.where
+    (('sharp', 'D4'), 'the committed run on nips2017-dev')
     """
     if isinstance(spec, NetworkFile) and not _is_released(spec):
         return None  # of its own name there may be another
@@ -218,6 +253,18 @@ def of_measured(
 
     From their own labels if there are enough, else from the committed decisions of the same network. There is no confidence
     where the images were not looked at as they are.
+
+    >>> import tempfile
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.evaluation import measure
+    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profiles.load("photos")
+    >>> write_image(photograph(EXAMPLES[1]), folder / "coffee.png")
+    >>> network = released("efficientnet_lite0", "mix")
+    >>> measured = measure(network, folder, ["sharp"], ["256"], photos, store)
+    >>> advice, as_is = of_measured(network, measured, ["sharp", "D8"], "256", photos)
+    >>> advice.where, as_is["image"].tolist()
+    ('the committed run on nips2017-dev', ['coffee.png'])
     """
     import pandas as pd
 
@@ -253,6 +300,18 @@ def lines(
     Args:
         right: how often the answers kept shall be right; told if that cannot be had.
         per_image: CSV file for the radius of each image, its range and the network's confidence.
+
+    >>> import tempfile
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.evaluation import measure
+    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profiles.load("photos")
+    >>> write_image(photograph(EXAMPLES[1]), folder / "coffee.png")
+    >>> network = released("efficientnet_lite0", "mix")
+    >>> measured = measure(network, folder, ["sharp"], ["256"], photos, store)
+    >>> told_of_it = lines(network, measured, ["sharp", "D8"], "256", photos, store)
+    >>> [line.partition(" ")[0] for line in told_of_it]
+    ['confidence:', 'blur:']
     """
     images = measured.images
     blurred = blurriness.of_images(images, profile, store)
@@ -277,6 +336,14 @@ def told(advice: Advice, confidence: np.ndarray | None = None) -> str:
 
     Args:
         confidence: ``(N,)``, in images as they are that are not those it was judged on.
+
+    >>> away = {"sharp": (0.05, 0.03, 0.07), "D8": (0.41, 0.37, 0.45)}
+    >>> advice = Advice(0.45, 0.9, False, (0.912, 0.89, 0.93), away, "my photographs", 400)
+    >>> said = told(advice).partition(" (wished: 90.0 %) and ")
+    >>> said[0]
+    'confidence: ask for another picture below 0.45; then 91.2 % (89.0–93.0) of the answers are right'
+    >>> said[2].partition(" (of ")[0]
+    'turned away are 5 % of sharp, 41 % of D8'
     """
     value, low, high = advice.kept_right
     between = f"{rounded(100 * low, 1)}–{rounded(100 * high, 1)}"

@@ -28,7 +28,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is trained on: images, a mix of blurs and a scale setting."""
+    """What a network is trained on: images, a mix of blurs and a scale setting.
+
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> task = Task(CarriedSet("train"), {"sharp": 0.5, "D8": 0.5}, "256", seed=0)
+    >>> [[task.images.ids[number] for number in epoch_order(task, epoch)[:3]] for epoch in (0, 1)]
+    [['camera', 'grass', 'astronaut'], ['brick', 'moon', 'camera']]
+    """
 
     images: ImageSet
     mix: dict[str, float]
@@ -44,6 +50,16 @@ class Batch:
         seen: blurred by the mix, some of them sharp.
         sharp: the same crops without blur, if they were asked for.
         labels: int64 ``(B,)``; -1 where the class is not known.
+
+    >>> from blurpaper import profile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> settings, cpu = profile.load("smoke").protocol, torch.device("cpu")
+    >>> task = Task(CarriedSet("train"), {"D8": 1.0}, "256", seed=0)
+    >>> batch = make_batch(task, [0], 0, settings, flip=True, device=cpu, with_sharp=True)
+    >>> batch.seen.shape, batch.labels
+    (torch.Size([1, 3, 64, 64]), tensor([-1]))
+    >>> bool(batch.seen.std() < batch.sharp.std())
+    True
     """
 
     seen: torch.Tensor
@@ -78,7 +94,19 @@ def make_batch(
     device: torch.device,
     with_sharp: bool = False,
 ) -> Batch:
-    """The batch of those images in that epoch."""
+    """The batch of those images in that epoch.
+
+    >>> from blurpaper import profile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> settings, cpu = profile.load("smoke").protocol, torch.device("cpu")
+    >>> task = Task(CarriedSet("train"), {"D8": 1.0}, "256", seed=0)
+    >>> batches = [make_batch(task, [0, 7], epoch, settings, True, cpu) for epoch in (0, 0, 1)]
+    >>> first, again, later = (batch.seen for batch in batches)
+    >>> first.shape
+    torch.Size([2, 3, 64, 64])
+    >>> torch.equal(first, again), torch.equal(first, later)
+    (True, False)
+    """
     draws = [uniforms(task.seed, "augmentation", task.images.name, task.images.ids[n], epoch) for n in numbers]
     images = task.images.batch(numbers)
     groups = defaultdict(list)
@@ -124,6 +152,9 @@ def ahead(make: Callable[[int], T], numbers: Sequence[int], device: torch.device
 
     Args:
         make: gives an object whose attributes are tensors on ``device``, or None.
+
+    >>> list(ahead(lambda number: f"batch {number}", [4, 5, 6], torch.device("cpu")))
+    [(4, 'batch 4'), (5, 'batch 5'), (6, 'batch 6')]
     """
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 

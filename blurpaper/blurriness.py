@@ -98,6 +98,14 @@ class Reference:
         radii: float64 ``(R,)``, in pixels of 384, beginning with 0 (sharp) and rising.
         means: of the features, ``(R, F)``.
         covariances: of the features, ``(R, F, F)``.
+
+    >>> from blurpaper import blur, resizing
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> image = resizing.to_canonical(photograph(EXAMPLES[1]), 384)
+    >>> seen = np.stack([features(blur.apply(image, name)) for name in ("D2", "D4", "D8")])
+    >>> median, low, high = reference().estimates(seen).T
+    >>> bool((abs(median - [2, 4, 8]) < 1).all()), bool((low < median).all() and (median < high).all())
+    (True, True)
     """
 
     radii: np.ndarray
@@ -133,7 +141,11 @@ class Reference:
 
 
 def committed_path() -> Path:
-    """Where the committed reference is, with how well it did on photographs that it was not learnt from."""
+    """Where the committed reference is, with how well it did on photographs that it was not learnt from.
+
+    >>> committed_path().name, committed_path().is_file()
+    ('blurriness.json', True)
+    """
     return results.PUBLISHED / "blurriness.json"
 
 
@@ -143,6 +155,12 @@ def committed() -> dict[str, object]:
 
     Raises:
         ResultsError: if it is not there.
+
+    >>> sorted(committed())
+    ['covariances', 'learnt from', 'means', 'radii', 'trial', 'tried on']
+    >>> trial = committed()["trial"]
+    >>> trial["error"] < 0.5, trial["rank correlation"] > 0.95
+    (True, True)
     """
     path = committed_path()
     if not path.is_file():
@@ -168,6 +186,12 @@ def of_images(images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
 
     Args:
         profile: says how many images are looked at at a time, and how much of the disk may be used.
+
+    >>> import tempfile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> found = of_images(CarriedSet("test"), profiles.load("smoke"), Store(tempfile.mkdtemp()))
+    >>> found["image"].tolist(), found["radius"].between(found["low"], found["high"]).tolist()
+    (['chelsea', 'coffee'], [True, True])
     """
     import pandas as pd
 

@@ -33,7 +33,11 @@ QUALITY = 75
 
 
 def radius_of(condition: str) -> float:
-    """Radius of the disk that has the same variance as a condition's PSF, the mean of both axes, in pixels of 384."""
+    """Radius of the disk that has the same variance as a condition's PSF, the mean of both axes, in pixels of 384.
+
+    >>> radius_of("D8"), round(radius_of("G4"), 1), round(radius_of("H8"), 1), radius_of("sharp")
+    (8.0, 8.0, 3.2, 0.0)
+    """
     if condition == SHARP:
         return 0.0
     if condition[0] == "D":
@@ -43,7 +47,21 @@ def radius_of(condition: str) -> float:
 
 
 def some(sets: Iterable[tuple[str, str, int]]) -> list[tuple[ImageSet, int]]:
-    """Photographs of known sets, evenly spaced: (set, number)."""
+    """Photographs of known sets, evenly spaced: (set, number).
+
+    >>> import os
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from unittest import mock
+    >>> from blurpaper.data.reading import write_image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for number in range(5):
+    ...     grey = torch.full((3, 8, 8), number, dtype=torch.uint8)
+    ...     write_image(grey, folder / "bsds500" / "test" / f"{number}.png")
+    >>> with mock.patch.dict(os.environ, BLURPAPER_DATA=str(folder)):
+    ...     [images.ids[number] for images, number in some([("bsds500", "test", 3)])]
+    ['0.png', '2.png', '4.png']
+    """
     found = []
     for name, split, count in sets:
         images = photos.load(name, split)
@@ -56,7 +74,15 @@ def measured(
     conditions: Sequence[str],
     after: Callable[[torch.Tensor], torch.Tensor] = lambda image: image,
 ) -> np.ndarray:
-    """Features of photographs under conditions: ``(conditions, photographs, F)``."""
+    """Features of photographs under conditions: ``(conditions, photographs, F)``.
+
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> found = measured([(CarriedSet("test"), 0), (CarriedSet("test"), 1)], ["sharp", "D4"])
+    >>> found.shape
+    (2, 2, 8)
+    >>> bool((found[0, :, 0] > found[1, :, 0]).all())
+    True
+    """
 
     def under(image: torch.Tensor, one: str, condition: str) -> np.ndarray:
         kernel = protocol.test_psf(condition, one, 1.0)
@@ -70,7 +96,16 @@ def measured(
 
 
 def learnt(photographs: Sequence[tuple[ImageSet, int]], radii: Sequence[float] = RADII) -> Reference:
-    """The distribution of the features of photographs blurred by disks of these radii."""
+    """The distribution of the features of photographs blurred by disks of these radii.
+
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> images = CarriedSet("train")
+    >>> found = learnt([(images, number) for number in range(4)], radii=(0.0, 4.0))
+    >>> found.means.shape, found.covariances.shape
+    ((2, 8), (2, 8, 8))
+    >>> bool(found.means[0, 0] > found.means[1, 0])
+    True
+    """
     names = [f"D{radius:g}" if radius else SHARP for radius in radii]
     found = [one[np.isfinite(one).all(axis=1)] for one in measured(photographs, names)]
     means, covariances = [one.mean(axis=0) for one in found], [np.cov(one, rowvar=False) for one in found]
@@ -78,7 +113,15 @@ def learnt(photographs: Sequence[tuple[ImageSet, int]], radii: Sequence[float] =
 
 
 def as_jpeg(image: torch.Tensor) -> torch.Tensor:
-    """An image, uint8 ``(3, H, W)``, through a JPEG file."""
+    """An image, uint8 ``(3, H, W)``, through a JPEG file.
+
+    >>> from blurpaper import quality
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> image = photograph(EXAMPLES[1])
+    >>> again = as_jpeg(image)
+    >>> again.shape == image.shape, 30 < quality.psnr(again, image) < 60
+    (True, True)
+    """
     from PIL import Image
 
     file = io.BytesIO()
@@ -93,6 +136,11 @@ def tried(reference: Reference, photographs: Sequence[tuple[ImageSet, int]]) -> 
         ``rows``, one a condition: ``blur``, ``file``, ``radius`` (true, or of a disk of equal variance), ``low``, ``median`` and
         ``high`` of the estimates (deciles), ``error`` (median of its absolute value), the share called ``blurred``, ``n``; and
         over the disks, ``error`` and ``rank correlation`` (Spearman's).
+
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> found = tried(blurriness.reference(), [(CarriedSet("test"), 0)])
+    >>> [row["blur"] for row in found["rows"]][8:12], found["rank correlation"] > 0.9
+    (['D8', 'H4', 'H8', 'G2'], True)
     """
     from scipy.stats import spearmanr
 

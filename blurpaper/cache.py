@@ -27,6 +27,19 @@ class Cache(Store):
     """Artifacts below a store that are dropped when they would take more than so many bytes together, a bound for each kind.
 
     What it gives is not counted among what the store has given: no result depends on whether it was found or made.
+
+    >>> import tempfile
+    >>> import torch
+    >>> from blurpaper.store import TENSORS
+    >>> def make():
+    ...     print("made")
+    ...     return {"grey": torch.full((4,), 128)}
+    >>> cache = Cache(Store(tempfile.mkdtemp()), limit=100_000)
+    >>> recipe = Recipe("pictures", "grey", {"level": 128}, ["blurpaper.randomness"], TENSORS)
+    >>> first, again = (cache.found(recipe, make, size=lambda value: 300) for _ in range(2))
+    made
+    >>> again["grey"]
+    tensor([128, 128, 128, 128])
     """
 
     def __init__(self, store: Store, limit: int) -> None:

@@ -28,7 +28,19 @@ _HEAD = 256
 
 
 def images_of(whole: ImageSet, numbers: range, profile: Profile, store: Store) -> list[torch.Tensor]:
-    """Some images of a set whose smaller side is the canonical one: uint8 ``(3, H, W)`` each."""
+    """Some images of a set whose smaller side is the canonical one: uint8 ``(3, H, W)`` each.
+
+    >>> import tempfile
+    >>> from blurpaper.data.photos import load_folder
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.profile import load
+    >>> folder, store = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp())
+    >>> write_image(torch.zeros(3, 216, 300, dtype=torch.uint8), folder / "a.png")
+    >>> [tuple(one.shape) for one in images_of(load_folder(folder), range(1), load("smoke"), store)]
+    [(3, 108, 150)]
+    >>> [path.name for path in store.root.glob("cache/*")]
+    ['canonical']
+    """
 
     def made(number: int) -> Scene:
         image = whole[number]
@@ -38,7 +50,15 @@ def images_of(whole: ImageSet, numbers: range, profile: Profile, store: Store) -
 
 
 def scenes_of(whole: ImageSet, numbers: range, profile: Profile, store: Store) -> list[Scene]:
-    """Some scenes of a set the geometric mean of whose sides is the canonical one."""
+    """Some scenes of a set the geometric mean of whose sides is the canonical one.
+
+    >>> import tempfile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> from blurpaper.profile import load
+    >>> scenes = scenes_of(CarriedSet("test"), range(2), load("smoke"), Store(tempfile.mkdtemp()))
+    >>> [(scene.shape, tuple(scene.image.shape[1:])) for scene in scenes]
+    [((300, 451), (88, 132)), ((400, 600), (88, 132))]
+    """
 
     def made(number: int) -> Scene:
         return resizing.to_scene(whole[number], profile.protocol.canonical)
@@ -47,7 +67,16 @@ def scenes_of(whole: ImageSet, numbers: range, profile: Profile, store: Store) -
 
 
 class Shard:
-    """The part of a set that is looked at: it stays at hand for all conditions, and goes before the next is decoded."""
+    """The part of a set that is looked at: it stays at hand for all conditions, and goes before the next is decoded.
+
+    >>> import tempfile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> from blurpaper.profile import load
+    >>> shard = Shard(CarriedSet("test"), load("smoke"), Store(tempfile.mkdtemp()))
+    >>> first = shard(range(0, 1))
+    >>> shard(range(0, 1)) is first, shard(range(1, 2)) is first
+    (True, False)
+    """
 
     def __init__(self, whole: ImageSet, profile: Profile, store: Store) -> None:
         self._whole, self._profile, self._store = whole, profile, store

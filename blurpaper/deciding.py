@@ -43,6 +43,12 @@ class Evidence:
         training: seconds that making a network took, by ``networks MIX[/RECIPE]`` or ``segmenters MIX``, where known.
         deblurring: seconds that an image takes, by treatment, where known.
         device: what that was timed on.
+
+    >>> from blurpaper.page import Page
+    >>> known = evidence(Page("emoji", published=True))
+    >>> rows = results.select(known.rows("table3"), network="mix", recipe="labels", metric="top5")
+    >>> rows["condition"].tolist()[:3], known.deblurring["epll"] < known.deblurring["epll-exact"]
+    (['sharp', 'D2', 'D4'], True)
     """
 
     source: str
@@ -54,7 +60,13 @@ class Evidence:
 
 
 def evidence(page: Page) -> Evidence:
-    """The published photographs if there are any, else the run that a page is of."""
+    """The published photographs if there are any, else the run that a page is of.
+
+    >>> from blurpaper.page import Page
+    >>> known = evidence(Page("emoji", published=True))
+    >>> known.source, known.profile.model
+    ('photos', 'efficientnet_lite0')
+    """
     from_photos = page.photographs("table3") is not None
     source = PHOTOS if from_photos and page.profile.name != PHOTOS else RUN
     settings = profiles.load(PHOTOS) if source == PHOTOS else page.profile
@@ -101,7 +113,14 @@ def _seconds(page: Page) -> dict[str, tuple[float, str]]:
 
 @dataclass(frozen=True)
 class Effect:
-    """What doing something changes under one condition: results before and after, and their paired difference."""
+    """What doing something changes under one condition: results before and after, and their paired difference.
+
+    >>> import pandas as pd
+    >>> before, after = pd.Series({"value": 0.80}), pd.Series({"value": 0.82})
+    >>> likely, unsure = (pd.Series({"value": 0.02, "low": low, "high": 0.04}) for low in (0.01, -0.01))
+    >>> Effect("D4", before, after, likely).helps, Effect("D4", before, after, unsure).helps
+    (True, False)
+    """
 
     condition: str
     before: pd.Series
@@ -127,6 +146,13 @@ class Choice:
         cost: what it takes.
         caution: what may go wrong.
         chapter: where it is measured, by number; ``guide``, how to do it step by step.
+
+    >>> from blurpaper.page import Page
+    >>> choice = choices(evidence(Page("emoji", published=True)))[3]
+    >>> choice.images, choice.chapter
+    ('blurred by a PSF that is known exactly', '06')
+    >>> choice.command
+    'blurpaper deblur photos/ restored/ --psf D8'
     """
 
     images: str
@@ -146,7 +172,19 @@ class Choice:
 
 
 def choices(known: Evidence) -> list[Choice]:
-    """What to do, a line for each kind of blur that an image may have."""
+    """What to do, a line for each kind of blur that an image may have.
+
+    >>> from blurpaper.page import Page
+    >>> for choice in choices(evidence(Page("emoji", published=True))):
+    ...     print(choice.images)
+    sharp
+    blurred a little
+    out of focus, by how much nobody knows
+    blurred by a PSF that is known exactly
+    blurred by a shaking camera
+    without labels, and of a kind of your own
+    to be labelled pixel by pixel, and out of focus
+    """
     model, tuning = known.profile.model, "blurpaper finetune --network {} --images photos/ --{}out tuned.safetensors"
     with_labels, without = tuning.format(model, ""), tuning.format(model, "unlabelled --")
     carried = released(model, "mix") is not None
@@ -272,7 +310,13 @@ def _minutes(known: Evidence, name: str, when: str) -> str:
 
 
 def used(found: Sequence[Choice]) -> pd.DataFrame:
-    """The results that the advice rests on, each once."""
+    """The results that the advice rests on, each once.
+
+    >>> from blurpaper.page import Page
+    >>> rows = used(choices(evidence(Page("emoji", published=True))))
+    >>> sorted(set(rows["experiment"])), sorted(set(rows["metric"]))
+    (['table3', 'table5', 'table6'], ['miou', 'miou_vs_original', 'top5', 'top5_vs_epll', 'top5_vs_original'])
+    """
     import pandas as pd
 
     rows = [one for choice in found for effect in choice.effects for one in (effect.before, effect.after, effect.gain)]

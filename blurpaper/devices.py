@@ -46,7 +46,14 @@ def _keep_freed_memory() -> None:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is native there; emulated, it would be slower and no more precise."""
+    """Whether bfloat16 is native there; emulated, it would be slower and no more precise.
+
+    >>> from blurpaper.profile import load
+    >>> compute = load("smoke", {"compute.device": "cpu", "compute.precision": "bfloat16"}).compute
+    >>> with autocast(compute, device_of(compute)):
+    ...     torch.is_autocast_enabled("cpu") == has_bfloat16(torch.device("cpu"))
+    True
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())

@@ -45,6 +45,16 @@ class Measured:
         truth: scale setting -> labels, or what stands in for them, int64 ``(N,)``.
         log_probabilities: condition -> scale setting -> ``(N, K)``; of the sharp images, too, if there are no labels.
         seconds: what classifying took, now or when it was kept.
+
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.networks.released import released
+    >>> folder, store = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp())
+    >>> write_image(photograph(EXAMPLES[1]), folder / "espresso" / "coffee.png")
+    >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
+    >>> measured = measure(network, folder, ["sharp", "D8"], ["256"], photos, store)
+    >>> measured.images.classes[measured.truth["256"][0]], list(measured.log_probabilities)
+    ('espresso', ['sharp', 'D8'])
     """
 
     rows: pd.DataFrame
@@ -72,7 +82,17 @@ def home_profile(model: str) -> str:
 
 
 def fitted(profile: Profile, spec: Named) -> Profile:
-    """The profile for a network: one from elsewhere has a field of its own, and scales that stand to it as the paper's to 224."""
+    """The profile for a network: one from elsewhere has a field of its own, and scales that stand to it as the paper's to 224.
+
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    >>> photos = profiles.load("photos")
+    >>> photos.protocol.field, photos.protocol.scales
+    (224, {'128': 128, '256': 256, '512': 512})
+    >>> small = fitted(photos, in_memory(module, classes=["cat", "dog"], field=112))
+    >>> small.protocol.field, small.protocol.scales
+    (112, {'128': 64, '256': 128, '512': 256})
+    """
     own = profile.protocol
     if not isinstance(spec, ForeignSpec) or spec.network.field == own.field:
         return profile
@@ -82,7 +102,15 @@ def fitted(profile: Profile, spec: Named) -> Profile:
 
 
 def classes_of(spec: Named, profile: Profile, store: Store) -> Sequence[str] | None:
-    """Names of a network's classes; None for ImageNet's, which are known without making the network."""
+    """Names of a network's classes; None for ImageNet's, which are known without making the network.
+
+    >>> from blurpaper.networks.released import released
+    >>> photos, store = profiles.load("photos"), Store(tempfile.mkdtemp())
+    >>> classes_of(released("efficientnet_lite0", "mix"), photos, store)[:3]
+    ('tench', 'goldfish', 'great white shark')
+    >>> classes_of(NetworkSpec("efficientnet_lite0"), photos, store) is None
+    True
+    """
     if isinstance(spec, ForeignSpec):
         return spec.network.classes
     if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
@@ -108,6 +136,16 @@ def evaluate(
 
     Raises:
         ImageError: if the folder cannot be read, or more than 1 % of its images.
+
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.networks.released import released
+    >>> folder, store = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp())
+    >>> write_image(photograph(EXAMPLES[1]), folder / "espresso" / "coffee.png")
+    >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
+    >>> rows, left_out = evaluate(network, folder, ["D8"], ["256"], photos, store)
+    >>> rows.set_index("metric")["value"][["top1", "top5"]].to_dict(), left_out
+    ({'top1': 1.0, 'top5': 1.0}, [])
     """
     found = measure(spec, folder, conditions, scales, profile, store)
     return found.rows, found.left_out
@@ -182,6 +220,16 @@ def measure(
 
     Args:
         like: what another network made of the same images, whose predictions on the sharp ones stand in for missing labels.
+
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.networks.released import released
+    >>> folder, store = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp())
+    >>> write_image(photograph(EXAMPLES[1]), folder / "coffee.png")
+    >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
+    >>> measured = measure(network, folder, ["D4"], ["256"], photos, store)
+    >>> measured.labelled, measured.rows["metric"].tolist(), list(measured.log_probabilities)
+    (False, ['agreement', 'entropy'], ['sharp', 'D4'])
     """
     profile = fitted(profile, spec)
     if isinstance(spec, ForeignSpec):

@@ -25,7 +25,11 @@ from blurpaper.store import Store
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a file of one's own network says it is: a model and the blurs it was tuned on."""
+    """What a file of one's own network says it is: a model and the blurs it was tuned on.
+
+    >>> str(Tuned("small_vgg", "sharp,G4", "labels")), str(Tuned("small_vgg", "mix", "agreement"))
+    ('small_vgg:sharp,G4', 'small_vgg:mix/agreement')
+    """
 
     model: str
     mix: str
@@ -77,6 +81,19 @@ def finetune(
     Raises:
         ImageError: if the folder cannot be read, or more than 1 % of its images, or labels are wanted and it has none, or there
             are fewer images than a batch.
+
+    >>> import tempfile
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.profile import load
+    >>> folder, out = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp()) / "tuned.safetensors"
+    >>> for example in EXAMPLES:
+    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> tiny, store = load("smoke", {"emoji.train": 20, "agreement.batch": 2}), Store(tempfile.mkdtemp())
+    >>> finetune(NetworkSpec("small_vgg"), folder, "sharp,G4", True, out, tiny, store)
+    (2, 2, [])
+    >>> NetworkFile(out).header["network"]
+    'small_vgg:sharp,G4'
     """
     name, shares = mix_of(mix)
     profile = fitted(profile, start)
@@ -114,7 +131,16 @@ def finetune(
 
 
 def tuned(start: Named, out: Path) -> Named:
-    """The network that :func:`finetune` wrote, which was made from that one."""
+    """The network that :func:`finetune` wrote, which was made from that one.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build
+    >>> out = Path(tempfile.mkdtemp()) / "tuned.safetensors"
+    >>> files.save(build("small_vgg", ["cat", "dog"], 64), Tuned("small_vgg", "sharp,G4", "labels"), out)
+    >>> found = tuned(NetworkSpec("small_vgg"), out)
+    >>> found.mix, found.load().classes
+    ('sharp,G4', ('cat', 'dog'))
+    """
     return foreign_spec.foreign(start.model, out) if isinstance(start, ForeignSpec) else NetworkFile(out)
 
 

@@ -21,6 +21,16 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         network: to be trained.
+
+    >>> from blurpaper.networks import build
+    >>> class Certain(Labels):
+    ...     def forward(self, batch):
+    ...         log_p = self.network(batch.seen).mean(dim=(2, 3)).log_softmax(dim=1)
+    ...         return -(log_p.exp() * log_p).sum(dim=1).mean()
+    >>> objective = Certain(build("small_vgg", ["cat", "dog"], 64).eval())
+    >>> loss = objective(Batch(torch.zeros(2, 3, 64, 64), labels=torch.tensor([-1, -1])))
+    >>> loss.shape, 0 < loss.item() < 0.7
+    (torch.Size([]), True)
     """
 
     network: nn.Module

@@ -67,7 +67,11 @@ def share(members: Sequence[T]) -> tuple[slice, Sequence[T]]:
 
 
 def total(value: torch.Tensor) -> float:
-    """The sum of a number, a tensor ``()``, over all processes."""
+    """The sum of a number, a tensor ``()``, over all processes.
+
+    >>> total(torch.tensor(2.5))
+    2.5
+    """
     from torch import distributed
 
     value = value.detach().clone()
@@ -77,7 +81,11 @@ def total(value: torch.Tensor) -> float:
 
 
 def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
-    """The mean of a number, a tensor ``()``, over all processes, each counting for so much; no gradient flows through it."""
+    """The mean of a number, a tensor ``()``, over all processes, each counting for so much; no gradient flows through it.
+
+    >>> mean(torch.tensor(2.5), weight=32)
+    tensor(2.5000)
+    """
     from torch import distributed
 
     if count() == 1:
@@ -88,7 +96,11 @@ def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
 
 
 def led(decide: Callable[[], bool]) -> bool:
-    """What the leading process decides, in all of them."""
+    """What the leading process decides, in all of them.
+
+    >>> led(lambda: True), led(lambda: False)
+    (True, False)
+    """
     from torch import distributed
 
     decision = [decide() if number() == 0 else False]
@@ -98,7 +110,10 @@ def led(decide: Callable[[], bool]) -> bool:
 
 
 def wait() -> None:
-    """Until all processes are here."""
+    """Until all processes are here.
+
+    >>> wait()
+    """
     from torch import distributed
 
     if count() > 1:

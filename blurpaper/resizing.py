@@ -72,6 +72,10 @@ class Scene(NamedTuple):
     Attributes:
         image: at the canonical scale, uint8 ``(3, h, w)``.
         shape: height and width of its own, those of its label map.
+
+    >>> scene = to_scene(torch.zeros(3, 300, 400, dtype=torch.uint8), 256)
+    >>> scene.shape, tuple(scene.image.shape)
+    ((300, 400), (3, 222, 296))
     """
 
     image: torch.Tensor
@@ -88,10 +92,27 @@ def to_scene(image: torch.Tensor, canonical: int) -> Scene:
 
 
 def canonical_images(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[torch.Tensor]:
-    """Some images of a set, decoded and brought to the canonical scale: uint8 ``(3, H, W)`` each, the smaller side canonical."""
+    """Some images of a set, decoded and brought to the canonical scale: uint8 ``(3, H, W)`` each, the smaller side canonical.
+
+    >>> from blurpaper import profile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> photographs = CarriedSet("test")
+    >>> [tuple(image.shape) for image in photographs]
+    [(3, 300, 451), (3, 400, 600)]
+    >>> canonical = canonical_images(photographs, [0, 1], profile.load("photos").protocol)
+    >>> [tuple(image.shape) for image in canonical]
+    [(3, 384, 577), (3, 384, 576)]
+    """
     return [to_canonical(images[number], protocol.canonical) for number in numbers]
 
 
 def canonical_scenes(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[Scene]:
-    """Some scenes of a set, decoded and brought to the canonical scale."""
+    """Some scenes of a set, decoded and brought to the canonical scale.
+
+    >>> from blurpaper import profile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> scenes = canonical_scenes(CarriedSet("test"), [0, 1], profile.load("photos").protocol)
+    >>> [(scene.shape, tuple(scene.image.shape[1:])) for scene in scenes]
+    [((300, 451), (313, 471)), ((400, 600), (314, 470))]
+    """
     return [to_scene(images[number], protocol.canonical) for number in numbers]

@@ -31,7 +31,20 @@ from blurpaper.store import written
 
 
 class TrainingError(RuntimeError):
-    """Training that cannot go on, in one sentence."""
+    """Training that cannot go on, in one sentence.
+
+    >>> import tempfile
+    >>> from blurpaper import profile, trained
+    >>> from blurpaper.networks import NetworkSpec
+    >>> from blurpaper.store import Store
+    >>> far = {"emoji.train": 20, "pretraining.phases": [{"epochs": 3, "rate": 1e30}]}
+    >>> wild, store = profile.load("smoke", far), Store(tempfile.mkdtemp())
+    >>> try:
+    ...     trained.network(NetworkSpec("small_vgg"), wild, store)
+    ... except TrainingError as error:
+    ...     print(str(error).rpartition("; ")[2])
+    lower the learning rate, now 1e+30.
+    """
 
 
 # --- The loop ------------------------------------------------------------------------------------------------------------
@@ -161,6 +174,18 @@ def reestimate_batch_norm(
 
     Raises:
         ValueError: if the network has no batch normalisation.
+
+    >>> from blurpaper import networks, profile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> smoke = profile.load("smoke", {"finetuning.batch": 4})
+    >>> task = Task(CarriedSet("train"), {"D8": 1.0}, "256", seed=0)
+    >>> network = networks.build("small_vgg", ["cat", "dog"], 64)
+    >>> norm = network.stages[0][0].norm
+    >>> bool(norm.running_mean.any()), int(norm.num_batches_tracked)
+    (False, 0)
+    >>> _ = reestimate_batch_norm(network, task, smoke.finetuning, smoke.protocol, smoke.compute, batches=2)
+    >>> bool(norm.running_mean.any()), int(norm.num_batches_tracked)
+    (True, 2)
     """
     device = device_of(compute)
     network.to(device, memory_format=torch.channels_last).eval()

@@ -25,6 +25,14 @@ class Mixture:
     Attributes:
         weights: float32 ``(K,)``, of sum 1.
         covariances: float32 ``(K, 63, 63)``, of grey levels in [0, 1].
+
+    >>> mixture = Mixture(torch.tensor([0.5, 0.5]), torch.stack([0.01 * torch.eye(63), torch.eye(63)]))
+    >>> len(mixture), mixture.pixel_covariances.shape
+    (2, torch.Size([2, 64, 64]))
+    >>> mixture.log_likelihood(torch.zeros(1, 63)).round(decimals=1)
+    tensor([86.5000])
+    >>> Mixture.of_state(mixture.state()).weights
+    tensor([0.5000, 0.5000])
     """
 
     weights: torch.Tensor
@@ -67,7 +75,13 @@ class Mixture:
 
 
 class Scores:
-    """Log of weight times density of every component, where patches carry white noise of that variance besides."""
+    """Log of weight times density of every component, where patches carry white noise of that variance besides.
+
+    >>> mixture = Mixture(torch.tensor([0.5, 0.5]), torch.stack([0.01 * torch.eye(63), torch.eye(63)]))
+    >>> patches = torch.stack([torch.full((63,), value) for value in (0.0, 0.1, 0.9)], dim=1)
+    >>> Scores(mixture)(patches).shape, Scores(mixture).choose(patches)
+    (torch.Size([2, 3]), tensor([0, 0, 1]))
+    """
 
     def __init__(self, mixture: Mixture, noise: float = 0.0) -> None:
         noisy = mixture.covariances.double() + noise * torch.eye(DIMENSIONS, device=mixture.covariances.device)

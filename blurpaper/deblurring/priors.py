@@ -17,6 +17,13 @@ def load(path: Path) -> Mixture:
 
     Raises:
         ValueError: if the file is missing, damaged or holds something else.
+
+    >>> import tempfile
+    >>> from safetensors.torch import save_file
+    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> save_file(released().state(), path)
+    >>> len(load(path)), bool((load(path).weights == released().weights).all())
+    (200, True)
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -13,7 +13,17 @@ _NEEDED = ("model", "classes", "field", "mean", "std", "labels", "hidden", "leve
 
 
 def save(network: ZoomOut, spec: NetworkSpec, path: Path) -> None:
-    """Write a Zoomout network and what is needed to build it again."""
+    """Write a Zoomout network and what is needed to build it again.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build
+    >>> segmenter = ZoomOut(build("small_vgg", ["cat", "dog"], 64), ["background", "cat"], hidden=8)
+    >>> path = Path(tempfile.mkdtemp()) / "segmenter.safetensors"
+    >>> save(segmenter, NetworkSpec("small_vgg"), path)
+    >>> header, _ = files.read(path, _NEEDED)
+    >>> header["network"], header["labels"], header["hidden"]
+    ('small_vgg:original', '["background", "cat"]', '8')
+    """
     above = {
         "labels": json.dumps(network.labels),
         "hidden": str(len(network.bias)),
@@ -28,6 +38,14 @@ def load(path: Path) -> ZoomOut:
 
     Raises:
         WeightsError: if it is not a safetensors file of one.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build
+    >>> segmenter = ZoomOut(build("small_vgg", ["cat", "dog"], 64), ["background", "cat"], hidden=8)
+    >>> path = Path(tempfile.mkdtemp()) / "segmenter.safetensors"
+    >>> save(segmenter, NetworkSpec("small_vgg"), path)
+    >>> load(path).labels, bool((load(path).classifier.weight == segmenter.classifier.weight).all())
+    (('background', 'cat'), True)
     """
     header, tensors = files.read(path, _NEEDED)
     with files.believing(path):
@@ -38,5 +56,15 @@ def load(path: Path) -> ZoomOut:
 
 
 def codec(spec: NetworkSpec) -> Codec[ZoomOut]:
-    """How the store keeps a Zoomout network."""
+    """How the store keeps a Zoomout network.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build
+    >>> kept_as = codec(NetworkSpec("small_vgg"))
+    >>> segmenter = ZoomOut(build("small_vgg", ["cat", "dog"], 64), ["background", "cat"], hidden=8)
+    >>> path = Path(tempfile.mkdtemp()) / f"data{kept_as.suffix}"
+    >>> kept_as.save(segmenter, path)
+    >>> path.name, kept_as.load(path).labels
+    ('data.safetensors', ('background', 'cat'))
+    """
     return Codec(".safetensors", lambda network, path: save(network, spec, path), load)
