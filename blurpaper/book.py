@@ -25,7 +25,14 @@ NOTEBOOKS = ROOT / "notebooks"
 
 
 class BookError(RuntimeError):
-    """A chapter or a book that could not be made, in one sentence or with the words of the tool that failed."""
+    """A chapter or a book that could not be made, in one sentence or with the words of the tool that failed.
+
+    >>> try:
+    ...     chapter_named("cookery")
+    ... except BookError as error:
+    ...     print(str(error).partition(";")[0])
+    no chapter 'cookery'
+    """
 
 
 def chapters() -> list[str]:
@@ -33,6 +40,9 @@ def chapters() -> list[str]:
 
     Raises:
         BookError: if there are none.
+
+    >>> chapters()[:3]
+    ['00_introduction', '01_kernels', '02_pretrained']
     """
     found = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
@@ -45,6 +55,9 @@ def chapter_named(name: str) -> str:
 
     Raises:
         BookError: if there is none, listing those there are.
+
+    >>> chapter_named("kernels"), chapter_named("06")
+    ('01_kernels', '06_deblurring')
     """
     matches = [chapter for chapter in chapters() if name in (chapter, chapter[:2], chapter[3:])]
     if not matches:
@@ -53,7 +66,16 @@ def chapter_named(name: str) -> str:
 
 
 def is_installed() -> bool:
-    """Whether the book is the copy that an installed wheel carries."""
+    """Whether the book is the copy that an installed wheel carries.
+
+    >>> from unittest.mock import patch
+    >>> from blurpaper import book
+    >>> is_installed()
+    False
+    >>> with patch.object(book, "ROOT", CARRIED):
+    ...     is_installed()
+    True
+    """
     return ROOT == CARRIED
 
 
@@ -62,23 +84,47 @@ def need_checkout(what: str) -> None:
 
     Raises:
         BookError: if there is none, saying what needs it.
+
+    >>> from unittest.mock import patch
+    >>> from blurpaper import book
+    >>> need_checkout("bench")
+    >>> with patch.object(book, "ROOT", CARRIED):
+    ...     try:
+    ...         need_checkout("bench")
+    ...     except BookError as error:
+    ...         print(str(error).partition(";")[0])
+    bench needs a checkout of blurpaper
     """
     if is_installed():
         raise BookError(f"{what} needs a checkout of blurpaper; this is an installed copy, at {ROOT.parent}.")
 
 
 def build_root() -> Path:
-    """``_build``, with a folder a profile."""
+    """``_build``, with a folder a profile.
+
+    >>> build_root().relative_to(ROOT).as_posix()
+    '_build'
+    """
     return (Path.cwd() if is_installed() else ROOT) / "_build"
 
 
 def build_folder(profile: Profile) -> Path:
-    """Where the chapters and pages of a profile are made."""
+    """Where the chapters and pages of a profile are made.
+
+    >>> from blurpaper.profile import load
+    >>> build_folder(load("smoke")).relative_to(build_root()).as_posix()
+    'smoke'
+    """
     return build_root() / profile.name
 
 
 def executed(chapter: str, profile: Profile) -> Path:
-    """Where a chapter lies once it is executed."""
+    """Where a chapter lies once it is executed.
+
+    >>> from blurpaper.profile import load
+    >>> executed("01_kernels", load("smoke")).relative_to(build_root()).as_posix()
+    'smoke/source/notebooks/01_kernels.ipynb'
+    """
     return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
 
 
@@ -90,6 +136,13 @@ def build(profile: Profile, with_browser_model: bool = False) -> Path:
 
     Raises:
         BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it said.
+
+    >>> from blurpaper.profile import load
+    >>> try:
+    ...     build(load("smoke", {"name": "never-run"}))
+    ... except BookError as error:
+    ...     print(str(error).partition(":")[0])
+    not executed yet for profile never-run
     """
     folder = build_folder(profile)
     source = folder / "source"

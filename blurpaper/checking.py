@@ -29,6 +29,15 @@ def check(profile: Profile, published: bool = False) -> tuple[list[str], list[di
 
     Claims wait until the chapters are in order (or, if ``published``, until there are results): deciding them loads what the
     chapters computed, and checking must not start to train.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> from blurpaper.profile import load
+    >>> nothing = Path(tempfile.mkdtemp())
+    >>> with patch.multiple(book, ROOT=nothing, NOTEBOOKS=nothing):
+    ...     problems, claims = check(load("smoke"), published=True)
+    >>> problems, claims
+    (['no results of profile smoke are committed; run `blurpaper publish --profile smoke`'], [])
     """
     unready = _unpublished(profile) if published else unexecuted(profile)
     claims = [] if unready else claims_of(profile, published)
@@ -36,7 +45,14 @@ def check(profile: Profile, published: bool = False) -> tuple[list[str], list[di
 
 
 def outcome(problems: int, claims: int, profile: Profile, published: bool = False) -> str:
-    """How a check ended, in one line: how much is wrong, or what was seen to be right."""
+    """How a check ended, in one line: how much is wrong, or what was seen to be right.
+
+    >>> from blurpaper.profile import load
+    >>> outcome(2, 0, load("smoke"))
+    '2 problems; the claims were not looked at'
+    >>> outcome(0, 31, load("emoji"), published=True)
+    'nothing wrong: results/emoji.csv, 31 claims and the prose were checked'
+    """
     if problems:
         waiting = "" if claims else "; the claims were not looked at"
         return f"{problems} problem{'' if problems == 1 else 's'}{waiting}"
@@ -50,7 +66,12 @@ def outcome(problems: int, claims: int, profile: Profile, published: bool = Fals
 
 
 def unexecuted(profile: Profile) -> list[str]:
-    """What is wrong with each chapter: not executed, in error, or executed from other text, settings or code than there are."""
+    """What is wrong with each chapter: not executed, in error, or executed from other text, settings or code than there are.
+
+    >>> from blurpaper.profile import load
+    >>> unexecuted(load("smoke", {"name": "never-run"}))[0]
+    'chapter 00_introduction has not been executed for profile never-run; run `blurpaper chapter 00 --profile never-run`'
+    """
     found = []
     for chapter in book.chapters():
         if fault := _fault(chapter, profile):
@@ -121,6 +142,10 @@ def stale(profile: Profile) -> list[str]:
     """What has changed since the results of a profile were committed: a sentence for each module, and one for its settings.
 
     A module touches every artifact that it helped to make, and the tables if it is one of those that count.
+
+    >>> from blurpaper.profile import load
+    >>> stale(load("emoji", {"evaluation.bootstrap": 7}))[-1].partition(" since")[0]
+    'profile emoji has changed'
     """
     if _unpublished(profile):
         return []
@@ -160,7 +185,12 @@ def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]
 
 
 def open_claims(claims: list[dict[str, Any]]) -> list[str]:
-    """The claims that this run neither decides nor says why not."""
+    """The claims that this run neither decides nor says why not.
+
+    >>> verdicts = {"blur-hurts": "not run", "scale-helps": "reproduced"}
+    >>> open_claims([{"id": name, "section": "3", "verdict": {RUN: one}} for name, one in verdicts.items()])
+    ['claim blur-hurts (Sec. 3) has no verdict in this run, and nothing says why']
+    """
     return [
         f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing says why"
         for claim in claims
@@ -215,7 +245,17 @@ _TOLD = {"say", "figure", "photograph", "table"}
 
 
 def typed_numbers() -> list[str]:
-    """Numbers that somebody typed in the prose of a notebook, in what its code says, or in a page of the book."""
+    """Numbers that somebody typed in the prose of a notebook, in what its code says, or in a page of the book.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> root = Path(tempfile.mkdtemp())
+    >>> (root / "book").mkdir()
+    >>> _ = (root / "book" / "page.md").write_text("Under blur it falls to 61.2 %, in Table 3.")
+    >>> with patch.multiple(book, ROOT=root, NOTEBOOKS=root):
+    ...     typed_numbers()[0].partition(";")[0]
+    'book/page.md: "61.2 %" is typed, not computed: ... it falls to 61.2 %, in Table ...'
+    """
     return [
         f'{where}: "{number}" is typed, not computed: ... {around} ...; compute it, or write a small one in words'
         for where, text in _prose()

@@ -45,6 +45,14 @@ def export(network: Network, spec: NetworkSpec | NetworkFile | ForeignSpec, path
     Raises:
         ValueError: for another suffix.
         RuntimeError: if a package is needed and not installed.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build
+    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> export(build("small_vgg", ["cat", "dog"], 64), NetworkSpec("small_vgg", "mix"), path, half=True)
+    >>> header, tensors = files.read(path, ["network"])
+    >>> header["network"], tensors["classifier.0.weight"].dtype
+    ('small_vgg:mix', torch.float16)
     """
     check_suffix(path)
     name = spec.header["network"] if isinstance(spec, NetworkFile) else str(spec)
@@ -69,6 +77,16 @@ def to_onnx(network: Network, path: Path, name: str = "", half: bool = False) ->
     Raises:
         RuntimeError: if the package onnx is not installed.
         WeightsError: if ONNX has no words for what the network does.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build
+    >>> path = Path(tempfile.mkdtemp()) / "mine.onnx"
+    >>> to_onnx(build("small_vgg", ["cat", "dog"], 64), path, "mine")
+    >>> model = need_onnx().load(path)
+    >>> [one.name for one in (*model.graph.input, *model.graph.output)]
+    ['images', 'log_probabilities']
+    >>> sorted((one.key, one.value) for one in model.metadata_props)
+    [('classes', '["cat", "dog"]'), ('field', '64'), ('network', 'mine')]
     """
     onnx = need_onnx()
     module = _Exported(network).eval()
@@ -105,6 +123,9 @@ def need_onnx():  # noqa: ANN201 (a module)
 
     Raises:
         RuntimeError: if it is not installed, saying how to.
+
+    >>> need_onnx().helper.make_node("Relu", ["maps"], ["rectified"]).op_type
+    'Relu'
     """
     try:
         import onnx

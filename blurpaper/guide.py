@@ -28,6 +28,21 @@ class Workbench:
     Attributes:
         folder: the current folder.
         close: removes it at once.
+
+    >>> from contextlib import chdir
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ), chdir("."):
+    ...     workbench = Workbench()
+    ...     _ = workbench.photographs("album")
+    ...     workbench.shell("blurpaper blur album blurred --psf D8")
+    ...     workbench.listing()
+    ...     workbench.close()
+    $ blurpaper blur album blurred --psf D8
+    2 images blurred to blurred
+    album/chelsea.png
+    album/coffee.png
+    blurred/chelsea.png
+    blurred/coffee.png
     """
 
     def __init__(self) -> None:

@@ -129,7 +129,13 @@ def check_condition(name: str) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """How one letter makes kernels: at the paper's scale, and at any other from the paper's kernel."""
+    """How one letter makes kernels: at the paper's scale, and at any other from the paper's kernel.
+
+    >>> KINDS["H"].what, KINDS["H"].whole
+    ('the length of a horizontal box', True)
+    >>> KINDS["D"].canonical(1).tolist()
+    [[0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 0.0]]
+    """
 
     what: str
     canonical: Callable[[float], np.ndarray]

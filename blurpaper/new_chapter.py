@@ -76,6 +76,16 @@ def create(name: str) -> Path:
     Raises:
         ValueError: if the name is no word of lower-case letters, digits and underscores.
         BookError: outside a checkout, for a name that is taken, or if the table of contents cannot take another line.
+
+    >>> import shutil
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> copy = Path(tempfile.mkdtemp())
+    >>> _ = shutil.copytree(book.NOTEBOOKS, copy / "notebooks"), shutil.copy(book.ROOT / "_toc.yml", copy)
+    >>> with patch.multiple(book, ROOT=copy, NOTEBOOKS=copy / "notebooks"):
+    ...     path = create("other_blurs")
+    >>> path.name[3:], path.stem in (copy / "_toc.yml").read_text(encoding="utf-8")
+    ('other_blurs.py', True)
     """
     if not _NAME.fullmatch(name):
         raise ValueError(

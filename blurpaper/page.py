@@ -37,6 +37,12 @@ class Page:
     Attributes:
         profile: the resolved profile.
         store: where results come from: a store, or the committed results if ``published``.
+
+    >>> Page("smoke", {"seed": 3}).run
+    'profile smoke, seed = 3'
+    >>> table1 = Page("emoji", published=True).sources("table1", metric="top5", scale="256", condition="D8")
+    >>> list(table1), table1["paper"]["value"].item()
+    (['paper', 'photos', 'this run'], 0.6097)
     """
 
     def __init__(self, profile: str, overrides: Mapping[str, Any] | None = None, published: bool = False) -> None:
@@ -165,7 +171,13 @@ def _model_and_data(rows: pd.DataFrame) -> str:
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
-    """Of a run's results, those of one model on its first test set (or its scenes), among all classes, from the first seed."""
+    """Of a run's results, those of one model on its first test set (or its scenes), among all classes, from the first seed.
+
+    >>> measured = [("nips2017-dev", "0", 0.7), ("nips2017-dev", "1", 0.6), ("imagewoof", "0", 0.9)]
+    >>> rows = results.table({"data": data, "seed": seed, "value": value} for data, seed, value in measured)
+    >>> foremost(rows, profiles.load("photos"))["value"].tolist()
+    [0.7]
+    """
     rows = results.select(rows, data=[profile.evaluation.test_sets[0], profile.segmentation.data], seed=["", "0"])
     rows = results.select(rows, model=list(rows["model"].unique()[:1]))
     widest = max(rows["classes"].unique(), key=lambda classes: int(classes or 0), default="")

@@ -81,7 +81,7 @@ def total(value: torch.Tensor) -> float:
 
 
 def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
-    """The mean of a number, a tensor ``()``, over all processes, each counting for so much; no gradient flows through it.
+    """The mean of a number, a tensor ``()``, over all processes, each counting for so much. No gradient flows from the others.
 
     >>> mean(torch.tensor(2.5), weight=32)
     tensor(2.5000)

@@ -18,11 +18,29 @@ FOLDER = Path(__file__).parent / "profiles"
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be used, in one sentence."""
+    """A profile that cannot be used, in one sentence.
+
+    >>> try:
+    ...     load("emojis")
+    ... except ProfileError as error:
+    ...     print(str(error).rpartition("; ")[2])
+    did you mean 'emoji'?
+    """
 
 
 class Section(BaseModel):
-    """A part of a profile: unknown keys and wrong types are errors."""
+    """A part of a profile: unknown keys and wrong types are errors.
+
+    >>> class Frame(Section):
+    ...     width: Positive
+    >>> Frame(width=3).model_dump()
+    {'width': 3}
+    >>> try:
+    ...     Frame(width="3")
+    ... except ValidationError as error:
+    ...     print(error.errors()[0]["msg"])
+    Input should be a valid integer
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -88,7 +106,13 @@ class Phase(Section):
 
 
 class Schedule(Section):
-    """How a network is trained, in phases: by stochastic gradient descent with momentum, unless another optimizer is named."""
+    """How a network is trained, in phases: by stochastic gradient descent with momentum, unless another optimizer is named.
+
+    >>> phases = [Phase(epochs=2, rate=0.1), Phase(epochs=1, rate=0.01)]
+    >>> schedule = Schedule(phases=phases, batch=64, momentum=0.9, weight_decay=0.0)
+    >>> schedule.optimizer, sum(phase.epochs for phase in schedule.phases)
+    ('sgd', 3)
+    """
 
     phases: Annotated[list[Phase], Field(min_length=1)]
     batch: Positive
@@ -167,7 +191,12 @@ class Evaluation(Section):
 
 
 class Prior(Section):
-    """The Gaussian mixture that EPLL takes patches to come from, and what it is learnt from."""
+    """The Gaussian mixture that EPLL takes patches to come from, and what it is learnt from.
+
+    >>> prior = load("smoke").deblurring.prior
+    >>> prior.images, prior.components
+    ('scikit-image', 16)
+    """
 
     images: str
     """A set of images (its training images; the test images are held out), or the path of a folder (a tenth is held out)."""
@@ -209,7 +238,12 @@ class Deblurring(Section):
 
 
 class Scenes(Section):
-    """Size of the embedded scenes; every other one stands upright."""
+    """Size of the embedded scenes; every other one stands upright.
+
+    >>> scenes = load("emoji", {"segmentation.scenes.test": 40}).segmentation.scenes
+    >>> scenes.test, (scenes.width, scenes.height)
+    (40, (160, 120))
+    """
 
     train: Positive
     test: Positive

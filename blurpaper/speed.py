@@ -30,7 +30,15 @@ def bench(names: Sequence[str], quick: bool, tell: Callable[[str, Rows], object]
 
 
 def keep(found: Mapping[str, Any], path: Path) -> None:
-    """Write what was measured over what a file has of the same benchmarks; each keeps the machine that it was measured on."""
+    """Write what was measured over what a file has of the same benchmarks; each keeps the machine that it was measured on.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "bench.json"
+    >>> keep({"machine": {"threads": 2}, "blurring": [{"psf": "D8", "images/s": 900.0}]}, path)
+    >>> keep({"machine": {"threads": 8}, "starting": [{"seconds": 0.5}]}, path)
+    >>> {name: part["machine"] for name, part in json.loads(path.read_text()).items()}
+    {'blurring': {'threads': 2}, 'starting': {'threads': 8}}
+    """
     whole = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     measured = {name: rows for name, rows in found.items() if name != "machine"}
     whole |= {name: {"machine": found["machine"], "rows": rows} for name, rows in measured.items()}
@@ -49,19 +57,35 @@ def committed(name: str = "bench") -> dict[str, Any]:
 
 
 def machine_of(measured: Mapping[str, Any]) -> str:
-    """The machine of a measurement, in words."""
+    """The machine of a measurement, in words.
+
+    >>> versions = {"torch": "2.14", "kornia": None}
+    >>> machine_of({"machine": {"processor": "EPYC", "threads": 2, "python": "3.11", "versions": versions}})
+    'EPYC, 2 threads; Python 3.11, torch 2.14.'
+    """
     machine = measured["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     return f"{machine['processor']}, {machine['threads']} threads; Python {machine['python']}, {versions}."
 
 
 def as_text(rows: Rows) -> str:
-    """Rows in columns of equal width."""
+    """Rows in columns of equal width.
+
+    >>> print(as_text([{"psf": "D8", "images/s": 4609.86}, {"psf": "G4", "images/s": 3.14159}]))
+    psf images/s
+     D8    4,610
+     G4     3.14
+    """
     return _frame(rows).to_string(index=False)
 
 
 def as_html(rows: Rows) -> str:
-    """Rows as a table of the book."""
+    """Rows as a table of the book.
+
+    >>> html = as_html([{"psf": "D8", "images/s": 4609.86}])
+    >>> [line.strip() for line in html.splitlines() if "<td>" in line]
+    ['<td>D8</td>', '<td>4,610</td>']
+    """
     return _frame(rows).to_html(index=False, border=0, classes="blurpaper", justify="right")
 
 

@@ -34,7 +34,18 @@ _UNFINISHED = ".tmp"
 
 
 class StoreError(RuntimeError):
-    """The store cannot be read or written, in one sentence."""
+    """The store cannot be read or written, in one sentence.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> path.touch()
+    >>> try:
+    ...     with written(path / "another.txt") as temporary:
+    ...         _ = temporary.write_text("below a file")
+    ... except StoreError as error:
+    ...     print(str(error).rpartition("; ")[2])
+    free some space or name another place.
+    """
 
 
 @dataclass(frozen=True)
@@ -234,7 +245,13 @@ class Store:
 
 
 def default_root() -> Path:
-    """``$BLURPAPER_STORE``, else the user's cache folder."""
+    """``$BLURPAPER_STORE``, else the user's cache folder.
+
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ, BLURPAPER_STORE="artifacts"):
+    ...     default_root().as_posix()
+    'artifacts'
+    """
     from platformdirs import user_cache_path
 
     return Path(os.environ.get("BLURPAPER_STORE") or user_cache_path("blurpaper"))
@@ -317,7 +334,11 @@ def _safe(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def surroundings() -> dict[str, Any]:
-    """Commit of the library, whether it was changed since, versions and device: where a number was made."""
+    """Commit of the library, whether it was changed since, versions and device: where a number was made.
+
+    >>> sorted(surroundings())
+    ['commit', 'device', 'dirty', 'python', 'versions']
+    """
     import platform
     from importlib.metadata import version
 

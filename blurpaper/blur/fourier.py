@@ -9,7 +9,14 @@ import torch
 
 
 def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -> None:
-    """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into ``out``, by a PSF ``(h, w)``."""
+    """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into ``out``, by a PSF ``(h, w)``.
+
+    >>> plane, out = np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8)
+    >>> plane[2, 2] = 100
+    >>> on_cpu(plane, out, 1, np.array([[0.5, 0.3, 0.2]], np.float32))
+    >>> out[2].tolist()
+    [0, 50, 30, 20, 0]
+    """
     from scipy import fft
 
     image = plane.reshape(len(plane), -1, pixel)

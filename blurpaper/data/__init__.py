@@ -74,6 +74,13 @@ def check_segmented(name: str) -> None:
 
     Raises:
         ValueError: if it is not, listing those there are.
+
+    >>> check_segmented("voc2012")
+    >>> try:
+    ...     check_segmented("emoji")
+    ... except ValueError as error:
+    ...     print(error)
+    a segmented set is one of emoji-scenes, voc2012, voc-animals. Got 'emoji'.
     """
     from blurpaper.data import voc
 
@@ -104,6 +111,15 @@ def load_segmented(name: str, split: str, profile: Profile, store: Store) -> Seg
     Raises:
         ValueError: for an unknown name or split.
         MissingDataError: if photographs are not there, saying how to get them.
+
+    >>> import tempfile
+    >>> from blurpaper import profile
+    >>> smoke = profile.load("smoke", {"segmentation.scenes.test": 2})
+    >>> scenes = load_segmented("emoji-scenes", "test", smoke, Store(tempfile.mkdtemp()))
+    >>> scenes[0].shape, scenes.label_map(0).shape
+    (torch.Size([3, 120, 160]), torch.Size([120, 160]))
+    >>> [scenes.classes[label] for label in scenes.label_map(0).unique() if label < len(scenes.classes)]
+    ['background', 'aeroplane', 'person']
     """
     check_segmented(name)
     if name == SCENES:
@@ -134,10 +150,20 @@ def _check_known(name: str) -> None:
 
 
 def missing(profile: Profile) -> list[str]:
-    """One sentence for each set of photographs the profile needs that is not there, saying how to get it.
+    """One sentence for each set and split of photographs the profile needs that is not there, saying how to get it.
 
     Raises:
         ValueError: if it names a set that is not known.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> from blurpaper import profile
+    >>> missing(profile.load("smoke"))
+    []
+    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
+    ...     problems = missing(profile.load("photos"))
+    >>> sorted({problem.partition(" ")[0] for problem in problems})
+    ['bsds500', 'imagenet-sample', 'imagewoof', 'nips2017-dev', 'voc-animals']
     """
     from blurpaper.data import photos, voc
 
@@ -154,10 +180,16 @@ def missing(profile: Profile) -> list[str]:
 
 
 def wanted(profile: Profile) -> list[tuple[str, str]]:
-    """Name and split of every set of images that a profile uses, but for those of scikit-image.
+    """Name and split of every set of images that a profile uses, but for those of scikit-image and those with label maps.
 
     Raises:
         ValueError: if it names a set that is not known.
+
+    >>> from blurpaper import profile
+    >>> wanted(profile.load("smoke"))
+    [('emoji', 'train'), ('emoji', 'test')]
+    >>> wanted(profile.load("smoke", {"deblurring.prior.images": "imagewoof"}))[2:]
+    [('imagewoof', 'train'), ('imagewoof', 'test')]
     """
     from blurpaper.data import photos
 
@@ -165,19 +197,19 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     for name in "+".join([*trained, *profile.evaluation.test_sets]).split("+"):
         _check_known(name)
     prior = profile.deblurring.prior.images
-    return list(
-        dict.fromkeys(
-            [
-                *((name, "train") for name in trained),
-                *((name, "test") for name in profile.evaluation.test_sets),
-                *((prior, split) for split in ("train", "test") if prior in photos.SETS),
-            ]
-        )
-    )
+    uses = [(name, "train") for name in trained] + [(name, "test") for name in profile.evaluation.test_sets]
+    uses += [(prior, split) for split in ("train", "test") if is_known(prior)]
+    return [(name, split) for name, split in dict.fromkeys(uses) if name != "scikit-image"]
 
 
 def fingerprints(profile: Profile, store: Store) -> dict[str, str]:
-    """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for it."""
+    """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for it.
+
+    >>> import tempfile
+    >>> from blurpaper import profile
+    >>> sorted(fingerprints(profile.load("smoke"), Store(tempfile.mkdtemp())))
+    ['emoji-scenes/test', 'emoji-scenes/train', 'emoji/test', 'emoji/train']
+    """
     found = {f"{name}/{split}": load(name, split, profile, store).fingerprint for name, split in wanted(profile)}
     if not is_known(prior := profile.deblurring.prior.images):
         found[f"{prior}/prior"] = _bare_folder(Path(prior)).fingerprint
@@ -187,7 +219,19 @@ def fingerprints(profile: Profile, store: Store) -> dict[str, str]:
 
 
 def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
-    """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
+    """The images that the prior of EPLL is learnt from, and others to measure its likelihood on.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from blurpaper import profile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for number in range(10):
+    ...     Image.new("RGB", (6, 4)).save(folder / f"{number}.png")
+    >>> smoke = profile.load("smoke", {"deblurring.prior.images": str(folder)})
+    >>> learnt_from, held_out = prior_sets(smoke, Store(tempfile.mkdtemp()))
+    >>> len(learnt_from), held_out.ids
+    (9, ['0.png'])
+    """
     name = profile.deblurring.prior.images
     if is_known(name):
         return load(name, "train", profile, store), load(name, "test", profile, store)
@@ -197,7 +241,17 @@ def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
 
 
 class EmojiSet(ImageSet):
-    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
+    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for.
+
+    >>> import tempfile
+    >>> from blurpaper import profile
+    >>> smoke = profile.load("smoke", {"emoji.test": 4})
+    >>> images = EmojiSet("test", smoke, Store(tempfile.mkdtemp()))
+    >>> [images.classes[label] for label in images.labels]
+    ['monkey', 'gorilla', 'dog', 'poodle']
+    >>> images[3].shape, images[3].dtype
+    (torch.Size([3, 120, 120]), torch.uint8)
+    """
 
     def __init__(self, split: str, profile: Profile, store: Store) -> None:
         from blurpaper.data import artwork

@@ -21,6 +21,12 @@ class Example:
         what: for captions.
         answers: names of the ImageNet classes that are right.
         source: whom to thank.
+
+    >>> cup = EXAMPLES[1]
+    >>> cup.what, cup.answers
+    ('a cup of coffee', ('espresso', 'cup', 'coffee mug'))
+    >>> set(cup.answers) <= set(imagenet_names())
+    True
     """
 
     name: str

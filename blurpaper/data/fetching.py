@@ -28,7 +28,17 @@ BLOCK = 2**16
 
 
 class FetchError(RuntimeError):
-    """A set that cannot be downloaded or unpacked, in one sentence."""
+    """A set that cannot be downloaded or unpacked, in one sentence.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
+    ...     try:
+    ...         fetch("imagenet")
+    ...     except FetchError as error:
+    ...         print(str(error).partition(":")[0])
+    imagenet is ILSVRC-2012, a thousand classes; it cannot be fetched
+    """
 
 
 def fetch(name: str) -> str:
@@ -37,6 +47,14 @@ def fetch(name: str) -> str:
     Raises:
         ValueError: for an unknown name.
         FetchError: if it cannot be had, saying why and what to do.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
+    ...     for split in ("train", "val"):
+    ...         (data_folder() / "imagenette" / split).mkdir(parents=True)
+    ...     fetch("imagenette").partition(",")[0]
+    'imagenette is there already'
     """
     from blurpaper.data import listing, unpacking
 
@@ -68,7 +86,11 @@ def fetch(name: str) -> str:
 
 
 def session() -> Session:
-    """Connections by https alone, wherever a server sends them on to; by http to this machine only."""
+    """Connections by https alone, wherever a server sends them on to; by http to this machine only.
+
+    >>> sorted(session().adapters)
+    ['http://127.0.0.1:', 'https://']
+    """
     import requests
     from urllib3.util import parse_url
 
@@ -92,6 +114,14 @@ def download(archive: Archive, folder: Path, web: Session) -> Path:
 
     Raises:
         FetchError: if it cannot be had, or is not what its checksum says; then it is removed.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "cats.zip").write_bytes(b"put here by hand")
+    >>> checksum = "sha256:" + hashlib.sha256(b"put here by hand").hexdigest()
+    >>> archive = Archive("https://example.org/cats.zip", "cats.zip", checksum, "16 B")
+    >>> download(archive, folder, session()).name
+    'cats.zip'
     """
     target = folder / archive.file
     if not target.is_file():
@@ -106,7 +136,13 @@ def download(archive: Archive, folder: Path, web: Session) -> Path:
 
 
 def unverified(source: Source, archive: Path) -> str:
-    """A sentence on what no checksum vouches for, empty if all of a set is checked."""
+    """A sentence on what no checksum vouches for, empty if all of a set is checked.
+
+    >>> unverified(named("imagenette"), Path("imagenette2-320.tgz"))
+    ''
+    >>> unverified(named("nips2017-dev"), Path("dev_dataset.csv"))
+    ' Nobody publishes checksums of its photographs one by one: that they are the right ones was not verified.'
+    """
     if source.listing:
         return " Nobody publishes checksums of its photographs one by one: that they are the right ones was not verified."
     if source.archive.checksum:
@@ -117,7 +153,18 @@ def unverified(source: Source, archive: Path) -> str:
 
 
 def wrong_checksum(archive: Archive, path: Path) -> str:
-    """What is wrong with a file by its checksum, without a full stop; empty if nothing is."""
+    """What is wrong with a file by its checksum, without a full stop; empty if nothing is.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "cats.zip"
+    >>> _ = path.write_bytes(b"whole")
+    >>> archive = Archive("", path.name, "sha256:" + hashlib.sha256(b"whole").hexdigest(), "5 B")
+    >>> wrong_checksum(archive, path)
+    ''
+    >>> _ = path.write_bytes(b"cut")
+    >>> wrong_checksum(archive, path).removeprefix(str(path)).partition(":")[0]
+    ' is not the file it should be'
+    """
     kind, _, expected = archive.checksum.partition(":")
     if not expected:
         return ""
@@ -127,7 +174,12 @@ def wrong_checksum(archive: Archive, path: Path) -> str:
 
 
 def why(error: Exception) -> str:
-    """An error of a connection in a few words."""
+    """An error of a connection in a few words.
+
+    >>> import requests
+    >>> why(requests.Timeout()), why(requests.ConnectionError())
+    ('no answer within 30 seconds', 'no connection')
+    """
     import requests
 
     if isinstance(error, requests.HTTPError):

@@ -14,7 +14,11 @@ from blurpaper.progress import progress
 
 
 def overview() -> list[str]:
-    """Lines on every known set: what it is, its licence, whether it is there and how to get it."""
+    """Lines on every known set: what it is, its licence, whether it is there and how to get it.
+
+    >>> [line.strip() for line in overview() if "fetch bsds500" in line]
+    ['how to get it: blurpaper data fetch bsds500 (71 MB)']
+    """
     root = data_folder().absolute()
     lines = [f"photographs, looked for in {root}:"]
     for source in SOURCES.values():
@@ -30,7 +34,15 @@ def overview() -> list[str]:
 
 
 def found() -> list[str]:
-    """Names of the sets of which something is there."""
+    """Names of the sets of which something is there.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
+    ...     (data_folder() / "imagenette" / "val").mkdir(parents=True)
+    ...     found()
+    ['imagenette']
+    """
     return [name for name, source in SOURCES.items() if source.there(data_folder())]
 
 
@@ -39,6 +51,13 @@ def verify(name: str) -> list[str]:
 
     Raises:
         ValueError: for an unknown name.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
+    ...     problems = verify("imagenette")
+    >>> [problem.partition(" at ")[0] for problem in problems]
+    ['imagenette has no train images', 'imagenette has no test images']
     """
     source, root = named(name), data_folder().absolute()
     problems = []

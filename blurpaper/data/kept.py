@@ -14,7 +14,13 @@ _SHARE = 8
 
 
 def room(gigabytes: float) -> float:
-    """Bytes for images in memory: those that a profile allows, or the share of the machine's memory that may be taken."""
+    """Bytes for images in memory: those that a profile allows, or the share of the machine's memory that may be taken.
+
+    >>> print(f"{room(0.001):,.0f}")
+    1,000,000
+    >>> room(1e9) < 1e18
+    True
+    """
     try:
         return min(gigabytes * 1e9, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _SHARE)
     except (AttributeError, ValueError, OSError):  # a system that does not say
@@ -28,6 +34,16 @@ class KeptSet(ImageSet):
 
     Args:
         room: bytes that they may take together.
+
+    >>> import tempfile
+    >>> from blurpaper.data.photos import load_folder
+    >>> from blurpaper.data.reading import write_image
+    >>> folder = tempfile.mkdtemp()
+    >>> write_image(torch.zeros(3, 40, 60, dtype=torch.uint8), f"{folder}/grey.png")
+    >>> images = load_folder(folder, labelled=False)
+    >>> kept = KeptSet(images, room=10_000)
+    >>> images[0] is images[0], kept[0] is kept[0]
+    (False, True)
     """
 
     def __init__(self, images: ImageSet, room: float) -> None:

@@ -13,7 +13,14 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
 
 class ImageError(ValueError):
-    """A file that cannot be read as an image, or a folder that holds none, in one sentence."""
+    """A file that cannot be read as an image, or a folder that holds none, in one sentence.
+
+    >>> try:
+    ...     read_image("nowhere.png")
+    ... except ImageError as error:
+    ...     print(error)
+    no image file at nowhere.png.
+    """
 
 
 def read_image(path: str | Path) -> torch.Tensor:
@@ -21,6 +28,13 @@ def read_image(path: str | Path) -> torch.Tensor:
 
     Raises:
         ImageError: if the file is missing, empty, truncated or no image, naming it.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> path = Path(tempfile.mkdtemp()) / "clear.png"
+    >>> Image.new("RGBA", (6, 4), (255, 0, 0, 0)).save(path)
+    >>> read_image(path).shape, read_image(path).unique().tolist()
+    (torch.Size([3, 4, 6]), [255])
     """
     from PIL import Image, ImageOps
 
@@ -70,7 +84,15 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
 
 
 def image_files(folder: str | Path) -> Iterator[Path]:
-    """Image files below a folder, by relative path, in a fixed order; links are not followed into folders."""
+    """Image files below a folder, by relative path, in a fixed order; links are not followed into folders.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.png"):
+    ...     (folder / name).touch()
+    >>> [path.name for path in image_files(folder)]
+    ['a.PNG', 'b.jpg']
+    """
     import os
 
     for parent, folders, files in os.walk(folder):

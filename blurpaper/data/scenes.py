@@ -146,6 +146,15 @@ class SceneSet(SegmentedSet):
 
     Raises:
         ValueError: for an unknown split.
+
+    >>> import tempfile
+    >>> from blurpaper.profile import load
+    >>> smoke = load("smoke", {"segmentation.scenes.test": 2})
+    >>> scenes = SceneSet("test", smoke, Store(tempfile.mkdtemp()))
+    >>> [tuple(image.shape) for image in scenes.batch([0, 1])]
+    [(3, 120, 160), (3, 160, 120)]
+    >>> [scenes.classes[label] for label in scenes.label_map(1).unique() if label != VOID]
+    ['background', 'bicycle', 'bus', 'train']
     """
 
     def __init__(self, split: str, profile: Profile, store: Store) -> None:

@@ -23,6 +23,10 @@ class Archive:
         file: its name in the folder of archives.
         checksum: ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody vouches for one.
         size: of the download, for people.
+
+    >>> archive = SOURCES["imagenette"].archive
+    >>> archive.file, archive.size, archive.checksum[:8]
+    ('imagenette2-320.tgz', '342 MB', 'md5:3df6')
     """
 
     url: str
@@ -46,6 +50,14 @@ class Source:
             set's own folder; a file that matches none is left out.
         listing: the archive is a list (CSV) of photographs to download one by one.
         by_hand: how to get it where it cannot be fetched.
+
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> (root / "imagenette" / "val").mkdir(parents=True)
+    >>> named("imagenette").there(root)
+    ['test']
+    >>> named("imagenette").how_to_get.partition("; ")[2]
+    'get it by `blurpaper data fetch imagenette`'
     """
 
     name: str

@@ -14,7 +14,15 @@ STRIDE = 32
 
 
 class WeightsError(RuntimeError):
-    """Weights that are missing or are not what they should be, in one sentence."""
+    """Weights that are missing or are not what they should be, in one sentence.
+
+    >>> from blurpaper.networks.released import named
+    >>> try:
+    ...     named("network.pth")
+    ... except WeightsError as error:
+    ...     print(error)
+    network.pth is a pickle, which may run any code when it is read: save the network as .safetensors.
+    """
 
 
 class Network(nn.Module, ABC):
@@ -26,6 +34,16 @@ class Network(nn.Module, ABC):
         classes: names of the classes, in the order of the logits.
         field: side of the input that one position sees, in pixels; the crop that training uses.
         mean, std: per channel, in grey levels 0..255; the network normalises its own input.
+
+    >>> class Brightness(Network):
+    ...     def stage_maps(self, inputs):
+    ...         return {STAGES[-1]: nn.functional.avg_pool2d(inputs, STRIDE).mean(dim=1, keepdim=True)}
+    ...     def classify(self, last):
+    ...         return torch.cat([-last, last], dim=1)
+    >>> network = Brightness(["dark", "light"], field=32, mean=(127,) * 3, std=(128,) * 3)
+    >>> white = torch.full((1, 3, 64, 96), 255.0)
+    >>> network(white).shape, network.classes[network.log_probabilities(white).argmax()]
+    (torch.Size([1, 2, 2, 3]), 'light')
     """
 
     def __init__(self, classes: Sequence[str], field: int, mean: Sequence[float], std: Sequence[float]) -> None:

@@ -49,6 +49,10 @@ def convolution(
     Args:
         x: ``(B, C, H, W)``.
         weight: ``(K, C / groups, side, side)``.
+
+    >>> x, weight, bias = torch.ones(1, 1, 3, 3), torch.full((1, 1, 3, 3), -1.0), torch.tensor([5.0])
+    >>> convolution(x, weight, bias, stride=1, padding=(1, 1), act=nn.ReLU())[0, 0].tolist()
+    [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0]]
     """
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")

@@ -29,6 +29,13 @@ class EfficientNetLite(Network):
         model: timm's name of the architecture.
         field: side of the crops it was trained on.
         positions: apply it at every position of its field; otherwise average over the whole map, as usual elsewhere.
+
+    >>> network = EfficientNetLite(["cat", "dog"], "tf_efficientnet_lite0", field=64).eval()
+    >>> images = torch.zeros(1, 3, 64, 128)
+    >>> [tuple(one.shape[1:]) for one in network.stage_maps(images).values()]
+    [(16, 32, 64), (24, 16, 32), (40, 8, 16), (112, 4, 8), (320, 2, 4)]
+    >>> tuple(network(images).shape)
+    (1, 2, 1, 3)
     """
 
     def __init__(self, classes: Sequence[str], model: str, field: int, positions: bool = True) -> None:
@@ -82,7 +89,13 @@ def efficientnet_lite0(classes: Sequence[str], field: int = 224) -> EfficientNet
 
 
 def efficientnet_lite0_pooled(classes: Sequence[str], field: int = 224) -> EfficientNetLite:
-    """The same, averaging over the whole map before it classifies, as is usual elsewhere."""
+    """The same, averaging over the whole map before it classifies, as is usual elsewhere.
+
+    >>> network = efficientnet_lite0_pooled(["cat", "dog"], field=64).eval()
+    >>> images = torch.zeros(1, 3, 64, 128)
+    >>> network.stage_maps(images)["pool5"].shape, network(images).shape
+    (torch.Size([1, 320, 2, 4]), torch.Size([1, 2, 1, 1]))
+    """
     return EfficientNetLite(classes, "tf_efficientnet_lite0", field, positions=False)
 
 

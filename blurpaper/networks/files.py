@@ -33,6 +33,14 @@ def load(path: Path) -> Network:
 
     Raises:
         WeightsError: if it is not a safetensors file of one of our models.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> network = build("small_vgg", ["cat", "dog"], 64)
+    >>> save(network, NetworkSpec("small_vgg"), path)
+    >>> images = torch.rand(1, 3, 64, 96) * 255
+    >>> torch.allclose(load(path)(images), network.eval()(images))
+    True
     """
     header, tensors = read(path, _NEEDED)
     with believing(path):
@@ -42,7 +50,15 @@ def load(path: Path) -> Network:
 
 
 def codec(spec: NetworkSpec) -> Codec[Network]:
-    """How the store keeps a network."""
+    """How the store keeps a network.
+
+    >>> import tempfile
+    >>> kept = codec(NetworkSpec("small_vgg"))
+    >>> path = Path(tempfile.mkdtemp()) / f"network{kept.suffix}"
+    >>> kept.save(build("small_vgg", ["cat", "dog"], 64), path)
+    >>> path.name, kept.load(path).classes
+    ('network.safetensors', ('cat', 'dog'))
+    """
     return Codec(".safetensors", lambda network, path: save(network, spec, path), load)
 
 
@@ -73,6 +89,11 @@ def built(header: Mapping[str, str]) -> Network:
 
     Raises:
         ValueError: if it speaks of none that there is.
+
+    >>> header = {"model": "small_vgg", "classes": '["cat", "dog"]', "field": "64"}
+    >>> network = built(header | {"mean": "[127, 127, 127]", "std": "[64, 64, 64]"})
+    >>> network.classes, network.field, network.mean.flatten().tolist()
+    (('cat', 'dog'), 64, [127.0, 127.0, 127.0])
     """
     network = build(header["model"], json.loads(header["classes"]), int(header["field"]))
     for name in ("mean", "std"):
@@ -86,6 +107,13 @@ def believing(path: Path) -> Iterator[None]:
 
     Raises:
         WeightsError: if there is no such thing.
+
+    >>> try:
+    ...     with believing(Path("mine.safetensors")):
+    ...         built({"model": "lenet", "classes": "[]", "field": "64"})
+    ... except WeightsError as error:
+    ...     print(str(error).partition(":")[0])
+    mine.safetensors says in its header that it is what cannot be built
     """
     try:
         yield
@@ -94,7 +122,15 @@ def believing(path: Path) -> Iterator[None]:
 
 
 def write(module: nn.Module, header: Mapping[str, str], path: Path, half: bool = False) -> None:
-    """Write a module's tensors under a header."""
+    """Write a module's tensors under a header.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "line.safetensors"
+    >>> write(nn.Linear(2, 3), {"model": "line"}, path, half=True)
+    >>> header, tensors = read(path, ["model"])
+    >>> header, tensors["weight"].dtype
+    ({'model': 'line'}, torch.float16)
+    """
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
@@ -109,6 +145,13 @@ def read(path: Path, needed: Sequence[str]) -> tuple[dict[str, str], dict[str, t
 
     Raises:
         WeightsError: if it is not a safetensors file, or its header lacks what is needed.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "line.safetensors"
+    >>> write(nn.Linear(2, 3), {"model": "line"}, path)
+    >>> header, tensors = read(path, ["model"])
+    >>> {name: tuple(tensor.shape) for name, tensor in sorted(tensors.items())}
+    {'bias': (3,), 'weight': (3, 2)}
     """
     from safetensors import SafetensorError, safe_open
 
@@ -128,6 +171,11 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path, wha
 
     Raises:
         WeightsError: if they do not fit it.
+
+    >>> line, tensors = nn.Linear(2, 1), {"weight": torch.tensor([[1.0, 2.0]]), "bias": torch.zeros(1)}
+    >>> fill(line, tensors, Path("line.safetensors"), "a line")
+    >>> line(torch.tensor([3.0, 4.0])).item()
+    11.0
     """
     try:
         module.load_state_dict(tensors)

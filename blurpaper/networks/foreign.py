@@ -40,6 +40,13 @@ class ForeignNetwork(Network):
 
     Raises:
         WeightsError: if it cannot be applied to images of its field's size, or gives something else than logits.
+
+    >>> layers = nn.Conv2d(3, 8, 8, stride=8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)
+    >>> network = ForeignNetwork(nn.Sequential(*layers), "mine", field=64, classes=["cat", "dog"])
+    >>> network(torch.zeros(1, 3, 64, 96)).shape
+    torch.Size([1, 2, 1, 1])
+    >>> network.fixed, network.stage_maps(torch.zeros(1, 3, 64, 96))["pool5"].shape
+    (False, torch.Size([1, 8, 8, 12]))
     """
 
     def __init__(
@@ -169,6 +176,10 @@ def _has_positions(output: object) -> bool:
 
 
 def head_of(module: nn.Module) -> str | None:
-    """The name of the layer that gives the logits: the last linear or convolutional one that a module lists."""
+    """The name of the layer that gives the logits: the last linear or convolutional one that a module lists.
+
+    >>> head_of(nn.ModuleDict({"body": nn.Conv2d(3, 8, 3), "head": nn.Linear(8, 2), "act": nn.ReLU()}))
+    'head'
+    """
     layers = [name for name, part in module.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
     return layers[-1] if layers else None

@@ -41,6 +41,13 @@ class ForeignSpec:
         named: whether the names of its classes are known; else they are numbers.
         weights: the file that its tensors are from, if they did not come with the origin.
         mix, recipe: how it was tuned here, if it was.
+
+    >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    >>> spec = ForeignSpec("mine", ForeignNetwork(module, "mine", field=64), named=False)
+    >>> spec.told
+    '2 classes, made for 64 pixels, mean 0.485, 0.456, 0.406 and deviation 0.229, 0.224, 0.225; applied to whole images'
+    >>> spec.unnamed.partition(":")[0]
+    'the names of the 2 outputs of mine are not known'
     """
 
     model: str
@@ -130,6 +137,15 @@ def foreign(
 
     Raises:
         WeightsError: if it cannot be had, saying what and from where.
+
+    >>> import tempfile
+    >>> import timm
+    >>> from safetensors.torch import save_file
+    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> save_file(timm.create_model("test_resnet", num_classes=2).state_dict(), path)
+    >>> spec = foreign("timm/test_resnet", path, classes=["cat", "dog"])
+    >>> str(spec), spec.network.field, spec.network.classes
+    ('timm/test_resnet (mine.safetensors)', 160, ('cat', 'dog'))
     """
     header, tensors = files.read(weights, ()) if weights else ({}, None)
     said = {}
@@ -179,7 +195,13 @@ def wrapped(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> ForeignNetwork:
-    """A module as a network; ImageNet's classes if it has a thousand outputs and no others are given."""
+    """A module as a network; ImageNet's classes if it has a thousand outputs and no others are given.
+
+    >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1000))
+    >>> network = wrapped(Made(module, field=96), "mine", None, None, None, None)
+    >>> network.field, network.classes[:2]
+    (96, ('tench', 'goldfish'))
+    """
     network = ForeignNetwork(found.module, name, field or found.field, mean or found.mean, std or found.std, classes)
     if not classes and len(network.classes) == len(imagenet_names()):
         network.classes = imagenet_names()
@@ -198,7 +220,16 @@ _SAID = ("network", "model", "mix", "recipe", "classes", "field", "mean", "std")
 
 
 def save(network: ForeignNetwork, model: str, mix: str, recipe: str, path: Path) -> None:
-    """Write a network's state dict, as its library reads it, under a header that says how to build it again."""
+    """Write a network's state dict, as its library reads it, under a header that says how to build it again.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    >>> save(ForeignNetwork(module, "mine"), "own.models.tiny", "mix", "agreement", path)
+    >>> header, tensors = files.read(path, ["network", "classes"])
+    >>> header["network"], header["recipe"], sorted(tensors)
+    ('own.models.tiny:mix', 'agreement', ['2.bias', '2.weight'])
+    """
     from safetensors.torch import save_file
 
     header = {
@@ -222,6 +253,16 @@ def from_file(path: Path, model: str, **wanted: object) -> ForeignSpec:
 
     Raises:
         WeightsError: if that is a function of one's own, which is not called because a file says so, or nothing that is known.
+
+    >>> import tempfile
+    >>> import timm
+    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> module = timm.create_model("test_resnet", num_classes=2)
+    >>> network = ForeignNetwork(module, "mine", field=96, classes=["cat", "dog"])
+    >>> save(network, "timm/test_resnet", "mix", "agreement", path)
+    >>> spec = from_file(path, "timm/test_resnet")
+    >>> spec.mix, spec.recipe, spec.network.field, spec.network.classes
+    ('mix', 'agreement', 96, ('cat', 'dog'))
     """
     if is_dotted(model):
         raise WeightsError(

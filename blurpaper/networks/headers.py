@@ -15,6 +15,14 @@ def check(header: Mapping[str, str], path: Path) -> None:
 
     Raises:
         WeightsError: for the first that is not, naming it.
+
+    >>> path = Path("mine.safetensors")
+    >>> check({"classes": '["cat", "dog"]', "field": "64"}, path)
+    >>> try:
+    ...     check({"field": "large"}, path)
+    ... except WeightsError as error:
+    ...     print(error)
+    mine.safetensors: field in its header must be a number of pixels. Got 'large'.
     """
     for name, (holds, what) in _SAID.items():
         if name in header and not holds(_value(header[name])):

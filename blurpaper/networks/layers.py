@@ -23,7 +23,16 @@ _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 
 @contextmanager
 def shared_batch(places: slice, size: int) -> Iterator[None]:
-    """While this process computes those places of a batch of that size."""
+    """While this process computes those places of a batch of that size.
+
+    >>> batch, _ = torch.ones(4, 3), torch.manual_seed(0)
+    >>> alone = Dropout(0.5)(batch)
+    >>> _ = torch.manual_seed(0)
+    >>> with shared_batch(slice(2, 4), 4):
+    ...     own = Dropout(0.5)(batch[2:])
+    >>> torch.equal(own, alone[2:])
+    True
+    """
     token = _SHARE.set((places, size))
     try:
         yield

@@ -29,7 +29,12 @@ _NORMALISING = {name: {"transform_input": True, "init_weights": False} for name 
 
 @dataclass(frozen=True)
 class Made:
-    """A module without a wrapper, and what it was trained with: side of the crop, mean and deviation of levels from 0 to 1."""
+    """A module without a wrapper, and what it was trained with: side of the crop, mean and deviation of levels from 0 to 1.
+
+    >>> own = Made(nn.Identity(), field=96)
+    >>> own.field, own.mean
+    (96, (0.485, 0.456, 0.406))
+    """
 
     module: nn.Module
     field: int = FIELD
@@ -87,6 +92,12 @@ def made(origin: str, tensors: Mapping[str, torch.Tensor] | None, outputs: int |
 
     Raises:
         WeightsError: if its weights cannot be fetched, the tensors do not fit, or one's own function makes no module.
+
+    >>> import timm
+    >>> tensors = timm.create_model("test_resnet", num_classes=2).state_dict()
+    >>> found = made("timm/test_resnet", tensors)
+    >>> found.field, tuple(found.module.eval()(torch.zeros(1, 3, 160, 160)).shape)
+    (160, (1, 2))
     """
     library, _, name = origin.partition("/")
     if is_dotted(origin):

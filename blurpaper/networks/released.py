@@ -32,6 +32,14 @@ class NetworkFile:
     """A network in a safetensors file, which goes wherever a :class:`NetworkSpec` goes.
 
     Its model, mix, train scale, recipe and seed are what its header says.
+
+    >>> import tempfile
+    >>> from blurpaper.networks import build, files
+    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> files.save(build("small_vgg", ["cat", "dog"], 64), NetworkSpec("small_vgg", "mix", seed=2), path)
+    >>> file = NetworkFile(path)
+    >>> str(file), file.mix, file.seed, file.load().classes
+    ('mine.safetensors (small_vgg:mix#2)', 'mix', 2, ('cat', 'dog'))
     """
 
     path: Path
@@ -112,13 +120,21 @@ class NetworkFile:
 
 
 def released(model: str, mix: str) -> NetworkFile | None:
-    """The network of that model and mix that comes with blurpaper, if one does."""
+    """The network of that model and mix that comes with blurpaper, if one does.
+
+    >>> released("efficientnet_lite0", "mix").recipe, released("small_vgg", "mix")
+    ('agreement', None)
+    """
     paths = (folder / file_name(model, mix) for folder in FOLDERS)
     return next((NetworkFile(path) for path in paths if path.is_file()), None)
 
 
 def file_name(model: str, mix: str) -> str:
-    """Its name in the folder of released networks."""
+    """Its name in the folder of released networks.
+
+    >>> file_name("efficientnet_lite0", "mix")
+    'efficientnet_lite0.mix.safetensors'
+    """
     return f"{model}.{mix}.safetensors"
 
 
@@ -135,6 +151,11 @@ def named(text: str, model: str | None = None, **wanted: object) -> NetworkSpec 
     Raises:
         ValueError: for a string that names no network, or for what is said of one that is the project's.
         WeightsError: for a file that is not there or holds none, or is a pickle, or for weights that cannot be had.
+
+    >>> str(named("small_vgg:mix@512")), str(named("mix", model="small_vgg"))
+    ('small_vgg:mix@512', 'small_vgg:mix')
+    >>> named("efficientnet_lite0:mix").path.name
+    'efficientnet_lite0.mix.safetensors'
     """
     wanted = {name: value for name, value in wanted.items() if value is not None}
     if "weights" in wanted:

@@ -26,6 +26,13 @@ class Residual(nn.Module):
         channels, width: of the input and of the output.
         stride: of the block's first 3x3 convolution and of the one beside it.
         bottleneck: 1x1, 3x3 and 1x1 convolutions of a quarter of the width, instead of two of 3x3.
+
+    >>> block, x = Residual(8, 8, stride=1, bottleneck=True), torch.randn(1, 8, 6, 6)
+    >>> _ = nn.init.zeros_(block.layers[-1].norm.weight)
+    >>> torch.equal(block(x), x.relu())
+    True
+    >>> Residual(8, 16, stride=2, bottleneck=False)(x).shape
+    torch.Size([1, 16, 3, 3])
     """
 
     def __init__(self, channels: int, width: int, stride: int, bottleneck: bool) -> None:
@@ -57,6 +64,13 @@ class ResNet(Network):
         first: side of the first convolution's kernel.
         bottleneck: the kind of block.
         pool: halve the second stage's resolution by a 3x3 max pooling, as ResNet-50 does, not by its first block.
+
+    >>> shape = {"widths": (8, 8, 16, 16, 32), "depths": (1,) * 4, "first": 3}
+    >>> network = ResNet(["cat", "dog"], 64, **shape, bottleneck=False, pool=False).eval()
+    >>> network(torch.zeros(1, 3, 64, 96)).shape
+    torch.Size([1, 2, 1, 2])
+    >>> round(network.log_probabilities(torch.zeros(1, 3, 64, 64)).exp().sum().item(), 3)
+    1.0
     """
 
     def __init__(
