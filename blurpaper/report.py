@@ -45,6 +45,21 @@ def write(
         lines: one network, or the same before and after it was tuned, measured on the same images.
         facts: what was done and what it cost: heading -> text.
         remarks: sentences below the figure.
+
+    >>> import re
+    >>> import tempfile
+    >>> import torch
+    >>> from blurpaper import profile
+    >>> from blurpaper.data.examples import CarriedSet
+    >>> of, shares = {"metric": "top1", "scale": "256"}, {"sharp": 1.0, "D8": 0.5}
+    >>> rows = results.table(of | {"condition": name, "value": one} for name, one in shares.items())
+    >>> said = {"sharp": {"256": torch.eye(2)}, "D8": {"256": torch.tensor([[1.0, 0.0], [1.0, 0.0]])}}
+    >>> measured = Measured(rows, [], CarriedSet("test"), True, {"256": np.arange(2)}, said, seconds=4.0)
+    >>> path = Path(tempfile.mkdtemp()) / "report.html"
+    >>> write(path, "Mine", [Line("mine", measured)], ["sharp", "D8"], ["256"], profile.load("photos"), {})
+    >>> text = path.read_text(encoding="utf-8")
+    >>> re.search('class="lead">(.*?)<', text)[1], text.count("<img")
+    ('Of 2 images, 100.0 % are recognised as they are, and 50.0 % under D8.', 2)
     """
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
@@ -80,7 +95,26 @@ def evaluated(
     profile: Profile,
     remarks: Sequence[str],
 ) -> None:
-    """Write what was found of a network on a folder of images, with the advice that goes with it."""
+    """Write what was found of a network on a folder of images, with the advice that goes with it.
+
+    >>> import re
+    >>> import tempfile
+    >>> from torch import nn
+    >>> from blurpaper import profile
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.networks.foreign_spec import in_memory
+    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profile.load("photos")
+    >>> for example in EXAMPLES:
+    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
+    >>> spec = in_memory(peak, ["red", "green", "blue"])
+    >>> found = measure(spec, folder, ["sharp", "D2"], ["256"], photos, store)
+    >>> path = folder.with_suffix(".html")
+    >>> evaluated(path, spec, folder, found, ["sharp", "D2"], ["256"], photos, remarks=[])
+    >>> re.search('class="lead">(.*?)<', path.read_text(encoding="utf-8"))[1]
+    'Of 2 images, 50.0 % get the answer that they get sharp under D2.'
+    """
     facts = {**_network(spec), **_protocol(folder, measured, profile), "Cost": cost(measured)}
     write(path, f"{spec} under blur", [Line(str(spec), measured)], conditions, scales, profile, facts, remarks)
 
@@ -93,6 +127,24 @@ def tuned(
     Args:
         seen: whether they are those that it was tuned on.
         done: what was done, in words.
+
+    >>> import re
+    >>> import tempfile
+    >>> from torch import nn
+    >>> from blurpaper import profile
+    >>> from blurpaper.data.examples import EXAMPLES, photograph
+    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.networks.foreign_spec import in_memory
+    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profile.load("photos")
+    >>> for example in EXAMPLES:
+    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
+    >>> mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmin(dim=1))
+    >>> before, after = (in_memory(module, ["red", "green", "blue"]) for module in (peak, mean))
+    >>> path = folder.with_suffix(".html")
+    >>> tuned(path, before, after, folder, False, "mix", photos, store, "means instead of peaks")
+    >>> re.search('class="lead">(.*?)<', path.read_text(encoding="utf-8"))[1]
+    'Of 2 images under D2, 50.0 % get the answer that they get sharp before tuning and 100.0 % after.'
     """
     profile = fitted(profile, before)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
@@ -113,7 +165,12 @@ def tuned(
 
 
 def cost(measured: Measured) -> str:
-    """What classifying took, in words."""
+    """What classifying took, in words.
+
+    >>> said = {"sharp": {}, "D8": {}}
+    >>> cost(Measured(results.table([]), [], range(20), True, {}, said, seconds=4.0))
+    '40 images classified in 4.0 s, 10.0 a second'
+    """
     decisions = len(measured.images) * len(measured.log_probabilities)
     rate = f", {decisions / measured.seconds:.1f} a second" if measured.seconds else ""
     return f"{decisions:,} images classified in {measured.seconds:.1f} s{rate}"
@@ -132,7 +189,15 @@ def _value(line: Line, metric: str, scale: str, condition: str) -> tuple[float, 
 
 
 def lead(lines: Sequence[Line], conditions: Sequence[str], scale: str) -> str:
-    """What the report says first: how much is lost under the worst blur, and what tuning gains."""
+    """What the report says first: how much is lost under the worst blur, and what tuning gains.
+
+    >>> of = {"metric": "top1", "scale": "256"}
+    >>> shares = {"sharp": 0.9, "D8": 0.4}
+    >>> rows = results.table(of | {"condition": name, "value": one} for name, one in shares.items())
+    >>> measured = Measured(rows, [], range(20), True, {}, {}, seconds=4.0)
+    >>> lead([Line("mine", measured)], ["sharp", "D8"], "256")
+    'Of 20 images, 90.0 % are recognised as they are, and 40.0 % under D8.'
+    """
     metric, first = _metric(lines), lines[0]
     worst = min(conditions, key=lambda name: _value(first, metric, scale, name)[0])
     count = f"{len(first.measured.images):,} images"

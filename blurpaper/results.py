@@ -25,7 +25,14 @@ PUBLISHED = HOME / "results"
 
 
 class ResultsError(RuntimeError):
-    """Results that are missing or not in order, in one sentence."""
+    """Results that are missing or not in order, in one sentence.
+
+    >>> try:
+    ...     table([{"experiment": "table1", "accuracy": 0.5}])
+    ... except ResultsError as error:
+    ...     print(error)
+    results have no column 'accuracy'.
+    """
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -185,7 +192,13 @@ SECONDS = "seconds an image"
 
 
 def published_timings(profile: str) -> list[dict[str, str]]:
-    """The committed timings of a profile, a row an artifact (or of kind :data:`SECONDS`); none if it was not timed."""
+    """The committed timings of a profile, a row an artifact (or of kind :data:`SECONDS`); none if it was not timed.
+
+    >>> networks = [row for row in published_timings("emoji") if row["kind"] == "networks"]
+    >>> seconds = {row["name"]: float(row["seconds"]) for row in networks}
+    >>> seconds["small_vgg:mix"] < seconds["small_vgg:original"]
+    True
+    """
     import csv
 
     path = PUBLISHED / f"{profile}.timings.csv"

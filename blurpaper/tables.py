@@ -32,6 +32,13 @@ def comparison(
         sources: heading -> results to take numbers from, in the order of the columns.
         metrics: metric -> heading; with several, they are a level of headings above the sources.
         rows, columns: values of ``row`` and of ``column``, in order.
+
+    >>> import re
+    >>> from blurpaper import results
+    >>> paper = select(results.paper(), experiment="table1")
+    >>> html = comparison({"paper": paper}, {"top5": "top-5"}, ["sharp", "D8"], ["256", "512"])
+    >>> re.findall("<td>([0-9.]+)", html)
+    ['90.9', '90.8', '61.0', '22.5']
     """
     groups = [(value, metric, heading) for value in columns for metric, heading in metrics.items()]
     groups = [group for group in groups if any(_cells(frame, group, column) is not None for frame in sources.values())]
@@ -56,7 +63,15 @@ def comparison(
 
 
 def download(sources: Mapping[str, pd.DataFrame]) -> str:
-    """A link that holds the rows a table was drawn from as CSV, so that no server is needed: a column ``source``, then theirs."""
+    """A link that holds the rows a table was drawn from as CSV, so that no server is needed: a column ``source``, then theirs.
+
+    >>> from blurpaper import results
+    >>> link = download({"paper": select(results.paper(), experiment="table1")})
+    >>> link.split('"')[3]
+    'table1-top5.csv'
+    >>> base64.b64decode(link.split("base64,")[1].split('"')[0]).decode().split(",")[:3]
+    ['source', 'experiment', 'model']
+    """
     import pandas as pd
 
     frames = {name: frame[list(COLUMNS)] if set(COLUMNS) <= set(frame.columns) else frame for name, frame in sources.items()}

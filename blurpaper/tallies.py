@@ -33,20 +33,36 @@ NETWORK_KEY = ("model", "network", "train_scale", "recipe", "seed")
 
 
 def networks(profile: Profile) -> list[NetworkSpec]:
-    """Every network that the experiments of a profile measure."""
+    """Every network that the experiments of a profile measure.
+
+    >>> from blurpaper import profile
+    >>> [str(spec) for spec in networks(profile.load("emoji"))][:3]
+    ['small_vgg:original', 'small_vgg:sharp-only', 'small_vgg:sharp+D4']
+    """
     return list(
         dict.fromkeys([NetworkSpec(profile.model), *pooled(profile), *finetuned(profile), *at_scales(profile), *second(profile)])
     )
 
 
 def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
-    """The test sets on which the experiments measure a network: other scales and other models, on the first alone."""
+    """The test sets on which the experiments measure a network: other scales and other models, on the first alone.
+
+    >>> from blurpaper import profile
+    >>> mix, mix_at_512 = (NetworkSpec("efficientnet_lite0", "mix", scale) for scale in ("256", "512"))
+    >>> [sets_of(spec, profile.load("photos")) for spec in (mix, mix_at_512)]
+    [['nips2017-dev', 'imagewoof'], ['nips2017-dev']]
+    """
     first = spec.model != profile.model or spec.train_scale != "256"
     return profile.evaluation.test_sets[:1] if first else profile.evaluation.test_sets
 
 
 def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[str]]:
-    """The conditions under which, and the scale settings at which, the experiments measure a network."""
+    """The conditions under which, and the scale settings at which, the experiments measure a network.
+
+    >>> from blurpaper import profile
+    >>> settings_of(NetworkSpec("small_vgg", "mix", "512"), profile.load("emoji"))
+    (['sharp', 'D2', 'D4', 'D6', 'D8'], ['512'])
+    """
     settings = profile.evaluation
     if spec.model == settings.second_model:
         return settings.second_conditions, ["256", "256+512"] if spec.is_original else ["256"]
@@ -61,28 +77,61 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
 
 
 def finetuned(profile: Profile) -> list[NetworkSpec]:
-    """The networks of Table 3, from all their seeds."""
+    """The networks of Table 3, from all their seeds.
+
+    >>> from blurpaper import profile
+    >>> [str(spec) for spec in finetuned(profile.load("emoji"))][:3]
+    ['small_vgg:sharp-only', 'small_vgg:sharp+D4', 'small_vgg:mix']
+    """
     return [NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.evaluation.finetuned]
 
 
 def at_scales(profile: Profile) -> list[NetworkSpec]:
-    """The networks of Table 4: the original, and one fine-tuned at each scale setting."""
+    """The networks of Table 4: the original, and one fine-tuned at each scale setting.
+
+    >>> from blurpaper import profile
+    >>> [str(spec) for spec in at_scales(profile.load("emoji"))][2:]
+    ['small_vgg:mix@512', 'small_vgg:mix@256+512', 'small_vgg:mix@per-scale']
+    """
     mixes = [NetworkSpec(profile.model, "mix", scale) for scale in ("256", "512", "256+512", "per-scale")]
     return [NetworkSpec(profile.model), *mixes]
 
 
 def second(profile: Profile) -> list[NetworkSpec]:
-    """The networks of Table A: another architecture, as it is and fine-tuned on the mix."""
+    """The networks of Table A: another architecture, as it is and fine-tuned on the mix.
+
+    >>> from blurpaper import profile
+    >>> [str(spec) for spec in second(profile.load("emoji"))]
+    ['small_resnet:original', 'small_resnet:mix']
+    """
     return [NetworkSpec(profile.evaluation.second_model), NetworkSpec(profile.evaluation.second_model, "mix")]
 
 
 def pooled(profile: Profile) -> list[NetworkSpec]:
-    """The original that averages over its whole last map, if the profile wants it beside the one applied at every position."""
+    """The original that averages over its whole last map, if the profile wants it beside the one applied at every position.
+
+    >>> from blurpaper import profile
+    >>> [[str(spec) for spec in pooled(profile.load(name))] for name in ("emoji", "photos")]
+    [[], ['efficientnet_lite0_pooled:original']]
+    """
     return [NetworkSpec(profile.evaluation.pooled_model)] if profile.evaluation.pooled_model else []
 
 
 def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
-    """Decisions of one network, at the scales and under the conditions at which the profile measures it."""
+    """Decisions of one network, at the scales and under the conditions at which the profile measures it.
+
+    >>> import tempfile
+    >>> from blurpaper import profile
+    >>> from blurpaper.networks import build
+    >>> few = {"emoji.classes": 2, "emoji.train": 2, "emoji.test": 4, "evaluation.conditions": ["sharp"]}
+    >>> smoke = profile.load("smoke", few | {"evaluation.scales": ["128", "256"]})
+    >>> spec, store = NetworkSpec("small_vgg"), Store(tempfile.mkdtemp())
+    >>> recipe = trained.network_recipe(spec, smoke, store)
+    >>> untrained = store.get(recipe, lambda scratch: build("small_vgg", ["one", "other"], 64))
+    >>> decided = decided_by(spec, smoke, store)
+    >>> decided.groupby(["data", "scale", "condition"]).size().to_dict()
+    {('emoji', '128', 'sharp'): 4, ('emoji', '256', 'sharp'): 4}
+    """
     import pandas as pd
 
     conditions, scales = settings_of(spec, profile)
@@ -94,7 +143,16 @@ def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFram
 
 
 def means(decided: pd.DataFrame, wanted: Iterable[str], profile: Profile) -> Iterator[dict[str, Any]]:
-    """Means over images of some of the metrics of :func:`metrics.per_image`, a row for each setting."""
+    """Means over images of some of the metrics of :func:`metrics.per_image`, a row for each setting.
+
+    >>> import pandas as pd
+    >>> from blurpaper import profile
+    >>> decided = pd.DataFrame({"rank": [0, 0, 4, 9], "entropy": 0.5, "cross_entropy": 1.0})
+    >>> decided = decided.assign(**dict.fromkeys(DECISION_KEY, ""))
+    >>> found = means(decided, ["top1", "top5"], profile.load("smoke"))
+    >>> [(one["metric"], float(one["value"]), one["n"]) for one in found]
+    [('top1', 0.5, 4), ('top5', 0.75, 4)]
+    """
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
         terms = metrics.per_image(group)
         for metric in wanted:
@@ -103,14 +161,26 @@ def means(decided: pd.DataFrame, wanted: Iterable[str], profile: Profile) -> Ite
 
 
 def widest(decided: pd.DataFrame) -> pd.DataFrame:
-    """The decisions among all classes, where some were also made among a test set's own."""
+    """The decisions among all classes, where some were also made among a test set's own.
+
+    >>> import pandas as pd
+    >>> decided = pd.DataFrame({"data": "imagewoof", "classes": ["1000", "10"], "rank": [3, 0]})
+    >>> widest(decided).values.tolist()
+    [['imagewoof', '1000', 3]]
+    """
     return decided[
         decided["classes"].astype(int) == decided.groupby("data")["classes"].transform(lambda names: names.astype(int).max())
     ]
 
 
 def row(key: tuple, metric: str, value: float, low: float | None, high: float | None, n: int) -> dict[str, Any]:
-    """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its interval."""
+    """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its interval.
+
+    >>> of = predictions.columns_of(NetworkSpec("small_vgg"), "emoji", 100, "256", "D8")
+    >>> one = row(tuple(of.values()), "top5", 0.63, 0.61, 0.65, 2000)
+    >>> [one[column] for column in ("model", "data", "condition", "metric", "value", "n")]
+    ['small_vgg', 'emoji', 'D8', 'top5', 0.63, 2000]
+    """
     return dict(zip(DECISION_KEY, key, strict=True)) | {"metric": metric, "value": value, "low": low, "high": high, "n": n}
 
 
@@ -122,6 +192,13 @@ def baselines_of(spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]) -
 
     Args:
         tuned: decisions by network, those of :func:`trained.start_of` among them.
+
+    >>> names = ("original", "sharp-only", "sharp-only#1")
+    >>> tuned = {NetworkSpec.parse(name, "efficientnet_lite0"): f"decisions of {name}" for name in names}
+    >>> baselines_of(NetworkSpec.parse("efficientnet_lite0:mix#1"), tuned)
+    {'original': 'decisions of original', 'sharp-only': 'decisions of sharp-only#1'}
+    >>> baselines_of(NetworkSpec.parse("efficientnet_lite0:mix#2"), tuned)
+    {'original': 'decisions of original', 'sharp-only': 'decisions of sharp-only'}
     """
     found = {"original": tuned[trained.start_of(spec)]}
     control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
@@ -132,7 +209,13 @@ def baselines_of(spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]) -
 
 
 def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
-    """Networks that differ in their seed alone."""
+    """Networks that differ in their seed alone.
+
+    >>> names = ("small_vgg:mix", "small_vgg:sharp+D8", "small_vgg:mix#1")
+    >>> groups = of_several_seeds([NetworkSpec.parse(name) for name in names])
+    >>> [[str(spec) for spec in alike] for alike in groups]
+    [['small_vgg:mix', 'small_vgg:mix#1']]
+    """
     groups: dict[NetworkSpec, list[NetworkSpec]] = {}
     for spec in specs:
         groups.setdefault(replace(spec, seed=0), []).append(spec)
@@ -142,7 +225,17 @@ def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
 def differences(
     decided: pd.DataFrame, baseline: pd.DataFrame, name: str, profile: Profile, wanted: Iterable[str] = ("top1", "top5")
 ) -> Iterator[dict[str, Any]]:
-    """Paired differences, of accuracy if nothing else is wanted: the same images, resampled together."""
+    """Paired differences, of accuracy if nothing else is wanted: the same images, resampled together.
+
+    >>> import pandas as pd
+    >>> from blurpaper import profile
+    >>> before = pd.DataFrame({"rank": [0, 7, 9, 0], "entropy": 0.5, "cross_entropy": 1.0})
+    >>> before = before.assign(**dict.fromkeys(DECISION_KEY, ""))
+    >>> after = before.assign(rank=[0, 0, 3, 0])
+    >>> found = differences(after, before, "original", profile.load("smoke"))
+    >>> [(one["metric"], one["value"]) for one in found]
+    [('top1_vs_original', 0.25), ('top5_vs_original', 0.5)]
+    """
     others = _by_setting(baseline)
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
         own, their = metrics.per_image(group), metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
@@ -161,7 +254,17 @@ def _by_setting(decided: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
 def means_over_seeds(
     decided: list[pd.DataFrame], profile: Profile, baselines: list[pd.DataFrame] | None = None, suffix: str = ""
 ) -> Iterator[dict[str, Any]]:
-    """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in which all were measured."""
+    """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in which all were measured.
+
+    >>> import pandas as pd
+    >>> from blurpaper import profile
+    >>> first = pd.DataFrame({"rank": [0, 3], "entropy": 0.5, "cross_entropy": 1.0})
+    >>> first = first.assign(**dict.fromkeys(DECISION_KEY, "")).assign(seed="0")
+    >>> second = first.assign(rank=[0, 0], seed="1")
+    >>> found = means_over_seeds([first, second], profile.load("smoke"))
+    >>> [(one["metric"], one["value"], one["seed"], one["n"]) for one in found]
+    [('top1', 0.75, 'all', 4), ('top5', 1.0, 'all', 4)]
+    """
     own = [_by_setting(one) for one in decided]
     others = [_by_setting(one) for one in baselines] if baselines else None
     for setting, group in own[0].items():

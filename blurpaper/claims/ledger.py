@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim and what each source says of it."""
+    """A claim and what each source says of it.
+
+    >>> from blurpaper.experiments import Published
+    >>> entry = ledger(profiles.load("photos"), Published(), chapter="08")[0]
+    >>> entry.claim.says, entry.findings["paper"].verdict
+    ('A second architecture suffers alike.', 'reproduced')
+    """
 
     claim: Claim
     findings: dict[str, Finding]
@@ -34,6 +40,14 @@ def ledger(profile: Profile, store: Store | Published, chapter: str = "") -> lis
 
     Args:
         chapter: number of the one whose claims are decided, which takes no more than what it shows; all of them if it is empty.
+
+    >>> from blurpaper.experiments import Published
+    >>> emoji = profiles.load("emoji", {"evaluation.bootstrap": 100})
+    >>> entries = ledger(emoji, Published(), chapter="08")
+    >>> [entry.claim.id for entry in entries]
+    ['second-model-suffers-too', 'second-model-falls-more-with-512', 'both-models-fall-alike']
+    >>> list(entries[0].findings)
+    ['paper', 'photos', 'this run']
     """
     chosen = tuple(sorted((one for one in CLAIMS.values() if chapter in ("", one.chapter)), key=lambda one: one.section))
     found = {PAPER: verdicts(chosen, evidence.of_paper())}
@@ -44,7 +58,13 @@ def ledger(profile: Profile, store: Store | Published, chapter: str = "") -> lis
 
 
 def tables(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
-    """Source -> the ledger as a table, a row a criterion, or a claim that was not run."""
+    """Source -> the ledger as a table, a row a criterion, or a claim that was not run.
+
+    >>> from blurpaper.experiments import Published
+    >>> found = tables(ledger(profiles.load("photos"), Published(), chapter="08"))
+    >>> list(found), found["paper"]["criterion"].iloc[0]
+    (['paper', 'this run'], 'top-5 of the second model lost from sharp to D2')
+    """
     import pandas as pd
 
     found = {}
@@ -73,7 +93,13 @@ def _measured(one: Criterion) -> dict[str, Any]:
 
 
 def summary(profile: Profile, store: Store | Published) -> list[dict[str, Any]]:
-    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what is missing where it was not run."""
+    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what is missing where it was not run.
+
+    >>> from blurpaper.experiments import Published
+    >>> found = summary(profiles.load("photos", {"evaluation.bootstrap": 50}), Published())
+    >>> [one["id"] for one in found if one["verdict"]["paper"] == "not reproduced"]
+    ['nothing-carries-over-between-types']
+    """
     return [
         {
             "id": entry.claim.id,

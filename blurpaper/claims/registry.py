@@ -24,6 +24,11 @@ class Criterion:
         limit: what it has to be above, or below.
         above: which of the two.
         unit: ``points`` (of per cent; the quantity is a difference of shares), ``share``, ``nats`` or ``ratio``.
+
+    >>> from blurpaper.claims import of_paper
+    >>> (one,) = CLAIMS["mix-costs-little-on-sharp"].criteria(of_paper())
+    >>> one.words, round(float(one.quantity[0]), 4), round(one.limit, 4), round(float(one.margin[0]), 4)
+    ('top-5 lost on sharp images', 0.0029, 0.0033, 0.0004)
     """
 
     words: str
@@ -75,6 +80,12 @@ class Claim:
         tolerance: its criteria in words.
         note: what else is to be known, such as why the paper's own numbers do not bear it out.
         criteria: the function.
+
+    >>> one = CLAIMS["mix-recovers-most-of-the-loss"]
+    >>> one.says
+    'Fine-tuning on the mix recovers most of what was lost.'
+    >>> one.tolerance, one.section, one.shown
+    ('More than half of the top-5 that D8 costs comes back.', '1', 'Table 3')
     """
 
     id: str
@@ -99,6 +110,16 @@ def claim(section: str, chapter: str, shown: str, paper: str = REPRODUCED) -> Ca
 
     Raises:
         ValueError: if the id is taken, the docstring lacks a paragraph, or the paper's verdict is none.
+
+    >>> def blur_costs(numbers):
+    ...     '''Blur costs accuracy.
+    ...
+    ...     More than a point of top-5 under D8.
+    ...     '''
+    ...     yield above("top-5 lost", numbers.top5() - numbers.top5(condition="D8"), 0.01)
+    >>> registered = claim("3", "02", "Table 1")(blur_costs)
+    >>> CLAIMS.pop("blur-costs").tolerance
+    'More than a point of top-5 under D8.'
     """
 
     def register(function: Decide) -> Decide:
