@@ -137,8 +137,9 @@ def _lines(compared: Compared, everything: bool) -> Iterator[str]:
 
     counts = pd.DataFrame(compared.counts(), columns=["experiment", *_COUNTED])
     total = counts[list(_COUNTED)].sum()
+    matched = "1 row" if len(compared.matched) == 1 else f"{len(compared.matched)} rows"
     yield (
-        f"{len(compared.matched)} rows in both: {total['same']} the same, {total['within']} within their intervals, "
+        f"{matched} in both: {total['same']} the same, {total['within']} within their intervals, "
         f"{total['moved']} moved; {total['only_a']} only in A, {total['only_b']} only in B"
     )
     if len(counts):

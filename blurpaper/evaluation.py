@@ -231,12 +231,12 @@ def measure(
     >>> measured.labelled, measured.rows["metric"].tolist(), list(measured.log_probabilities)
     (False, ['agreement', 'entropy'], ['sharp', 'D4'])
     """
-    profile = fitted(profile, spec)
+    profile, conditions, scales = fitted(profile, spec), list(dict.fromkeys(conditions)), list(dict.fromkeys(scales))
     if isinstance(spec, ForeignSpec):
         spec = spec.with_classes_of(folder)
     images, left_out = readable(photos.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store)
     labelled = bool((images.labels >= 0).all())
-    wanted = list(conditions) if labelled else list(dict.fromkeys([SHARP, *conditions]))
+    wanted = conditions if labelled else list(dict.fromkeys([SHARP, *conditions]))
     found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
     own = {scale: images.labels if labelled else found[SHARP][scale].argmax(dim=1).numpy() for scale in scales}
     truth = own if like is None else like.truth

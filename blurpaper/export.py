@@ -45,6 +45,7 @@ def export(network: Network, spec: NetworkSpec | NetworkFile | ForeignSpec, path
     Raises:
         ValueError: for another suffix.
         RuntimeError: if a package is needed and not installed.
+        WeightsError: if torch cannot write it as ONNX.
 
     >>> import tempfile
     >>> from blurpaper.networks import build

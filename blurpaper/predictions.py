@@ -45,6 +45,9 @@ def recipes(
 ) -> Iterator[tuple[range, str, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which a network's log-probabilities are kept: (numbers of the images, condition, recipe).
 
+    Raises:
+        ValueError: for a per-scale network, which is one for each scale, or a condition that is not known.
+
     >>> import tempfile
     >>> from blurpaper.profile import load
     >>> smoke, store = load("smoke", {"evaluation.shard": 60}), Store(tempfile.mkdtemp())

@@ -173,7 +173,7 @@ def cost(measured: Measured) -> str:
     """
     decisions = len(measured.images) * len(measured.log_probabilities)
     rate = f", {decisions / measured.seconds:.1f} a second" if measured.seconds else ""
-    return f"{decisions:,} images classified in {measured.seconds:.1f} s{rate}"
+    return f"{_images(decisions)} classified in {measured.seconds:.1f} s{rate}"
 
 
 # --- Numbers --------------------------------------------------------------------------------------------------------------
@@ -199,15 +199,22 @@ def lead(lines: Sequence[Line], conditions: Sequence[str], scale: str) -> str:
     'Of 20 images, 90.0 % are recognised as they are, and 40.0 % under D8.'
     """
     metric, first = _metric(lines), lines[0]
-    worst = min(conditions, key=lambda name: _value(first, metric, scale, name)[0])
-    count = f"{len(first.measured.images):,} images"
+    blurs = [name for name in conditions if name != SHARP]
+    worst = min(blurs or conditions, key=lambda name: _value(first, metric, scale, name)[0])
+    where = f"under {worst}" if blurs else "as they are"
+    count = _images(len(first.measured.images))
     share = {condition: _percent(_value(first, metric, scale, condition)[0]) for condition in conditions}
     does = "are recognised" if metric == "top1" else "get the answer that they get sharp"
     if len(lines) > 1:
         gain = _percent(_value(lines[1], metric, scale, worst)[0])
-        return f"Of {count} under {worst}, {share[worst]} {does} before tuning and {gain} after."
-    sharp = f"{share[SHARP]} {does} as they are, and " if metric == "top1" and SHARP in share and worst != SHARP else ""
-    return f"Of {count}, {sharp}{share[worst]} {'' if sharp else does} under {worst}.".replace("  ", " ")
+        return f"Of {count} {where}, {share[worst]} {does} before tuning and {gain} after."
+    if metric == "top1" and SHARP in share and blurs:
+        return f"Of {count}, {share[SHARP]} {does} as they are, and {share[worst]} {where}."
+    return f"Of {count}, {share[worst]} {does} {where}."
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
 
 
 def _percent(share: float) -> str:

@@ -197,7 +197,7 @@ def test_a_row_with_an_interval_is_drawn_from_it() -> None:
 
 
 def test_what_a_source_does_not_have_is_named() -> None:
-    with pytest.raises(claims.NotMeasuredError, match="no original hamming D8 pool5"):
+    with pytest.raises(claims.NotMeasuredError, match=r"no hamming of .* with network original, condition D8, region pool5"):
         claims.of_paper().hamming("original", "D8", "pool5")
 
 
@@ -210,7 +210,7 @@ def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_wou
     one = smoke.model_copy(update={"evaluation": smoke.evaluation.model_copy(update={"finetuned": []})})
     source = claims.of_run(one, Store(tmp_path))
     source._rows = computed
-    with pytest.raises(claims.NotMeasuredError, match="no onlyD8 top5 D8"):
+    with pytest.raises(claims.NotMeasuredError, match=r"no top5 of .* with network onlyD8, condition D8"):
         source.top5("onlyD8", "D8")
     assert not list(tmp_path.iterdir())
 

@@ -417,3 +417,9 @@ def test_a_module_in_memory_is_measured_and_left_as_it_was(folder) -> None:
     assert found["value"].tolist() == pytest.approx(results.read(Path("t.csv"))["value"].tolist(), abs=1e-6)
     assert set(found["metric"]) >= {"top1"} and spec.model == "timm/test_resnet"
     assert not (folder / "store" / "log-probabilities" / "in-memory").exists()
+
+
+def test_a_condition_or_scale_named_twice_counts_once(folder) -> None:
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    found = evaluation.evaluate_module(module, "album", ["sharp", "D4", "sharp"], ["256", "256"])
+    assert found.loc[found["metric"] == "top1", "condition"].tolist() == ["sharp", "D4"]

@@ -29,6 +29,15 @@ UNTOLD = {
     "what only makes or fetches data": r"blurpaper\.data\.(artwork|listing|unpacking)",
 }
 """Modules that the reference leaves out, and why."""
+WITHOUT_EXAMPLE = {
+    "execution.execute": "a kernel of Jupyter",
+    "speed.bench": "minutes",
+    "blurriness_reference.main": "photographs, and it writes a committed file",
+    "data.voc.load": "VOC 2012",
+    "networks.pretrained.original_resnet50": "a download",
+    "networks.pretrained.original_vgg16": "a download",
+}
+"""Public names without an example, and what it would need."""
 MODULES = [module for module in code.library() if not any(re.fullmatch(one, module) for one in UNTOLD.values())]
 ARRAYS = re.compile(r"\b(torch\.)?Tensor\b|\bnd?\.?array\b")
 CARRIED = re.compile(r"(Recipe|Codec|Callable|Iterator|Mapping|dict)\[")
@@ -79,6 +88,17 @@ def test_every_page_is_in_the_contents() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_public_name_has_a_docstring(module) -> None:
     assert [name for name, one in public(module).items() if not (inspect.getdoc(one) or "").strip()] == []
+
+
+def test_every_public_name_has_an_example() -> None:
+    """In its own docstring, or in one of its methods."""
+    silent = set()
+    for module in MODULES:
+        for name, one in public(module).items():
+            told = [one, *(vars(one).values() if inspect.isclass(one) else ())]
+            if not any(">>> " in (getattr(each, "__doc__", "") or "") for each in told):
+                silent.add(f"{module}.{name}".removeprefix("blurpaper."))
+    assert silent == set(WITHOUT_EXAMPLE)
 
 
 def test_what_a_package_exports_is_told_under_its_own_name_alone() -> None:

@@ -169,3 +169,20 @@ def test_the_cost_counts_every_image_under_every_blur() -> None:
         report.cost(measured({"sharp": [(0, 0.9)] * 4, "D8": [(0, 0.9)] * 4}, [0] * 4))
         == "8 images classified in 1.0 s, 8.0 a second"
     )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "values", "sentence"),
+    [
+        (["sharp", "D8"], [1.0, 0.5], "Of 20 images, 100.0 % are recognised as they are, and 50.0 % under D8."),
+        (["sharp", "D8"], [0.5, 0.5], "Of 20 images, 50.0 % are recognised as they are, and 50.0 % under D8."),
+        (["D2", "D8"], [0.9, 0.5], "Of 20 images, 50.0 % are recognised under D8."),
+        (["sharp"], [0.5], "Of 20 images, 50.0 % are recognised as they are."),
+    ],
+)
+def test_the_lead_tells_of_the_worst_blur_never_of_sharp_images_as_blurred(conditions, values, sentence) -> None:
+    rows = [{"metric": "top1", "scale": "256", "condition": name, "value": one} for name, one in zip(conditions, values)]
+    line = flips.Line("it", Measured(results.table(rows), [], range(20), True, {}, {}, seconds=1.0))
+    assert report.lead([line], conditions, "256") == sentence
+    before_and_after = report.lead([line, line], conditions, "256")
+    assert "under sharp" not in before_and_after

@@ -40,7 +40,7 @@ class NotMeasuredError(LookupError):
     ...     of_paper().top5("mix/agreement", "D8")
     ... except NotMeasuredError as error:
     ...     print(error)
-    there is no mix top5 D8 256 agreement 256 of vgg16.
+    there is no top5 of vgg16 with network mix, condition D8, train_scale 256, recipe agreement, scale 256.
     """
 
 
@@ -183,8 +183,8 @@ class Evidence:
 
 
 def _not_measured(of: Mapping[str, str]) -> NotMeasuredError:
-    told = " ".join(value for column, value in of.items() if value and column not in ("model", "input"))
-    return NotMeasuredError(f"there is no {told} of {of['model']}.")
+    told = ", ".join(f"{column} {value}" for column, value in of.items() if value and column not in ("model", "input", "metric"))
+    return NotMeasuredError(f"there is no {of['metric']} of {of['model']} with {told}.")
 
 
 _NETWORK = ("model", "network", "train_scale", "recipe", "input")

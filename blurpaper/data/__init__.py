@@ -191,8 +191,6 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     >>> wanted(profile.load("smoke", {"deblurring.prior.images": "imagewoof"}))[2:]
     [('imagewoof', 'train'), ('imagewoof', 'test')]
     """
-    from blurpaper.data import photos
-
     trained = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
     for name in "+".join([*trained, *profile.evaluation.test_sets]).split("+"):
         _check_known(name)
