@@ -50,6 +50,7 @@ def limits(quick: bool = False) -> list[dict[str, object]]:
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         copies = side_by_side({"copy": lambda: list(pool.map(np.copyto, out, images))}, rounds=1 if quick else 15)
         rates = {kind: _additions(kind, pool, quick) for kind in ("uint16", "float32")}
+        running = _running_sums(pool, quick)
     rows = []
     for name in PSFS:
         kernels = [psf(f"shake:{number}" if name == "shake" else name) for number in range(count)]
@@ -58,6 +59,7 @@ def limits(quick: bool = False) -> list[dict[str, object]]:
             method = scanlines.method_of(kernel)
             if isinstance(method, scanlines.Taps):
                 spent += len(method.rows) * images[0].size / rates[method.weights.dtype.name][0]
+                spent += images[0].size / running if method.of_running_sums else 0.0
             else:
                 one, two = rates["float32"]
                 spent += (len(method.horizontal) / one + len(method.vertical) / two) * images[0].size
@@ -73,26 +75,42 @@ def _additions(kind: str, pool: ThreadPoolExecutor, quick: bool) -> tuple[float,
     """Weighted additions a second of all threads, of lines that stay in the nearest cache: for one sum, and for two at a time."""
     taps, length, times = 64, 1536, 100 if quick else 4000
     lines, weights, at = np.ones(length + taps, kind), np.ones(taps, kind), np.arange(taps + 1, dtype=np.uint64)
+
+    def add(sums: int) -> None:
+        _add(times, sums, np.empty(length, kind), np.empty(length, kind), lines, at, weights)
+
+    one, two = (_calls_a_second(partial(add, sums), pool, quick) * times * sums * taps * length for sums in (1, 2))
+    return one, two
+
+
+def _running_sums(pool: ThreadPoolExecutor, quick: bool) -> float:
+    """Values a second that running sums along such a line take, of all threads."""
+    length, times = 1536, 100 if quick else 20_000
+    return _calls_a_second(lambda: _run(times, np.ones(length, np.uint16)), pool, quick) * times * length
+
+
+def _calls_a_second(work: Callable[[], object], pool: ThreadPoolExecutor, quick: bool) -> float:
     threads = torch.get_num_threads()
+    together = {"all": lambda: [one.result() for one in [pool.submit(work) for _ in range(threads)]]}
+    return threads / side_by_side(together, rounds=1 if quick else 9)["all"]
 
-    def rate(sums: int) -> float:
-        def add(_: int) -> None:
-            _add(times, sums, np.empty(length, kind), np.empty(length, kind), lines, at, weights)
 
-        spent = side_by_side({"add": lambda: list(pool.map(add, range(threads)))}, rounds=1 if quick else 9)["add"]
-        return threads * times * sums * taps * length / spent
-
-    return rate(1), rate(2)
+# Each is repeated within one call: threads that come back to Python every few microseconds wait for each other there.
 
 
 @numba.njit(nogil=True)
 def _add(times, sums, one, other, lines, at, weights):
-    """All in one call: threads that come back to Python every few microseconds wait for each other there."""
     for _ in range(times):
         if sums == 1:
             compiled.weighted_sum(one, lines, at[:-1], weights)
         else:
             compiled.two_weighted_sums(one, other, lines, at, weights)
+
+
+@numba.njit(nogil=True)
+def _run(times, line):
+    for _ in range(times):
+        compiled.accumulate(line, 3)
 
 
 # --- Ours and theirs ------------------------------------------------------------------------------------------------------

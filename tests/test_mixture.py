@@ -121,6 +121,14 @@ def test_a_tree_chooses_nearly_as_well_as_looking_at_all(small, carried) -> None
         assert (chosen == best).float().mean() > 0.6
 
 
+def test_a_tree_of_gaussians_without_a_direction_chooses_by_their_scale() -> None:
+    """All their variances are equal, but for rounding."""
+    scales = torch.tensor([1e-3, 7e-3, 0.02, 0.11])
+    mixture = Mixture(torch.full((4,), 0.25), scales[:, None, None] * torch.eye(63))
+    some = scales.sqrt().expand(63, 4).contiguous()
+    assert Tree(mixture, 1e-5).choose(some).tolist() == Scores(mixture, 1e-5).choose(some).tolist() == [0, 1, 2, 3]
+
+
 def test_divergence_of_gaussians() -> None:
     wide, narrow = torch.eye(4).double()[None] * 4, torch.eye(4).double()[None]
     expected = 0.5 * (4 * 4 - 4 - 4 * np.log(4))

@@ -48,7 +48,7 @@ def _fill(line, row, pixel, across):
 
 
 @_compiled
-def _accumulate(line, pixel):
+def accumulate(line, pixel):
     """The running sum along a row, in place, each channel by itself. Sums wrap around; their differences do not mind."""
     if pixel == 3:
         red, green, blue = line[0], line[1], line[2]
@@ -98,7 +98,7 @@ def by_taps(plane, out, pixel, top, bottom, down, across, rows, columns, weights
         line = ring[(below + down) % kept]
         _fill(line, plane[_mirrored(below, height)], pixel, across)
         if of_running_sums:
-            _accumulate(line, pixel)
+            accumulate(line, pixel)
         y = below - down
         if y >= top:
             for k in range(len(rows)):
