@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blurpaper.data.reading import ImageError, image_files, jpeg_steps, read_image, write_image
+import numpy as np
+
+from blurpaper.data.reading import SUFFIXES, ImageError, decoding, image_files, jpeg_steps, read_image, write_image
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition
 
 if TYPE_CHECKING:
@@ -20,20 +22,24 @@ _LOWEST = (0, 1, 8, 16, 9, 2)
 Change = Callable[["torch.Tensor", Path, str], "torch.Tensor"]
 """From an image, its path and the name that chooses its kernel, to the image to write."""
 
+Chooser = Callable[["torch.Tensor", str], "np.ndarray | None"]
+"""From an image and its name to its PSF."""
+
 
 def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tuple[int, list[str]]:
     """Blur a file into a file, or a folder into a folder with the same names.
 
     Args:
-        condition: name of a PSF, or ``shake`` for a test kernel an image.
-        pixels: take the PSF's size in the image's own pixels; otherwise in those of its smaller side scaled to 384.
+        condition: name of a PSF, ``shake`` for a test kernel an image, or the file of a PSF (:func:`read_psf`).
+        pixels: take the PSF's size in the image's own pixels, as that of a file always is; otherwise in those of its smaller side
+            scaled to 384.
 
     Returns:
         how many were blurred, and a sentence for each that could not be.
 
     Raises:
         ValueError: for the name of no PSF.
-        ImageError: if there is nothing to blur.
+        ImageError: if there is nothing to blur, or the PSF's file cannot be read.
 
     >>> import tempfile
     >>> import torch
@@ -44,12 +50,12 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
     >>> read_image(folder / "blurred.png")[0, 4].tolist()
     [0, 0, 0, 80, 80, 80, 0, 0, 0]
     """
-    check_condition(condition)
+    chosen = _chooser(condition, pixels)
 
     def change(image: torch.Tensor, _: Path, name: str) -> torch.Tensor:
         from blurpaper import blur as blurring
 
-        return blurring.apply(image, _kernel(image, condition, name, pixels))
+        return blurring.apply(image, chosen(image, name))
 
     return _each(source, target, f"blurring with {condition}", change)
 
@@ -66,7 +72,7 @@ def deblur(
     """Deblur a file into a file, or a folder into a folder with the same names, the PSF being known.
 
     Args:
-        condition: name of the PSF; ``shake`` for a folder that :func:`blur` wrote so.
+        condition: name of the PSF, or its file (:func:`read_psf`); ``shake`` for a folder that :func:`blur` wrote so.
         method: one of :data:`deblurring.METHODS`.
         noise: standard deviation of the noise in grey levels; :func:`assumed_noise` of each file by default.
         prior: of EPLL; the one that comes with blurpaper by default.
@@ -77,7 +83,7 @@ def deblur(
 
     Raises:
         ValueError: for the name of no PSF or method, or noise that is not above 0.
-        ImageError: if there is nothing to deblur.
+        ImageError: if there is nothing to deblur, or the PSF's file cannot be read.
 
     >>> import tempfile
     >>> from blurpaper.data.examples import EXAMPLES, photograph
@@ -92,14 +98,14 @@ def deblur(
     """
     from blurpaper import deblurring
 
-    check_condition(condition)
+    chosen = _chooser(condition, pixels)
     deblurring.check(method, deblurring.ROUNDING if noise is None else noise)
     if condition == SHAKE and not source.is_dir():
         raise ValueError("the name of a file chooses one of a hundred kernels for shake: name the kernel, as in shake:17.")
 
     def change(image: torch.Tensor, path: Path, name: str) -> torch.Tensor:
         assumed = assumed_noise(path) if noise is None else noise
-        return deblurring.restore(image, _kernel(image, condition, name, pixels), method, assumed, prior)
+        return deblurring.restore(image, chosen(image, name), method, assumed, prior)
 
     return _each(source, target, f"deblurring {condition} by {method}", change)
 
@@ -126,10 +132,57 @@ def assumed_noise(path: Path) -> float:
     return ROUNDING if steps is None else max(ROUNDING, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
 
 
-def _kernel(image: torch.Tensor, condition: str, name: str, pixels: bool):  # noqa: ANN202 (an array, or None)
+def read_psf(path: str | Path) -> np.ndarray:
+    """Read a PSF that was measured or drawn: numpy's ``.npy``, or a picture whose grey levels are its weights.
+
+    Returns:
+        float32 ``(h, w)`` of odd sides and unit sum.
+
+    Raises:
+        ImageError: if the file cannot be read, or what it holds is no PSF, naming it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "camera.npy"
+    >>> np.save(path, [[0, 1, 0], [1, 4, 1], [0, 1, 0]])
+    >>> read_psf(path).tolist()
+    [[0.0, 0.125, 0.0], [0.125, 0.5, 0.125], [0.0, 0.125, 0.0]]
+    """
+    weights = _array(path) if Path(path).suffix.lower() == ".npy" else _grey_levels(path)
+    if weights.ndim != 2 or any(side % 2 == 0 for side in weights.shape):
+        raise ImageError(
+            f"a PSF has two odd sides, so that it has a middle. {path} is {' x '.join(map(str, weights.shape))}: add a row or "
+            "column of zeros."
+        )
+    if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
+        raise ImageError(f"the weights of a PSF are finite, none is negative and some are above zero. Those of {path} are not.")
+    return (weights / weights.sum()).astype(np.float32)
+
+
+def _array(path: str | Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float64, casting="same_kind")
+    except FileNotFoundError:
+        raise ImageError(f"no file at {path}.") from None
+    except (OSError, ValueError, TypeError, EOFError):
+        raise ImageError(f"{path} is no array of numbers as numpy saves one.") from None
+
+
+def _grey_levels(path: str | Path) -> np.ndarray:
+    from PIL import Image
+
+    with decoding(path), Image.open(path) as image:
+        deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+        return np.asarray(image if deep else image.convert("L"), np.float64)
+
+
+def _chooser(condition: str, pixels: bool) -> Chooser:
     from blurpaper.protocol import test_psf
 
-    return test_psf(condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL)
+    if Path(condition).suffix.lower() in (".npy", *SUFFIXES):
+        own = read_psf(condition)
+        return lambda image, name: own
+    check_condition(condition)
+    return lambda image, name: test_psf(condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL)
 
 
 def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, list[str]]:

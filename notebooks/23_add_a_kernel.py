@@ -60,6 +60,15 @@ page.photograph(
 )
 
 # %% [markdown]
+# In the shell, `--psf` takes it from a file: numpy's `.npy`, or a picture whose grey levels are the weights, such as that of a point of
+# light. Its pixels are those of the image. `deblur` takes it likewise.
+
+# %%
+np.save("ring.npy", ring)
+bench.shell("blurpaper blur photos/chelsea.png ringed.png --psf ring.npy")
+bool((read_image("ringed.png") == seen).all())
+
+# %% [markdown]
 # ## A name is better
 #
 # Networks are measured under conditions, and a condition is a name. What a letter means is a line of the registry `kernels.KINDS`: a

@@ -41,6 +41,11 @@ def checkout(folder: Path, chapters: Mapping[str, str] | None = None) -> Path:
     return folder
 
 
+def _heeds_interrupts() -> None:
+    """Undo what a shell does to what it starts in the background, such as these tests: that is deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """``python -m ...`` in a checkout, with a store of its own, as the leader of a process group.
 
@@ -50,7 +55,7 @@ class Run:
             went by, nearly the same on an idle machine and on a busy one.
     """
 
-    def __init__(self, root: Path, store: Path, *arguments: object, before: Callable[[], object] | None = None) -> None:
+    def __init__(self, root: Path, store: Path, *arguments: object) -> None:
         self.store = store
         for path in store.rglob("*.lock"):  # stale; that there are new ones tells that it computes
             path.unlink()
@@ -65,7 +70,7 @@ class Run:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=before,
+                preexec_fn=_heeds_interrupts,
             )
         self.started, self.seconds = time.monotonic(), 0.0
         self._spent: dict[int, float] = {}

@@ -8,7 +8,7 @@ from blurpaper import blur
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.reading import ImageError, read_image, write_image
 from blurpaper.deblurring import ROUNDING
-from blurpaper.files import assumed_noise
+from blurpaper.files import assumed_noise, read_psf
 from blurpaper.files import blur as blur_files
 from blurpaper.files import deblur as deblur_files
 from blurpaper.kernels import psf, shake_bank
@@ -124,6 +124,83 @@ def test_a_name_of_no_psf_is_an_error_before_anything_is_done(album, tmp_path, n
         blur_files(album, tmp_path / "out", name)
     assert repr(name) in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+# --- A PSF of one's own ---------------------------------------------------------------------------------------------------
+
+
+def hook():
+    """A PSF without any symmetry, of weights that eight bits can hold."""
+    return np.array([[0, 40, 0, 0, 0], [0, 90, 0, 0, 0], [0, 200, 255, 120, 0]], np.float64)
+
+
+def save_psf(path, weights):
+    from PIL import Image
+
+    if path.suffix == ".npy":
+        np.save(path, weights)
+    elif path.stem == "deep":
+        Image.fromarray((weights * 257).astype(np.uint16)).save(path)
+    elif path.stem == "colour":
+        Image.fromarray(weights.astype(np.uint8)).convert("RGB").save(path)
+    else:
+        Image.fromarray(weights.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["own.npy", "own.png", "deep.png", "deep.tif", "colour.png", "OWN.BMP"])
+def test_a_psf_may_come_from_a_file_and_is_in_pixels_of_the_image(tmp_path, name):
+    path = save_psf(tmp_path / name, hook())
+    assert np.allclose(read_psf(path), hook() / hook().sum(), atol=1e-7)
+    write_image(picture(96, 120), tmp_path / "in.png")
+    for pixels in (False, True):
+        assert blur_files(tmp_path / "in.png", tmp_path / "out.png", str(path), pixels) == (1, [])
+        padded = np.pad(picture(96, 120).numpy().astype(np.float64), ((0, 0), (1, 1), (2, 2)), mode="reflect")
+        flipped = (hook() / hook().sum())[::-1, ::-1]
+        expected = sum(
+            flipped[row, column] * padded[:, row : row + 96, column : column + 120] for row in range(3) for column in range(5)
+        )
+        assert np.abs(read_image(tmp_path / "out.png").numpy() - expected).max() < 0.51
+
+
+def test_deblurring_with_a_psf_from_a_file_undoes_it(tmp_path):
+    path = save_psf(tmp_path / "own.npy", np.kron(hook(), np.ones((3, 3))))
+    write_image(photo(), tmp_path / "in.png")
+    blur_files(tmp_path / "in.png", tmp_path / "blurred.png", str(path))
+    deblur_files(tmp_path / "blurred.png", tmp_path / "out.png", str(path))
+    before, after = (psnr(read_image(tmp_path / f"{one}.png"), photo()) for one in ("blurred", "out"))
+    assert after > before + 5
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        (np.ones((4, 5)), "has two odd sides"),
+        (np.ones((3, 3, 3)), "has two odd sides"),
+        (np.ones(5), "has two odd sides"),
+        (np.zeros((3, 3)), "some are above zero"),
+        (np.array([[1.0, -0.1, 1.0]]), "none is negative"),
+        (np.array([[1.0, np.nan, 1.0]]), "are finite"),
+        (np.array([["a", "b", "c"]]), "no array of numbers"),
+        (np.ones((3, 3), complex), "no array of numbers"),
+        (np.array([[{}]], object), "no array of numbers"),
+    ],
+)
+def test_an_array_that_is_no_psf_is_told_of_by_its_file(tmp_path, weights, sentence):
+    np.save(tmp_path / "own.npy", weights)
+    write_image(picture(), tmp_path / "in.png")
+    with pytest.raises(ImageError, match=f"{sentence}.*own.npy|own.npy.*{sentence}"):
+        blur_files(tmp_path / "in.png", tmp_path / "out.png", str(tmp_path / "own.npy"))
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("name", ["own.npy", "own.png"])
+def test_a_psfs_file_that_is_missing_or_damaged_is_told_of(tmp_path, name):
+    with pytest.raises(ImageError, match=f"no (image )?file at .*{name}"):
+        read_psf(tmp_path / name)
+    (tmp_path / name).write_bytes(b"nonsense")
+    with pytest.raises(ImageError, match=name):
+        read_psf(tmp_path / name)
 
 
 def test_a_target_without_a_format_is_an_error_and_nothing_is_written(album, tmp_path):

@@ -9,12 +9,16 @@ import click
 
 from blurpaper.cli.base import main
 
+_PIXELS = "Sizes in pixels of the image itself, not of its smaller side scaled to 384; those of a file always are."
+
 
 @main.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--psf", required=True, help="D8, H8, V4, G4, shake:17; shake: a test kernel an image.")
-@click.option("--pixels", is_flag=True, help="Sizes in pixels of the image itself, not of its smaller side scaled to 384.")
+@click.option(
+    "--psf", required=True, help="D8, H8, V4, G4, shake:17; shake: a test kernel an image; or a file, .npy or a picture."
+)
+@click.option("--pixels", is_flag=True, help=_PIXELS)
 def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
     from blurpaper import files
@@ -25,13 +29,17 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
 @main.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--psf", required=True, help="What it was blurred with: D8, H8, V4, G4, shake:17; shake for a whole folder.")
+@click.option(
+    "--psf",
+    required=True,
+    help="What it was blurred with: D8, H8, V4, G4, shake:17; shake for a whole folder; or a file, .npy or a picture.",
+)
 @click.option(
     "--method", default="epll", show_default=True, help="epll, epll-exact, total-variation, gradient, wiener, richardson-lucy."
 )
 @click.option("--noise", type=float, help="Of the image, in grey levels.  [default: that of rounding to 8 bits; more for JPEG]")
 @click.option("--prior", type=click.Path(path_type=Path), help="A .safetensors file of EPLL's.  [default: one comes along]")
-@click.option("--pixels", is_flag=True, help="Sizes in pixels of the image itself, not of its smaller side scaled to 384.")
+@click.option("--pixels", is_flag=True, help=_PIXELS)
 def deblur(source: Path, target: Path, psf: str, method: str, noise: float | None, prior: Path | None, pixels: bool) -> None:
     """Deblur an image, or every image of a folder, that was blurred with a known PSF.
 

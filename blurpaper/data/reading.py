@@ -38,7 +38,7 @@ def read_image(path: str | Path) -> torch.Tensor:
     """
     from PIL import Image, ImageOps
 
-    with _decoding(path), Image.open(path) as opened:
+    with decoding(path), Image.open(path) as opened:
         image = ImageOps.exif_transpose(opened)
         return torch.from_numpy(_rgb(image).transpose(2, 0, 1).copy())
 
@@ -57,7 +57,7 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
     """
     from PIL import Image
 
-    with _decoding(path), Image.open(path) as opened:
+    with decoding(path), Image.open(path) as opened:
         tables = getattr(opened, "quantization", None)
     return list(tables[min(tables)]) if tables else None
 
@@ -101,8 +101,14 @@ def image_files(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _decoding(path: str | Path) -> Iterator[None]:
-    """A block that decodes a file: whatever is wrong with the file comes out as an :class:`ImageError`."""
+def decoding(path: str | Path) -> Iterator[None]:
+    """A block that decodes a file: whatever is wrong with the file comes out as an :class:`ImageError`.
+
+    >>> with decoding("cat.png"):
+    ...     raise ValueError("nothing after byte 12")
+    Traceback (most recent call last):
+    blurpaper.data.reading.ImageError: cat.png is a damaged image: nothing after byte 12.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
