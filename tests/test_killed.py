@@ -221,6 +221,7 @@ def finetuning(tmp_path_factory) -> Disturbed:
     return Disturbed(folder, "finetune", *given, "--profile", "smoke", *options(schedule))
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_that_is_killed_ends_with_the_same_file_and_leaves_no_other(finetuning) -> None:
     finetuning.killed("killed", seed=7, kills=3)
     ends = [finetuning.root(name) / "tuned.safetensors" for name in ("killed", "undisturbed")]
