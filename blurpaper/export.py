@@ -158,7 +158,8 @@ class _Exported(nn.Module):
             self.network.classify = partial(_classify_mean, self.network.body)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network.log_probabilities(images)
+        mean_over_positions = self.network.log_probabilities(images)
+        return mean_over_positions - mean_over_positions.logsumexp(dim=1, keepdim=True)
 
 
 def _classify_mean(body: nn.Module, last: torch.Tensor) -> torch.Tensor:

@@ -148,10 +148,12 @@ def read_psf(path: str | Path) -> np.ndarray:
     [[0.0, 0.125, 0.0], [0.125, 0.5, 0.125], [0.0, 0.125, 0.0]]
     """
     weights = _array(path) if Path(path).suffix.lower() == ".npy" else _grey_levels(path)
-    if weights.ndim != 2 or any(side % 2 == 0 for side in weights.shape):
+    if weights.ndim != 2:
+        raise ImageError(f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}.")
+    if any(side % 2 == 0 for side in weights.shape):
         raise ImageError(
-            f"a PSF has two odd sides, so that it has a middle. {path} is {' x '.join(map(str, weights.shape))}: add a row or "
-            "column of zeros."
+            f"a PSF has odd sides, so that it has a middle. {path} is {' x '.join(map(str, weights.shape))}: add a row or column "
+            "of zeros."
         )
     if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
         raise ImageError(f"the weights of a PSF are finite, none is negative and some are above zero. Those of {path} are not.")
@@ -171,8 +173,14 @@ def _grey_levels(path: str | Path) -> np.ndarray:
     from PIL import Image
 
     with decoding(path), Image.open(path) as image:
-        deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
-        return np.asarray(image if deep else image.convert("L"), np.float64)
+        if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
+            return np.asarray(image, np.float64)
+        channels = np.asarray(image.convert("RGBA"), np.float64)
+    if (channels[..., 3] < 255).any():
+        raise ImageError(f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black ground.")
+    if (channels[..., :3] != channels[..., :1]).any():
+        raise ImageError(f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that is meant.")
+    return channels[..., 0]
 
 
 def _chooser(condition: str, pixels: bool) -> Chooser:
@@ -181,8 +189,20 @@ def _chooser(condition: str, pixels: bool) -> Chooser:
     if Path(condition).suffix.lower() in (".npy", *SUFFIXES):
         own = read_psf(condition)
         return lambda image, name: own
+    if Path(condition).is_file():
+        raise ImageError(f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got {condition!r}.")
     check_condition(condition)
     return lambda image, name: test_psf(condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL)
+
+
+def _passed_over(source: Path) -> list[str]:
+    """A sentence for each picture of a folder whose format is not one of those that folders are read for."""
+    from PIL import Image
+
+    others = set(Image.registered_extensions()) | {".heic", ".heif"}
+    others -= {*SUFFIXES, ".pdf", ".ps", ".eps", ".h5", ".hdf", ".mpg", ".mpeg"}
+    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in others) if source.is_dir() else []
+    return [f"{path} is not of a format that is taken from a folder ({', '.join(SUFFIXES)})." for path in found]
 
 
 def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, list[str]]:
@@ -198,7 +218,9 @@ def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, l
         pairs = [(source / name, target / name, name.as_posix()) for name in names]
     else:
         pairs = [(source, target / source.name if target.is_dir() else target, source.name)]
-    done, broken = 0, []
+    if any(path.exists() and out.exists() and path.samefile(out) for path, out, _ in pairs):
+        raise ImageError(f"{source} would be written over, and what it was lost: name another place for what comes out.")
+    done, broken = 0, _passed_over(source)
     with progress(what, len(pairs), "image") as tick:
         for path, out, name in pairs:
             try:

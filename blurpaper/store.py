@@ -8,6 +8,7 @@ tells a damaged file, which is then computed again.
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -32,6 +33,9 @@ T = TypeVar("T")
 _UNFINISHED = ".tmp"
 """How the name of a folder ends while an artifact is written to it."""
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a full quota, a file larger than is allowed."""
+
 
 class StoreError(RuntimeError):
     """The store cannot be read or written, in one sentence.
@@ -44,7 +48,7 @@ class StoreError(RuntimeError):
     ...         _ = temporary.write_text("below a file")
     ... except StoreError as error:
     ...     print(str(error).rpartition("; ")[2])
-    free some space or name another place.
+    name another place.
     """
 
 
@@ -284,12 +288,42 @@ def written(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """See before the work that its outcome can be written; nothing but the parents is left behind.
+
+    Raises:
+        StoreError: if not.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "new" / "network.safetensors"
+    >>> check_writable(path)
+    >>> list(path.parent.iterdir())
+    []
+    """
+    with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{path.suffix}")
+        temporary.touch()
+        temporary.unlink()
+
+
+def remedy(error: OSError) -> str:
+    """What to do about a file that cannot be written.
+
+    >>> remedy(PermissionError(errno.EACCES, "Permission denied")), remedy(OSError(errno.ENOSPC, "No space left on device"))
+    ('name another place', 'free some space or name another place')
+    """
+    return "free some space or name another place" if error.errno in _NO_SPACE else "name another place"
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; free some space or name another place.") from error
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; {remedy(error)}.") from error
     except Exception as error:
         # safetensors reports a full disk as an error of its own.
         if type(error).__name__ != "SafetensorError":

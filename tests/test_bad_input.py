@@ -457,7 +457,7 @@ FOLDERS = {
     "empty": (lambda: Path("album").mkdir(), r"no image below .*album \(looked for \.jpg, "),
     "no image": (lambda: picture(Path("album", "a.png")).rename("album/a.xyz"), "no image below .*album"),
     "hidden images": (lambda: picture(Path("album", ".a.png")), "no image below .*album"),
-    "some classes": (_stray, "album: some folders name classes, but 'holiday' do not"),
+    "some classes": (_stray, "album: some folders are named by classes, but not 'holiday': name them so"),
     "a broken image": (
         lambda: _broken_among(2),
         r"1 of the 4 images below album cannot be read, more than the 1 % that may be left out; mend or remove cat/0\.png "

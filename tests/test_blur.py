@@ -365,9 +365,30 @@ def test_random_blur_leaves_masks_boxes_and_labels_alone():
 def test_random_blur_takes_and_gives_pil_images(mode):
     image = Image.fromarray(picture(18, 25).permute(1, 2, 0).numpy()).convert(mode)
     out = blur.RandomBlur({"H8": 1.0})(image)
-    assert isinstance(out, Image.Image) and out.size == image.size
+    assert isinstance(out, Image.Image) and (out.size, out.mode) == (image.size, mode)
     pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-    assert np.array_equal(np.array(out).transpose(2, 0, 1), blur.apply(pixels, "H8").numpy())
+    assert np.array_equal(np.array(out.convert("RGB")).transpose(2, 0, 1), blur.apply(pixels, "H8").numpy())
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_random_blur_refuses_pil_images_of_more_than_eight_bits(kind):
+    with pytest.raises(TypeError, match="eight bits; scale this one first"):
+        blur.RandomBlur({"H8": 1.0})(Image.fromarray(np.full((9, 9), 300, kind)))
+
+
+def test_random_blur_blurs_every_frame_of_a_video():
+    frames = torch.stack([picture(20, 22)] * 3)
+    out = blur.RandomBlur({"D4": 1.0})(tv_tensors.Video(frames))
+    assert isinstance(out, tv_tensors.Video)
+    assert torch.equal(out.as_subclass(torch.Tensor), blur.apply(frames, "D4"))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"), [((["D4"],), "a mix is a name, or a mapping"), (({"D4": 1.0}, 0.0), "scale must be a positive number")]
+)
+def test_random_blur_refuses_nonsense_when_it_is_made(given, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        blur.RandomBlur(*given)
 
 
 def test_random_blur_works_inside_a_pipeline():

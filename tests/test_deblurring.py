@@ -145,7 +145,7 @@ nan = np.full((3, 3), np.nan)
     ("images", "options", "error", "message"),
     [
         (torch.zeros(3, 9, 9), {}, TypeError, "uint8.*float32"),
-        ("picture.png", {}, TypeError, "uint8 tensor. Got str"),
+        ("picture.png", {}, TypeError, "uint8 tensor of torch. Got builtins.str"),
         (torch.zeros(4, 9, 9, dtype=torch.uint8), {}, ValueError, r"alpha channel.*\(4, 9, 9\)"),
         (torch.zeros(9, 9, dtype=torch.uint8), {}, ValueError, r"C = 3, or 1 for grey.*\(9, 9\)"),
         (torch.zeros(3, 0, 9, dtype=torch.uint8), {}, ValueError, r"\(3, 0, 9\)"),
@@ -154,7 +154,7 @@ nan = np.full((3, 3), np.nan)
         (None, {"noise": float("nan")}, ValueError, "above 0.*nan"),
         (None, {"psf": "D-1"}, ValueError, "D-1"),
         (None, {"psf": nan}, ValueError, "finite"),
-        (None, {"psf": np.ones((3, 3))}, ValueError, "unit sum. Got sum 9"),
+        (None, {"psf": np.ones((3, 3))}, ValueError, "unit sum: divide it by its sum, 9"),
         (None, {"psf": np.ones((2, 2)) / 4}, ValueError, r"odd sides. Got \(2, 2\)"),
     ],
 )

@@ -181,7 +181,7 @@ def test_a_chapter_that_cannot_be_written_down_is_one_sentence(tmp_path, monkeyp
     monkeypatch.setattr(book, "ROOT", tmp_path)
     done = run("chapter", "02", "--profile", "smoke", BLURPAPER_STORE=str(tmp_path / "store"))
     assert done.exit_code == 1
-    check_sentence(done.output, "cannot write", "executed.ipynb", os.strerror(number), "free some space")
+    check_sentence(done.output, "cannot write", "executed.ipynb", os.strerror(number), "name another place")
     assert Store(tmp_path / "store").names() == []
 
 
@@ -241,7 +241,7 @@ def test_a_store_that_is_only_read_gives_what_it_has_and_says_where_the_rest_wou
     store.get(text(), lambda _: "kept")
     with only_read():
         assert store.get(text(), lambda _: "made again") == "kept"
-        with pytest.raises(StoreError, match="Read-only file system; free some space or name another place") as told:
+        with pytest.raises(StoreError, match="Read-only file system; name another place") as told:
             store.get(text(1), lambda _: pytest.fail("made, though it cannot be kept"))
         assert str(store.path(text(1))) in str(told.value)
 

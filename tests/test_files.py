@@ -175,9 +175,9 @@ def test_deblurring_with_a_psf_from_a_file_undoes_it(tmp_path):
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        (np.ones((4, 5)), "has two odd sides"),
-        (np.ones((3, 3, 3)), "has two odd sides"),
-        (np.ones(5), "has two odd sides"),
+        (np.ones((4, 5)), "has odd sides"),
+        (np.ones((3, 3, 3)), "of two dimensions"),
+        (np.ones(5), "of two dimensions"),
         (np.zeros((3, 3)), "some are above zero"),
         (np.array([[1.0, -0.1, 1.0]]), "none is negative"),
         (np.array([[1.0, np.nan, 1.0]]), "are finite"),
@@ -201,6 +201,38 @@ def test_a_psfs_file_that_is_missing_or_damaged_is_told_of(tmp_path, name):
     (tmp_path / name).write_bytes(b"nonsense")
     with pytest.raises(ImageError, match=name):
         read_psf(tmp_path / name)
+
+
+def test_a_picture_of_a_psf_is_grey_and_opaque(tmp_path):
+    from PIL import Image
+
+    levels = hook().astype(np.uint8)
+    for name, channels, sentence in (
+        ("alpha.png", [np.full_like(levels, 255)] * 3 + [levels], "is transparent: save it on a black ground"),
+        ("colours.png", [levels, levels[::-1], levels], "is coloured: save the channel that is meant"),
+    ):
+        Image.fromarray(np.stack(channels, axis=-1)).save(tmp_path / name)
+        with pytest.raises(ImageError, match=f"{name} {sentence}"):
+            read_psf(tmp_path / name)
+    (tmp_path / "trail.mat").write_bytes(b"MATLAB 5.0")
+    with pytest.raises(ImageError, match=r"numpy's \.npy or a picture .*trail\.mat"):
+        blur_files(tmp_path / "alpha.png", tmp_path / "out.png", str(tmp_path / "trail.mat"))
+
+
+def test_nothing_is_written_over_what_it_is_made_from(album, tmp_path):
+    before = {name: (album / name).read_bytes() for name in names_in(album)}
+    for source, target in ((album, album), (album / "a.png", album), (album / "a.png", album / "deep" / ".." / "a.png")):
+        with pytest.raises(ImageError, match=r"would be written over.*name another place"):
+            blur_files(source, target, "D4")
+        with pytest.raises(ImageError, match="would be written over"):
+            deblur_files(source, target, "D4", "gradient")
+    assert {name: (album / name).read_bytes() for name in names_in(album)} == before
+
+
+def test_pictures_of_a_folder_that_are_of_another_format_are_told_of(album, tmp_path):
+    (album / "moving.gif").write_bytes(b"GIF89a")
+    done, broken = blur_files(album, tmp_path / "out", "D4")
+    assert done == 3 and len(broken) == 1 and "moving.gif is not of a format" in broken[0]
 
 
 def test_a_target_without_a_format_is_an_error_and_nothing_is_written(album, tmp_path):

@@ -83,3 +83,36 @@ def test_the_five_conditions_of_the_paper_are_its_mix() -> None:
     assert finetuning.mix_of("D8,sharp,D2,D4,D6") == ("mix", MIXES["mix"])
     assert finetuning.mix_of("onlyD8") == ("onlyD8", {"D8": 1.0})
     assert finetuning.mix_of("sharp,shake")[1] == {"sharp": 0.5, "shake": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--out", "album"), "a .safetensors file"),
+        (("--out", "start.safetensors/tuned.safetensors"), "cannot write start.safetensors/tuned.safetensors: Not a directory"),
+        (("--out", "t.safetensors", "--report", "album"), "cannot write album: Is a directory; name another place"),
+        (("--out", "t.safetensors", "--report", "r.html", "--test", "nowhere"), "no folder at nowhere (--test)"),
+        (("--out", "t.safetensors", "--test", "album"), "add --report FILE"),
+    ],
+)
+def test_what_cannot_be_written_or_read_at_the_end_is_told_before_anything_is_trained(
+    start, album, tmp_path, monkeypatch, arguments, sentence
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(finetuning, "finetune", lambda *_: pytest.fail("it trains"))
+    done = run("finetune", "--network", "start.safetensors", "--images", "album", *arguments, *LIGHT)
+    assert done.exit_code == 1 and sentence in done.output, done.output
+
+
+@pytest.mark.parametrize("option", ["--out", "--report", "--per-image"])
+def test_an_evaluation_sees_first_whether_it_can_be_written(start, album, tmp_path, monkeypatch, option) -> None:
+    monkeypatch.setattr("blurpaper.evaluation.measure", lambda *_: pytest.fail("it measures"))
+    done = run("evaluate", "--network", start, "--images", album, option, album)
+    assert done.exit_code == 1 and f"cannot write {album}: Is a directory; name another place" in done.output, done.output
+
+
+def test_folders_that_name_no_class_are_told_of(start, album) -> None:
+    (album / "cat").rename(album / "moggy")
+    (album / "dog").rename(album / "hound")
+    done = run("evaluate", "--network", start, "--images", album, "--conditions", "sharp", *LIGHT)
+    assert "no subfolder of" in done.output and "how often it agrees with itself" in done.output

@@ -36,7 +36,8 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
     torch.Size([2, 3, 32, 48])
     """
     if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
-        raise TypeError(f"images must be a uint8 tensor. Got {getattr(images, 'dtype', type(images).__name__)}.")
+        what = images.dtype if isinstance(images, torch.Tensor) else f"{type(images).__module__}.{type(images).__name__}"
+        raise TypeError(f"images must be a uint8 tensor of torch. Got {what}.")
     if images.ndim not in (3, 4) or images.shape[-3] != 3 or 0 in images.shape[-2:]:
         raise ValueError(f"images must be (B, 3, H, W) or (3, H, W). Got {tuple(images.shape)}.")
     batch = images if images.ndim == 4 else images[None]
@@ -71,11 +72,14 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
         return psf(one)
     if isinstance(one, PSF):
         return one.array()
-    kernel = np.asarray(one.detach().cpu() if isinstance(one, torch.Tensor) else one, dtype=np.float32)
+    kernel = np.asarray(one.detach().cpu() if isinstance(one, torch.Tensor) else one)
+    if kernel.dtype.kind not in "buif":
+        raise ValueError(f"a PSF is an array of real numbers. Got {kernel.dtype}.")
+    kernel = kernel.astype(np.float32, copy=False)
     if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):
         raise ValueError(f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}.")
     if not np.isfinite(kernel).all() or abs(kernel.sum(dtype=np.float64) - 1) > 1e-3:
-        raise ValueError(f"a PSF is finite and of unit sum. Got sum {kernel.sum(dtype=np.float64):g}.")
+        raise ValueError(f"a PSF is finite and of unit sum: divide it by its sum, {kernel.sum(dtype=np.float64):g}.")
     return kernel
 
 

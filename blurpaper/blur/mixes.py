@@ -32,6 +32,8 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
         if mix not in MIXES:
             raise ValueError(f"a mix is one of {', '.join(MIXES)}. Got {mix!r}.")
         return dict(MIXES[mix])
+    if not isinstance(mix, Mapping):
+        raise ValueError(f"a mix is a name, or a mapping from conditions to probabilities. Got {mix!r}.")
     if not mix:
         raise ValueError("a mix names at least one condition. Got none.")
     for condition, probability in mix.items():

@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 
 from blurpaper.blur.convolution import apply
 from blurpaper.blur.mixes import check_mix, draw
+from blurpaper.shake import check_scale
 
 
 class RandomBlur(v2.Transform):
@@ -20,8 +21,12 @@ class RandomBlur(v2.Transform):
         mix: condition -> probability, or the name of one of the paper's mixes.
         scale: smaller side of the images it will see, divided by 384, so that PSF names keep their meaning.
 
-    Takes uint8 tensors ``(..., 3, H, W)``, tv_tensors images and PIL images; leaves boxes, masks and labels alone. Each
-    image of a batch gets its own PSF.
+    Takes uint8 tensors ``(..., 3, H, W)``, tv_tensors images and videos, and PIL images of eight bits (grey ones stay grey,
+    others come out as RGB); leaves boxes, masks and labels alone. Each image of a batch, each frame of a video, gets its own PSF.
+
+    Raises:
+        ValueError: for a mix or a scale that is none.
+        TypeError: when it is shown floats, or a PIL image of more than eight bits.
 
     >>> transform = RandomBlur({"sharp": 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2})
     >>> transform(torch.zeros(4, 3, 32, 32, dtype=torch.uint8)).shape
@@ -30,6 +35,7 @@ class RandomBlur(v2.Transform):
 
     def __init__(self, mix: str | Mapping[str, float] = "mix", scale: float = 1.0) -> None:
         super().__init__()
+        check_scale(scale)
         self.mix = check_mix(mix)
         self.scale = scale
 
@@ -42,7 +48,10 @@ class RandomBlur(v2.Transform):
         if not _is_image(inpt):
             return inpt
         if not isinstance(inpt, torch.Tensor):
-            return v2.functional.to_pil_image(self.transform(v2.functional.pil_to_tensor(inpt.convert("RGB")), params))
+            if inpt.mode in ("F", "I") or inpt.mode.startswith("I;16"):
+                raise TypeError(f"images have eight bits; scale this one first. Got a PIL image of mode {inpt.mode}.")
+            seen = v2.functional.to_pil_image(self.transform(v2.functional.pil_to_tensor(inpt.convert("RGB")), params))
+            return seen.convert("L") if inpt.mode == "L" else seen
         plain = inpt.as_subclass(torch.Tensor)
         flat = plain.reshape(-1, *plain.shape[-3:])
         return tv_tensors.wrap(apply(flat, params["psfs"][: len(flat)]).reshape(plain.shape), like=inpt)
@@ -53,7 +62,7 @@ class RandomBlur(v2.Transform):
 
 def _is_image(one: object) -> bool:
     if isinstance(one, tv_tensors.TVTensor):
-        return isinstance(one, tv_tensors.Image)
+        return isinstance(one, (tv_tensors.Image, tv_tensors.Video))
     if isinstance(one, torch.Tensor):
         return one.ndim >= 3
     return type(one).__module__.startswith("PIL.")

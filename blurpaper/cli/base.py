@@ -20,6 +20,9 @@ CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A full disk, a full quota, a file larger than is allowed, a disk that is only read."""
 
 
+_KEPT = "what was finished is kept: give the same command again to go on"
+
+
 class Command(click.Group):
     """Turns expected errors into one sentence and exit status 1, and an interrupt into how to go on."""
 
@@ -27,7 +30,8 @@ class Command(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("\nstopped; what was finished is kept: give the same command again to go on.", err=True)
+            kept = "the images that were written are whole" if ctx.invoked_subcommand in ("blur", "deblur") else _KEPT
+            click.echo(f"\nstopped; {kept}.", err=True)
             ctx.exit(130)
         except Exception as error:
             names = {kind.__name__ for kind in type(error).__mro__}
@@ -39,10 +43,10 @@ class Command(click.Group):
             if names & set(EXPECTED_ERRORS) or type(error) in (ValueError, RuntimeError):
                 raise click.ClickException(str(error)) from None
             if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+                from blurpaper.store import remedy
+
                 where = f" {error.filename}" if error.filename else ""
-                raise click.ClickException(
-                    f"cannot write{where}: {error.strerror}; free some space or name another place."
-                ) from None
+                raise click.ClickException(f"cannot write{where}: {error.strerror}; {remedy(error)}.") from None
             raise
 
 

@@ -113,8 +113,10 @@ def evaluate(
     """
     from blurpaper import advice, evaluation, kernels, results
     from blurpaper.networks.released import NetworkFile
-    from blurpaper.store import Store
+    from blurpaper.store import Store, check_writable
 
+    for path in filter(None, (out, per_image, report)):
+        check_writable(path)
     spec = named(network, images, said)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
@@ -132,6 +134,11 @@ def evaluate(
     rows, left_out = found.rows, found.left_out
     if not found.labelled and not getattr(spec, "named", True):
         click.echo(f"{spec.unnamed}; here is how often it agrees with itself on the sharp image", err=True)
+    elif not found.labelled and any("/" in one for one in found.images.ids):
+        click.echo(
+            f"no subfolder of {images} is named by a class of {spec}; here is how often it agrees with itself on the sharp image",
+            err=True,
+        )
     if out:
         results.write(rows, out)
     shown = rows.assign(value=rows["value"].round(4)).pivot(index=["scale", "condition"], columns="metric", values="value")
@@ -179,12 +186,18 @@ def finetune(
 
     from blurpaper import evaluation, finetuning
     from blurpaper.networks.origins import is_dotted
-    from blurpaper.store import Store
+    from blurpaper.store import Store, check_writable
 
     start = named(network, images, said)
     settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)
     if out.suffix != ".safetensors":
         raise ValueError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
+    if test and not report:
+        raise ValueError("--test is what the report is made on: add --report FILE.")
+    if test and not test.is_dir():
+        raise ValueError(f"no folder at {test} (--test).")
+    for path in filter(None, (out, report)):
+        check_writable(path)
     began = time.monotonic()
     count, steps, left_out = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
     minutes = (time.monotonic() - began) / 60
@@ -210,7 +223,7 @@ def export(network: str, out: Path, half: bool) -> None:
 
     NETWORK is MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file. The graph of .onnx takes RGB in grey levels 0 to
     255, float32 (B, 3, H, W), any number and size from the field of the network on, and gives log-probabilities (B, K), averaged
-    over positions; its metadata name the classes.
+    over positions and normalised again; its metadata name the classes.
     """
     from blurpaper import evaluation, trained
     from blurpaper import export as exporting

@@ -61,13 +61,16 @@ def restore(
     torch.Size([3, 40, 60])
     """
     if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
-        raise TypeError(f"images must be a uint8 tensor. Got {getattr(images, 'dtype', type(images).__name__)}.")
+        what = images.dtype if isinstance(images, torch.Tensor) else f"{type(images).__module__}.{type(images).__name__}"
+        raise TypeError(f"images must be a uint8 tensor of torch. Got {what}.")
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape:
         raise ValueError(
             f"images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or composite an alpha channel first. "
             f"Got {tuple(images.shape)}."
         )
     check(method, noise)
+    if isinstance(psf, (list, tuple)):
+        raise ValueError(f"one PSF for all images: deblur those with another by themselves. Got {len(psf)} PSFs.")
     kernel = blur.kernel_of(psf)
     if kernel is None:
         return images.clone()

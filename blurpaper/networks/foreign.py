@@ -60,8 +60,11 @@ class ForeignNetwork(Network):
     ) -> None:
         if not 1 <= field <= _LARGEST:
             raise WeightsError(f"the field of {name} is 1 to {_LARGEST:,} pixels. Got {field:,}.")
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise WeightsError(f"{name} needs a mean and a deviation above 0 for each of three channels. Got {mean} and {std}.")
+        if len(mean) != 3 or len(std) != 3 or not (0 <= min(mean) <= max(mean) <= 1 and 0 < min(std) <= max(std) <= 1):
+            raise WeightsError(
+                f"{name} needs a mean and a deviation for each of three channels, of grey levels from 0 to 1 (divide those of 0 "
+                f"to 255 by 255). Got {mean} and {std}."
+            )
         super().__init__((), field, [255 * value for value in mean], [255 * value for value in std])
         self.module, self.name = module, name
         self.eval()
