@@ -286,7 +286,7 @@ def _if_mistaken(known: Evidence) -> str:
     off = min(wrong.values())
     return (
         f"With a radius wrong by {off:g} pixel{'' if off == 1 else 's'}, top-5 accuracy is {_between(naive)}, where without "
-        f"deblurring it is {_between([left])}; if more noise is reckoned with, {_between(wary)} at best."
+        f"deblurring it is {_between([left])} on the same fewer images; if more noise is reckoned with, {_between(wary)} at best."
     )
 
 

@@ -120,7 +120,7 @@ class Page:
         sources = sources or {}
         told = " ".join(f"{self._link(of or name, name)}{_model_and_data(frame)}." for name, frame in sources.items())
         rows = f" {download(sources)}" if sources else ""
-        run = f"<span class='run'>This run: {self._link(RUN, self.run)}.</span>"
+        run = f"<span class='run'>In the book of {self._link(RUN, self.run)}.</span>"
         shown = f"<figcaption>{caption} {told}{rows} {run}</figcaption>"
         display(HTML(f'<figure class="blurpaper">{shown}<div class="wide" tabindex="0">{html}</div></figure>'))
 
@@ -151,7 +151,7 @@ class Page:
         image = f'<div class="wide" tabindex="0"><div class="panels" role="img" aria-label="{escape(alt)}">{drawn}</div></div>'
         names = ", ".join(self._link(name, name) for name in sources)
         numbers = f"Numbers: {names}. " if names else ""
-        run = f"<span class='run'>{numbers}Made by {self._link(RUN, self.run)}.</span>"
+        run = f"<span class='run'>{numbers}In the book of {self._link(RUN, self.run)}.</span>"
         display(HTML(f'<figure class="blurpaper">{image}<figcaption>{caption} {run}</figcaption></figure>'))
 
     def _link(self, source: str, text: str) -> str:

@@ -164,7 +164,8 @@ def _facts(origin: Origin) -> Iterator[tuple[str, str]]:
     versions = dict.fromkeys(_versions(stamp) for stamp in stamps if "versions" in stamp)
     yield "versions", "<br>".join(map(escape, versions)) or "not known"
     yield "devices", _counted(escape(str(stamp.get("device") or "not known")) for stamp in stamps)
-    yield "computing time", f"{escape(_spent(stamps))}, for {len(stamps)} artifacts"
+    computed = [stamp for stamp in stamps if stamp["kind"] != "chapters"]  # which wait for one another
+    yield "computing time", f"{escape(_spent(computed))}, for {len(computed)} artifacts"
     made = sorted(stamp["made"] for stamp in stamps)
     yield "made", f"from {_time(made[0])} to {_time(made[-1])}, UTC"
 

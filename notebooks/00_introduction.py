@@ -41,7 +41,7 @@ page.table(
     "What helps, by how the images are blurred: accuracy in per cent without it and with it, on the same test images under the conditions "
     "named; what is gained there and changed on sharp images, in points; 95 % intervals; and the time it takes"
     + (f" ({known.device})" if known.device else "")
-    + ". Advice is given where the interval of a gain lies above zero.",
+    + ". Advice is given where the interval of a gain lies above zero under one of the blurs shown.",
     {known.source: rows},
 )
 

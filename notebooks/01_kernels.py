@@ -81,7 +81,7 @@ page.say(
     f"Camera shake (mean {shake.mean():.1f} px, from {shake.min():.1f} to {shake.max():.1f}) lies between `D6` "
     f"({radius['D6']:.1f}) and `D8` ({radius['D8']:.1f}), which is also where the paper's accuracy under shake lies. A disk of "
     f"radius 8 spreads as far as a Gaussian of standard deviation 4 ({radius['G4']:.1f}): the two Gaussians of Table 1, whose "
-    "sizes the copy of the paper lost, are taken to be those of `G4` and `G8` for that reason."
+    "sizes the copy of the paper lost, are taken to be `G4` for that reason, and `G8` of twice its size."
 )
 
 # %% [markdown]

@@ -17,7 +17,7 @@
 # and look at two things. How often is the truth still among its answers? And when it errs, does it sound sure?
 #
 # We shall see accuracy fall with every kind of blur, fall faster where the image is shown larger, and confidence fall with
-# it, so that doubt is a usable signal.
+# it on average, so that doubt is a usable signal, though not on every image.
 
 # %% tags=["parameters", "remove-cell"]
 profile = "emoji"

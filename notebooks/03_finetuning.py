@@ -138,7 +138,7 @@ def change(network, condition):
 
 page.say(
     "The paper finds that practice on defocus helps under camera shake and the reverse, that shake helps under motion, and that "
-    "defocus alone slightly hurts under motion. Changes of top-1 accuracy from the original here:\n\n"
+    "defocus alone slightly hurts under motion. Changes of top-1 accuracy from the original in this run (the table above has those on photographs, which may be others):\n\n"
     + "\n".join(f"- {change(*pair)}" for pair in [("mix", "shake"), ("sharp+shake", "D8"), ("sharp+shake", "H8"), ("mix", "H8")])
 )
 

@@ -119,7 +119,7 @@ page.table(
 entropy = here[here["metric"] == "entropy"].set_index(["setting", "condition"])["value"]
 gap = {condition: entropy[after512, condition] - entropy[after256, condition] for condition in ("sharp", "D8")}
 page.say(
-    f"After fine-tuning, the network at 512 is {abs(gap['sharp']):.2f} nats {'more' if gap['sharp'] > 0 else 'less'} undecided than that at "
+    f"In this run, after fine-tuning, the network at 512 is {abs(gap['sharp']):.2f} nats {'more' if gap['sharp'] > 0 else 'less'} undecided than that at "
     f"256 on sharp images, and {abs(gap['D8']):.2f} nats {'more' if gap['D8'] > 0 else 'less'} under `D8`: the gap "
     f"{'widens with blur, as the explanation needs' if gap['D8'] > gap['sharp'] else 'does not widen with blur, so the explanation does not hold here'}."
 )

@@ -142,7 +142,7 @@ share = {
     for mix in ("original", "mix")
 }
 page.say(
-    f"After the last stage the distance under `D8` is {with_interval(last['original'], percents=False)} for the original and "
+    f"In this run, after the last stage the distance under `D8` is {with_interval(last['original'], percents=False)} for the original and "
     f"{with_interval(last['mix'], percents=False)} for the mix; after the first, {with_interval(first['original'], percents=False)} and "
     f"{with_interval(first['mix'], percents=False)}. Measured against the distance between different images, the last stage keeps "
     f"{percent(share['original'], 0)} of it for the original and {percent(share['mix'], 0)} for the mix."
@@ -152,8 +152,8 @@ page.say(
 gain = {stage: 1 - found["value"]["mix", "D8", stage] / found["value"]["original", "D8", stage] for stage in STAGES}
 best = max(gain, key=gain.get)
 page.say(
-    "Fine-tuning changes the distance by "
-    + ", ".join(f"{-100 * gain[stage]:+.0f} % at {stage}" for stage in STAGES)
+    "In this run fine-tuning changes the distance by "
+    + ", ".join(f"{-100 * gain[stage]:+.0f} % at {stage}".replace("-", "−") for stage in STAGES)
     + f": most at {best}. The paper finds the fifth stage most invariant, the fourth less so, and the first ones as different as before."
 )
 

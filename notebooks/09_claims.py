@@ -37,12 +37,14 @@ pages = {chapter[:2]: chapter for chapter in book.chapters()}
 #
 # A claim holds if all of its criteria do; a criterion compares a quantity, such as a difference of two accuracies, with a limit. The images are
 # resampled, the same for all networks, so that differences are paired; where a network was trained from several seeds, these are
-# resampled too. The share of resamples that contradict a claim is its p-value, and the share that support it that of its contrary.
+# resampled too. The share of resamples that contradict a criterion is its p-value; that of a claim is the largest of its criteria's. That of its
+# contrary is the smallest share that supports a criterion, times the number of criteria, since any of them could fail by chance.
 # Many claims are tested at once: among those of each chapter, the procedure of Benjamini and Hochberg {cite}`benjamini1995` keeps the expected share of wrong
 # verdicts among those given below one in twenty.
 #
 # - **reproduced**, **not reproduced**: sure enough, one way or the other;
-# - **undecided**: the images at hand do not tell;
+# - **undecided**: the images at hand do not tell. As the number shown is of one criterion among several claims and criteria, its interval may
+#   lie wholly beyond the limit and the claim still be undecided;
 # - **not run**: the source does not have the numbers (the cell says which, if pointed at).
 #
 # Of the paper only the numbers are known, not what each image was decided to be. Accuracies are then drawn from their binomial

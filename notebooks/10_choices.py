@@ -24,6 +24,7 @@ published = False
 # %% tags=["remove-cell"]
 from blurpaper import deblurring, results
 from blurpaper import profile as profiles
+from blurpaper.blur import MIXES
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import build
 from blurpaper.page import Page, percent, with_interval
@@ -47,7 +48,7 @@ page.say(f"""
 | cut of a Gaussian | four standard deviations | usual |
 | rounding before the blur, and of the network's input | yes; no | one rounding of the photograph and one of the blurred image, as the paper says |
 | weight decay, dropout, flips, crops | {schedule.weight_decay:g}, the model's own, {"yes" if schedule.flip else "no"}, {paper.protocol.field} | the training of VGG-16 |
-| shares in the mixes of sharp with one blur | half and half | the mix of five is uniform |
+| shares in the mixes of sharp with one blur | {"; ".join(f"`{name}` {shares['sharp']:g} sharp" for name, shares in MIXES.items() if 0 < shares.get("sharp", 0) < 1 and len(shares) == 2)} | half and half with a disk; camera shake, being a hundred kernels, has the share that blur has in the mix of five |
 | average for 256+512 | over positions within a scale, then over scales | a mean over all positions would let 512 dominate; the paper's {percent(both)} at D8 fits |
 | heads of the columns of Table A | 256 and 256+512 | read from its text |
 | the second model, printed as one of fifty-one layers | ResNet-50, five crops | the accuracy fits |

@@ -13,12 +13,12 @@
 # %% [markdown]
 # # Where the numbers come from
 #
-# The caption of every figure and table leads here, to the run that made its numbers. What a run computed, it kept as *artifacts*:
-# trained networks, their predictions for each test set and condition, and so on. Each was stamped when it was made with the commit
-# of the code, the fingerprint of the data, the versions, the device and the seconds it took. Below, the artifacts of a run are folded
-# away by kind; their names say of which network and mix, on which images, and under which condition. Digits are cut short; pointing
-# at them shows the rest. Where code was rearranged later without changing what it makes, which was checked on some artifacts bit for
-# bit, the others were kept with the commit that made them (`adopted_from` in the committed JSON).
+# The caption of every figure and table leads here: its sources to the runs that made their numbers, its end to the run that the book is of.
+# What a run computed, it kept as *artifacts*: trained networks, their predictions for each test set and condition, and so on. Each was
+# stamped when it was made with the commit of the code, the fingerprint of the data, the versions, the device and the seconds it took.
+# Below, the artifacts of a run are folded away by kind; their names say of which network and mix, on which images, and under which
+# condition. Digits are cut short; pointing at them shows the rest. Where code was rearranged later without changing what it makes, which
+# was checked on some artifacts bit for bit, the others were kept with the commit that made them (`adopted_from` in the committed JSON).
 
 # %% tags=["parameters", "remove-cell"]
 profile = "emoji"

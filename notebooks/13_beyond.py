@@ -59,8 +59,7 @@ for name, frame in each(
     )
 
 # %% [markdown]
-# **No labels are needed.** A network that learns to see a blurred image as it saw the sharp one needs no labels, and no images of
-# its test's classes.
+# **No labels are needed.** A network that learns to see a blurred image as it saw the sharp one needs photographs, and no labels.
 
 # %% tags=["remove-input"]
 for name, frame in page.ours("recovery").items():
@@ -75,8 +74,8 @@ for name, frame in page.ours("recovery").items():
     page.say(f"- *{name}*: of what `D8` costs in top-5 accuracy, fine-tuning on the mix brings back {' and '.join(told)}.")
 
 # %% [markdown]
-# **Told the blur, deblurring is hard to beat; told it wrongly, it is easily beaten.** Chapter 06 has the numbers. **Under blur things are
-# mislocated and misnamed alike.** Chapter 07 tells the two apart.
+# **Told the blur, deblurring is hard to beat; told it wrongly, it is easily beaten.** [Deblurring first](06_deblurring) has the numbers.
+# **Under blur things are misnamed as well as mislocated.** [Segmentation](07_segmentation) tells the two apart.
 #
 # **Where photographs and the embedded data disagree.** The embedded data shows the effects in minutes and without a download. It
 # is another task, and some claims come out otherwise:

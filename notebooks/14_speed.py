@@ -117,7 +117,7 @@ show("finetuning", "Images a second, and memory at its peak.")
 # EPLL beside cheaper methods, and deepinv's EPLL with the same prior. The cheaper methods have the constants that are best on these very images.
 
 # %% tags=["remove-input"]
-show("deblurring", "PSNR under `D8`, and seconds for a photograph.")
+show("deblurring", "PSNR under <code>D8</code>, and seconds for a photograph.")
 
 # %% tags=["remove-input"]
 show("priors", "Priors learnt in the same time.")
@@ -125,8 +125,9 @@ show("priors", "Priors learnt in the same time.")
 # %% [markdown]
 # ## Growth
 #
-# Evaluation of a folder of photographs, and blur alone, against what they could grow with. Memory does not grow with the number of images: one part of
-# a set is in memory at a time, and decoded photographs go to a cache on disk, bounded by `--cache-gb`, where the next run finds them.
+# Evaluation of a folder of photographs, and blur alone, against what they could grow with. One part of a set is in memory
+# at a time: memory grows a little until a part is full, far slower than the number of images, and not at all where decoded photographs are found
+# in the cache on disk, which `--cache-gb` bounds and the next run finds again.
 
 # %% tags=["remove-input"]
 if rows("growth"):
@@ -134,7 +135,7 @@ if rows("growth"):
         figures.growth(rows("growth"), rows("exponents")),
         "Time and peak memory, with the power by which each grows. Dotted: growth in proportion.",
         "Panels with logarithmic axes of seconds and of megabytes against the number of images, their size, the size of the PSF and the "
-        "number of threads; time grows in proportion to the number of images, memory stays level.",
+        "number of threads; time grows in proportion to the number of images, memory hardly at all.",
     )
 show("exponents", "The powers, by least squares through the logarithms.")
 
@@ -143,7 +144,7 @@ show("exponents", "The powers, by least squares through the logarithms.")
 
 # %% tags=["remove-input"]
 show("starting", "Seconds of a process from its start to its end.")
-show("whole", "Seconds of `blurpaper run` from an empty store, and again: executed chapters are kept as all else.")
+show("whole", "Seconds of <code>blurpaper run</code> from an empty store, and again: executed chapters are kept as all else.")
 
 # %% tags=["remove-input"]
 timings = pd.DataFrame(results.published_timings("emoji"))

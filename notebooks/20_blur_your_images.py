@@ -123,8 +123,8 @@ pipeline(cat).shape
 # %% [markdown]
 # ## What goes wrong
 #
-# Blur of floats would not be what the protocol shows to a network, so it is refused; so is a kernel that darkens the image, or that
-# has no middle.
+# Blur of floats would not be what the protocol shows to a network, so it is refused; so is a kernel that changes how bright the image
+# is, or that has no middle.
 
 # %%
 for images, psf in ((cat / 255, "D8"), (cat, torch.ones(5, 5)), (cat, torch.full((4, 4), 1 / 16))):

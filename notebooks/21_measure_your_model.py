@@ -114,7 +114,7 @@ shell("blurpaper evaluate --network efficientnet_lite0:mix --images photos --con
 # %% [markdown]
 # A model that pools over all positions is given whole images, at each scale of the paper, of which 256 goes with a crop of 224. One of a fixed size, such as a vision
 # transformer, is given the centre; what is printed says which. Networks of this book classify at every position and average then, as the paper does, which makes
-# them surer: [chapter 02](02_pretrained) has the same weights pooled first, in a row of its own.
+# them surer; [the chapter on networks trained on sharp images](02_pretrained) has the accuracy of the same weights pooled first, in a column of its own.
 #
 # ## What goes wrong
 #

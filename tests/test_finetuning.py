@@ -89,7 +89,7 @@ def test_the_five_conditions_of_the_paper_are_its_mix() -> None:
     ("arguments", "sentence"),
     [
         (("--out", "album"), "a .safetensors file"),
-        (("--out", "start.safetensors/tuned.safetensors"), "cannot write start.safetensors/tuned.safetensors: Not a directory"),
+        (("--out", "start.safetensors/tuned.safetensors"), "cannot write start.safetensors/tuned.safetensors"),
         (("--out", "t.safetensors", "--report", "album"), "cannot write album: Is a directory; name another place"),
         (("--out", "t.safetensors", "--report", "r.html", "--test", "nowhere"), "no folder at nowhere (--test)"),
         (("--out", "t.safetensors", "--test", "album"), "add --report FILE"),

@@ -1,8 +1,8 @@
 """The claims ledger: every sentence of the paper that numbers can bear out, decided by code.
 
-Each claim is a small function in a module named for a section of the paper. It yields criteria, fixed in the source before
-any run, on what it asks of :class:`Evidence`; :mod:`blurpaper.claims.verdicts` decides. The same claims are held against the
-paper's own numbers, the published ones and those of any run.
+Each claim is a small function in a module named for a section of the paper. It yields criteria, fixed in the source
+for all runs alike, on what it asks of :class:`Evidence`; :mod:`blurpaper.claims.verdicts` decides. The same claims are held
+against the paper's own numbers, the published ones and those of any run.
 """
 
 from blurpaper.claims import deblurring, finetuning, invariance, pretrained, scales, segmentation
