@@ -26,8 +26,9 @@ from blurpaper.kernels import SHARP
 from blurpaper.networks.released import NetworkFile, released
 from blurpaper.profile import Profile
 from blurpaper.randomness import stream
-from blurpaper.store import Store, written
+from blurpaper.store import Store
 from blurpaper.tables import rounded
+from blurpaper.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,11 +256,9 @@ def of_measured(
     where the images were not looked at as they are.
 
     >>> import tempfile
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.evaluation import measure
-    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profiles.load("photos")
-    >>> write_image(photograph(EXAMPLES[1]), folder / "coffee.png")
+    >>> folder, store, photos = album(Path(tempfile.mkdtemp()), ["coffee"]), Store(tempfile.mkdtemp()), profiles.load("photos")
     >>> network = released("efficientnet_lite0", "mix")
     >>> measured = measure(network, folder, ["sharp"], ["256"], photos, store)
     >>> advice, as_is = of_measured(network, measured, ["sharp", "D8"], "256", photos)
@@ -302,11 +301,9 @@ def lines(
         per_image: CSV file for the radius of each image, its range and the network's confidence.
 
     >>> import tempfile
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.evaluation import measure
-    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profiles.load("photos")
-    >>> write_image(photograph(EXAMPLES[1]), folder / "coffee.png")
+    >>> folder, store, photos = album(Path(tempfile.mkdtemp()), ["coffee"]), Store(tempfile.mkdtemp()), profiles.load("photos")
     >>> network = released("efficientnet_lite0", "mix")
     >>> measured = measure(network, folder, ["sharp"], ["256"], photos, store)
     >>> told_of_it = lines(network, measured, ["sharp", "D8"], "256", photos, store)

@@ -19,7 +19,7 @@ from blurpaper.blurriness import Reference
 from blurpaper.data import photos
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import CANONICAL, SHAKE, SHARP, axis_variance, psf, shake_bank
-from blurpaper.store import written
+from blurpaper.writing import written
 
 RADII = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0)
 LEARNT_FROM = (("imagenet-sample", "train", 500), ("bsds500", "train", 100), ("voc-animals", "train", 200))

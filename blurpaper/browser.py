@@ -23,7 +23,8 @@ from blurpaper.networks.imagenet import imagenet_names
 from blurpaper.play import show
 from blurpaper.play.blurs import conditions
 from blurpaper.play.seen import SCALE
-from blurpaper.store import Codec, Recipe, Store, default_root, written
+from blurpaper.store import Codec, Recipe, Store, default_root
+from blurpaper.writing import written
 
 RUNTIME = Archive(
     "https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-1.23.2.tgz",

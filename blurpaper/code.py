@@ -10,7 +10,7 @@ from pathlib import Path
 
 _PACKAGE = __package__
 _ROOT = Path(__file__).parent
-_NOT_SCIENCE = {f"{_PACKAGE}.{name}" for name in ("store", "code", "profile", "progress", "data.sources")}
+_NOT_SCIENCE = {f"{_PACKAGE}.{name}" for name in ("store", "writing", "code", "profile", "progress", "data.sources")}
 """Modules that carry values without making them: what they hold is in the inputs of an artifact already."""
 
 

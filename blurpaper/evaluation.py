@@ -46,11 +46,9 @@ class Measured:
         log_probabilities: condition -> scale setting -> ``(N, K)``; of the sharp images, too, if there are no labels.
         seconds: what classifying took, now or when it was kept.
 
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.networks.released import released
-    >>> folder, store = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp())
-    >>> write_image(photograph(EXAMPLES[1]), folder / "espresso" / "coffee.png")
+    >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
     >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
     >>> measured = measure(network, folder, ["sharp", "D8"], ["256"], photos, store)
     >>> measured.images.classes[measured.truth["256"][0]], list(measured.log_probabilities)
@@ -137,11 +135,9 @@ def evaluate(
     Raises:
         ImageError: if the folder cannot be read, or more than 1 % of its images.
 
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.networks.released import released
-    >>> folder, store = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp())
-    >>> write_image(photograph(EXAMPLES[1]), folder / "espresso" / "coffee.png")
+    >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
     >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
     >>> rows, left_out = evaluate(network, folder, ["D8"], ["256"], photos, store)
     >>> rows.set_index("metric")["value"][["top1", "top5"]].to_dict(), left_out
@@ -178,11 +174,9 @@ def evaluate_module(
         WeightsError: if the module cannot be applied to such images.
 
     >>> from torch import nn
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> folder = Path(tempfile.mkdtemp())
-    >>> for example in EXAMPLES:
-    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> _ = album(folder)
     >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     >>> rows = evaluate_module(module, folder, ["sharp", "D8"], classes=["cat", "cup"], overrides={"evaluation.bootstrap": 50})
     >>> sorted(set(rows["condition"]))
@@ -221,11 +215,9 @@ def measure(
     Args:
         like: what another network made of the same images, whose predictions on the sharp ones stand in for missing labels.
 
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.networks.released import released
-    >>> folder, store = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp())
-    >>> write_image(photograph(EXAMPLES[1]), folder / "coffee.png")
+    >>> folder, store = album(Path(tempfile.mkdtemp()), ["coffee"]), Store(tempfile.mkdtemp())
     >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
     >>> measured = measure(network, folder, ["D4"], ["256"], photos, store)
     >>> measured.labelled, measured.rows["metric"].tolist(), list(measured.log_probabilities)

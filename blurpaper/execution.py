@@ -17,7 +17,8 @@ from typing import Any
 
 from blurpaper import book, code, data, results
 from blurpaper.profile import Profile
-from blurpaper.store import Codec, Recipe, Store, sha256_of, surroundings, written
+from blurpaper.store import Codec, Recipe, Store, sha256_of, surroundings
+from blurpaper.writing import written
 
 KIND = "chapters"
 

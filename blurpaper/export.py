@@ -24,7 +24,7 @@ from blurpaper.networks.foreign import ForeignNetwork
 from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.networks.layers import ConvNorm
 from blurpaper.networks.released import NetworkFile
-from blurpaper.store import written
+from blurpaper.writing import written
 
 if TYPE_CHECKING:
     from onnx import ModelProto

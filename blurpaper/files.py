@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from blurpaper.data.reading import SUFFIXES, ImageError, decoding, image_files, jpeg_steps, read_image, write_image
+from blurpaper import psf_files
+from blurpaper.data.reading import ImageError, image_files, jpeg_steps, read_image, write_image
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from blurpaper.deblurring import Mixture
@@ -30,7 +30,7 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
     """Blur a file into a file, or a folder into a folder with the same names.
 
     Args:
-        condition: name of a PSF, ``shake`` for a test kernel an image, or the file of a PSF (:func:`read_psf`).
+        condition: name of a PSF, ``shake`` for a test kernel an image, or the file of a PSF (:func:`psf_files.read`).
         pixels: take the PSF's size in the image's own pixels, as that of a file always is; otherwise in those of its smaller side
             scaled to 384.
 
@@ -72,7 +72,7 @@ def deblur(
     """Deblur a file into a file, or a folder into a folder with the same names, the PSF being known.
 
     Args:
-        condition: name of the PSF, or its file (:func:`read_psf`); ``shake`` for a folder that :func:`blur` wrote so.
+        condition: name of the PSF, or its file (:func:`psf_files.read`); ``shake`` for a folder that :func:`blur` wrote so.
         method: one of :data:`deblurring.METHODS`.
         noise: standard deviation of the noise in grey levels; :func:`assumed_noise` of each file by default.
         prior: of EPLL; the one that comes with blurpaper by default.
@@ -132,77 +132,14 @@ def assumed_noise(path: Path) -> float:
     return ROUNDING if steps is None else max(ROUNDING, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
 
 
-def read_psf(path: str | Path) -> np.ndarray:
-    """Read a PSF that was measured or drawn: numpy's ``.npy``, or a picture whose grey levels are its weights.
-
-    Returns:
-        float32 ``(h, w)`` of odd sides and unit sum.
-
-    Raises:
-        ImageError: if the file cannot be read, or what it holds is no PSF, naming it.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "camera.npy"
-    >>> np.save(path, [[0, 1, 0], [1, 4, 1], [0, 1, 0]])
-    >>> read_psf(path).tolist()
-    [[0.0, 0.125, 0.0], [0.125, 0.5, 0.125], [0.0, 0.125, 0.0]]
-    """
-    weights = _array(path) if Path(path).suffix.lower() == ".npy" else _grey_levels(path)
-    if weights.ndim != 2:
-        raise ImageError(f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}.")
-    if any(side % 2 == 0 for side in weights.shape):
-        raise ImageError(
-            f"a PSF has odd sides, so that it has a middle. {path} is {' x '.join(map(str, weights.shape))}: add a row or column "
-            "of zeros."
-        )
-    if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
-        raise ImageError(f"the weights of a PSF are finite, none is negative and some are above zero. Those of {path} are not.")
-    return (weights / weights.sum()).astype(np.float32)
-
-
-def _array(path: str | Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False).astype(np.float64, casting="same_kind")
-    except FileNotFoundError:
-        raise ImageError(f"no file at {path}.") from None
-    except (OSError, ValueError, TypeError, EOFError):
-        raise ImageError(f"{path} is no array of numbers as numpy saves one.") from None
-
-
-def _grey_levels(path: str | Path) -> np.ndarray:
-    from PIL import Image
-
-    with decoding(path), Image.open(path) as image:
-        if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
-            return np.asarray(image, np.float64)
-        channels = np.asarray(image.convert("RGBA"), np.float64)
-    if (channels[..., 3] < 255).any():
-        raise ImageError(f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black ground.")
-    if (channels[..., :3] != channels[..., :1]).any():
-        raise ImageError(f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that is meant.")
-    return channels[..., 0]
-
-
 def _chooser(condition: str, pixels: bool) -> Chooser:
     from blurpaper.protocol import test_psf
 
-    if Path(condition).suffix.lower() in (".npy", *SUFFIXES):
-        own = read_psf(condition)
+    if psf_files.is_meant(condition):
+        own = psf_files.read(condition)
         return lambda image, name: own
-    if Path(condition).is_file():
-        raise ImageError(f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got {condition!r}.")
     check_condition(condition)
     return lambda image, name: test_psf(condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL)
-
-
-def _passed_over(source: Path) -> list[str]:
-    """A sentence for each picture of a folder whose format is not one of those that folders are read for."""
-    from PIL import Image
-
-    others = set(Image.registered_extensions()) | {".heic", ".heif"}
-    others -= {*SUFFIXES, ".pdf", ".ps", ".eps", ".h5", ".hdf", ".mpg", ".mpeg"}
-    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in others) if source.is_dir() else []
-    return [f"{path} is not of a format that is taken from a folder ({', '.join(SUFFIXES)})." for path in found]
 
 
 def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, list[str]]:
@@ -220,7 +157,7 @@ def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, l
         pairs = [(source, target / source.name if target.is_dir() else target, source.name)]
     if any(path.exists() and out.exists() and path.samefile(out) for path, out, _ in pairs):
         raise ImageError(f"{source} would be written over, and what it was lost: name another place for what comes out.")
-    done, broken = 0, _passed_over(source)
+    done, broken = 0, []
     with progress(what, len(pairs), "image") as tick:
         for path, out, name in pairs:
             try:

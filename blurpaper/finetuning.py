@@ -83,12 +83,9 @@ def finetune(
             are fewer images than a batch.
 
     >>> import tempfile
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.profile import load
-    >>> folder, out = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp()) / "tuned.safetensors"
-    >>> for example in EXAMPLES:
-    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> folder, out = album(Path(tempfile.mkdtemp())), Path(tempfile.mkdtemp()) / "tuned.safetensors"
     >>> tiny, store = load("smoke", {"emoji.train": 20, "agreement.batch": 2}), Store(tempfile.mkdtemp())
     >>> finetune(NetworkSpec("small_vgg"), folder, "sharp,G4", True, out, tiny, store)
     (2, 2, [])

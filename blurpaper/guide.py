@@ -13,8 +13,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from blurpaper.data.reading import write_image
-
 _WIDTH = 84
 """Characters that fit a line of the book's pages."""
 
@@ -60,11 +58,9 @@ class Workbench:
             names: as scikit-image has them, each with a folder before it if it is to have one, as in ``Egyptian cat/chelsea``;
                 all of the set that tests use by default.
         """
-        from blurpaper.data.examples import EXAMPLES, Example, photograph
+        from blurpaper.data.examples import album
 
-        for name in names or [example.name for example in EXAMPLES]:
-            example = Example(name.rpartition("/")[2], "", (), "")
-            write_image(photograph(example), self.folder / folder / f"{name}.png")
+        album(self.folder / folder, names)
         return Path(folder)
 
     def shell(self, command: str, status: int = 0) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from blurpaper import book
-from blurpaper.store import written
+from blurpaper.writing import written
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _ENTRY = re.compile(r"^([ \t]*-[ \t]+file:[ \t]+)[\"']?notebooks/.*$", re.MULTILINE)

@@ -18,7 +18,7 @@ import yaml
 from blurpaper import book
 from blurpaper.book import BookError
 from blurpaper.profile import Profile
-from blurpaper.store import written
+from blurpaper.writing import written
 
 if TYPE_CHECKING:
     from pypdf import PdfWriter

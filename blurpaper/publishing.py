@@ -16,7 +16,8 @@ from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.released import FOLDERS, file_name
 from blurpaper.play import pictures, seen
 from blurpaper.profile import Profile
-from blurpaper.store import Recipe, Store, surroundings, written
+from blurpaper.store import Recipe, Store, surroundings
+from blurpaper.writing import written
 
 if TYPE_CHECKING:
     import pandas as pd

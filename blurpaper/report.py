@@ -15,9 +15,10 @@ from blurpaper.flips import Line, examples
 from blurpaper.kernels import SHARP
 from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.profile import Profile
-from blurpaper.store import Store, surroundings, written
+from blurpaper.store import Store, surroundings
 from blurpaper.tables import rounded
 from blurpaper.tallies import DISKS
+from blurpaper.writing import written
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,12 +102,9 @@ def evaluated(
     >>> import tempfile
     >>> from torch import nn
     >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.networks.foreign_spec import in_memory
-    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profile.load("photos")
-    >>> for example in EXAMPLES:
-    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> folder, store, photos = album(Path(tempfile.mkdtemp())), Store(tempfile.mkdtemp()), profile.load("photos")
     >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
     >>> spec = in_memory(peak, ["red", "green", "blue"])
     >>> found = measure(spec, folder, ["sharp", "D2"], ["256"], photos, store)
@@ -132,12 +130,9 @@ def tuned(
     >>> import tempfile
     >>> from torch import nn
     >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.examples import album
     >>> from blurpaper.networks.foreign_spec import in_memory
-    >>> folder, store, photos = Path(tempfile.mkdtemp()), Store(tempfile.mkdtemp()), profile.load("photos")
-    >>> for example in EXAMPLES:
-    ...     write_image(photograph(example), folder / f"{example.name}.png")
+    >>> folder, store, photos = album(Path(tempfile.mkdtemp())), Store(tempfile.mkdtemp()), profile.load("photos")
     >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
     >>> mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmin(dim=1))
     >>> before, after = (in_memory(module, ["red", "green", "blue"]) for module in (peak, mean))

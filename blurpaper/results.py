@@ -75,7 +75,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     >>> read(path)["value"].item()
     0.5
     """
-    from blurpaper.store import written
+    from blurpaper.writing import written
 
     with written(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")

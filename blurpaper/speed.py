@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blurpaper import book, results
-from blurpaper.store import written
+from blurpaper.writing import written
 
 Rows = list[dict[str, Any]]
 

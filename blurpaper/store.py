@@ -8,7 +8,6 @@ tells a damaged file, which is then computed again.
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import json
@@ -27,29 +26,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from blurpaper.code import fingerprint
+from blurpaper.writing import StoreError, explained, flush
 
 T = TypeVar("T")
 
 _UNFINISHED = ".tmp"
 """How the name of a folder ends while an artifact is written to it."""
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""A full disk, a full quota, a file larger than is allowed."""
-
-
-class StoreError(RuntimeError):
-    """The store cannot be read or written, in one sentence.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "note.txt"
-    >>> path.touch()
-    >>> try:
-    ...     with written(path / "another.txt") as temporary:
-    ...         _ = temporary.write_text("below a file")
-    ... except StoreError as error:
-    ...     print(str(error).rpartition("; ")[2])
-    name another place.
-    """
 
 
 @dataclass(frozen=True)
@@ -154,7 +136,7 @@ class Store:
         with self._lock(folder):
             if (value := self._load(recipe, folder)) is not None:
                 return value
-            with _explained(scratch):
+            with explained(scratch):
                 scratch.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
             value = make(scratch)
@@ -205,7 +187,7 @@ class Store:
         """Write an artifact under a temporary name and rename it; only for who holds its lock."""
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}{_UNFINISHED}")
         try:
-            with _explained(folder):
+            with explained(folder):
                 for rest in folder.parent.glob(f"{glob.escape(folder.name)}.*{_UNFINISHED}"):  # of a run that was killed
                     shutil.rmtree(rest, ignore_errors=True)
                 temporary.mkdir(parents=True)
@@ -224,7 +206,7 @@ class Store:
                 }
                 (temporary / "stamp.json").write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8")
                 for file in (data, temporary / "stamp.json"):
-                    _flush(file)
+                    flush(file)
                 shutil.rmtree(folder, ignore_errors=True)
                 temporary.replace(folder)
         finally:
@@ -234,7 +216,7 @@ class Store:
     def _lock(self, folder: Path) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
-        with _explained(folder):
+        with explained(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder.with_name(folder.name + ".lock"))
             try:
@@ -259,94 +241,6 @@ def default_root() -> Path:
     from platformdirs import user_cache_path
 
     return Path(os.environ.get("BLURPAPER_STORE") or user_cache_path("blurpaper"))
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes ``path`` at once when the block ends well; parents are made.
-
-    Raises:
-        StoreError: if it cannot be written (a full disk, a read-only folder).
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "new" / "note.txt"
-    >>> with written(path) as temporary:
-    ...     _ = temporary.write_text("whole, or not there")
-    >>> path.read_text()
-    'whole, or not there'
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{path.suffix}")
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            if path.suffix == ".safetensors":
-                _put_in_order(temporary)
-            _flush(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def check_writable(path: Path) -> None:
-    """See before the work that its outcome can be written; nothing but the parents is left behind.
-
-    Raises:
-        StoreError: if not.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "new" / "network.safetensors"
-    >>> check_writable(path)
-    >>> list(path.parent.iterdir())
-    []
-    """
-    with _explained(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{path.suffix}")
-        temporary.touch()
-        temporary.unlink()
-
-
-def remedy(error: OSError) -> str:
-    """What to do about a file that cannot be written.
-
-    >>> remedy(PermissionError(errno.EACCES, "Permission denied")), remedy(OSError(errno.ENOSPC, "No space left on device"))
-    ('name another place', 'free some space or name another place')
-    """
-    return "free some space or name another place" if error.errno in _NO_SPACE else "name another place"
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; {remedy(error)}.") from error
-    except Exception as error:
-        # safetensors reports a full disk as an error of its own.
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise StoreError(f"cannot write {path}: {error}; free some space or name another place.") from error
-
-
-def _put_in_order(path: Path) -> None:
-    """Sort what a safetensors header says of its file, which is written in random order: the same weights are the same file."""
-    with path.open("rb+") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        if "__metadata__" in header:
-            header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-            if len(text) <= size:
-                file.seek(8)
-                file.write(text.ljust(size))
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def sha256_of(path: Path) -> str:

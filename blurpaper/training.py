@@ -27,7 +27,7 @@ from blurpaper.networks.layers import shared_batch
 from blurpaper.objectives import Objective
 from blurpaper.profile import Compute, Protocol, Schedule
 from blurpaper.randomness import seed_of
-from blurpaper.store import written
+from blurpaper.writing import written
 
 
 class TrainingError(RuntimeError):

@@ -211,3 +211,31 @@ def test_doctor_finds_a_complete_installation_healthy(tmp_path) -> None:
     assert said.exit_code == 0
     assert f"torch {torch.__version__.split('+')[0]}" in said.output
     assert "weights of efficientnet_lite0: installed" in said.output
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("blur . out --psf D2", "the images that were written are whole"),
+        ("evaluate --network efficientnet_lite0 --images .", "give the same command again to go on"),
+    ],
+)
+def test_what_an_interrupt_says_is_true_of_the_verb(tmp_path, monkeypatch, line, kept) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("blurpaper.files.blur", interrupted)
+    monkeypatch.setattr("blurpaper.evaluation.measure", interrupted)
+    said = run(*line.split())
+    assert said.exit_code == 130 and kept in said.output.splitlines()[-1]
+
+
+def test_pictures_of_other_formats_in_a_folder_are_told_of(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "in" / "a.png")
+    for number in range(5):
+        (tmp_path / "in" / f"{number}.GIF").write_bytes(b"GIF89a")
+    said = run("blur", tmp_path / "in", tmp_path / "out", "--psf", "D2")
+    assert said.exit_code == 0
+    assert "passed over: 0.GIF, 1.GIF, 2.GIF and 2 more; save them as PNG or JPEG" in said.output

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import blur
+from blurpaper import blur, psf_files
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.reading import ImageError, read_image, write_image
 from blurpaper.deblurring import ROUNDING
-from blurpaper.files import assumed_noise, read_psf
+from blurpaper.files import assumed_noise
 from blurpaper.files import blur as blur_files
 from blurpaper.files import deblur as deblur_files
 from blurpaper.kernels import psf, shake_bank
@@ -151,7 +151,7 @@ def save_psf(path, weights):
 @pytest.mark.parametrize("name", ["own.npy", "own.png", "deep.png", "deep.tif", "colour.png", "OWN.BMP"])
 def test_a_psf_may_come_from_a_file_and_is_in_pixels_of_the_image(tmp_path, name):
     path = save_psf(tmp_path / name, hook())
-    assert np.allclose(read_psf(path), hook() / hook().sum(), atol=1e-7)
+    assert np.allclose(psf_files.read(path), hook() / hook().sum(), atol=1e-7)
     write_image(picture(96, 120), tmp_path / "in.png")
     for pixels in (False, True):
         assert blur_files(tmp_path / "in.png", tmp_path / "out.png", str(path), pixels) == (1, [])
@@ -197,10 +197,10 @@ def test_an_array_that_is_no_psf_is_told_of_by_its_file(tmp_path, weights, sente
 @pytest.mark.parametrize("name", ["own.npy", "own.png"])
 def test_a_psfs_file_that_is_missing_or_damaged_is_told_of(tmp_path, name):
     with pytest.raises(ImageError, match=f"no (image )?file at .*{name}"):
-        read_psf(tmp_path / name)
+        psf_files.read(tmp_path / name)
     (tmp_path / name).write_bytes(b"nonsense")
     with pytest.raises(ImageError, match=name):
-        read_psf(tmp_path / name)
+        psf_files.read(tmp_path / name)
 
 
 def test_a_picture_of_a_psf_is_grey_and_opaque(tmp_path):
@@ -213,7 +213,7 @@ def test_a_picture_of_a_psf_is_grey_and_opaque(tmp_path):
     ):
         Image.fromarray(np.stack(channels, axis=-1)).save(tmp_path / name)
         with pytest.raises(ImageError, match=f"{name} {sentence}"):
-            read_psf(tmp_path / name)
+            psf_files.read(tmp_path / name)
     (tmp_path / "trail.mat").write_bytes(b"MATLAB 5.0")
     with pytest.raises(ImageError, match=r"numpy's \.npy or a picture .*trail\.mat"):
         blur_files(tmp_path / "alpha.png", tmp_path / "out.png", str(tmp_path / "trail.mat"))
@@ -229,10 +229,10 @@ def test_nothing_is_written_over_what_it_is_made_from(album, tmp_path):
     assert {name: (album / name).read_bytes() for name in names_in(album)} == before
 
 
-def test_pictures_of_a_folder_that_are_of_another_format_are_told_of(album, tmp_path):
-    (album / "moving.gif").write_bytes(b"GIF89a")
-    done, broken = blur_files(album, tmp_path / "out", "D4")
-    assert done == 3 and len(broken) == 1 and "moving.gif is not of a format" in broken[0]
+def test_a_name_of_a_psf_is_no_file_even_if_there_is_one_of_that_name(album, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "D4").write_text("notes")
+    assert blur_files(album, tmp_path / "out", "D4")[0] == 3
 
 
 def test_a_target_without_a_format_is_an_error_and_nothing_is_written(album, tmp_path):

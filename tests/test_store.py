@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError, default_root, written
+from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError, default_root
+from blurpaper.writing import written
 
 JSON = Codec(".json", lambda value, path: path.write_text(json.dumps(value)), lambda path: json.loads(path.read_text()))
 

@@ -35,15 +35,29 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
     >>> apply(torch.zeros(2, 3, 32, 48, dtype=torch.uint8), ["D4", None]).shape
     torch.Size([2, 3, 32, 48])
     """
-    if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
-        what = images.dtype if isinstance(images, torch.Tensor) else f"{type(images).__module__}.{type(images).__name__}"
-        raise TypeError(f"images must be a uint8 tensor of torch. Got {what}.")
+    check_eight_bits(images)
     if images.ndim not in (3, 4) or images.shape[-3] != 3 or 0 in images.shape[-2:]:
         raise ValueError(f"images must be (B, 3, H, W) or (3, H, W). Got {tuple(images.shape)}.")
     batch = images if images.ndim == 4 else images[None]
     kernels = _one_each(psfs, len(batch))
     blurred = _on_cpu(batch, kernels) if batch.device.type == "cpu" else fourier.on_device(batch, kernels)
     return blurred if images.ndim == 4 else blurred[0]
+
+
+def check_eight_bits(images: torch.Tensor) -> None:
+    """A TypeError unless these are images of eight bits, in a tensor of any shape.
+
+    >>> check_eight_bits(torch.zeros(3, 4, 6, dtype=torch.uint8))
+    >>> try:
+    ...     check_eight_bits(np.zeros((4, 6, 3), np.uint8))
+    ... except TypeError as error:
+    ...     print(error)
+    images must be a uint8 tensor of torch. Got numpy.ndarray.
+    """
+    if not isinstance(images, torch.Tensor):
+        raise TypeError(f"images must be a uint8 tensor of torch. Got {type(images).__module__}.{type(images).__name__}.")
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must be a uint8 tensor of torch. Got {images.dtype}.")
 
 
 def _one_each(psfs: PSFLike | Sequence[PSFLike], count: int) -> list[np.ndarray | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -43,7 +44,7 @@ class Command(click.Group):
             if names & set(EXPECTED_ERRORS) or type(error) in (ValueError, RuntimeError):
                 raise click.ClickException(str(error)) from None
             if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
-                from blurpaper.store import remedy
+                from blurpaper.writing import remedy
 
                 where = f" {error.filename}" if error.filename else ""
                 raise click.ClickException(f"cannot write{where}: {error.strerror}; {remedy(error)}.") from None
@@ -100,6 +101,16 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
         if (results.PUBLISHED / f"{profile.name}.csv").is_file():
             click.echo(f"To see the published results instead: blurpaper run --published --profile {profile.name}", err=True)
         sys.exit(2)
+
+
+def say_passed_over(folder: Path) -> None:
+    """Tell of pictures in a folder that are of other formats than those that are read there."""
+    from blurpaper.data.reading import OTHER_PICTURES, image_files
+
+    others = [path.name for path in image_files(folder, OTHER_PICTURES)]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        click.echo(f"passed over: {', '.join(others[:3])}{more}; save them as PNG or JPEG to have them read", err=True)
 
 
 def say_left_out(sentences: list[str], count: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from blurpaper.cli.base import main
+from blurpaper.cli.base import main, say_passed_over
 
 _PIXELS = "Sizes in pixels of the image itself, not of its smaller side scaled to 384; those of a file always are."
 
@@ -23,7 +23,7 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
     from blurpaper import files
 
-    _say_written(files.blur(source, target, psf, pixels), "blurred", target)
+    _say_written(files.blur(source, target, psf, pixels), "blurred", source, target)
 
 
 @main.command()
@@ -55,13 +55,14 @@ def deblur(source: Path, target: Path, psf: str, method: str, noise: float | Non
         click.echo(f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)", err=True)
     elif noise is None and source.is_dir():
         click.echo("noise was assumed as each file's format leaves it (--noise sets one for all)", err=True)
-    _say_written(outcome, "deblurred", target)
+    _say_written(outcome, "deblurred", source, target)
 
 
-def _say_written(outcome: tuple[int, list[str]], verb: str, target: Path) -> None:
+def _say_written(outcome: tuple[int, list[str]], verb: str, source: Path, target: Path) -> None:
     """Tell how many images were written and which were not, and exit."""
     done, broken = outcome
     for sentence in broken:
         click.echo(f"left out: {sentence}", err=True)
+    say_passed_over(source)
     click.echo(f"{done} image{'' if done == 1 else 's'} {verb} to {target}")
     sys.exit(1 if broken else 0)

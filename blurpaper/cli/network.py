@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from blurpaper.cli.base import cache_option, load_profile, main, need_data, override_option, profile_option, say_left_out
+from blurpaper.cli.base import (
+    cache_option,
+    load_profile,
+    main,
+    need_data,
+    override_option,
+    profile_option,
+    say_left_out,
+    say_passed_over,
+)
 from blurpaper.cli.elsewhere import elsewhere_options, named
 
 network_option = click.option(
@@ -113,7 +122,8 @@ def evaluate(
     """
     from blurpaper import advice, evaluation, kernels, results
     from blurpaper.networks.released import NetworkFile
-    from blurpaper.store import Store, check_writable
+    from blurpaper.store import Store
+    from blurpaper.writing import check_writable
 
     for path in filter(None, (out, per_image, report)):
         check_writable(path)
@@ -152,6 +162,7 @@ def evaluate(
         reports.evaluated(report, spec, images, found, names, wanted, settings, remarks)
         click.echo(f"report: {report}", err=True)
     say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
+    say_passed_over(images)
 
 
 @main.command()
@@ -186,7 +197,8 @@ def finetune(
 
     from blurpaper import evaluation, finetuning
     from blurpaper.networks.origins import is_dotted
-    from blurpaper.store import Store, check_writable
+    from blurpaper.store import Store
+    from blurpaper.writing import check_writable
 
     start = named(network, images, said)
     settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)
@@ -205,6 +217,7 @@ def finetune(
     hint = f"try: blurpaper evaluate --network {again} --images {images}"
     click.echo(f"{out}: {start} fine-tuned on {count} images in {steps} steps; {hint}")
     say_left_out(left_out, len(left_out) + count)
+    say_passed_over(images)
     if report:
         from blurpaper import report as reports
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from blurpaper.data.base import ImageSet
+from blurpaper.data.reading import write_image
 from blurpaper.networks.imagenet import imagenet_names
 
 
@@ -55,6 +58,22 @@ def photograph(example: Example) -> torch.Tensor:
     torch.Size([3, 300, 451])
     """
     return _carried(example.name)
+
+
+def album(folder: Path, names: Iterable[str] = ()) -> Path:
+    """Write photographs that scikit-image carries to a folder, as PNG without loss; the folder.
+
+    Args:
+        names: as scikit-image has them, each with a folder before it if it is to have one; :data:`EXAMPLES` by default.
+
+    >>> import tempfile
+    >>> folder = album(Path(tempfile.mkdtemp()), ["espresso/coffee"])
+    >>> [path.relative_to(folder).as_posix() for path in folder.rglob("*.png")]
+    ['espresso/coffee.png']
+    """
+    for name in names or [example.name for example in EXAMPLES]:
+        write_image(_carried(name.rpartition("/")[2]), folder / f"{name}.png")
+    return folder
 
 
 TRAINING = ("astronaut", "brick", "camera", "coins", "grass", "gravel", "moon", "rocket")

@@ -90,7 +90,7 @@ def _missing(row: Mapping[str, str], folder: Path, web: Session) -> str:
     """Download a photograph unless it is there; gives the reason if it cannot be had, else nothing."""
     import requests
 
-    from blurpaper.store import written
+    from blurpaper.writing import written
 
     path = folder / _file(row)
     if path.is_file():

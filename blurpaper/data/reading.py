@@ -10,6 +10,10 @@ import numpy as np
 import torch
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+"""Of the files that are read as images where a folder is named."""
+
+OTHER_PICTURES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")
+"""Of files that are pictures too, and are passed over there."""
 
 
 class ImageError(ValueError):
@@ -73,7 +77,7 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
     """
     from PIL import Image
 
-    from blurpaper.store import written
+    from blurpaper.writing import written
 
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -83,8 +87,11 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, **options)
 
 
-def image_files(folder: str | Path) -> Iterator[Path]:
+def image_files(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path]:
     """Image files below a folder, by relative path, in a fixed order; links are not followed into folders.
+
+    Args:
+        suffixes: of the files that are meant, in small letters.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -97,7 +104,7 @@ def image_files(folder: str | Path) -> Iterator[Path]:
 
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
-        yield from (Path(parent, one) for one in sorted(files) if one.lower().endswith(SUFFIXES) and not one.startswith("."))
+        yield from (Path(parent, one) for one in sorted(files) if one.lower().endswith(suffixes) and not one.startswith("."))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from blurpaper import blur
+from blurpaper.blur.convolution import check_eight_bits
 from blurpaper.deblurring import baselines, priors, splitting
 from blurpaper.deblurring.mixture import Mixture
 from blurpaper.deblurring.observation import Observation
@@ -60,9 +61,7 @@ def restore(
     >>> restore(blurred, "D4", method="gradient").shape
     torch.Size([3, 40, 60])
     """
-    if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
-        what = images.dtype if isinstance(images, torch.Tensor) else f"{type(images).__module__}.{type(images).__name__}"
-        raise TypeError(f"images must be a uint8 tensor of torch. Got {what}.")
+    check_eight_bits(images)
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape:
         raise ValueError(
             f"images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or composite an alpha channel first. "

@@ -12,7 +12,8 @@ from torch import nn
 
 from blurpaper.networks import Network, NetworkSpec, build
 from blurpaper.networks.base import WeightsError
-from blurpaper.store import Codec, written
+from blurpaper.store import Codec
+from blurpaper.writing import written
 
 
 def save(network: Network, spec: NetworkSpec, path: Path, half: bool = False) -> None:

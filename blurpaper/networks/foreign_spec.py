@@ -22,7 +22,8 @@ from blurpaper.networks.foreign import IMAGENET_MEAN, IMAGENET_STD, ForeignNetwo
 from blurpaper.networks.imagenet import imagenet_names
 from blurpaper.networks.origins import LIBRARIES, Made, is_dotted, made, origin_of
 from blurpaper.networks.spec import DEFAULT_SCALE, ORIGINAL
-from blurpaper.store import sha256_of, written
+from blurpaper.store import sha256_of
+from blurpaper.writing import written
 
 IN_MEMORY = "in-memory"
 """The name of a network that was given as a module."""
