@@ -77,7 +77,8 @@ else:
 # bytes; a Gaussian is blurred along its columns, then along its rows; camera shake and small PSFs are the sum of their non-zero taps;
 # and what is left, large PSFs of no structure, goes through Fourier transforms. Each row of an image is prepared once and stays in the
 # cache while a PSF reaches it. What the machine allows is below: the time to read and write the bytes once, as a copy does, and
-# the time that the additions and the running sums would take on a row that stays in the nearest cache.
+# the time that the additions and the running sums would take on a row that stays in the nearest cache. Ours runs by itself here, not in turns
+# with the others.
 
 # %% tags=["remove-input"]
 show(

@@ -32,7 +32,7 @@ def accuracy_against_seconds(
         for number, (method, spent) in enumerate(known):
             for _, row in select(rows, network="original", input=method).iterrows():
                 axis.errorbar(spent, row["value"], bars(row), fmt="o", color=LIGHT["ink"], capsize=2)
-                place, how = (0, -20 if number % 2 else -32), {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+                place, how = (0, -18 - 14 * (number % 3)), {"textcoords": "offset points", "ha": "center", "fontsize": 8}
                 ground = {"facecolor": LIGHT["page"], "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
                 leader = {"arrowstyle": "-", "color": LIGHT["ink"], "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
                 axis.annotate(method, (spent, row["value"]), place, **how, bbox=ground, arrowprops=leader)
