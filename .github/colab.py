@@ -1,7 +1,7 @@
 """The chapters as notebooks for Colab: python .github/colab.py FOLDER REQUIREMENT.
 
-Each begins by installing REQUIREMENT, what pip is to install blurpaper from, and shows the committed results, which takes
-seconds; its parameters say how to compute them instead.
+Each begins by installing REQUIREMENT, what pip is to install blurpaper from, and shows the
+committed results, which takes seconds; its parameters say how to compute them instead.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ def for_colab(script: Path, requirement: str) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = re.sub(
-                r"^published = False$", "published = True  # False computes; profile smoke takes minutes", cell.source, flags=re.M
+                r"^published = False$",
+                "published = True  # False computes; profile smoke takes minutes",
+                cell.source,
+                flags=re.M,
             )
     install = nbformat.v4.new_code_cell(f'%pip install --quiet "blurpaper @ {requirement}"')
     notebook.cells.insert(0, install)
-    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook.metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+    }
     return notebook
 
 

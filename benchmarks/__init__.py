@@ -1,1 +1,3 @@
-"""Ours beside the best of others, on this machine: ``blurpaper bench``; :mod:`benchmarks.suite` lists what it measures."""
+"""Ours beside the best of others, on this machine: ``blurpaper bench``; :mod:`benchmarks.suite`
+lists what it measures.
+"""

@@ -1,8 +1,9 @@
-"""EPLL, exactly and fast, beside cheaper methods and deepinv's EPLL with the same prior; the prior beside scikit-learn's.
+"""EPLL, exactly and fast, beside cheaper methods and deepinv's EPLL with the same prior; the prior
+beside scikit-learn's.
 
-PSNR on grey photographs (of bsds500/test where it is there), under a PSF with rounding as the only noise; seconds for a grey and
-for a colour photograph (481 x 321), warm, medians. Constants of the cheaper methods are their best on these very images, which
-favours them.
+PSNR on grey photographs (of bsds500/test where it is there), under a PSF with rounding as the only
+noise; seconds for a grey and for a colour photograph (481 x 321), warm, medians. Constants of the
+cheaper methods are their best on these very images, which favours them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def measure_priors(quick: bool = False) -> list[dict[str, object]]:
     return compare_priors(20_000 if quick else 300_000)
 
 
-# --- Deblurring -----------------------------------------------------------------------------------------------------------
+# --- Deblurring -----------------------------------------------------------------------------------
 
 
 def compare(name: str, images: int, exact: int, peer: int) -> list[dict[str, object]]:
@@ -51,14 +52,30 @@ def compare(name: str, images: int, exact: int, peer: int) -> list[dict[str, obj
     grey = [photo.float().mean(dim=0, keepdim=True).round().to(torch.uint8) for photo in colour]
     blurred = [blur.apply(one.expand(3, -1, -1).contiguous(), kernel)[:1] for one in grey]
     rows = [
-        measured(method, lambda seen, m=method: deblurring.restore(seen, kernel, m), blurred[:count], grey, colour[0], kernel)
+        measured(
+            method,
+            lambda seen, m=method: deblurring.restore(seen, kernel, m),
+            blurred[:count],
+            grey,
+            colour[0],
+            kernel,
+        )
         for method, count in (("epll-exact", exact), ("epll", images))
     ]
-    rows += [measured(*best(name, blurred, grey, kernel), blurred, grey, colour[0], kernel) for name in BEST]
+    rows += [
+        measured(*best(name, blurred, grey, kernel), blurred, grey, colour[0], kernel)
+        for name in BEST
+    ]
     if peer and (theirs := deepinv_epll(kernel)):
         ours = [row for row in rows if row["method"] == "epll-exact"]
         rows.append(measured("deepinv's EPLL", theirs, blurred[:peer], grey))
-        rows.append({"method": "epll-exact on the same", "images": peer, "PSNR, dB": float(np.mean(ours[0]["each"][:peer]))})
+        rows.append(
+            {
+                "method": "epll-exact on the same",
+                "images": peer,
+                "PSNR, dB": float(np.mean(ours[0]["each"][:peer])),
+            }
+        )
     for row in rows:
         row.pop("each", None)
     return rows
@@ -80,11 +97,19 @@ def measured(
         spent, restored = timed(lambda seen=seen: restore(seen))
         seconds.append(spent)
         scores.append(quality.psnr(restored, clear))
-    row = {"method": method, "images": len(scores), "PSNR, dB": float(np.mean(scores)), "s, grey": statistics.median(seconds)}
+    row = {
+        "method": method,
+        "images": len(scores),
+        "PSNR, dB": float(np.mean(scores)),
+        "s, grey": statistics.median(seconds),
+    }
     row["each"] = scores
     if colour is not None:
         seen = blur.apply(colour, kernel)
-        runs = [timed(lambda: deblurring.restore(seen, kernel, method.split()[0])) for _ in range(1 if "exact" in method else 5)]
+        runs = [
+            timed(lambda: deblurring.restore(seen, kernel, method.split()[0]))
+            for _ in range(1 if "exact" in method else 5)
+        ]
         row["s, colour"] = statistics.median(spent for spent, _ in runs)
     return row
 
@@ -104,13 +129,20 @@ def best(
 
     def restoring(constant: float) -> Callable[[torch.Tensor], torch.Tensor]:
         def restore(seen: torch.Tensor) -> torch.Tensor:
-            found = function(Observation(seen.float() / 255, kernel), deblurring.ROUNDING / 255, constant)
+            found = function(
+                Observation(seen.float() / 255, kernel), deblurring.ROUNDING / 255, constant
+            )
             return (found * 255).round().clamp(0, 255).to(torch.uint8)
 
         return restore
 
     scores = {
-        constant: np.mean([quality.psnr(restoring(constant)(seen), clear) for seen, clear in zip(blurred, grey, strict=True)])
+        constant: np.mean(
+            [
+                quality.psnr(restoring(constant)(seen), clear)
+                for seen, clear in zip(blurred, grey, strict=True)
+            ]
+        )
         for constant in constants
     }
     chosen = max(scores, key=scores.get)
@@ -118,7 +150,9 @@ def best(
 
 
 def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """deepinv's EPLL with our prior; it keeps a patch's mean, which our prior leaves free: variance 100 stands for that."""
+    """deepinv's EPLL with our prior; it keeps a patch's mean, which our prior leaves free: variance
+    100 stands for that.
+    """
     try:
         from deepinv.optim.epll import EPLL
         from deepinv.optim.utils import GaussianMixtureModel
@@ -127,7 +161,9 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
         return None
     prior = priors.released()
     mixture = GaussianMixtureModel(len(prior), patches.PIXELS)
-    mixture.set_cov(prior.pixel_covariances + torch.full((patches.PIXELS, patches.PIXELS), 100 / patches.PIXELS))
+    mixture.set_cov(
+        prior.pixel_covariances + torch.full((patches.PIXELS, patches.PIXELS), 100 / patches.PIXELS)
+    )
     mixture.set_weights(prior.weights)
     model = EPLL(GMM=mixture, pretrained=None, patch_size=patches.SIDE, channels=1)
     physics = Blur(torch.from_numpy(kernel.copy())[None, None], padding="reflect")
@@ -136,7 +172,12 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
         observed = seen[None].float() / 255
         with torch.inference_mode():
             found = model(
-                observed, physics, sigma=deblurring.ROUNDING / 255, x_init=observed, betas=list(splitting.BONDS), batch_size=2000
+                observed,
+                physics,
+                sigma=deblurring.ROUNDING / 255,
+                x_init=observed,
+                betas=list(splitting.BONDS),
+                batch_size=2000,
             )
         return (found[0] * 255).round().clamp(0, 255).to(torch.uint8)
 
@@ -145,14 +186,20 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
 
 def photographs(split: str) -> ImageSet:
     """bsds500 where it is there, else what scikit-image carries."""
-    return photos.load("bsds500", split) if photos.is_there("bsds500", split) else examples.CarriedSet(split)
+    return (
+        photos.load("bsds500", split)
+        if photos.is_there("bsds500", split)
+        else examples.CarriedSet(split)
+    )
 
 
-# --- The prior ------------------------------------------------------------------------------------------------------------
+# --- The prior ------------------------------------------------------------------------------------
 
 
 def compare_priors(count: int) -> list[dict[str, object]]:
-    """Mean log-likelihood of held-out patches under priors learnt in the same time: ours, scikit-learn's, a single Gaussian."""
+    """Mean log-likelihood of held-out patches under priors learnt in the same time: ours,
+    scikit-learn's, a single Gaussian.
+    """
     learnt_from = patches.sample(photographs("train"), count, seed=0)
     held_out = patches.sample(photographs("test"), 50_000, seed=0)
     started = time.perf_counter()
@@ -160,15 +207,29 @@ def compare_priors(count: int) -> list[dict[str, object]]:
     allowed = time.perf_counter() - started
     single = learning.gaussian(learnt_from)
     rows = [
-        {"prior": name, "seconds": spent, "nats a patch": model.log_likelihood(held_out).mean().item()}
-        for name, model, spent in (("ours, 200 components", ours, allowed), ("single Gaussian", single, 0.0))
+        {
+            "prior": name,
+            "seconds": spent,
+            "nats a patch": model.log_likelihood(held_out).mean().item(),
+        }
+        for name, model, spent in (
+            ("ours, 200 components", ours, allowed),
+            ("single Gaussian", single, 0.0),
+        )
     ]
     try:
         from sklearn.mixture import GaussianMixture
     except ImportError:
         return rows
     for part in (25_000, 100_000):
-        theirs = GaussianMixture(200, max_iter=1, warm_start=True, init_params="random_from_data", reg_covar=1e-7, random_state=0)
+        theirs = GaussianMixture(
+            200,
+            max_iter=1,
+            warm_start=True,
+            init_params="random_from_data",
+            reg_covar=1e-7,
+            random_state=0,
+        )
         started, rounds = time.perf_counter(), 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it has not converged after one round
@@ -177,5 +238,11 @@ def compare_priors(count: int) -> list[dict[str, object]]:
                 rounds += 1
         spent = time.perf_counter() - started
         score = float(theirs.score(held_out.numpy()))
-        rows.append({"prior": f"scikit-learn, {part:,} patches, {rounds} rounds", "seconds": spent, "nats a patch": score})
+        rows.append(
+            {
+                "prior": f"scikit-learn, {part:,} patches, {rounds} rounds",
+                "seconds": spent,
+                "nats a patch": score,
+            }
+        )
     return rows

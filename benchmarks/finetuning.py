@@ -1,8 +1,9 @@
-"""Fine-tuning: what blur on the fly costs, how much faster than the plain float32 loop it is, and the memory at its peak.
+"""Fine-tuning: what blur on the fly costs, how much faster than the plain float32 loop it is, and
+the memory at its peak.
 
-EfficientNet-Lite0 on photographs, batches of 32 crops of 224 pixels, by labels. The plain loop is what one would write first:
-a DataLoader with a worker for each thread that decodes, resizes, blurs by the fastest peer, crops and flips, and timm's network
-in float32.
+EfficientNet-Lite0 on photographs, batches of 32 crops of 224 pixels, by labels. The plain loop is
+what one would write first: a DataLoader with a worker for each thread that decodes, resizes, blurs
+by the fastest peer, crops and flips, and timm's network in float32.
 """
 
 from __future__ import annotations
@@ -36,17 +37,24 @@ IMAGES, WARM = 128, 3
 
 
 def measure(quick: bool = False) -> list[dict[str, object]]:
-    """A row for each way: images a second, peak of memory in MB, speed as a share of that without blur and of the plain loop.
+    """A row for each way: images a second, peak of memory in MB, speed as a share of that without
+    blur and of the plain loop.
 
     Medians of several rounds, each of which does every way once.
     """
     steps, rounds = (3, 1) if quick else (16, 3)
     measured: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
-        for way, mine in measured.items():  # each in a process of its own, so that its peak of memory is known
+        for (
+            way,
+            mine,
+        ) in measured.items():  # each in a process of its own, so that its peak of memory is known
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                 mine.append(process.submit(_alone, way, steps).result())
-    found = {way: tuple(map(statistics.median, zip(*mine, strict=True))) for way, mine in measured.items()}
+    found = {
+        way: tuple(map(statistics.median, zip(*mine, strict=True)))
+        for way, mine in measured.items()
+    }
     rows = []
     for way, (rate, memory) in found.items():
         row = {"fine-tuning": way, "images/s": rate, "peak, MB": memory}
@@ -74,7 +82,15 @@ def ours(images: ImageSet, mix: str, precision: str, steps: int) -> float:
     task = Task(images, MIXES[mix], "256", seed=0)
     times: list[float] = []
     schedule = profile.finetuning
-    training.train(Labels(network), task, schedule, profile.protocol, compute, None, lambda *_: times.append(time.perf_counter()))
+    training.train(
+        Labels(network),
+        task,
+        schedule,
+        profile.protocol,
+        compute,
+        None,
+        lambda *_: times.append(time.perf_counter()),
+    )
     return schedule.batch * (len(times) - WARM) / (times[-1] - times[WARM - 1])
 
 
@@ -87,7 +103,11 @@ def plain(paths: list[Path], labels: list[int], mix: str, steps: int) -> float:
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
     batch = load("photos").finetuning.batch
     loader = DataLoader(
-        _Plain(paths, labels, mix), batch_size=batch, shuffle=True, num_workers=torch.get_num_threads(), persistent_workers=True
+        _Plain(paths, labels, mix),
+        batch_size=batch,
+        shuffle=True,
+        num_workers=torch.get_num_threads(),
+        persistent_workers=True,
     )
     times: list[float] = []
 
@@ -134,10 +154,18 @@ class _Plain(torch.utils.data.Dataset):
 
 
 WAYS: dict[str, Callable[[ImageSet, list[Path], int], float]] = {
-    "plain, float32, sharp only": lambda images, paths, steps: plain(paths, [0] * len(images), "sharp-only", steps),
-    "plain, float32, mix": lambda images, paths, steps: plain(paths, [0] * len(images), "mix", steps),
-    "blurpaper, float32, sharp only": lambda images, paths, steps: ours(images, "sharp-only", "float32", steps),
+    "plain, float32, sharp only": lambda images, paths, steps: plain(
+        paths, [0] * len(images), "sharp-only", steps
+    ),
+    "plain, float32, mix": lambda images, paths, steps: plain(
+        paths, [0] * len(images), "mix", steps
+    ),
+    "blurpaper, float32, sharp only": lambda images, paths, steps: ours(
+        images, "sharp-only", "float32", steps
+    ),
     "blurpaper, float32, mix": lambda images, paths, steps: ours(images, "mix", "float32", steps),
-    "blurpaper, bfloat16, sharp only": lambda images, paths, steps: ours(images, "sharp-only", "bfloat16", steps),
+    "blurpaper, bfloat16, sharp only": lambda images, paths, steps: ours(
+        images, "sharp-only", "bfloat16", steps
+    ),
     "blurpaper, bfloat16, mix": lambda images, paths, steps: ours(images, "mix", "bfloat16", steps),
 }

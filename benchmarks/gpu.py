@@ -1,12 +1,15 @@
-"""What a GPU reaches: blur, training, classification, segmentation and EPLL, and which share of its peak that is.
+"""What a GPU reaches: blur, training, classification, segmentation and EPLL, and which share of its
+peak that is.
 
-python -m benchmarks.gpu [--out FILE] [--only blur train ...] [--models vgg16 ...] [--seconds 2] [--device cuda]
+python -m benchmarks.gpu [--out FILE] [--only blur train ...] [--models vgg16 ...] [--seconds 2]
+[--device cuda]
 
-Networks have random weights and images are made here; nothing is read from disk. A step of training is measured on a batch that
-lies on the GPU, ``batches`` is the making of batches alone (scale, blur, crop), ``loop`` both as the library does them together.
-``share`` is arithmetic done, by blurpaper.costs, over the peak of blurpaper.gpus; ``memory`` is the most that was allocated and
-``foreseen`` what blurpaper.costs says. In the mode float32 convolutions do without TF32, in tf32 they use it, as torch has it by
-default; ``tuned`` lets cuDNN try its algorithms first.
+Networks have random weights and images are made here; nothing is read from disk. A step of training
+is measured on a batch that lies on the GPU, ``batches`` is the making of batches alone (scale,
+blur, crop), ``loop`` both as the library does them together. ``share`` is arithmetic done, by
+blurpaper.costs, over the peak of blurpaper.gpus; ``memory`` is the most that was allocated and
+``foreseen`` what blurpaper.costs says. In the mode float32 convolutions do without TF32, in tf32
+they use it, as torch has it by default; ``tuned`` lets cuDNN try its algorithms first.
 """
 
 from __future__ import annotations
@@ -41,8 +44,18 @@ MODES = {
     "bfloat16": ("bfloat16", True, False),
     "bfloat16 tuned": ("bfloat16", True, True),
 }
-"""Precision of the profile; whether convolutions may use TF32; whether cuDNN tries its algorithms."""
-SHAPES = ((375, 500), (500, 375), (333, 500), (500, 500), (500, 334), (480, 640), (375, 500), (400, 300))
+"""Precision of the profile; whether convolutions may use TF32; whether cuDNN tries its algorithms.
+"""
+SHAPES = (
+    (375, 500),
+    (500, 375),
+    (333, 500),
+    (500, 500),
+    (500, 334),
+    (480, 640),
+    (375, 500),
+    (400, 300),
+)
 """Rows and columns of photographs as ImageNet has them."""
 CANONICAL = (384, 512)
 CLASSES = tuple(map(str, range(1000)))
@@ -57,19 +70,27 @@ class Photographs(ImageSet):
     def __init__(self, size: int) -> None:
         self.pictures = [smooth(1, *shape)[0] for shape in SHAPES]
         labels = np.arange(size, dtype=np.int64) % len(CLASSES)
-        super().__init__("made here", CLASSES, labels, [f"train/{number}" for number in range(size)], "")
+        super().__init__(
+            "made here", CLASSES, labels, [f"train/{number}" for number in range(size)], ""
+        )
 
     def __getitem__(self, number: int) -> torch.Tensor:
         return self.pictures[number % len(SHAPES)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="JSON file to write the numbers to, after each part")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, help="JSON file to write the numbers to, after each part"
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--models", nargs="+", default=["vgg16", "resnet50", "efficientnet_lite0"])
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--batch", type=int, help="images in a batch; those of the profile imagenet by default")
+    parser.add_argument(
+        "--batch", type=int, help="images in a batch; those of the profile imagenet by default"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="to measure for, at least")
     parser.add_argument("--device", default="cuda")
     options = parser.parse_args()
@@ -91,16 +112,23 @@ def main() -> None:
 def about(device: torch.device) -> dict[str, object]:
     cudnn = torch.backends.cudnn.version() if device.type == "cuda" else None
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    return {"device": name, "torch": torch.__version__, "cudnn": cudnn, "assumed share": plan.UTILISATION}
+    return {
+        "device": name,
+        "torch": torch.__version__,
+        "cudnn": cudnn,
+        "assumed share": plan.UTILISATION,
+    }
 
 
 def table(rows: list[Row]) -> str:
     import pandas as pd
 
-    return pd.DataFrame(rows).to_string(index=False, na_rep="", float_format=lambda value: f"{value:.4g}")
+    return pd.DataFrame(rows).to_string(
+        index=False, na_rep="", float_format=lambda value: f"{value:.4g}"
+    )
 
 
-# --- Measuring ------------------------------------------------------------------------------------------------------------
+# --- Measuring ------------------------------------------------------------------------------------
 
 
 def spent(work: Callable[[], object], options: argparse.Namespace) -> float:
@@ -129,7 +157,14 @@ def _wait(device: torch.device) -> None:
 
 def share(flops: float, mode: str) -> float | None:
     """Of the peak, if the GPU's is known; there is none for float32 without tensor cores."""
-    gpu = next((gpu for name, gpu in GPUS.items() if torch.cuda.is_available() and name in torch.cuda.get_device_name()), None)
+    gpu = next(
+        (
+            gpu
+            for name, gpu in GPUS.items()
+            if torch.cuda.is_available() and name in torch.cuda.get_device_name()
+        ),
+        None,
+    )
     if gpu is None or mode == "float32":
         return None
     return flops / 1e12 / (gpu.half if mode.startswith("bfloat16") else gpu.single)
@@ -137,7 +172,11 @@ def share(flops: float, mode: str) -> float | None:
 
 def performance(images: int, seconds: float, flops: float, mode: str) -> Row:
     """Images a second, TFLOPS, and their share of the peak."""
-    row: Row = {"images/s": images / seconds, "ms a batch": 1000 * seconds, "TFLOPS": flops * images / seconds / 1e12}
+    row: Row = {
+        "images/s": images / seconds,
+        "ms a batch": 1000 * seconds,
+        "TFLOPS": flops * images / seconds / 1e12,
+    }
     of_peak = share(flops * images / seconds, mode)
     return row | ({} if of_peak is None else {"share": round(of_peak, 3)})
 
@@ -172,7 +211,7 @@ def smooth(count: int, *shape: int) -> torch.Tensor:
     return (128 + 50 * field).clamp(0, 255).to(torch.uint8)
 
 
-# --- Parts ----------------------------------------------------------------------------------------------------------------
+# --- Parts ----------------------------------------------------------------------------------------
 
 
 def measure_blur(options: argparse.Namespace) -> Iterator[Row]:
@@ -182,11 +221,17 @@ def measure_blur(options: argparse.Namespace) -> Iterator[Row]:
     ids = [f"test/{number}" for number in range(count)]
     for name in ("D2", "D8", "G8", "shake"):
         seconds = spent(partial(protocol.blurred, images, ids, name, 384), options)
-        yield {"psf": name, "batch": f"{count} x 3 x {CANONICAL[0]} x {CANONICAL[1]}", "images/s": count / seconds}
+        yield {
+            "psf": name,
+            "batch": f"{count} x 3 x {CANONICAL[0]} x {CANONICAL[1]}",
+            "images/s": count / seconds,
+        }
 
 
 def measure_training(options: argparse.Namespace) -> Iterator[Row]:
-    """Fine-tuning with labels on a batch on the device, for each model and mode; agreement for the first model."""
+    """Fine-tuning with labels on a batch on the device, for each model and mode; agreement for the
+    first model.
+    """
     schedule, field = options.profile.finetuning, options.profile.protocol.field
     count = options.batch or schedule.batch
     seen = smooth(count, field, field).to(options.device).float()
@@ -197,21 +242,27 @@ def measure_training(options: argparse.Namespace) -> Iterator[Row]:
             with computing(mode) as precision:
                 seconds = step(Labels(build(model, CLASSES, field)), batch, precision, options)
                 sized = schedule.model_copy(update={"batch": count})
-                foreseen = costs.training_memory(model, len(CLASSES), field, sized, precision == "bfloat16")
+                foreseen = costs.training_memory(
+                    model, len(CLASSES), field, sized, precision == "bfloat16"
+                )
                 row: Row = {"model": model, "recipe": "labels", "mode": mode, "batch": count}
                 yield row | performance(count, seconds, flops, mode) | memory(foreseen)
     model, mode = options.models[0], "bfloat16"
     flops = (costs.TRAINING + 1) * costs.forward(model, len(CLASSES), field, (field, field)).flops
     with computing(mode) as precision:
         networks = [build(model, CLASSES, field) for _ in range(2)]
-        seconds = step(Agreement(*networks, options.profile.agreement.features), batch, precision, options)
+        seconds = step(
+            Agreement(*networks, options.profile.agreement.features), batch, precision, options
+        )
         sized = options.profile.agreement.model_copy(update={"batch": count})
         foreseen = costs.training_memory(model, len(CLASSES), field, sized, True)
         row = {"model": model, "recipe": "agreement", "mode": mode, "batch": count}
         yield row | performance(count, seconds, flops, mode) | memory(foreseen)
 
 
-def step(objective: Objective, batch: Batch | PixelBatch, precision: str, options: argparse.Namespace) -> float:
+def step(
+    objective: Objective, batch: Batch | PixelBatch, precision: str, options: argparse.Namespace
+) -> float:
     """Seconds a step of training takes, without the making of the batch."""
     compute = options.profile.compute.model_copy(update={"precision": precision})
     objective.to(options.device, memory_format=torch.channels_last).train()
@@ -228,20 +279,32 @@ def step(objective: Objective, batch: Batch | PixelBatch, precision: str, option
 
 
 def measure_loop(options: argparse.Namespace) -> Iterator[Row]:
-    """The making of batches alone, then the library's loop: both, the next batch being made in a thread."""
+    """The making of batches alone, then the library's loop: both, the next batch being made in a
+    thread.
+    """
     schedule, settings = options.profile.finetuning, options.profile.protocol
     count = options.batch or schedule.batch
     images = Photographs(4 * count)
     for mix in ("sharp-only", "mix", "sharp+shake"):
         task, numbers = Task(images, blur.MIXES[mix], "256", 0), list(range(count))
-        seconds = spent(partial(batches.make_batch, task, numbers, 0, settings, True, options.device), options)
-        yield {"what": "batches", "mix": mix, "batch": count, "images/s": count / seconds, "ms a batch": 1000 * seconds}
+        seconds = spent(
+            partial(batches.make_batch, task, numbers, 0, settings, True, options.device), options
+        )
+        yield {
+            "what": "batches",
+            "mix": mix,
+            "batch": count,
+            "images/s": count / seconds,
+            "ms a batch": 1000 * seconds,
+        }
     task = Task(images, blur.MIXES["mix"], "256", 0)
     short = schedule.model_copy(update={"batch": count, "phases": [Phase(epochs=6, rate=1e-6)]})
     for model in options.models:
         for mode in (mode for mode in options.modes if mode in ("tf32", "bfloat16")):
             with computing(mode) as precision:
-                compute = options.profile.compute.model_copy(update={"precision": precision, "device": options.device.type})
+                compute = options.profile.compute.model_copy(
+                    update={"precision": precision, "device": options.device.type}
+                )
                 times: list[float] = []
                 network = build(model, CLASSES, settings.field)
                 training.train(
@@ -253,35 +316,68 @@ def measure_loop(options: argparse.Namespace) -> Iterator[Row]:
                     tick=lambda *_, times=times: times.append(time.perf_counter()),
                 )
                 seconds = (times[-1] - times[7]) / (len(times) - 8)
-                flops = costs.TRAINING * costs.forward(model, len(CLASSES), settings.field, (settings.field,) * 2).flops
+                flops = (
+                    costs.TRAINING
+                    * costs.forward(
+                        model, len(CLASSES), settings.field, (settings.field,) * 2
+                    ).flops
+                )
                 row: Row = {"what": f"loop, {model}", "mix": "mix", "mode": mode, "batch": count}
                 yield row | performance(count, seconds, flops, mode)
 
 
 def measure_classification(options: argparse.Namespace) -> Iterator[Row]:
-    """Classification of a batch on the device at two scales, and the whole protocol from images in memory, under D8."""
+    """Classification of a batch on the device at two scales, and the whole protocol from images in
+    memory, under D8.
+    """
     settings = options.profile.protocol
     count = options.batch or options.profile.evaluation.batch
     for model in options.models:
-        network = build(model, CLASSES, settings.field).eval().to(options.device, memory_format=torch.channels_last)
+        network = (
+            build(model, CLASSES, settings.field)
+            .eval()
+            .to(options.device, memory_format=torch.channels_last)
+        )
         for scale in ("256", "512"):
             side = settings.pixels(scale)
             shape = (side, round(side * plan.ASPECT))
-            images, canonical = smooth(count, *shape).to(options.device).float(), list(smooth(count, *CANONICAL))
-            flops, ids = costs.forward(model, len(CLASSES), settings.field, shape).flops, [f"test/{n}" for n in range(count)]
+            images, canonical = (
+                smooth(count, *shape).to(options.device).float(),
+                list(smooth(count, *CANONICAL)),
+            )
+            flops, ids = (
+                costs.forward(model, len(CLASSES), settings.field, shape).flops,
+                [f"test/{n}" for n in range(count)],
+            )
             for mode in options.modes:
                 with computing(mode) as precision:
-                    compute = options.profile.compute.model_copy(update={"precision": precision, "device": options.device.type})
+                    compute = options.profile.compute.model_copy(
+                        update={"precision": precision, "device": options.device.type}
+                    )
                     with torch.inference_mode(), autocast(compute, options.device):
                         seconds = spent(partial(network.log_probabilities, images), options)
                     half = precision == "bfloat16"
                     row: Row = {"model": model, "scale": scale, "mode": mode, "batch": count}
                     row |= performance(count, seconds, flops, mode)
-                    row |= memory(costs.evaluation_memory(model, len(CLASSES), settings.field, shape, count, half))
+                    row |= memory(
+                        costs.evaluation_memory(
+                            model, len(CLASSES), settings.field, shape, count, half
+                        )
+                    )
                     if mode == "bfloat16":
                         by_scale = {scale: network}
                         seconds = spent(
-                            partial(protocol.log_probabilities, by_scale, canonical, ids, "D8", settings, compute, count), options
+                            partial(
+                                protocol.log_probabilities,
+                                by_scale,
+                                canonical,
+                                ids,
+                                "D8",
+                                settings,
+                                compute,
+                                count,
+                            ),
+                            options,
                         )
                         row["whole protocol, images/s"] = count / seconds
                     yield row
@@ -296,25 +392,41 @@ def measure_segmentation(options: argparse.Namespace) -> Iterator[Row]:
     skeleton = costs.segmenter(model, len(CLASSES), field, LABELS, settings)
     crops = smooth(count, settings.crop, settings.crop).to(options.device).float()
     points = torch.randint(0, settings.crop, (count, settings.points, 2), device=options.device)
-    batch = PixelBatch(crops, points, torch.randint(0, LABELS, (count, settings.points), device=options.device))
+    batch = PixelBatch(
+        crops, points, torch.randint(0, LABELS, (count, settings.points), device=options.device)
+    )
     whole = smooth(count, *CANONICAL).to(options.device).float()
     for mode in options.modes:
         with computing(mode) as precision:
             compute = options.profile.compute.model_copy(update={"precision": precision})
-            network = ZoomOut(build(model, CLASSES, field), CLASSES[:LABELS], settings.hidden, stride=settings.stride)
+            network = ZoomOut(
+                build(model, CLASSES, field),
+                CLASSES[:LABELS],
+                settings.hidden,
+                stride=settings.stride,
+            )
             objective = PerPixel(network, settings.crop, settings.points, settings.pace)
-            flops = costs.TRAINING * costs.segmenting(skeleton, (settings.crop,) * 2, points=settings.points).flops
+            flops = (
+                costs.TRAINING
+                * costs.segmenting(skeleton, (settings.crop,) * 2, points=settings.points).flops
+            )
             seconds = step(objective, batch, precision, options)
-            yield {"what": "training", "mode": mode, "batch": count} | performance(count, seconds, flops, mode)
+            yield {"what": "training", "mode": mode, "batch": count} | performance(
+                count, seconds, flops, mode
+            )
             network.eval()
             with torch.inference_mode(), autocast(compute, options.device):
                 seconds = spent(partial(network.log_probabilities, whole, CANONICAL), options)
             flops = costs.segmenting(skeleton, CANONICAL).flops
-            yield {"what": "segmenting", "mode": mode, "batch": count} | performance(count, seconds, flops, mode)
+            yield {"what": "segmenting", "mode": mode, "batch": count} | performance(
+                count, seconds, flops, mode
+            )
 
 
 def measure_deblurring(options: argparse.Namespace) -> Iterator[Row]:
-    """Seconds an image in colour takes each way, alone and in a batch, under a PSF that is symmetric and one that is not."""
+    """Seconds an image in colour takes each way, alone and in a batch, under a PSF that is
+    symmetric and one that is not.
+    """
     clear = smooth(8, *CANONICAL).to(options.device)
     for name in ("D8", "shake:3"):
         seen = blur.apply(clear, name)
@@ -325,22 +437,34 @@ def measure_deblurring(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def measure_peak(options: argparse.Namespace) -> Iterator[Row]:
-    """What the device reaches on a large matrix product and on a layer of VGG-16, for the shares to be judged by."""
+    """What the device reaches on a large matrix product and on a layer of VGG-16, for the shares to
+    be judged by.
+    """
     for mode, kind in (("tf32", torch.float32), ("bfloat16", torch.bfloat16)):
         with computing(mode):
             size = 8192 if options.device.type == "cuda" else 256
-            one, other = (torch.randn(size, size, device=options.device, dtype=kind) for _ in range(2))
+            one, other = (
+                torch.randn(size, size, device=options.device, dtype=kind) for _ in range(2)
+            )
             before = torch.backends.cuda.matmul.allow_tf32
             torch.backends.cuda.matmul.allow_tf32 = True
             seconds = spent(partial(torch.mm, one, other), options)
             torch.backends.cuda.matmul.allow_tf32 = before
-            yield {"what": f"product of {size} x {size}", "mode": mode} | {"TFLOPS": 2 * size**3 / seconds / 1e12}
+            yield {"what": f"product of {size} x {size}", "mode": mode} | {
+                "TFLOPS": 2 * size**3 / seconds / 1e12
+            }
             maps = torch.randn(options.batch or 128, 256, 56, 56, device=options.device, dtype=kind)
             maps = maps.to(memory_format=torch.channels_last)
-            kernel = torch.randn(256, 256, 3, 3, device=options.device, dtype=kind).to(memory_format=torch.channels_last)
+            kernel = torch.randn(256, 256, 3, 3, device=options.device, dtype=kind).to(
+                memory_format=torch.channels_last
+            )
             seconds = spent(partial(functional.conv2d, maps, kernel, padding=1), options)
             flops = 2 * len(maps) * 56 * 56 * 256 * 256 * 9
-            yield {"what": "3 x 3 convolution, 256 channels, 56 x 56", "mode": mode, "TFLOPS": flops / seconds / 1e12}
+            yield {
+                "what": "3 x 3 convolution, 256 channels, 56 x 56",
+                "mode": mode,
+                "TFLOPS": flops / seconds / 1e12,
+            }
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {

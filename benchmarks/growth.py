@@ -1,10 +1,12 @@
-"""How time and peak memory grow: with the number and size of images, the size of the PSF, and the threads; cached and not.
+"""How time and peak memory grow: with the number and size of images, the size of the PSF, and the
+threads; cached and not.
 
-Evaluation is of a folder of JPEG photographs (made here, with spectra like those of photographs) by a small network with random
-weights, sharp and under D8, by the protocol of the profile photos, in parts of 16 images. ``cold cache`` is the first network
-that looks at a folder, ``warm cache`` the second. Every measurement has a process of its own. Its memory is the most that was
-resident, mapped files included, less what was before the work and after the same on a tiny image; its seconds are of the work
-alone. Numbers are medians of several rounds, with the least and the most of them.
+Evaluation is of a folder of JPEG photographs (made here, with spectra like those of photographs) by
+a small network with random weights, sharp and under D8, by the protocol of the profile photos, in
+parts of 16 images. ``cold cache`` is the first network that looks at a folder, ``warm cache`` the
+second. Every measurement has a process of its own. Its memory is the most that was resident, mapped
+files included, less what was before the work and after the same on a tiny image; its seconds are of
+the work alone. Numbers are medians of several rounds, with the least and the most of them.
 """
 
 from __future__ import annotations
@@ -32,23 +34,28 @@ DISTINCT = 8
 Row = dict[str, object]
 
 
-# --- Exponents ------------------------------------------------------------------------------------------------------------
+# --- Exponents ------------------------------------------------------------------------------------
 
 
 def exponents(rows: Sequence[Row]) -> list[Row]:
-    """A row for each series of three points or more: the powers of ``x`` with which time and memory grow."""
+    """A row for each series of three points or more: the powers of ``x`` with which time and memory
+    grow.
+    """
     found = []
     for series in dict.fromkeys(row["series"] for row in rows):
         points = [row for row in rows if row["series"] == series]
         x = [row["x"] for row in points]
         if len(set(x)) >= 3:
-            time_, memory = (exponent(x, [row[name] for row in points]) for name in ("seconds", "megabytes"))
+            time_, memory = (
+                exponent(x, [row[name] for row in points]) for name in ("seconds", "megabytes")
+            )
             found.append({"series": series, "time": time_, "memory": memory, "points": len(points)})
     return found
 
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """The power of x with which y grows: the slope of a line through their logarithms, by least squares.
+    """The power of x with which y grows: the slope of a line through their logarithms, by least
+    squares.
 
     None where some y are not positive, as when no more memory was taken than before the work.
 
@@ -62,13 +69,15 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> float | None:
     return float(across @ np.log(np.asarray(y, float)) / (across @ across))
 
 
-# --- Measuring ------------------------------------------------------------------------------------------------------------
+# --- Measuring ------------------------------------------------------------------------------------
 
 
 def measure(quick: bool = False) -> list[Row]:
-    """Rows of ``series``, ``x``, ``seconds`` and ``megabytes``, and of each of these two ``..., least`` and ``..., most``.
+    """Rows of ``series``, ``x``, ``seconds`` and ``megabytes``, and of each of these two ``...,
+    least`` and ``..., most``.
 
-    What stands before the comma of a series says what its x is: images, megapixels of each, pixels across the PSF, threads.
+    What stands before the comma of a series says what its x is: images, megapixels of each, pixels
+    across the PSF, threads.
     """
     from blurpaper import kernels
 
@@ -92,25 +101,53 @@ def measure(quick: bool = False) -> list[Row]:
         for side in sides:
             photographs(folder / f"side{side}", 4 if quick else SHARD, side)
             task = {"evaluate": str(folder / f"side{side}"), "network": networks[0], "cache_gb": 0}
-            rows += repeated("megapixels, evaluation", side * side * 4 / 3 / 1e6, [task], folder, rounds)
+            rows += repeated(
+                "megapixels, evaluation", side * side * 4 / 3 / 1e6, [task], folder, rounds
+            )
         for name in disks:
             across = kernels.psf(name).shape[-1]
-            rows += repeated("pixels across the PSF, disk", across, [{"blur": name}], folder, rounds)
+            rows += repeated(
+                "pixels across the PSF, disk", across, [{"blur": name}], folder, rounds
+            )
         for scale in (0.5, 1, 2):
             across = kernels.shake_bank("test", scale).shape[-1]
-            rows += repeated("pixels across the PSF, shake", across, [{"blur": "shake", "scale": scale}], folder, rounds)
+            rows += repeated(
+                "pixels across the PSF, shake",
+                across,
+                [{"blur": "shake", "scale": scale}],
+                folder,
+                rounds,
+            )
         for count in threads:
-            task = {"evaluate": str(folder / f"{counts[1]}"), "network": networks[0], "cache_gb": 0, "threads": count}
+            task = {
+                "evaluate": str(folder / f"{counts[1]}"),
+                "network": networks[0],
+                "cache_gb": 0,
+                "threads": count,
+            }
             rows += repeated("threads, evaluation", count, [task], folder, rounds)
             for name in ("D8", "shake"):
-                rows += repeated(f"threads, blur by {name}", count, [{"blur": name, "threads": count}], folder, rounds)
+                rows += repeated(
+                    f"threads, blur by {name}",
+                    count,
+                    [{"blur": name, "threads": count}],
+                    folder,
+                    rounds,
+                )
     return rows
 
 
 def repeated(
-    series: str, x: float, tasks: Sequence[Row], folder: Path, rounds: int, names: Sequence[str] = ("",)
+    series: str,
+    x: float,
+    tasks: Sequence[Row],
+    folder: Path,
+    rounds: int,
+    names: Sequence[str] = ("",),
 ) -> Iterator[Row]:
-    """A row for each of some tasks that follow one another in one store, which is new in every round."""
+    """A row for each of some tasks that follow one another in one store, which is new in every
+    round.
+    """
     found: list[list[Row]] = [[] for _ in tasks]
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=folder) as store:
@@ -120,7 +157,11 @@ def repeated(
         row: Row = {"series": series.format(name), "x": x}
         for what in ("seconds", "megabytes"):
             values = [one[what] for one in mine]
-            row |= {what: statistics.median(values), f"{what}, least": min(values), f"{what}, most": max(values)}
+            row |= {
+                what: statistics.median(values),
+                f"{what}, least": min(values),
+                f"{what}, most": max(values),
+            }
         yield row
 
 
@@ -141,7 +182,9 @@ def run(task: Row) -> Row:
 
 
 def photographs(folder: Path, count: int, side: int) -> None:
-    """Write so many JPEG files, side x 4/3 side pixels each, whose spectra fall as those of photographs do."""
+    """Write so many JPEG files, side x 4/3 side pixels each, whose spectra fall as those of
+    photographs do.
+    """
     from PIL import Image
 
     from blurpaper.data.emoji import background, photographed
@@ -156,7 +199,7 @@ def photographs(folder: Path, count: int, side: int) -> None:
         Image.fromarray(shown[number % DISTINCT]).save(folder / f"{number:04d}.jpg", quality=90)
 
 
-# --- In the process of one measurement ------------------------------------------------------------------------------------
+# --- In the process of one measurement ------------------------------------------------------------
 
 
 def worked(task: Row) -> Row:
@@ -189,10 +232,16 @@ def _evaluate(task: Row) -> Row:
     from blurpaper.store import Store
 
     network, store = NetworkFile(Path(task["network"])), Store(task["store"])
-    settings = {"evaluation.shard": SHARD, "evaluation.batch": BATCH, "compute.cache_gb": task.get("cache_gb", 4)}
+    settings = {
+        "evaluation.shard": SHARD,
+        "evaluation.batch": BATCH,
+        "compute.cache_gb": task.get("cache_gb", 4),
+    }
 
     def evaluate(folder: str, profile: str, place: Store, overrides: Row) -> None:
-        evaluation.evaluate(network, Path(folder), CONDITIONS, ["256"], profiles.load(profile, overrides), place)
+        evaluation.evaluate(
+            network, Path(folder), CONDITIONS, ["256"], profiles.load(profile, overrides), place
+        )
 
     with tempfile.TemporaryDirectory() as elsewhere:
         evaluate(task["tiny"], "emoji", Store(elsewhere), {"compute.cache_gb": 0})
@@ -205,8 +254,13 @@ def _blur(task: Row) -> Row:
     from blurpaper import blur, kernels
 
     bank = kernels.shake_bank("test", task.get("scale", 1))
-    psfs = [bank[number] if task["blur"] == "shake" else kernels.psf(task["blur"]) for number in range(BATCH)]
-    images = torch.randint(0, 256, (BATCH, 3, *SIDES), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    psfs = [
+        bank[number] if task["blur"] == "shake" else kernels.psf(task["blur"])
+        for number in range(BATCH)
+    ]
+    images = torch.randint(
+        0, 256, (BATCH, 3, *SIDES), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     blur.apply(images[..., :16, :16].contiguous(), psfs)
     return _measured(lambda: blur.apply(images, psfs), times=5)
 
@@ -226,9 +280,13 @@ def peak() -> int:
 
     status = Path("/proc/self/status")
     if status.is_file():  # on Linux ru_maxrss may be the parent's
-        (kilobytes,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        (kilobytes,) = (
+            line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")
+        )
         return 1024 * int(kilobytes)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 if __name__ == "__main__":  # as a process of its own

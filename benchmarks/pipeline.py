@@ -1,8 +1,9 @@
-"""Table 1 as a whole, on photographs: our pipeline beside the plain one, and where the time of each goes.
+"""Table 1 as a whole, on photographs: our pipeline beside the plain one, and where the time of each
+goes.
 
-Plain means what one would write first: for each condition and each setting of the scale (256+512 is two), each photograph is
-decoded, resized, blurred by the fastest peer, resized again, and given to timm's network in float32. A second plain pipeline
-makes 256+512 of what it has of 256 and 512.
+Plain means what one would write first: for each condition and each setting of the scale (256+512 is
+two), each photograph is decoded, resized, blurred by the fastest peer, resized again, and given to
+timm's network in float32. A second plain pipeline makes 256+512 of what it has of 256 and 512.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ STAGES = ("decode", "resize", "blur", "network")
 
 
 def measure(quick: bool = False) -> list[dict[str, object]]:
-    """A row for each pipeline: seconds, images a second at each condition and scale, seconds of each stage, our ratio to it."""
+    """A row for each pipeline: seconds, images a second at each condition and scale, seconds of
+    each stage, our ratio to it.
+    """
     profile = load("photos", {"compute.cache_gb": 0.0})
     conditions = profile.evaluation.conditions[:: 6 if quick else 1]
     once = list(profile.protocol.scales)
@@ -42,8 +45,12 @@ def measure(quick: bool = False) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         images, paths = photographs(3 if quick else PHOTOGRAPHS, Path(folder))
         pipelines: dict[str, Callable[[list[str]], dict[str, float]]] = {
-            "plain, float32": lambda conditions: plain(paths, images.ids, conditions, each, profile),
-            "plain, float32, each scale once": lambda conditions: plain(paths, images.ids, conditions, once, profile),
+            "plain, float32": lambda conditions: plain(
+                paths, images.ids, conditions, each, profile
+            ),
+            "plain, float32, each scale once": lambda conditions: plain(
+                paths, images.ids, conditions, once, profile
+            ),
             "blurpaper, float32": lambda conditions: ours(images, conditions, profile, "float32"),
             "blurpaper, bfloat16": lambda conditions: ours(images, conditions, profile, "bfloat16"),
         }
@@ -53,16 +60,29 @@ def measure(quick: bool = False) -> list[dict[str, object]]:
             stages: dict[str, float] = {}
             spent = seconds(lambda run=run, stages=stages: stages.update(run(conditions)))
             looks = len(images) * len(conditions) * len(once)
-            row = {"pipeline": name, "photographs": len(images), "conditions": len(conditions), "seconds": spent}
-            rows.append(row | {"images/s": looks / spent} | {f"{stage}, s": stages[stage] for stage in STAGES})
+            row = {
+                "pipeline": name,
+                "photographs": len(images),
+                "conditions": len(conditions),
+                "seconds": spent,
+            }
+            rows.append(
+                row
+                | {"images/s": looks / spent}
+                | {f"{stage}, s": stages[stage] for stage in STAGES}
+            )
     for row in rows:
         row["blurpaper is"] = row["seconds"] / rows[-1]["seconds"]
-        row["at equal precision"] = row["seconds"] / rows[2]["seconds"] if "plain" in row["pipeline"] else None
+        row["at equal precision"] = (
+            row["seconds"] / rows[2]["seconds"] if "plain" in row["pipeline"] else None
+        )
     return rows
 
 
 def photographs(count: int, folder: Path) -> tuple[ImageSet, list[Path]]:
-    """Photographs as JPEG files: those of the profile photos if they are there, else crops of those that scikit-image carries."""
+    """Photographs as JPEG files: those of the profile photos if they are there, else crops of those
+    that scikit-image carries.
+    """
     if photos.is_there("nips2017-dev", "test"):
         whole = photos.load("nips2017-dev", "test")
         return data.Subset(whole, range(count)), [whole.root / name for name in whole.ids[:count]]
@@ -96,10 +116,14 @@ class _Clock(defaultdict):
         return timed
 
 
-def ours(images: ImageSet, conditions: Sequence[str], profile: Profile, precision: str) -> dict[str, float]:
+def ours(
+    images: ImageSet, conditions: Sequence[str], profile: Profile, precision: str
+) -> dict[str, float]:
     """What the library does for Table 1; the store keeps nothing of it."""
     compute = profile.compute.model_copy(update={"precision": precision})
-    networks = dict.fromkeys(profile.protocol.scales, ORIGINALS[profile.model](profile.protocol.field))
+    networks = dict.fromkeys(
+        profile.protocol.scales, ORIGINALS[profile.model](profile.protocol.field)
+    )
     clock = _Clock()
     stages = {
         "decode": (canonical, "images_of"),
@@ -109,17 +133,29 @@ def ours(images: ImageSet, conditions: Sequence[str], profile: Profile, precisio
     }
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for stage, (owner, name) in stages.items():
-            stack.enter_context(mock.patch.object(owner, name, clock.of(stage, getattr(owner, name))))
+            stack.enter_context(
+                mock.patch.object(owner, name, clock.of(stage, getattr(owner, name)))
+            )
         found = canonical.images_of(images, range(len(images)), profile, Store(folder))
         for condition in conditions:
             protocol.log_probabilities(
-                networks, found, images.ids, condition, profile.protocol, compute, profile.evaluation.batch
+                networks,
+                found,
+                images.ids,
+                condition,
+                profile.protocol,
+                compute,
+                profile.evaluation.batch,
             )
     return clock
 
 
 def plain(
-    paths: Sequence[Path], ids: Sequence[str], conditions: Sequence[str], scales: Sequence[str], profile: Profile
+    paths: Sequence[Path],
+    ids: Sequence[str],
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    profile: Profile,
 ) -> dict[str, float]:
     """The plain pipeline, one photograph at a time."""
     import timm
@@ -129,8 +165,12 @@ def plain(
     mean, std = torch.full((3, 1, 1), 127.0), torch.full((3, 1, 1), 128.0)
     clock, found = _Clock(), []
     decode = clock.of("decode", lambda path: Image.open(path).convert("RGB"))
-    resize = clock.of("resize", lambda image, side: functional.resize(image, [side], InterpolationMode.BICUBIC))
-    blur = clock.of("blur", lambda image, kernel: Image.fromarray(blurred_by_peer(np.asarray(image), kernel)))
+    resize = clock.of(
+        "resize", lambda image, side: functional.resize(image, [side], InterpolationMode.BICUBIC)
+    )
+    blur = clock.of(
+        "blur", lambda image, kernel: Image.fromarray(blurred_by_peer(np.asarray(image), kernel))
+    )
     look = clock.of("network", lambda batch: network(batch).log_softmax(dim=1))
     with torch.inference_mode():
         for condition, scale in product(conditions, scales):
@@ -144,7 +184,9 @@ def plain(
 
 
 def blurred_by_peer(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """One image by the fastest library for a PSF of that size: OpenCV, with its own threads, or scipy's Fourier transforms."""
+    """One image by the fastest library for a PSF of that size: OpenCV, with its own threads, or
+    scipy's Fourier transforms.
+    """
     import cv2
     from scipy import fft
 
@@ -154,7 +196,12 @@ def blurred_by_peer(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     down, across = (side // 2 for side in kernel.shape)
     padded = np.pad(image, ((down, down), (across, across), (0, 0)), "reflect").astype(np.float32)
     sides = tuple(fft.next_fast_len(side, real=True) for side in padded.shape[:2])
-    spectrum = fft.rfft2(padded, sides, axes=(0, 1), workers=torch.get_num_threads()) * fft.rfft2(kernel, sides)[..., None]
+    spectrum = (
+        fft.rfft2(padded, sides, axes=(0, 1), workers=torch.get_num_threads())
+        * fft.rfft2(kernel, sides)[..., None]
+    )
     whole = fft.irfft2(spectrum, sides, axes=(0, 1), workers=torch.get_num_threads())
     height, width = image.shape[:2]
-    return np.clip(np.rint(whole[2 * down :, 2 * across :][:height, :width]), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(whole[2 * down :, 2 * across :][:height, :width]), 0, 255).astype(
+        np.uint8
+    )

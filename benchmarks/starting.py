@@ -22,4 +22,7 @@ def measure(quick: bool = False) -> list[dict[str, object]]:
         name: lambda command=command: subprocess.run(command, capture_output=True, check=True)
         for name, command in COMMANDS.items()
     }
-    return [{"command": name, "seconds": spent} for name, spent in side_by_side(works, rounds=2 if quick else 9).items()]
+    return [
+        {"command": name, "seconds": spent}
+        for name, spent in side_by_side(works, rounds=2 if quick else 9).items()
+    ]

@@ -1,7 +1,8 @@
 """What ``blurpaper bench`` measures, ours beside the best of others.
 
-Each module measures one thing: ``measure(quick)`` gives rows of plain data, one a line of a table. What was measured where the
-book was made is committed as ``results/bench.json``; a chapter shows it. What a GPU reaches, :mod:`benchmarks.gpu` measures.
+Each module measures one thing: ``measure(quick)`` gives rows of plain data, one a line of a table.
+What was measured where the book was made is committed as ``results/bench.json``; a chapter shows
+it. What a GPU reaches, :mod:`benchmarks.gpu` measures.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ LONG = ("whole",)
 """Measured only if they are named."""
 
 
-def run(names: Sequence[str], quick: bool, tell: Callable[[str, Rows], object]) -> dict[str, object]:
+def run(
+    names: Sequence[str], quick: bool, tell: Callable[[str, Rows], object]
+) -> dict[str, object]:
     """Measure, one after another: a name -> rows, and ``machine``.
 
     Args:

@@ -54,8 +54,14 @@ def machine() -> dict[str, object]:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = None
-    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), None)
-    names = {line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")}
+    memory = next(
+        (line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), None
+    )
+    names = {
+        line.partition(":")[2].strip()
+        for line in _lines("/proc/cpuinfo")
+        if line.startswith("model name")
+    }
     return {
         "processor": ", ".join(sorted(names)) or platform.processor() or platform.machine(),
         "bfloat16": compute_precision(),

@@ -21,5 +21,7 @@ def measure(quick: bool = False) -> list[dict[str, object]]:
             def run(command=command, environment=environment) -> None:
                 subprocess.run(command, env=environment, check=True, capture_output=True)
 
-            rows.append({"profile": profile, "cold, s": seconds(run), "from the store, s": seconds(run)})
+            rows.append(
+                {"profile": profile, "cold, s": seconds(run), "from the store, s": seconds(run)}
+            )
     return rows

@@ -1,7 +1,8 @@
 """Blur and recognition: the library of a reproducible paper.
 
-``blurpaper.kernels`` makes point-spread functions, ``blurpaper.blur`` applies them; the other modules follow the paper, one
-idea each. Modules are imported when first used, so that this import is cheap.
+``blurpaper.kernels`` makes point-spread functions, ``blurpaper.blur`` applies them; the other
+modules follow the paper, one idea each. Modules are imported when first used, so that this import
+is cheap.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""At which confidence to ask for another picture, so that those kept are right as often as was asked for.
+"""At which confidence to ask for another picture, so that those kept are right as often as was
+asked for.
 
-A network that is unsure under blur can say so: it answers where its confidence, the probability of its first class, reaches
-a threshold, and asks for another picture elsewhere (selective classification; Geifman and El-Yaniv 2017). The threshold is
-chosen on decisions whose truth is known, over all conditions together, each as likely as the others. It is judged by
-cross-fitting: each half of the images with the threshold chosen on the other half, so that nothing is flattered. What is
-promised holds for images like these and for no others.
+A network that is unsure under blur can say so: it answers where its confidence, the probability of
+its first class, reaches a threshold, and asks for another picture elsewhere (selective
+classification; Geifman and El-Yaniv 2017). The threshold is chosen on decisions whose truth is
+known, over all conditions together, each as likely as the others. It is judged by cross-fitting:
+each half of the images with the threshold chosen on the other half, so that nothing is flattered.
+What is promised holds for images like these and for no others.
 
-Without another wish, those kept shall be as often right as the network is on all sharp images: who uses a network has accepted
-that, and any network whose confidence means something can keep it.
+Without another wish, those kept shall be as often right as the network is on all sharp images: who
+uses a network has accepted that, and any network whose confidence means something can keep it.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class Decided:
 
     def of(self, images: np.ndarray) -> Decided:
         """Those on some of the images."""
-        return Decided(self.conditions, self.confidence[:, images], self.correct[:, images], self.where)
+        return Decided(
+            self.conditions, self.confidence[:, images], self.correct[:, images], self.where
+        )
 
     @property
     def images(self) -> int:
@@ -77,7 +81,8 @@ class Advice:
 
     Attributes:
         threshold: below it, ask again; 0 where all can be kept.
-        right: how often those kept were to be right; ``as_sharp`` if that is the accuracy on all sharp images.
+        right: how often those kept were to be right; ``as_sharp`` if that is the accuracy on all
+            sharp images.
         kept_right: how often they were.
         turned_away: condition -> share of its images that is turned away.
         images: how many there were.
@@ -100,7 +105,8 @@ class Advice:
 
 
 def threshold(confidence: np.ndarray, correct: np.ndarray, right: float) -> float | None:
-    """The lowest confidence such that those that reach it are right at this rate; None if no confidence does that.
+    """The lowest confidence such that those that reach it are right at this rate; None if no
+    confidence does that.
 
     Args:
         confidence, correct: of each decision, of any shape.
@@ -117,10 +123,12 @@ def threshold(confidence: np.ndarray, correct: np.ndarray, right: float) -> floa
 
 
 def advise(decided: Decided, right: float | None, resamples: int) -> Advice | None:
-    """The threshold for some decisions, judged by cross-fitting; None where they are too few or nothing reaches the rate.
+    """The threshold for some decisions, judged by cross-fitting; None where they are too few or
+    nothing reaches the rate.
 
     Args:
-        right: how often those kept shall be right, above 0 and at most 1; without it, as often as all sharp images are.
+        right: how often those kept shall be right, above 0 and at most 1; without it, as often as
+            all sharp images are.
 
     >>> draw = np.random.RandomState(0)
     >>> confidence = draw.rand(1, 400)
@@ -132,7 +140,9 @@ def advise(decided: Decided, right: float | None, resamples: int) -> Advice | No
     if decided.images < FEWEST_IMAGES or (right is None and SHARP not in decided.conditions):
         return None
     first = np.zeros(decided.images, bool)
-    first[stream("advice", decided.images).permutation(decided.images)[: decided.images // 2]] = True
+    first[stream("advice", decided.images).permutation(decided.images)[: decided.images // 2]] = (
+        True
+    )
     thresholds = np.empty(decided.images)
     for half in (first, ~first):
         found = _chosen(decided.of(~half), right)
@@ -146,10 +156,14 @@ def advise(decided: Decided, right: float | None, resamples: int) -> Advice | No
     turned_away = _shares(dict(zip(decided.conditions, ~kept, strict=True)), resamples)
     wanted = _accuracy_on_sharp(decided) if right is None else right
     kept_right = _accuracy_of(kept, decided.correct, resamples)
-    return Advice(whole, wanted, right is None, kept_right, turned_away, decided.where, decided.images)
+    return Advice(
+        whole, wanted, right is None, kept_right, turned_away, decided.where, decided.images
+    )
 
 
-def transferred(chosen_on: Decided, judged_on: Decided, right: float, resamples: int) -> Advice | None:
+def transferred(
+    chosen_on: Decided, judged_on: Decided, right: float, resamples: int
+) -> Advice | None:
     """The threshold chosen on all of some decisions, judged on others.
 
     >>> from blurpaper.networks import NetworkSpec
@@ -170,7 +184,9 @@ def transferred(chosen_on: Decided, judged_on: Decided, right: float, resamples:
 
 
 def _chosen(decided: Decided, right: float | None) -> float | None:
-    return threshold(decided.confidence, decided.correct, _accuracy_on_sharp(decided) if right is None else right)
+    return threshold(
+        decided.confidence, decided.correct, _accuracy_on_sharp(decided) if right is None else right
+    )
 
 
 def _accuracy_on_sharp(decided: Decided) -> float:
@@ -182,17 +198,22 @@ def _shares(of: Mapping[str, np.ndarray], resamples: int) -> dict[str, Interval]
 
 
 def _accuracy_of(kept: np.ndarray, correct: np.ndarray, resamples: int) -> Interval:
-    """Of the decisions kept, the share that is right, images being resampled with all their conditions."""
+    """Of the decisions kept, the share that is right, images being resampled with all their
+    conditions.
+    """
     above, below = (kept & correct).sum(axis=0), kept.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        return intervals.of_statistic(lambda weights: (weights @ above) / (weights @ below), kept.shape[1], resamples)
+        return intervals.of_statistic(
+            lambda weights: (weights @ above) / (weights @ below), kept.shape[1], resamples
+        )
 
 
-# --- Whose decisions ------------------------------------------------------------------------------------------------------
+# --- Whose decisions ------------------------------------------------------------------------------
 
 
 def in_table(decisions: pd.DataFrame, where: str) -> Decided | None:
-    """Decisions as they are committed, of one network on one test set at one scale; None if there are none.
+    """Decisions as they are committed, of one network on one test set at one scale; None if there
+    are none.
 
     >>> import pandas as pd
     >>> rows = [("sharp", "a.jpg", 0.9, 0), ("D8", "a.jpg", 0.4, 3)]
@@ -201,7 +222,10 @@ def in_table(decisions: pd.DataFrame, where: str) -> Decided | None:
     >>> decided.conditions, decided.correct[:, 0].tolist()
     (('sharp', 'D8'), [True, False])
     """
-    found = {name: group.sort_values("image") for name, group in decisions.groupby("condition", observed=True, sort=False)}
+    found = {
+        name: group.sort_values("image")
+        for name, group in decisions.groupby("condition", observed=True, sort=False)
+    }
     if not found:
         return None
     confidence = np.stack([group["confidence"].to_numpy(np.float64) for group in found.values()])
@@ -210,9 +234,14 @@ def in_table(decisions: pd.DataFrame, where: str) -> Decided | None:
 
 
 def committed(
-    spec: Named, conditions: Sequence[str], scale: str, profile: Profile, test_set: str | None = None
+    spec: Named,
+    conditions: Sequence[str],
+    scale: str,
+    profile: Profile,
+    test_set: str | None = None,
 ) -> Decided | None:
-    """Committed decisions of this very network under those of the conditions that were measured; None if there are none.
+    """Committed decisions of this very network under those of the conditions that were measured;
+    None if there are none.
 
     Args:
         test_set: the profile's first, if no other is named.
@@ -225,12 +254,20 @@ def committed(
     """
     if isinstance(spec, NetworkFile) and not _is_released(spec):
         return None  # of its own name there may be another
-    if not _as_committed(profile) or not (results.PUBLISHED / f"{profile.name}.decisions.parquet").is_file():
+    if (
+        not _as_committed(profile)
+        or not (results.PUBLISHED / f"{profile.name}.decisions.parquet").is_file()
+    ):
         return None
     test_set = test_set or profile.evaluation.test_sets[0]
     of = predictions.columns_of(spec, test_set, 0, scale, "")
-    wanted = {name: of[name] for name in ("model", "network", "train_scale", "recipe", "data", "input", "scale", "seed")}
-    found = results.select(results.published_decisions(profile.name), **wanted, condition=list(conditions))
+    wanted = {
+        name: of[name]
+        for name in ("model", "network", "train_scale", "recipe", "data", "input", "scale", "seed")
+    }
+    found = results.select(
+        results.published_decisions(profile.name), **wanted, condition=list(conditions)
+    )
     widest = max(found["classes"].unique(), key=int, default="")
     return in_table(results.select(found, classes=widest), f"the committed run on {test_set}")
 
@@ -248,12 +285,18 @@ def _as_committed(profile: Profile) -> bool:
 
 
 def of_measured(
-    spec: Named, measured: Measured, conditions: Sequence[str], scale: str, profile: Profile, right: float | None = None
+    spec: Named,
+    measured: Measured,
+    conditions: Sequence[str],
+    scale: str,
+    profile: Profile,
+    right: float | None = None,
 ) -> tuple[Advice | None, pd.DataFrame]:
-    """Advice on images that a network was measured on, and its confidence in each as it is (``image``, ``confidence``).
+    """Advice on images that a network was measured on, and its confidence in each as it is
+    (``image``, ``confidence``).
 
-    From their own labels if there are enough, else from the committed decisions of the same network. There is no confidence
-    where the images were not looked at as they are.
+    From their own labels if there are enough, else from the committed decisions of the same
+    network. There is no confidence where the images were not looked at as they are.
 
     >>> import tempfile
     >>> from blurpaper.data.examples import album
@@ -268,20 +311,26 @@ def of_measured(
     import pandas as pd
 
     images, found = measured.images, measured.log_probabilities
-    decided = {name: metrics.decisions(by_scale[scale], measured.truth[scale]) for name, by_scale in found.items()}
+    decided = {
+        name: metrics.decisions(by_scale[scale], measured.truth[scale])
+        for name, by_scale in found.items()
+    }
     as_is = pd.DataFrame({"image": list(images.ids)})
     if SHARP in decided:
         as_is["confidence"] = decided[SHARP]["confidence"]
     own: Decided | None
     if measured.labelled and len(images) >= FEWEST_IMAGES:
-        confidence, rank = (np.stack([decided[name][what] for name in conditions]) for what in ("confidence", "rank"))
+        confidence, rank = (
+            np.stack([decided[name][what] for name in conditions])
+            for what in ("confidence", "rank")
+        )
         own = Decided(tuple(conditions), confidence, rank < 1, images.name)
     else:
         own = committed(spec, conditions, scale, profile)
     return (None if own is None else advise(own, right, profile.evaluation.bootstrap)), as_is
 
 
-# --- In words -------------------------------------------------------------------------------------------------------------
+# --- In words -------------------------------------------------------------------------------------
 
 
 def lines(
@@ -294,7 +343,8 @@ def lines(
     right: float | None = None,
     per_image: Path | None = None,
 ) -> list[str]:
-    """What is told of a folder that was measured, a line each: when to ask for another picture, how blurred the images are.
+    """What is told of a folder that was measured, a line each: when to ask for another picture, how
+    blurred the images are.
 
     Args:
         right: how often the answers kept shall be right; told if that cannot be had.
@@ -315,7 +365,9 @@ def lines(
     advice, as_is = of_measured(spec, measured, conditions, scale, profile, right)
     if per_image:
         with written(per_image) as temporary:
-            blurred.merge(as_is, on="image").to_csv(temporary, index=False, float_format="%.4g", lineterminator="\n")
+            blurred.merge(as_is, on="image").to_csv(
+                temporary, index=False, float_format="%.4g", lineterminator="\n"
+            )
     found = []
     if advice:
         others = advice.where != images.name and "confidence" in as_is
@@ -345,7 +397,9 @@ def told(advice: Advice, confidence: np.ndarray | None = None) -> str:
     value, low, high = advice.kept_right
     between = f"{rounded(100 * low, 1)}–{rounded(100 * high, 1)}"
     as_sharp = ", as on all sharp images" if advice.as_sharp else ""
-    away = ", ".join(f"{_percent(share[0], 0)} of {name}" for name, share in advice.turned_away.items())
+    away = ", ".join(
+        f"{_percent(share[0], 0)} of {name}" for name, share in advice.turned_away.items()
+    )
     own = ""
     if confidence is not None and len(confidence):
         own = f", {_percent(float(np.mean(confidence < advice.threshold)), 0)} of these"

@@ -1,6 +1,7 @@
 """Executing the chapters of a book, several at once.
 
-Each is a process of its own, so where there is more than one core a book is made sooner; what is computed is the same.
+Each is a process of its own, so where there is more than one core a book is made sooner; what is
+computed is the same.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from blurpaper import execution
 
 
 def execute(
-    chapters: Sequence[str], run: execution.Run, jobs: int = 1, tell: Callable[[str], object] = lambda chapter: None
+    chapters: Sequence[str],
+    run: execution.Run,
+    jobs: int = 1,
+    tell: Callable[[str], object] = lambda chapter: None,
 ) -> None:
-    """Execute chapters, several at once but for the first and those that tell how artifacts were made.
+    """Execute chapters, several at once but for the first and those that tell how artifacts were
+    made.
 
-    The first shows numbers of all the others, so it computes nearly all there is to compute, with nothing beside it; the last
-    ones are to find what the others had made.
+    The first shows numbers of all the others, so it computes nearly all there is to compute, with
+    nothing beside it; the last ones are to find what the others had made.
 
     Args:
         jobs: how many at once; each is a process of its own.
@@ -78,8 +83,9 @@ def execute(
 
 @contextmanager
 def _yielding_threads() -> Iterator[None]:
-    """Have the threads of kernels that are started sleep when they have nothing to do: where there are more threads than cores,
-    those that wait by asking again and again keep the others from working. What they compute is the same.
+    """Have the threads of kernels that are started sleep when they have nothing to do: where there
+    are more threads than cores, those that wait by asking again and again keep the others from
+    working. What they compute is the same.
     """
     name = "OMP_WAIT_POLICY"
     before = os.environ.get(name)

@@ -1,8 +1,10 @@
-"""Training batches as the paper makes them (Sec. 4): scale before the blur, kernel from the mix, crop, flip.
+"""Training batches as the paper makes them (Sec. 4): scale before the blur, kernel from the mix,
+crop, flip.
 
-Each image is brought to a pre-blur scale drawn around 384, blurred with a kernel drawn from the mix (or not at all), resized
-by target / 384 so that a kernel always has the same size at the network, cropped to the field, and flipped or not. All draws
-of an image come from a hash of (seed, set, image, epoch), so a batch depends on its number alone.
+Each image is brought to a pre-blur scale drawn around 384, blurred with a kernel drawn from the mix
+(or not at all), resized by target / 384 so that a kernel always has the same size at the network,
+cropped to the field, and flipped or not. All draws of an image come from a hash of (seed, set,
+image, epoch), so a batch depends on its number alone.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops in grey levels, float32 ``(B, 3, field, field)``: as the network sees them, and the same ones not blurred.
+    """Crops in grey levels, float32 ``(B, 3, field, field)``: as the network sees them, and the
+    same ones not blurred.
 
     Attributes:
         seen: blurred by the mix, some of them sharp.
@@ -107,11 +110,18 @@ def make_batch(
     >>> torch.equal(first, again), torch.equal(first, later)
     (True, False)
     """
-    draws = [uniforms(task.seed, "augmentation", task.images.name, task.images.ids[n], epoch) for n in numbers]
+    draws = [
+        uniforms(task.seed, "augmentation", task.images.name, task.images.ids[n], epoch)
+        for n in numbers
+    ]
     images = task.images.batch(numbers)
     groups = defaultdict(list)
     for place, (image, draw) in enumerate(zip(images, draws, strict=True)):
-        groups[tuple(image.shape), _pick(settings.jitter, draw[0]), _pick(task.train_scale.split("+"), draw[3])].append(place)
+        groups[
+            tuple(image.shape),
+            _pick(settings.jitter, draw[0]),
+            _pick(task.train_scale.split("+"), draw[3]),
+        ].append(place)
     scale = settings.canonical / CANONICAL
     seen = torch.empty(len(numbers), 3, settings.field, settings.field, device=device)
     sharp = torch.empty_like(seen) if with_sharp else None
@@ -122,7 +132,10 @@ def make_batch(
         before = resizing.scaled_shape(shape, jitter * scale / min(shape[-2:]))
         after = resizing.scaled_shape(before, settings.pixels(target) / settings.canonical)
         clear = resizing.resized_8bit(group, before)
-        blurred = blur.apply(clear, [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places])
+        blurred = blur.apply(
+            clear,
+            [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places],
+        )
         for crops, source in ((seen, blurred), (sharp, clear)):
             if crops is not None:
                 for place, image in zip(places, resizing.resized(source, after), strict=True):
@@ -137,18 +150,25 @@ def make_batch(
 
 
 def _in_threads(work: Callable[[T], object], items: Sequence[T]) -> None:
-    """Work on items in as many threads as torch has; where items are many, what they call starts no further ones."""
+    """Work on items in as many threads as torch has; where items are many, what they call starts no
+    further ones.
+    """
     threads = torch.get_num_threads()
     each = 1 if len(items) >= 4 * threads else threads
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+        with ThreadPoolExecutor(
+            threads, initializer=torch.set_num_threads, initargs=(each,)
+        ) as pool:
             list(pool.map(work, items))
     finally:
         torch.set_num_threads(threads)  # which is what threads to come begin with
 
 
-def ahead(make: Callable[[int], T], numbers: Sequence[int], device: torch.device) -> Iterator[tuple[int, T]]:
-    """Batches by number, the next one being made in a thread (and on a GPU in a stream) of its own while one is used.
+def ahead(
+    make: Callable[[int], T], numbers: Sequence[int], device: torch.device
+) -> Iterator[tuple[int, T]]:
+    """Batches by number, the next one being made in a thread (and on a GPU in a stream) of its own
+    while one is used.
 
     Args:
         make: gives an object whose attributes are tensors on ``device``, or None.
@@ -181,6 +201,8 @@ def _pick(choices: Sequence, at: float):  # noqa: ANN202 (an element of the choi
 
 
 def _cropped(image: torch.Tensor, field: int, draw: tuple[float, ...], flip: bool) -> torch.Tensor:
-    top, left = (int(at * (side - field + 1)) for at, side in zip(draw[4:6], image.shape[-2:], strict=True))
+    top, left = (
+        int(at * (side - field + 1)) for at, side in zip(draw[4:6], image.shape[-2:], strict=True)
+    )
     crop = image[:, top : top + field, left : left + field]
     return crop.flip(-1) if flip and draw[6] < 0.5 else crop

@@ -1,12 +1,15 @@
-"""Blind blur estimation: how blurred a photograph is, with no sharp one beside it, in the paper's units.
+"""Blind blur estimation: how blurred a photograph is, with no sharp one beside it, in the paper's
+units.
 
-The estimate is the radius of the defocus disk, in pixels of 384, that photographs have to be blurred with to look like this one.
-What is looked at is how much of the energy of the gradients is lost when the photograph is blurred further (re-blurring, as in
-Zhuo and Sim 2011): soft edges lose little. How these losses are distributed among photographs blurred by a known disk was learnt
-once (:mod:`blurpaper.blurriness_reference`); it is committed as a few hundred numbers.
+The estimate is the radius of the defocus disk, in pixels of 384, that photographs have to be
+blurred with to look like this one. What is looked at is how much of the energy of the gradients is
+lost when the photograph is blurred further (re-blurring, as in Zhuo and Sim 2011): soft edges lose
+little. How these losses are distributed among photographs blurred by a known disk was learnt once
+(:mod:`blurpaper.blurriness_reference`); it is committed as a few hundred numbers.
 
-All is seen as a network sees it at scale 256: a photograph whose smaller side was less and was enlarged has lost detail, and
-counts as blurred. A photograph without texture says nothing, and gets no estimate.
+All is seen as a network sees it at scale 256: a photograph whose smaller side was less and was
+enlarged has lost detail, and counts as blurred. A photograph without texture says nothing, and gets
+no estimate.
 """
 
 from __future__ import annotations
@@ -37,7 +40,9 @@ SIGMAS = (0.0, 0.8, 1.6, 3.2, 6.4)
 """Standard deviations of the further blurs, in those pixels."""
 BLOCK = 32
 FAINTEST = 0.05
-"""Mean squared gradient, in grey levels, below which a photograph (at the middle one of the further blurs) has no texture."""
+"""Mean squared gradient, in grey levels, below which a photograph (at the middle one of the further
+blurs) has no texture.
+"""
 BLURRED = 2.0
 """Radius above which an image is counted as blurred."""
 _STEP = 0.1
@@ -45,13 +50,15 @@ _FREEDOM = 5.0
 """Of Student's distribution, which forgives photographs that are like no others."""
 
 
-# --- What is looked at ----------------------------------------------------------------------------------------------------
+# --- What is looked at ----------------------------------------------------------------------------
 
 
 def features(image: torch.Tensor) -> np.ndarray:
-    """Logarithms of how much gradient energy each further blur takes: float64 ``(8,)``, nan without texture.
+    """Logarithms of how much gradient energy each further blur takes: float64 ``(8,)``, nan without
+    texture.
 
-    Four of the whole image, and four of its sharpest parts: the upper decile among the half of its blocks that has most texture.
+    Four of the whole image, and four of its sharpest parts: the upper decile among the half of its
+    blocks that has most texture.
 
     Args:
         image: uint8 ``(3, H, W)`` at the canonical scale, its smaller side 384.
@@ -63,7 +70,10 @@ def features(image: torch.Tensor) -> np.ndarray:
 
     shape = scaled_shape(image.shape, SIDE / min(image.shape[-2:]))
     grey = resized(image[None], shape)[0].mean(dim=0).numpy()
-    blurred = [cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101) if sigma else grey for sigma in SIGMAS]
+    blurred = [
+        cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101) if sigma else grey
+        for sigma in SIGMAS
+    ]
     energy = [_gradient_energy(one) for one in blurred]
     whole = np.array([one.mean() for one in energy])
     if whole[len(SIGMAS) // 2] < FAINTEST:
@@ -73,7 +83,9 @@ def features(image: torch.Tensor) -> np.ndarray:
     textured = blocks[:, middle >= np.median(middle)]
     floor = 1e-4 * whole[-1]
     losses = -np.diff(np.log(textured + floor), axis=0)
-    return np.concatenate([-np.diff(np.log(whole)), np.quantile(losses, 0.9, axis=1)]).astype(np.float64)
+    return np.concatenate([-np.diff(np.log(whole)), np.quantile(losses, 0.9, axis=1)]).astype(
+        np.float64
+    )
 
 
 def _gradient_energy(grey: np.ndarray) -> np.ndarray:
@@ -87,7 +99,7 @@ def _block_means(energy: np.ndarray) -> np.ndarray:
     return cut.mean(axis=(1, 3)).ravel()
 
 
-# --- From that to a radius ------------------------------------------------------------------------------------------------
+# --- From that to a radius ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,8 @@ class Reference:
     covariances: np.ndarray
 
     def estimates(self, of: np.ndarray) -> np.ndarray:
-        """Median, lower and upper decile of the radius of each image, every radius being as likely beforehand: ``(N, 3)``.
+        """Median, lower and upper decile of the radius of each image, every radius being as likely
+        beforehand: ``(N, 3)``.
 
         Args:
             of: features ``(N, F)``; a row that is nan gets nan.
@@ -134,14 +147,21 @@ class Reference:
         """The radii in small steps, with means and covariances in between."""
         grid = np.arange(self.radii[0], self.radii[-1] + _STEP / 2, _STEP)
         after = np.clip(np.searchsorted(self.radii, grid, side="right"), 1, len(self.radii) - 1)
-        share = ((grid - self.radii[after - 1]) / (self.radii[after] - self.radii[after - 1]))[:, None]
+        share = ((grid - self.radii[after - 1]) / (self.radii[after] - self.radii[after - 1]))[
+            :, None
+        ]
         means = (1 - share) * self.means[after - 1] + share * self.means[after]
         share = share[..., None]
-        return grid, means, (1 - share) * self.covariances[after - 1] + share * self.covariances[after]
+        return (
+            grid,
+            means,
+            (1 - share) * self.covariances[after - 1] + share * self.covariances[after],
+        )
 
 
 def committed_path() -> Path:
-    """Where the committed reference is, with how well it did on photographs that it was not learnt from.
+    """Where the committed reference is, with how well it did on photographs that it was not learnt
+    from.
 
     >>> committed_path().name, committed_path().is_file()
     ('blurriness.json', True)
@@ -164,7 +184,9 @@ def committed() -> dict[str, object]:
     """
     path = committed_path()
     if not path.is_file():
-        raise results.ResultsError(f"no reference for blur estimation at {path}: this copy of blurpaper is not whole.")
+        raise results.ResultsError(
+            f"no reference for blur estimation at {path}: this copy of blurpaper is not whole."
+        )
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -175,14 +197,17 @@ def reference() -> Reference:
     >>> float(reference().radii[0])
     0.0
     """
-    return Reference(*(np.array(committed()[name], np.float64) for name in ("radii", "means", "covariances")))
+    return Reference(
+        *(np.array(committed()[name], np.float64) for name in ("radii", "means", "covariances"))
+    )
 
 
-# --- A folder -------------------------------------------------------------------------------------------------------------
+# --- A folder -------------------------------------------------------------------------------------
 
 
 def of_images(images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
-    """How blurred each image of a set is: ``image``, ``radius`` and the deciles of its posterior, ``low`` and ``high``.
+    """How blurred each image of a set is: ``image``, ``radius`` and the deciles of its posterior,
+    ``low`` and ``high``.
 
     Args:
         profile: says how many images are looked at at a time, and how much of the disk may be used.
@@ -195,12 +220,22 @@ def of_images(images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
     """
     import pandas as pd
 
-    paper = profiles.load("photos")  # the canonical scale is the paper's, whatever the network's profile makes of it
-    settings = paper.model_copy(update={"compute": profile.compute, "evaluation": profile.evaluation})
+    paper = profiles.load(
+        "photos"
+    )  # the canonical scale is the paper's, whatever the network's profile makes of it
+    settings = paper.model_copy(
+        update={"compute": profile.compute, "evaluation": profile.evaluation}
+    )
     parts = []
     for numbers in predictions.shards(len(images), settings):
         inputs = {"images": images.fingerprint, "numbers": [numbers.start, numbers.stop]}
-        recipe = Recipe("blurriness", f"{images.name}.{numbers.start}", inputs, ["blurpaper.blurriness"], TENSORS)
+        recipe = Recipe(
+            "blurriness",
+            f"{images.name}.{numbers.start}",
+            inputs,
+            ["blurpaper.blurriness"],
+            TENSORS,
+        )
 
         def measure(_: Path, numbers: range = numbers) -> dict[str, torch.Tensor]:
             shown = canonical.images_of(images, numbers, settings, store)
@@ -208,7 +243,9 @@ def of_images(images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
 
         parts.append(store.get(recipe, measure)["features"].numpy())
     found = reference().estimates(np.concatenate(parts))
-    return pd.DataFrame({"image": list(images.ids)} | dict(zip(("radius", "low", "high"), found.T, strict=True)))
+    return pd.DataFrame(
+        {"image": list(images.ids)} | dict(zip(("radius", "low", "high"), found.T, strict=True))
+    )
 
 
 def told(radii: Sequence[float] | np.ndarray, resamples: int) -> str:

@@ -1,7 +1,8 @@
 """Learns what :mod:`blurpaper.blurriness` needs from photographs, and tries it on others.
 
-``python -m blurpaper.blurriness_reference`` writes ``results/blurriness.json``, in minutes. The photographs are known sets
-below ``$BLURPAPER_DATA``; a part of them is enough, as eight means and their covariances are all that is learnt for a radius.
+``python -m blurpaper.blurriness_reference`` writes ``results/blurriness.json``, in minutes. The
+photographs are known sets below ``$BLURPAPER_DATA``; a part of them is enough, as eight means and
+their covariances are all that is learnt for a radius.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from blurpaper.kernels import CANONICAL, SHAKE, SHARP, axis_variance, psf, shake
 from blurpaper.writing import written
 
 RADII = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0)
-LEARNT_FROM = (("imagenet-sample", "train", 500), ("bsds500", "train", 100), ("voc-animals", "train", 200))
+LEARNT_FROM = (
+    ("imagenet-sample", "train", 500),
+    ("bsds500", "train", 100),
+    ("voc-animals", "train", 200),
+)
 TRIED_ON = (("nips2017-dev", "test", 250), ("imagewoof", "test", 125), ("bsds500", "test", 20))
 """Sets, splits, and how many photographs of each, evenly spaced."""
 DISKS = (SHARP, "D1", "D2", "D3", "D4", "D5", "D6", "D7", "D8")
@@ -33,7 +38,8 @@ QUALITY = 75
 
 
 def radius_of(condition: str) -> float:
-    """Radius of the disk that has the same variance as a condition's PSF, the mean of both axes, in pixels of 384.
+    """Radius of the disk that has the same variance as a condition's PSF, the mean of both axes, in
+    pixels of 384.
 
     >>> radius_of("D8"), round(radius_of("G4"), 1), round(radius_of("H8"), 1), radius_of("sharp")
     (8.0, 8.0, 3.2, 0.0)
@@ -65,7 +71,10 @@ def some(sets: Iterable[tuple[str, str, int]]) -> list[tuple[ImageSet, int]]:
     found = []
     for name, split, count in sets:
         images = photos.load(name, split)
-        found += [(images, int(number)) for number in np.linspace(0, len(images) - 1, min(count, len(images)))]
+        found += [
+            (images, int(number))
+            for number in np.linspace(0, len(images) - 1, min(count, len(images)))
+        ]
     return found
 
 
@@ -95,7 +104,9 @@ def measured(
     return np.array(rows).swapaxes(0, 1)
 
 
-def learnt(photographs: Sequence[tuple[ImageSet, int]], radii: Sequence[float] = RADII) -> Reference:
+def learnt(
+    photographs: Sequence[tuple[ImageSet, int]], radii: Sequence[float] = RADII
+) -> Reference:
     """The distribution of the features of photographs blurred by disks of these radii.
 
     >>> from blurpaper.data.examples import CarriedSet
@@ -108,7 +119,10 @@ def learnt(photographs: Sequence[tuple[ImageSet, int]], radii: Sequence[float] =
     """
     names = [f"D{radius:g}" if radius else SHARP for radius in radii]
     found = [one[np.isfinite(one).all(axis=1)] for one in measured(photographs, names)]
-    means, covariances = [one.mean(axis=0) for one in found], [np.cov(one, rowvar=False) for one in found]
+    means, covariances = (
+        [one.mean(axis=0) for one in found],
+        [np.cov(one, rowvar=False) for one in found],
+    )
     return Reference(np.array(radii), np.array(means), np.array(covariances))
 
 
@@ -133,9 +147,10 @@ def tried(reference: Reference, photographs: Sequence[tuple[ImageSet, int]]) -> 
     """What the estimates are on photographs under known blurs.
 
     Returns:
-        ``rows``, one a condition: ``blur``, ``file``, ``radius`` (true, or of a disk of equal variance), ``low``, ``median`` and
-        ``high`` of the estimates (deciles), ``error`` (median of its absolute value), the share called ``blurred``, ``n``; and
-        over the disks, ``error`` and ``rank correlation`` (Spearman's).
+        ``rows``, one a condition: ``blur``, ``file``, ``radius`` (true, or of a disk of equal
+        variance), ``low``, ``median`` and ``high`` of the estimates (deciles), ``error`` (median of
+        its absolute value), the share called ``blurred``, ``n``; and over the disks, ``error`` and
+        ``rank correlation`` (Spearman's).
 
     >>> from blurpaper.data.examples import CarriedSet
     >>> found = tried(blurriness.reference(), [(CarriedSet("test"), 0)])
@@ -158,7 +173,14 @@ def tried(reference: Reference, photographs: Sequence[tuple[ImageSet, int]]) -> 
             error = np.abs(estimates - true)
             more = float(np.mean(estimates > blurriness.BLURRED))
             rows.append(
-                {"blur": condition, "file": file, "radius": true, "low": low, "median": middle, "high": high}
+                {
+                    "blur": condition,
+                    "file": file,
+                    "radius": true,
+                    "low": low,
+                    "median": middle,
+                    "high": high,
+                }
                 | {"error": float(np.median(error)), "blurred": more, "n": len(estimates)}
             )
             if conditions is DISKS:
@@ -175,8 +197,12 @@ def main() -> None:
     """Learn, try and write."""
     book.need_checkout("learning a reference for blur estimation")
     reference = learnt(some(LEARNT_FROM))
-    about = {name: [[one, split, count] for one, split, count in sets] for name, sets in _SETS.items()}
-    whole = about | {name: getattr(reference, name).tolist() for name in ("radii", "means", "covariances")}
+    about = {
+        name: [[one, split, count] for one, split, count in sets] for name, sets in _SETS.items()
+    }
+    whole = about | {
+        name: getattr(reference, name).tolist() for name in ("radii", "means", "covariances")
+    }
     whole["trial"] = tried(reference, some(TRIED_ON))
     with written(blurriness.committed_path()) as temporary:
         temporary.write_text(json.dumps(_rounded(whole)) + "\n", encoding="utf-8")

@@ -1,7 +1,9 @@
-"""The book: which chapters it has, where its files lie, and its pages, which jupyter-book makes of the executed chapters.
+"""The book: which chapters it has, where its files lie, and its pages, which jupyter-book makes of
+the executed chapters.
 
-Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to ``_build/<profile>/html``, and
-``_build/html`` points to the last book built. ``_build`` is in the checkout, or where there is none in the current folder.
+Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to
+``_build/<profile>/html``, and ``_build/html`` points to the last book built. ``_build`` is in the
+checkout, or where there is none in the current folder.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ NOTEBOOKS = ROOT / "notebooks"
 
 
 class BookError(RuntimeError):
-    """A chapter or a book that could not be made, in one sentence or with the words of the tool that failed.
+    """A chapter or a book that could not be made, in one sentence or with the words of the tool
+    that failed.
 
     >>> try:
     ...     chapter_named("cookery")
@@ -46,7 +49,9 @@ def chapters() -> list[str]:
     """
     found = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
-        raise BookError(f"no notebooks at {NOTEBOOKS}: this copy of blurpaper is not whole; install it anew.")
+        raise BookError(
+            f"no notebooks at {NOTEBOOKS}: this copy of blurpaper is not whole; install it anew."
+        )
     return found
 
 
@@ -96,7 +101,9 @@ def need_checkout(what: str) -> None:
     bench needs a checkout of blurpaper
     """
     if is_installed():
-        raise BookError(f"{what} needs a checkout of blurpaper; this is an installed copy, at {ROOT.parent}.")
+        raise BookError(
+            f"{what} needs a checkout of blurpaper; this is an installed copy, at {ROOT.parent}."
+        )
 
 
 def build_root() -> Path:
@@ -129,13 +136,16 @@ def executed(chapter: str, profile: Profile) -> Path:
 
 
 def build(profile: Profile, with_browser_model: bool = False) -> Path:
-    """Compile the executed chapters into the book, unless it is made of the same already; the path of its first page.
+    """Compile the executed chapters into the book, unless it is made of the same already; the path
+    of its first page.
 
     Args:
-        with_browser_model: let readers show the networks images of their own (:mod:`blurpaper.browser`): 31 MB more.
+        with_browser_model: let readers show the networks images of their own
+            (:mod:`blurpaper.browser`): 31 MB more.
 
     Raises:
-        BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it said.
+        BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it
+            said.
 
     >>> from blurpaper.profile import load
     >>> try:
@@ -148,12 +158,18 @@ def build(profile: Profile, with_browser_model: bool = False) -> Path:
     source = folder / "source"
     missing = [chapter for chapter in chapters() if not executed(chapter, profile).is_file()]
     if missing:
-        raise BookError(f"not executed yet for profile {profile.name}: {', '.join(missing)}; run them with blurpaper run.")
+        raise BookError(
+            f"not executed yet for profile {profile.name}: {', '.join(missing)}; run them with blurpaper run."
+        )
     html, made_of = folder / "html", folder / "html.made-of"
     ingredients = _ingredients(profile)
     if with_browser_model:
         ingredients += f" {sha256_of(Path(__file__).with_name('browser.py'))}"
-    if (html / "index.html").is_file() and made_of.is_file() and made_of.read_text(encoding="utf-8") == ingredients:
+    if (
+        (html / "index.html").is_file()
+        and made_of.is_file()
+        and made_of.read_text(encoding="utf-8") == ingredients
+    ):
         return _latest(html)
     made_of.unlink(missing_ok=True)
     for path in source.iterdir():
@@ -165,17 +181,39 @@ def build(profile: Profile, with_browser_model: bool = False) -> Path:
 
     log = folder / "jupyter-book.log"
     tool = Path(sys.executable).with_name("jupyter-book")
-    command = [tool, "build", source, "--path-output", folder / "jb", "--all", "-W", "-n", "--keep-going"]
+    command = [
+        tool,
+        "build",
+        source,
+        "--path-output",
+        folder / "jb",
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
     shutil.rmtree(folder / "jb", ignore_errors=True)
     # The reference tells of this copy of the library.
-    ours = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    ours = os.pathsep.join(
+        filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
+    )
     environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": ours}
     with log.open("w", encoding="utf-8") as output:
-        done = subprocess.run(list(map(str, command)), stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
+        done = subprocess.run(
+            list(map(str, command)),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            check=False,
+        )
     if done.returncode:
         said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
-        lines = [line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)] or said.splitlines()[-8:]
-        raise BookError("jupyter-book failed (its whole log is " + str(log) + "):\n" + "\n".join(lines[:12]))
+        lines = [
+            line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)
+        ] or said.splitlines()[-8:]
+        raise BookError(
+            "jupyter-book failed (its whole log is " + str(log) + "):\n" + "\n".join(lines[:12])
+        )
     shutil.rmtree(html, ignore_errors=True)
     (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
@@ -193,7 +231,9 @@ def _ingredients(profile: Profile) -> str:
     content = hashlib.sha256(version("jupyter-book").encode())
     chapter_files = [executed(chapter, profile) for chapter in chapters()]
     book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
-    library = [code.path_of(module) for module in code.library()]  # whose docstrings are the reference
+    library = [
+        code.path_of(module) for module in code.library()
+    ]  # whose docstrings are the reference
     for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", *library]:
         content.update(f"{path}\n{sha256_of(path)}\n".encode())
     return content.hexdigest()

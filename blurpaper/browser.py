@@ -1,7 +1,9 @@
-"""Networks in the book: what the page with a blur slider needs to show the networks an image of the reader's own.
+"""Networks in the book: what the page with a blur slider needs to show the networks an image of the
+reader's own.
 
-A runtime for ONNX that runs in browsers, from npm's registry by its checksum, and the two networks, half as large as usual.
-They lie below the book's static files, so that nothing is loaded from elsewhere and no image leaves the browser.
+A runtime for ONNX that runs in browsers, from npm's registry by its checksum, and the two networks,
+half as large as usual. They lie below the book's static files, so that nothing is loaded from
+elsewhere and no image leaves the browser.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ RUNTIME = Archive(
     "0923de5b4dc2a2e5b38e658c0e4577d2fd12d90a30c311719622e3820059448e",
     "26 MB",
 )
-"""The runtime of the ONNX project (Microsoft, MIT); the checksum is the one that npm's registry publishes."""
+"""The runtime of the ONNX project (Microsoft, MIT); the checksum is the one that npm's registry
+publishes.
+"""
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 """What is needed of it."""
 FOLDER = "_static/browser"
@@ -41,7 +45,8 @@ PAGE = "notebooks/15_play.html"
 
 
 def prepare() -> None:
-    """See that all is there which has to be installed or downloaded, before anything that takes long.
+    """See that all is there which has to be installed or downloaded, before anything that takes
+    long.
 
     Raises:
         RuntimeError: if the package onnx is missing.
@@ -83,7 +88,9 @@ def place(html: Path, store: Store) -> None:
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     mark = f'id="{show.NOTE}" data-browser=""'
     if mark not in text:
-        raise RuntimeError(f"{page} has no place for images of the reader's own; make the chapter again: blurpaper chapter 15.")
+        raise RuntimeError(
+            f"{page} has no place for images of the reader's own; make the chapter again: blurpaper chapter 15."
+        )
     prepare()
     folder = html / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,27 +106,41 @@ def place(html: Path, store: Store) -> None:
         "pixels": protocol.pixels(SCALE),
         "networks": files,
         "classes": imagenet_names(),
-        "psfs": {name: kernels_of(name, protocol.canonical) for name in conditions() if name != SHARP},
+        "psfs": {
+            name: kernels_of(name, protocol.canonical) for name in conditions() if name != SHARP
+        },
     }
-    (folder / "settings.json").write_text(json.dumps(about, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
+    (folder / "settings.json").write_text(
+        json.dumps(about, separators=(",", ":"), ensure_ascii=False), encoding="utf-8"
+    )
     script = '<script type="module" src="../_static/play-own.mjs" data-wasm></script>'
-    text = text.replace(mark, f'id="{show.NOTE}" data-browser="../{FOLDER}"', 1).replace("</body>", f"{script}\n</body>", 1)
+    text = text.replace(mark, f'id="{show.NOTE}" data-browser="../{FOLDER}"', 1).replace(
+        "</body>", f"{script}\n</body>", 1
+    )
     page.write_text(text, encoding="utf-8", newline="\n")
 
 
 def kernels_of(name: str, canonical: int) -> list[dict[str, Any]]:
-    """A PSF as kernels to apply one after another: a column and a row where that is the same and less work."""
+    """A PSF as kernels to apply one after another: a column and a row where that is the same and
+    less work.
+    """
     kernel = psf(name, canonical / CANONICAL).astype(np.float64)
     column, row = kernel.sum(axis=1, keepdims=True), kernel.sum(axis=0, keepdims=True)
     parts = [column, row] if np.abs(column * row - kernel).max() < 1e-7 else [kernel]
     return [
-        {"height": part.shape[0], "width": part.shape[1], "values": [float(f"{value:.7g}") for value in part.flat]}
+        {
+            "height": part.shape[0],
+            "width": part.shape[1],
+            "values": [float(f"{value:.7g}") for value in part.flat],
+        }
         for part in parts
         if part.size > 1
     ]
 
 
-_BYTES: Codec[bytes] = Codec(".onnx", lambda content, path: path.write_bytes(content) and None, Path.read_bytes)
+_BYTES: Codec[bytes] = Codec(
+    ".onnx", lambda content, path: path.write_bytes(content) and None, Path.read_bytes
+)
 
 
 def _exported(spec: exhibits.Named, settings: Any, store: Store) -> bytes:  # noqa: ANN401 (a profile)
@@ -128,7 +149,9 @@ def _exported(spec: exhibits.Named, settings: Any, store: Store) -> bytes:  # no
     recipe = Recipe("onnx", str(spec), inputs, ["blurpaper.export", module_of(spec.model)], _BYTES)
 
     def make(scratch: Path) -> bytes:
-        export.export(trained.network(spec, settings, store), spec, scratch / "network.onnx", half=True)
+        export.export(
+            trained.network(spec, settings, store), spec, scratch / "network.onnx", half=True
+        )
         return (scratch / "network.onnx").read_bytes()
 
     return store.get(recipe, make)

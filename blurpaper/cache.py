@@ -1,7 +1,8 @@
 """A store of bounded size, for what can be made again: what was not used for longest goes first.
 
-It lies in ``cache/`` below another store and is locked as that is, so that several runs can share it. A file that goes while
-another process has it mapped stays readable there until that process lets go of it.
+It lies in ``cache/`` below another store and is locked as that is, so that several runs can share
+it. A file that goes while another process has it mapped stays readable there until that process
+lets go of it.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ _STAMP = 1 << 14
 
 
 class Cache(Store):
-    """Artifacts below a store that are dropped when they would take more than so many bytes together, a bound for each kind.
+    """Artifacts below a store that are dropped when they would take more than so many bytes
+    together, a bound for each kind.
 
-    What it gives is not counted among what the store has given: no result depends on whether it was found or made.
+    What it gives is not counted among what the store has given: no result depends on whether it was
+    found or made.
 
     >>> import tempfile
     >>> import torch
@@ -70,14 +73,18 @@ class Cache(Store):
                     if enough:
                         self._keep(recipe, folder, value, seconds)
                         _touch(folder)
-                        value = recipe.codec.load(folder / f"data{recipe.codec.suffix}")  # mapped, not held
+                        value = recipe.codec.load(
+                            folder / f"data{recipe.codec.suffix}"
+                        )  # mapped, not held
             except StoreError as error:
                 _tell(error)
             return value
 
     @contextmanager
     def _room(self, kind: Path, needed: int) -> Iterator[bool]:
-        """Drop artifacts until so many bytes fit, and keep other writers out meanwhile; whether they fit."""
+        """Drop artifacts until so many bytes fit, and keep other writers out meanwhile; whether
+        they fit.
+        """
         if needed > self.limit:
             yield False
             return
@@ -85,7 +92,8 @@ class Cache(Store):
             for rest in kind.glob("*.tmp"):  # of a run that was killed: nobody else writes now
                 shutil.rmtree(rest, ignore_errors=True)
             sizes = {folder: size for _, folder, size in sorted(_kept(kind))}
-            # What was computed matters more: half of the space that is left on the disk is for that.
+            # What was computed matters more: half of the space that is left on the disk is for
+            # that.
             allowed = min(self.limit, sum(sizes.values()) + shutil.disk_usage(kind).free // 2)
             for folder in list(sizes):
                 if sum(sizes.values()) + needed > allowed and self._drop(folder):
@@ -93,7 +101,9 @@ class Cache(Store):
             yield sum(sizes.values()) + needed <= allowed
 
     def _drop(self, folder: Path) -> bool:
-        """Remove an artifact, unless another run is about to open it or has it open where that forbids it."""
+        """Remove an artifact, unless another run is about to open it or has it open where that
+        forbids it.
+        """
         from filelock import FileLock, Timeout
 
         try:
@@ -120,4 +130,8 @@ def _kept(kind: Path) -> Iterator[tuple[int, Path, int]]:
     """Of every artifact of a kind, when it was last used, its folder and its bytes."""
     for stamp in kind.glob("*/stamp.json"):
         with suppress(FileNotFoundError):  # found damaged by another run, and removed
-            yield stamp.stat().st_mtime_ns, stamp.parent, sum(path.stat().st_size for path in stamp.parent.iterdir())
+            yield (
+                stamp.stat().st_mtime_ns,
+                stamp.parent,
+                sum(path.stat().st_size for path in stamp.parent.iterdir()),
+            )

@@ -1,8 +1,10 @@
-"""Images at the canonical scale, decoded and resized once for all networks and runs that look at them.
+"""Images at the canonical scale, decoded and resized once for all networks and runs that look at
+them.
 
-Decoding a photograph and resizing it takes about as long as a small network takes to look at it. Parts of a set are therefore
-kept in a cache, within the profile's ``compute.cache_gb``; embedded images are not, as they are kept drawn. A part that was kept
-is mapped into memory, not read into it.
+Decoding a photograph and resizing it takes about as long as a small network takes to look at it.
+Parts of a set are therefore kept in a cache, within the profile's ``compute.cache_gb``; embedded
+images are not, as they are kept drawn. A part that was kept is mapped into memory, not read into
+it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _HEAD = 256
 """Bytes that the name, type, shape and place of a tensor may take in a file."""
 
 
-def images_of(whole: ImageSet, numbers: range, profile: Profile, store: Store) -> list[torch.Tensor]:
+def images_of(
+    whole: ImageSet, numbers: range, profile: Profile, store: Store
+) -> list[torch.Tensor]:
     """Some images of a set whose smaller side is the canonical one: uint8 ``(3, H, W)`` each.
 
     >>> import tempfile
@@ -44,7 +48,10 @@ def images_of(whole: ImageSet, numbers: range, profile: Profile, store: Store) -
 
     def made(number: int) -> Scene:
         image = whole[number]
-        return Scene(resizing.to_canonical(image, profile.protocol.canonical), (image.shape[-2], image.shape[-1]))
+        return Scene(
+            resizing.to_canonical(image, profile.protocol.canonical),
+            (image.shape[-2], image.shape[-1]),
+        )
 
     return [one.image for one in _found(whole, numbers, "smaller side", made, profile, store)]
 
@@ -67,7 +74,8 @@ def scenes_of(whole: ImageSet, numbers: range, profile: Profile, store: Store) -
 
 
 class Shard:
-    """The part of a set that is looked at: it stays at hand for all conditions, and goes before the next is decoded.
+    """The part of a set that is looked at: it stays at hand for all conditions, and goes before the
+    next is decoded.
 
     >>> import tempfile
     >>> from blurpaper.data.examples import CarriedSet
@@ -86,12 +94,20 @@ class Shard:
         """Its images, as :func:`images_of` gives them."""
         if numbers != self._numbers:
             self._images = []
-            self._images, self._numbers = images_of(self._whole, numbers, self._profile, self._store), numbers
+            self._images, self._numbers = (
+                images_of(self._whole, numbers, self._profile, self._store),
+                numbers,
+            )
         return self._images
 
 
 def _found(
-    whole: ImageSet, numbers: range, what: str, made: Callable[[int], Scene], profile: Profile, store: Store
+    whole: ImageSet,
+    numbers: range,
+    what: str,
+    made: Callable[[int], Scene],
+    profile: Profile,
+    store: Store,
 ) -> list[Scene]:
     """A part of a set, from the cache if it is decoded from files; ``what`` is of canonical length."""
     if not _from_files(whole):
@@ -121,7 +137,9 @@ def _from_files(images: ImageSet) -> bool:
 
 
 def _interleaved(image: torch.Tensor) -> torch.Tensor:
-    """An image with the channels of a pixel side by side in memory, as resizing leaves them: an image is the same kept or not."""
+    """An image with the channels of a pixel side by side in memory, as resizing leaves them: an
+    image is the same kept or not.
+    """
     return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
 
@@ -137,7 +155,10 @@ def _save(scenes: list[Scene], path: Path) -> None:
 def _load(path: Path) -> list[Scene]:
     tensors = TENSORS.load(path)
     shapes = tensors.pop("shapes").tolist()
-    return [Scene(tensors[str(number)].permute(2, 0, 1), tuple(shape)) for number, shape in enumerate(shapes)]
+    return [
+        Scene(tensors[str(number)].permute(2, 0, 1), tuple(shape))
+        for number, shape in enumerate(shapes)
+    ]
 
 
 _SCENES: Codec[list[Scene]] = Codec(".safetensors", _save, _load)

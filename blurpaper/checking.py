@@ -1,4 +1,5 @@
-"""What may be wrong with a book: chapters not executed, results older than their code, claims left open, numbers typed in prose.
+"""What may be wrong with a book: chapters not executed, results older than their code, claims left
+open, numbers typed in prose.
 
 Each part yields sentences, one a failing; :func:`check` gathers them.
 """
@@ -20,15 +21,21 @@ from blurpaper.provenance import RUN
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_OF_NO_NUMBER = {"title", "compute.device", "compute.checkpoint_seconds", "compute.cache_gb", "evaluation.batch"}
+_OF_NO_NUMBER = {
+    "title",
+    "compute.device",
+    "compute.checkpoint_seconds",
+    "compute.cache_gb",
+    "evaluation.batch",
+}
 """Fields of a profile that change no result."""
 
 
 def check(profile: Profile, published: bool = False) -> tuple[list[str], list[dict[str, Any]]]:
     """All that is wrong, and the verdicts on the claims.
 
-    Claims wait until the chapters are in order (or, if ``published``, until there are results): deciding them loads what the
-    chapters computed, and checking must not start to train.
+    Claims wait until the chapters are in order (or, if ``published``, until there are results):
+    deciding them loads what the chapters computed, and checking must not start to train.
 
     >>> import tempfile
     >>> from unittest.mock import patch
@@ -56,17 +63,21 @@ def outcome(problems: int, claims: int, profile: Profile, published: bool = Fals
     if problems:
         waiting = "" if claims else "; the claims were not looked at"
         return f"{problems} problem{'' if problems == 1 else 's'}{waiting}"
-    chapters, table = f"{len(book.chapters())} chapters of profile {profile.name}", f"results/{profile.name}.csv"
+    chapters, table = (
+        f"{len(book.chapters())} chapters of profile {profile.name}",
+        f"results/{profile.name}.csv",
+    )
     committed = not _unpublished(profile)
     seen = [table] if published else [chapters, *([table] if committed else [])]
     return f"nothing wrong: {', '.join(seen)}, {claims} claims and the prose were checked"
 
 
-# --- Chapters -------------------------------------------------------------------------------------------------------------
+# --- Chapters -------------------------------------------------------------------------------------
 
 
 def unexecuted(profile: Profile) -> list[str]:
-    """What is wrong with each chapter: not executed, in error, or executed from other text, settings or code than there are.
+    """What is wrong with each chapter: not executed, in error, or executed from other text,
+    settings or code than there are.
 
     >>> from blurpaper.profile import load
     >>> unexecuted(load("smoke", {"name": "never-run"}))[0]
@@ -93,7 +104,9 @@ def _fault(chapter: str, profile: Profile) -> str:
         return f"is not a notebook any more, at {path}"
     script = book.NOTEBOOKS / f"{chapter}.py"
     cells = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
-    for output in (output for cell in cells for output in cell.outputs if output.output_type == "error"):
+    for output in (
+        output for cell in cells for output in cell.outputs if output.output_type == "error"
+    ):
         return f"ended in an error ({output.ename}: {output.evalue})"
     if skipped := sum(cell.execution_count is None for cell in cells):
         return f"has {skipped} cell{'' if skipped == 1 else 's'} that never ran"
@@ -104,7 +117,10 @@ def _fault(chapter: str, profile: Profile) -> str:
 
 def _text(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
     """What a notebook says, cell by cell, without the parameters that papermill put in."""
-    cells = [(cell.cell_type, cell.source.strip(), sorted(cell.metadata.get("tags", []))) for cell in notebook.cells]
+    cells = [
+        (cell.cell_type, cell.source.strip(), sorted(cell.metadata.get("tags", [])))
+        for cell in notebook.cells
+    ]
     return [cell for cell in cells if "injected-parameters" not in cell[2]]
 
 
@@ -126,22 +142,30 @@ def _differing(one: object, other: object, name: str = "") -> list[str]:
     if not (isinstance(one, dict) and isinstance(other, dict)):
         return [] if one == other else [name]
     names = sorted({*one, *other})
-    return [found for key in names for found in _differing(one.get(key), other.get(key), f"{name}.{key}".lstrip("."))]
+    return [
+        found
+        for key in names
+        for found in _differing(one.get(key), other.get(key), f"{name}.{key}".lstrip("."))
+    ]
 
 
-# --- Committed results ----------------------------------------------------------------------------------------------------
+# --- Committed results ----------------------------------------------------------------------------
 
 
 def _unpublished(profile: Profile) -> list[str]:
     if (results.PUBLISHED / f"{profile.name}.csv").is_file():
         return []
-    return [f"no results of profile {profile.name} are committed; run `blurpaper publish --profile {profile.name}`"]
+    return [
+        f"no results of profile {profile.name} are committed; run `blurpaper publish --profile {profile.name}`"
+    ]
 
 
 def stale(profile: Profile) -> list[str]:
-    """What has changed since the results of a profile were committed: a sentence for each module, and one for its settings.
+    """What has changed since the results of a profile were committed: a sentence for each module,
+    and one for its settings.
 
-    A module touches every artifact that it helped to make, and the tables if it is one of those that count.
+    A module touches every artifact that it helped to make, and the tables if it is one of those
+    that count.
 
     >>> from blurpaper.profile import load
     >>> stale(load("emoji", {"evaluation.bootstrap": 7}))[-1].partition(" since")[0]
@@ -150,10 +174,15 @@ def stale(profile: Profile) -> list[str]:
     if _unpublished(profile):
         return []
     path = results.PUBLISHED / f"{profile.name}.json"
-    table, again = f"results/{profile.name}.csv", f"run `blurpaper publish --profile {profile.name}`"
+    table, again = (
+        f"results/{profile.name}.csv",
+        f"run `blurpaper publish --profile {profile.name}`",
+    )
     made = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if "code" not in made:
-        return [f"whether {table} is older than the code cannot be known, as its code was not recorded; {again}"]
+        return [
+            f"whether {table} is older than the code cannot be known, as its code was not recorded; {again}"
+        ]
     found = []
     for module, recorded in made["code"].items():
         now = code.hash_of(module)
@@ -164,16 +193,26 @@ def stale(profile: Profile) -> list[str]:
             for artifact in made["artifacts"]
             if any(module in made["closures"][root] for root in artifact["modules"])
         )
-        kinds = [f"{count} {kind}" for kind, count in touched.most_common()] + ["the tables"] * (module in made["tables"])
+        kinds = [f"{count} {kind}" for kind, count in touched.most_common()] + ["the tables"] * (
+            module in made["tables"]
+        )
         happened = "has changed" if now else "is gone"
-        found.append(f"{module} {happened} since {table} was made: {', '.join(kinds)} are stale; {again}")
-    settings = [name for name in _differing(made["profile"], profile.model_dump(mode="json")) if name not in _OF_NO_NUMBER]
+        found.append(
+            f"{module} {happened} since {table} was made: {', '.join(kinds)} are stale; {again}"
+        )
+    settings = [
+        name
+        for name in _differing(made["profile"], profile.model_dump(mode="json"))
+        if name not in _OF_NO_NUMBER
+    ]
     if settings:
-        found.append(f"profile {profile.name} has changed since {table} was made ({', '.join(settings)}); {again}")
+        found.append(
+            f"profile {profile.name} has changed since {table} was made ({', '.join(settings)}); {again}"
+        )
     return found
 
 
-# --- Claims ---------------------------------------------------------------------------------------------------------------
+# --- Claims ---------------------------------------------------------------------------------------
 
 
 def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]:
@@ -200,11 +239,12 @@ def open_claims(claims: list[dict[str, Any]]) -> list[str]:
     return [
         f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing says why"
         for claim in claims
-        if claim["verdict"].get(RUN) in (None, "not run") and not (claim.get("explained") or {}).get(RUN)
+        if claim["verdict"].get(RUN) in (None, "not run")
+        and not (claim.get("explained") or {}).get(RUN)
     ]
 
 
-# --- Prose ----------------------------------------------------------------------------------------------------------------
+# --- Prose ----------------------------------------------------------------------------------------
 
 _NOT_MEASURED = (
     r"(?!\w|[.,]\d|\s*(?:%|points?\b|times\b|(?:milli)?seconds?\b|minutes?\b|hours?\b|days?\b|m?s\b|[kMGT]i?B\b|nats?\b"
@@ -232,7 +272,9 @@ NAMES = {
     "the paper's test images": r"\bImageNet's\s+50,000\b",
     "a licence or a version": r"\b(?:CC BY(?:-SA)?|Apache|Python|CUDA)\s+\d+(?:\.\d+)*\b",
 }
-"""What a number in prose may be without being computed: not a result but part of a name, with the pattern that tells it."""
+"""What a number in prose may be without being computed: not a result but part of a name, with the
+pattern that tells it.
+"""
 
 _NOT_PROSE = [
     r"\A---\n.*?\n---\n",  # front matter
@@ -247,11 +289,14 @@ _NOT_PROSE = [
     r"^#+\s+\d+(?:\.\d+)*\.?\s|^\s*\d+[.)]\s",  # numbering of headings and lists
 ]
 _TOLD = {"say", "figure", "photograph", "table"}
-"""Methods of a page whose strings are read: sentences, captions and texts for those who cannot see a figure."""
+"""Methods of a page whose strings are read: sentences, captions and texts for those who cannot see
+a figure.
+"""
 
 
 def typed_numbers() -> list[str]:
-    """Numbers that somebody typed in the prose of a notebook, in what its code says, or in a page of the book.
+    """Numbers that somebody typed in the prose of a notebook, in what its code says, or in a page
+    of the book.
 
     >>> import tempfile
     >>> from unittest.mock import patch
@@ -270,7 +315,8 @@ def typed_numbers() -> list[str]:
 
 
 def numbers_in(text: str) -> Iterator[tuple[str, str]]:
-    """The numbers in Markdown that are not in code, maths, links or citations nor part of a name, each with what is around it.
+    """The numbers in Markdown that are not in code, maths, links or citations nor part of a name,
+    each with what is around it.
 
     >>> list(numbers_in("Under `D8` (Table 3), at scale 256, accuracy falls to 61.2 %."))
     [('61.2 %', 'accuracy falls to 61.2 %.')]
@@ -291,7 +337,9 @@ def _blank(match: re.Match) -> str:
 
 
 def _prose() -> Iterator[tuple[str, str]]:
-    """Everything that is read in the book and was written by hand: where it stands, and its Markdown."""
+    """Everything that is read in the book and was written by hand: where it stands, and its
+    Markdown.
+    """
     import jupytext
 
     for path in sorted(book.NOTEBOOKS.glob("*.py")):
@@ -307,7 +355,11 @@ def _prose() -> Iterator[tuple[str, str]]:
 
 def _told(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _TOLD:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in _TOLD
+        ):
             for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
                 yield from ((argument.lineno, text) for text in _strings(argument))
 

@@ -1,4 +1,6 @@
-"""A fingerprint of code: what a module and all it imports from this library say, comments and docstrings left out."""
+"""A fingerprint of code: what a module and all it imports from this library say, comments and
+docstrings left out.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,18 @@ from pathlib import Path
 
 _PACKAGE = __package__
 _ROOT = Path(__file__).parent
-_NOT_SCIENCE = {f"{_PACKAGE}.{name}" for name in ("store", "writing", "code", "profile", "progress", "data.sources")}
-"""Modules that carry values without making them: what they hold is in the inputs of an artifact already."""
+_NOT_SCIENCE = {
+    f"{_PACKAGE}.{name}"
+    for name in ("store", "writing", "code", "profile", "progress", "data.sources")
+}
+"""Modules that carry values without making them: what they hold is in the inputs of an artifact
+already.
+"""
 
 
 def fingerprint(modules: Iterable[str]) -> str:
-    """Hexadecimal hash of the syntax trees of modules and, transitively, of what they import from the library.
+    """Hexadecimal hash of the syntax trees of modules and, transitively, of what they import from
+    the library.
 
     >>> fingerprint(["blurpaper.kernels"]) == fingerprint(["blurpaper.shake"])
     False
@@ -27,7 +35,8 @@ def fingerprint(modules: Iterable[str]) -> str:
 def hash_of(module: str) -> str | None:
     """Sixteen hexadecimal digits for what one module says itself; None if there is no such module.
 
-    Unlike a fingerprint it is the same under every version of Python, for it is committed and compared elsewhere.
+    Unlike a fingerprint it is the same under every version of Python, for it is committed and
+    compared elsewhere.
 
     >>> len(hash_of("blurpaper.kernels"))
     16
@@ -42,7 +51,9 @@ def library() -> list[str]:
     True
     """
     parts = [path.relative_to(_ROOT).with_suffix("").parts for path in _ROOT.rglob("*.py")]
-    return sorted({".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts})
+    return sorted(
+        {".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts}
+    )
 
 
 def imported_by(source: str) -> set[str]:
@@ -115,7 +126,11 @@ def _normal_form(module: str) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            kept = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+            kept = [
+                s
+                for s in body
+                if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+            ]
             node.body = kept or [ast.Pass()]
     return f"# {module}\n{ast.unparse(tree)}"
 
@@ -126,10 +141,16 @@ def _hash_of(module: str) -> str:
 
 
 def _tree_as_text(node: object) -> str:
-    """A syntax tree without what is empty: fields that a later Python adds are empty in code that an earlier one can read."""
+    """A syntax tree without what is empty: fields that a later Python adds are empty in code that
+    an earlier one can read.
+    """
     if isinstance(node, list):
         return f"[{','.join(map(_tree_as_text, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = (f"{name}={_tree_as_text(value)}" for name, value in ast.iter_fields(node) if value is not None and value != [])
+    fields = (
+        f"{name}={_tree_as_text(value)}"
+        for name, value in ast.iter_fields(node)
+        if value is not None and value != []
+    )
     return f"{type(node).__name__}({','.join(fields)})"

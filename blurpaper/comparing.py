@@ -1,4 +1,6 @@
-"""Two tables of results, row by row: what is the same, what moved beyond its interval, and what only one of them has."""
+"""Two tables of results, row by row: what is the same, what moved beyond its interval, and what
+only one of them has.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SAME = 1e-6
-"""Numbers that differ by no more than this share of the larger are the same: results are written with seven digits."""
+"""Numbers that differ by no more than this share of the larger are the same: results are written
+with seven digits.
+"""
 SHOWN = 40
 """Moved rows that are told unless all are asked for."""
 FEW = 3
@@ -29,9 +33,10 @@ class Compared:
     """Two tables, matched by :data:`results.KEY`.
 
     Attributes:
-        matched: rows of both: the key, ``a``, ``b``, ``difference`` (B - A), ``joint`` (half width of the two intervals together,
-            0 without any), ``times`` (the difference in joint half widths, infinite without any) and ``verdict``: ``same``,
-            ``within`` its interval, or ``moved``; in the order of the first table.
+        matched: rows of both: the key, ``a``, ``b``, ``difference`` (B - A), ``joint`` (half width
+            of the two intervals together, 0 without any), ``times`` (the difference in joint half
+            widths, infinite without any) and ``verdict``: ``same``, ``within`` its interval, or
+            ``moved``; in the order of the first table.
         only_a, only_b: rows that one table alone has.
 
     >>> rows = [{"experiment": "table1", "condition": name, "value": 0.5} for name in ("sharp", "D8")]
@@ -52,15 +57,27 @@ class Compared:
         """The rows that moved, the biggest move in joint half widths first."""
         moved = self.matched[self.matched["verdict"] == "moved"]
         size = moved["difference"].abs().fillna(math.inf)
-        return moved.assign(size=size).sort_values(["times", "size"], ascending=False, kind="stable").drop(columns="size")
+        return (
+            moved.assign(size=size)
+            .sort_values(["times", "size"], ascending=False, kind="stable")
+            .drop(columns="size")
+        )
 
     def counts(self) -> list[dict[str, Any]]:
-        """How many rows of each experiment are the same, within their interval, moved, or in one table alone."""
+        """How many rows of each experiment are the same, within their interval, moved, or in one
+        table alone.
+        """
         tables = {"only_a": self.only_a, "only_b": self.only_b}
-        tables |= {verdict: self.matched[self.matched["verdict"] == verdict] for verdict in ("same", "within", "moved")}
-        names = dict.fromkeys(name for frame in (self.matched, *tables.values()) for name in frame["experiment"])
+        tables |= {
+            verdict: self.matched[self.matched["verdict"] == verdict]
+            for verdict in ("same", "within", "moved")
+        }
+        names = dict.fromkeys(
+            name for frame in (self.matched, *tables.values()) for name in frame["experiment"]
+        )
         return [
-            {"experiment": name} | {column: int((tables[column]["experiment"] == name).sum()) for column in _COUNTED}
+            {"experiment": name}
+            | {column: int((tables[column]["experiment"] == name).sum()) for column in _COUNTED}
             for name in names
         ]
 
@@ -82,14 +99,17 @@ def read(path: Path) -> pd.DataFrame:
     except OSError as error:
         raise ResultsError(f"cannot read {path}: {error.strerror or error}.") from None
     except (ValueError, TypeError) as error:  # words where numbers should be
-        raise ResultsError(f"{path} is not a table of results: {str(error).strip().splitlines()[0]}.") from None
+        raise ResultsError(
+            f"{path} is not a table of results: {str(error).strip().splitlines()[0]}."
+        ) from None
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
     """Match the rows of two tables and judge each difference.
 
-    A row moved if neither interval contains the other table's value and the difference exceeds the joint half width,
-    ``sqrt(hA² + hB²)``; without intervals, if the two are not the same number. If only one has an interval, that one decides.
+    A row moved if neither interval contains the other table's value and the difference exceeds the
+    joint half width, ``sqrt(hA² + hB²)``; without intervals, if the two are not the same number. If
+    only one has an interval, that one decides.
 
     >>> from blurpaper import results
     >>> paper = results.paper()
@@ -123,7 +143,8 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
 
 
 def told(compared: Compared, everything: bool = False) -> str:
-    """What came of it, for people: a summary, examples of what only one table has, and the rows that moved.
+    """What came of it, for people: a summary, examples of what only one table has, and the rows
+    that moved.
 
     >>> paper = results.paper()
     >>> told(compare(paper, paper[paper["experiment"] != "table6"])).splitlines()[0]
@@ -147,23 +168,42 @@ def _lines(compared: Compared, everything: bool) -> Iterator[str]:
         yield "\n" + headed.to_string(index=False)
     for name, frame in (("A", compared.only_a), ("B", compared.only_b)):
         if len(frame):
-            by_experiment = ", ".join(f"{experiment} {count}" for experiment, count in frame["experiment"].value_counts().items())
+            by_experiment = ", ".join(
+                f"{experiment} {count}"
+                for experiment, count in frame["experiment"].value_counts().items()
+            )
             yield f"\nonly in {name}: {by_experiment}; such as"
             yield from (f"  {_named(row)}" for row in frame.head(FEW).to_dict("records"))
     moved = compared.moved
     if moved.empty:
         return
     shown = moved if everything else moved.head(SHOWN)
-    rest = "" if len(shown) == len(moved) else f", the first {len(shown)} of {len(moved)} (--all shows all)"
+    rest = (
+        ""
+        if len(shown) == len(moved)
+        else f", the first {len(shown)} of {len(moved)} (--all shows all)"
+    )
     yield f"\nmoved, by how many joint half widths of the intervals{rest}:"
     varied = [column for column in KEY if shown[column].nunique() > 1]
-    common = {column: shown[column].iloc[0] for column in KEY if column not in varied and shown[column].iloc[0]}
+    common = {
+        column: shown[column].iloc[0]
+        for column in KEY
+        if column not in varied and shown[column].iloc[0]
+    }
     if common:
         yield "  all of " + ", ".join(f"{column} {value}" for column, value in common.items())
     numbers = {"a": "A", "b": "B", "difference": "B - A", "joint": "joint ±", "times": "times"}
     table = shown[[*varied, *numbers]].rename(columns=numbers)
-    formats = {"A": "{:.4g}", "B": "{:.4g}", "B - A": "{:+.3g}", "joint ±": "{:.2g}", "times": "{:.1f}"}
-    yield table.to_string(index=False, formatters={name: _formatted(pattern) for name, pattern in formats.items()})
+    formats = {
+        "A": "{:.4g}",
+        "B": "{:.4g}",
+        "B - A": "{:+.3g}",
+        "joint ±": "{:.2g}",
+        "times": "{:.1f}",
+    }
+    yield table.to_string(
+        index=False, formatters={name: _formatted(pattern) for name, pattern in formats.items()}
+    )
 
 
 def _formatted(pattern: str) -> Any:  # noqa: ANN401 (pandas takes any function)
@@ -175,7 +215,8 @@ def _named(row: dict[str, str]) -> str:
 
 
 def as_data(compared: Compared) -> dict[str, Any]:
-    """The same, as JSON can say it; all rows, and null for what is not a number or has no intervals to be measured by.
+    """The same, as JSON can say it; all rows, and null for what is not a number or has no intervals
+    to be measured by.
 
     >>> from blurpaper import results
     >>> paper = results.paper()
@@ -184,13 +225,18 @@ def as_data(compared: Compared) -> dict[str, Any]:
     """
 
     def plain(row: dict[str, Any]) -> dict[str, Any]:
-        return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
 
     counts = compared.counts()
     return {
         **{column: sum(one[column] for one in counts) for column in _COUNTED},
         "experiments": counts,
-        "moved_rows": [plain(row) for row in compared.moved.drop(columns="verdict").to_dict("records")],
+        "moved_rows": [
+            plain(row) for row in compared.moved.drop(columns="verdict").to_dict("records")
+        ],
         "only_a_rows": compared.only_a.to_dict("records"),
         "only_b_rows": compared.only_b.to_dict("records"),
     }

@@ -1,4 +1,6 @@
-"""What a network costs: arithmetic and memory, counted on torch's meta device, where tensors have a shape and no numbers."""
+"""What a network costs: arithmetic and memory, counted on torch's meta device, where tensors have a
+shape and no numbers.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.profile import Schedule, Segmentation
 
 TRAINING = 3
-"""Arithmetic of a training step in forward passes: one forward, two (of inputs and of weights) backward."""
+"""Arithmetic of a training step in forward passes: one forward, two (of inputs and of weights)
+backward.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class Pass:
 
     Attributes:
         flops: of one image, a multiplication and an addition being two.
-        activations: most bytes of the batch's tensors that are alive at once, the network's own not counted; in training all
-            that the backward pass needs.
+        activations: most bytes of the batch's tensors that are alive at once, the network's own not
+            counted; in training all that the backward pass needs.
     """
 
     flops: int
@@ -45,20 +49,35 @@ def skeleton(model: str, classes: int, field: int) -> Network:
 
 @lru_cache(maxsize=64)
 def forward(
-    model: str, classes: int, field: int, shape: tuple[int, int], batch: int = 1, training: bool = False, half: bool = False
+    model: str,
+    classes: int,
+    field: int,
+    shape: tuple[int, int],
+    batch: int = 1,
+    training: bool = False,
+    half: bool = False,
 ) -> Pass:
     """The cost of a forward pass over a batch of images of one shape (rows, columns).
 
     Args:
-        training: of a crop in training; otherwise as an image is classified, by five crops where the model does so.
+        training: of a crop in training; otherwise as an image is classified, by five crops where
+            the model does so.
         half: maps of 16 bits, as under autocast; parameters are float32 anyway.
     """
     network = skeleton(model, classes, field)
     images = torch.empty(batch, 3, *shape, device="meta")
-    return _counted(network, lambda: network(images) if training else network.log_probabilities(images), batch, training, half)
+    return _counted(
+        network,
+        lambda: network(images) if training else network.log_probabilities(images),
+        batch,
+        training,
+        half,
+    )
 
 
-def _counted(network: nn.Module, run: Callable[[], torch.Tensor], batch: int, training: bool, half: bool) -> Pass:
+def _counted(
+    network: nn.Module, run: Callable[[], torch.Tensor], batch: int, training: bool, half: bool
+) -> Pass:
     network.train(training)
     live = _Live(network, half)
     with torch.set_grad_enabled(training), FlopCounterMode(display=False) as counter, live:
@@ -72,30 +91,48 @@ def parameters(model: str, classes: int, field: int) -> int:
 
 
 def training_memory(model: str, classes: int, field: int, schedule: Schedule, half: bool) -> int:
-    """Bytes for a training step: weights, gradients, the optimizer's moments, a teacher's weights, and the activations."""
+    """Bytes for a training step: weights, gradients, the optimizer's moments, a teacher's weights,
+    and the activations.
+    """
     moments = 2 if schedule.optimizer == "adamw" else int(schedule.momentum > 0)
     copies = 2 + moments + hasattr(schedule, "features")
-    kept = forward(model, classes, field, (field, field), schedule.batch, training=True, half=half).activations
+    kept = forward(
+        model, classes, field, (field, field), schedule.batch, training=True, half=half
+    ).activations
     return 4 * parameters(model, classes, field) * copies + kept
 
 
-def evaluation_memory(model: str, classes: int, field: int, shape: tuple[int, int], batch: int, half: bool) -> int:
+def evaluation_memory(
+    model: str, classes: int, field: int, shape: tuple[int, int], batch: int, half: bool
+) -> int:
     """Bytes for classifying a batch of images of one shape."""
-    return 4 * parameters(model, classes, field) + forward(model, classes, field, shape, batch, half=half).activations
+    return (
+        4 * parameters(model, classes, field)
+        + forward(model, classes, field, shape, batch, half=half).activations
+    )
 
 
-# --- Segmentation ---------------------------------------------------------------------------------------------------------
+# --- Segmentation ---------------------------------------------------------------------------------
 
 
-def segmenting(network: ZoomOut, shape: tuple[int, int], batch: int = 1, points: int | None = None, half: bool = False) -> Pass:
-    """The cost of a pass over scenes of one shape: whole, or in training, where so many ``points`` of each are classified.
+def segmenting(
+    network: ZoomOut,
+    shape: tuple[int, int],
+    batch: int = 1,
+    points: int | None = None,
+    half: bool = False,
+) -> Pass:
+    """The cost of a pass over scenes of one shape: whole, or in training, where so many ``points``
+    of each are classified.
 
     Args:
         network: on the meta device.
     """
     images = torch.empty(batch, 3, *shape, device="meta")
     if points is None:
-        return _counted(network, lambda: network.log_probabilities(images, shape), batch, False, half)
+        return _counted(
+            network, lambda: network.log_probabilities(images, shape), batch, False, half
+        )
     places = torch.empty(batch, points, 2, device="meta")
     return _counted(network, lambda: network(images, places), batch, True, half)
 
@@ -104,7 +141,9 @@ def segmenter(model: str, classes: int, field: int, labels: int, settings: Segme
     """A Zoomout network without numbers, on the meta device."""
     with torch.device("meta"):
         backbone = build(model, tuple(map(str, range(classes))), field)
-        return ZoomOut(backbone, tuple(map(str, range(labels))), settings.hidden, stride=settings.stride)
+        return ZoomOut(
+            backbone, tuple(map(str, range(labels))), settings.hidden, stride=settings.stride
+        )
 
 
 def weights(network: nn.Module) -> int:

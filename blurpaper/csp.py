@@ -1,8 +1,10 @@
-"""A Content-Security-Policy in every page of a built book: nothing runs or loads but what came with the book.
+"""A Content-Security-Policy in every page of a built book: nothing runs or loads but what came with
+the book.
 
-Scripts are files of the book, or inline ones whose SHA-256 the page itself lists; handlers in attributes (``onclick``) are
-listed likewise. Styles may be inline: MathJax and the theme write them. A book is read from a server or as files, and to
-Firefox the files beside a page are not its ``'self'``: ``file:`` stands beside it, which a page from a server cannot use.
+Scripts are files of the book, or inline ones whose SHA-256 the page itself lists; handlers in
+attributes (``onclick``) are listed likewise. Styles may be inline: MathJax and the theme write
+them. A book is read from a server or as files, and to Firefox the files beside a page are not its
+``'self'``: ``file:`` stands beside it, which a page from a server cannot use.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 WASM = "data-wasm"
-"""The attribute of a script that runs WebAssembly: the policy of its page, and of no other, allows that."""
+"""The attribute of a script that runs WebAssembly: the policy of its page, and of no other, allows
+that.
+"""
 OWN = ("'self'", "file:")
 """The book's own files, from a server or not."""
 POLICY = {
@@ -35,7 +39,8 @@ _RUN = {"", "text/javascript", "application/javascript", "module", "importmap"}
 """Types of a script that a browser runs; what is in another is data."""
 _TAG = re.compile(r'<meta http-equiv="Content-Security-Policy" content="[^"]*"\s*/?>\n?')
 _PLACE = re.compile(
-    r"\s*(<!doctype[^>]*>)?\s*(<html(\s[^>]*)?>)?\s*(<head(\s[^>]*)?>)?\s*(<meta\s+charset=[^>]*>)?", re.IGNORECASE
+    r"\s*(<!doctype[^>]*>)?\s*(<html(\s[^>]*)?>)?\s*(<head(\s[^>]*)?>)?\s*(<meta\s+charset=[^>]*>)?",
+    re.IGNORECASE,
 )
 _ELSEWHERE = re.compile(r"\s*([a-z][a-z0-9+.-]*:|[/\\]{2})", re.IGNORECASE)
 
@@ -44,9 +49,13 @@ def secure(html_folder: Path) -> None:
     """Write a policy into every page below a folder, in place of one that is there already.
 
     Raises:
-        RuntimeError: if a page has a script from elsewhere or a link that is a script, which the policy would stop.
+        RuntimeError: if a page has a script from elsewhere or a link that is a script, which the
+            policy would stop.
     """
-    pages = {path: _TAG.sub("", path.read_text(encoding="utf-8")) for path in sorted(html_folder.rglob("*.html"))}
+    pages = {
+        path: _TAG.sub("", path.read_text(encoding="utf-8"))
+        for path in sorted(html_folder.rglob("*.html"))
+    }
     found = {path: _scripts(page) for path, page in pages.items()}
     for path, scripts in found.items():
         if scripts.elsewhere:
@@ -62,7 +71,8 @@ def secure(html_folder: Path) -> None:
 
 
 def policy(scripts: Iterable[str], handlers: Iterable[str] = (), wasm: bool = False) -> str:
-    """The policy, in one line, of a page with these inline scripts and handlers in attributes; and WebAssembly if it has some.
+    """The policy, in one line, of a page with these inline scripts and handlers in attributes; and
+    WebAssembly if it has some.
 
     >>> policy(["go()"]).split("; ")[1]
     "script-src 'self' file: 'sha256-5KYv+PUboo5h+0+YAtGRPbwv5d/QxzHslP4YGnUaxRw='"
@@ -84,7 +94,9 @@ def _scripts(page: str) -> _Scripts:
 
 
 class _Scripts(HTMLParser):
-    """The scripts of a page: inline ones, handlers in attributes, those of no file of the book, and if any runs WebAssembly."""
+    """The scripts of a page: inline ones, handlers in attributes, those of no file of the book, and
+    if any runs WebAssembly.
+    """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -97,7 +109,9 @@ class _Scripts(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         self.handlers += [value for name, value in given.items() if name.startswith("on") and value]
-        links = [given[name] for name in ("href", "action", "formaction", "xlink:href") if name in given]
+        links = [
+            given[name] for name in ("href", "action", "formaction", "xlink:href") if name in given
+        ]
         self.elsewhere += [link for link in links if link.strip().lower().startswith("javascript:")]
         if tag == "script":
             self.wasm |= WASM in given

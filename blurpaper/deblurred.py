@@ -1,4 +1,5 @@
-"""Deblurring first (Sec. 4.4): test images blurred, deblurred and classified, each result kept; and the prior it takes.
+"""Deblurring first (Sec. 4.4): test images blurred, deblurred and classified, each result kept; and
+the prior it takes.
 
 What is kept of an image is how good it became and what the network said of it, not its pixels.
 """
@@ -12,7 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import canonical, data, deblurring, predictions, protocol, quality, resizing, tallies, trained
+from blurpaper import (
+    canonical,
+    data,
+    deblurring,
+    predictions,
+    protocol,
+    quality,
+    resizing,
+    tallies,
+    trained,
+)
 from blurpaper.data.base import ImageSet
 from blurpaper.deblurring import learning, patches
 from blurpaper.kernels import CANONICAL, PSF, SHARP
@@ -31,7 +42,8 @@ def check(profile: Profile) -> None:
     """See that what a profile says of deblurring can be done, before anything is.
 
     Raises:
-        ValueError: for the name of no PSF, method or network, or a PSF under which the networks are not measured.
+        ValueError: for the name of no PSF, method or network, or a PSF under which the networks are
+            not measured.
 
     >>> from blurpaper.profile import load
     >>> check(load("photos"))
@@ -48,7 +60,9 @@ def check(profile: Profile) -> None:
         deblurring.check(method, deblurring.ROUNDING)
     for spec in networks(profile):
         if settings.psf not in tallies.settings_of(spec, profile)[0]:
-            raise ValueError(f"deblurring.psf is a condition under which {spec} is measured. Got {settings.psf!r}.")
+            raise ValueError(
+                f"deblurring.psf is a condition under which {spec} is measured. Got {settings.psf!r}."
+            )
 
 
 def networks(profile: Profile) -> list[NetworkSpec]:
@@ -58,10 +72,13 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     >>> [str(spec) for spec in networks(load("emoji"))]
     ['small_vgg:original', 'small_vgg:mix', 'small_vgg:mix/agreement', 'small_vgg:onlyD8']
     """
-    return [NetworkSpec(profile.model), *(NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.deblurring.networks)]
+    return [
+        NetworkSpec(profile.model),
+        *(NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.deblurring.networks),
+    ]
 
 
-# --- The prior ------------------------------------------------------------------------------------------------------------
+# --- The prior ------------------------------------------------------------------------------------
 
 
 def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tensor]]:
@@ -75,9 +92,20 @@ def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tenso
     """
     images, _ = data.prior_sets(profile, store)
     settings = profile.deblurring.prior
-    inputs = {"images": images.fingerprint, "seed": profile.seed, **settings.model_dump(exclude={"images", "held_out"})}
+    inputs = {
+        "images": images.fingerprint,
+        "seed": profile.seed,
+        **settings.model_dump(exclude={"images", "held_out"}),
+    }
     about = {"profile": profile.name, "data": images.fingerprint}
-    return Recipe("priors", f"{images.name}.{settings.components}", inputs, ["blurpaper.deblurring.learning"], TENSORS, about)
+    return Recipe(
+        "priors",
+        f"{images.name}.{settings.components}",
+        inputs,
+        ["blurpaper.deblurring.learning"],
+        TENSORS,
+        about,
+    )
 
 
 def prior(profile: Profile, store: Store) -> deblurring.Mixture:
@@ -96,15 +124,25 @@ def prior(profile: Profile, store: Store) -> deblurring.Mixture:
         settings = profile.deblurring.prior
         images, _ = data.prior_sets(profile, store)
         learnt_from = patches.sample(images, settings.patches, profile.seed)
-        with progress(f"learning patches of {images.name}", len(learnt_from) * settings.passes, "patch") as tick:
-            learnt = learning.learn(learnt_from, settings.components, settings.passes, settings.batch, profile.seed, tick)
+        with progress(
+            f"learning patches of {images.name}", len(learnt_from) * settings.passes, "patch"
+        ) as tick:
+            learnt = learning.learn(
+                learnt_from,
+                settings.components,
+                settings.passes,
+                settings.batch,
+                profile.seed,
+                tick,
+            )
         return learnt.state()
 
     return deblurring.Mixture.of_state(store.get(prior_recipe(profile, store), make))
 
 
 def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
-    """Log-likelihood, in nats, of held-out patches under the mixture and under a single Gaussian: name -> ``(N,)``.
+    """Log-likelihood, in nats, of held-out patches under the mixture and under a single Gaussian:
+    name -> ``(N,)``.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -122,19 +160,30 @@ def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
     def make(_: object) -> dict[str, torch.Tensor]:
         seen = patches.sample(held_out, settings.held_out, profile.seed)
         single = learning.gaussian(patches.sample(images, settings.patches, profile.seed))
-        models = {f"mixture of {settings.components}": prior(profile, store), "single Gaussian": single}
+        models = {
+            f"mixture of {settings.components}": prior(profile, store),
+            "single Gaussian": single,
+        }
         return {name: model.log_likelihood(seen) for name, model in models.items()}
 
-    inputs = {"prior": recipe.key, "images": held_out.fingerprint, "count": settings.held_out, "seed": profile.seed}
-    found = store.get(Recipe("likelihoods", recipe.name, inputs, recipe.modules, TENSORS, recipe.about), make)
+    inputs = {
+        "prior": recipe.key,
+        "images": held_out.fingerprint,
+        "count": settings.held_out,
+        "seed": profile.seed,
+    }
+    found = store.get(
+        Recipe("likelihoods", recipe.name, inputs, recipe.modules, TENSORS, recipe.about), make
+    )
     return {name: found[name].numpy() for name in sorted(found)}
 
 
-# --- Test images ----------------------------------------------------------------------------------------------------------
+# --- Test images ----------------------------------------------------------------------------------
 
 
 def images_of(set_name: str, profile: Profile, store: Store, most: int | None = None) -> ImageSet:
-    """The test images of a set on which deblurring is tried: the profile's number of each class, and at most so many.
+    """The test images of a set on which deblurring is tried: the profile's number of each class,
+    and at most so many.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -153,7 +202,9 @@ def images_of(set_name: str, profile: Profile, store: Store, most: int | None = 
             place[images.labels == label] = np.arange((images.labels == label).sum())
         numbers = np.flatnonzero(place < each).tolist()
     if most is not None and most < len(numbers):
-        numbers = [numbers[at * len(numbers) // most] for at in range(most)]  # spread over the classes
+        numbers = [
+            numbers[at * len(numbers) // most] for at in range(most)
+        ]  # spread over the classes
     return images if len(numbers) == len(images) else data.Subset(images, numbers)
 
 
@@ -179,15 +230,27 @@ def recipes(
             "pixels": profile.protocol.pixels("256"),
             **_treatment_inputs(treatment, profile, store),
         }
-        yield numbers, Recipe("deblurred", f"{treatment}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about)
+        yield (
+            numbers,
+            Recipe(
+                "deblurred",
+                f"{treatment}.{images.name}.{numbers.start}",
+                inputs,
+                modules,
+                TENSORS,
+                about,
+            ),
+        )
 
 
-def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: Store) -> dict[str, torch.Tensor]:
+def results_of(
+    treatment: Treatment, images: ImageSet, profile: Profile, store: Store
+) -> dict[str, torch.Tensor]:
     """What became of images blurred by the profile's PSF and treated.
 
     Returns:
-        ``psnr`` and ``ssim`` as :func:`treatment.treated` has them, ``(N,)``, and the original network's ``log_probabilities``
-        at scale 256, ``(N, K)``.
+        ``psnr`` and ``ssim`` as :func:`treatment.treated` has them, ``(N,)``, and the original
+        network's ``log_probabilities`` at scale 256, ``(N, K)``.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -200,7 +263,12 @@ def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: 
     True
     """
     spec = NetworkSpec(profile.model)
-    given = lru_cache(lambda: (trained.network(spec, profile, store), prior(profile, store) if treatment.needs_prior else None))
+    given = lru_cache(
+        lambda: (
+            trained.network(spec, profile, store),
+            prior(profile, store) if treatment.needs_prior else None,
+        )
+    )
     with progress(f"{treatment} on {images.name}", len(images), "image") as tick:
 
         def make(numbers: range) -> dict[str, torch.Tensor]:
@@ -208,7 +276,13 @@ def results_of(treatment: Treatment, images: ImageSet, profile: Profile, store: 
             restored, measured = _treated(treatment, images, numbers, mixture, profile, store, tick)
             ids = [images.ids[number] for number in numbers]
             found = protocol.log_probabilities(
-                {"256": network}, restored, ids, SHARP, profile.protocol, profile.compute, profile.evaluation.batch
+                {"256": network},
+                restored,
+                ids,
+                SHARP,
+                profile.protocol,
+                profile.compute,
+                profile.evaluation.batch,
             )
             return {name: measured[name] for name in MEASURES} | {"log_probabilities": found["256"]}
 
@@ -230,7 +304,16 @@ def _treated(
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
     sharp = canonical.images_of(images, numbers, profile, store)
     ids = [images.ids[number] for number in numbers]
-    return treated(treatment, sharp, ids, profile.deblurring.psf, mixture, profile.protocol, profile.compute, tick)
+    return treated(
+        treatment,
+        sharp,
+        ids,
+        profile.deblurring.psf,
+        mixture,
+        profile.protocol,
+        profile.compute,
+        tick,
+    )
 
 
 def _treatment_inputs(treatment: Treatment, profile: Profile, store: Store) -> dict[str, object]:
@@ -245,8 +328,11 @@ def _treatment_inputs(treatment: Treatment, profile: Profile, store: Store) -> d
     }
 
 
-def decisions(treatment: Treatment, images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
-    """What the original network decided on treated images, with ``psnr`` and ``ssim``; see :func:`predictions.decisions`.
+def decisions(
+    treatment: Treatment, images: ImageSet, profile: Profile, store: Store
+) -> pd.DataFrame:
+    """What the original network decided on treated images, with ``psnr`` and ``ssim``; see
+    :func:`predictions.decisions`.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -260,8 +346,14 @@ def decisions(treatment: Treatment, images: ImageSet, profile: Profile, store: S
     import pandas as pd
 
     found = results_of(treatment, images, profile, store)
-    of = predictions.columns_of(NetworkSpec(profile.model), images.name, 0, "256", profile.deblurring.psf)
-    frames = list(predictions.decided(found["log_probabilities"], images, of | {"input": str(treatment)}, profile))
+    of = predictions.columns_of(
+        NetworkSpec(profile.model), images.name, 0, "256", profile.deblurring.psf
+    )
+    frames = list(
+        predictions.decided(
+            found["log_probabilities"], images, of | {"input": str(treatment)}, profile
+        )
+    )
     measured = {name: found[name].numpy() for name in MEASURES}
     return pd.concat([frame.assign(**measured) for frame in frames], ignore_index=True)
 
@@ -294,7 +386,8 @@ def all_decisions(profile: Profile, store: Store) -> list[pd.DataFrame]:
 
 
 def seconds(profile: Profile, store: Store) -> dict[str, float]:
-    """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of the first test set.
+    """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
+    the first test set.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -311,21 +404,36 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
         def make(_: object, treatment: Treatment = treatment) -> dict[str, torch.Tensor]:
             mixture = prior(profile, store) if treatment.needs_prior else None
             with progress(f"timing {treatment}", len(images), "image") as tick:
-                return {"seconds": _treated(treatment, images, range(len(images)), mixture, profile, store, tick)[1]["seconds"]}
+                return {
+                    "seconds": _treated(
+                        treatment, images, range(len(images)), mixture, profile, store, tick
+                    )[1]["seconds"]
+                }
 
-        inputs = _inputs_of(images, treatment, profile, store) | {"device": surroundings()["device"]}
-        recipe = Recipe("deblurring-seconds", f"{treatment}.{images.name}", inputs, ["blurpaper.treatment"], TENSORS)
+        inputs = _inputs_of(images, treatment, profile, store) | {
+            "device": surroundings()["device"]
+        }
+        recipe = Recipe(
+            "deblurring-seconds",
+            f"{treatment}.{images.name}",
+            inputs,
+            ["blurpaper.treatment"],
+            TENSORS,
+        )
         found[str(treatment)] = float(store.get(recipe, make)["seconds"].median())
     return found
 
 
-def _inputs_of(images: ImageSet, treatment: Treatment, profile: Profile, store: Store) -> dict[str, object]:
+def _inputs_of(
+    images: ImageSet, treatment: Treatment, profile: Profile, store: Store
+) -> dict[str, object]:
     of = {"images": images.fingerprint, "canonical": profile.protocol.canonical}
     return of | _treatment_inputs(treatment, profile, store)
 
 
 def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict[str, np.ndarray]:
-    """PSNR of images that fast EPLL restores, ``(N,)``: as it does, and each channel as if it were an image by itself.
+    """PSNR of images that fast EPLL restores, ``(N,)``: as it does, and each channel as if it were
+    an image by itself.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -346,7 +454,9 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
                 (sharp,) = resizing.canonical_images(images, [number], profile.protocol)
                 seen = protocol.blurred(sharp[None], [name], psf, profile.protocol.canonical)
                 kernel = protocol.test_psf(psf, name, profile.protocol.canonical / CANONICAL)
-                apart = deblurring.restore(seen[0][:, None], kernel, treatment.method, treatment.noise, mixture)
+                apart = deblurring.restore(
+                    seen[0][:, None], kernel, treatment.method, treatment.noise, mixture
+                )
                 scores.append(quality.psnr(apart[:, 0], sharp))
                 tick(1)
         return {"psnr": torch.tensor(scores)}
@@ -354,4 +464,7 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
     inputs = _inputs_of(images, treatment, profile, store)
     recipe = Recipe("by-channel", images.name, inputs, ["blurpaper.treatment"], TENSORS)
     together = results_of(treatment, images, profile, store)["psnr"]
-    return {"epll": together.numpy(), "epll, each channel by itself": store.get(recipe, make)["psnr"].numpy()}
+    return {
+        "epll": together.numpy(),
+        "epll, each channel by itself": store.get(recipe, make)["psnr"].numpy(),
+    }

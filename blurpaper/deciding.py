@@ -1,6 +1,8 @@
-"""What to do about blurred images: the best of what was measured for each kind, what it buys, and what it costs.
+"""What to do about blurred images: the best of what was measured for each kind, what it buys, and
+what it costs.
 
-Everything comes from results and timings. Where the interval of a gain reaches zero, the advice is to leave things as they are.
+Everything comes from results and timings. Where the interval of a gain reaches zero, the advice is
+to leave things as they are.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ LABELS, AGREEMENT, SHAKE = "mix", "mix/agreement", "sharp+shake"
 """The networks that are candidates, as MIX[/RECIPE]."""
 
 
-# --- What is known --------------------------------------------------------------------------------------------------------
+# --- What is known --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Evidence:
     Attributes:
         source: the published photographs, or this run where there are none.
         rows: an experiment's results, on its first test set.
-        training: seconds that making a network took, by ``networks MIX[/RECIPE]`` or ``segmenters MIX``, where known.
+        training: seconds that making a network took, by ``networks MIX[/RECIPE]`` or ``segmenters
+            MIX``, where known.
         deblurring: seconds that an image takes, by treatment, where known.
         device: what that was timed on.
 
@@ -74,14 +77,21 @@ def evidence(page: Page) -> Evidence:
     def rows(experiment: str) -> pd.DataFrame:
         found = page.photographs(experiment) if source == PHOTOS else page.rows(experiment)
         if found is None:
-            raise results.ResultsError(f"the committed results of profile {PHOTOS} have no {experiment}; publish them anew.")
+            raise results.ResultsError(
+                f"the committed results of profile {PHOTOS} have no {experiment}; publish them anew."
+            )
         return foremost(found, settings)
 
     committed = source == PHOTOS or isinstance(page.store, Published)
     timed = _committed_seconds(settings) if committed else _seconds(page)
     device = next(iter(timed.values()))[1] if timed else ""
     return Evidence(
-        source, settings, rows, {name: spent for name, (spent, _) in timed.items()}, page.seconds().get(source, {}), device
+        source,
+        settings,
+        rows,
+        {name: spent for name, (spent, _) in timed.items()},
+        page.seconds().get(source, {}),
+        device,
     )
 
 
@@ -89,31 +99,43 @@ def _committed_seconds(settings: Profile) -> dict[str, tuple[float, str]]:
     """Seconds that networks took to make, and the device, by kind and name without the model."""
     found = {}
     for row in results.published_timings(settings.name):
-        if row["kind"] in ("networks", "segmenters") and row["name"].startswith(f"{settings.model}:"):
-            name = row["name"].removeprefix(f"{settings.model}:").removesuffix(f".{settings.segmentation.data}")
+        if row["kind"] in ("networks", "segmenters") and row["name"].startswith(
+            f"{settings.model}:"
+        ):
+            name = (
+                row["name"]
+                .removeprefix(f"{settings.model}:")
+                .removesuffix(f".{settings.segmentation.data}")
+            )
             found[f"{row['kind']} {name}"] = float(row["seconds"]), row["device"]
     return found
 
 
 def _seconds(page: Page) -> dict[str, tuple[float, str]]:
     """Likewise of the networks that a store has."""
-    makers = {"networks": (trained, (LABELS, AGREEMENT, SHAKE)), "segmenters": (segmented, (LABELS,))}
+    makers = {
+        "networks": (trained, (LABELS, AGREEMENT, SHAKE)),
+        "segmenters": (segmented, (LABELS,)),
+    }
     found = {}
     for kind, (maker, names) in makers.items():
         for name in names:
-            recipe = maker.network_recipe(NetworkSpec.parse(f"{page.profile.model}:{name}"), page.profile, page.store)
+            recipe = maker.network_recipe(
+                NetworkSpec.parse(f"{page.profile.model}:{name}"), page.profile, page.store
+            )
             if page.store.has(recipe):
                 stamp = page.store.stamp(recipe)
                 found[f"{kind} {name}"] = float(stamp["seconds"]), stamp["device"]
     return found
 
 
-# --- What to do -----------------------------------------------------------------------------------------------------------
+# --- What to do -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What doing something changes under one condition: results before and after, and their paired difference.
+    """What doing something changes under one condition: results before and after, and their paired
+    difference.
 
     >>> import pandas as pd
     >>> before, after = pd.Series({"value": 0.80}), pd.Series({"value": 0.82})
@@ -185,7 +207,10 @@ def choices(known: Evidence) -> list[Choice]:
     without labels, and of a kind of your own
     to be labelled pixel by pixel, and out of focus
     """
-    model, tuning = known.profile.model, "blurpaper finetune --network {} --images photos/ --{}out tuned.safetensors"
+    model, tuning = (
+        known.profile.model,
+        "blurpaper finetune --network {} --images photos/ --{}out tuned.safetensors",
+    )
     with_labels, without = tuning.format(model, ""), tuning.format(model, "unlabelled --")
     carried = released(model, "mix") is not None
     use = f"blurpaper evaluate --network {model}:mix --images photos/"
@@ -194,17 +219,35 @@ def choices(known: Evidence) -> list[Choice]:
         AGREEMENT: ("take the network tuned without labels, which comes along", use)
         if carried
         else ("fine-tune it on the mix without labels", without),
-        SHAKE: ("fine-tune it on camera shake, with labels", with_labels.replace("--out", "--mix sharp,shake --out")),
+        SHAKE: (
+            "fine-tune it on camera shake, with labels",
+            with_labels.replace("--out", "--mix sharp,shake --out"),
+        ),
     }
 
     def tuned(
-        images: str, conditions: Sequence[str], names: Sequence[str], way: tuple[str, str] = ("", ""), **more: str
+        images: str,
+        conditions: Sequence[str],
+        names: Sequence[str],
+        way: tuple[str, str] = ("", ""),
+        **more: str,
     ) -> Choice:
         name = _best(known, names, conditions)
         does, command = way if way[0] else ways[name]
-        cost = _minutes(known, f"networks {name}", "to make; it is there" if command == use else "once")
+        cost = _minutes(
+            known, f"networks {name}", "to make; it is there" if command == use else "once"
+        )
         effects = [_effect(known, name, condition) for condition in conditions]
-        return Choice(images, does, command, "top5", effects, _row(_of(known, name), SHARP, "top5_vs_original"), cost, **more)
+        return Choice(
+            images,
+            does,
+            command,
+            "top5",
+            effects,
+            _row(_of(known, name), SHARP, "top5_vs_original"),
+            cost,
+            **more,
+        )
 
     anew = ("fine-tune your own on your photographs, without labels", without)
     return [
@@ -226,7 +269,9 @@ def _best(known: Evidence, names: Sequence[str], conditions: Sequence[str]) -> s
         if len(rows) == len(conditions):
             means[name] = rows["value"].mean()
     if not means:
-        raise results.ResultsError(f"none of {', '.join(names)} was measured under {', '.join(conditions)}: run chapter 03.")
+        raise results.ResultsError(
+            f"none of {', '.join(names)} was measured under {', '.join(conditions)}: run chapter 03."
+        )
     return max(means, key=means.get)
 
 
@@ -270,7 +315,17 @@ def _deblurred(known: Evidence) -> Choice:
     command = f"blurpaper deblur photos/ restored/ --psf {psf}"
     does = "undo it with EPLL, then ask the network as it is"
     effects = [Effect(psf, before, after, gain)]
-    return Choice("blurred by a PSF that is known exactly", does, command, "top5", effects, None, cost, _if_mistaken(known), "06")
+    return Choice(
+        "blurred by a PSF that is known exactly",
+        does,
+        command,
+        "top5",
+        effects,
+        None,
+        cost,
+        _if_mistaken(known),
+        "06",
+    )
 
 
 def _if_mistaken(known: Evidence) -> str:
@@ -280,7 +335,9 @@ def _if_mistaken(known: Evidence) -> str:
     told = [name for name in rows["region"].unique() if name not in ("", true)]
     wrong = {name: abs(PSF.parse(name).size - PSF.parse(true).size) for name in told}
     near = [name for name, off in wrong.items() if off == min(wrong.values())]
-    naive = [results.select(rows, region=name, input=f"epll as {name}")["value"].item() for name in near]
+    naive = [
+        results.select(rows, region=name, input=f"epll as {name}")["value"].item() for name in near
+    ]
     wary = [results.select(rows, region=name)["value"].max() for name in near]
     left = results.select(rows, region="")["value"].item()
     off = min(wrong.values())
@@ -294,13 +351,21 @@ def _segmented(known: Evidence) -> Choice:
     rows = results.select(known.rows("table6"), region="all")
     mix, original = (results.select(rows, network=one) for one in ("mix", "original"))
     effects = [
-        Effect(one, _row(original, one, "miou"), _row(mix, one, "miou"), _row(mix, one, "miou_vs_original"))
+        Effect(
+            one,
+            _row(original, one, "miou"),
+            _row(mix, one, "miou"),
+            _row(mix, one, "miou_vs_original"),
+        )
         for one in ("D4", "D8")
     ]
     cost = _minutes(known, "segmenters mix", "once")
     command = f"blurpaper train mix --segmentation --profile {known.profile.name}"
     does = "fine-tune the network and its per-pixel classifier on the mix"
-    images, sharp = "to be labelled pixel by pixel, and out of focus", _row(mix, SHARP, "miou_vs_original")
+    images, sharp = (
+        "to be labelled pixel by pixel, and out of focus",
+        _row(mix, SHARP, "miou_vs_original"),
+    )
     return Choice(images, does, command, "miou", effects, sharp, cost, chapter="07")
 
 
@@ -319,11 +384,19 @@ def used(found: Sequence[Choice]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [one for choice in found for effect in choice.effects for one in (effect.before, effect.after, effect.gain)]
+    rows = [
+        one
+        for choice in found
+        for effect in choice.effects
+        for one in (effect.before, effect.after, effect.gain)
+    ]
     rows += [choice.sharp for choice in found if choice.sharp is not None]
     return pd.DataFrame(rows).drop_duplicates(list(results.KEY)).reset_index(drop=True)
 
 
 def _between(values: Sequence[float]) -> str:
     """From the least to the greatest of some shares, in per cent."""
-    return " to ".join(dict.fromkeys(rounded(100 * value, 0) for value in (min(values), max(values)))) + " %"
+    return (
+        " to ".join(dict.fromkeys(rounded(100 * value, 0) for value in (min(values), max(values))))
+        + " %"
+    )

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _METRICS = {"top5": "top-5", "miou": "mIoU"}
-_HEADS = ("your images are", "do that", "under", "before → after", "gain", "sharp images", "it takes")
+_HEADS = (
+    "your images are",
+    "do that",
+    "under",
+    "before → after",
+    "gain",
+    "sharp images",
+    "it takes",
+)
 
 
 def table(found: Sequence[Choice]) -> str:
-    """The advice as HTML, a row a kind of blur; accuracies in per cent, differences in points, with 95 % intervals."""
+    """The advice as HTML, a row a kind of blur; accuracies in per cent, differences in points, with
+    95 % intervals.
+    """
     head = "".join(f'<th scope="col">{name}</th>' for name in _HEADS)
     body = "".join(_lines(choice) for choice in found)
     return f'<table class="blurpaper choices"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
@@ -28,12 +38,18 @@ def _lines(choice: Choice) -> str:
     """One kind of blur: a row for each condition that stands for it."""
     span = len(choice.effects)
     wide = f' rowspan="{span}"' if span > 1 else ""
-    before = f'<th scope="row"{wide}>{escape(choice.images)}</th>' + _cell(1, _advice(choice), span, "words")
+    before = f'<th scope="row"{wide}>{escape(choice.images)}</th>' + _cell(
+        1, _advice(choice), span, "words"
+    )
     sharp = "–" if choice.sharp is None else _points(choice.sharp)
-    after = _cell(5, sharp, span) + _cell(6, escape(choice.cost if choice.helps else "nothing"), span)
+    after = _cell(5, sharp, span) + _cell(
+        6, escape(choice.cost if choice.helps else "nothing"), span
+    )
     lines = []
     for number, effect in enumerate(choice.effects):
-        cells = _cell(2, f'{effect.condition}<small class="interval">{_METRICS[choice.metric]}</small>') + _change(choice, effect)
+        cells = _cell(
+            2, f'{effect.condition}<small class="interval">{_METRICS[choice.metric]}</small>'
+        ) + _change(choice, effect)
         lines.append(f"<tr>{before * (number == 0)}{cells}{after * (number == 0)}</tr>")
     return "".join(lines)
 
@@ -46,7 +62,11 @@ def _cell(column: int, content: str, span: int = 1, kind: str = "") -> str:
 
 def _advice(choice: Choice) -> str:
     wanted = {choice.chapter: "measured", choice.guide: "step by step"}
-    links = [f'<a href="{page}.html">{wanted[page[:2]]}</a>' for page in book.chapters() if page[:2] in wanted]
+    links = [
+        f'<a href="{page}.html">{wanted[page[:2]]}</a>'
+        for page in book.chapters()
+        if page[:2] in wanted
+    ]
     if not choice.does:
         words = "ask the network as it is"
     elif choice.helps:
@@ -62,7 +82,9 @@ def _change(choice: Choice, effect: Effect) -> str:
     low, high = (_bounds(row, "–") for row in (effect.before, effect.after))
     if not choice.does:
         return _cell(3, f'{before}<small class="interval">{low}</small>') + _cell(4, "–")
-    return _cell(3, f'{before} → {after}<small class="interval">{low} → {high}</small>') + _cell(4, _points(effect.gain))
+    return _cell(3, f'{before} → {after}<small class="interval">{low} → {high}</small>') + _cell(
+        4, _points(effect.gain)
+    )
 
 
 def _points(row: pd.Series) -> str:

@@ -22,7 +22,9 @@ def device_of(compute: Compute) -> torch.device:
     device(type='cpu')
     """
     if compute.device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("the profile asks for compute.device=cuda and torch sees no CUDA GPU: use auto or cpu.")
+        raise RuntimeError(
+            "the profile asks for compute.device=cuda and torch sees no CUDA GPU: use auto or cpu."
+        )
     gpu = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
     if not gpu:
         _keep_freed_memory()
@@ -33,8 +35,9 @@ def device_of(compute: Compute) -> torch.device:
 def _keep_freed_memory() -> None:
     """Let the C library keep large blocks that are freed, for the next step to use again.
 
-    By default it returns them to the system, which clears each page anew when it is asked for again: on a CPU that can
-    take longer than the convolutions. Where the C library has no such setting, nothing happens.
+    By default it returns them to the system, which clears each page anew when it is asked for
+    again: on a CPU that can take longer than the convolutions. Where the C library has no such
+    setting, nothing happens.
     """
     trim_threshold, mmap_threshold = -1, -3  # of glibc's malloc.h
     try:

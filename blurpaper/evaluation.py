@@ -41,9 +41,11 @@ class Measured:
         rows: tidy results.
         left_out: a sentence for each image that cannot be read.
         images: the others.
-        labelled: whether they have labels; if not, predictions on the sharp images stand in for them.
+        labelled: whether they have labels; if not, predictions on the sharp images stand in for
+            them.
         truth: scale setting -> labels, or what stands in for them, int64 ``(N,)``.
-        log_probabilities: condition -> scale setting -> ``(N, K)``; of the sharp images, too, if there are no labels.
+        log_probabilities: condition -> scale setting -> ``(N, K)``; of the sharp images, too, if
+            there are no labels.
         seconds: what classifying took, now or when it was kept.
 
     >>> from blurpaper.data.examples import album
@@ -80,7 +82,8 @@ def home_profile(model: str) -> str:
 
 
 def fitted(profile: Profile, spec: Named) -> Profile:
-    """The profile for a network: one from elsewhere has a field of its own, and scales that stand to it as the paper's to 224.
+    """The profile for a network: one from elsewhere has a field of its own, and scales that stand
+    to it as the paper's to 224.
 
     >>> from torch import nn
     >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
@@ -96,11 +99,14 @@ def fitted(profile: Profile, spec: Named) -> Profile:
         return profile
     side = spec.network.field
     scales = {name: math.ceil(pixels * side / own.field) for name, pixels in own.scales.items()}
-    return profile.model_copy(update={"protocol": own.model_copy(update={"field": side, "scales": scales})})
+    return profile.model_copy(
+        update={"protocol": own.model_copy(update={"field": side, "scales": scales})}
+    )
 
 
 def classes_of(spec: Named, profile: Profile, store: Store) -> Sequence[str] | None:
-    """Names of a network's classes; None for ImageNet's, which are known without making the network.
+    """Names of a network's classes; None for ImageNet's, which are known without making the
+    network.
 
     >>> from blurpaper.networks.released import released
     >>> photos, store = profiles.load("photos"), Store(tempfile.mkdtemp())
@@ -124,10 +130,11 @@ def evaluate(
     profile: Profile,
     store: Store,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Tidy rows: accuracy, entropy and calibration of a network on the images of a folder, by the paper's protocol.
+    """Tidy rows: accuracy, entropy and calibration of a network on the images of a folder, by the
+    paper's protocol.
 
-    Where the folder names no classes, the network's own predictions on the sharp images stand in for them (metric
-    ``agreement``). A broken image is in no number.
+    Where the folder names no classes, the network's own predictions on the sharp images stand in
+    for them (metric ``agreement``). A broken image is in no number.
 
     Returns:
         the rows, and a sentence for each image that cannot be read and was left out.
@@ -159,12 +166,14 @@ def evaluate_module(
     profile: str = "photos",
     overrides: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """The same for a module in memory, which is left as it was. Nothing is kept: a module does not tell whether its code changed.
+    """The same for a module in memory, which is left as it was. Nothing is kept: a module does not
+    tell whether its code changed.
 
     Args:
-        module: gives logits ``(B, K)`` for normalised RGB images ``(B, 3, H, W)``; if it takes one size alone, it is given the
-            centre of each image at its scale.
-        classes: their names; ImageNet's if there are a thousand, else the folder's subfolders if there are as many.
+        module: gives logits ``(B, K)`` for normalised RGB images ``(B, 3, H, W)``; if it takes one
+            size alone, it is given the centre of each image at its scale.
+        classes: their names; ImageNet's if there are a thousand, else the folder's subfolders if
+            there are as many.
         field: side of its training crops, in pixels.
         mean, std: that it wants its input normalised with, per channel, grey levels from 0 to 1.
         profile: whose protocol is followed; ``overrides`` as in :func:`profile.load`.
@@ -213,7 +222,8 @@ def measure(
     """The rows of :func:`evaluate` and all that they are made from.
 
     Args:
-        like: what another network made of the same images, whose predictions on the sharp ones stand in for missing labels.
+        like: what another network made of the same images, whose predictions on the sharp ones
+            stand in for missing labels.
 
     >>> from blurpaper.data.examples import album
     >>> from blurpaper.networks.released import released
@@ -223,46 +233,74 @@ def measure(
     >>> measured.labelled, measured.rows["metric"].tolist(), list(measured.log_probabilities)
     (False, ['agreement', 'entropy'], ['sharp', 'D4'])
     """
-    profile, conditions, scales = fitted(profile, spec), list(dict.fromkeys(conditions)), list(dict.fromkeys(scales))
+    profile, conditions, scales = (
+        fitted(profile, spec),
+        list(dict.fromkeys(conditions)),
+        list(dict.fromkeys(scales)),
+    )
     if isinstance(spec, ForeignSpec):
         spec = spec.with_classes_of(folder)
-    images, left_out = readable(photos.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store)
+    images, left_out = readable(
+        photos.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store
+    )
     labelled = bool((images.labels >= 0).all())
     wanted = conditions if labelled else list(dict.fromkeys([SHARP, *conditions]))
     found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
-    own = {scale: images.labels if labelled else found[SHARP][scale].argmax(dim=1).numpy() for scale in scales}
+    own = {
+        scale: images.labels if labelled else found[SHARP][scale].argmax(dim=1).numpy()
+        for scale in scales
+    }
     truth = own if like is None else like.truth
     rows: list[dict[str, Any]] = []
     for condition in conditions:
         for scale, log_p in found[condition].items():
             decided = metrics.decisions(log_p, truth[scale])
-            of = predictions.columns_of(spec, images.name, log_p.shape[1], scale, condition) | {"experiment": "evaluate"}
+            of = predictions.columns_of(spec, images.name, log_p.shape[1], scale, condition) | {
+                "experiment": "evaluate"
+            }
             rows += (of | row for row in _numbers(decided, labelled, profile.evaluation.bootstrap))
-    seconds = sum(store.stamp(recipe)["seconds"] for recipe in _kept(spec, images, wanted, scales, profile, store))
+    seconds = sum(
+        store.stamp(recipe)["seconds"]
+        for recipe in _kept(spec, images, wanted, scales, profile, store)
+    )
     return Measured(results.table(rows), left_out, images, labelled, truth, found, seconds)
 
 
 def _kept(
-    spec: Named, images: ImageSet, conditions: Sequence[str], scales: Sequence[str], profile: Profile, store: Store
+    spec: Named,
+    images: ImageSet,
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    profile: Profile,
+    store: Store,
 ) -> Iterator[Recipe]:
     """What the store keeps of a network's log-probabilities."""
     if spec.train_scale == "per-scale":
         for scale in predictions.base_scales(scales):
-            yield from _kept(replace(spec, train_scale=scale), images, conditions, [scale], profile, store)
+            yield from _kept(
+                replace(spec, train_scale=scale), images, conditions, [scale], profile, store
+            )
     else:
-        yield from (recipe for *_, recipe in predictions.recipes(spec, images, conditions, scales, profile, store))
+        yield from (
+            recipe
+            for *_, recipe in predictions.recipes(spec, images, conditions, scales, profile, store)
+        )
 
 
 def _numbers(decided: dict[str, Any], labelled: bool, resamples: int) -> Iterator[dict[str, Any]]:
     count = len(decided["rank"])
     terms = metrics.per_image(decided)
-    wanted = {name: name for name in terms} if labelled else {"top1": "agreement", "entropy": "entropy"}
+    wanted = (
+        {name: name for name in terms} if labelled else {"top1": "agreement", "entropy": "entropy"}
+    )
     for metric, name in wanted.items():
         value, low, high = intervals.of_mean(terms[metric], resamples)
         yield {"metric": name, "value": value, "low": low, "high": high, "n": count}
     if labelled:
         correct = decided["rank"] < 1
         value, low, high = intervals.of_statistic(
-            lambda weights: metrics.calibration_error(decided["confidence"], correct, weights), count, resamples
+            lambda weights: metrics.calibration_error(decided["confidence"], correct, weights),
+            count,
+            resamples,
         )
         yield {"metric": "ece", "value": value, "low": low, "high": high, "n": count}

@@ -1,7 +1,8 @@
-"""Executing a chapter: a percent script becomes a notebook, which papermill executes; the outcome is an artifact like any other.
+"""Executing a chapter: a percent script becomes a notebook, which papermill executes; the outcome
+is an artifact like any other.
 
-A chapter whose text, settings, code and data have not changed is taken from the store. One that fails leaves nothing behind
-that could be mistaken for a chapter.
+A chapter whose text, settings, code and data have not changed is taken from the store. One that
+fails leaves nothing behind that could be mistaken for a chapter.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from blurpaper.writing import written
 KIND = "chapters"
 
 _SHOWS_THE_STORE = "blurpaper.provenance"
-"""What a chapter imports itself that tells how artifacts were made: which there are is then among what it is made from."""
+"""What a chapter imports itself that tells how artifacts were made: which there are is then among
+what it is made from.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ class Run:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """What all chapters are made from: settings, committed results, data."""
-        committed = [path for path in (*results.PUBLISHED.rglob("*"), *results.PAPER.parent.iterdir()) if path.is_file()]
+        committed = [
+            path
+            for path in (*results.PUBLISHED.rglob("*"), *results.PAPER.parent.iterdir())
+            if path.is_file()
+        ]
         return {
             "parameters": self.parameters,
             "settings": self.profile.model_dump(mode="json"),
@@ -65,23 +72,33 @@ class Run:
     @property
     def parameters(self) -> dict[str, Any]:
         """What papermill puts into a notebook."""
-        return {"profile": self.source, "overrides": dict(self.overrides), "published": self.published}
+        return {
+            "profile": self.source,
+            "overrides": dict(self.overrides),
+            "published": self.published,
+        }
 
     def recipe(self, chapter: str) -> Recipe[str]:
         script = _script(chapter)
         own = {
             "text": hashlib.sha256(script.encode()).hexdigest(),
             # As files, not as what they say to Python: a chapter may show docstrings.
-            "code": {module: sha256_of(code.path_of(module)) for module in sorted(code.imported_by(script))},
+            "code": {
+                module: sha256_of(code.path_of(module))
+                for module in sorted(code.imported_by(script))
+            },
         }
         if not self.published and shows_the_store(chapter):
-            own["artifacts"] = [name for name in self.store.names() if not name.startswith(f"{KIND}/")]
+            own["artifacts"] = [
+                name for name in self.store.names() if not name.startswith(f"{KIND}/")
+            ]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
         return Recipe(KIND, name, self.inputs | own, ["blurpaper.execution"], _NOTEBOOK, about)
 
 
 def execute(chapter: str, run: Run) -> Path:
-    """Execute one chapter, unless the store has it as it would come out; the path of the executed notebook.
+    """Execute one chapter, unless the store has it as it would come out; the path of the executed
+    notebook.
 
     Raises:
         BookError: if a cell fails, with its error; no notebook is left behind.
@@ -95,7 +112,8 @@ def execute(chapter: str, run: Run) -> Path:
 
 
 def shows_the_store(chapter: str) -> bool:
-    """Whether a chapter tells how artifacts were made, and so is to be executed when the others have made theirs.
+    """Whether a chapter tells how artifacts were made, and so is to be executed when the others
+    have made theirs.
 
     >>> [chapter for chapter in book.chapters() if shows_the_store(chapter)]
     ['12_runs']
@@ -115,7 +133,9 @@ def _script(chapter: str) -> str:
 
 
 def _executed(chapter: str, run: Run, scratch: Path) -> str:
-    """The text of the executed notebook, with what is needed to see later whether it is still as it would come out."""
+    """The text of the executed notebook, with what is needed to see later whether it is still as it
+    would come out.
+    """
     import jupytext
     import nbformat
     import papermill
@@ -123,7 +143,11 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
 
     raw, draft = scratch / "raw.ipynb", scratch / "executed.ipynb"
     notebook = jupytext.read(book.NOTEBOOKS / f"{chapter}.py")
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     with written(raw) as temporary:
         jupytext.write(notebook, temporary, fmt="ipynb")
     recorded = {module: code.hash_of(module) for module in code.library()}
@@ -133,13 +157,16 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
             draft,
             run.parameters,
             kernel_name="python3",
-            extra_arguments=["--log-level=50"],  # what matters comes back as an error; it logs TCP here, and interrupts
+            extra_arguments=[
+                "--log-level=50"
+            ],  # what matters comes back as an error; it logs TCP here, and interrupts
             cwd=str(Path.cwd()),
             stderr_file=sys.stderr,
             progress_bar=False,
         )
     except KeyboardInterrupt:
-        # Of the tasks that this leaves behind, asyncio would tell with a traceback as the process ends.
+        # Of the tasks that this leaves behind, asyncio would tell with a traceback as the process
+        # ends.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise
     except papermill.PapermillExecutionError as error:

@@ -1,8 +1,9 @@
 """Networks as files for other programs: ONNX, whose graph takes images as they are, or safetensors.
 
-The graph of an ONNX file takes RGB in grey levels 0 to 255, float32 ``(B, 3, H, W)`` named ``images``, and gives
-log-probabilities averaged over positions, float32 ``(B, K)`` named ``log_probabilities`` (Sec. 3; not renormalised). The number
-of images and their sides are free, from the field of the network on. Its metadata say which network it is, and its classes.
+The graph of an ONNX file takes RGB in grey levels 0 to 255, float32 ``(B, 3, H, W)`` named
+``images``, and gives log-probabilities averaged over positions, float32 ``(B, K)`` named
+``log_probabilities`` (Sec. 3; not renormalised). The number of images and their sides are free,
+from the field of the network on. Its metadata say which network it is, and its classes.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
 SUFFIXES = (".onnx", ".safetensors")
 OPSET = 17
 _HALVED = 256
-"""Weights of at least so many elements are kept in half precision; biases and the like are not worth it."""
+"""Weights of at least so many elements are kept in half precision; biases and the like are not
+worth it.
+"""
 
 
-def export(network: Network, spec: NetworkSpec | NetworkFile | ForeignSpec, path: Path, half: bool = False) -> None:
+def export(
+    network: Network, spec: NetworkSpec | NetworkFile | ForeignSpec, path: Path, half: bool = False
+) -> None:
     """Write a network to a file, whose suffix says as what.
 
     Args:
@@ -73,7 +78,8 @@ def to_onnx(network: Network, path: Path, name: str = "", half: bool = False) ->
 
     Args:
         name: of the network, for the metadata.
-        half: keep the weights in float16, which halves the file; the graph turns them back, and computes in float32.
+        half: keep the weights in float16, which halves the file; the graph turns them back, and
+            computes in float32.
 
     Raises:
         RuntimeError: if the package onnx is not installed.
@@ -94,7 +100,9 @@ def to_onnx(network: Network, path: Path, name: str = "", half: bool = False) ->
     side = network.field
     with written(path) as temporary:
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of values that the trace takes for constant: they are, from the field on
+            warnings.simplefilter(
+                "ignore"
+            )  # of values that the trace takes for constant: they are, from the field on
             try:
                 torch.onnx.export(
                     module,
@@ -104,16 +112,26 @@ def to_onnx(network: Network, path: Path, name: str = "", half: bool = False) ->
                     opset_version=OPSET,
                     input_names=["images"],
                     output_names=["log_probabilities"],
-                    dynamic_axes={"images": {0: "batch", 2: "height", 3: "width"}, "log_probabilities": {0: "batch"}},
+                    dynamic_axes={
+                        "images": {0: "batch", 2: "height", 3: "width"},
+                        "log_probabilities": {0: "batch"},
+                    },
                 )
             except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
                 what = next(iter(str(error).strip().splitlines()), type(error).__name__)
-                raise WeightsError(f"{name or 'the network'} cannot be written as ONNX ({what[:200]}).") from None
+                raise WeightsError(
+                    f"{name or 'the network'} cannot be written as ONNX ({what[:200]})."
+                ) from None
         model = onnx.load(temporary)
         if half:
             _halve(model)
         onnx.helper.set_model_props(
-            model, {"network": name, "classes": json.dumps(list(network.classes)), "field": str(network.field)}
+            model,
+            {
+                "network": name,
+                "classes": json.dumps(list(network.classes)),
+                "field": str(network.field),
+            },
         )
         onnx.checker.check_model(model)
         onnx.save(model, temporary)
@@ -131,7 +149,9 @@ def need_onnx():  # noqa: ANN201 (a module)
     try:
         import onnx
     except ImportError:
-        raise RuntimeError("to write ONNX the package onnx is needed: pip install 'blurpaper[onnx]'.") from None
+        raise RuntimeError(
+            "to write ONNX the package onnx is needed: pip install 'blurpaper[onnx]'."
+        ) from None
     return onnx
 
 
@@ -141,11 +161,15 @@ def check_suffix(path: Path) -> None:
     >>> check_suffix(Path("network.onnx"))
     """
     if path.suffix not in SUFFIXES:
-        raise ValueError(f"a network is exported to a file that ends in {' or '.join(SUFFIXES)}. Got {str(path)!r}.")
+        raise ValueError(
+            f"a network is exported to a file that ends in {' or '.join(SUFFIXES)}. Got {str(path)!r}."
+        )
 
 
 class _Exported(nn.Module):
-    """A network as the graph is to have it: log-probabilities, with normalisations folded into the convolutions."""
+    """A network as the graph is to have it: log-probabilities, with normalisations folded into the
+    convolutions.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -163,9 +187,13 @@ class _Exported(nn.Module):
 
 
 def _classify_mean(body: nn.Module, last: torch.Tensor) -> torch.Tensor:
-    """What an EfficientNet that averages over its whole map does; a window of that size would be no constant of the graph."""
+    """What an EfficientNet that averages over its whole map does; a window of that size would be no
+    constant of the graph.
+    """
     pooled = body.bn2(body.conv_head(last)).mean(dim=(2, 3), keepdim=True)
-    return nn.functional.conv2d(pooled, body.classifier.weight[:, :, None, None], body.classifier.bias)
+    return nn.functional.conv2d(
+        pooled, body.classifier.weight[:, :, None, None], body.classifier.bias
+    )
 
 
 class _Folded(nn.Module):
@@ -183,23 +211,49 @@ class _Folded(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.same:
-            return self.act(_SameConvolution.apply(x, self.weight, self.bias, self.stride[0], self.groups))
-        return self.act(nn.functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups))
+            return self.act(
+                _SameConvolution.apply(x, self.weight, self.bias, self.stride[0], self.groups)
+            )
+        return self.act(
+            nn.functional.conv2d(
+                x, self.weight, self.bias, self.stride, self.padding, 1, self.groups
+            )
+        )
 
 
 class _SameConvolution(torch.autograd.Function):
-    """A convolution with TensorFlow's SAME padding, which ONNX has a word for: it holds at every size of the input."""
+    """A convolution with TensorFlow's SAME padding, which ONNX has a word for: it holds at every
+    size of the input.
+    """
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, stride: int, groups: int) -> torch.Tensor:  # noqa: ANN001
+    def forward(
+        ctx,  # noqa: ANN001
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        stride: int,
+        groups: int,
+    ) -> torch.Tensor:
         kernel = weight.shape[-1]
-        down, across = (max(0, (-(-int(side) // stride) - 1) * stride + kernel - int(side)) for side in x.shape[-2:])
+        down, across = (
+            max(0, (-(-int(side) // stride) - 1) * stride + kernel - int(side))
+            for side in x.shape[-2:]
+        )
         x = nn.functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
         return nn.functional.conv2d(x, weight, bias, stride, 0, 1, groups)
 
     @staticmethod
     def symbolic(g, x, weight, bias, stride: int, groups: int):  # noqa: ANN001, ANN205 (torch's own signature)
-        return g.op("Conv", x, weight, bias, auto_pad_s="SAME_UPPER", strides_i=[stride, stride], group_i=groups)
+        return g.op(
+            "Conv",
+            x,
+            weight,
+            bias,
+            auto_pad_s="SAME_UPPER",
+            strides_i=[stride, stride],
+            group_i=groups,
+        )
 
 
 def _halve(model: ModelProto) -> None:
@@ -212,7 +266,11 @@ def _halve(model: ModelProto) -> None:
         if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _HALVED:
             continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half"))
+        tensor.CopyFrom(
+            numpy_helper.from_array(
+                numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half"
+            )
+        )
         casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]

@@ -30,9 +30,10 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
     """Blur a file into a file, or a folder into a folder with the same names.
 
     Args:
-        condition: name of a PSF, ``shake`` for a test kernel an image, or the file of a PSF (:func:`psf_files.read`).
-        pixels: take the PSF's size in the image's own pixels, as that of a file always is; otherwise in those of its smaller side
-            scaled to 384.
+        condition: name of a PSF, ``shake`` for a test kernel an image, or the file of a PSF
+            (:func:`psf_files.read`).
+        pixels: take the PSF's size in the image's own pixels, as that of a file always is;
+            otherwise in those of its smaller side scaled to 384.
 
     Returns:
         how many were blurred, and a sentence for each that could not be.
@@ -69,12 +70,15 @@ def deblur(
     prior: Mixture | None = None,
     pixels: bool = False,
 ) -> tuple[int, list[str]]:
-    """Deblur a file into a file, or a folder into a folder with the same names, the PSF being known.
+    """Deblur a file into a file, or a folder into a folder with the same names, the PSF being
+    known.
 
     Args:
-        condition: name of the PSF, or its file (:func:`psf_files.read`); ``shake`` for a folder that :func:`blur` wrote so.
+        condition: name of the PSF, or its file (:func:`psf_files.read`); ``shake`` for a folder
+            that :func:`blur` wrote so.
         method: one of :data:`deblurring.METHODS`.
-        noise: standard deviation of the noise in grey levels; :func:`assumed_noise` of each file by default.
+        noise: standard deviation of the noise in grey levels; :func:`assumed_noise` of each file by
+            default.
         prior: of EPLL; the one that comes with blurpaper by default.
         pixels: as for :func:`blur`.
 
@@ -101,7 +105,9 @@ def deblur(
     chosen = _chooser(condition, pixels)
     deblurring.check(method, deblurring.ROUNDING if noise is None else noise)
     if condition == SHAKE and not source.is_dir():
-        raise ValueError("the name of a file chooses one of a hundred kernels for shake: name the kernel, as in shake:17.")
+        raise ValueError(
+            "the name of a file chooses one of a hundred kernels for shake: name the kernel, as in shake:17."
+        )
 
     def change(image: torch.Tensor, path: Path, name: str) -> torch.Tensor:
         assumed = assumed_noise(path) if noise is None else noise
@@ -113,10 +119,11 @@ def deblur(
 def assumed_noise(path: Path) -> float:
     """Standard deviation of the noise that a file's format has left in it, in grey levels.
 
-    Of files without loss, that of rounding to 8 bits. What JPEG takes from a blurred photograph grows more slowly than its
-    steps of quantisation, because the higher frequencies are lost whole; on photographs the noise with which EPLL did best
-    was near 0.85 times the root of the mean of the six lowest frequencies' steps, at qualities from 70 to 95. Other formats
-    with loss do not say what they took: name their noise.
+    Of files without loss, that of rounding to 8 bits. What JPEG takes from a blurred photograph
+    grows more slowly than its steps of quantisation, because the higher frequencies are lost whole;
+    on photographs the noise with which EPLL did best was near 0.85 times the root of the mean of
+    the six lowest frequencies' steps, at qualities from 70 to 95. Other formats with loss do not
+    say what they took: name their noise.
 
     >>> import tempfile
     >>> from blurpaper.data.examples import EXAMPLES, photograph
@@ -129,7 +136,11 @@ def assumed_noise(path: Path) -> float:
     from blurpaper.deblurring import ROUNDING
 
     steps = jpeg_steps(path)
-    return ROUNDING if steps is None else max(ROUNDING, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
+    return (
+        ROUNDING
+        if steps is None
+        else max(ROUNDING, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
+    )
 
 
 def _chooser(condition: str, pixels: bool) -> Chooser:
@@ -139,11 +150,15 @@ def _chooser(condition: str, pixels: bool) -> Chooser:
         own = psf_files.read(condition)
         return lambda image, name: own
     check_condition(condition)
-    return lambda image, name: test_psf(condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL)
+    return lambda image, name: test_psf(
+        condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL
+    )
 
 
 def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, list[str]]:
-    """Change a file into a file, or every image of a folder; how many, and a sentence for each that could not be."""
+    """Change a file into a file, or every image of a folder; how many, and a sentence for each that
+    could not be.
+    """
     from blurpaper.progress import progress
 
     if source.is_dir():
@@ -151,12 +166,16 @@ def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, l
         if not names:
             raise ImageError(f"no image below {source}.")
         if target.is_file():
-            raise ImageError(f"{source} is a folder and {target} a file: name a folder to write to.")
+            raise ImageError(
+                f"{source} is a folder and {target} a file: name a folder to write to."
+            )
         pairs = [(source / name, target / name, name.as_posix()) for name in names]
     else:
         pairs = [(source, target / source.name if target.is_dir() else target, source.name)]
     if any(path.exists() and out.exists() and path.samefile(out) for path, out, _ in pairs):
-        raise ImageError(f"{source} would be written over, and what it was lost: name another place for what comes out.")
+        raise ImageError(
+            f"{source} would be written over, and what it was lost: name another place for what comes out."
+        )
     done, broken = 0, []
     with progress(what, len(pairs), "image") as tick:
         for path, out, name in pairs:

@@ -42,7 +42,8 @@ class Tuned:
 
 
 def mix_of(text: str) -> tuple[str, dict[str, float]]:
-    """A mix by name, or conditions with commas, each as likely as the others: its name and its shares.
+    """A mix by name, or conditions with commas, each as likely as the others: its name and its
+    shares.
 
     >>> mix_of("sharp,G4")
     ('sharp,G4', {'sharp': 0.5, 'G4': 0.5})
@@ -59,28 +60,39 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
     try:
         check_mix(mix)
     except ValueError as error:
-        raise ValueError(f"a mix is one of {', '.join(MIXES)}, or conditions with commas: {error}") from None
+        raise ValueError(
+            f"a mix is one of {', '.join(MIXES)}, or conditions with commas: {error}"
+        ) from None
     known = next((name for name, shares in MIXES.items() if shares == mix), None)
     return known or ",".join(names), mix
 
 
 def finetune(
-    start: Named, folder: Path, mix: str, unlabelled: bool, out: Path, profile: Profile, store: Store
+    start: Named,
+    folder: Path,
+    mix: str,
+    unlabelled: bool,
+    out: Path,
+    profile: Profile,
+    store: Store,
 ) -> tuple[int, int, list[str]]:
-    """Fine-tune a network on the photographs of a folder and write it to a file; a killed run is taken up again.
+    """Fine-tune a network on the photographs of a folder and write it to a file; a killed run is
+    taken up again.
 
     Broken images are left out.
 
     Args:
         mix: name of a mix, or conditions with commas.
-        unlabelled: teach it to agree with its own predictions on the sharp images, instead of the labels.
+        unlabelled: teach it to agree with its own predictions on the sharp images, instead of the
+            labels.
 
     Returns:
-        how many photographs it was tuned on, how many steps that took, and a sentence for each photograph that was left out.
+        how many photographs it was tuned on, how many steps that took, and a sentence for each
+        photograph that was left out.
 
     Raises:
-        ImageError: if the folder cannot be read, or more than 1 % of its images, or labels are wanted and it has none, or there
-            are fewer images than a batch.
+        ImageError: if the folder cannot be read, or more than 1 % of its images, or labels are
+            wanted and it has none, or there are fewer images than a batch.
 
     >>> import tempfile
     >>> from blurpaper.data.examples import album
@@ -96,7 +108,9 @@ def finetune(
     profile = fitted(profile, start)
     if isinstance(start, ForeignSpec):
         start = start.with_classes_of(folder)
-    listed = photos.load_folder(folder, classes_of(start, profile, store), labelled=not unlabelled, tolerant=True)
+    listed = photos.load_folder(
+        folder, classes_of(start, profile, store), labelled=not unlabelled, tolerant=True
+    )
     schedule = profile.agreement if unlabelled else profile.finetuning
     if not unlabelled and (listed.labels < 0).any():
         if isinstance(start, ForeignSpec) and not start.named:
@@ -108,12 +122,23 @@ def finetune(
     images, left_out = readable(listed, store)
     if len(images) < schedule.batch:
         section = "agreement" if unlabelled else "finetuning"
-        raise ImageError(f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p {section}.batch=N).")
+        raise ImageError(
+            f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p {section}.batch=N)."
+        )
     network = trained.network(start, profile, store)
     objective = trained.objective_of(network, schedule)
     task = Task(images, shares, "256", seed_of(profile.seed, "finetune"))
-    made_from = (trained.identity_of(start, profile, store), images.fingerprint, name, schedule, profile.protocol, profile.seed)
-    checkpoint = out.with_name(f"{out.name}.{_key(*made_from, profile.compute.precision)}.checkpoint")
+    made_from = (
+        trained.identity_of(start, profile, store),
+        images.fingerprint,
+        name,
+        schedule,
+        profile.protocol,
+        profile.seed,
+    )
+    checkpoint = out.with_name(
+        f"{out.name}.{_key(*made_from, profile.compute.precision)}.checkpoint"
+    )
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
         place = trained.readable_checkpoint(checkpoint)
         training.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
@@ -122,7 +147,9 @@ def finetune(
         foreign_spec.save(network, start.model, name, recipe, out)
     else:
         files.save(network, Tuned(start.model, name, recipe), out)
-    for done_with in out.parent.glob(f"{glob.escape(checkpoint.name)}*"):  # also what a killed run left half-written
+    for done_with in out.parent.glob(
+        f"{glob.escape(checkpoint.name)}*"
+    ):  # also what a killed run left half-written
         done_with.unlink(missing_ok=True)
     return len(images), len(list(training.steps_of(schedule, len(images)))), left_out
 
@@ -138,7 +165,11 @@ def tuned(start: Named, out: Path) -> Named:
     >>> found.mix, found.load().classes
     ('sharp,G4', ('cat', 'dog'))
     """
-    return foreign_spec.foreign(start.model, out) if isinstance(start, ForeignSpec) else NetworkFile(out)
+    return (
+        foreign_spec.foreign(start.model, out)
+        if isinstance(start, ForeignSpec)
+        else NetworkFile(out)
+    )
 
 
 def _key(*parts: object) -> str:

@@ -1,4 +1,6 @@
-"""Images that blur misleads a network on, or that tuning put right: which ones, and what was said of each."""
+"""Images that blur misleads a network on, or that tuning put right: which ones, and what was said
+of each.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +55,18 @@ class Example:
     pictures: Mapping[str, tuple[str, Sequence[Said]]]
 
 
-def examples(lines: Sequence[Line], conditions: Sequence[str], scale: str, profile: Profile) -> Iterator[Example]:
-    """Up to a dozen images whose answer is right sharp and wrong blurred, or wrong before tuning and right after.
+def examples(
+    lines: Sequence[Line], conditions: Sequence[str], scale: str, profile: Profile
+) -> Iterator[Example]:
+    """Up to a dozen images whose answer is right sharp and wrong blurred, or wrong before tuning
+    and right after.
 
     They are taken from each blur in turn, the most confident mistakes first; each image once.
     """
     taken: set[int] = set()
-    ranked = {condition: _flips(lines, condition, scale) for condition in conditions if condition != SHARP}
+    ranked = {
+        condition: _flips(lines, condition, scale) for condition in conditions if condition != SHARP
+    }
     ranked = {condition: numbers for condition, numbers in ranked.items() if numbers}
     chosen: list[tuple[int, str]] = []
     while any(ranked.values()) and len(chosen) < EXAMPLES:
@@ -92,11 +99,15 @@ def _answers(measured: Measured, condition: str, scale: str) -> tuple[np.ndarray
     return best.indices.numpy(), best.values.exp().numpy()
 
 
-def _example(lines: Sequence[Line], number: int, condition: str, scale: str, profile: Profile) -> Example:
+def _example(
+    lines: Sequence[Line], number: int, condition: str, scale: str, profile: Profile
+) -> Example:
     first = lines[0].measured
     truth, names = int(first.truth[scale][number]), first.images.classes
     canonical = resizing.to_canonical(first.images[number], profile.protocol.canonical)
-    blurred = protocol.blurred(canonical[None], [first.images.ids[number]], condition, profile.protocol.canonical)[0]
+    blurred = protocol.blurred(
+        canonical[None], [first.images.ids[number]], condition, profile.protocol.canonical
+    )[0]
     pictures = {}
     for shown, image in ((SHARP, canonical), (condition, blurred)):
         said = []
@@ -104,7 +115,9 @@ def _example(lines: Sequence[Line], number: int, condition: str, scale: str, pro
             if shown in line.measured.log_probabilities:
                 classes, confidences = _answers(line.measured, shown, scale)
                 right = int(classes[number]) == truth
-                said.append(Said(line.name, names[classes[number]], float(confidences[number]), right))
+                said.append(
+                    Said(line.name, names[classes[number]], float(confidences[number]), right)
+                )
         pictures[shown] = (_data_uri(image), said)
     return Example(first.images.ids[number], names[truth] if first.labelled else None, pictures)
 

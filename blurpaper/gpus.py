@@ -29,7 +29,9 @@ class Gpu:
 GPUS: dict[str, Gpu] = {
     "H100": Gpu("H100 SXM", 989, 495, True, 80, "NVIDIA H100 data sheet, without sparsity"),
     "A100": Gpu("A100 80GB", 312, 156, True, 80, "NVIDIA A100 data sheet, without sparsity"),
-    "RTX4090": Gpu("RTX 4090", 165, 82.6, True, 24, "NVIDIA Ada architecture white paper, without sparsity"),
+    "RTX4090": Gpu(
+        "RTX 4090", 165, 82.6, True, 24, "NVIDIA Ada architecture white paper, without sparsity"
+    ),
     "V100": Gpu("V100 SXM2", 125, 15.7, False, 32, "NVIDIA V100 data sheet"),
     "T4": Gpu("T4", 65, 8.1, False, 16, "NVIDIA T4 data sheet"),
 }

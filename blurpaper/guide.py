@@ -1,4 +1,6 @@
-"""A place to try things in, for the guides of the book: a folder of its own, photographs, a store, and verbs as in a shell."""
+"""A place to try things in, for the guides of the book: a folder of its own, photographs, a store,
+and verbs as in a shell.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ _WIDTH = 84
 
 
 class Workbench:
-    """A temporary folder that becomes the current one; its ``store`` is that of all verbs and of ``Store()`` from then on.
+    """A temporary folder that becomes the current one; its ``store`` is that of all verbs and of
+    ``Store()`` from then on.
 
-    What a guide computes with kernels, networks or data of its own thus stays out of the reader's store. The folder is removed
-    when the process ends.
+    What a guide computes with kernels, networks or data of its own thus stays out of the reader's
+    store. The folder is removed when the process ends.
 
     Attributes:
         folder: the current folder.
@@ -55,8 +58,8 @@ class Workbench:
 
         Args:
             folder: below the current one.
-            names: as scikit-image has them, each with a folder before it if it is to have one, as in ``Egyptian cat/chelsea``;
-                all of the set that tests use by default.
+            names: as scikit-image has them, each with a folder before it if it is to have one, as
+                in ``Egyptian cat/chelsea``; all of the set that tests use by default.
         """
         from blurpaper.data.examples import album
 
@@ -64,7 +67,8 @@ class Workbench:
         return Path(folder)
 
     def shell(self, command: str, status: int = 0) -> None:
-        """Print a command as one gives it to a shell, and what it prints; it runs in this process, which has its libraries.
+        """Print a command as one gives it to a shell, and what it prints; it runs in this process,
+        which has its libraries.
 
         Args:
             command: ``blurpaper`` and what follows.
@@ -75,11 +79,19 @@ class Workbench:
         """
         _, *arguments = shlex.split(command)
         printed, found = _run(arguments)
-        lines = [line for line in printed.replace(f"{self.folder}/", "").split("\n") if "\r" not in line]  # but for bars
+        lines = [
+            line for line in printed.replace(f"{self.folder}/", "").split("\n") if "\r" not in line
+        ]  # but for bars
         print(_in_lines(command))
         print(
             "\n".join(
-                textwrap.fill(line, _WIDTH, subsequent_indent="    ", replace_whitespace=False, break_on_hyphens=False)
+                textwrap.fill(
+                    line,
+                    _WIDTH,
+                    subsequent_indent="    ",
+                    replace_whitespace=False,
+                    break_on_hyphens=False,
+                )
                 for line in lines
             ).rstrip()
         )
@@ -88,7 +100,11 @@ class Workbench:
 
     def listing(self, folder: str = ".") -> None:
         """Print the files below a folder, but for the store's."""
-        files = sorted(path.relative_to(self.folder) for path in (self.folder / folder).rglob("*") if path.is_file())
+        files = sorted(
+            path.relative_to(self.folder)
+            for path in (self.folder / folder).rglob("*")
+            if path.is_file()
+        )
         print("\n".join(path.as_posix() for path in files if path.parts[0] != "store"))
 
 

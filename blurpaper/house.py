@@ -1,4 +1,6 @@
-"""Where the files of the book are: those of a checkout, or the copies that an installed wheel carries."""
+"""Where the files of the book are: those of a checkout, or the copies that an installed wheel
+carries.
+"""
 
 from __future__ import annotations
 
@@ -8,4 +10,6 @@ CARRIED = Path(__file__).parent / "checkout"
 """In a wheel, what it carries of a checkout; in a checkout there is no such folder."""
 
 HOME = CARRIED if CARRIED.is_dir() else CARRIED.parents[1]
-"""The folder that holds ``notebooks/``, ``book/`` and ``results/``, ``_config.yml`` and ``_toc.yml``."""
+"""The folder that holds ``notebooks/``, ``book/`` and ``results/``, ``_config.yml`` and
+``_toc.yml``.
+"""

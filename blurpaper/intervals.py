@@ -1,4 +1,6 @@
-"""How sure a number is: bootstrap over images, paired across networks, and binomial intervals for published accuracies."""
+"""How sure a number is: bootstrap over images, paired across networks, and binomial intervals for
+published accuracies.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ LEVEL = 0.95
 
 @lru_cache(maxsize=8)
 def resampling(count: int, resamples: int) -> np.ndarray:
-    """How often each image is drawn in each resample: float32 ``(resamples, count)``, the same for the same count.
+    """How often each image is drawn in each resample: float32 ``(resamples, count)``, the same for
+    the same count.
 
     Being the same, it pairs the resamples of all networks on one set of images.
 
@@ -61,16 +64,23 @@ def of_mean_over_seeds(terms: np.ndarray, resamples: int) -> tuple[float, float,
     return float(terms.mean()), *map(float, _percentiles(means))
 
 
-def of_ratio_over_seeds(above: np.ndarray, below: np.ndarray, resamples: int) -> tuple[float, float, float]:
-    """Ratio of two such means with its interval, both over the same images and the same seeds, each ``(S, N)``.
+def of_ratio_over_seeds(
+    above: np.ndarray, below: np.ndarray, resamples: int
+) -> tuple[float, float, float]:
+    """Ratio of two such means with its interval, both over the same images and the same seeds, each
+    ``(S, N)``.
 
-    The interval is nan where the mean below is zero or less in some resample: the ratio is then not known at all.
+    The interval is nan where the mean below is zero or less in some resample: the ratio is then not
+    known at all.
 
     >>> of_ratio_over_seeds([[1, 1, 1]], [[2, 2, 2]], resamples=100)
     (0.5, 0.5, 0.5)
     """
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
-    upper, lower = (np.einsum("rs,sn,rn->r", *_over_both(one, resamples), optimize=True) for one in (above, below))
+    upper, lower = (
+        np.einsum("rs,sn,rn->r", *_over_both(one, resamples), optimize=True)
+        for one in (above, below)
+    )
     if lower.min() <= 0:
         return float(above.mean() / below.mean()), np.nan, np.nan
     return float(above.mean() / below.mean()), *map(float, _percentiles(upper / lower))
@@ -81,8 +91,11 @@ def _over_both(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarra
     return seeds, terms, images
 
 
-def of_statistic(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> tuple[float, float, float]:
-    """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile interval.
+def of_statistic(
+    statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int
+) -> tuple[float, float, float]:
+    """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile
+    interval.
 
     >>> of_statistic(lambda counts: counts.sum(axis=1), 4, resamples=100)
     (4.0, 4.0, 4.0)
@@ -91,7 +104,8 @@ def of_statistic(statistic: Callable[[np.ndarray], np.ndarray], count: int, resa
 
 
 def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> np.ndarray:
-    """A statistic of resampling counts ``(R, N) -> (R,)``: float64 ``(1 + R,)``, on all images, then on each resample.
+    """A statistic of resampling counts ``(R, N) -> (R,)``: float64 ``(1 + R,)``, on all images,
+    then on each resample.
 
     >>> draws(lambda counts: counts[:, 0] / counts.sum(axis=1), 4, resamples=100).shape
     (101,)
@@ -101,7 +115,8 @@ def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: 
 
 
 def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
-    """A statistic with its percentile interval, of what :func:`draws` gave or was computed from several such, ``(1 + R,)``.
+    """A statistic with its percentile interval, of what :func:`draws` gave or was computed from
+    several such, ``(1 + R,)``.
 
     >>> of_draws(np.repeat([5.0, 0.0, 10.0], [1, 50, 50]))
     (5.0, 0.0, 10.0)
@@ -110,8 +125,11 @@ def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
     return float(drawn[0]), float(low), float(high)
 
 
-def paired_difference(one: np.ndarray, other: np.ndarray, resamples: int) -> tuple[float, float, float]:
-    """Mean of ``one - other``, each ``(N,)``, over the same images in the same order, with its percentile interval.
+def paired_difference(
+    one: np.ndarray, other: np.ndarray, resamples: int
+) -> tuple[float, float, float]:
+    """Mean of ``one - other``, each ``(N,)``, over the same images in the same order, with its
+    percentile interval.
 
     Raises:
         ValueError: if they are not of one shape.
@@ -120,16 +138,21 @@ def paired_difference(one: np.ndarray, other: np.ndarray, resamples: int) -> tup
     0.5
     """
     if np.shape(one) != np.shape(other):
-        raise ValueError(f"paired differences need the same images. Got {np.shape(one)} and {np.shape(other)}.")
-    value, low, high = of_mean(np.asarray(one, np.float64) - np.asarray(other, np.float64), resamples)
+        raise ValueError(
+            f"paired differences need the same images. Got {np.shape(one)} and {np.shape(other)}."
+        )
+    value, low, high = of_mean(
+        np.asarray(one, np.float64) - np.asarray(other, np.float64), resamples
+    )
     return float(value), float(low), float(high)
 
 
 def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
     """p-values adjusted for being many, after Benjamini and Hochberg (1995): float64 ``(N,)``.
 
-    Rejecting all hypotheses whose adjusted value is at most a rate keeps the expected share of wrong rejections below it, for
-    independent tests and for such as depend on one another positively.
+    Rejecting all hypotheses whose adjusted value is at most a rate keeps the expected share of
+    wrong rejections below it, for independent tests and for such as depend on one another
+    positively.
 
     >>> false_discovery_adjusted([0.01, 0.04, 0.2]).round(3)
     array([0.03, 0.06, 0.2 ])

@@ -1,4 +1,6 @@
-"""Are the features the same, sharp and blurred? Hamming distances of binarised feature maps (Sec. 4.3, Fig. 4)."""
+"""Are the features the same, sharp and blurred? Hamming distances of binarised feature maps (Sec.
+4.3, Fig. 4).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,11 @@ UNRELATED = "another image"
 """In place of a condition: the distance between the sharp features of two different images."""
 
 
-def hamming_maps(network: Network, one: torch.Tensor, other: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Share of channels that are positive for one input and not for the other, at every position of every stage.
+def hamming_maps(
+    network: Network, one: torch.Tensor, other: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Share of channels that are positive for one input and not for the other, at every position of
+    every stage.
 
     Args:
         one, other: RGB in grey levels ``(B, 3, H, W)``, of the same shape.
@@ -34,7 +39,9 @@ def hamming_maps(network: Network, one: torch.Tensor, other: torch.Tensor) -> di
     {'pool1': (1, 32, 32), 'pool2': (1, 16, 16), 'pool3': (1, 8, 8), 'pool4': (1, 4, 4), 'pool5': (1, 2, 2)}
     """
     if one.shape != other.shape:
-        raise ValueError(f"inputs to compare have one shape. Got {tuple(one.shape)} and {tuple(other.shape)}.")
+        raise ValueError(
+            f"inputs to compare have one shape. Got {tuple(one.shape)} and {tuple(other.shape)}."
+        )
     device = network.mean.device
     first, second = _binary(network, one.to(device)), _binary(network, other.to(device))
     return {stage: (first[stage] != second[stage]).float().mean(dim=1) for stage in STAGES}
@@ -51,9 +58,11 @@ def mean_distances(
     batch: int,
     tick: Callable[[int], object] = lambda done: None,
 ) -> dict[str, torch.Tensor]:
-    """Distances between each image sharp and blurred, averaged over positions: condition -> float32 ``(N, 5)``.
+    """Distances between each image sharp and blurred, averaged over positions: condition -> float32
+    ``(N, 5)``.
 
-    The condition :data:`UNRELATED` compares each sharp image with the next of its shape: what a distance is at most.
+    The condition :data:`UNRELATED` compares each sharp image with the next of its shape: what a
+    distance is at most.
 
     Args:
         images: canonical images, uint8 ``(3, H, W)`` of any shapes.
@@ -66,7 +75,9 @@ def mean_distances(
     """
     device = device_of(compute)
     network = network.to(device, memory_format=torch.channels_last).eval()
-    found = {condition: torch.full((len(images), len(STAGES)), torch.nan) for condition in conditions}
+    found = {
+        condition: torch.full((len(images), len(STAGES)), torch.nan) for condition in conditions
+    }
     with torch.inference_mode(), autocast(compute, device):
         for members in protocol.same_shape(images, batch):
             canonical = torch.stack([images[member] for member in members]).to(device)
@@ -78,13 +89,25 @@ def mean_distances(
                         continue
                     other = {stage: maps.roll(1, dims=0) for stage, maps in binary.items()}
                 else:
-                    seen = protocol.blurred(canonical, [ids[member] for member in members], condition, settings.canonical)
-                    other = _binary(network, protocol.network_input(seen, settings.pixels(scale), settings.canonical))
-                means = [(binary[stage] != other[stage]).float().mean(dim=(1, 2, 3)) for stage in STAGES]
+                    seen = protocol.blurred(
+                        canonical,
+                        [ids[member] for member in members],
+                        condition,
+                        settings.canonical,
+                    )
+                    other = _binary(
+                        network,
+                        protocol.network_input(seen, settings.pixels(scale), settings.canonical),
+                    )
+                means = [
+                    (binary[stage] != other[stage]).float().mean(dim=(1, 2, 3)) for stage in STAGES
+                ]
                 found[condition][members] = torch.stack(means, dim=1).cpu()
             tick(len(members))
     return found
 
 
 def _binary(network: Network, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-    return {stage: maps > 0 for stage, maps in network.stage_maps(network.normalised(inputs)).items()}
+    return {
+        stage: maps > 0 for stage, maps in network.stage_maps(network.normalised(inputs)).items()
+    }

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Job:
-    """Something to compute: what, how much arithmetic, the bytes it leaves in the store, and what share is there already."""
+    """Something to compute: what, how much arithmetic, the bytes it leaves in the store, and what
+    share is there already.
+    """
 
     what: str
     flops: int
@@ -17,7 +19,13 @@ class Job:
     def __str__(self) -> str:
         if not self.flops:
             return f"{self.what}: counted above"
-        done = "" if not self.done else "; in the store" if self.done == 1 else f"; {self.done:.0%} in the store"
+        done = (
+            ""
+            if not self.done
+            else "; in the store"
+            if self.done == 1
+            else f"; {self.done:.0%} in the store"
+        )
         return f"{self.what}: {counted(self.flops)}FLOP, {counted(self.disk)}B{done}"
 
 

@@ -1,7 +1,8 @@
 """Point-spread functions: the blurs of the paper (Sec. 3, Fig. 2), by name.
 
-A PSF is a float32 array of odd sides, non-negative, of unit sum, centred on its middle element. Its name says its kind and
-its size in pixels of an image whose smaller side is 384, the paper's canonical scale:
+A PSF is a float32 array of odd sides, non-negative, of unit sum, centred on its middle element. Its
+name says its kind and its size in pixels of an image whose smaller side is 384, the paper's
+canonical scale:
 
 ============  ===================================================================
 ``D8``        defocus: a disk of radius 8
@@ -10,9 +11,10 @@ its size in pixels of an image whose smaller side is 384, the paper's canonical 
 ``shake:17``  camera shake: number 17 of the 100 trajectories for testing
 ============  ===================================================================
 
-At another canonical scale (``scale`` = that scale / 384) a PSF is its ideal shape, averaged over each pixel, at the extent
-whose variance along each axis is ``scale**2`` times that of the paper's kernel. Plain area-sampling would turn a small disk
-into no blur at all; the variance is what a blur keeps of itself when it is resized.
+At another canonical scale (``scale`` = that scale / 384) a PSF is its ideal shape, averaged over
+each pixel, at the extent whose variance along each axis is ``scale**2`` times that of the paper's
+kernel. Plain area-sampling would turn a small disk into no blur at all; the variance is what a blur
+keeps of itself when it is resized.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ _LARGEST = CANONICAL / 4
 
 @dataclass(frozen=True)
 class PSF:
-    """A point-spread function as a value: its kind, its size in pixels of 384, and for camera shake its number.
+    """A point-spread function as a value: its kind, its size in pixels of 384, and for camera shake
+    its number.
 
     >>> psf = PSF.parse("H4")
     >>> psf.kind, psf.size
@@ -58,7 +61,9 @@ class PSF:
         if not isinstance(name, str):
             raise ValueError(f"a PSF is named by a string such as 'D8'. Got {name!r}.")
         if name == SHAKE:
-            raise ValueError(f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got {name!r}.")
+            raise ValueError(
+                f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got {name!r}."
+            )
         if match := re.fullmatch(r"shake:([0-9]{1,6})", name):
             return cls(SHAKE, 0.0, int(match[1]))
         if match := re.fullmatch(r"([A-Z])([0-9]{1,4}(?:\.[0-9]{1,4})?)", name):
@@ -69,13 +74,17 @@ class PSF:
         name = self.name
         if self.kind == SHAKE:
             if self.index is None or not 0 <= self.index < SHAKE_BANKS["test"]:
-                raise ValueError(f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got {name!r}.")
+                raise ValueError(
+                    f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got {name!r}."
+                )
             return
         if self.kind not in KINDS:
             raise ValueError(f"{_EXPECTED} Got {name!r}.")
         kind = KINDS[self.kind]
         if not kind.smallest <= self.size <= _LARGEST:
-            raise ValueError(f"{kind.what} is from {kind.smallest:g} to {_LARGEST:g} pixels. Got {name!r}.")
+            raise ValueError(
+                f"{kind.what} is from {kind.smallest:g} to {_LARGEST:g} pixels. Got {name!r}."
+            )
         if kind.whole and self.size != int(self.size):
             raise ValueError(f"{kind.what} is a whole number of pixels. Got {name!r}.")
 
@@ -96,7 +105,8 @@ class PSF:
 
 @lru_cache(maxsize=1024)
 def psf(name: str, scale: float = 1.0) -> np.ndarray:
-    """The PSF of that name: float32 ``(h, w)`` of odd sides, sum 1 (Sec. 3, Fig. 2). The array is read-only.
+    """The PSF of that name: float32 ``(h, w)`` of odd sides, sum 1 (Sec. 3, Fig. 2). The array is
+    read-only.
 
     Args:
         name: ``"D8"``, ``"H4"``, ``"V4"``, ``"G8"`` or ``"shake:17"``.
@@ -114,7 +124,8 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
 
 
 def check_condition(name: str) -> str:
-    """The name itself, if it is that of a condition; a ValueError that lists what could be meant otherwise.
+    """The name itself, if it is that of a condition; a ValueError that lists what could be meant
+    otherwise.
 
     >>> check_condition("shake")
     'shake'
@@ -124,7 +135,7 @@ def check_condition(name: str) -> str:
     return name
 
 
-# --- Shapes with a formula ---------------------------------------------------------------------------------------------
+# --- Shapes with a formula ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -164,12 +175,16 @@ def _gaussian(sigma: float) -> np.ndarray:
 
 
 def _disk_area(radius: float) -> np.ndarray:
-    """Share of each pixel that a disk of this radius covers: exact along y, a fine midpoint rule along x."""
+    """Share of each pixel that a disk of this radius covers: exact along y, a fine midpoint rule
+    along x.
+    """
     reach, fine = math.ceil(radius + 0.5), 256
     x = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
     half_chord = np.sqrt(np.maximum(radius**2 - x**2, 0.0))[:, None]
     y = np.abs(np.arange(-reach, reach + 1))[None]
-    covered = np.where(y == 0, 2 * np.minimum(half_chord, 0.5), np.clip(half_chord - y + 0.5, 0.0, 1.0))
+    covered = np.where(
+        y == 0, 2 * np.minimum(half_chord, 0.5), np.clip(half_chord - y + 0.5, 0.0, 1.0)
+    )
     area = covered.reshape(2 * reach + 1, fine, -1).mean(axis=1)
     return (area + area.T) / 2
 
@@ -187,7 +202,9 @@ def _gaussian_area(sigma: float) -> np.ndarray:
 
 
 def _of_variance(shape: Callable[[float], np.ndarray], target: float) -> np.ndarray:
-    """The member of a family of shapes whose variance along x is the target: by bisection, as variance grows with extent."""
+    """The member of a family of shapes whose variance along x is the target: by bisection, as
+    variance grows with extent.
+    """
     low, high = 0.0, math.sqrt(target) + 0.5
     while axis_variance(shape(high))[-1] < target:
         low, high = high, 2 * high
@@ -198,7 +215,8 @@ def _of_variance(shape: Callable[[float], np.ndarray], target: float) -> np.ndar
 
 
 def axis_variance(kernel: np.ndarray) -> np.ndarray:
-    """Variance of a kernel along each of its axes, in pixels squared: float64, ``(2,)`` for ``(h, w)``.
+    """Variance of a kernel along each of its axes, in pixels squared: float64, ``(2,)`` for ``(h,
+    w)``.
 
     >>> axis_variance(psf("H8"))
     array([0.  , 5.25])
@@ -228,7 +246,12 @@ def _sampled_gaussian(kernel: np.ndarray, scale: float) -> np.ndarray:
 KINDS: dict[str, Kind] = {
     "D": Kind("the radius of a disk", _disk, _sampled_disk),
     "H": Kind("the length of a horizontal box", _box_row, _sampled_row, whole=True),
-    "V": Kind("the length of a vertical box", lambda n: _box_row(n).T, lambda k, s: _sampled_row(k.T, s).T, whole=True),
+    "V": Kind(
+        "the length of a vertical box",
+        lambda n: _box_row(n).T,
+        lambda k, s: _sampled_row(k.T, s).T,
+        whole=True,
+    ),
     "G": Kind("the standard deviation of a Gaussian", _gaussian, _sampled_gaussian, smallest=0.5),
 }
 """The registry: a new kind of PSF is one line here, and is tested at once."""

@@ -1,4 +1,6 @@
-"""What the chapters need of a profile: sets of images, networks, and which network classifies what, without doing any of it."""
+"""What the chapters need of a profile: sets of images, networks, and which network classifies what,
+without doing any of it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from blurpaper.profile import Profile
 
 @dataclass(frozen=True)
 class Measurement:
-    """One network classifying every test image, under some conditions, at some of the scales 128, 256 and 512.
+    """One network classifying every test image, under some conditions, at some of the scales 128,
+    256 and 512.
 
     Attributes:
         chapter: number of the chapter that shows it.
@@ -43,7 +46,10 @@ def measurements(profile: Profile) -> list[Measurement]:
             conditions, settings = tallies.settings_of(spec, profile)
             scales = predictions.base_scales(settings)
             if spec.train_scale == "per-scale":
-                found += [Measurement(chapter, replace(spec, train_scale=one), tuple(conditions), (one,)) for one in scales]
+                found += [
+                    Measurement(chapter, replace(spec, train_scale=one), tuple(conditions), (one,))
+                    for one in scales
+                ]
             else:
                 found.append(Measurement(chapter, spec, tuple(conditions), tuple(scales)))
     conditions = ("sharp", *profile.evaluation.invariance_conditions)
@@ -72,7 +78,9 @@ def is_published(spec: NetworkSpec) -> bool:
 
 
 def images_in(name: str, split: str, profile: Profile) -> int:
-    """How many images a set has: those that are there, else those it is known to have; 0 where that is not known."""
+    """How many images a set has: those that are there, else those it is known to have; 0 where that
+    is not known.
+    """
     if name == "emoji":
         return getattr(profile.emoji, split)
     if not photos.is_there(name, split):
@@ -83,7 +91,9 @@ def images_in(name: str, split: str, profile: Profile) -> int:
 
 
 def images_known(name: str, split: str, profile: Profile) -> int:
-    """How many images a set has as the profile makes it, or as it is known when it is whole, found without looking for it."""
+    """How many images a set has as the profile makes it, or as it is known when it is whole, found
+    without looking for it.
+    """
     return getattr(profile.emoji, split) if name == "emoji" else known_count(name, split)
 
 
@@ -97,4 +107,8 @@ def scenes_in(split: str, profile: Profile) -> int:
 
 def known_count(name: str, split: str) -> int:
     """How many images a known set of photographs has when it is whole; 0 where that is not known."""
-    return SOURCES[name].counts.get(split, 0) if name in SOURCES and (name, split) not in photos.LISTS else 0
+    return (
+        SOURCES[name].counts.get(split, 0)
+        if name in SOURCES and (name, split) not in photos.LISTS
+        else 0
+    )

@@ -47,8 +47,8 @@ page = Page(profile, overrides, published)
 # %% [markdown]
 # ## A figure
 #
-# It has a caption, and a text for those who cannot see it. Results of an experiment come from `page.rows("table1")`, or beside
-# the paper's from `page.sources("table1")`.
+# It has a caption, and a text for those who cannot see it. Results of an experiment come from
+# `page.rows("table1")`, or beside the paper's from `page.sources("table1")`.
 
 # %% tags=["hide-input"]
 names = ["D8", "H8", "V4"]
@@ -75,7 +75,8 @@ def create(name: str) -> Path:
 
     Raises:
         ValueError: if the name is no word of lower-case letters, digits and underscores.
-        BookError: outside a checkout, for a name that is taken, or if the table of contents cannot take another line.
+        BookError: outside a checkout, for a name that is taken, or if the table of contents cannot
+            take another line.
 
     >>> import shutil
     >>> import tempfile
@@ -94,17 +95,23 @@ def create(name: str) -> Path:
     book.need_checkout("a new chapter")
     there = book.chapters()
     if taken := [chapter for chapter in there if chapter[3:] == name]:
-        raise book.BookError(f"there is a chapter {name!r} already: notebooks/{taken[0]}.py; name another.")
+        raise book.BookError(
+            f"there is a chapter {name!r} already: notebooks/{taken[0]}.py; name another."
+        )
     number = int(there[-1][:2]) + 1
     if number > 99:
-        raise book.BookError(f"chapters have two digits, and {there[-1]} is the last that can be: number it lower.")
+        raise book.BookError(
+            f"chapters have two digits, and {there[-1]} is the last that can be: number it lower."
+        )
     chapter = f"{number:02}_{name}"
     contents = book.ROOT / "_toc.yml"
     text = _listed(contents.read_bytes().decode("utf-8"), chapter, contents)
 
     path = book.NOTEBOOKS / f"{chapter}.py"
     with written(path) as temporary:
-        temporary.write_text(_TEMPLATE.replace("TITLE", name.replace("_", " ").capitalize()), encoding="utf-8")
+        temporary.write_text(
+            _TEMPLATE.replace("TITLE", name.replace("_", " ").capitalize()), encoding="utf-8"
+        )
     try:
         with written(contents) as temporary:
             temporary.write_bytes(text.encode("utf-8"))
@@ -121,7 +128,9 @@ def _listed(text: str, chapter: str, path: Path) -> str:
     if entries := list(_ENTRY.finditer(text)):
         last = entries[-1]
         longer = f"{text[: last.end()]}\n{last[1]}notebooks/{chapter}{text[last.end() :]}"
-        if _without(yaml.safe_load(longer), {"file": f"notebooks/{chapter}"}) == yaml.safe_load(text):
+        if _without(yaml.safe_load(longer), {"file": f"notebooks/{chapter}"}) == yaml.safe_load(
+            text
+        ):
             return longer
     raise book.BookError(
         f"{path} has no notebook that notebooks/{chapter} could follow, on a line `- file: notebooks/...` with nothing below it; "

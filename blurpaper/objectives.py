@@ -1,4 +1,6 @@
-"""What fine-tuning asks for: the right label, as in the paper, or agreement with the sharp network, without labels."""
+"""What fine-tuning asks for: the right label, as in the paper, or agreement with the sharp network,
+without labels.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from blurpaper.profile import Protocol
 
 
 class Objective(nn.Module, ABC):
-    """What a network is trained for: a module that holds it, so that it can be trained in one process or in many.
+    """What a network is trained for: a module that holds it, so that it can be trained in one
+    process or in many.
 
     Attributes:
         network: to be trained.
@@ -36,11 +39,21 @@ class Objective(nn.Module, ABC):
     network: nn.Module
 
     @abstractmethod
-    def batch(self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device) -> Any:  # noqa: ANN401 (what its own forward takes; it has ``labels``, one an image)
+    def batch(
+        self,
+        task: Task,
+        numbers: Sequence[int],
+        epoch: int,
+        settings: Protocol,
+        flip: bool,
+        device: torch.device,
+    ) -> Any:  # noqa: ANN401 (what its own forward takes; it has ``labels``, one an image)
         """The batch that it learns from: of those images in that epoch."""
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameters that learn alike, as torch's optimizers take them; ``pace`` is how fast, 1 being the schedule's rate."""
+        """Parameters that learn alike, as torch's optimizers take them; ``pace`` is how fast, 1
+        being the schedule's rate.
+        """
         return [{"params": list(self.network.parameters()), "pace": 1.0}]
 
     @abstractmethod
@@ -61,21 +74,31 @@ class Labels(Objective):
         self.network, self.smoothing = network, smoothing
 
     def batch(
-        self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device
+        self,
+        task: Task,
+        numbers: Sequence[int],
+        epoch: int,
+        settings: Protocol,
+        flip: bool,
+        device: torch.device,
     ) -> Batch:
         return make_batch(task, numbers, epoch, settings, flip, device)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         logits = self.network(batch.seen).mean(dim=(2, 3))
-        return functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.smoothing)
+        return functional.cross_entropy(
+            logits.float(), batch.labels, label_smoothing=self.smoothing
+        )
 
 
 class Agreement(Objective):
-    """The network on a blurred crop agrees with the sharp network on the same crop, sharp; no label is used.
+    """The network on a blurred crop agrees with the sharp network on the same crop, sharp; no label
+    is used.
 
-    The loss is the Kullback-Leibler divergence from the teacher's prediction to the network's at each position, in nats, plus
-    ``features`` times the squared difference of the last stage's maps relative to the teacher's mean square. It is what the
-    paper's closing sentence leaves as future work.
+    The loss is the Kullback-Leibler divergence from the teacher's prediction to the network's at
+    each position, in nats, plus ``features`` times the squared difference of the last stage's maps
+    relative to the teacher's mean square. It is what the paper's closing sentence leaves as future
+    work.
 
     Args:
         network: to be trained, a copy of the teacher at first.
@@ -93,7 +116,13 @@ class Agreement(Objective):
         self.network, self.teacher, self.features = network, teacher.requires_grad_(False), features
 
     def batch(
-        self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device
+        self,
+        task: Task,
+        numbers: Sequence[int],
+        epoch: int,
+        settings: Protocol,
+        flip: bool,
+        device: torch.device,
     ) -> Batch:
         return make_batch(task, numbers, epoch, settings, flip, device, with_sharp=True)
 

@@ -1,4 +1,6 @@
-"""What a chapter shows: its run, figures and tables with captions, and sentences whose numbers are computed here."""
+"""What a chapter shows: its run, figures and tables with captions, and sentences whose numbers are
+computed here.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Page:
     (['paper', 'photos', 'this run'], 0.6097)
     """
 
-    def __init__(self, profile: str, overrides: Mapping[str, Any] | None = None, published: bool = False) -> None:
+    def __init__(
+        self, profile: str, overrides: Mapping[str, Any] | None = None, published: bool = False
+    ) -> None:
         self.profile = profiles.load(profile, overrides)
         self.overrides = dict(overrides or {})
         self.store: Store | Published = Published() if published else Store()
@@ -57,25 +61,32 @@ class Page:
         return EXPERIMENTS[experiment](self.profile, self.store)
 
     def sources(self, experiment: str, **values: object) -> dict[str, pd.DataFrame]:
-        """The same experiment in the paper, in the published run on photographs and in this run, where there is one.
+        """The same experiment in the paper, in the published run on photographs and in this run,
+        where there is one.
 
         Of our runs: the first test set, among all classes, and the first seed.
         """
         found = {PAPER: results.select(results.paper(), experiment=experiment)}
         for name, frame in self.ours(experiment).items():
-            found[name] = foremost(frame, profiles.load("photos") if name == PHOTOS else self.profile)
+            found[name] = foremost(
+                frame, profiles.load("photos") if name == PHOTOS else self.profile
+            )
         found = {name: results.select(frame, **values) for name, frame in found.items()}
         return {name: frame for name, frame in found.items() if not frame.empty}
 
     def ours(self, experiment: str) -> dict[str, pd.DataFrame]:
-        """All of an experiment's results in the published run on photographs, where there is one, and in this run."""
+        """All of an experiment's results in the published run on photographs, where there is one,
+        and in this run.
+        """
         found = {RUN: self.rows(experiment)}
         if self.profile.name != "photos" and (photos := self.photographs(experiment)) is not None:
             found = {PHOTOS: photos, **found}
         return found
 
     def photographs(self, experiment: str) -> pd.DataFrame | None:
-        """Results on photographs: this run's if it is on photographs, else the published ones; None where there are none."""
+        """Results on photographs: this run's if it is on photographs, else the published ones; None
+        where there are none.
+        """
         if self.profile.name == "photos":
             return self.rows(experiment)
         if not (results.PUBLISHED / "photos.csv").is_file():
@@ -84,45 +95,80 @@ class Page:
         return None if rows.empty else rows
 
     def seconds(self) -> dict[str, dict[str, float]]:
-        """Seconds an image takes to deblur, by treatment, in the published run on photographs and in this run, where known."""
+        """Seconds an image takes to deblur, by treatment, in the published run on photographs and
+        in this run, where known.
+        """
         is_published = isinstance(self.store, Published)
-        own = results.published_seconds(self.profile.name) if is_published else deblurred.seconds(self.profile, self.store)
+        own = (
+            results.published_seconds(self.profile.name)
+            if is_published
+            else deblurred.seconds(self.profile, self.store)
+        )
         photos = results.published_seconds("photos") if self.profile.name != "photos" else {}
         return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
 
     def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
-        """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on photographs and of this run."""
+        """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on
+        photographs and of this run.
+        """
         is_published = isinstance(self.store, Published)
-        own = results.published_label_maps(self.profile.name) if is_published else exhibits.label_maps(self.profile, self.store)
+        own = (
+            results.published_label_maps(self.profile.name)
+            if is_published
+            else exhibits.label_maps(self.profile, self.store)
+        )
         photos = results.published_label_maps("photos") if self.profile.name != "photos" else {}
         return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
 
-    def figure(self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()) -> None:
-        """Show a plot, or several beside one another, as vector graphics in the colours of the page, light or dark.
+    def figure(
+        self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()
+    ) -> None:
+        """Show a plot, or several beside one another, as vector graphics in the colours of the
+        page, light or dark.
 
         Args:
-            caption: what is to be seen; which run made it, and from which ``sources``, is added, with links to how.
+            caption: what is to be seen; which run made it, and from which ``sources``, is added,
+                with links to how.
             alt: a text for those who cannot see it.
         """
         self._figure(figure, caption, alt, sources, photographs=False)
 
-    def photograph(self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()) -> None:
-        """Show plots that hold photographs, smoothed where they are enlarged; its arguments are those of :meth:`figure`."""
+    def photograph(
+        self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()
+    ) -> None:
+        """Show plots that hold photographs, smoothed where they are enlarged; its arguments are
+        those of :meth:`figure`.
+        """
         self._figure(figure, caption, alt, sources, photographs=True)
 
-    def table(self, html: str, caption: str, sources: Mapping[str, pd.DataFrame] | None = None, of: str | None = None) -> None:
+    def table(
+        self,
+        html: str,
+        caption: str,
+        sources: Mapping[str, pd.DataFrame] | None = None,
+        of: str | None = None,
+    ) -> None:
         """Show a table, which may be wider than the page, with its caption, and its rows as CSV.
 
         Args:
-            sources: heading -> rows that it was drawn from: told by model and data, linked to how they were made, and offered.
-            of: the source that all of them are from, where their headings are not names of sources; without one, none is linked.
+            sources: heading -> rows that it was drawn from: told by model and data, linked to how
+                they were made, and offered.
+            of: the source that all of them are from, where their headings are not names of sources;
+                without one, none is linked.
         """
         sources = sources or {}
-        told = " ".join(f"{self._link(of or name, name)}{_model_and_data(frame)}." for name, frame in sources.items())
+        told = " ".join(
+            f"{self._link(of or name, name)}{_model_and_data(frame)}."
+            for name, frame in sources.items()
+        )
         rows = f" {download(sources)}" if sources else ""
         run = f"<span class='run'>In the book of {self._link(RUN, self.run)}.</span>"
         shown = f"<figcaption>{caption} {told}{rows} {run}</figcaption>"
-        display(HTML(f'<figure class="blurpaper">{shown}<div class="wide" tabindex="0">{html}</div></figure>'))
+        display(
+            HTML(
+                f'<figure class="blurpaper">{shown}<div class="wide" tabindex="0">{html}</div></figure>'
+            )
+        )
 
     def claims(self, chapter: str) -> None:
         """Show the claims of the paper that a chapter decides, by its number."""
@@ -139,23 +185,42 @@ class Page:
         )
 
     def say(self, text: str) -> None:
-        """Prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to how it was made."""
-        display(Markdown(_IN_PROSE.sub(lambda found: f"<em>{self._link(found[1], found[1])}</em>", text)))
+        """Prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to how
+        it was made.
+        """
+        display(
+            Markdown(
+                _IN_PROSE.sub(lambda found: f"<em>{self._link(found[1], found[1])}</em>", text)
+            )
+        )
 
     def _figure(
-        self, shown: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str], photographs: bool
+        self,
+        shown: Figure | Sequence[Figure],
+        caption: str,
+        alt: str,
+        sources: Iterable[str],
+        photographs: bool,
     ) -> None:
         from blurpaper.figures import inline
 
-        drawn = "".join(inline(one, photographs) for one in (shown if isinstance(shown, Sequence) else [shown]))
+        drawn = "".join(
+            inline(one, photographs) for one in (shown if isinstance(shown, Sequence) else [shown])
+        )
         image = f'<div class="wide" tabindex="0"><div class="panels" role="img" aria-label="{escape(alt)}">{drawn}</div></div>'
         names = ", ".join(self._link(name, name) for name in sources)
         numbers = f"Numbers: {names}. " if names else ""
         run = f"<span class='run'>{numbers}In the book of {self._link(RUN, self.run)}.</span>"
-        display(HTML(f'<figure class="blurpaper">{image}<figcaption>{caption} {run}</figcaption></figure>'))
+        display(
+            HTML(
+                f'<figure class="blurpaper">{image}<figcaption>{caption} {run}</figcaption></figure>'
+            )
+        )
 
     def _link(self, source: str, text: str) -> str:
-        """Some words as a link to how a source was made; where this run is the one on photographs, there is one such place."""
+        """Some words as a link to how a source was made; where this run is the one on photographs,
+        there is one such place.
+        """
         if source not in ANCHORS:
             return escape(text)
         anchor = ANCHORS[RUN if source == PHOTOS and self.profile.name == "photos" else source]
@@ -171,14 +236,17 @@ def _model_and_data(rows: pd.DataFrame) -> str:
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
-    """Of a run's results, those of one model on its first test set (or its scenes), among all classes, from the first seed.
+    """Of a run's results, those of one model on its first test set (or its scenes), among all
+    classes, from the first seed.
 
     >>> measured = [("nips2017-dev", "0", 0.7), ("nips2017-dev", "1", 0.6), ("imagewoof", "0", 0.9)]
     >>> rows = results.table({"data": data, "seed": seed, "value": value} for data, seed, value in measured)
     >>> foremost(rows, profiles.load("photos"))["value"].tolist()
     [0.7]
     """
-    rows = results.select(rows, data=[profile.evaluation.test_sets[0], profile.segmentation.data], seed=["", "0"])
+    rows = results.select(
+        rows, data=[profile.evaluation.test_sets[0], profile.segmentation.data], seed=["", "0"]
+    )
     rows = results.select(rows, model=list(rows["model"].unique()[:1]))
     widest = max(rows["classes"].unique(), key=lambda classes: int(classes or 0), default="")
     return results.select(rows, classes=["", widest])
@@ -194,19 +262,25 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> str:
-    """A result with its 95 % interval, for prose; ``unit`` follows a share, `` points`` for a difference of two.
+    """A result with its 95 % interval, for prose; ``unit`` follows a share, `` points`` for a
+    difference of two.
 
     >>> import pandas as pd
     >>> with_interval(pd.Series({"value": 0.5, "low": 0.4, "high": 0.6}))
     '50.0 % (40.0 to 60.0)'
     """
     scale, unit, digits = (100, unit, 1) if percents else (1, "", 2)
-    value, low, high = (rounded(scale * float(row[name]), digits) for name in ("value", "low", "high"))
+    value, low, high = (
+        rounded(scale * float(row[name]), digits) for name in ("value", "low", "high")
+    )
     return f"{value}{unit} ({f'{low} to {high}' if float(row['low']) == float(row['low']) else 'interval not known'})"
 
 
 def in_words(
-    sources: Mapping[str, pd.DataFrame], line: str, ends: tuple[str, str] = ("sharp", "D8"), percents: bool = True
+    sources: Mapping[str, pd.DataFrame],
+    line: str,
+    ends: tuple[str, str] = ("sharp", "D8"),
+    percents: bool = True,
 ) -> str:
     """Where the lines of a figure begin and end, for those who cannot see it.
 
@@ -226,7 +300,9 @@ def in_words(
         for value, rows in frame.groupby(line, sort=False):
             known = rows.set_index("condition")["value"]
             if set(ends) <= set(known.index):
-                first, last = (percent(known[end]) if percents else rounded(known[end], 2) for end in ends)
+                first, last = (
+                    percent(known[end]) if percents else rounded(known[end], 2) for end in ends
+                )
                 told.append(f"{value} from {first} to {last}")
         if told:
             panels.append(f"{name}: {', '.join(told)}")

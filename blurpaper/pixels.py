@@ -1,8 +1,10 @@
-"""What segmentation learns from: crops of scenes, made as the paper makes training images, with labels at some pixels (Sec. 5).
+"""What segmentation learns from: crops of scenes, made as the paper makes training images, with
+labels at some pixels (Sec. 5).
 
-A scene is brought to a pre-blur scale drawn around 384, here the geometric mean of its sides, and blurred with a kernel drawn
-from the mix (or not at all). Its label map goes along but is never blurred. A crop is cut from both; of its labelled pixels
-some are drawn. All draws of a scene come from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.batches`.
+A scene is brought to a pre-blur scale drawn around 384, here the geometric mean of its sides, and
+blurred with a kernel drawn from the mix (or not at all). Its label map goes along but is never
+blurred. A crop is cut from both; of its labelled pixels some are drawn. All draws of a scene come
+from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.batches`.
 """
 
 from __future__ import annotations
@@ -90,12 +92,16 @@ def make_batch(
         seen, labels = _cropped(seen, labels, side, draw[4:6])
         if flip and draw[6] < 0.5:
             seen, labels = seen.flip(-1), labels.flip(-1)
-        return seen.float(), *_drawn(labels.numpy(), points, (task.seed, task.images.name, task.images.ids[number], epoch))
+        return seen.float(), *_drawn(
+            labels.numpy(), points, (task.seed, task.images.name, task.images.ids[number], epoch)
+        )
 
     with ThreadPoolExecutor(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
         seen, places, labels = zip(*pool.map(made, range(len(numbers))), strict=True)
     return PixelBatch(
-        torch.stack(seen), torch.from_numpy(np.stack(places)).to(device), torch.from_numpy(np.stack(labels)).to(device)
+        torch.stack(seen),
+        torch.from_numpy(np.stack(places)).to(device),
+        torch.from_numpy(np.stack(labels)).to(device),
     )
 
 
@@ -103,22 +109,31 @@ def _resized_labels(labels: torch.Tensor, shape: tuple[int, int]) -> torch.Tenso
     return functional.interpolate(labels[None, None], shape, mode="nearest-exact")[0, 0]
 
 
-def _cropped(seen: torch.Tensor, labels: torch.Tensor, side: int, at: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    """A square of both; what is smaller is enlarged at its right and bottom, by its last pixels and by void."""
+def _cropped(
+    seen: torch.Tensor, labels: torch.Tensor, side: int, at: Sequence[float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A square of both; what is smaller is enlarged at its right and bottom, by its last pixels and
+    by void.
+    """
     missing = [max(0, side - one) for one in labels.shape]
     if any(missing):
         down, right = missing
         seen = functional.pad(seen.float(), (0, right, 0, down), mode="replicate").to(seen.dtype)
         labels = functional.pad(labels, (0, right, 0, down), value=VOID)
     top, left = (int(place * (one - side + 1)) for place, one in zip(at, labels.shape, strict=True))
-    return seen[:, top : top + side, left : left + side], labels[top : top + side, left : left + side]
+    return seen[:, top : top + side, left : left + side], labels[
+        top : top + side, left : left + side
+    ]
 
 
-def _drawn(labels: np.ndarray, count: int, named: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _drawn(
+    labels: np.ndarray, count: int, named: tuple[object, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Places ``(P, 2)`` and labels ``(P,)`` of pixels drawn from those labelled.
 
-    Every other one is any of them; the rest are shared out equally among the labels that there are, as small things count
-    as much as large ones in the mean over labels (Mostajabi et al. weigh their loss to that end).
+    Every other one is any of them; the rest are shared out equally among the labels that there are,
+    as small things count as much as large ones in the mean over labels (Mostajabi et al. weigh
+    their loss to that end).
     """
     known = np.flatnonzero(labels.ravel() != VOID)
     if not len(known):
@@ -164,12 +179,22 @@ class PerPixel(Objective):
         return [{"params": below, "pace": 1.0}, {"params": above, "pace": self.pace}]
 
     def batch(
-        self, task: Task, numbers: Sequence[int], epoch: int, settings: Protocol, flip: bool, device: torch.device
+        self,
+        task: Task,
+        numbers: Sequence[int],
+        epoch: int,
+        settings: Protocol,
+        flip: bool,
+        device: torch.device,
     ) -> PixelBatch:
         return make_batch(task, numbers, epoch, settings, flip, device, self.side, self.points)
 
     def forward(self, batch: PixelBatch) -> torch.Tensor:
         logits = self.network(batch.seen, batch.points).float()
         labels = batch.labels.flatten()
-        whole = functional.cross_entropy(logits.flatten(0, 1), labels, ignore_index=NOT_LABELLED, reduction="sum")
-        return whole / len(labels)  # a crop without labels counts as one without loss, whatever batch it is in
+        whole = functional.cross_entropy(
+            logits.flatten(0, 1), labels, ignore_index=NOT_LABELLED, reduction="sum"
+        )
+        return whole / len(
+            labels
+        )  # a crop without labels counts as one without loss, whatever batch it is in

@@ -1,4 +1,6 @@
-"""What networks predict of test images, each part computed once and kept: log-probabilities, decisions, distances of features."""
+"""What networks predict of test images, each part computed once and kept: log-probabilities,
+decisions, distances of features.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from blurpaper.store import TENSORS, Recipe, Store
 if TYPE_CHECKING:
     import pandas as pd
 
-# --- Log-probabilities ---------------------------------------------------------------------------------------------------
+# --- Log-probabilities ----------------------------------------------------------------------------
 
 
 def base_scales(scales: Sequence[str]) -> list[str]:
@@ -43,10 +45,12 @@ def recipes(
     profile: Profile,
     store: Store,
 ) -> Iterator[tuple[range, str, Recipe[dict[str, torch.Tensor]]]]:
-    """The parts in which a network's log-probabilities are kept: (numbers of the images, condition, recipe).
+    """The parts in which a network's log-probabilities are kept: (numbers of the images, condition,
+    recipe).
 
     Raises:
-        ValueError: for a per-scale network, which is one for each scale, or a condition that is not known.
+        ValueError: for a per-scale network, which is one for each scale, or a condition that is not
+            known.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -73,10 +77,16 @@ def recipes(
             modules = ["blurpaper.protocol", trained.code_of(spec)]
             about = {"profile": profile.name, "data": images.fingerprint}
             name = f"{spec}.{images.name}.{condition}.{numbers.start}"
-            yield numbers, condition, Recipe("log-probabilities", name, inputs, modules, TENSORS, about)
+            yield (
+                numbers,
+                condition,
+                Recipe("log-probabilities", name, inputs, modules, TENSORS, about),
+            )
 
 
-def common_inputs(identity: str, images: ImageSet, numbers: range, profile: Profile) -> dict[str, object]:
+def common_inputs(
+    identity: str, images: ImageSet, numbers: range, profile: Profile
+) -> dict[str, object]:
     """What all that a network makes of some images depends on.
 
     >>> from blurpaper.data.examples import CarriedSet
@@ -104,7 +114,8 @@ def log_probabilities(
 ) -> dict[str, dict[str, torch.Tensor]]:
     """Condition -> scale setting -> mean log-probabilities ``(N, K)`` of a network on a test set.
 
-    A ``per-scale`` network is one for each scale, trained at that scale and applied there (Sec. 4.2).
+    A ``per-scale`` network is one for each scale, trained at that scale and applied there (Sec.
+    4.2).
 
     >>> import tempfile
     >>> from blurpaper import profile
@@ -119,10 +130,15 @@ def log_probabilities(
     if spec.train_scale == "per-scale":
         whole: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
         for scale in base_scales(scales):
-            single = log_probabilities(replace(spec, train_scale=scale), images, conditions, [scale], profile, store)
+            single = log_probabilities(
+                replace(spec, train_scale=scale), images, conditions, [scale], profile, store
+            )
             for condition, by_scale in single.items():
                 whole[condition] |= by_scale
-        return {c: {scale: protocol.combined(by_scale, scale) for scale in scales} for c, by_scale in whole.items()}
+        return {
+            c: {scale: protocol.combined(by_scale, scale) for scale in scales}
+            for c, by_scale in whole.items()
+        }
     parts: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
     loaded = lru_cache(lambda: trained.network(spec, profile, store))
     shard = canonical.Shard(images, profile, store)
@@ -131,14 +147,20 @@ def log_probabilities(
         networks = dict.fromkeys(base_scales(scales), loaded())
         ids = [images.ids[number] for number in numbers]
         batch = profile.evaluation.batch
-        return protocol.log_probabilities(networks, shard(numbers), ids, condition, profile.protocol, profile.compute, batch)
+        return protocol.log_probabilities(
+            networks, shard(numbers), ids, condition, profile.protocol, profile.compute, batch
+        )
 
     parts_of = list(recipes(spec, images, conditions, scales, profile, store))
     if not all(store.has(recipe) for _, _, recipe in parts_of):
         loaded()  # trained, if it must be, before the bar of this starts
-    with progress(f"classifying {images.name} with {spec}", len(images) * len(conditions), "image") as tick:
+    with progress(
+        f"classifying {images.name} with {spec}", len(images) * len(conditions), "image"
+    ) as tick:
         for numbers, condition, recipe in parts_of:
-            parts[condition].append(store.get(recipe, lambda _, n=numbers, c=condition: classify(n, c)))
+            parts[condition].append(
+                store.get(recipe, lambda _, n=numbers, c=condition: classify(n, c))
+            )
             tick(len(numbers))
     joined = {}
     for condition in conditions:
@@ -156,11 +178,12 @@ def decisions(
     profile: Profile,
     store: Store,
 ) -> pd.DataFrame:
-    """What a network decided on every image of a test set, under every condition, at every scale setting.
+    """What a network decided on every image of a test set, under every condition, at every scale
+    setting.
 
-    Where the profile restricts the choice to the set's own classes, that is decided too (column ``classes``). Columns: those
-    of a result that say what it is of, ``image``, ``label``, those of :func:`metrics.decisions` and ``js_divergence`` from
-    the prediction on the same image sharp.
+    Where the profile restricts the choice to the set's own classes, that is decided too (column
+    ``classes``). Columns: those of a result that say what it is of, ``image``, ``label``, those of
+    :func:`metrics.decisions` and ``js_divergence`` from the prediction on the same image sharp.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -184,9 +207,14 @@ def decisions(
 
 
 def decided(
-    log_p: torch.Tensor, images: ImageSet, of: Mapping[str, str], profile: Profile, sharp: torch.Tensor | None = None
+    log_p: torch.Tensor,
+    images: ImageSet,
+    of: Mapping[str, str],
+    profile: Profile,
+    sharp: torch.Tensor | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """The decisions that log-probabilities ``(N, K)`` on a set of images amount to; see :func:`decisions` for the columns.
+    """The decisions that log-probabilities ``(N, K)`` on a set of images amount to; see
+    :func:`decisions` for the columns.
 
     Args:
         of: the columns that say what they are of, but for the number of classes.
@@ -211,7 +239,9 @@ def decided(
     for classes, labels in choices:
         frame = pd.DataFrame(metrics.decisions(log_p[:, classes], labels))
         of = {**of, "classes": str(log_p[:, classes].shape[1])}
-        frame["js_divergence"] = np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p[:, classes])
+        frame["js_divergence"] = (
+            np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p[:, classes])
+        )
         frame.insert(0, "label", images.labels.astype("int32"))
         frame.insert(0, "image", list(images.ids))
         for column, value in reversed(of.items()):
@@ -219,11 +249,14 @@ def decided(
         yield frame
 
 
-# --- Distances between features -------------------------------------------------------------------------------------------
+# --- Distances between features -------------------------------------------------------------------
 
 
-def distances(spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
-    """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N, 5)``, at scale 256.
+def distances(
+    spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, store: Store
+) -> dict[str, np.ndarray]:
+    """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N,
+    5)``, at scale 256.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -244,7 +277,15 @@ def distances(spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, 
         ids, batch = [images.ids[number] for number in numbers], profile.evaluation.batch
         with progress(f"comparing features of {spec}", len(numbers), "image") as tick:
             return invariance.mean_distances(
-                loaded(), shown, ids, conditions, "256", profile.protocol, profile.compute, batch, tick
+                loaded(),
+                shown,
+                ids,
+                conditions,
+                "256",
+                profile.protocol,
+                profile.compute,
+                batch,
+                tick,
             )
 
     for numbers in shards(len(images), profile):
@@ -256,9 +297,14 @@ def distances(spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, 
         }
         modules = ["blurpaper.invariance", module_of(spec.model)]
         about = {"profile": profile.name, "data": images.fingerprint}
-        recipe = Recipe("distances", f"{spec}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about)
+        recipe = Recipe(
+            "distances", f"{spec}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about
+        )
         parts.append(store.get(recipe, lambda _, n=numbers: measure(n)))
-    return {condition: torch.cat([part[condition] for part in parts]).numpy() for condition in conditions}
+    return {
+        condition: torch.cat([part[condition] for part in parts]).numpy()
+        for condition in conditions
+    }
 
 
 def shards(count: int, profile: Profile) -> Iterator[range]:
@@ -272,13 +318,18 @@ def shards(count: int, profile: Profile) -> Iterator[range]:
         yield range(start, min(start + profile.evaluation.shard, count))
 
 
-# --- Columns --------------------------------------------------------------------------------------------------------------
+# --- Columns --------------------------------------------------------------------------------------
 
 
 def columns_of(
-    spec: NetworkSpec | NetworkFile | ForeignSpec, set_name: str, classes: int, scale: str, condition: str
+    spec: NetworkSpec | NetworkFile | ForeignSpec,
+    set_name: str,
+    classes: int,
+    scale: str,
+    condition: str,
 ) -> dict[str, str]:
-    """The columns that say what a number is of; an original network has no train scale and no recipe.
+    """The columns that say what a number is of; an original network has no train scale and no
+    recipe.
 
     >>> of = columns_of(NetworkSpec.parse("small_vgg:mix@512"), "emoji", 100, "256", "D8")
     >>> of["network"], of["train_scale"], of["scale"], of["condition"]

@@ -1,4 +1,6 @@
-"""Several processes as one, started by torchrun: each computes its share of every batch, and all end with the same weights."""
+"""Several processes as one, started by torchrun: each computes its share of every batch, and all
+end with the same weights.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,15 @@ import torch
 T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
-"""How long processes wait for one another: the first may be reading a large set, or another run may hold the store's lock."""
+"""How long processes wait for one another: the first may be reading a large set, or another run may
+hold the store's lock.
+"""
 
 
 @lru_cache(maxsize=1)
 def count() -> int:
-    """How many processes work together; the first call joins them (NCCL for what is on GPUs, else Gloo).
+    """How many processes work together; the first call joins them (NCCL for what is on GPUs, else
+    Gloo).
 
     Raises:
         RuntimeError: if some have a GPU of their own and some have none.
@@ -34,7 +39,9 @@ def count() -> int:
         gpu = torch.cuda.device_count() > local
         if gpu:
             torch.cuda.set_device(local)
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "cpu:gloo", timeout=_PATIENCE)
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if gpu else "cpu:gloo", timeout=_PATIENCE
+        )
         gpus = [False] * size
         distributed.all_gather_object(gpus, gpu)
         if any(gpus) and not all(gpus):
@@ -81,7 +88,8 @@ def total(value: torch.Tensor) -> float:
 
 
 def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
-    """The mean of a number, a tensor ``()``, over all processes, each counting for so much. No gradient flows from the others.
+    """The mean of a number, a tensor ``()``, over all processes, each counting for so much. No
+    gradient flows from the others.
 
     >>> mean(torch.tensor(2.5), weight=32)
     tensor(2.5000)

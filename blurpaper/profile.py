@@ -1,7 +1,8 @@
 """Profiles: one file with every number an experiment depends on, checked when it is read.
 
-``load("emoji", {"pretraining.batch": 64})`` reads ``profiles/emoji.yaml``, merged over the profile it ``extends`` and
-under the overrides. Mappings are merged, lists replaced; an unknown key, a wrong type or a cycle is an error.
+``load("emoji", {"pretraining.batch": 64})`` reads ``profiles/emoji.yaml``, merged over the profile
+it ``extends`` and under the overrides. Mappings are merged, lists replaced; an unknown key, a wrong
+type or a cycle is an error.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class Emoji(Section):
 
 
 class Protocol(Section):
-    """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and the network's field.
+    """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and
+    the network's field.
 
     >>> load("emoji").protocol.canonical
     108
@@ -106,7 +108,8 @@ class Phase(Section):
 
 
 class Schedule(Section):
-    """How a network is trained, in phases: by stochastic gradient descent with momentum, unless another optimizer is named.
+    """How a network is trained, in phases: by stochastic gradient descent with momentum, unless
+    another optimizer is named.
 
     >>> phases = [Phase(epochs=2, rate=0.1), Phase(epochs=1, rate=0.01)]
     >>> schedule = Schedule(phases=phases, batch=64, momentum=0.9, weight_decay=0.0)
@@ -136,7 +139,8 @@ class Pretraining(Schedule):
 
 
 class Finetuning(Schedule):
-    """Fine-tuning on a mix (Sec. 4), and how many batches the statistics of batch normalisation are re-estimated from.
+    """Fine-tuning on a mix (Sec. 4), and how many batches the statistics of batch normalisation are
+    re-estimated from.
 
     >>> [phase.rate for phase in load("emoji").finetuning.phases]
     [0.02, 0.002]
@@ -146,7 +150,8 @@ class Finetuning(Schedule):
 
 
 class Agreement(Schedule):
-    """Fine-tuning without labels, on images of its own: how, and how much the last features count beside the predictions.
+    """Fine-tuning without labels, on images of its own: how, and how much the last features count
+    beside the predictions.
 
     >>> load("photos").agreement.optimizer
     'adamw'
@@ -172,7 +177,8 @@ class Evaluation(Section):
     finetuned: list[str]
     """Networks of Table 3 as MIX[/RECIPE][#SEED], all at scale 256."""
     finetuned_conditions: list[str]
-    """Of the networks of Table 3; those from further seeds are measured under ``scale_conditions``."""
+    """Of the networks of Table 3; those from further seeds are measured under ``scale_conditions``.
+    """
     scale_conditions: list[str]
     """Conditions of Table 4, at each of the scales."""
     second_model: str
@@ -186,7 +192,9 @@ class Evaluation(Section):
     invariance_conditions: list[str]
     batch: Positive
     shard: Positive
-    """Images decoded, blurred and classified at a time: what bounds the memory, and what a killed run loses."""
+    """Images decoded, blurred and classified at a time: what bounds the memory, and what a killed
+    run loses.
+    """
     bootstrap: Positive
 
 
@@ -199,7 +207,9 @@ class Prior(Section):
     """
 
     images: str
-    """A set of images (its training images; the test images are held out), or the path of a folder (a tenth is held out)."""
+    """A set of images (its training images; the test images are held out), or the path of a folder
+    (a tenth is held out).
+    """
     components: Positive
     patches: Positive
     passes: Positive
@@ -260,7 +270,8 @@ class Segmentation(Section):
     """
 
     data: str
-    """A set with label maps, its training scenes to learn from and its test scenes to be scored on."""
+    """A set with label maps, its training scenes to learn from and its test scenes to be scored on.
+    """
     scenes: Scenes
     hidden: Positive
     """Units of the per-pixel classifier."""
@@ -279,7 +290,9 @@ class Segmentation(Section):
     """Mixes that the original is fine-tuned on."""
     conditions: list[str]
     boundary: Annotated[float, Field(gt=0)]
-    """How far from a change of label, in pixels of the label map, a pixel counts as near a boundary."""
+    """How far from a change of label, in pixels of the label map, a pixel counts as near a
+    boundary.
+    """
 
 
 class Compute(Section):
@@ -293,8 +306,9 @@ class Compute(Section):
     precision: Literal["bfloat16", "float32"]
     checkpoint_seconds: Positive
     cache_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
-    """Gigabytes of photographs at the canonical scale that the store may keep for the next network or run, and of decoded ones
-    that a training may keep in memory for its next epoch (an eighth of the memory at most); 0 for none."""
+    """Gigabytes of photographs at the canonical scale that the store may keep for the next network
+    or run, and of decoded ones that a training may keep in memory for its next epoch (an eighth of
+    the memory at most); 0 for none."""
 
 
 class Profile(Section):
@@ -330,7 +344,8 @@ def names() -> list[str]:
 
 
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
-    """A profile by name, or by the path of a YAML file, with overrides (``{"protocol.canonical": 96}``).
+    """A profile by name, or by the path of a YAML file, with overrides (``{"protocol.canonical":
+    96}``).
 
     Raises:
         ProfileError: one sentence that says what is wrong, in which profile and field.
@@ -350,12 +365,19 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
         what = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             what = "no such field" + _meant(str(problem["loc"][-1]), _fields_beside(problem["loc"]))
-        got = "" if problem["type"] in ("missing", "value_error", "extra_forbidden") else f" Got {problem['input']!r}."
-        raise ProfileError(f"profile {name!r}, {where}: {what.rstrip('?.')}{'?' if what.endswith('?') else '.'}{got}") from None
+        got = (
+            ""
+            if problem["type"] in ("missing", "value_error", "extra_forbidden")
+            else f" Got {problem['input']!r}."
+        )
+        raise ProfileError(
+            f"profile {name!r}, {where}: {what.rstrip('?.')}{'?' if what.endswith('?') else '.'}{got}"
+        ) from None
 
 
 def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """Overrides from the command line: ``["seed=3", "protocol.jitter=[384]"]``; values are read as YAML.
+    """Overrides from the command line: ``["seed=3", "protocol.jitter=[384]"]``; values are read as
+    YAML.
 
     >>> parse_overrides(["seed=3", "protocol.jitter=[384]"])
     {'seed': 3, 'protocol.jitter': [384]}
@@ -374,11 +396,15 @@ def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
 
 def _merged(name: str, children: tuple[str, ...]) -> dict[str, Any]:
     if name in children:
-        raise ProfileError(f"profiles extend one another in a circle: {' -> '.join((*children, name))}.")
+        raise ProfileError(
+            f"profiles extend one another in a circle: {' -> '.join((*children, name))}."
+        )
     is_path = name.endswith((".yaml", ".yml"))
     path = Path(name) if is_path else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        raise ProfileError(f"no profile {name!r}; there are {', '.join(names())}" + _meant(name, names()))
+        raise ProfileError(
+            f"no profile {name!r}; there are {', '.join(names())}" + _meant(name, names())
+        )
     try:
         own = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -407,7 +433,9 @@ def _set(fields: dict[str, Any], dotted: str, value: object) -> None:
     *sections, last = dotted.split(".")
     for section in sections:
         if not isinstance(fields.get(section), dict):
-            raise ProfileError(f"override {dotted!r}: no section {section!r}" + _meant(section, list(fields)))
+            raise ProfileError(
+                f"override {dotted!r}: no section {section!r}" + _meant(section, list(fields))
+            )
         fields[section] = dict(fields[section])
         fields = fields[section]
     fields[last] = value
@@ -418,7 +446,9 @@ def _fields_beside(location: tuple) -> list[str]:
     for part in location[:-1]:
         inner = model.model_fields.get(str(part))
         candidates = [inner.annotation, *getattr(inner.annotation, "__args__", ())] if inner else []
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+        model = next(
+            (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model
+        )
     return list(model.model_fields)
 
 

@@ -9,17 +9,26 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(what: str, total: int | None = None, unit: str = "it") -> Iterator[Callable[..., None]]:
+def progress(
+    what: str, total: int | None = None, unit: str = "it"
+) -> Iterator[Callable[..., None]]:
     """A bar on standard error, shown once it has run for two seconds; yields what to tell it.
 
-    The callable takes ``(done)`` to advance by so many, or ``(done, total, loss)`` to say where it stands.
+    The callable takes ``(done)`` to advance by so many, or ``(done, total, loss)`` to say where it
+    stands.
 
     >>> with progress("counting", 2, "step") as tick:
     ...     tick(2)
     """
     from tqdm import tqdm
 
-    options = {"delay": 2, "file": sys.stderr, "mininterval": 1.0, "ncols": 100, "unit_scale": unit == "B"}
+    options = {
+        "delay": 2,
+        "file": sys.stderr,
+        "mininterval": 1.0,
+        "ncols": 100,
+        "unit_scale": unit == "B",
+    }
     options["disable"] = os.environ.get("RANK", "0") != "0"  # of several processes the first speaks
     with tqdm(total=total, desc=what, unit=unit, **options) as bar:
 

@@ -1,9 +1,11 @@
-"""The paper's protocol (Sec. 3): canonical scale, blur, 8 bits, network scale, mean log-probabilities over positions.
+"""The paper's protocol (Sec. 3): canonical scale, blur, 8 bits, network scale, mean
+log-probabilities over positions.
 
-One image goes through four steps, each a function: :func:`resizing.to_canonical` makes its smaller side 384 (or what the
-profile calls so), :func:`blurred` convolves it and rounds to 8 bits, :func:`network_input` resizes it so that its smaller
-side is a network scale, and :func:`log_probabilities` applies the network fully convolutionally and averages. An image is
-decoded and resized once for all conditions, and blurred once for all scales.
+One image goes through four steps, each a function: :func:`resizing.to_canonical` makes its smaller
+side 384 (or what the profile calls so), :func:`blurred` convolves it and rounds to 8 bits,
+:func:`network_input` resizes it so that its smaller
+side is a network scale, and :func:`log_probabilities` applies the network fully convolutionally and
+averages. An image is decoded and resized once for all conditions, and blurred once for all scales.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from blurpaper.profile import Compute, Protocol
 from blurpaper.randomness import uniforms
 from blurpaper.resizing import Scene, resized, scaled_shape
 
-# --- Blur ----------------------------------------------------------------------------------------------------------------
+# --- Blur -----------------------------------------------------------------------------------------
 
 
 def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
-    """The PSF of a test image under a condition: for camera shake always the same of the hundred (Sec. 3).
+    """The PSF of a test image under a condition: for camera shake always the same of the hundred
+    (Sec. 3).
 
     Args:
         condition: ``sharp``, ``shake`` or the name of a PSF.
@@ -44,24 +47,32 @@ def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
     if condition == SHARP:
         return None
     if condition == SHAKE:
-        return shake_bank("test", scale)[int(uniforms("shake", "test", image_id)[0] * SHAKE_BANKS["test"])]
+        return shake_bank("test", scale)[
+            int(uniforms("shake", "test", image_id)[0] * SHAKE_BANKS["test"])
+        ]
     return psf(condition, scale)
 
 
-def blurred(images: torch.Tensor, ids: Sequence[str], condition: str, canonical: int) -> torch.Tensor:
-    """Blur canonical images, uint8 ``(B, 3, H, W)``, as the condition says, to 8 bits of that shape (step 2).
+def blurred(
+    images: torch.Tensor, ids: Sequence[str], condition: str, canonical: int
+) -> torch.Tensor:
+    """Blur canonical images, uint8 ``(B, 3, H, W)``, as the condition says, to 8 bits of that shape
+    (step 2).
 
     >>> blurred(torch.zeros(1, 3, 384, 512, dtype=torch.uint8), ["val/a.jpg"], "shake", 384).shape
     torch.Size([1, 3, 384, 512])
     """
-    return blur.apply(images, [test_psf(condition, image_id, canonical / CANONICAL) for image_id in ids])
+    return blur.apply(
+        images, [test_psf(condition, image_id, canonical / CANONICAL) for image_id in ids]
+    )
 
 
-# --- Network -------------------------------------------------------------------------------------------------------------
+# --- Network --------------------------------------------------------------------------------------
 
 
 def network_input(images: torch.Tensor, smaller_side: int, canonical: int) -> torch.Tensor:
-    """Resize blurred images, uint8 ``(B, 3, H, W)``, to a network scale: float32 ``(B, 3, h, w)``, not rounded (step 3).
+    """Resize blurred images, uint8 ``(B, 3, H, W)``, to a network scale: float32 ``(B, 3, h, w)``,
+    not rounded (step 3).
 
     >>> network_input(torch.zeros(1, 3, 384, 512, dtype=torch.uint8), 256, 384).shape
     torch.Size([1, 3, 256, 341])
@@ -79,7 +90,8 @@ def log_probabilities(
     batch: int,
     tick: Callable[[int], object] = lambda done: None,
 ) -> dict[str, torch.Tensor]:
-    """Mean log-probabilities over positions at each scale: scale -> float32 ``(N, K)`` on the CPU (steps 2 to 4).
+    """Mean log-probabilities over positions at each scale: scale -> float32 ``(N, K)`` on the CPU
+    (steps 2 to 4).
 
     Args:
         networks: scale (``"128"``, ``"256"``, ``"512"``) -> the network to apply there.
@@ -98,11 +110,15 @@ def log_probabilities(
     device = device_of(compute)
     for network in networks.values():
         network.to(device, memory_format=torch.channels_last).eval()
-    results = {scale: torch.empty(len(images), len(network.classes)) for scale, network in networks.items()}
+    results = {
+        scale: torch.empty(len(images), len(network.classes)) for scale, network in networks.items()
+    }
     with torch.inference_mode(), autocast(compute, device):
         for members in same_shape(images, batch):
             canonical = torch.stack([images[member] for member in members]).to(device)
-            seen = blurred(canonical, [ids[member] for member in members], condition, protocol.canonical)
+            seen = blurred(
+                canonical, [ids[member] for member in members], condition, protocol.canonical
+            )
             for scale, network in networks.items():
                 inputs = network_input(seen, protocol.pixels(scale), protocol.canonical)
                 results[scale][members] = network.log_probabilities(inputs).cpu()
@@ -111,10 +127,11 @@ def log_probabilities(
 
 
 def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
-    """Log-probabilities ``(N, K)`` at one of the paper's scale settings, ``"256+512"`` included: the mean over its scales.
+    """Log-probabilities ``(N, K)`` at one of the paper's scale settings, ``"256+512"`` included:
+    the mean over its scales.
 
-    Averaging over positions within a scale first gives both scales the same weight (our choice; a mean over all positions
-    would let 512 dominate).
+    Averaging over positions within a scale first gives both scales the same weight (our choice; a
+    mean over all positions would let 512 dominate).
 
     >>> combined({"256": torch.zeros(1, 2), "512": torch.ones(1, 2)}, "256+512")
     tensor([[0.5000, 0.5000]])
@@ -123,7 +140,8 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
 
 
 def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
-    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is their own shape that counts.
+    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is
+    their own shape that counts.
 
     >>> list(same_shape([torch.zeros(3, 4, 6), torch.zeros(3, 6, 4), torch.zeros(3, 4, 6)], batch=8))
     [[0, 2], [1]]

@@ -11,7 +11,8 @@ from blurpaper.kernels import check_condition
 
 
 def is_meant(name: str) -> bool:
-    """Whether a PSF is called by a file: by what is no name of a PSF, and is there or is named like a file that could be read.
+    """Whether a PSF is called by a file: by what is no name of a PSF, and is there or is named like
+    a file that could be read.
 
     >>> is_meant("camera.npy"), is_meant("D8"), is_meant("D2.5"), is_meant("Q8")
     (True, False, False, False)
@@ -24,7 +25,8 @@ def is_meant(name: str) -> bool:
 
 
 def read(path: str | Path) -> np.ndarray:
-    """Read a PSF that was measured or drawn: numpy's ``.npy``, or a picture whose grey levels are its weights.
+    """Read a PSF that was measured or drawn: numpy's ``.npy``, or a picture whose grey levels are
+    its weights.
 
     Returns:
         float32 ``(h, w)`` of odd sides and unit sum.
@@ -40,17 +42,23 @@ def read(path: str | Path) -> np.ndarray:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".npy", *SUFFIXES):
-        raise ImageError(f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got {str(path)!r}.")
+        raise ImageError(
+            f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got {str(path)!r}."
+        )
     weights = _array(path) if suffix == ".npy" else _grey_levels(path)
     if weights.ndim != 2:
-        raise ImageError(f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}.")
+        raise ImageError(
+            f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}."
+        )
     if any(side % 2 == 0 for side in weights.shape):
         raise ImageError(
             f"a PSF has odd sides, so that it has a middle. {path} is {' x '.join(map(str, weights.shape))}: add a row or column "
             "of zeros."
         )
     if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
-        raise ImageError(f"the weights of a PSF are finite, none is negative and some are above zero. Those of {path} are not.")
+        raise ImageError(
+            f"the weights of a PSF are finite, none is negative and some are above zero. Those of {path} are not."
+        )
     return (weights / weights.sum()).astype(np.float32)
 
 
@@ -71,7 +79,11 @@ def _grey_levels(path: str | Path) -> np.ndarray:
             return np.asarray(image, np.float64)
         channels = np.asarray(image.convert("RGBA"), np.float64)
     if (channels[..., 3] < 255).any():
-        raise ImageError(f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black ground.")
+        raise ImageError(
+            f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black ground."
+        )
     if (channels[..., :3] != channels[..., :1]).any():
-        raise ImageError(f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that is meant.")
+        raise ImageError(
+            f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that is meant."
+        )
     return channels[..., 0]

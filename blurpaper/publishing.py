@@ -1,4 +1,6 @@
-"""From the store to results/: the numbers to commit, where each came from, and what each image was decided to be."""
+"""From the store to results/: the numbers to commit, where each came from, and what each image was
+decided to be.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
-"""And ``adopted_from``: the key of its making, if its code was rearranged since without changing what it makes."""
+"""And ``adopted_from``: the key of its making, if its code was rearranged since without changing
+what it makes.
+"""
 _COUNTS = {
-    f"blurpaper.{name}" for name in ("intervals", "metrics.classification", "metrics.overlap", "metrics.oracles", "tallies")
+    f"blurpaper.{name}"
+    for name in (
+        "intervals",
+        "metrics.classification",
+        "metrics.overlap",
+        "metrics.oracles",
+        "tallies",
+    )
 }
 """With the experiments, the modules that make rows of artifacts."""
 
@@ -33,21 +44,30 @@ _COUNTS = {
 def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """Write to ``results/`` what a profile found; what is missing is computed.
 
-    ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.timings.csv`` what it took; ``.decisions.parquet`` has
-    what each image was decided to be, ``.confusions.parquet`` the pixels of each label, ``.label_maps.npz`` the maps shown, and
-    where the data are embedded ``.play.json`` what the page with a blur slider shows of them.
+    ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.timings.csv`` what it
+    took; ``.decisions.parquet`` has what each image was decided to be, ``.confusions.parquet`` the
+    pixels of each label, ``.label_maps.npz`` the maps shown, and where the data are embedded
+    ``.play.json`` what the page with a blur slider shows of them.
 
-    The network that the profile releases goes to ``results/weights`` first, so that its file is measured too; the prior of
-    EPLL that it was deblurred with to ``results/priors``.
+    The network that the profile releases goes to ``results/weights`` first, so that its file is
+    measured too; the prior of EPLL that it was deblurred with to ``results/priors``.
     """
     import pandas as pd
 
-    if profile.evaluation.released and profile.deblurring.prior.images == Path(priors.RELEASED).stem:
+    if (
+        profile.evaluation.released
+        and profile.deblurring.prior.images == Path(priors.RELEASED).stem
+    ):
         yield _release_prior(profile, store)
     if profile.evaluation.released:
-        yield _release(NetworkSpec.parse(f"{profile.model}:{profile.evaluation.released}"), profile, store)
+        yield _release(
+            NetworkSpec.parse(f"{profile.model}:{profile.evaluation.released}"), profile, store
+        )
 
-    rows = pd.concat([rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))], ignore_index=True)
+    rows = pd.concat(
+        [rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))],
+        ignore_index=True,
+    )
     decided = experiments.decisions(profile, store)
     seconds = deblurred.seconds(profile, store)
     counted, shown = segmented.counts(profile, store), exhibits.label_maps(profile, store)
@@ -99,21 +119,34 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     with written(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(["kind", "name", "seconds", "device"])
-        sheet.writerows([stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps)
-        sheet.writerows([results.SECONDS, name, f"{value:.3g}", surroundings()["device"]] for name, value in seconds.items())
+        sheet.writerows(
+            [stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps
+        )
+        sheet.writerows(
+            [results.SECONDS, name, f"{value:.3g}", surroundings()["device"]]
+            for name, value in seconds.items()
+        )
     yield path
 
 
 def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:
-    """What says later whether the code has changed since: the modules behind each root of an artifact, and a hash of each.
+    """What says later whether the code has changed since: the modules behind each root of an
+    artifact, and a hash of each.
 
-    ``tables`` are the modules that count, whose change makes the rows stale but no artifact. What they import is not among
-    them: how an artifact is found changes no number.
+    ``tables`` are the modules that count, whose change makes the rows stale but no artifact. What
+    they import is not among them: how an artifact is found changes no number.
     """
-    closures = {root: sorted(code.closure([root])) for root in sorted({root for recipe in used for root in recipe.modules})}
+    closures = {
+        root: sorted(code.closure([root]))
+        for root in sorted({root for recipe in used for root in recipe.modules})
+    }
     tables = sorted(_COUNTS | {make.__module__ for make in experiments.EXPERIMENTS.values()})
     modules = sorted({*tables, *(module for closure in closures.values() for module in closure)})
-    return {"code": {module: code.hash_of(module) for module in modules}, "closures": closures, "tables": tables}
+    return {
+        "code": {module: code.hash_of(module) for module in modules},
+        "closures": closures,
+        "tables": tables,
+    }
 
 
 def _release_prior(profile: Profile, store: Store) -> Path:
@@ -124,7 +157,11 @@ def _release_prior(profile: Profile, store: Store) -> Path:
     recipe = deblurred.prior_recipe(profile, store)
     state = deblurred.prior(profile, store).state()
     stamp = store.stamp(recipe)
-    about = {"name": recipe.name, "inputs": json.dumps(stamp["inputs"], sort_keys=True), "commit": stamp["commit"]}
+    about = {
+        "name": recipe.name,
+        "inputs": json.dumps(stamp["inputs"], sort_keys=True),
+        "commit": stamp["commit"],
+    }
     with written(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, about)
     path.chmod(0o644)
@@ -145,15 +182,24 @@ def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:
 
 
 def _write_compact(decided: pd.DataFrame, path: Path) -> None:
-    """Words as categories, numbers in half precision (three digits), like bytes together: what makes the file small."""
+    """Words as categories, numbers in half precision (three digits), like bytes together: what
+    makes the file small.
+    """
     decided = decided.copy()
     numbers = [column for column in decided.columns if decided[column].dtype.kind == "f"]
     for column in decided.columns:
         if column in numbers:
             decided[column] = decided[column].astype("float16").astype("float32")
         else:
-            decided[column] = decided[column].astype("int16" if decided[column].dtype.kind in "iu" else "category")
+            decided[column] = decided[column].astype(
+                "int16" if decided[column].dtype.kind in "iu" else "category"
+            )
     words = [column for column in decided.columns if column not in numbers]
     decided.to_parquet(
-        path, index=False, compression="zstd", compression_level=19, use_dictionary=words, use_byte_stream_split=numbers
+        path,
+        index=False,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=words,
+        use_byte_stream_split=numbers,
     )

@@ -7,11 +7,14 @@ import math
 import torch
 
 NO_DIFFERENCE = 100.0
-"""PSNR, in decibels, of an image that does not differ: where PSNR is cut, so that it can be averaged."""
+"""PSNR, in decibels, of an image that does not differ: where PSNR is cut, so that it can be
+averaged.
+"""
 
 
 def psnr(image: torch.Tensor, reference: torch.Tensor) -> float:
-    """Peak signal-to-noise ratio of an 8-bit image ``(C, H, W)`` in decibels, over all its channels.
+    """Peak signal-to-noise ratio of an 8-bit image ``(C, H, W)`` in decibels, over all its
+    channels.
 
     >>> image = torch.zeros(3, 8, 8, dtype=torch.uint8)
     >>> round(psnr(image, image + 1), 2)
@@ -22,7 +25,8 @@ def psnr(image: torch.Tensor, reference: torch.Tensor) -> float:
 
 
 def ssim(image: torch.Tensor, reference: torch.Tensor) -> float:
-    """Structural similarity of the means over the channels of 8-bit images ``(C, H, W)`` (Wang et al. 2004; scikit-image).
+    """Structural similarity of the means over the channels of 8-bit images ``(C, H, W)`` (Wang et
+    al. 2004; scikit-image).
 
     >>> image = torch.arange(3 * 32 * 32).reshape(3, 32, 32).to(torch.uint8)
     >>> ssim(image, image)
@@ -31,7 +35,11 @@ def ssim(image: torch.Tensor, reference: torch.Tensor) -> float:
     from skimage.metrics import structural_similarity
 
     grey = [one.float().mean(dim=0).numpy() for one in (image, reference)]
-    return float(structural_similarity(*grey, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False))
+    return float(
+        structural_similarity(
+            *grey, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )
 
 
 MEASURES = {"psnr": psnr, "ssim": ssim}

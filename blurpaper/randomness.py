@@ -1,7 +1,8 @@
 """Random streams that depend on what they are for, never on who asks first.
 
-Every draw in the project comes from a stream that is named by its purpose (a seed, a word, a split, an item's path, an
-epoch). The same image therefore gets the same kernel with one worker or eight, resumed or not.
+Every draw in the project comes from a stream that is named by its purpose (a seed, a word, a split,
+an item's path, an epoch). The same image therefore gets the same kernel with one worker or eight,
+resumed or not.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def seed_of(*parts: object) -> int:
 
 
 def stream(*parts: object) -> np.random.RandomState:
-    """A generator named by its parts. RandomState, because NumPy promises never to change its streams (NEP 19).
+    """A generator named by its parts. RandomState, because NumPy promises never to change its
+    streams (NEP 19).
 
     >>> bool(stream("noise", 0, "a.jpg").rand() == stream("noise", 0, "a.jpg").rand())
     True

@@ -1,4 +1,6 @@
-"""A report on a network under blur, for those who were not there: one HTML file with its figure, tables and examples in it."""
+"""A report on a network under blur, for those who were not there: one HTML file with its figure,
+tables and examples in it.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,12 @@ def write(
 
     from blurpaper.figures import svg
 
-    pages = Environment(loader=PackageLoader("blurpaper", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    pages = Environment(
+        loader=PackageLoader("blurpaper", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     content = pages.get_template("report.html").render(
         title=title,
         lead=lead(lines, conditions, scales[0]),
@@ -114,11 +121,28 @@ def evaluated(
     'Of 2 images, 50.0 % get the answer that they get sharp under D2.'
     """
     facts = {**_network(spec), **_protocol(folder, measured, profile), "Cost": cost(measured)}
-    write(path, f"{spec} under blur", [Line(str(spec), measured)], conditions, scales, profile, facts, remarks)
+    write(
+        path,
+        f"{spec} under blur",
+        [Line(str(spec), measured)],
+        conditions,
+        scales,
+        profile,
+        facts,
+        remarks,
+    )
 
 
 def tuned(
-    path: Path, before: Named, after: Named, folder: Path, seen: bool, mix: str, profile: Profile, store: Store, done: str
+    path: Path,
+    before: Named,
+    after: Named,
+    folder: Path,
+    seen: bool,
+    mix: str,
+    profile: Profile,
+    store: Store,
+    done: str,
 ) -> None:
     """Write what fine-tuning did to a network, by the images of a folder.
 
@@ -147,14 +171,21 @@ def tuned(
         before, after = before.with_classes_of(folder), after.with_classes_of(folder)
     first = measure(before, folder, conditions, ["256"], profile, store)
     last = measure(after, folder, conditions, ["256"], profile, store, like=first)
-    facts = {**_network(before), "Fine-tuning": done, **_protocol(folder, first, profile), "Cost": cost(last)}
+    facts = {
+        **_network(before),
+        "Fine-tuning": done,
+        **_protocol(folder, first, profile),
+        "Cost": cost(last),
+    }
     remarks = []
     if seen:
         remarks.append(
             "These are the images that it was tuned on, which flatters it: other images are the better judge (--test)."
         )
     if not first.labelled:
-        remarks.append("Agreement, after tuning too, is with what the network said of the sharp image before.")
+        remarks.append(
+            "Agreement, after tuning too, is with what the network said of the sharp image before."
+        )
     lines = [Line("before", first), Line("after", last)]
     write(path, f"{before}, tuned on blur", lines, conditions, ["256"], profile, facts, remarks)
 
@@ -171,7 +202,7 @@ def cost(measured: Measured) -> str:
     return f"{_images(decisions)} classified in {measured.seconds:.1f} s{rate}"
 
 
-# --- Numbers --------------------------------------------------------------------------------------------------------------
+# --- Numbers --------------------------------------------------------------------------------------
 
 
 def _metric(lines: Sequence[Line]) -> str:
@@ -179,7 +210,9 @@ def _metric(lines: Sequence[Line]) -> str:
 
 
 def _value(line: Line, metric: str, scale: str, condition: str) -> tuple[float, float, float]:
-    (row,) = results.select(line.measured.rows, metric=metric, scale=scale, condition=condition).itertuples()
+    (row,) = results.select(
+        line.measured.rows, metric=metric, scale=scale, condition=condition
+    ).itertuples()
     return float(row.value), float(row.low), float(row.high)
 
 
@@ -198,7 +231,9 @@ def lead(lines: Sequence[Line], conditions: Sequence[str], scale: str) -> str:
     worst = min(blurs or conditions, key=lambda name: _value(first, metric, scale, name)[0])
     where = f"under {worst}" if blurs else "as they are"
     count = _images(len(first.measured.images))
-    share = {condition: _percent(_value(first, metric, scale, condition)[0]) for condition in conditions}
+    share = {
+        condition: _percent(_value(first, metric, scale, condition)[0]) for condition in conditions
+    }
     does = "are recognised" if metric == "top1" else "get the answer that they get sharp"
     if len(lines) > 1:
         gain = _percent(_value(lines[1], metric, scale, worst)[0])
@@ -225,7 +260,12 @@ def _table(line: Line, conditions: Sequence[str], scales: Sequence[str]) -> dict
             cells = []
             for metric in metrics:
                 times, digits = (100, 1) if metric in _SHARES else (1, 2)
-                cells.append(tuple(rounded(times * number, digits) for number in _value(line, metric, scale, condition)))
+                cells.append(
+                    tuple(
+                        rounded(times * number, digits)
+                        for number in _value(line, metric, scale, condition)
+                    )
+                )
             rows.append((f"{condition} at {scale}" if len(scales) > 1 else condition, cells))
     return {"name": line.name, "heads": [_METRICS[name] for name in metrics], "rows": rows}
 
@@ -233,12 +273,22 @@ def _table(line: Line, conditions: Sequence[str], scales: Sequence[str]) -> dict
 def _seen(lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str]) -> str:
     """The figure in words, for those who cannot see it."""
     metric = _metric(lines)
-    what = "Top-1 accuracy" if metric == "top1" else "Agreement with the prediction on the sharp image"
+    what = (
+        "Top-1 accuracy" if metric == "top1" else "Agreement with the prediction on the sharp image"
+    )
     told = []
     for line in lines:
         for scale in scales:
-            name = " ".join([*([line.name] if len(lines) > 1 else []), *([f"at scale {scale}"] if len(scales) > 1 else [])])
-            values = ", ".join(f"{condition} {_percent(_value(line, metric, scale, condition)[0])}" for condition in conditions)
+            name = " ".join(
+                [
+                    *([line.name] if len(lines) > 1 else []),
+                    *([f"at scale {scale}"] if len(scales) > 1 else []),
+                ]
+            )
+            values = ", ".join(
+                f"{condition} {_percent(_value(line, metric, scale, condition)[0])}"
+                for condition in conditions
+            )
             told.append(f"{name}: {values}" if name else values)
     return f"{what} under each blur. {'; '.join(told)}."
 
@@ -252,22 +302,30 @@ def _protocol(folder: Path, measured: Measured, profile: Profile) -> dict[str, s
     own, left_out = profile.protocol, len(measured.left_out)
     scales = ", ".join(f"{name}: {own.pixels(name)}" for name in own.scales)
     return {
-        "Images": f"{len(measured.images):,} of {folder}" + (f"; {left_out:,} could not be read" if left_out else ""),
+        "Images": f"{len(measured.images):,} of {folder}"
+        + (f"; {left_out:,} could not be read" if left_out else ""),
         "Protocol": f"smaller side made {own.canonical} pixels, blurred, rounded to 8 bits, resized (pixels at scale {scales})",
     }
 
 
 def _machine() -> dict[str, str]:
     found = surroundings()
-    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("torch", "timm", "torchvision"))
-    return {"Machine": found["device"], "Versions": f"blurpaper {__version__}, Python {found['python']}, {versions}"}
+    versions = ", ".join(
+        f"{name} {found['versions'][name]}" for name in ("torch", "timm", "torchvision")
+    )
+    return {
+        "Machine": found["device"],
+        "Versions": f"blurpaper {__version__}, Python {found['python']}, {versions}",
+    }
 
 
-# --- Figure ---------------------------------------------------------------------------------------------------------------
+# --- Figure ---------------------------------------------------------------------------------------
 
 
 def _drawn(lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str]) -> Figure:
-    """Accuracy, or agreement, against the conditions with 95 % intervals; disks, which grow, are joined by lines."""
+    """Accuracy, or agreement, against the conditions with 95 % intervals; disks, which grow, are
+    joined by lines.
+    """
     from matplotlib import pyplot as plt
 
     from blurpaper.figures import palette, style  # noqa: F401 (the second sets the style of plots)
@@ -275,7 +333,9 @@ def _drawn(lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[st
     metric = _metric(lines)
     figure, axis = plt.subplots(figsize=(4.7, 3.3))
     place = {condition: number for number, condition in enumerate(conditions)}
-    grow = [condition for condition in conditions if condition == SHARP or condition.startswith("D")]
+    grow = [
+        condition for condition in conditions if condition == SHARP or condition.startswith("D")
+    ]
     for line in lines:
         for scale in scales:
             if len(lines) > 1:
@@ -286,15 +346,22 @@ def _drawn(lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[st
             else:
                 colour, mark = palette.SCALE_COLOURS[scale], palette.SCALE_MARKS[scale]
             value, low, high = (
-                dict(zip(conditions, numbers)) for numbers in zip(*(_value(line, metric, scale, name) for name in conditions))
+                dict(zip(conditions, numbers))
+                for numbers in zip(*(_value(line, metric, scale, name) for name in conditions))
             )
             axis.plot([place[name] for name in grow], [value[name] for name in grow], color=colour)
-            bars = [[value[name] - low[name] for name in conditions], [high[name] - value[name] for name in conditions]]
+            bars = [
+                [value[name] - low[name] for name in conditions],
+                [high[name] - value[name] for name in conditions],
+            ]
             axis.errorbar(
                 list(place.values()), list(value.values()), np.clip(bars, 0, None), fmt=mark, color=colour,
                 label=line.name if len(lines) > 1 else f"scale {scale}", linestyle="none", capsize=2,
             )  # fmt: skip
-    axis.set(ylim=(0, 1.03), ylabel="top-1 accuracy" if metric == "top1" else "agreement with the sharp image")
+    axis.set(
+        ylim=(0, 1.03),
+        ylabel="top-1 accuracy" if metric == "top1" else "agreement with the sharp image",
+    )
     axis.set_xticks(list(place.values()), list(conditions))
     if len(lines) * len(scales) > 1:
         axis.legend(frameon=False, loc="lower left")

@@ -1,4 +1,6 @@
-"""Resizing: bicubic with antialiasing, our choice, as the paper does not say; and the canonical scale (Sec. 3 and 5)."""
+"""Resizing: bicubic with antialiasing, our choice, as the paper does not say; and the canonical
+scale (Sec. 3 and 5).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """
     if tuple(images.shape[-2:]) == shape:
         return images
-    if images.device.type == "cpu":  # torch's 8-bit path: ten times faster, and one rounding as well
+    if (
+        images.device.type == "cpu"
+    ):  # torch's 8-bit path: ten times faster, and one rounding as well
         images = images.contiguous(memory_format=torch.channels_last)
         return functional.interpolate(images, shape, mode="bicubic", antialias=True)
     return resized(images, shape).round_().clamp_(0, 255).to(torch.uint8)
@@ -49,7 +53,8 @@ def scaled_shape(shape: Sequence[int], factor: float) -> tuple[int, int]:
 
 
 def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
-    """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels (Sec. 5).
+    """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels
+    (Sec. 5).
 
     >>> scene_shape((300, 400), 256)
     (222, 296)
@@ -58,12 +63,15 @@ def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
 
 
 def to_canonical(image: torch.Tensor, canonical: int) -> torch.Tensor:
-    """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8 bits (step 1).
+    """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8
+    bits (step 1).
 
     >>> to_canonical(torch.zeros(3, 300, 451, dtype=torch.uint8), 384).shape
     torch.Size([3, 384, 577])
     """
-    return resized_8bit(image[None], scaled_shape(image.shape, canonical / min(image.shape[-2:])))[0]
+    return resized_8bit(image[None], scaled_shape(image.shape, canonical / min(image.shape[-2:])))[
+        0
+    ]
 
 
 class Scene(NamedTuple):
@@ -83,16 +91,23 @@ class Scene(NamedTuple):
 
 
 def to_scene(image: torch.Tensor, canonical: int) -> Scene:
-    """Resize one uint8 image ``(3, H, W)`` so that the geometric mean of its sides is ``canonical``, to 8 bits (Sec. 5).
+    """Resize one uint8 image ``(3, H, W)`` so that the geometric mean of its sides is
+    ``canonical``, to 8 bits (Sec. 5).
 
     >>> to_scene(torch.zeros(3, 300, 400, dtype=torch.uint8), 256).image.shape
     torch.Size([3, 222, 296])
     """
-    return Scene(resized_8bit(image[None], scene_shape(image.shape, canonical))[0], (image.shape[-2], image.shape[-1]))
+    return Scene(
+        resized_8bit(image[None], scene_shape(image.shape, canonical))[0],
+        (image.shape[-2], image.shape[-1]),
+    )
 
 
-def canonical_images(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[torch.Tensor]:
-    """Some images of a set, decoded and brought to the canonical scale: uint8 ``(3, H, W)`` each, the smaller side canonical.
+def canonical_images(
+    images: ImageSet, numbers: Sequence[int], protocol: Protocol
+) -> list[torch.Tensor]:
+    """Some images of a set, decoded and brought to the canonical scale: uint8 ``(3, H, W)`` each,
+    the smaller side canonical.
 
     >>> from blurpaper import profile
     >>> from blurpaper.data.examples import CarriedSet

@@ -1,4 +1,6 @@
-"""Results as data: one row a number, in the same columns for the paper, the published runs and the run at hand."""
+"""Results as data: one row a number, in the same columns for the paper, the published runs and the
+run at hand.
+"""
 
 from __future__ import annotations
 
@@ -51,13 +53,18 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         raise ResultsError(f"results have no column {min(extra)!r}.")
     frame = pd.DataFrame(
         {column: [row.get(column) for row in rows] for column in COLUMNS if column not in KEY}
-        | {column: pd.Series([_word(row.get(column)) for row in rows], dtype="object") for column in KEY}
+        | {
+            column: pd.Series([_word(row.get(column)) for row in rows], dtype="object")
+            for column in KEY
+        }
     )[list(COLUMNS)]
     for column in ("value", "low", "high"):
         frame[column] = frame[column].astype(float)
     frame["n"] = frame["n"].astype("Int64")
     if (twice := frame.duplicated(list(KEY))).any():
-        raise ResultsError(f"two results have the same key: {dict(frame.loc[twice, list(KEY)].iloc[0])}.")
+        raise ResultsError(
+            f"two results have the same key: {dict(frame.loc[twice, list(KEY)].iloc[0])}."
+        )
     return frame
 
 
@@ -145,7 +152,8 @@ def published_decisions(profile: str) -> pd.DataFrame:
 
 
 def published_confusions(profile: str) -> pd.DataFrame:
-    """The committed counts of pixels of a profile: a row an image, setting, region, true and given label that occur together.
+    """The committed counts of pixels of a profile: a row an image, setting, region, true and given
+    label that occur together.
 
     >>> "pixels" in published_confusions("emoji").columns
     True
@@ -159,7 +167,8 @@ def published_confusions(profile: str) -> pd.DataFrame:
 
 
 def published_label_maps(profile: str) -> dict[str, np.ndarray]:
-    """The committed label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``; none if there are none.
+    """The committed label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``;
+    none if there are none.
 
     Each is uint8 ``(H, W)``.
 
@@ -176,7 +185,8 @@ def published_label_maps(profile: str) -> dict[str, np.ndarray]:
 
 
 def published_played(profile: str) -> dict[str, Any] | None:
-    """What the networks of a profile see in its embedded pictures (:mod:`blurpaper.play`), as committed; None if it was not.
+    """What the networks of a profile see in its embedded pictures (:mod:`blurpaper.play`), as
+    committed; None if it was not.
 
     >>> sorted(published_played("emoji"))
     ['kinds', 'networks', 'photographs', 'stages']
@@ -188,11 +198,13 @@ def published_played(profile: str) -> dict[str, Any] | None:
 
 
 SECONDS = "seconds an image"
-"""The kind of those rows of the timings that say what one image takes, not what an artifact took."""
+"""The kind of those rows of the timings that say what one image takes, not what an artifact took.
+"""
 
 
 def published_timings(profile: str) -> list[dict[str, str]]:
-    """The committed timings of a profile, a row an artifact (or of kind :data:`SECONDS`); none if it was not timed.
+    """The committed timings of a profile, a row an artifact (or of kind :data:`SECONDS`); none if
+    it was not timed.
 
     >>> networks = [row for row in published_timings("emoji") if row["kind"] == "networks"]
     >>> seconds = {row["name"]: float(row["seconds"]) for row in networks}
@@ -214,7 +226,11 @@ def published_seconds(profile: str) -> dict[str, float]:
     >>> published_seconds("emoji")["epll"] > 0
     True
     """
-    return {row["name"]: float(row["seconds"]) for row in published_timings(profile) if row["kind"] == SECONDS}
+    return {
+        row["name"]: float(row["seconds"])
+        for row in published_timings(profile)
+        if row["kind"] == SECONDS
+    }
 
 
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Segmentation under blur (Sec. 5): scenes and labels through the protocol, scored per pixel.
 
-Of a network on a scene what is kept is how many pixels of each label were given each label: everywhere, near boundaries, and
-everywhere again if the network had been told which labels the scene has, or where its regions are.
+Of a network on a scene what is kept is how many pixels of each label were given each label:
+everywhere, near boundaries, and everywhere again if the network had been told which labels the
+scene has, or where its regions are.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from blurpaper.profile import Profile
 from blurpaper.resizing import Scene, canonical_scenes
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
-"""What is counted: all pixels; those near a boundary; all, had the network been told the scene's labels, or its regions."""
+"""What is counted: all pixels; those near a boundary; all, had the network been told the scene's
+labels, or its regions.
+"""
 
 
 def scored(
@@ -69,7 +72,9 @@ def scored(
         for place, log_p in log_probabilities(segmenter, scenes, ids, condition, profile):
             waiting.append((place, pool.submit(score, numbers[place], log_p)))
             if len(waiting) > profile.evaluation.batch:
-                waiting[-profile.evaluation.batch - 1][1].result()  # no more maps wait than one batch has
+                waiting[-profile.evaluation.batch - 1][
+                    1
+                ].result()  # no more maps wait than one batch has
             tick(1)
         found = {place: future.result() for place, future in waiting}
     whole = torch.from_numpy(np.array([found[place] for place in range(len(numbers))]))
@@ -77,12 +82,17 @@ def scored(
 
 
 def log_probabilities(
-    segmenter: ZoomOut, scenes: Sequence[Scene], ids: Sequence[str], condition: str, profile: Profile
+    segmenter: ZoomOut,
+    scenes: Sequence[Scene],
+    ids: Sequence[str],
+    condition: str,
+    profile: Profile,
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Place of each scene in the list and log-probabilities of the labels at every pixel, float32 ``(K, H, W)`` on the CPU.
+    """Place of each scene in the list and log-probabilities of the labels at every pixel, float32
+    ``(K, H, W)`` on the CPU.
 
-    A scene at the canonical scale is blurred, rounded to 8 bits and given to the network; the result is brought to the scene's
-    own size.
+    A scene at the canonical scale is blurred, rounded to 8 bits and given to the network; the
+    result is brought to the scene's own size.
 
     Args:
         ids: relative paths of the scenes, which choose the kernel of camera shake.
@@ -102,6 +112,8 @@ def log_probabilities(
     with torch.inference_mode(), autocast(profile.compute, device):
         for members in protocol.same_shape(scenes, profile.evaluation.batch):
             canonical = torch.stack([scenes[member].image for member in members]).to(device)
-            seen = protocol.blurred(canonical, [ids[member] for member in members], condition, settings.canonical)
+            seen = protocol.blurred(
+                canonical, [ids[member] for member in members], condition, settings.canonical
+            )
             found = segmenter.log_probabilities(seen.float(), scenes[members[0]].shape).cpu()
             yield from zip(members, found, strict=True)

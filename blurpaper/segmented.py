@@ -1,4 +1,6 @@
-"""Segmentation as a profile asks for it (Sec. 5): Zoomout networks, trained and kept, and what each made of the test scenes."""
+"""Segmentation as a profile asks for it (Sec. 5): Zoomout networks, trained and kept, and what each
+made of the test scenes.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     >>> [str(spec) for spec in networks(load("emoji"))]
     ['small_vgg:original', 'small_vgg:sharp-only', 'small_vgg:mix']
     """
-    return [NetworkSpec(profile.model), *(NetworkSpec(profile.model, mix) for mix in profile.segmentation.networks)]
+    return [
+        NetworkSpec(profile.model),
+        *(NetworkSpec(profile.model, mix) for mix in profile.segmentation.networks),
+    ]
 
 
 def labels(profile: Profile) -> tuple[str, ...]:
@@ -68,13 +73,14 @@ def check(profile: Profile) -> None:
         check_condition(condition)
 
 
-# --- Networks -------------------------------------------------------------------------------------------------------------
+# --- Networks -------------------------------------------------------------------------------------
 
 
 def network(spec: NetworkSpec, profile: Profile, store: Store) -> ZoomOut:
     """A Zoomout network on the profile's model, trained as the profile says and kept.
 
-    ``original`` is trained on sharp scenes, from the classification network as it is; the others start from it.
+    ``original`` is trained on sharp scenes, from the classification network as it is; the others
+    start from it.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -104,7 +110,9 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     ('segmenters', 'small_vgg:onlyD8.emoji-scenes', {'D8': 1.0})
     """
     if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
-        raise ValueError(f"a segmentation network is MODEL:MIX[#SEED], at one scale and with labels. Got {str(spec)!r}.")
+        raise ValueError(
+            f"a segmentation network is MODEL:MIX[#SEED], at one scale and with labels. Got {str(spec)!r}."
+        )
     settings = profile.segmentation
     images = data.load_segmented(settings.data, "train", profile, store)
     original = NetworkSpec(spec.model)
@@ -124,9 +132,16 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
         "start": start,
         "mix": _mix(spec),
     }
-    modules = ["blurpaper.training", "blurpaper.pixels", "blurpaper.networks.segmenters", module_of(spec.model)]
+    modules = [
+        "blurpaper.training",
+        "blurpaper.pixels",
+        "blurpaper.networks.segmenters",
+        module_of(spec.model),
+    ]
     about = {"profile": profile.name, "data": images.fingerprint}
-    return Recipe("segmenters", f"{spec}.{images.name}", inputs, modules, segmenters.codec(spec), about)
+    return Recipe(
+        "segmenters", f"{spec}.{images.name}", inputs, modules, segmenters.codec(spec), about
+    )
 
 
 def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
@@ -156,14 +171,25 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
     task = Task(images, _mix(spec), "", seed_of(profile.seed, spec.seed, "segmentation"))
     objective = pixels.PerPixel(start, settings.crop, settings.points, settings.pace)
     with progress(f"training {spec} on {images.name}", unit="step") as tick:
-        return training.train(objective, task, schedule_of(spec, profile), profile.protocol, profile.compute, checkpoint, tick)
+        return training.train(
+            objective,
+            task,
+            schedule_of(spec, profile),
+            profile.protocol,
+            profile.compute,
+            checkpoint,
+            tick,
+        )
 
 
-# --- Scenes, scored -------------------------------------------------------------------------------------------------------
+# --- Scenes, scored -------------------------------------------------------------------------------
 
 
-def confusions(spec: NetworkSpec, condition: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
-    """How many pixels of each label were given each label, of every test scene: int64 ``(N, K, K)``.
+def confusions(
+    spec: NetworkSpec, condition: str, profile: Profile, store: Store
+) -> dict[str, np.ndarray]:
+    """How many pixels of each label were given each label, of every test scene: int64 ``(N, K,
+    K)``.
 
     By :data:`segmentation.COUNTED`.
 
@@ -178,7 +204,10 @@ def confusions(spec: NetworkSpec, condition: str, profile: Profile, store: Store
     True
     """
     images = data.load_segmented(profile.segmentation.data, "test", profile, store)
-    loaded, parts = lru_cache(lambda: network(spec, profile, store)), list(recipes(spec, images, condition, profile, store))
+    loaded, parts = (
+        lru_cache(lambda: network(spec, profile, store)),
+        list(recipes(spec, images, condition, profile, store)),
+    )
     if not all(store.has(recipe) for _, recipe in parts):
         loaded()  # trained, if it must be, before the bar of this starts
     with progress(f"segmenting {images.name} by {spec}, {condition}", len(images), "scene") as tick:
@@ -187,7 +216,10 @@ def confusions(spec: NetworkSpec, condition: str, profile: Profile, store: Store
             scenes = canonical.scenes_of(images, numbers, profile, store)
             return scored(loaded(), images, numbers, condition, profile, tick, scenes)
 
-        parts = [store.get(recipe, lambda _, numbers=numbers: score(numbers)) for numbers, recipe in parts]
+        parts = [
+            store.get(recipe, lambda _, numbers=numbers: score(numbers))
+            for numbers, recipe in parts
+        ]
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in COUNTED}
 
 
@@ -212,23 +244,30 @@ def recipes(
         inputs = predictions.common_inputs(made.key, images, numbers, profile)
         inputs |= {"condition": condition, "boundary": profile.segmentation.boundary}
         name = f"{spec}.{images.name}.{condition}.{numbers.start}"
-        yield numbers, Recipe("confusions", name, inputs, ["blurpaper.segmentation"], TENSORS, about)
+        yield (
+            numbers,
+            Recipe("confusions", name, inputs, ["blurpaper.segmentation"], TENSORS, about),
+        )
 
 
 def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, str]:
-    """The columns that say what a number is of; scenes are learnt from, and segmented, at the canonical scale.
+    """The columns that say what a number is of; scenes are learnt from, and segmented, at the
+    canonical scale.
 
     >>> from blurpaper.profile import load
     >>> found = columns(NetworkSpec("small_vgg", "mix"), "D8", load("emoji"))
     >>> found["network"], found["data"], found["classes"], found["scale"]
     ('mix', 'emoji-scenes', '20', '384')
     """
-    of = predictions.columns_of(spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition)
+    of = predictions.columns_of(
+        spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition
+    )
     return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
 
 
 def counts(profile: Profile, store: Store) -> pd.DataFrame:
-    """All counts of pixels, a row an image, setting, ``region``, true and given label that occur together.
+    """All counts of pixels, a row an image, setting, ``region``, true and given label that occur
+    together.
 
     Regions are :data:`segmentation.COUNTED`.
 
@@ -249,18 +288,26 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
         for condition in profile.segmentation.conditions:
             for region, found in confusions(spec, condition, profile, store).items():
                 image, truth, predicted = np.nonzero(found)
-                frame = pd.DataFrame(columns(spec, condition, profile) | {"region": region}, index=range(len(image)))
-                frame["image"], frame["truth"], frame["predicted"] = ids[image], truth.astype("uint8"), predicted.astype("uint8")
+                frame = pd.DataFrame(
+                    columns(spec, condition, profile) | {"region": region}, index=range(len(image))
+                )
+                frame["image"], frame["truth"], frame["predicted"] = (
+                    ids[image],
+                    truth.astype("uint8"),
+                    predicted.astype("uint8"),
+                )
                 frames.append(frame.assign(pixels=found[image, truth, predicted].astype("int32")))
     whole = pd.concat(frames, ignore_index=True)
     words = [column for column in whole.columns if column not in ("truth", "predicted", "pixels")]
     return whole.astype(dict.fromkeys(words, "category"))
 
 
-# --- Label maps, to be looked at ------------------------------------------------------------------------------------------
+# --- Label maps, to be looked at ------------------------------------------------------------------
 
 
-def label_maps(spec: NetworkSpec, images: data.ImageSet, condition: str, profile: Profile, store: Store) -> dict[str, np.ndarray]:
+def label_maps(
+    spec: NetworkSpec, images: data.ImageSet, condition: str, profile: Profile, store: Store
+) -> dict[str, np.ndarray]:
     """What a network makes of a few images under a condition: id -> uint8 ``(H, W)``.
 
     >>> import tempfile
@@ -277,10 +324,20 @@ def label_maps(spec: NetworkSpec, images: data.ImageSet, condition: str, profile
 
     def make(_: object) -> dict[str, torch.Tensor]:
         scenes = canonical.scenes_of(images, numbers, profile, store)
-        found = log_probabilities(network(spec, profile, store), scenes, images.ids, condition, profile)
+        found = log_probabilities(
+            network(spec, profile, store), scenes, images.ids, condition, profile
+        )
         return {images.ids[place]: log_p.argmax(dim=0).to(torch.uint8) for place, log_p in found}
 
     store.note(made)
-    inputs = predictions.common_inputs(made.key, images, numbers, profile) | {"condition": condition}
-    recipe = Recipe("label-maps", f"{spec}.{images.name}.{condition}", inputs, ["blurpaper.segmentation"], TENSORS)
+    inputs = predictions.common_inputs(made.key, images, numbers, profile) | {
+        "condition": condition
+    }
+    recipe = Recipe(
+        "label-maps",
+        f"{spec}.{images.name}.{condition}",
+        inputs,
+        ["blurpaper.segmentation"],
+        TENSORS,
+    )
     return {name: one.numpy() for name, one in store.get(recipe, make).items()}

@@ -1,4 +1,6 @@
-"""Camera shake: random trajectories as kernels, in two banks that are the same on every machine (Sec. 3, Fig. 2)."""
+"""Camera shake: random trajectories as kernels, in two banks that are the same on every machine
+(Sec. 3, Fig. 2).
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,25 @@ _SHAKE_GRID = 16
 
 @lru_cache(maxsize=4)
 def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
-    """Camera-shake PSFs, the same on every machine: float32 (100, 31, 31) for ``test``, (10000, 31, 31) for ``train``.
+    """Camera-shake PSFs, the same on every machine: float32 (100, 31, 31) for ``test``, (10000, 31,
+    31) for ``train``.
 
-    Each is a cubic spline through six random points of a 16 x 16 grid, with a random intensity at each pixel visited,
-    shifted so that its rounded centre of mass is the middle (Sec. 3; the model of Chakrabarti 2016). The two banks are
-    independent draws with the same parameters. At ``scale`` other than 1 the arrays are as large as that scale needs.
+    Each is a cubic spline through six random points of a 16 x 16 grid, with a random intensity at
+    each pixel visited, shifted so that its rounded centre of mass is the middle (Sec. 3; the model
+    of Chakrabarti 2016). The two banks are independent draws with the same parameters. At ``scale``
+    other than 1 the arrays are as large as that scale needs.
 
     Raises:
-        ValueError: for a split that is neither ``train`` nor ``test``, or a scale that is not a positive number.
+        ValueError: for a split that is neither ``train`` nor ``test``, or a scale that is not a
+            positive number.
 
     >>> shake_bank("test").shape
     (100, 31, 31)
     """
     if split not in SHAKE_BANKS:
-        raise ValueError(f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}.")
+        raise ValueError(
+            f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}."
+        )
     check_scale(scale)
     bank = _trajectories(split, SHAKE_BANKS[split])
     if scale != 1.0:
@@ -55,11 +62,14 @@ def check_scale(scale: float) -> None:
 
 def _trajectories(split: str, count: int) -> np.ndarray:
     grid, size = _SHAKE_GRID, SHAKE_SIZE
-    control = stream("shake", "control points", split).randint(0, grid, (count, 6, 2)).astype(np.float64)
+    control = (
+        stream("shake", "control points", split).randint(0, grid, (count, 6, 2)).astype(np.float64)
+    )
     basis = _spline_basis(samples=1500)
     visited = np.zeros((count, grid, grid), bool)
     for number, points in enumerate(control):
-        # A tie such as 3.5 must not depend on the last bit: the small offset decides it the same way everywhere.
+        # A tie such as 3.5 must not depend on the last bit: the small offset decides it the same
+        # way everywhere.
         place = np.floor(np.clip(basis @ points, 0, grid - 1) + (0.5 + 1e-7)).astype(np.int64)
         visited[number, place[:, 1], place[:, 0]] = True
 
@@ -67,7 +77,9 @@ def _trajectories(split: str, count: int) -> np.ndarray:
     weights = np.zeros((count, grid, grid))
     empty = np.ones(count, bool)
     while empty.any():
-        weights[empty] = np.maximum(0.0, 1.0 + 0.5 * intensities.standard_normal((int(empty.sum()), grid, grid)))
+        weights[empty] = np.maximum(
+            0.0, 1.0 + 0.5 * intensities.standard_normal((int(empty.sum()), grid, grid))
+        )
         weights *= visited
         empty = weights.sum(axis=(1, 2)) == 0
 
@@ -81,7 +93,9 @@ def _trajectories(split: str, count: int) -> np.ndarray:
 
 
 def _spline_basis(samples: int, points: int = 6) -> np.ndarray:
-    """Matrix (samples, points) that takes control points to their not-a-knot cubic spline, which is linear in them."""
+    """Matrix (samples, points) that takes control points to their not-a-knot cubic spline, which is
+    linear in them.
+    """
     from scipy.interpolate import CubicSpline
 
     knots = np.linspace(0.0, 1.0, points)
@@ -89,7 +103,9 @@ def _spline_basis(samples: int, points: int = 6) -> np.ndarray:
 
 
 def _resampled(bank: np.ndarray, scale: float) -> np.ndarray:
-    """Every kernel as a mosaic of small squares, shrunk or grown along each axis to its target variance, area-sampled."""
+    """Every kernel as a mosaic of small squares, shrunk or grown along each axis to its target
+    variance, area-sampled.
+    """
     size = bank.shape[-1]
     rows, columns = bank.sum(axis=2), bank.sum(axis=1)
     reach = max(1, math.ceil(size / 2 * scale * 1.25))
@@ -98,7 +114,9 @@ def _resampled(bank: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _mosaic_map(marginals: np.ndarray, scale: float, reach: int) -> np.ndarray:
-    """Maps (count, 2 reach + 1, size) that area-sample each marginal at the extent that has its target variance."""
+    """Maps (count, 2 reach + 1, size) that area-sample each marginal at the extent that has its
+    target variance.
+    """
     count, size = marginals.shape
     cells, pixels = np.arange(size) - size // 2, np.arange(-reach, reach + 1)
     mean = marginals @ cells
@@ -115,5 +133,8 @@ def _mosaic_map(marginals: np.ndarray, scale: float, reach: int) -> np.ndarray:
         middle = np.sqrt(low * high)
         sampled = np.einsum("npc,nc->np", coverage(middle), marginals)
         variance = sampled @ pixels**2 - (sampled @ pixels) ** 2
-        low, high = np.where(variance < target, middle, low), np.where(variance < target, high, middle)
+        low, high = (
+            np.where(variance < target, middle, low),
+            np.where(variance < target, high, middle),
+        )
     return coverage(np.where(target > 0, np.sqrt(low * high), 1e-3))

@@ -30,7 +30,8 @@ def bench(names: Sequence[str], quick: bool, tell: Callable[[str, Rows], object]
 
 
 def keep(found: Mapping[str, Any], path: Path) -> None:
-    """Write what was measured over what a file has of the same benchmarks; each keeps the machine that it was measured on.
+    """Write what was measured over what a file has of the same benchmarks; each keeps the machine
+    that it was measured on.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "bench.json"
@@ -64,7 +65,9 @@ def machine_of(measured: Mapping[str, Any]) -> str:
     'EPYC, 2 threads; Python 3.11, torch 2.14.'
     """
     machine = measured["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
+    versions = ", ".join(
+        f"{name} {version}" for name, version in machine["versions"].items() if version
+    )
     return f"{machine['processor']}, {machine['threads']} threads; Python {machine['python']}, {versions}."
 
 

@@ -1,7 +1,8 @@
-"""The steps of a run as a graph, for a cluster: what each makes, what comes before it and what it takes (``workflow/Snakefile``).
+"""The steps of a run as a graph, for a cluster: what each makes, what comes before it and what it
+takes (``workflow/Snakefile``).
 
-A step has the store make something; what is there already is loaded. So a step may be done twice, or left out: the store alone
-decides what is stale, and a chapter computes what it does not find.
+A step has the store make something; what is there already is loaded. So a step may be done twice,
+or left out: the store alone decides what is stale, and a chapter computes what it does not find.
 """
 
 from __future__ import annotations
@@ -34,7 +35,15 @@ if TYPE_CHECKING:
 
 KINDS = ("weights", "train", "segmenter", "classify", "features", "segment", "deblur", "experiment")
 """What a step can be, and how its name begins."""
-_OWN_WORK = ("prior", "deblurring_exact", "deblurring_psf", "deblurring_noise", "deblurring_colour", "precision", "released")
+_OWN_WORK = (
+    "prior",
+    "deblurring_exact",
+    "deblurring_psf",
+    "deblurring_noise",
+    "deblurring_colour",
+    "precision",
+    "released",
+)
 """The experiments that have the store make more than the other steps do."""
 _SHOWN = {
     "01": (),
@@ -52,9 +61,13 @@ CPU = 0.05
 _LIBRARIES = 4000
 """Megabytes of main memory before anything is loaded."""
 _START = 30
-"""Minutes allowed to every step, whatever it does; and twice what its arithmetic and the reading of its photographs take."""
+"""Minutes allowed to every step, whatever it does; and twice what its arithmetic and the reading of
+its photographs take.
+"""
 _PHOTOGRAPH, _DISK = 110e3, 100e6
-"""Bytes of a photograph of ImageNet, and those a disk gives in a second: each step reads all, to know them for the same."""
+"""Bytes of a photograph of ImageNet, and those a disk gives in a second: each step reads all, to
+know them for the same.
+"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,8 @@ class Step:
     Attributes:
         name: kind and what, as in ``train/small_vgg_mix``; fit for a path.
         after: names of the steps before it.
-        key: sixteen hexadecimal digits that change with the profile, and with the code behind this step and those before it.
+        key: sixteen hexadecimal digits that change with the profile, and with the code behind this
+            step and those before it.
         make: makes it, unless it is a network to train, ``spec``, which is a verb's.
         minutes, memory: that it may take at most, and megabytes of main memory.
     """
@@ -126,11 +140,18 @@ class _Graph:
     ) -> None:
         name = _name(kind, what)
         after = tuple(dict.fromkeys(after))
-        made_from = [name, self.settings, fingerprint(modules), *(self.steps[one].key for one in after)]
+        made_from = [
+            name,
+            self.settings,
+            fingerprint(modules),
+            *(self.steps[one].key for one in after),
+        ]
         key = hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:16]
         minutes = _START + 2 * (flops / self._rate + seconds + self._reading) / 60
         assert name not in self.steps, name
-        self.steps[name] = Step(name, after, key, make, spec, int(minutes), _LIBRARIES + int(memory / 1e6))
+        self.steps[name] = Step(
+            name, after, key, make, spec, int(minutes), _LIBRARIES + int(memory / 1e6)
+        )
 
     @cached_property
     def _rate(self) -> float:
@@ -142,16 +163,26 @@ class _Graph:
     @cached_property
     def _reading(self) -> float:
         """Seconds."""
-        return sum(count for (name, _), count in self.plan.counts.items() if name != "emoji") * _PHOTOGRAPH / _DISK
+        return (
+            sum(count for (name, _), count in self.plan.counts.items() if name != "emoji")
+            * _PHOTOGRAPH
+            / _DISK
+        )
 
     @cached_property
     def _decoded(self) -> float:
         """Bytes of the images of a shard at the canonical scale, and as they were."""
         side = self.profile.protocol.canonical
         most = max(count for (_, split), count in self.plan.counts.items() if split == "test")
-        return 2 * 3 * ASPECT * side**2 * min(self.profile.evaluation.shard, most or self.profile.evaluation.shard)
+        return (
+            2
+            * 3
+            * ASPECT
+            * side**2
+            * min(self.profile.evaluation.shard, most or self.profile.evaluation.shard)
+        )
 
-    # --- Networks --------------------------------------------------------------------------------------------------------
+    # --- Networks ---------------------------------------------------------------------------------
 
     def _networks(self) -> None:
         for spec in needs.networks(self.profile):
@@ -166,9 +197,13 @@ class _Graph:
                 memory += 3 * self.profile.emoji.side**2 * self.profile.emoji.train
             if self.gpu is None:
                 field = self.profile.protocol.field
-                memory += costs.training_memory(spec.model, self.plan.classes, field, schedule, half=False)
+                memory += costs.training_memory(
+                    spec.model, self.plan.classes, field, schedule, half=False
+                )
             before = [] if spec.is_original else [self._network(trained.start_of(spec))]
-            self._add("train", str(spec), before, modules, load, job.flops, memory=memory, spec=spec)
+            self._add(
+                "train", str(spec), before, modules, load, job.flops, memory=memory, spec=spec
+            )
 
     def _load(self, spec: NetworkSpec, store: Store) -> object:
         return trained.network(spec, self.profile, store)
@@ -177,9 +212,11 @@ class _Graph:
         """Name of the step that makes a network."""
         if kind == "train" and needs.is_published(spec):
             return f"weights/{spec.model}"
-        return next(step.name for step in self.steps.values() if step.kind == kind and step.spec == spec)
+        return next(
+            step.name for step in self.steps.values() if step.kind == kind and step.spec == spec
+        )
 
-    # --- What they make of images ------------------------------------------------------------------------------------------
+    # --- What they make of images -----------------------------------------------------------------
 
     def _measurements(self) -> None:
         done = set()
@@ -196,54 +233,110 @@ class _Graph:
                 what = f"{one.spec}.{name}"
                 if _name(kind, what) in self.steps:  # at other scales
                     what += f".{'-'.join(one.scales)}"
-                self._add(kind, what, [self._network(one.spec)], modules, make, flops, memory=self._decoded)
+                self._add(
+                    kind,
+                    what,
+                    [self._network(one.spec)],
+                    modules,
+                    make,
+                    flops,
+                    memory=self._decoded,
+                )
 
     def _classified(self, one: Measurement, name: str, store: Store) -> object:
         images = data.load(name, "test", self.profile, store)
-        return predictions.log_probabilities(one.spec, images, one.conditions, one.scales, self.profile, store)
+        return predictions.log_probabilities(
+            one.spec, images, one.conditions, one.scales, self.profile, store
+        )
 
     def _features(self, one: Measurement, name: str, store: Store) -> object:
         return predictions.distances(one.spec, name, self.profile, store)
 
-    # --- Segmentation ------------------------------------------------------------------------------------------------------
+    # --- Segmentation -----------------------------------------------------------------------------
 
     def _segmentation(self) -> None:
         modules = ["blurpaper.segmented", module_of(self.profile.model)]
         for spec in segmented.networks(self.profile):
             job, original = self.plan.learning_to_segment(spec), NetworkSpec(spec.model)
-            before = self._network(original) if spec.is_original else self._network(original, "segmenter")
+            before = (
+                self._network(original)
+                if spec.is_original
+                else self._network(original, "segmenter")
+            )
             train, segment = partial(self._segmenter, spec), partial(self._segmented, spec)
             memory = 4.0 * job.disk + self._decoded
-            self._add("segmenter", str(spec), [before], modules, train, job.flops, memory=memory, spec=spec)
+            self._add(
+                "segmenter",
+                str(spec),
+                [before],
+                modules,
+                train,
+                job.flops,
+                memory=memory,
+                spec=spec,
+            )
             before = self._network(spec, "segmenter")
-            self._add("segment", str(spec), [before], modules, segment, self.plan.segmenting(spec).flops, memory=self._decoded)
+            self._add(
+                "segment",
+                str(spec),
+                [before],
+                modules,
+                segment,
+                self.plan.segmenting(spec).flops,
+                memory=self._decoded,
+            )
 
     def _segmenter(self, spec: NetworkSpec, store: Store) -> object:
         return segmented.network(spec, self.profile, store)
 
     def _segmented(self, spec: NetworkSpec, store: Store) -> object:
-        return [segmented.confusions(spec, one, self.profile, store) for one in self.profile.segmentation.conditions]
+        return [
+            segmented.confusions(spec, one, self.profile, store)
+            for one in self.profile.segmentation.conditions
+        ]
 
-    # --- Deblurring, and experiments with work of their own -------------------------------------------------------------------
+    # --- Deblurring, and experiments with work of their own ---------------------------------------
 
     def _deblurring(self) -> None:
         original = self._network(NetworkSpec(self.profile.model))
         modules = ["blurpaper.deblurred", module_of(self.profile.model)]
         known = results.published_seconds(self.profile.name) or results.published_seconds("photos")
         experiments = {name: partial(self._experiment, name) for name in _OWN_WORK}
-        self._add("experiment", "prior", (), modules, experiments.pop("prior"), memory=self._decoded)
+        self._add(
+            "experiment", "prior", (), modules, experiments.pop("prior"), memory=self._decoded
+        )
         for treatment in (Treatment(AS_IS), *deblurred.of_table5(self.profile)):
             before = [original, *(["experiment/prior"] if treatment.needs_prior else [])]
             for name in self.profile.evaluation.test_sets:
                 job = self.plan.deblurring(treatment, name)
                 seconds = known.get(str(treatment), 0.0) * self.plan.count_deblurred(name)
                 make = partial(self._treated, treatment, name)
-                self._add("deblur", f"{treatment}.{name}", before, modules, make, job.flops, seconds, self._decoded)
-        before = [name for name in self.steps if name.startswith(("classify/", "deblur/", "experiment/"))]
+                self._add(
+                    "deblur",
+                    f"{treatment}.{name}",
+                    before,
+                    modules,
+                    make,
+                    job.flops,
+                    seconds,
+                    self._decoded,
+                )
+        before = [
+            name for name in self.steps if name.startswith(("classify/", "deblur/", "experiment/"))
+        ]
         exact = self.profile.deblurring.exact * known.get("epll-exact", 0.0)
         for name, make in experiments.items():
             seconds = 3600 + (exact if name == "deblurring_exact" else 0.0)
-            self._add("experiment", name, before, [EXPERIMENTS[name].__module__], make, 0.0, seconds, self._decoded)
+            self._add(
+                "experiment",
+                name,
+                before,
+                [EXPERIMENTS[name].__module__],
+                make,
+                0.0,
+                seconds,
+                self._decoded,
+            )
 
     def _treated(self, treatment: Treatment, name: str, store: Store) -> object:
         images = deblurred.images_of(name, self.profile, store)
@@ -253,7 +346,7 @@ class _Graph:
         return EXPERIMENTS[name](self.profile, store)
 
 
-# --- Doing them -----------------------------------------------------------------------------------------------------------
+# --- Doing them -----------------------------------------------------------------------------------
 
 
 def check(profile: Profile) -> None:
@@ -273,7 +366,10 @@ def rows(profile: Profile, store: Store) -> pd.DataFrame:
     """Every result of a profile, as ``blurpaper publish`` writes them; what is missing is computed."""
     import pandas as pd
 
-    return pd.concat([rows for make in EXPERIMENTS.values() if len(rows := make(profile, store))], ignore_index=True)
+    return pd.concat(
+        [rows for make in EXPERIMENTS.values() if len(rows := make(profile, store))],
+        ignore_index=True,
+    )
 
 
 @click.group(cls=cli.Command)

@@ -1,9 +1,10 @@
 """Compute once, keep with a stamp, load afterwards.
 
-An artifact is a folder ``<kind>/<name>-<key>`` with one data file and ``stamp.json``. The key is a hash of what the artifact
-is made from: its inputs (settings, keys of other artifacts, fingerprints of data) and the code that makes it. It is written
-under a temporary name and renamed when it is whole; a lock of the operating system keeps a second writer out; a checksum
-tells a damaged file, which is then computed again.
+An artifact is a folder ``<kind>/<name>-<key>`` with one data file and ``stamp.json``. The key is a
+hash of what the artifact is made from: its inputs (settings, keys of other artifacts, fingerprints
+of data) and the code that makes it. It is written under a temporary name and renamed when it is
+whole; a lock of the operating system keeps a second writer out; a checksum tells a damaged file,
+which is then computed again.
 """
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ class Store:
         return self.root / recipe.kind / f"{_safe(recipe.name)}-{recipe.key}"
 
     def scratch(self, recipe: Recipe) -> Path:
-        """The folder for what a run that is killed wants to find again, while the artifact is being made."""
+        """The folder for what a run that is killed wants to find again, while the artifact is being
+        made.
+        """
         return self.path(recipe).with_name(self.path(recipe).name + ".partial")
 
     def has(self, recipe: Recipe) -> bool:
@@ -126,12 +129,15 @@ class Store:
         """The artifact, loaded if it is there and whole, else made, kept and returned.
 
         Args:
-            make: called with a folder for what it wants to find again if it is killed (checkpoints), gone afterwards.
+            make: called with a folder for what it wants to find again if it is killed
+                (checkpoints), gone afterwards.
         """
         folder, scratch = self.path(recipe), self.scratch(recipe)
         self.note(recipe)
         if (value := self._load(recipe, folder, alone=False)) is not None:
-            shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed when it had just kept the artifact
+            shutil.rmtree(
+                scratch, ignore_errors=True
+            )  # of a run that was killed when it had just kept the artifact
             return value
         with self._lock(folder):
             if (value := self._load(recipe, folder)) is not None:
@@ -147,14 +153,20 @@ class Store:
     def names(self) -> list[str]:
         """All artifacts kept, as ``kind/name-key``."""
         found = (stamp.parent for stamp in self.root.glob("*/*/stamp.json"))
-        return sorted(folder.relative_to(self.root).as_posix() for folder in found if folder.suffix != _UNFINISHED)
+        return sorted(
+            folder.relative_to(self.root).as_posix()
+            for folder in found
+            if folder.suffix != _UNFINISHED
+        )
 
     def stamp(self, recipe: Recipe) -> dict[str, Any]:
         """What is known of an artifact's making: commit, versions, device, seconds, inputs."""
         return json.loads((self.path(recipe) / "stamp.json").read_text(encoding="utf-8"))
 
     def note(self, recipe: Recipe) -> None:
-        """Count an artifact among those used: something was made from it, though it need not be loaded now."""
+        """Count an artifact among those used: something was made from it, though it need not be
+        loaded now.
+        """
         self._used[self.path(recipe)] = recipe
 
     def used(self) -> list[Recipe]:
@@ -166,7 +178,9 @@ class Store:
         return [self.stamp(recipe) for recipe in self.used()]
 
     def _load(self, recipe: Recipe[T], folder: Path, alone: bool = True) -> T | None:
-        """The artifact if it is there and whole; a damaged one is told of and removed, if its lock is held (``alone``)."""
+        """The artifact if it is there and whole; a damaged one is told of and removed, if its lock
+        is held (``alone``).
+        """
         if not self.has(recipe):
             return None
         data = folder / f"data{recipe.codec.suffix}"
@@ -174,12 +188,18 @@ class Store:
             expected = self.stamp(recipe)["sha256"]
             if data.is_file() and sha256_of(data) == expected:
                 return recipe.codec.load(data)
-        except (ValueError, KeyError, FileNotFoundError):  # the last if another run found it damaged and removed it
+        except (
+            ValueError,
+            KeyError,
+            FileNotFoundError,
+        ):  # the last if another run found it damaged and removed it
             pass
         except OSError as error:
             raise StoreError(f"cannot read {data}: {error.strerror or error}.") from None
         if alone:
-            warnings.warn(f"{data} is damaged (its checksum differs): it is computed again.", stacklevel=3)
+            warnings.warn(
+                f"{data} is damaged (its checksum differs): it is computed again.", stacklevel=3
+            )
             shutil.rmtree(folder, ignore_errors=True)
         return None
 
@@ -188,7 +208,9 @@ class Store:
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}{_UNFINISHED}")
         try:
             with explained(folder):
-                for rest in folder.parent.glob(f"{glob.escape(folder.name)}.*{_UNFINISHED}"):  # of a run that was killed
+                for rest in folder.parent.glob(
+                    f"{glob.escape(folder.name)}.*{_UNFINISHED}"
+                ):  # of a run that was killed
                     shutil.rmtree(rest, ignore_errors=True)
                 temporary.mkdir(parents=True)
                 data = temporary / f"data{recipe.codec.suffix}"
@@ -204,7 +226,9 @@ class Store:
                     **recipe.about,
                     **surroundings(),
                 }
-                (temporary / "stamp.json").write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8")
+                (temporary / "stamp.json").write_text(
+                    json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8"
+                )
                 for file in (data, temporary / "stamp.json"):
                     flush(file)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -262,7 +286,8 @@ def _safe(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def surroundings() -> dict[str, Any]:
-    """Commit of the library, whether it was changed since, versions and device: where a number was made.
+    """Commit of the library, whether it was changed since, versions and device: where a number was
+    made.
 
     >>> sorted(surroundings())
     ['commit', 'device', 'dirty', 'python', 'versions']
@@ -272,8 +297,20 @@ def surroundings() -> dict[str, Any]:
 
     import torch
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
-    libraries = ("torch", "torchvision", "numpy", "numba", "scipy", "opencv-python-headless", "timm")
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"cpu, {torch.get_num_threads()} threads"
+    )
+    libraries = (
+        "torch",
+        "torchvision",
+        "numpy",
+        "numba",
+        "scipy",
+        "opencv-python-headless",
+        "timm",
+    )
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain", "--", ".")),
@@ -286,7 +323,13 @@ def surroundings() -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     folder = Path(__file__).parent
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

@@ -1,4 +1,6 @@
-"""Tables for the book: the paper's number, the published photographs' and this run's side by side, each with its interval."""
+"""Tables for the book: the paper's number, the published photographs' and this run's side by side,
+each with its interval.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def comparison(
     row: str = "condition",
     column: str = "scale",
 ) -> str:
-    """An HTML table: a row a condition, a group of columns a scale (or metric), in each a column a source.
+    """An HTML table: a row a condition, a group of columns a scale (or metric), in each a column a
+    source.
 
     Args:
         sources: heading -> results to take numbers from, in the order of the columns.
@@ -41,12 +44,22 @@ def comparison(
     ['90.9', '90.8', '61.0', '22.5']
     """
     groups = [(value, metric, heading) for value in columns for metric, heading in metrics.items()]
-    groups = [group for group in groups if any(_cells(frame, group, column) is not None for frame in sources.values())]
-    titled = [(g, [name for name, frame in sources.items() if _cells(frame, g, column) is not None]) for g in groups]
+    groups = [
+        group
+        for group in groups
+        if any(_cells(frame, group, column) is not None for frame in sources.values())
+    ]
+    titled = [
+        (g, [name for name, frame in sources.items() if _cells(frame, g, column) is not None])
+        for g in groups
+    ]
     top = "".join(
-        f'<th colspan="{len(names)}" scope="colgroup">{escape(_title(group, columns, metrics))}</th>' for group, names in titled
+        f'<th colspan="{len(names)}" scope="colgroup">{escape(_title(group, columns, metrics))}</th>'
+        for group, names in titled
     )
-    second = "".join(f'<th scope="col">{escape(name)}</th>' for _, names in titled for name in names)
+    second = "".join(
+        f'<th scope="col">{escape(name)}</th>' for _, names in titled for name in names
+    )
     body = []
     for value in rows:
         cells = "".join(
@@ -63,7 +76,8 @@ def comparison(
 
 
 def download(sources: Mapping[str, pd.DataFrame]) -> str:
-    """A link that holds the rows a table was drawn from as CSV, so that no server is needed: a column ``source``, then theirs.
+    """A link that holds the rows a table was drawn from as CSV, so that no server is needed: a
+    column ``source``, then theirs.
 
     >>> from blurpaper import results
     >>> link = download({"paper": select(results.paper(), experiment="table1")})
@@ -74,8 +88,13 @@ def download(sources: Mapping[str, pd.DataFrame]) -> str:
     """
     import pandas as pd
 
-    frames = {name: frame[list(COLUMNS)] if set(COLUMNS) <= set(frame.columns) else frame for name, frame in sources.items()}
-    rows = pd.concat([frame.assign(source=name) for name, frame in frames.items()], ignore_index=True)
+    frames = {
+        name: frame[list(COLUMNS)] if set(COLUMNS) <= set(frame.columns) else frame
+        for name, frame in sources.items()
+    }
+    rows = pd.concat(
+        [frame.assign(source=name) for name, frame in frames.items()], ignore_index=True
+    )
     rows.insert(0, "source", rows.pop("source"))
     parts = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
     name = "-".join(str(part[0]) for part in parts if len(part) == 1) or "-".join(sources)
@@ -86,7 +105,8 @@ def download(sources: Mapping[str, pd.DataFrame]) -> str:
 
 
 def number(value: float, low: float, high: float, metric: str) -> str:
-    """A number with its interval, in per cent if the metric is a share (or one of a loss): ``94.4 (93.3-95.4)`` in HTML.
+    """A number with its interval, in per cent if the metric is a share (or one of a loss): ``94.4
+    (93.3-95.4)`` in HTML.
 
     >>> number(0.944, 0.933, 0.954, "top5")
     '94.4<small class="interval">93.3–95.4</small>'
@@ -117,7 +137,9 @@ def _cells(frame: pd.DataFrame, group: tuple[str, str, str], column: str) -> pd.
 
 
 def _title(group: tuple[str, str, str], columns: Sequence[str], metrics: Mapping[str, str]) -> str:
-    parts = ([group[0]] if len(columns) > 1 else []) + ([group[2]] if len(metrics) > 1 or len(columns) == 1 else [])
+    parts = ([group[0]] if len(columns) > 1 else []) + (
+        [group[2]] if len(metrics) > 1 or len(columns) == 1 else []
+    )
     return ", ".join(parts)
 
 

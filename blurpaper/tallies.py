@@ -1,7 +1,8 @@
-"""What is measured, and how it is counted: from the decisions of networks to rows of means, differences and intervals.
+"""What is measured, and how it is counted: from the decisions of networks to rows of means,
+differences and intervals.
 
-The networks that a profile asks for, and the conditions and scales at which each is measured, are listed here; the tables of
-:mod:`blurpaper.experiments` choose among them.
+The networks that a profile asks for, and the conditions and scales at which each is measured, are
+listed here; the tables of :mod:`blurpaper.experiments` choose among them.
 """
 
 from __future__ import annotations
@@ -23,13 +24,24 @@ if TYPE_CHECKING:
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 """Defocus in growing degrees."""
 
-DECISION_KEY = ("model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition", "seed")
+DECISION_KEY = (
+    "model",
+    "network",
+    "train_scale",
+    "recipe",
+    "data",
+    "classes",
+    "input",
+    "scale",
+    "condition",
+    "seed",
+)
 """The columns of a decision that say what it is of, but for the image."""
 
 NETWORK_KEY = ("model", "network", "train_scale", "recipe", "seed")
 """Those that say of which network."""
 
-# --- What is measured -----------------------------------------------------------------------------------------------------
+# --- What is measured -----------------------------------------------------------------------------
 
 
 def networks(profile: Profile) -> list[NetworkSpec]:
@@ -40,12 +52,21 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     ['small_vgg:original', 'small_vgg:sharp-only', 'small_vgg:sharp+D4']
     """
     return list(
-        dict.fromkeys([NetworkSpec(profile.model), *pooled(profile), *finetuned(profile), *at_scales(profile), *second(profile)])
+        dict.fromkeys(
+            [
+                NetworkSpec(profile.model),
+                *pooled(profile),
+                *finetuned(profile),
+                *at_scales(profile),
+                *second(profile),
+            ]
+        )
     )
 
 
 def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
-    """The test sets on which the experiments measure a network: other scales and other models, on the first alone.
+    """The test sets on which the experiments measure a network: other scales and other models, on
+    the first alone.
 
     >>> from blurpaper import profile
     >>> mix, mix_at_512 = (NetworkSpec("efficientnet_lite0", "mix", scale) for scale in ("256", "512"))
@@ -57,7 +78,8 @@ def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
 
 
 def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[str]]:
-    """The conditions under which, and the scale settings at which, the experiments measure a network.
+    """The conditions under which, and the scale settings at which, the experiments measure a
+    network.
 
     >>> from blurpaper import profile
     >>> settings_of(NetworkSpec("small_vgg", "mix", "512"), profile.load("emoji"))
@@ -71,8 +93,12 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     if spec.is_original:
         return settings.conditions, settings.scales
     if spec.train_scale == "256":
-        return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, ["256"]
-    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[spec.train_scale]
+        return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, [
+            "256"
+        ]
+    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[
+        spec.train_scale
+    ]
     return settings.scale_conditions, scales
 
 
@@ -93,7 +119,9 @@ def at_scales(profile: Profile) -> list[NetworkSpec]:
     >>> [str(spec) for spec in at_scales(profile.load("emoji"))][2:]
     ['small_vgg:mix@512', 'small_vgg:mix@256+512', 'small_vgg:mix@per-scale']
     """
-    mixes = [NetworkSpec(profile.model, "mix", scale) for scale in ("256", "512", "256+512", "per-scale")]
+    mixes = [
+        NetworkSpec(profile.model, "mix", scale) for scale in ("256", "512", "256+512", "per-scale")
+    ]
     return [NetworkSpec(profile.model), *mixes]
 
 
@@ -104,11 +132,15 @@ def second(profile: Profile) -> list[NetworkSpec]:
     >>> [str(spec) for spec in second(profile.load("emoji"))]
     ['small_resnet:original', 'small_resnet:mix']
     """
-    return [NetworkSpec(profile.evaluation.second_model), NetworkSpec(profile.evaluation.second_model, "mix")]
+    return [
+        NetworkSpec(profile.evaluation.second_model),
+        NetworkSpec(profile.evaluation.second_model, "mix"),
+    ]
 
 
 def pooled(profile: Profile) -> list[NetworkSpec]:
-    """The original that averages over its whole last map, if the profile wants it beside the one applied at every position.
+    """The original that averages over its whole last map, if the profile wants it beside the one
+    applied at every position.
 
     >>> from blurpaper import profile
     >>> [[str(spec) for spec in pooled(profile.load(name))] for name in ("emoji", "photos")]
@@ -118,7 +150,8 @@ def pooled(profile: Profile) -> list[NetworkSpec]:
 
 
 def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
-    """Decisions of one network, at the scales and under the conditions at which the profile measures it.
+    """Decisions of one network, at the scales and under the conditions at which the profile
+    measures it.
 
     >>> import tempfile
     >>> from blurpaper import profile
@@ -135,15 +168,21 @@ def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFram
     import pandas as pd
 
     conditions, scales = settings_of(spec, profile)
-    found = [predictions.decisions(spec, name, conditions, scales, profile, store) for name in sets_of(spec, profile)]
+    found = [
+        predictions.decisions(spec, name, conditions, scales, profile, store)
+        for name in sets_of(spec, profile)
+    ]
     return pd.concat(found, ignore_index=True)
 
 
-# --- Rows ----------------------------------------------------------------------------------------------------------------
+# --- Rows -----------------------------------------------------------------------------------------
 
 
-def means(decided: pd.DataFrame, wanted: Iterable[str], profile: Profile) -> Iterator[dict[str, Any]]:
-    """Means over images of some of the metrics of :func:`metrics.per_image`, a row for each setting.
+def means(
+    decided: pd.DataFrame, wanted: Iterable[str], profile: Profile
+) -> Iterator[dict[str, Any]]:
+    """Means over images of some of the metrics of :func:`metrics.per_image`, a row for each
+    setting.
 
     >>> import pandas as pd
     >>> from blurpaper import profile
@@ -169,26 +208,39 @@ def widest(decided: pd.DataFrame) -> pd.DataFrame:
     [['imagewoof', '1000', 3]]
     """
     return decided[
-        decided["classes"].astype(int) == decided.groupby("data")["classes"].transform(lambda names: names.astype(int).max())
+        decided["classes"].astype(int)
+        == decided.groupby("data")["classes"].transform(lambda names: names.astype(int).max())
     ]
 
 
-def row(key: tuple, metric: str, value: float, low: float | None, high: float | None, n: int) -> dict[str, Any]:
-    """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its interval.
+def row(
+    key: tuple, metric: str, value: float, low: float | None, high: float | None, n: int
+) -> dict[str, Any]:
+    """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its
+    interval.
 
     >>> of = predictions.columns_of(NetworkSpec("small_vgg"), "emoji", 100, "256", "D8")
     >>> one = row(tuple(of.values()), "top5", 0.63, 0.61, 0.65, 2000)
     >>> [one[column] for column in ("model", "data", "condition", "metric", "value", "n")]
     ['small_vgg', 'emoji', 'D8', 'top5', 0.63, 2000]
     """
-    return dict(zip(DECISION_KEY, key, strict=True)) | {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+    return dict(zip(DECISION_KEY, key, strict=True)) | {
+        "metric": metric,
+        "value": value,
+        "low": low,
+        "high": high,
+        "n": n,
+    }
 
 
-# --- Differences and seeds -----------------------------------------------------------------------------------------------
+# --- Differences and seeds ------------------------------------------------------------------------
 
 
-def baselines_of(spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """What a network is compared with: the one it started from, and the control, from its own seed if there is one.
+def baselines_of(
+    spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """What a network is compared with: the one it started from, and the control, from its own seed
+    if there is one.
 
     Args:
         tuned: decisions by network, those of :func:`trained.start_of` among them.
@@ -223,9 +275,14 @@ def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
 
 
 def differences(
-    decided: pd.DataFrame, baseline: pd.DataFrame, name: str, profile: Profile, wanted: Iterable[str] = ("top1", "top5")
+    decided: pd.DataFrame,
+    baseline: pd.DataFrame,
+    name: str,
+    profile: Profile,
+    wanted: Iterable[str] = ("top1", "top5"),
 ) -> Iterator[dict[str, Any]]:
-    """Paired differences, of accuracy if nothing else is wanted: the same images, resampled together.
+    """Paired differences, of accuracy if nothing else is wanted: the same images, resampled
+    together.
 
     >>> import pandas as pd
     >>> from blurpaper import profile
@@ -238,9 +295,14 @@ def differences(
     """
     others = _by_setting(baseline)
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
-        own, their = metrics.per_image(group), metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
+        own, their = (
+            metrics.per_image(group),
+            metrics.per_image(others[tuple(group.iloc[0][_SETTING])]),
+        )
         for metric in wanted:
-            found = intervals.paired_difference(own[metric], their[metric], profile.evaluation.bootstrap)
+            found = intervals.paired_difference(
+                own[metric], their[metric], profile.evaluation.bootstrap
+            )
             yield row(key, f"{metric}_vs_{name}", *found, len(group))
 
 
@@ -252,9 +314,13 @@ def _by_setting(decided: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
 
 
 def means_over_seeds(
-    decided: list[pd.DataFrame], profile: Profile, baselines: list[pd.DataFrame] | None = None, suffix: str = ""
+    decided: list[pd.DataFrame],
+    profile: Profile,
+    baselines: list[pd.DataFrame] | None = None,
+    suffix: str = "",
 ) -> Iterator[dict[str, Any]]:
-    """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in which all were measured.
+    """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in
+    which all were measured.
 
     >>> import pandas as pd
     >>> from blurpaper import profile
@@ -274,6 +340,8 @@ def means_over_seeds(
         for metric in ("top1", "top5"):
             terms = np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in own])
             if others:
-                terms = terms - np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in others])
+                terms = terms - np.array(
+                    [metrics.per_image(of_seed[setting])[metric] for of_seed in others]
+                )
             found = intervals.of_mean_over_seeds(terms, profile.evaluation.bootstrap)
             yield row(key, f"{metric}{suffix}", *found, terms.size)

@@ -1,4 +1,6 @@
-"""Networks as a profile asks for them: from a file, with their original weights, or trained and kept."""
+"""Networks as a profile asks for them: from a file, with their original weights, or trained and
+kept.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,11 @@ from blurpaper.store import Recipe, Store
 M = TypeVar("M", bound=nn.Module)
 
 
-def network(spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store) -> Network:
-    """A network: from its file, from elsewhere, its original weights if they can be had, else trained by the profile and kept.
+def network(
+    spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store
+) -> Network:
+    """A network: from its file, from elsewhere, its original weights if they can be had, else
+    trained by the profile and kept.
 
     Raises:
         ValueError: if the profile says no way to make it.
@@ -53,7 +58,8 @@ def network(spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, sto
 
 
 def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | NetworkFile:
-    """A network as this profile made it, for use under another: by name if its weights are from elsewhere, else by its file.
+    """A network as this profile made it, for use under another: by name if its weights are from
+    elsewhere, else by its file.
 
     >>> import tempfile
     >>> tiny, store = profiles.load("smoke", {"emoji.train": 20}), Store(tempfile.mkdtemp())
@@ -70,7 +76,8 @@ def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | Net
 
 
 def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
-    """What training makes, loaded if it is kept. Of several processes (torchrun) all train, and one keeps what was trained.
+    """What training makes, loaded if it is kept. Of several processes (torchrun) all train, and one
+    keeps what was trained.
 
     Args:
         train: called with the file for the checkpoint.
@@ -93,7 +100,8 @@ def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
 
 
 def readable_checkpoint(path: Path) -> Path:
-    """The file for a checkpoint; one that lies there and cannot be read, is cut off for example, is told of and removed.
+    """The file for a checkpoint; one that lies there and cannot be read, is cut off for example, is
+    told of and removed.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "checkpoint.safetensors"
@@ -116,7 +124,9 @@ def readable_checkpoint(path: Path) -> Path:
 
 
 def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -> None:
-    """Have a network made by all processes, if the first of them, which keeps the store's lock, finds that it must be."""
+    """Have a network made by all processes, if the first of them, which keeps the store's lock,
+    finds that it must be.
+    """
     if processes.number() == 0:
         asked = False
 
@@ -134,7 +144,8 @@ def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:
-    """What a trained network is made from: images, settings, and for a fine-tuned one the network it starts from.
+    """What a trained network is made from: images, settings, and for a fine-tuned one the network
+    it starts from.
 
     Raises:
         ValueError: for a per-scale network, which is one for each scale.
@@ -146,7 +157,9 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     ('small_vgg:sharp+D8', {'sharp': 0.5, 'D8': 0.5}, 64)
     """
     if spec.train_scale == "per-scale":
-        raise ValueError(f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512.")
+        raise ValueError(
+            f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512."
+        )
     images, schedule = _training_of(spec, profile, store)
     inputs = {
         "spec": str(spec),
@@ -181,7 +194,9 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
     if not spec.is_original:
         return profile.agreement if spec.recipe == "agreement" else profile.finetuning
     if profile.pretraining is None:
-        raise ValueError(f"profile {profile.name} has no pretraining, and no weights of {spec} can be had.")
+        raise ValueError(
+            f"profile {profile.name} has no pretraining, and no weights of {spec} can be had."
+        )
     return profile.pretraining
 
 
@@ -216,14 +231,19 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
         task = Task(images, MIXES[spec.mix], spec.train_scale, seed)
     if spec.recipe == "batch-norm":
         batches = profile.finetuning.batch_norm_batches
-        return training.reestimate_batch_norm(start, task, schedule, profile.protocol, profile.compute, batches)
+        return training.reestimate_batch_norm(
+            start, task, schedule, profile.protocol, profile.compute, batches
+        )
     objective = objective_of(start, schedule)
     with progress(f"training {spec}", unit="step") as tick:
-        return training.train(objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
+        return training.train(
+            objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick
+        )
 
 
 def objective_of(start: Network, schedule: Schedule) -> Labels | Agreement:
-    """What a schedule trains a network for; without labels, its own predictions before training teach it.
+    """What a schedule trains a network for; without labels, its own predictions before training
+    teach it.
 
     >>> smoke, start = profiles.load("smoke"), build("small_vgg", ["cat", "dog"], 64)
     >>> [type(objective_of(start, schedule)).__name__ for schedule in (smoke.finetuning, smoke.agreement)]
@@ -243,7 +263,9 @@ def code_of(spec: NetworkSpec | NetworkFile | ForeignSpec) -> str:
     return "blurpaper.networks.foreign" if isinstance(spec, ForeignSpec) else module_of(spec.model)
 
 
-def identity_of(spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store) -> str:
+def identity_of(
+    spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store
+) -> str:
     """What stands for a network in the key of what is computed with it, found without training it.
 
     >>> import tempfile

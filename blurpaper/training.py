@@ -1,7 +1,8 @@
-"""The one training loop: from scratch or fine-tuning, one process or many, resumable at any step, bit for bit (Sec. 4).
+"""The one training loop: from scratch or fine-tuning, one process or many, resumable at any step,
+bit for bit (Sec. 4).
 
-A batch depends on its number alone (:mod:`blurpaper.batches`); with the weights and the optimizer's state that is all a
-checkpoint needs. Several processes share each batch and sum their gradients.
+A batch depends on its number alone (:mod:`blurpaper.batches`); with the weights and the optimizer's
+state that is all a checkpoint needs. Several processes share each batch and sum their gradients.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class TrainingError(RuntimeError):
     """
 
 
-# --- The loop ------------------------------------------------------------------------------------------------------------
+# --- The loop -------------------------------------------------------------------------------------
 
 
 def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]:
@@ -64,7 +65,11 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
         total = phase.epochs * per_epoch
         end = phase.rate if phase.end is None else phase.end
         for step in range(total):
-            yield epoch + step // per_epoch, step % per_epoch, phase.rate + (end - phase.rate) * step / total
+            yield (
+                epoch + step // per_epoch,
+                step % per_epoch,
+                phase.rate + (end - phase.rate) * step / total,
+            )
         epoch += phase.epochs
 
 
@@ -77,14 +82,17 @@ def train(
     checkpoint: Path | None = None,
     tick: Callable[[int, int, float], object] = lambda done, total, loss: None,
 ) -> nn.Module:
-    """Train the network of an objective in place and return it; if ``checkpoint`` holds the state of a killed run, go on.
+    """Train the network of an objective in place and return it; if ``checkpoint`` holds the state
+    of a killed run, go on.
 
     Args:
-        checkpoint: file written every ``compute.checkpoint_seconds``; the caller removes it once the network is stored.
+        checkpoint: file written every ``compute.checkpoint_seconds``; the caller removes it once
+            the network is stored.
         tick: told of (steps done, steps in all, loss).
 
     Raises:
-        TrainingError: if the loss is no longer finite, naming the step and the batch; the last checkpoint is kept.
+        TrainingError: if the loss is no longer finite, naming the step and the batch; the last
+            checkpoint is kept.
 
     >>> import tempfile
     >>> from blurpaper import data, networks, profile
@@ -113,7 +121,9 @@ def train(
 
     def members_of(number: int) -> list[int]:
         epoch, batch, _ = steps[number]
-        return epoch_order(task, epoch)[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
+        return epoch_order(task, epoch)[
+            batch * schedule.batch : (batch + 1) * schedule.batch
+        ].tolist()
 
     def own_batch(number: int) -> Any:  # noqa: ANN401
         _, own = processes.share(members_of(number))
@@ -125,7 +135,8 @@ def train(
         members = members_of(number)
         torch.manual_seed(seed_of(task.seed, "dropout", number) % 2**63)
         with autocast(compute, device), shared_batch(processes.share(members)[0], len(members)):
-            # The mean over all processes' gradients is that of the whole batch if each counts for its share of it.
+            # The mean over all processes' gradients is that of the whole batch if each counts for
+            # its share of it.
             loss = together(batch) * (len(batch.labels) * processes.count() / len(members))
         if not math.isfinite(value := processes.total(loss) / processes.count()):
             images = ", ".join(task.images.ids[member] for member in members[:3])
@@ -139,7 +150,11 @@ def train(
             group["lr"] = rate * group["pace"]
         optimizer.step()
         tick(number + 1, len(steps), value)
-        if checkpoint and processes.number() == 0 and time.monotonic() - last_saved > compute.checkpoint_seconds:
+        if (
+            checkpoint
+            and processes.number() == 0
+            and time.monotonic() - last_saved > compute.checkpoint_seconds
+        ):
             _save(checkpoint, network, optimizer, number + 1)
             last_saved = time.monotonic()
     return network.eval()
@@ -149,7 +164,9 @@ def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.
     if schedule.optimizer == "adamw":
         betas = (schedule.momentum, 0.999)
         return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
-    return torch.optim.SGD(groups, lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay)
+    return torch.optim.SGD(
+        groups, lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay
+    )
 
 
 def _together(objective: nn.Module) -> nn.Module:
@@ -164,13 +181,23 @@ def _together(objective: nn.Module) -> nn.Module:
 
 
 def _normalisations(network: nn.Module) -> list[nn.Module]:
-    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
 
 
 def reestimate_batch_norm(
-    network: Network, task: Task, schedule: Schedule, settings: Protocol, compute: Compute, batches: int
+    network: Network,
+    task: Task,
+    schedule: Schedule,
+    settings: Protocol,
+    compute: Compute,
+    batches: int,
 ) -> Network:
-    """Replace the running statistics of batch normalisation by those of so many batches of a task; no weight is trained.
+    """Replace the running statistics of batch normalisation by those of so many batches of a task;
+    no weight is trained.
 
     Raises:
         ValueError: if the network has no batch normalisation.
@@ -191,7 +218,9 @@ def reestimate_batch_norm(
     network.to(device, memory_format=torch.channels_last).eval()
     layers = _normalisations(network)
     if not layers:
-        raise ValueError(f"{type(network).__name__} has no batch normalisation whose statistics could be re-estimated.")
+        raise ValueError(
+            f"{type(network).__name__} has no batch normalisation whose statistics could be re-estimated."
+        )
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum, usual = None, layer.momentum  # None: the plain average over the batches
@@ -206,7 +235,7 @@ def reestimate_batch_norm(
     return network.eval()
 
 
-# --- Checkpoints ---------------------------------------------------------------------------------------------------------
+# --- Checkpoints ----------------------------------------------------------------------------------
 
 
 def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -231,7 +260,9 @@ def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         step = json.loads(file.metadata()["step"])
-    network.load_state_dict({n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")})
+    network.load_state_dict(
+        {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
+    )
     parameters = dict(network.named_parameters())
     for key, value in tensors.items():
         if key.startswith("optimizer."):

@@ -46,7 +46,9 @@ class Treatment:
     def __str__(self) -> str:
         """Its word in the column ``input`` of results."""
         psf = f" as {self.psf}" if self.psf else ""
-        return f"{self.method}{psf}" + (f", noise {self.noise:g}" if self.noise != deblurring.ROUNDING else "")
+        return f"{self.method}{psf}" + (
+            f", noise {self.noise:g}" if self.noise != deblurring.ROUNDING else ""
+        )
 
 
 def treated(
@@ -62,7 +64,8 @@ def treated(
     """Canonical images, uint8 ``(3, H, W)``, blurred as a condition says and treated.
 
     Returns:
-        the images then, and ``psnr`` and ``ssim`` against the sharp ones and the ``seconds`` that each took, ``(N,)``.
+        the images then, and ``psnr`` and ``ssim`` against the sharp ones and the ``seconds`` that
+        each took, ``(N,)``.
 
     >>> from blurpaper import profile
     >>> smoke, images = profile.load("smoke"), [torch.randint(0, 256, (3, 108, 108), dtype=torch.uint8)]
@@ -74,10 +77,14 @@ def treated(
     restored: list[torch.Tensor] = [torch.empty(0)] * len(images)
     seconds = torch.zeros(len(images))
     batches = list(same_shape(images, 1 if SHAKE in (condition, treatment.psf) else _BATCH))
-    for number, members in enumerate([batches[0][:1], *batches]):  # the first twice: nobody's seconds count preparations
+    for number, members in enumerate(
+        [batches[0][:1], *batches]
+    ):  # the first twice: nobody's seconds count preparations
         clear = torch.stack([images[member] for member in members]).to(device)
         seen = blurred(clear, [ids[member] for member in members], condition, protocol.canonical)
-        kernel = test_psf(treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL)
+        kernel = test_psf(
+            treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL
+        )
         started = _now(device)
         if treatment.method != AS_IS:
             seen = deblurring.restore(seen, kernel, treatment.method, treatment.noise, prior)
@@ -86,7 +93,10 @@ def treated(
             restored[member] = image
         tick(len(members) if number else 0)
     pairs = list(zip(restored, images, strict=True))
-    numbers = {name: torch.tensor([measure(*pair) for pair in pairs]) for name, measure in quality.MEASURES.items()}
+    numbers = {
+        name: torch.tensor([measure(*pair) for pair in pairs])
+        for name, measure in quality.MEASURES.items()
+    }
     return restored, {**numbers, "seconds": seconds}
 
 

@@ -30,7 +30,8 @@ class StoreError(RuntimeError):
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes ``path`` at once when the block ends well; parents are made.
+    """A temporary name to write to, which becomes ``path`` at once when the block ends well;
+    parents are made.
 
     Raises:
         StoreError: if it cannot be written (a full disk, a read-only folder).
@@ -81,12 +82,17 @@ def remedy(error: OSError) -> str:
     >>> remedy(PermissionError(errno.EACCES, "Permission denied")), remedy(OSError(errno.ENOSPC, "No space left on device"))
     ('name another place', 'free some space or name another place')
     """
-    return "free some space or name another place" if error.errno in _NO_SPACE else "name another place"
+    return (
+        "free some space or name another place"
+        if error.errno in _NO_SPACE
+        else "name another place"
+    )
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """A block that writes a file: what prevents it comes out as a :class:`StoreError` that names the file.
+    """A block that writes a file: what prevents it comes out as a :class:`StoreError` that names
+    the file.
 
     >>> with explained(Path("mix.onnx")):
     ...     raise OSError(errno.ENOSPC, "No space left on device")
@@ -96,12 +102,16 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; {remedy(error)}.") from error
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; {remedy(error)}."
+        ) from error
     except Exception as error:
         # safetensors reports a full disk as an error of its own.
         if type(error).__name__ != "SafetensorError":
             raise
-        raise StoreError(f"cannot write {path}: {error}; free some space or name another place.") from error
+        raise StoreError(
+            f"cannot write {path}: {error}; free some space or name another place."
+        ) from error
 
 
 def _temporary(path: Path) -> Path:
@@ -109,7 +119,9 @@ def _temporary(path: Path) -> Path:
 
 
 def _put_in_order(path: Path) -> None:
-    """Sort what a safetensors header says of its file, which is written in random order: the same weights are the same file."""
+    """Sort what a safetensors header says of its file, which is written in random order: the same
+    weights are the same file.
+    """
     with path.open("rb+") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
@@ -122,7 +134,8 @@ def _put_in_order(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """See that what was written to a file is on the disk, so that it outlives a machine that loses its power.
+    """See that what was written to a file is on the disk, so that it outlives a machine that loses
+    its power.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "note.txt"

@@ -54,7 +54,8 @@ links = {"15": "blur a photograph yourself and see what two networks say", "20":
 told = [f"[{words}]({there[number]})" for number, words in links.items() if number in there]
 page.say(
     "A PSF is named by its kind and size in pixels of an image whose smaller side is 384: `D8` is a defocus disk of radius 8, `H4` motion over "
-    "4 pixels, `shake` the path of a shaking camera." + (f" To try it: {', '.join(told)}." if told else "")
+    "4 pixels, `shake` the path of a shaking camera."
+    + (f" To try it: {', '.join(told)}." if told else "")
 )
 
 # %% [markdown]
@@ -91,7 +92,9 @@ page.say(
 
 # %% tags=["hide-input", "remove-input"]
 recovered = page.ours("recovery")
-five = results.select(results.paper(), experiment="table3", metric="top5").set_index(["network", "condition"])["value"]
+five = results.select(results.paper(), experiment="table3", metric="top5").set_index(
+    ["network", "condition"]
+)["value"]
 lines = [
     f"In the paper, three epochs of fine-tuning on a mix of sharp images and four degrees of defocus bring back "
     f"{percent((five['mix', 'D8'] - five['original', 'D8']) / (five['original', 'sharp'] - five['original', 'D8']), 0)} of what top-5 "

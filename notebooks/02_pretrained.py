@@ -47,12 +47,16 @@ main_set = settings.test_sets[0]
 if main_set == "emoji":
     images = data.load("emoji", "test", page.profile, Store())
     page.photograph(
-        figures.gallery([images[n] for n in range(10)], [images.classes[images.labels[n]] for n in range(10)]),
+        figures.gallery(
+            [images[n] for n in range(10)], [images.classes[images.labels[n]] for n in range(10)]
+        ),
         caption=f"The first ten test images of the embedded data. {ATTRIBUTION}",
         alt="Ten small pictures, each of one drawn object on a coloured cloudy background, with its class as title.",
     )
 else:
-    page.say(f"The test images of {main_set} are not ours to show; scikit-image's photographs below stand for them.")
+    page.say(
+        f"The test images of {main_set} are not ours to show; scikit-image's photographs below stand for them."
+    )
 
 # %% [markdown]
 # ## One image, sharp and blurred (Figure 1)
@@ -67,13 +71,17 @@ photos = profiles.load("photos")
 def guesses(name, condition):
     """The five likeliest classes with their probabilities, for those who cannot see them."""
     likely = results.select(rows, data=name, condition=condition, metric="probability")
-    return ", ".join(f"{guess} {percent(value, 0)}" for guess, value in zip(likely["region"], likely["value"]))
+    return ", ".join(
+        f"{guess} {percent(value, 0)}" for guess, value in zip(likely["region"], likely["value"])
+    )
 
 
 def show_example(name, settings, image, answers, source):
     canonical = resizing.to_canonical(image, settings.protocol.canonical)
     shown = {
-        condition: protocol.blurred(canonical[None], [name], condition, settings.protocol.canonical)[0]
+        condition: protocol.blurred(
+            canonical[None], [name], condition, settings.protocol.canonical
+        )[0]
         for condition in experiments.FIGURE1_CONDITIONS
     }
     network = results.select(rows, data=name)["model"].iloc[0]
@@ -90,9 +98,17 @@ def show_example(name, settings, image, answers, source):
 for name in sorted(set(rows["data"])):
     if name.startswith("test/"):
         number = list(images.ids).index(name)
-        show_example(name, page.profile, images[number], [images.classes[images.labels[number]]], ATTRIBUTION)
+        show_example(
+            name, page.profile, images[number], [images.classes[images.labels[number]]], ATTRIBUTION
+        )
 for example in EXAMPLES:
-    show_example(f"scikit-image/{example.name}", photos, photograph(example), example.answers, f"Photograph: {example.source}.")
+    show_example(
+        f"scikit-image/{example.name}",
+        photos,
+        photograph(example),
+        example.answers,
+        f"Photograph: {example.source}.",
+    )
 
 # %% [markdown]
 # ## Accuracy under every blur (Table 1)
@@ -109,7 +125,9 @@ page.table(
 )
 
 # %% tags=["hide-input"]
-ours = {name: results.select(frame, metric="top1") for name, frame in sources.items() if name != "paper"}
+ours = {
+    name: results.select(frame, metric="top1") for name, frame in sources.items() if name != "paper"
+}
 page.table(
     comparison(ours, {"top1": "top-1"}, settings.conditions, settings.scales),
     "The same for top-1 accuracy, which the paper does not report.",
@@ -121,12 +139,16 @@ page.figure(
     figures.accuracy_by_condition(sources["paper"], sources),
     caption="Top-5 accuracy against defocus at each scale setting. Bands: 95 % intervals.",
     alt="Line plots of top-5 accuracy against blur radius, a panel for each source and a line for each scale. "
-    + in_words({name: results.select(frame, metric="top5") for name, frame in sources.items()}, "scale"),
+    + in_words(
+        {name: results.select(frame, metric="top5") for name, frame in sources.items()}, "scale"
+    ),
     sources=sources,
 )
 
 # %% tags=["remove-input"]
-top5 = results.select(sources["this run"], metric="top5", data=main_set).set_index(["scale", "condition"])
+top5 = results.select(sources["this run"], metric="top5", data=main_set).set_index(
+    ["scale", "condition"]
+)
 paper = sources["paper"].set_index(["scale", "condition"])["value"]
 
 
@@ -139,7 +161,9 @@ scales = [scale for scale in ("256", "256+512", "512") if scale in settings.scal
 page.say(
     f"On sharp images at scale 256 this run reaches {with_interval(top5.loc[('256', 'sharp')])}; under `D8` "
     f"{with_interval(top5.loc[('256', 'D8')])}. Defocus of radius 8 takes "
-    + "; ".join(f"{points(lost(s, values))} at {s} (paper: {points(lost(s, paper))})" for s in scales)
+    + "; ".join(
+        f"{points(lost(s, values))} at {s} (paper: {points(lost(s, paper))})" for s in scales
+    )
     + "."
 )
 
@@ -154,7 +178,11 @@ if losses == sorted(losses) and len(scales) > 1:
 # %% tags=["remove-input"]
 if "128" in settings.scales:
     best = "better" if values["128", "G8"] > values["256", "G8"] else "not better"
-    zeros = ", and the map of its last stage must be padded with zeros" if "vgg" in page.profile.model else ""
+    zeros = (
+        ", and the map of its last stage must be padded with zeros"
+        if "vgg" in page.profile.model
+        else ""
+    )
     page.say(
         f"At 128 the objects are smaller than the network has met in training{zeros}: sharp images fall to "
         f"{percent(values['128', 'sharp'])}. In the paper the largest Gaussian is the one "
@@ -173,8 +201,12 @@ both = page.photographs("table1")
 if both is not None:
     model, pooled = photos.model, photos.evaluation.pooled_model
     frames = {"at every position": model, "whole map": pooled}
-    frames = {name: foremost(results.select(both, model=one), photos) for name, one in frames.items()}
-    shown = [scale for scale in ("256", "256+512", "512") if scale in set(frames["whole map"]["scale"])]
+    frames = {
+        name: foremost(results.select(both, model=one), photos) for name, one in frames.items()
+    }
+    shown = [
+        scale for scale in ("256", "256+512", "512") if scale in set(frames["whole map"]["scale"])
+    ]
     page.table(
         comparison(frames, {"top5": "top-5"}, photos.evaluation.second_conditions, shown),
         f"Top-5 accuracy in per cent on photographs ({photos.evaluation.test_sets[0]}) of {model}, applied at every position and "
@@ -220,7 +252,9 @@ page.figure(
 )
 
 # %% tags=["remove-input"]
-entropy = results.select(sources2["this run"], metric="entropy", data=main_set).set_index("condition")
+entropy = results.select(sources2["this run"], metric="entropy", data=main_set).set_index(
+    "condition"
+)
 rising = all(entropy["value"][a] < entropy["value"][b] for a, b in itertools.pairwise(disks))
 page.say(
     f"Entropy {'rises at each step of defocus' if rising else 'does not rise at every step of defocus'}, from "
@@ -240,7 +274,10 @@ page.figure(
     figures.risk_coverage(at_256, disks),
     caption="Risk against coverage at scale 256: the share of wrong predictions among those kept, as fewer are kept. Bands: 95 % intervals.",
     alt="Curves of the share of wrong predictions against the share kept, one for each degree of defocus. If all are kept, "
-    + ", ".join(f"{name} {percent((results.select(at_256, condition=name)['rank'] >= 1).mean())}" for name in disks)
+    + ", ".join(
+        f"{name} {percent((results.select(at_256, condition=name)['rank'] >= 1).mean())}"
+        for name in disks
+    )
     + ".",
 )
 
@@ -248,11 +285,17 @@ page.figure(
 from blurpaper import metrics
 
 blurred = results.select(at_256, condition="D8")
-coverage, risk = metrics.risk_coverage(blurred["confidence"].to_numpy(), (blurred["rank"] < 1).to_numpy())
+coverage, risk = metrics.risk_coverage(
+    blurred["confidence"].to_numpy(), (blurred["rank"] < 1).to_numpy()
+)
 half = risk[len(risk) // 2 - 1]
 page.say(
     f"Under `D8`, {percent(risk[-1])} of all predictions are wrong, and {percent(half)} of the more confident half. "
-    + ("Doubt is informative even on images unlike those of its training; " if half < risk[-1] else "Here doubt tells nothing; ")
+    + (
+        "Doubt is informative even on images unlike those of its training; "
+        if half < risk[-1]
+        else "Here doubt tells nothing; "
+    )
     + "in either case it makes the network no better, which is the matter of the next chapters."
 )
 

@@ -55,7 +55,10 @@ MIXES
 # ## Every network under every blur (Table 3)
 
 # %% tags=["hide-input"]
-sources = {name: results.select(frame, recipe=["", "labels"]) for name, frame in page.sources("table3").items()}
+sources = {
+    name: results.select(frame, recipe=["", "labels"])
+    for name, frame in page.sources("table3").items()
+}
 networks = ["original", *(name for name in settings.finetuned if not {"/", "#"} & set(name))]
 table = results.select(sources["this run"], data=main_set)
 page.table(
@@ -85,9 +88,13 @@ top1 = table[table["metric"] == "top1"].set_index(["network", "condition"])
 value = top1["value"]
 lost = value["original", "sharp"] - value["original", "D8"]
 back = value["mix", "D8"] - value["original", "D8"]
-change_by_mix = table[table["network"] == "mix"].set_index(["metric", "condition"]).loc["top1_vs_original"]
+change_by_mix = (
+    table[table["network"] == "mix"].set_index(["metric", "condition"]).loc["top1_vs_original"]
+)
 five = sources["paper"].set_index(["network", "condition"])["value"]
-paper_back = (five["mix", "D8"] - five["original", "D8"]) / (five["original", "sharp"] - five["original", "D8"])
+paper_back = (five["mix", "D8"] - five["original", "D8"]) / (
+    five["original", "sharp"] - five["original", "D8"]
+)
 page.say(
     f"**What comes back.** Under `D8` the original loses {points(lost)} of top-1 accuracy; the mix of five brings back "
     f"{points(back)}, that is {percent(back / lost, 0)} of the loss (the paper's top-5: {percent(paper_back, 0)}). On sharp images it "
@@ -117,12 +124,20 @@ page.table(
 )
 
 # %% tags=["remove-input"]
-control = table[(table["network"] == "sharp-only") & (table["metric"] == "top1_vs_original")].set_index("condition")
-gain = table[(table["network"] == "mix") & (table["metric"] == "top1_vs_sharp-only")].set_index("condition")
+control = table[
+    (table["network"] == "sharp-only") & (table["metric"] == "top1_vs_original")
+].set_index("condition")
+gain = table[(table["network"] == "mix") & (table["metric"] == "top1_vs_sharp-only")].set_index(
+    "condition"
+)
 page.say(
     f"As much training without blur changes accuracy under `D8` by {with_interval(control.loc['D8'], unit=' points')}; the mix is "
     f"{with_interval(gain.loc['D8'], unit=' points')} above that control"
-    + (": the gain is due to the blur." if gain.loc["D8", "low"] > 0 else ", which leaves open what the gain is due to.")
+    + (
+        ": the gain is due to the blur."
+        if gain.loc["D8", "low"] > 0
+        else ", which leaves open what the gain is due to."
+    )
 )
 
 # %% [markdown]
@@ -139,7 +154,10 @@ def change(network, condition):
 page.say(
     "The paper finds that practice on defocus helps under camera shake and the reverse, that shake helps under motion, and that "
     "defocus alone slightly hurts under motion. Changes of top-1 accuracy from the original in this run (the table above has those on photographs, which may be others):\n\n"
-    + "\n".join(f"- {change(*pair)}" for pair in [("mix", "shake"), ("sharp+shake", "D8"), ("sharp+shake", "H8"), ("mix", "H8")])
+    + "\n".join(
+        f"- {change(*pair)}"
+        for pair in [("mix", "shake"), ("sharp+shake", "D8"), ("sharp+shake", "H8"), ("mix", "H8")]
+    )
 )
 
 # %% [markdown]
@@ -149,10 +167,17 @@ page.say(
 # variance of each channel on blurred images.
 
 # %% tags=["hide-input"]
-whole = results.select(foremost(page.rows("table3"), page.profile), recipe=["", "labels", "batch-norm"], metric="top1")
-named = whole.assign(network=whole["network"] + whole["recipe"].map({"batch-norm": ", statistics only"}).fillna(""))
+whole = results.select(
+    foremost(page.rows("table3"), page.profile), recipe=["", "labels", "batch-norm"], metric="top1"
+)
+named = whole.assign(
+    network=whole["network"] + whole["recipe"].map({"batch-norm": ", statistics only"}).fillna("")
+)
 shown = [
-    name for mix in ("original", "mix", "onlyD8") for name in (f"{mix}, statistics only", mix) if name in set(named["network"])
+    name
+    for mix in ("original", "mix", "onlyD8")
+    for name in (f"{mix}, statistics only", mix)
+    if name in set(named["network"])
 ]
 page.table(
     comparison({"this run": named}, {"top1": "top-1"}, conditions, shown, column="network"),
@@ -179,19 +204,33 @@ if "onlyD8, statistics only" in shown:
 tables = page.ours("recovery")
 recovered = tables["this run"]
 blurs = [
-    condition for condition in conditions if condition in set(results.select(recovered, metric="top5_recovered")["condition"])
+    condition
+    for condition in conditions
+    if condition in set(results.select(recovered, metric="top5_recovered")["condition"])
 ]
 for name, frame in tables.items():
     share = results.select(frame, metric="top5_recovered")
     change = results.select(frame, metric="top5_vs_original")
     of = f"{name}, all test images ({frame['data'].iloc[0]}) and seeds together"
     page.table(
-        comparison({name: share}, {"top5_recovered": "top-5"}, blurs, ["labels", "agreement"], column="recipe"),
+        comparison(
+            {name: share},
+            {"top5_recovered": "top-5"},
+            blurs,
+            ["labels", "agreement"],
+            column="recipe",
+        ),
         f"Share of the original's loss of top-5 accuracy that fine-tuning on the mix brings back, in per cent: {of}.",
         {name: share},
     )
     page.table(
-        comparison({name: change}, {"top5_vs_original": "top-5"}, conditions, ["labels", "agreement"], column="recipe"),
+        comparison(
+            {name: change},
+            {"top5_vs_original": "top-5"},
+            conditions,
+            ["labels", "agreement"],
+            column="recipe",
+        ),
         f"Change of top-5 accuracy by fine-tuning on the mix, in points of per cent: {of}.",
         {name: change},
     )
@@ -222,12 +261,29 @@ page.say("\n\n".join(lines))
 # %% tags=["hide-input"]
 table3 = page.photographs("table3")
 if table3 is not None and "imagewoof" in set(table3["data"]):
-    kept = results.select(table3, data="imagewoof", seed="0", recipe=["", "labels", "agreement"], metric="top1")
-    dogs = kept.assign(network=kept["network"] + kept["recipe"].map({"agreement": ", no labels"}).fillna(""))
-    shown = [name for name in ("original", "sharp-only", "mix", "mix, no labels", "onlyD8") if name in set(dogs["network"])]
-    for classes, among in (("1000", "among ImageNet's thousand classes"), ("10", "among the ten breeds")):
+    kept = results.select(
+        table3, data="imagewoof", seed="0", recipe=["", "labels", "agreement"], metric="top1"
+    )
+    dogs = kept.assign(
+        network=kept["network"] + kept["recipe"].map({"agreement": ", no labels"}).fillna("")
+    )
+    shown = [
+        name
+        for name in ("original", "sharp-only", "mix", "mix, no labels", "onlyD8")
+        if name in set(dogs["network"])
+    ]
+    for classes, among in (
+        ("1000", "among ImageNet's thousand classes"),
+        ("10", "among the ten breeds"),
+    ):
         page.table(
-            comparison({PHOTOS: results.select(dogs, classes=classes)}, {"top1": "top-1"}, conditions, shown, column="network"),
+            comparison(
+                {PHOTOS: results.select(dogs, classes=classes)},
+                {"top1": "top-1"},
+                conditions,
+                shown,
+                column="network",
+            ),
             f"Top-1 accuracy in per cent on imagewoof, {among}.",
             {PHOTOS: results.select(kept, classes=classes)},
         )
@@ -241,14 +297,26 @@ else:
 confidence = page.sources("table2", recipe=["", "labels"])
 disks = tallies.DISKS
 page.table(
-    comparison(confidence, {"entropy": "entropy, nats"}, disks, ["original", "sharp-only", "mix"], column="network"),
+    comparison(
+        confidence,
+        {"entropy": "entropy, nats"},
+        disks,
+        ["original", "sharp-only", "mix"],
+        column="network",
+    ),
     "Mean entropy of the predictions at scale 256 (Table 2).",
     confidence,
 )
 
 # %% tags=["hide-input"]
 page.table(
-    comparison(confidence, {"cross_entropy": "cross-entropy, nats"}, disks, ["original", "sharp-only", "mix"], column="network"),
+    comparison(
+        confidence,
+        {"cross_entropy": "cross-entropy, nats"},
+        disks,
+        ["original", "sharp-only", "mix"],
+        column="network",
+    ),
     "Mean cross-entropy at scale 256 (Table 2).",
     confidence,
 )
@@ -260,7 +328,13 @@ page.figure(
     caption="Entropy against defocus, before and after fine-tuning. Bands: 95 % intervals.",
     alt="Three lines of mean entropy, in nats, against blur radius, one for each network. "
     + in_words(
-        {"networks": results.select(calm, metric="entropy", network=["original", "sharp-only", "mix"])}, "network", percents=False
+        {
+            "networks": results.select(
+                calm, metric="entropy", network=["original", "sharp-only", "mix"]
+            )
+        },
+        "network",
+        percents=False,
     ),
 )
 
@@ -283,15 +357,23 @@ if main_set == "emoji":
     number = list(images.ids).index(name)
     canonical = page.profile.protocol.canonical
     sharp = resizing.to_canonical(images[number], canonical)[None]
-    shown = {c: protocol.blurred(sharp, [name], c, canonical)[0] for c in experiments.FIGURE1_CONDITIONS}
+    shown = {
+        c: protocol.blurred(sharp, [name], c, canonical)[0] for c in experiments.FIGURE1_CONDITIONS
+    }
     answer = images.classes[images.labels[number]]
     page.photograph(
         figures.likely_classes(likely, name, shown, {answer}),
         caption=f"The image of Figure 1 again, seen by the network fine-tuned on the mix. {ATTRIBUTION}",
         alt=f"A drawn {answer}, sharp and blurred, above bars of the five likeliest classes by the fine-tuned network. "
         + "; ".join(
-            f"{condition}: " + ", ".join(f"{guess} {percent(value, 0)}" for guess, value in zip(group["region"], group["value"]))
-            for condition, group in results.select(likely, data=name, metric="probability").groupby("condition", sort=False)
+            f"{condition}: "
+            + ", ".join(
+                f"{guess} {percent(value, 0)}"
+                for guess, value in zip(group["region"], group["value"])
+            )
+            for condition, group in results.select(likely, data=name, metric="probability").groupby(
+                "condition", sort=False
+            )
         )
         + ".",
     )
@@ -308,7 +390,10 @@ rows, guesses = page.rows("figure3"), page.rows("figure3_guesses")
 
 def said(place, condition):
     """What each network says of an image: network -> verdict."""
-    ranks, first = (results.select(frame, data=place, condition=condition).set_index("network") for frame in (rows, guesses))
+    ranks, first = (
+        results.select(frame, data=place, condition=condition).set_index("network")
+        for frame in (rows, guesses)
+    )
     return {
         network: figures.Verdict(rank <= 5, first["region"][network], first["value"][network])
         for network, rank in ranks["value"].items()
@@ -318,7 +403,10 @@ def said(place, condition):
 def in_sentences(titles, verdicts):
     return " ".join(
         f"{title}: "
-        + ", ".join(f"{network} {'right' if one.right else 'wrong'} ({one.words})" for network, one in lines.items())
+        + ", ".join(
+            f"{network} {'right' if one.right else 'wrong'} ({one.words})"
+            for network, one in lines.items()
+        )
         + "."
         for title, lines in zip(titles, verdicts)
     )
@@ -327,7 +415,9 @@ def in_sentences(titles, verdicts):
 if main_set == "emoji":
     number_of = {name: number for number, name in enumerate(images.ids)}
     pictures, titles, verdicts = [], [], []
-    for (name, condition), group in rows[rows["data"].isin(list(number_of))].groupby(["data", "condition"], sort=False):
+    for (name, condition), group in rows[rows["data"].isin(list(number_of))].groupby(
+        ["data", "condition"], sort=False
+    ):
         image = resizing.to_canonical(images[number_of[name]], canonical)
         pictures.append(protocol.blurred(image[None], [name], condition, canonical)[0])
         titles.append(f"{images.classes[int(group['region'].iloc[0])]}, {condition}")
@@ -335,7 +425,8 @@ if main_set == "emoji":
     page.photograph(
         figures.verdicts(pictures, titles, verdicts),
         caption=f"Verdicts of three networks on blurred test images. {ATTRIBUTION}",
-        alt="Blurred pictures of drawn objects, each above the verdicts of three networks. " + in_sentences(titles, verdicts),
+        alt="Blurred pictures of drawn objects, each above the verdicts of three networks. "
+        + in_sentences(titles, verdicts),
     )
 else:
     page.say(f"The test images of {main_set} are not ours to show.")
@@ -361,7 +452,8 @@ page.photograph(
     figures.verdicts(pictures, titles, verdicts, columns=5),
     caption="Verdicts of EfficientNet-Lite0 on scikit-image's photographs. "
     + " ".join(f"{example.name}: {example.source}." for example in EXAMPLES),
-    alt="Blurred photographs, each above the verdicts of two networks. " + in_sentences(titles, verdicts),
+    alt="Blurred photographs, each above the verdicts of two networks. "
+    + in_sentences(titles, verdicts),
 )
 
 # %% [markdown]

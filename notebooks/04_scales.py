@@ -50,7 +50,9 @@ names = {
 
 
 def named(frame):
-    setting = [names.get(key, "") for key in zip(frame["scale"], frame["network"], frame["train_scale"])]
+    setting = [
+        names.get(key, "") for key in zip(frame["scale"], frame["network"], frame["train_scale"])
+    ]
     return frame.assign(setting=setting)
 
 
@@ -65,7 +67,9 @@ page.table(
 # %% tags=["hide-input"]
 here = sources["this run"]
 page.table(
-    comparison({"this run": here}, {"top1": "top-1"}, conditions, list(names.values()), column="setting"),
+    comparison(
+        {"this run": here}, {"top1": "top-1"}, conditions, list(names.values()), column="setting"
+    ),
     "The same for top-1 accuracy.",
     {RUN: results.select(here, metric="top1")},
 )
@@ -76,7 +80,11 @@ page.figure(
     caption="Top-5 accuracy before (dotted) and after (solid) fine-tuning, at each scale setting. Bands: 95 % intervals.",
     alt="Lines of top-5 accuracy against blur, a panel for each source, dotted before and solid after fine-tuning. "
     + in_words(
-        {name: results.select(frame, metric="top5", setting=list(names.values())) for name, frame in sources.items()}, "setting"
+        {
+            name: results.select(frame, metric="top5", setting=list(names.values()))
+            for name, frame in sources.items()
+        },
+        "setting",
     ),
     sources=sources,
 )
@@ -110,14 +118,23 @@ page.say(
 
 # %% tags=["hide-input"]
 page.table(
-    comparison({"this run": here}, {"entropy": "entropy"}, conditions, list(names.values()), column="setting"),
+    comparison(
+        {"this run": here},
+        {"entropy": "entropy"},
+        conditions,
+        list(names.values()),
+        column="setting",
+    ),
     "Mean entropy in nats of the predictions at each setting.",
     {RUN: results.select(here, metric="entropy")},
 )
 
 # %% tags=["remove-input"]
 entropy = here[here["metric"] == "entropy"].set_index(["setting", "condition"])["value"]
-gap = {condition: entropy[after512, condition] - entropy[after256, condition] for condition in ("sharp", "D8")}
+gap = {
+    condition: entropy[after512, condition] - entropy[after256, condition]
+    for condition in ("sharp", "D8")
+}
 page.say(
     f"In this run, after fine-tuning, the network at 512 is {abs(gap['sharp']):.2f} nats {'more' if gap['sharp'] > 0 else 'less'} undecided than that at "
     f"256 on sharp images, and {abs(gap['D8']):.2f} nats {'more' if gap['D8'] > 0 else 'less'} under `D8`: the gap "

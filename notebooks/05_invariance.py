@@ -50,12 +50,18 @@ def show_maps(image, name, what, settings, networks, source):
     """An image sharp and blurred, and the distance between the two at each position of each stage of each network."""
     sharp = resizing.to_canonical(image, settings.protocol.canonical)[None]
     seen = protocol.blurred(sharp, [name], "D8", settings.protocol.canonical)
-    inputs = [protocol.network_input(one, settings.protocol.pixels("256"), settings.protocol.canonical) for one in (sharp, seen)]
+    inputs = [
+        protocol.network_input(one, settings.protocol.pixels("256"), settings.protocol.canonical)
+        for one in (sharp, seen)
+    ]
     maps = {}
     for label, spec in networks.items():
         network = trained.network(spec, settings, Store())
         with torch.inference_mode():
-            maps[label] = {stage: found[0] for stage, found in invariance.hamming_maps(network, *inputs).items()}
+            maps[label] = {
+                stage: found[0]
+                for stage, found in invariance.hamming_maps(network, *inputs).items()
+            }
     page.photograph(
         figures.gallery([sharp[0], seen[0]], ["sharp", "D8"], columns=2),
         caption=f"The image whose features are compared, seen by {settings.model}. {source}",
@@ -76,10 +82,15 @@ def show_maps(image, name, what, settings, networks, source):
 if main_set == "emoji" and not published:
     images = data.load("emoji", "test", settings, Store())
     what = f"A drawn {images.classes[images.labels[0]]}"
-    networks = {mix: NetworkSpec.parse(f"{settings.model}:{mix}") for mix in settings.evaluation.invariance_networks}
+    networks = {
+        mix: NetworkSpec.parse(f"{settings.model}:{mix}")
+        for mix in settings.evaluation.invariance_networks
+    }
     show_maps(images[0], images.ids[0], what, settings, networks, ATTRIBUTION)
 else:
-    page.say("The maps of a test image need the networks and an image that may be shown; a photograph follows.")
+    page.say(
+        "The maps of a test image need the networks and an image that may be shown; a photograph follows."
+    )
 
 # %% [markdown]
 # And a photograph, before and after fine-tuning without labels:
@@ -89,7 +100,14 @@ photos, example = profiles.load("photos"), EXAMPLES[0]
 networks = {"original": NetworkSpec(photos.model), "mix": released(photos.model, "mix")}
 networks = {label: spec for label, spec in networks.items() if spec}
 source = f"Photograph: {example.source}."
-show_maps(photograph(example), example.name, f"A photograph of {example.answers[0]}", photos, networks, source)
+show_maps(
+    photograph(example),
+    example.name,
+    f"A photograph of {example.answers[0]}",
+    photos,
+    networks,
+    source,
+)
 
 # %% [markdown]
 # ## All test images
@@ -100,7 +118,9 @@ show_maps(photograph(example), example.name, f"A photograph of {example.answers[
 
 # %% tags=["hide-input"]
 def with_recipes(rows):
-    return rows.assign(network=rows["network"] + rows["recipe"].map({"agreement": "/agreement"}).fillna(""))
+    return rows.assign(
+        network=rows["network"] + rows["recipe"].map({"agreement": "/agreement"}).fillna("")
+    )
 
 
 measured = page.sources("figure4")
@@ -114,7 +134,9 @@ for name, frame in sources.items():
         alt="Lines of distance against pooling stage, one for each network; "
         + "; ".join(
             f"{network} after pool5 {value:.2f}"
-            for network, value in results.select(frame, condition="D8", region="pool5").set_index("network")["value"].items()
+            for network, value in results.select(frame, condition="D8", region="pool5")
+            .set_index("network")["value"]
+            .items()
         )
         + ".",
         sources=[name],
@@ -136,9 +158,13 @@ page.table(
 
 # %% tags=["remove-input"]
 found = rows.set_index(["network", "condition", "region"])
-first, last = ({mix: found.loc[(mix, "D8", stage)] for mix in ("original", "mix")} for stage in (STAGES[0], STAGES[-1]))
+first, last = (
+    {mix: found.loc[(mix, "D8", stage)] for mix in ("original", "mix")}
+    for stage in (STAGES[0], STAGES[-1])
+)
 share = {
-    mix: found["value"][mix, "D8", STAGES[-1]] / found["value"][mix, invariance.UNRELATED, STAGES[-1]]
+    mix: found["value"][mix, "D8", STAGES[-1]]
+    / found["value"][mix, invariance.UNRELATED, STAGES[-1]]
     for mix in ("original", "mix")
 }
 page.say(
@@ -149,7 +175,10 @@ page.say(
 )
 
 # %% tags=["remove-input"]
-gain = {stage: 1 - found["value"]["mix", "D8", stage] / found["value"]["original", "D8", stage] for stage in STAGES}
+gain = {
+    stage: 1 - found["value"]["mix", "D8", stage] / found["value"]["original", "D8", stage]
+    for stage in STAGES
+}
 best = max(gain, key=gain.get)
 page.say(
     "In this run fine-tuning changes the distance by "

@@ -92,15 +92,28 @@ def show(image, scale, source, what):
     """One image sharp, blurred and restored by every method, with the prior that comes with blurpaper."""
     kernel = psf(known, scale)
     seen = blur.apply(image, kernel)
-    shown = {"sharp": image, known: seen} | {name: deblurring.restore(seen, kernel, name) for name in deblurring.METHODS}
-    numbers = {name: (quality.psnr(one, image), quality.ssim(one, image)) for name, one in shown.items() if name != "sharp"}
-    titles = [name if name not in numbers else f"{name}\n{numbers[name][0]:.1f} dB, {numbers[name][1]:.3f}" for name in shown]
+    shown = {"sharp": image, known: seen} | {
+        name: deblurring.restore(seen, kernel, name) for name in deblurring.METHODS
+    }
+    numbers = {
+        name: (quality.psnr(one, image), quality.ssim(one, image))
+        for name, one in shown.items()
+        if name != "sharp"
+    }
+    titles = [
+        name
+        if name not in numbers
+        else f"{name}\n{numbers[name][0]:.1f} dB, {numbers[name][1]:.3f}"
+        for name in shown
+    ]
     page.photograph(
         figures.gallery(list(shown.values()), titles, columns=4),
         caption=f"{what}, under {known} and restored with the true PSF (EPLL with the prior that comes along); PSNR and structural similarity "
         f"to the sharp image. {source}",
         alt=f"{what} in {len(shown)} versions. "
-        + "; ".join(f"{name}: {one:.1f} dB, similarity {two:.3f}" for name, (one, two) in numbers.items())
+        + "; ".join(
+            f"{name}: {one:.1f} dB, similarity {two:.3f}" for name, (one, two) in numbers.items()
+        )
         + ".",
     )
 
@@ -121,7 +134,12 @@ show(
 if main_set == "emoji" and not published:
     images = data.load("emoji", "test", settings, Store())
     drawn = resizing.to_canonical(images[0], settings.protocol.canonical)
-    show(drawn, settings.protocol.canonical / CANONICAL, ATTRIBUTION, f"A drawn {images.classes[images.labels[0]]}")
+    show(
+        drawn,
+        settings.protocol.canonical / CANONICAL,
+        ATTRIBUTION,
+        f"A drawn {images.classes[images.labels[0]]}",
+    )
 
 # %% [markdown]
 # ## Recognition after deblurring (Table 5)
@@ -153,7 +171,11 @@ page.table(
 # %% tags=["hide-input"]
 ours = {name: frame for name, frame in sources.items() if name != PAPER}
 seconds = page.seconds()
-treated = [way for way in ways if way.startswith(known) and way.removeprefix(f"{known}, ") in deblurring.METHODS]
+treated = [
+    way
+    for way in ways
+    if way.startswith(known) and way.removeprefix(f"{known}, ") in deblurring.METHODS
+]
 page.table(
     comparison(
         ours,
@@ -167,7 +189,9 @@ page.table(
     ours,
 )
 page.figure(
-    figures.accuracy_against_seconds({name: ours[name] for name in seconds if name in ours}, seconds, known),
+    figures.accuracy_against_seconds(
+        {name: ours[name] for name in seconds if name in ours}, seconds, known
+    ),
     caption="Top-1 accuracy of the original network on deblurred images against the seconds that deblurring one takes where it was run; lines: "
     "on sharp and blurred images, and (dashed) of fine-tuned networks on the blurred ones, which cost nothing more.",
     alt="Points of accuracy against seconds; "
@@ -187,17 +211,31 @@ for name, frame in ours.items():
         continue
     share = of.loc[(f"{known}, epll", "top5_recovered")]
     took = f", at {seconds[name]['epll']:.2g} seconds an image" if name in seconds else ""
-    lines.append(f"- *{name}*: EPLL brings back {with_interval(share)} of the loss of top-5 accuracy{took}.")
-    gaps = {way: of.loc[(way, "top5_vs_epll")] for way in ways if (way, "top5_vs_epll") in of.index and way != known}
+    lines.append(
+        f"- *{name}*: EPLL brings back {with_interval(share)} of the loss of top-5 accuracy{took}."
+    )
+    gaps = {
+        way: of.loc[(way, "top5_vs_epll")]
+        for way in ways
+        if (way, "top5_vs_epll") in of.index and way != known
+    }
     for way, gap in gaps.items():
-        told = "better" if gap["low"] > 0 else "worse" if gap["high"] < 0 else "not to be told apart from it on these images"
+        told = (
+            "better"
+            if gap["low"] > 0
+            else "worse"
+            if gap["high"] < 0
+            else "not to be told apart from it on these images"
+        )
         lines.append(
             f"    - {way}: {with_interval(100 * gap, percents=False)} points of top-5 from EPLL, image by image: {told}."
         )
 page.say("\n".join(lines))
 
 # %% tags=["remove-input"]
-paper = results.select(results.paper(), experiment="table5", condition="D8").set_index(["network", "input"])
+paper = results.select(results.paper(), experiment="table5", condition="D8").set_index(
+    ["network", "input"]
+)
 tuned, done = paper.loc[("mix", "as is")], paper.loc[("original", "epll")]
 gap = 100 * (tuned["value"] - done["value"])
 page.say(
@@ -242,7 +280,11 @@ page.figure(
     figures.psnr_by_noise(noise),
     caption="PSNR of EPLL against the noise it reckons with, with 95 % intervals over images; dotted, the noise of rounding.",
     alt="; ".join(
-        f"{name}: " + ", ".join(f"{value:.1f} dB at {level}" for level, value in frame.set_index("region")["value"].items())
+        f"{name}: "
+        + ", ".join(
+            f"{value:.1f} dB at {level}"
+            for level, value in frame.set_index("region")["value"].items()
+        )
         for name, frame in noise.items()
     )
     + ".",
@@ -279,7 +321,9 @@ page.figure(
         f"{name}: "
         + ", ".join(
             f"{treatment} {value:.2f}"
-            for treatment, value in results.select(frame, metric="top1", network="original").set_index("input")["value"].items()
+            for treatment, value in results.select(frame, metric="top1", network="original")
+            .set_index("input")["value"]
+            .items()
         )
         for name, frame in mistaken.items()
     )
@@ -304,7 +348,9 @@ for name, frame in mistaken.items():
         told = f"noise of {level} grey levels" if level else "rounding alone"
         values = part.set_index("region")["value"]
         lines.append(
-            f"    - reckoning with {told}: " + ", ".join(f"{percent(values[one])} as {one}" for one in values.index) + "."
+            f"    - reckoning with {told}: "
+            + ", ".join(f"{percent(values[one])} as {one}" for one in values.index)
+            + "."
         )
 page.say("\n".join(lines))
 
@@ -324,10 +370,18 @@ for name, frame in mistaken.items():
     reached = [results.select(wrong, region=one)["value"].max() for one in near]
     instead = top1[top1["network"] != "original"].set_index("shown")["value"]
     best = ours[name].set_index(["shown", "metric"])
-    gaps = {way: best.loc[(way, "top1_vs_epll")] for way in instead.index if (way, "top1_vs_epll") in best.index}
+    gaps = {
+        way: best.loc[(way, "top1_vs_epll")]
+        for way in instead.index
+        if (way, "top1_vs_epll") in best.index
+    }
     ahead = [way.removeprefix(f"{known}, ") for way, gap in gaps.items() if gap["low"] > 0]
     behind = [way.removeprefix(f"{known}, ") for way, gap in gaps.items() if gap["high"] < 0]
-    even = [way.removeprefix(f"{known}, ") for way in gaps if way.removeprefix(f"{known}, ") not in ahead + behind]
+    even = [
+        way.removeprefix(f"{known}, ")
+        for way in gaps
+        if way.removeprefix(f"{known}, ") not in ahead + behind
+    ]
     told = [
         f"{words} {', '.join(ways)}"
         for words, ways in (
@@ -342,7 +396,9 @@ for name, frame in mistaken.items():
         "with whichever of the noises above serves best, it brings it to "
         + " and ".join(f"{percent(value)} (told {one})" for one, value in zip(near, reached))
         + " on the images of the last figure, where the networks tuned on blur have "
-        + ", ".join(f"{percent(value)} ({way.removeprefix(f'{known}, ')})" for way, value in instead.items())
+        + ", ".join(
+            f"{percent(value)} ({way.removeprefix(f'{known}, ')})" for way, value in instead.items()
+        )
         + "."
     )
 page.say("\n".join(lines))

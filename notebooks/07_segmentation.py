@@ -56,7 +56,8 @@ scenes = settings.segmentation
 
 # %% tags=["remove-input"]
 phases = " and then ".join(
-    f"{phase.epochs} {'pass' if phase.epochs == 1 else 'passes'} at {phase.rate:g}" for phase in scenes.finetuning.phases
+    f"{phase.epochs} {'pass' if phase.epochs == 1 else 'passes'} at {phase.rate:g}"
+    for phase in scenes.finetuning.phases
 )
 count = {split: needs.scenes_in(split, settings) for split in ("train", "test")}
 told = f"{count['train']:,} scenes to learn from and {count['test']:,} to be scored on"
@@ -68,11 +69,15 @@ page.say(
 
 # %% tags=["remove-input"]
 large = profiles.load("imagenet")
-network = costs.segmenter(large.model, 1000, large.protocol.field, len(segmented.labels(large)), large.segmentation)
+network = costs.segmenter(
+    large.model, 1000, large.protocol.field, len(segmented.labels(large)), large.segmentation
+)
 canonical = (large.protocol.canonical,) * 2
 crops, points_of = large.segmentation.pretraining.batch, large.segmentation.points
 whole = costs.segmenting(network, canonical).activations + 4 * costs.weights(network)
-step = costs.segmenting(network, canonical, crops, points_of).activations + 4 * 4 * costs.weights(network)
+step = costs.segmenting(network, canonical, crops, points_of).activations + 4 * 4 * costs.weights(
+    network
+)
 page.say(
     f"Because only {points_of:,} pixels of a crop are looked at in training, and because each map goes through its part of the perceptron "
     f"before it is enlarged, this needs little memory: with VGG-16 on a scene of {canonical[0]} × {canonical[1]} pixels, {whole / 1e6:.0f} MB to "
@@ -92,7 +97,9 @@ NAMES = {"original": "original", "sharp-only": "sharp-only", "mix": "mix"}
 
 def set_out(frame):
     """With a column for the network and the region, as the paper's table has them."""
-    return frame.assign(shown=[f"{network}, {region}" for network, region in zip(frame["network"], frame["region"])])
+    return frame.assign(
+        shown=[f"{network}, {region}" for network, region in zip(frame["network"], frame["region"])]
+    )
 
 
 sources = {name: set_out(frame) for name, frame in page.sources("table6").items()}
@@ -114,9 +121,9 @@ page.figure(
             f"{network} from {select[0]:.2f} sharp to {select[1]:.2f} under D8"
             for network in NAMES
             if len(
-                select := results.select(frame, metric="miou", region="all", network=network, condition=["sharp", "D8"])[
-                    "value"
-                ].to_list()
+                select := results.select(
+                    frame, metric="miou", region="all", network=network, condition=["sharp", "D8"]
+                )["value"].to_list()
             )
             == 2
         )
@@ -136,13 +143,17 @@ for name, frame in sources.items():
         for region in ("all", "boundary")
     }
     left = {
-        region: value["mix", region, "D8", "miou"] - value["original", region, "D8", "miou"] for region in ("all", "boundary")
+        region: value["mix", region, "D8", "miou"] - value["original", region, "D8", "miou"]
+        for region in ("all", "boundary")
     }
     if name == PAPER:
         shares = {region: percent(left[region] / lost[region], 0) for region in lost}
     else:
         keys = {region: ("mix", region, "D8", "miou_recovered") for region in lost}
-        shares = {region: with_interval(of.loc[key]) if key in of.index else "no known share" for region, key in keys.items()}
+        shares = {
+            region: with_interval(of.loc[key]) if key in of.index else "no known share"
+            for region, key in keys.items()
+        }
     lines.append(
         f"- *{name}*: `D8` costs the original {points(lost['all'])} of mean IoU, and {points(lost['boundary'])} near boundaries. Fine-tuning on the "
         f"mix brings back {shares['all']} of the one and {shares['boundary']} of the other."
@@ -167,7 +178,9 @@ page.figure(
         f"{name}: "
         + ", ".join(
             f"{row['region']} {row['value']:.2f}"
-            for _, row in results.select(frame, metric="iou", network="original", condition="sharp").iterrows()
+            for _, row in results.select(
+                frame, metric="iou", network="original", condition="sharp"
+            ).iterrows()
         )
         + " for the original on sharp scenes"
         for name, frame in ours.items()
@@ -179,7 +192,9 @@ page.figure(
 # %% tags=["remove-input"]
 lines = []
 for name, frame in ours.items():
-    iou = results.select(frame, metric="iou", network="original").pivot(index="region", columns="condition", values="value")
+    iou = results.select(frame, metric="iou", network="original").pivot(
+        index="region", columns="condition", values="value"
+    )
     kept = (iou["D8"] / iou["sharp"]).dropna().sort_values()
     if len(kept) < 3:
         continue
@@ -199,18 +214,27 @@ page.say("\n".join(lines))
 
 # %% tags=["hide-input"]
 maps = page.label_maps()
-sides = {name: (profiles.load("photos") if name == PHOTOS else settings).protocol.canonical for name in maps}
+sides = {
+    name: (profiles.load("photos") if name == PHOTOS else settings).protocol.canonical
+    for name in maps
+}
 
 
 def pictures(image, place, side):
     """A scene as the network sees it, sharp and under D8."""
     sharp = resizing.resized_8bit(image[None], resizing.scene_shape(image.shape, side))
-    return {condition: protocol.blurred(sharp, [place], condition, side)[0] for condition in ("sharp", "D8")}
+    return {
+        condition: protocol.blurred(sharp, [place], condition, side)[0]
+        for condition in ("sharp", "D8")
+    }
 
 
 def fitted(found, picture):
     """A label map at the size of a picture."""
-    rows, columns = (((2 * np.arange(new) + 1) * old // (2 * new)) for new, old in zip(picture.shape[1:], found.shape))
+    rows, columns = (
+        ((2 * np.arange(new) + 1) * old // (2 * new))
+        for new, old in zip(picture.shape[1:], found.shape)
+    )
     return found[np.ix_(rows, columns)]
 
 
@@ -219,7 +243,11 @@ def row_of(image, place, found, side, truth=None):
     row = [(seen["sharp"], None, "sharp"), (seen["D8"], None, "D8")]
     row += [] if truth is None else [(seen["sharp"], fitted(truth, seen["sharp"]), "truth")]
     return row + [
-        (seen[condition], fitted(found[f"{place} {mix} {condition}"], seen[condition]), f"{mix}, {condition}")
+        (
+            seen[condition],
+            fitted(found[f"{place} {mix} {condition}"], seen[condition]),
+            f"{mix}, {condition}",
+        )
         for mix, condition in SHOWN
     ]
 
@@ -227,7 +255,11 @@ def row_of(image, place, found, side, truth=None):
 def named(found, names):
     """What a map consists of, for those who cannot see it."""
     shares = np.bincount(found.ravel(), minlength=len(names)) / found.size
-    return ", ".join(f"{names[number]} {percent(shares[number], 0)}" for number in np.argsort(-shares) if shares[number] >= 0.01)
+    return ", ".join(
+        f"{names[number]} {percent(shares[number], 0)}"
+        for number in np.argsort(-shares)
+        if shares[number] >= 0.01
+    )
 
 
 for name, found in maps.items():
@@ -236,7 +268,9 @@ for name, found in maps.items():
         known = {f"scikit-image/{example.name}": example for example in SEGMENTED}
         rows = [row_of(photograph(known[place]), place, found, sides[name]) for place in places]
         names = segmented.labels(profiles.load("photos"))
-        thanks = " ".join(f"{known[place].what.capitalize()}: {known[place].source}." for place in places)
+        thanks = " ".join(
+            f"{known[place].what.capitalize()}: {known[place].source}." for place in places
+        )
     else:
         images = data.load_segmented(scenes.data, "test", settings, Store())
         numbers = [images.ids.index(place) for place in places]
@@ -268,7 +302,11 @@ page.table(
         {name: set_out(frame) for name, frame in errors.items()},
         {"miou": "mIoU if told"},
         DISKS,
-        [f"{network}, {told} given" for network in ("original", "mix") for told in ("labels", "regions")],
+        [
+            f"{network}, {told} given"
+            for network in ("original", "mix")
+            for told in ("labels", "regions")
+        ],
         column="shown",
     ),
     "Mean IoU in per cent if the network is told the scene's labels, or its regions.",
@@ -282,7 +320,9 @@ page.figure(
         f"{name}: "
         + ", ".join(
             f"{row['network']} {row['condition']} {row['region']} {row['value']:.2f}"
-            for _, row in results.select(frame, metric="error", network=["original", "mix"], condition=["sharp", "D8"]).iterrows()
+            for _, row in results.select(
+                frame, metric="error", network=["original", "mix"], condition=["sharp", "D8"]
+            ).iterrows()
         )
         for name, frame in errors.items()
     )
@@ -294,7 +334,9 @@ page.figure(
 lines = []
 for name, frame in errors.items():
     of = frame.set_index(["network", "condition", "region", "metric"])
-    parts = {kind: of.loc[("original", "D8", kind, "loss")] for kind in ("recognition", "localisation")}
+    parts = {
+        kind: of.loc[("original", "D8", kind, "loss")] for kind in ("recognition", "localisation")
+    }
     whole = sum(part["value"] for part in parts.values())
     rec, loc = parts["recognition"], parts["localisation"]
     gap = of.loc[("original", "D8", "recognition less localisation", "loss")]
@@ -323,8 +365,14 @@ page.say("\n".join(lines))
 
 # %% tags=["hide-input"]
 prices = page.ours("sharp_cost")
-MEASURES = {"miou": "segmentation (mean IoU)", "top1": "classification (top-1)", "top5": "classification (top-5)"}
-MEASURES |= {f"miou less {one}": f"difference from {one.replace('top', 'top-')}" for one in ("top1", "top5")}
+MEASURES = {
+    "miou": "segmentation (mean IoU)",
+    "top1": "classification (top-1)",
+    "top5": "classification (top-5)",
+}
+MEASURES |= {
+    f"miou less {one}": f"difference from {one.replace('top', 'top-')}" for one in ("top1", "top5")
+}
 
 
 def spelt(frame):
@@ -351,9 +399,15 @@ page.table(
 
 # %% tags=["remove-input"]
 paper = results.paper()
-six = results.select(paper, experiment="table6", region="all").set_index(["network", "condition"])["value"]
-three = results.select(paper, experiment="table3", network="mix", condition="sharp", metric="top5")["value"].iloc[0]
-one = results.select(paper, experiment="table1", scale="256", condition="sharp", metric="top5")["value"].iloc[0]
+six = results.select(paper, experiment="table6", region="all").set_index(["network", "condition"])[
+    "value"
+]
+three = results.select(paper, experiment="table3", network="mix", condition="sharp", metric="top5")[
+    "value"
+].iloc[0]
+one = results.select(paper, experiment="table1", scale="256", condition="sharp", metric="top5")[
+    "value"
+].iloc[0]
 lines = [
     f"- *paper*: {rounded(100 * (1 - six['mix', 'sharp'] / six['original', 'sharp']), 1)} % of the mean IoU, and {rounded(100 * (1 - three / one), 1)} % "
     "of the top-5 accuracy; without intervals."
@@ -367,8 +421,16 @@ for name, frame in prices.items():
         ("gap", "from sharp to `D8`, the gap that is left"),
     ):
         row = of.loc[("miou less top1", metric)]
-        told = "larger than" if row["low"] > 0 else "smaller than" if row["high"] < 0 else "not to be told apart from"
-        lines.append(f"    - {words} is {told} that of top-1 accuracy ({with_interval(row, unit=' points')}).")
+        told = (
+            "larger than"
+            if row["low"] > 0
+            else "smaller than"
+            if row["high"] < 0
+            else "not to be told apart from"
+        )
+        lines.append(
+            f"    - {words} is {told} that of top-1 accuracy ({with_interval(row, unit=' points')})."
+        )
 page.say("\n".join(lines))
 
 # %% [markdown]

@@ -51,18 +51,24 @@ page.figure(
     figures.accuracy_by_condition(original["paper"], original),
     caption="Top-5 accuracy of the second architecture against defocus, at two scale settings. Bands: 95 % intervals.",
     alt="Line plots of top-5 accuracy against blur radius, a panel for each source and a line for each scale setting. "
-    + in_words({name: results.select(frame, metric="top5") for name, frame in original.items()}, "scale"),
+    + in_words(
+        {name: results.select(frame, metric="top5") for name, frame in original.items()}, "scale"
+    ),
     sources=original,
 )
 
 # %% tags=["remove-input"]
-first = {name: results.select(frame, metric="top5") for name, frame in page.sources("table1").items()}
+first = {
+    name: results.select(frame, metric="top5") for name, frame in page.sources("table1").items()
+}
 lines = []
 for name, frame in original.items():
     if name not in first:
         continue
     second = results.select(frame, metric="top5").set_index(["scale", "condition"])["value"]
-    one = results.select(first[name], model=first[name]["model"].iloc[0]).set_index(["scale", "condition"])["value"]
+    one = results.select(first[name], model=first[name]["model"].iloc[0]).set_index(
+        ["scale", "condition"]
+    )["value"]
     lost = {scale: second[scale, "sharp"] - second[scale, "D8"] for scale in ("256", "256+512")}
     lines.append(
         f"- *{name}*: {models[name]} loses {points(lost['256'])} under `D8` at 256 and {points(lost['256+512'])} at 256+512; "
@@ -88,7 +94,9 @@ page.table(
 )  # fmt: skip
 
 # %% tags=["remove-input"]
-here = results.select(ours["this run"], metric="top1", scale="256").set_index(["network", "condition"])
+here = results.select(ours["this run"], metric="top1", scale="256").set_index(
+    ["network", "condition"]
+)
 value = here["value"]
 lost = value["original", "sharp"] - value["original", "D8"]
 page.say(

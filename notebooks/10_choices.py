@@ -32,8 +32,13 @@ from blurpaper.page import Page, percent, with_interval
 page = Page(profile, overrides, published)
 paper = profiles.load("imagenet")
 schedule = paper.finetuning
-rates = ", ".join(f"{phase.rate:g} for {phase.epochs} epoch{'s' if phase.epochs > 1 else ''}" for phase in schedule.phases)
-both = results.select(results.paper(), experiment="table1", scale="256+512", condition="D8")["value"].item()
+rates = ", ".join(
+    f"{phase.rate:g} for {phase.epochs} epoch{'s' if phase.epochs > 1 else ''}"
+    for phase in schedule.phases
+)
+both = results.select(results.paper(), experiment="table1", scale="256+512", condition="D8")[
+    "value"
+].item()
 
 # %% tags=["remove-input"]
 page.say(f"""
@@ -89,7 +94,10 @@ labelled = {
 }
 table3 = page.photographs("table3")
 tests = {} if table3 is None else results.select(table3, seed="0").groupby("data")["n"].max()
-on_photos = [f"{name}, {tests[name]}" if name in tests else name for name in ours["photos"].evaluation.test_sets]
+on_photos = [
+    f"{name}, {tests[name]}" if name in tests else name
+    for name in ours["photos"].evaluation.test_sets
+]
 tested = {
     "emoji": f"{ours['emoji'].emoji.test:,} drawn images",
     "photos": "; ".join(on_photos),
@@ -102,20 +110,44 @@ page.say(
             "|---|---|---|---|---|",
             line("model", "VGG-16", lambda one: one.model),
             line("second model", "ResNet", lambda one: one.evaluation.second_model),
-            line("weights at the start", "ImageNet", lambda one: "trained here" if one.pretraining else "ImageNet"),
-            line("classes", "1,000", lambda one: one.emoji.classes if one.train_set == "emoji" else "1,000"),
+            line(
+                "weights at the start",
+                "ImageNet",
+                lambda one: "trained here" if one.pretraining else "ImageNet",
+            ),
+            line(
+                "classes",
+                "1,000",
+                lambda one: one.emoji.classes if one.train_set == "emoji" else "1,000",
+            ),
             line("fine-tuned on", labelled["imagenet"], lambda one: labelled[one.name]),
             line("passes × rate", "three, rates lost", rate),
             line("tested on", tested["imagenet"], lambda one: tested[one.name]),
             line("canonical scale, pixels", "384", lambda one: one.protocol.canonical),
-            line("network scales, pixels", "128, 256, 512", lambda one: ", ".join(map(str, one.protocol.scales.values()))),
+            line(
+                "network scales, pixels",
+                "128, 256, 512",
+                lambda one: ", ".join(map(str, one.protocol.scales.values())),
+            ),
             line(
                 "batch normalisation",
                 "none",
-                lambda one: "frozen" if one.finetuning.freeze_batch_norm else "trained, if the model has it",
+                lambda one: (
+                    "frozen" if one.finetuning.freeze_batch_norm else "trained, if the model has it"
+                ),
             ),
-            line("scenes with label maps", "VOC 2012; COCO too for the original", lambda one: one.segmentation.data),
-            line("run here", "", lambda one: "no: complete, tested on stand-ins" if one.name == "imagenet" else "yes"),
+            line(
+                "scenes with label maps",
+                "VOC 2012; COCO too for the original",
+                lambda one: one.segmentation.data,
+            ),
+            line(
+                "run here",
+                "",
+                lambda one: (
+                    "no: complete, tested on stand-ins" if one.name == "imagenet" else "yes"
+                ),
+            ),
         ]
     )
 )
@@ -140,7 +172,10 @@ for name, rows in page.ours("precision").items():
 # %% tags=["remove-input"]
 emoji = profiles.load("emoji")
 small, large = (
-    sum(weight.numel() for weight in build(one.model, range(classes), one.protocol.field).parameters())
+    sum(
+        weight.numel()
+        for weight in build(one.model, range(classes), one.protocol.field).parameters()
+    )
     for one, classes in ((emoji, emoji.emoji.classes), (paper, 1000))
 )
 pixels = emoji.protocol.scales

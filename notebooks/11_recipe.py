@@ -48,7 +48,20 @@ if path.is_file():
         recovered=[percent(value, 0) for value in trials["recovered"]],
         cost=[points(value) for value in trials["sharp_cost"]],
         minutes=(trials["seconds"] / 60).round(1),
-    )[["trial", "loss", "optimizer", "rate", "batch", "crops", "minutes", "recovered", "cost", "remark"]]
+    )[
+        [
+            "trial",
+            "loss",
+            "optimizer",
+            "rate",
+            "batch",
+            "crops",
+            "minutes",
+            "recovered",
+            "cost",
+            "remark",
+        ]
+    ]
     page.table(
         shown.to_html(index=False, classes="blurpaper", border=0),
         "Trials of recipes, in the order in which they were made.",
@@ -85,7 +98,9 @@ page.say(
 # %% tags=["hide-input"]
 file, rows = released(photos.model, "mix"), page.photographs("released")
 if file is not None and rows is not None:
-    exact = results.select(page.photographs("table3"), network=["original", "mix"], recipe=["", "agreement"], seed="0")
+    exact = results.select(
+        page.photographs("table3"), network=["original", "mix"], recipe=["", "agreement"], seed="0"
+    )
     kinds = {
         "original": results.select(exact, network="original"),
         "tuned": results.select(exact, network="mix"),
@@ -94,8 +109,15 @@ if file is not None and rows is not None:
     conditions = photos.evaluation.finetuned_conditions
     for name in photos.evaluation.test_sets:
         frames = {
-            kind: foremost(frame.assign(data=frame["data"].where(frame["data"] != name, photos.evaluation.test_sets[0])), photos)
-            for kind, frame in ((kind, results.select(frame, data=name)) for kind, frame in kinds.items())
+            kind: foremost(
+                frame.assign(
+                    data=frame["data"].where(frame["data"] != name, photos.evaluation.test_sets[0])
+                ),
+                photos,
+            )
+            for kind, frame in (
+                (kind, results.select(frame, data=name)) for kind, frame in kinds.items()
+            )
         }
         page.table(
             comparison(frames, {"top1": "top-1", "top5": "top-5"}, conditions, ["256"]),

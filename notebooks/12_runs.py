@@ -40,7 +40,9 @@ page = Page(profile, overrides, published)
 # %% tags=["remove-input"]
 if published:
     here = provenance.committed(page.profile.name, page.overrides)
-    page.say(f"This book was drawn from committed results: {page.run}. Listed is what they were made from.")
+    page.say(
+        f"This book was drawn from committed results: {page.run}. Listed is what they were made from."
+    )
 else:
     here = provenance.stored(page.profile, page.store, page.overrides)
     page.say(
@@ -58,7 +60,9 @@ display(HTML(provenance.described(here)))
 if page.profile.name == "photos":
     page.say("This run is the one on photographs.")
 else:
-    page.say("The numbers on photographs were committed with the code. Listed is what they were made from.")
+    page.say(
+        "The numbers on photographs were committed with the code. Listed is what they were made from."
+    )
     display(HTML(provenance.described(provenance.committed("photos"))))
 
 # %% [markdown]

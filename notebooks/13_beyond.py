@@ -28,7 +28,11 @@ POINTS = {"unit": " points"}
 
 def each(experiment, **columns):
     """Source -> rows of an experiment on its first test set, by condition, where it has some."""
-    found = {name: results.select(frame, **columns) for name, frame in page.sources(experiment).items() if name in (PHOTOS, RUN)}
+    found = {
+        name: results.select(frame, **columns)
+        for name, frame in page.sources(experiment).items()
+        if name in (PHOTOS, RUN)
+    }
     return {name: frame for name, frame in found.items() if not frame.empty}
 
 
@@ -36,7 +40,9 @@ def each(experiment, **columns):
 # **A control without blur.** To fine-tune is to train longer. How much of the gain is that, and not the blur?
 
 # %% tags=["remove-input"]
-for name, frame in each("table3", network="mix", recipe="labels", condition=["sharp", "D8"]).items():
+for name, frame in each(
+    "table3", network="mix", recipe="labels", condition=["sharp", "D8"]
+).items():
     of = frame.set_index(["metric", "condition"])
     page.say(
         f"- *{name}*: beside a network trained as long on sharp images alone, the mix has {with_interval(of.loc[('top1_vs_sharp-only', 'D8')], **POINTS)} more "
@@ -49,7 +55,11 @@ for name, frame in each("table3", network="mix", recipe="labels", condition=["sh
 
 # %% tags=["remove-input"]
 for name, frame in each(
-    "table2", metric="ece", network=["original", "mix"], recipe=["", "labels"], condition=["sharp", "D8"]
+    "table2",
+    metric="ece",
+    network=["original", "mix"],
+    recipe=["", "labels"],
+    condition=["sharp", "D8"],
 ).items():
     of = frame.set_index(["network", "condition"])
     page.say(
@@ -63,15 +73,17 @@ for name, frame in each(
 
 # %% tags=["remove-input"]
 for name, frame in page.ours("recovery").items():
-    of = results.select(frame, metric=["top5_recovered", "top5_vs_original"], seed=["all", "0"]).set_index(
-        ["recipe", "metric", "condition"]
-    )
+    of = results.select(
+        frame, metric=["top5_recovered", "top5_vs_original"], seed=["all", "0"]
+    ).set_index(["recipe", "metric", "condition"])
     told = [
         f"{with_interval(of.loc[(recipe, 'top5_recovered', 'D8')])} {words}"
         for recipe, words in (("labels", "with labels"), ("agreement", "without"))
         if (recipe, "top5_recovered", "D8") in of.index
     ]
-    page.say(f"- *{name}*: of what `D8` costs in top-5 accuracy, fine-tuning on the mix brings back {' and '.join(told)}.")
+    page.say(
+        f"- *{name}*: of what `D8` costs in top-5 accuracy, fine-tuning on the mix brings back {' and '.join(told)}."
+    )
 
 # %% [markdown]
 # **Told the blur, deblurring is hard to beat; told it wrongly, it is easily beaten.** [Deblurring first](06_deblurring) has the numbers.
@@ -86,7 +98,8 @@ decided = (claims.REPRODUCED, claims.NOT_REPRODUCED)
 apart = [
     entry
     for entry in entries
-    if PHOTOS in entry.findings and {entry.findings[PHOTOS].verdict, entry.findings[RUN].verdict} == set(decided)
+    if PHOTOS in entry.findings
+    and {entry.findings[PHOTOS].verdict, entry.findings[RUN].verdict} == set(decided)
 ]
 lines = [
     f"- {entry.claim.says} *photos*: {entry.findings[PHOTOS].verdict}; *this run*: {entry.findings[RUN].verdict}."

@@ -38,7 +38,9 @@ def rows(name):
 
 def show(name, caption, chosen=None):
     if rows(name):
-        page.table(speed.as_html(chosen or rows(name)), f"{caption} {speed.machine_of(measured[name])}")
+        page.table(
+            speed.as_html(chosen or rows(name)), f"{caption} {speed.machine_of(measured[name])}"
+        )
     else:
         page.say(f"Not measured: `blurpaper bench {name} --out results/bench.json`.")
 
@@ -53,7 +55,11 @@ def show(name, caption, chosen=None):
 # %% tags=["remove-input"]
 if rows("blurring"):
     frame = pd.DataFrame(rows("blurring"))
-    best = frame[(frame["library"] != "blurpaper") & (frame["off by"] <= 1)].groupby("psf")["images/s"].max()
+    best = (
+        frame[(frame["library"] != "blurpaper") & (frame["off by"] <= 1)]
+        .groupby("psf")["images/s"]
+        .max()
+    )
     ours = frame[frame["library"] == "blurpaper"].set_index("psf")["images/s"]
     ratio = (ours / best).reindex(frame["psf"].unique())
     page.say(
@@ -145,15 +151,26 @@ show("exponents", "The powers, by least squares through the logarithms.")
 
 # %% tags=["remove-input"]
 show("starting", "Seconds of a process from its start to its end.")
-show("whole", "Seconds of <code>blurpaper run</code> from an empty store, and again: executed chapters are kept as all else.")
+show(
+    "whole",
+    "Seconds of <code>blurpaper run</code> from an empty store, and again: executed chapters are kept as all else.",
+)
 
 # %% tags=["remove-input"]
 timings = pd.DataFrame(results.published_timings("emoji"))
 if len(timings):
     timings["seconds"] = timings["seconds"].astype(float)
-    spent = timings.groupby("kind")["seconds"].agg(["count", "sum"]).sort_values("sum", ascending=False).reset_index()
+    spent = (
+        timings.groupby("kind")["seconds"]
+        .agg(["count", "sum"])
+        .sort_values("sum", ascending=False)
+        .reset_index()
+    )
     spent.columns = ["artifacts", "how many", "seconds"]
-    page.table(speed.as_html(spent.to_dict("records")), "What the time of the profile emoji went to, by kind of artifact.")
+    page.table(
+        speed.as_html(spent.to_dict("records")),
+        "What the time of the profile emoji went to, by kind of artifact.",
+    )
 
 # %% [markdown]
 # ## On a GPU
@@ -165,9 +182,14 @@ if len(timings):
 for part, caption in (
     ("train", "Steps of training, on a batch that is there."),
     ("loop", "Making batches alone, and training with batches made on the fly."),
-    ("classify", "Classification; the last column is the whole protocol, blur and resizing included."),
+    (
+        "classify",
+        "Classification; the last column is the whole protocol, blur and resizing included.",
+    ),
     ("blur", "Blurring."),
     ("deblur", "Deblurring."),
 ):
     if part in on_gpu:
-        page.table(speed.as_html(on_gpu[part]), f"{caption} {on_gpu['device']}, torch {on_gpu['torch']}.")
+        page.table(
+            speed.as_html(on_gpu[part]), f"{caption} {on_gpu['device']}, torch {on_gpu['torch']}."
+        )

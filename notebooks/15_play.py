@@ -30,7 +30,10 @@ from blurpaper.play import pictures, show
 from blurpaper.store import Store
 
 page = Page(profile, overrides, published)
-photographs, drawings = pictures.on_photographs(Store()), pictures.on_embedded(page.profile, page.store)
+photographs, drawings = (
+    pictures.on_photographs(Store()),
+    pictures.on_embedded(page.profile, page.store),
+)
 last, names = photographs["stages"][-1], photographs["networks"]
 
 # %% [markdown]

@@ -49,18 +49,34 @@ RATE = 0.9
 rows, kept_promise = [], []
 for name in ("photos", "emoji"):
     settings = profiles.load(name)
-    for spec in (NetworkSpec(settings.model), NetworkSpec(settings.model, "mix", recipe="agreement")):
+    for spec in (
+        NetworkSpec(settings.model),
+        NetworkSpec(settings.model, "mix", recipe="agreement"),
+    ):
         decided = advice.committed(spec, tallies.DISKS, "256", settings)
         for right in (None, RATE) if decided else ():
             found = advice.advise(decided, right, settings.evaluation.bootstrap)
-            row = {"test set": settings.evaluation.test_sets[0], "network": str(spec).partition(":")[2]}
+            row = {
+                "test set": settings.evaluation.test_sets[0],
+                "network": str(spec).partition(":")[2],
+            }
             if found is None:
                 rows.append(row | {"threshold": "none reaches it"})
                 continue
             kept_promise.append(found.kept_right[2] >= found.right)
             wished = f"{percent(found.right)}{', as sharp' if right is None else ''}"
-            row |= {"wished": wished, "threshold": f"{found.threshold:.2f}", "kept and right": between(found.kept_right)}
-            rows.append(row | {f"away, {one}": percent(found.turned_away[one][0], 0) for one in ("sharp", "D2", "D4", "D8")})
+            row |= {
+                "wished": wished,
+                "threshold": f"{found.threshold:.2f}",
+                "kept and right": between(found.kept_right),
+            }
+            rows.append(
+                row
+                | {
+                    f"away, {one}": percent(found.turned_away[one][0], 0)
+                    for one in ("sharp", "D2", "D4", "D8")
+                }
+            )
 if rows:
     page.table(
         speed.as_html(rows),
@@ -81,7 +97,10 @@ else:
 settings = profiles.load("photos")
 rows, moved = [], []
 for spec in (NetworkSpec(settings.model), NetworkSpec(settings.model, "mix", recipe="agreement")):
-    on = [advice.committed(spec, tallies.DISKS, "256", settings, name) for name in settings.evaluation.test_sets]
+    on = [
+        advice.committed(spec, tallies.DISKS, "256", settings, name)
+        for name in settings.evaluation.test_sets
+    ]
     for one, other in ((on[0], on[-1]), (on[-1], on[0])) if all(on) and len(on) > 1 else ():
         if found := advice.transferred(one, other, RATE, settings.evaluation.bootstrap):
             moved.append(found.kept_right[2] >= RATE)
@@ -112,7 +131,9 @@ if rows:
 # %% tags=["remove-input"]
 known = blurriness.committed()
 trial = known["trial"]
-widest = max((row for row in trial["rows"] if row["blur"] == "D8"), key=lambda row: row["high"] - row["low"])
+widest = max(
+    (row for row in trial["rows"] if row["blur"] == "D8"), key=lambda row: row["high"] - row["low"]
+)
 
 
 def counted(sets):
@@ -143,7 +164,10 @@ SHOWN = {
 page.table(
     speed.as_html(
         [
-            {heading: f"{row[name]:.1f}" if isinstance(row[name], float) else row[name] for name, heading in SHOWN.items()}
+            {
+                heading: f"{row[name]:.1f}" if isinstance(row[name], float) else row[name]
+                for name, heading in SHOWN.items()
+            }
             | {"over D2": percent(row["blurred"], 0), "photographs": row["n"]}
             for row in trial["rows"]
         ]

@@ -38,9 +38,14 @@ bench.photographs("photos", ["Egyptian cat/chelsea", "espresso/coffee"])
 import timm  # after the page, which silences what it says of widgets
 
 model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-given = ORIGINALS["efficientnet_lite0"](224).body.state_dict().values()  # the same layers in the same order
+given = (
+    ORIGINALS["efficientnet_lite0"](224).body.state_dict().values()
+)  # the same layers in the same order
 model.load_state_dict(
-    {name: tensor.reshape(own.shape) for (name, own), tensor in zip(model.state_dict().items(), given, strict=True)}
+    {
+        name: tensor.reshape(own.shape)
+        for (name, own), tensor in zip(model.state_dict().items(), given, strict=True)
+    }
 )
 
 # %% [markdown]
@@ -73,7 +78,9 @@ rows[["condition", "metric", "value", "low", "high", "n"]].head(4)
 # %%
 from safetensors.torch import save_file
 
-save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, "mine.safetensors")
+save_file(
+    {name: tensor.contiguous() for name, tensor in model.state_dict().items()}, "mine.safetensors"
+)
 shell(
     "blurpaper evaluate --network timm/tf_efficientnet_lite0 --weights mine.safetensors --mean 0.498 --std 0.502"
     " --images photos --conditions sharp,D8 --out t.csv --report report.html"
@@ -100,7 +107,9 @@ def tiny():
     return nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
 """
 )
-shell("blurpaper evaluate --network my_models.tiny --field 64 --images photos --conditions sharp,D8")
+shell(
+    "blurpaper evaluate --network my_models.tiny --field 64 --images photos --conditions sharp,D8"
+)
 
 # %% [markdown]
 # ## What to expect
@@ -128,19 +137,33 @@ for words, other in (
     ("as it should be", {"module": model, "mean": MEAN, "std": STD}),
     (
         "grey levels from 0 to 255",
-        {"module": model, "mean": [1 / 255 * value for value in MEAN], "std": [value / 255 for value in STD]},
+        {
+            "module": model,
+            "mean": [1 / 255 * value for value in MEAN],
+            "std": [value / 255 for value in STD],
+        },
     ),
-    ("probabilities", {"module": torch.nn.Sequential(model, torch.nn.Softmax(dim=1)), "mean": MEAN, "std": STD}),
+    (
+        "probabilities",
+        {"module": torch.nn.Sequential(model, torch.nn.Softmax(dim=1)), "mean": MEAN, "std": STD},
+    ),
 ):
-    found = evaluate_module(folder="photos", conditions=["sharp"], **other).set_index("metric")["value"]
-    print(f"{words:26} top-1 {found['top1']:.2f}, entropy {found['entropy']:.2f} of {math.log(1000):.2f} nats")
+    found = evaluate_module(folder="photos", conditions=["sharp"], **other).set_index("metric")[
+        "value"
+    ]
+    print(
+        f"{words:26} top-1 {found['top1']:.2f}, entropy {found['entropy']:.2f} of {math.log(1000):.2f} nats"
+    )
 
 # %% [markdown]
 # **Weights that cannot be fetched**, because there is no network or the hub is gone, are told in a sentence; `--weights FILE` takes them from a file. A pickle is refused:
 # whoever made it decides what runs when it is read.
 
 # %%
-shell("blurpaper evaluate --network timm/tf_efficientnet_lite0 --weights mine.pth --images photos", status=1)
+shell(
+    "blurpaper evaluate --network timm/tf_efficientnet_lite0 --weights mine.pth --images photos",
+    status=1,
+)
 shell("blurpaper evaluate --network timm/tf_efficientnet_lite9 --images photos", status=1)
 shell("blurpaper evaluate --network my_models.large --images photos", status=1)
 

@@ -45,7 +45,11 @@ bench.photographs("held_out")
 
 # %% tags=["remove-input"]
 recovered = results.select(
-    results.published("photos"), experiment="recovery", recipe="agreement", condition="D8", seed=["all", "0"]
+    results.published("photos"),
+    experiment="recovery",
+    recipe="agreement",
+    condition="D8",
+    seed=["all", "0"],
 )
 cost = results.select(
     results.published("photos"),
@@ -87,9 +91,17 @@ from blurpaper import finetuning
 from blurpaper.networks import NetworkSpec
 from blurpaper.store import Store
 
-settings = profiles.load("photos", {"agreement.batch": 8, "agreement.phases": [{"epochs": 1, "rate": 0.0002}]})
+settings = profiles.load(
+    "photos", {"agreement.batch": 8, "agreement.phases": [{"epochs": 1, "rate": 0.0002}]}
+)
 count, steps, left_out = finetuning.finetune(
-    NetworkSpec("efficientnet_lite0"), Path("photos"), "sharp,D4,D8", True, Path("again.safetensors"), settings, Store()
+    NetworkSpec("efficientnet_lite0"),
+    Path("photos"),
+    "sharp,D4,D8",
+    True,
+    Path("again.safetensors"),
+    settings,
+    Store(),
 )
 count, steps, left_out
 
@@ -112,14 +124,26 @@ from blurpaper.networks.released import NetworkFile
 
 tuned = NetworkFile(Path("tuned.safetensors"))
 network = tuned.load()
-tuned.header["network"], f"{Path('tuned.safetensors').stat().st_size / 1e6:.0f} MB", type(network).__name__
+(
+    tuned.header["network"],
+    f"{Path('tuned.safetensors').stat().st_size / 1e6:.0f} MB",
+    type(network).__name__,
+)
 
 # %% [markdown]
 # ## What the real thing takes
 
 # %% tags=["remove-input"]
-timings = {row["name"]: float(row["seconds"]) for row in results.published_timings("photos") if row["kind"] == "networks"}
-minutes = [seconds / 60 for name, seconds in timings.items() if name.startswith("efficientnet_lite0:mix/agreement")]
+timings = {
+    row["name"]: float(row["seconds"])
+    for row in results.published_timings("photos")
+    if row["kind"] == "networks"
+}
+minutes = [
+    seconds / 60
+    for name, seconds in timings.items()
+    if name.startswith("efficientnet_lite0:mix/agreement")
+]
 real = profiles.load("photos").agreement
 if minutes:
     page.say(
@@ -138,11 +162,18 @@ if minutes:
 # **What goes wrong.** Too few photographs for a batch, a blur that is none, or a file that would be a pickle:
 
 # %%
-shell("blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --out tuned.safetensors", status=1)
 shell(
-    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --mix sharp,D --out tuned.safetensors", status=1
+    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --out tuned.safetensors",
+    status=1,
 )
-shell("blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --out tuned.pt", status=1)
+shell(
+    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --mix sharp,D --out tuned.safetensors",
+    status=1,
+)
+shell(
+    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --out tuned.pt",
+    status=1,
+)
 
 # %% [markdown]
 # If agreement falls on sharp photographs, the rate is too high for so few of them: lower it (`-p 'agreement.phases=[{epochs: 6, rate: 0.0001}]'`) or give it more. If

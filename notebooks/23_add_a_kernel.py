@@ -53,7 +53,9 @@ seen = blur.apply(cat, ring)
 # %% tags=["hide-input"]
 page.photograph(
     figures.gallery(
-        [one[:, 20:280, 130:390] for one in (cat, blur.apply(cat, "D6"), seen)], ["sharp", "D6", "a ring"], columns=3
+        [one[:, 20:280, 130:390] for one in (cat, blur.apply(cat, "D6"), seen)],
+        ["sharp", "D6", "a ring"],
+        columns=3,
     ),
     caption="A disk, and a ring of the same radius (photograph: Stéfan van der Walt, CC0, from scikit-image).",
     alt="A cat's face three times: sharp, blurred by a disk, and blurred by a ring, which leaves double edges.",
@@ -107,7 +109,9 @@ kernels.psf("R6").shape, np.allclose(kernels.psf("R6"), ring)
 # %%
 for scale in (1, 0.5, 0.28):
     spread = np.sqrt(axis_variance(kernels.psf("R6", scale))[1])
-    print(f"at {scale:4} of the paper's size: {kernels.psf('R6', scale).shape}, spread / scale {spread / scale:.2f} pixels")
+    print(
+        f"at {scale:4} of the paper's size: {kernels.psf('R6', scale).shape}, spread / scale {spread / scale:.2f} pixels"
+    )
 
 # %% [markdown]
 # ## Through the protocol
@@ -125,7 +129,9 @@ from blurpaper.store import Store
 
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
 networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix")]
-rows = pd.concat(evaluation.evaluate(one, photos, conditions, ["256"], settings, Store())[0] for one in networks)
+rows = pd.concat(
+    evaluation.evaluate(one, photos, conditions, ["256"], settings, Store())[0] for one in networks
+)
 rows.pivot(index=["network", "condition"], columns="metric", values="value").round(2)
 
 # %% [markdown]

@@ -54,7 +54,9 @@ class GreyEfficientNetLite(EfficientNetLite):
     """An EfficientNet-Lite that sees brightness alone."""
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
-        brightness = (images.float() * images.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        brightness = (
+            images.float() * images.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)
+        ).sum(dim=1, keepdim=True)
         return super().normalised(brightness.expand(-1, 3, -1, -1))
 
 
@@ -70,7 +72,9 @@ def efficientnet_lite0_grey(classes, field=224):
 from blurpaper.networks.pretrained import original_efficientnet
 
 networks = {
-    "colour": original_efficientnet(lambda classes, field: EfficientNetLite(classes, "tf_efficientnet_lite0", field), "lite0"),
+    "colour": original_efficientnet(
+        lambda classes, field: EfficientNetLite(classes, "tf_efficientnet_lite0", field), "lite0"
+    ),
     "grey": original_efficientnet(efficientnet_lite0_grey, "lite0"),
 }
 networks["grey"](torch.zeros(1, 3, 256, 320)).shape  # a map of logits
@@ -87,14 +91,21 @@ from blurpaper.data.reading import read_image
 
 settings = profiles.load("photos")
 ids = ["chelsea.png", "coffee.png"]
-images = [resizing.to_canonical(read_image(Path("photos") / one), settings.protocol.canonical) for one in ids]
+images = [
+    resizing.to_canonical(read_image(Path("photos") / one), settings.protocol.canonical)
+    for one in ids
+]
 
 said = []
 for kind, network in networks.items():
     for condition in ("sharp", "D4", "D8"):
-        log_p = protocol.log_probabilities({"256": network}, images, ids, condition, settings.protocol, settings.compute, batch=2)
+        log_p = protocol.log_probabilities(
+            {"256": network}, images, ids, condition, settings.protocol, settings.compute, batch=2
+        )
         likeliest = log_p["256"].log_softmax(dim=1).max(dim=1)
-        for one, number, confidence in zip(ids, likeliest.indices, likeliest.values.exp(), strict=True):
+        for one, number, confidence in zip(
+            ids, likeliest.indices, likeliest.values.exp(), strict=True
+        ):
             said.append((one, condition, kind, f"{network.classes[number]} ({confidence:.2f})"))
 pd.DataFrame(said, columns=["image", "condition", "network", "said"]).pivot(
     index=["image", "condition"], columns="network", values="said"
@@ -108,10 +119,20 @@ pd.DataFrame(said, columns=["image", "condition", "network", "said"]).pivot(
 from blurpaper import blur, invariance
 
 cat = images[0][None]
-pairs = [protocol.network_input(one, 256, settings.protocol.canonical) for one in (cat, blur.apply(cat, "D8"))]
+pairs = [
+    protocol.network_input(one, 256, settings.protocol.canonical)
+    for one in (cat, blur.apply(cat, "D8"))
+]
 with torch.inference_mode():
-    switched = {kind: invariance.hamming_maps(network, *pairs) for kind, network in networks.items()}
-pd.DataFrame({kind: {stage: float(one.mean()) for stage, one in maps.items()} for kind, maps in switched.items()}).round(3).T
+    switched = {
+        kind: invariance.hamming_maps(network, *pairs) for kind, network in networks.items()
+    }
+pd.DataFrame(
+    {
+        kind: {stage: float(one.mean()) for stage, one in maps.items()}
+        for kind, maps in switched.items()
+    }
+).round(3).T
 
 # %% [markdown]
 # ## What goes wrong

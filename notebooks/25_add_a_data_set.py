@@ -56,7 +56,10 @@ shell("blurpaper evaluate --network efficientnet_lite0 --images photos --conditi
 # If some subfolders are classes and others are not, somebody meant something, and nothing is measured:
 
 # %%
-shell("blurpaper evaluate --network efficientnet_lite0 --images partly --conditions sharp,D8", status=1)
+shell(
+    "blurpaper evaluate --network efficientnet_lite0 --images partly --conditions sharp,D8",
+    status=1,
+)
 
 # %% [markdown]
 # The names of ImageNet's classes are those of timm. Case, hyphens and underscores do not matter, but where two classes differ in nothing else.
@@ -99,7 +102,9 @@ from blurpaper.data.reading import read_image
 
 cat = read_image("photos/Egyptian cat/chelsea.png").numpy()
 np.savez(
-    "cats.npz", images=[cat[:, :256, :320], cat[:, -256:, :320], cat[:, :256, -320:], cat[:, -256:, -320:]], labels=[number] * 4
+    "cats.npz",
+    images=[cat[:, :256, :320], cat[:, -256:, :320], cat[:, :256, -320:], cat[:, -256:, -320:]],
+    labels=[number] * 4,
 )
 cats = ArraySet(Path("cats.npz"), imagenet_names())
 len(cats), cats[0].shape, cats.fingerprint
@@ -113,10 +118,14 @@ from blurpaper.networks import NetworkSpec
 from blurpaper.store import Store
 
 settings, store = profiles.load("photos"), Store()
-found = predictions.log_probabilities(NetworkSpec("efficientnet_lite0"), cats, ["sharp", "D8"], ["256"], settings, store)
+found = predictions.log_probabilities(
+    NetworkSpec("efficientnet_lite0"), cats, ["sharp", "D8"], ["256"], settings, store
+)
 for condition, by_scale in found.items():
     terms = metrics.per_image(metrics.decisions(by_scale["256"], cats.labels))
-    print(f"{condition:5}  top-1 {terms['top1'].mean():.2f}  entropy {terms['entropy'].mean():.2f} nats")
+    print(
+        f"{condition:5}  top-1 {terms['top1'].mean():.2f}  entropy {terms['entropy'].mean():.2f} nats"
+    )
 
 # %%
 print(*(name for name in store.names() if "cats" in name), sep="\n")
@@ -132,7 +141,9 @@ from blurpaper.batches import Task, make_batch
 from blurpaper.blur import MIXES
 
 task = Task(cats, MIXES["mix"], "256", seed=0)
-batch = make_batch(task, [0, 1], epoch=0, settings=settings.protocol, flip=True, device=torch.device("cpu"))
+batch = make_batch(
+    task, [0, 1], epoch=0, settings=settings.protocol, flip=True, device=torch.device("cpu")
+)
 batch.seen.shape, batch.labels.tolist()
 
 # %% [markdown]

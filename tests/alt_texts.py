@@ -1,4 +1,6 @@
-"""What tests ask of the texts for those who cannot see a page's figures, read by other means than those that wrote them."""
+"""What tests ask of the texts for those who cannot see a page's figures, read by other means than
+those that wrote them.
+"""
 
 from html.parser import HTMLParser
 
@@ -7,7 +9,9 @@ WORDS = 8
 
 
 class Pictures(HTMLParser):
-    """The texts of all that a page shows as one picture, None where it has none; what is hidden from readers is left out."""
+    """The texts of all that a page shows as one picture, None where it has none; what is hidden
+    from readers is left out.
+    """
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -27,7 +31,9 @@ class Pictures(HTMLParser):
 
 
 def check_alt_texts(name: str, page: str) -> int:
-    """That every picture of a page has a text of several words, and no other picture the same; how many there are."""
+    """That every picture of a page has a text of several words, and no other picture the same; how
+    many there are.
+    """
     texts = Pictures(page).texts
     for text in texts:
         assert text and len(text.split()) >= WORDS, (name, text)

@@ -1,4 +1,6 @@
-"""What several tests need: a store of their own, small image sets, and photographs where they are to be had."""
+"""What several tests need: a store of their own, small image sets, and photographs where they are
+to be had.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
 def pytest_sessionstart() -> None:
     """What examples leave in temporary folders goes with the session."""
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where pytest keeps its own, to be looked at
+    os.environ.setdefault(
+        "PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()
+    )  # where pytest keeps its own, to be looked at
     tempfile.tempdir = tempfile.mkdtemp()
 
 
@@ -35,7 +39,9 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def a_gpu_is_for_its_own_tests(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What the other tests expect was computed on CPUs, and that is what they use, in processes of their own too."""
+    """What the other tests expect was computed on CPUs, and that is what they use, in processes of
+    their own too.
+    """
     if not torch.cuda.is_available() or request.path.name == "test_gpu.py":
         yield
         return
@@ -63,7 +69,10 @@ def random_images() -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     shapes = [(130, 150), (150, 130), (130, 150), (150, 130), (130, 150)]
     coarse = [torch.rand(1, 3, 9, 9, generator=generator) * 255 for _ in shapes]
-    grown = [torch.nn.functional.interpolate(c, s, mode="bicubic").clamp(0, 255) for c, s in zip(coarse, shapes)]
+    grown = [
+        torch.nn.functional.interpolate(c, s, mode="bicubic").clamp(0, 255)
+        for c, s in zip(coarse, shapes)
+    ]
     return [image[0].to(torch.uint8) for image in grown]
 
 
@@ -88,8 +97,12 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def published_chapter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[str, NotebookNode]]:
-    """Executes a chapter of a profile on the committed results, each once: what it shows as HTML, and the notebook."""
+def published_chapter(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, str], tuple[str, NotebookNode]]:
+    """Executes a chapter of a profile on the committed results, each once: what it shows as HTML,
+    and the notebook.
+    """
     import nbformat
 
     kept, store = {}, Store(tmp_path_factory.mktemp("store"))
@@ -98,10 +111,20 @@ def published_chapter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
         if (chapter, profile) not in kept:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(book, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
-                path = execution.execute(chapter, execution.Run(profiles.load(profile), {}, profile, store, published=True))
+                path = execution.execute(
+                    chapter,
+                    execution.Run(profiles.load(profile), {}, profile, store, published=True),
+                )
             notebook = nbformat.read(path, as_version=4)
-            data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-            kept[chapter, profile] = "\n".join(one.get("text/html", one.get("text/markdown", "")) for one in data), notebook
+            data = [
+                output.get("data", {})
+                for cell in notebook.cells
+                for output in cell.get("outputs", [])
+            ]
+            kept[chapter, profile] = (
+                "\n".join(one.get("text/html", one.get("text/markdown", "")) for one in data),
+                notebook,
+            )
         return kept[chapter, profile]
 
     return execute

@@ -1,4 +1,6 @@
-"""Commands run as processes that tests stop at will: who belongs to them, who outlives them, and what they leave in a store."""
+"""Commands run as processes that tests stop at will: who belongs to them, who outlives them, and
+what they leave in a store.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ UNREPEATABLE = ("chapters", "deblurring-seconds")
 
 
 def checkout(folder: Path, chapters: Mapping[str, str] | None = None) -> Path:
-    """A checkout whose files are links to those of this one, so that what is built is built in a folder of the test's own.
+    """A checkout whose files are links to those of this one, so that what is built is built in a
+    folder of the test's own.
 
     Args:
         chapters: by name, the texts of those that take the place of all chapters.
@@ -42,7 +45,9 @@ def checkout(folder: Path, chapters: Mapping[str, str] | None = None) -> Path:
 
 
 def _heeds_interrupts() -> None:
-    """Undo what a shell does to what it starts in the background, such as these tests: that is deaf to Ctrl-C."""
+    """Undo what a shell does to what it starts in the background, such as these tests: that is deaf
+    to Ctrl-C.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -51,8 +56,8 @@ class Run:
 
     Attributes:
         store: by which all its processes are known, also a kernel, which has a group of its own.
-        worked: seconds of CPU time that its processes had taken when they were last looked at: unlike the seconds that
-            went by, nearly the same on an idle machine and on a busy one.
+        worked: seconds of CPU time that its processes had taken when they were last looked at:
+            unlike the seconds that went by, nearly the same on an idle machine and on a busy one.
     """
 
     def __init__(self, root: Path, store: Path, *arguments: object) -> None:
@@ -60,7 +65,11 @@ class Run:
         for path in store.rglob("*.lock"):  # stale; that there are new ones tells that it computes
             path.unlink()
         self._log = store.with_name(f"{store.name}.log")
-        environment = os.environ | {"BLURPAPER_STORE": str(store), "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {
+            "BLURPAPER_STORE": str(store),
+            "PYTHONPATH": str(root),
+            "OMP_NUM_THREADS": "1",
+        }
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *map(str, arguments)],
@@ -80,12 +89,16 @@ class Run:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def members(self, *marks: str) -> list[int]:
-        """Its processes that are alive, or those of them that were started with all these words or variables."""
+        """Its processes that are alive, or those of them that were started with all these words or
+        variables.
+        """
         wanted = {f"BLURPAPER_STORE={self.store}", *marks}
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                words = (folder / "environ").read_bytes() + b"\0" + (folder / "cmdline").read_bytes()
+                words = (
+                    (folder / "environ").read_bytes() + b"\0" + (folder / "cmdline").read_bytes()
+                )
                 if wanted <= set(words.decode(errors="replace").split("\0")):
                     found.append(int(folder.name))
         return found
@@ -134,7 +147,9 @@ class Run:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self, *marks: str) -> int:
-        """Kill all its processes, or those that were started with all these words or variables; how many they were."""
+        """Kill all its processes, or those that were started with all these words or variables; how
+        many they were.
+        """
         found = self.members(*marks)
         for pid in found:
             with suppress(ProcessLookupError):
@@ -150,9 +165,13 @@ class Run:
 
 
 def check_remains(run: Run) -> None:
-    """That of a run which was stopped no process is left and no lock is held, and that all it kept is whole."""
+    """That of a run which was stopped no process is left and no lock is held, and that all it kept
+    is whole.
+    """
     assert run.survivors() == []
-    for _ in range(50):  # a process that ends has lost its variables, by which it is known, before its files are closed
+    for _ in range(
+        50
+    ):  # a process that ends has lost its variables, by which it is known, before its files are closed
         if not (held := _locks_held(run.store)):
             break
         time.sleep(0.1)
@@ -180,7 +199,9 @@ def _files_of(artifact: Path) -> tuple[Path, Path]:
 
 
 def checksums(store: Path) -> dict[str, str]:
-    """Artifact -> checksum of its data, of all that must be the same bit for bit however it was made."""
+    """Artifact -> checksum of its data, of all that must be the same bit for bit however it was
+    made.
+    """
     names = (name for name in Store(store).names() if name.split("/")[0] not in UNREPEATABLE)
     return {name: sha256_of(_files_of(store / name)[0]) for name in names}
 
@@ -191,7 +212,8 @@ def rubbish(store: Path) -> list[Path]:
 
 
 def lives(seed: int, count: int, startup: float, worked: float) -> list[float]:
-    """The CPU time that a run takes each time before it is killed, at random: so many times within what the whole one took.
+    """The CPU time that a run takes each time before it is killed, at random: so many times within
+    what the whole one took.
 
     Args:
         startup: of which it took so much before it began to compute, and will again each time.
@@ -201,7 +223,8 @@ def lives(seed: int, count: int, startup: float, worked: float) -> list[float]:
 
 
 def kill_again_and_again(start: Callable[[], Run], lives: Sequence[float]) -> int:
-    """Start a run, kill it when it has worked for so long, and so on: all its processes or (every other time) the leader alone.
+    """Start a run, kill it when it has worked for so long, and so on: all its processes or (every
+    other time) the leader alone.
 
     Returns:
         how often it was killed: less than asked for if it came to its end before.

@@ -25,7 +25,9 @@ TINY = {
 
 
 def album(folder: Path, side: int = 80, grain: int = 1) -> Path:
-    """A folder of four photographs of a cat and four of a dog, ``side`` pixels high and somewhat wider, of random grain."""
+    """A folder of four photographs of a cat and four of a dog, ``side`` pixels high and somewhat
+    wider, of random grain.
+    """
     random = np.random.RandomState(0)
     wide = side * 9 // 8
     for number in range(8):
@@ -39,7 +41,9 @@ def album(folder: Path, side: int = 80, grain: int = 1) -> Path:
 class MemorySet(ImageSet):
     """Images given as tensors of any shapes."""
 
-    def __init__(self, images: list[torch.Tensor], labels: list[int], classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, images: list[torch.Tensor], labels: list[int], classes: tuple[str, ...]
+    ) -> None:
         ids = [f"test/{number}" for number in range(len(images))]
         super().__init__("memory", classes, np.array(labels, np.int64), ids, "memory")
         self.images = images
@@ -51,7 +55,9 @@ class MemorySet(ImageSet):
 class LabelledScenes(SegmentedSet):
     """Images and label maps given as tensors of any shapes."""
 
-    def __init__(self, images: list[torch.Tensor], label_maps: list[torch.Tensor], classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, images: list[torch.Tensor], label_maps: list[torch.Tensor], classes: tuple[str, ...]
+    ) -> None:
         ids = [f"train/{number}" for number in range(len(images))]
         super().__init__("scenes", classes, np.full(len(images), -1), ids, "scenes")
         self.images, self.label_maps = images, label_maps
@@ -63,8 +69,11 @@ class LabelledScenes(SegmentedSet):
         return self.label_maps[number]
 
 
-def write_voc(root: Path, sizes: tuple[tuple[int, int], ...], labels: tuple[int, ...], each: int) -> None:
-    """A stand-in for VOC 2012 in its true layout below a folder: scenes of two halves, the right one with a label, void between.
+def write_voc(
+    root: Path, sizes: tuple[tuple[int, int], ...], labels: tuple[int, ...], each: int
+) -> None:
+    """A stand-in for VOC 2012 in its true layout below a folder: scenes of two halves, the right
+    one with a label, void between.
 
     Args:
         sizes: columns and rows of the scenes, in turns.
@@ -81,9 +90,15 @@ def write_voc(root: Path, sizes: tuple[tuple[int, int], ...], labels: tuple[int,
             width, height = sizes[number % len(sizes)]
             mask = np.zeros((height, width), np.uint8)
             mask[:, width // 2 :] = labels[number % len(labels)]
-            picture = np.clip(60 + 10 * mask[..., None].astype(int) + random.randint(0, 40, (height, width, 3)), 0, 255)
+            picture = np.clip(
+                60 + 10 * mask[..., None].astype(int) + random.randint(0, 40, (height, width, 3)),
+                0,
+                255,
+            )
             mask[:, width // 2] = 255
-            Image.fromarray(picture.astype(np.uint8)).save(devkit / "JPEGImages" / f"{name}.jpg", quality=95)
+            Image.fromarray(picture.astype(np.uint8)).save(
+                devkit / "JPEGImages" / f"{name}.jpg", quality=95
+            )
             image = Image.fromarray(mask)
             image.putpalette(random.randint(0, 256, 768).astype(np.uint8).tobytes())
             image.save(devkit / "SegmentationClass" / f"{name}.png")

@@ -1,4 +1,6 @@
-"""What tests ask of the Content-Security-Policy of a page, read by other means than those that wrote it."""
+"""What tests ask of the Content-Security-Policy of a page, read by other means than those that
+wrote it.
+"""
 
 import base64
 import hashlib
@@ -13,9 +15,15 @@ def check_page(page: str) -> None:
     for directive, sources in policy.items():
         hashes = {one for one in sources if re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", one)}
         assert not hashes or directive in ("script-src", "script-src-attr")
-        more = {"style-src": "'unsafe-inline'", "img-src": "data:", "script-src-attr": "'unsafe-hashes'"}.get(directive)
+        more = {
+            "style-src": "'unsafe-inline'",
+            "img-src": "data:",
+            "script-src-attr": "'unsafe-hashes'",
+        }.get(directive)
         assert set(sources) <= {"'self'", "file:", "'none'", more} | hashes, directive
-    for given, text in re.findall(r"<script([^>]*)>(.*?)</script>", page, re.DOTALL | re.IGNORECASE):
+    for given, text in re.findall(
+        r"<script([^>]*)>(.*?)</script>", page, re.DOTALL | re.IGNORECASE
+    ):
         if source := re.search(r'\ssrc="([^"]*)"', given):
             assert not re.match(r"\s*([a-z]+:|//)", source[1], re.IGNORECASE)
         elif text and "type=" not in given:
@@ -25,7 +33,9 @@ def check_page(page: str) -> None:
 
 
 def allowed(page: str) -> dict[str, list[str]]:
-    """Directive -> sources of the one policy of a page, which comes before anything that loads or runs."""
+    """Directive -> sources of the one policy of a page, which comes before anything that loads or
+    runs.
+    """
     (tag,) = re.finditer(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
     assert set(re.findall(r"<(\w+)", page[: tag.start()])) <= {"html", "head", "meta"}
     directives = [directive.split() for directive in tag[1].split(";")]

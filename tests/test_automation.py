@@ -1,4 +1,6 @@
-"""What runs elsewhere, on GitHub, Binder and Colab: it could not be tried, so that it asks for what there is is seen here."""
+"""What runs elsewhere, on GitHub, Binder and Colab: it could not be tried, so that it asks for what
+there is is seen here.
+"""
 
 import ast
 import importlib.util
@@ -37,7 +39,11 @@ def commands(script: str) -> list[list[str]]:
 
 
 def check_make(arguments: list[str]) -> None:
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    targets = set(
+        re.findall(
+            r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    )
     for word in arguments:
         assert "=" in word or word in targets, word
 
@@ -48,7 +54,7 @@ def check_blurpaper(arguments: list[str]) -> None:
     main.commands[verb].make_context(verb, list(rest), parent=click.Context(main))
 
 
-# --- GitHub ---------------------------------------------------------------------------------------------------------------
+# --- GitHub ---------------------------------------------------------------------------------------
 
 
 def test_there_are_workflows_for_tests_the_book_and_colab() -> None:
@@ -97,37 +103,54 @@ def test_a_command_that_is_not_there_would_be_seen() -> None:
 
 @pytest.mark.parametrize("where", SCRIPTS)
 def test_every_script_is_read_by_a_shell(where) -> None:
-    done = subprocess.run(["bash", "-n"], input=SCRIPTS[where], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-n"], input=SCRIPTS[where], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_tests_are_those_of_the_readme() -> None:
     """Its commands, in its order; the versions of Python are among those that are asked for."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8"))["jobs"].values()
+    (job,) = yaml.safe_load(
+        (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    )["jobs"].values()
     for step in job["steps"]:
         for line in step.get("run", "").splitlines():
             assert re.search(rf"^{re.escape(line)}(\s+#.*)?$", readme, flags=re.MULTILINE), line
     versions = job["strategy"]["matrix"]["python"]
-    oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
-    assert versions[0] == oldest and all(isinstance(version, str) for version in versions)  # 3.10 would be 3.1
+    oldest = re.search(
+        r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )[1]
+    assert versions[0] == oldest and all(
+        isinstance(version, str) for version in versions
+    )  # 3.10 would be 3.1
 
 
 def test_the_book_is_published_from_where_it_is_built() -> None:
     from blurpaper.profile import load
 
-    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8"))["jobs"]["build"]["steps"]
-    (built,) = [words for step in steps for words in commands(step.get("run", "")) if "run" in words]
+    steps = yaml.safe_load(
+        (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    )["jobs"]["build"]["steps"]
+    (built,) = [
+        words for step in steps for words in commands(step.get("run", "")) if "run" in words
+    ]
     profile = built[built.index("--profile") + 1]
-    assert steps[-1]["with"]["path"] == (book.build_folder(load(profile)) / "html").relative_to(ROOT).as_posix()
+    assert (
+        steps[-1]["with"]["path"]
+        == (book.build_folder(load(profile)) / "html").relative_to(ROOT).as_posix()
+    )
     assert "--published" in built and (ROOT / "results" / f"{profile}.csv").is_file()
 
 
-# --- Binder ---------------------------------------------------------------------------------------------------------------
+# --- Binder ---------------------------------------------------------------------------------------
 
 
 def test_binder_has_python_as_asked_for_and_torch_for_cpus() -> None:
-    conda = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    conda = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))[
+        "dependencies"
+    ]
     (python,) = [one for one in conda if isinstance(one, str) and one.startswith("python=")]
     assert tuple(map(int, python.removeprefix("python=").split("."))) >= (3, 11)
     wanted = conda[-1]["pip"]
@@ -147,7 +170,7 @@ def test_binder_s_last_step_can_be_run_and_finds_the_line_that_it_replaces(tmp_p
         assert after == before.replace('\nprofile = "emoji"\n', '\nprofile = "smoke"\n') != before
 
 
-# --- Colab ----------------------------------------------------------------------------------------------------------------
+# --- Colab ----------------------------------------------------------------------------------------
 
 
 def test_colab_gets_every_chapter_with_what_installs_it_first(tmp_path) -> None:
@@ -160,15 +183,27 @@ def test_colab_gets_every_chapter_with_what_installs_it_first(tmp_path) -> None:
         assert notebook.cells[0].source == f'%pip install --quiet "blurpaper @ {wanted}"'
         assert notebook.metadata.kernelspec.name == "python3"
         original = jupytext.read(book.NOTEBOOKS / f"{chapter}.py").cells
-        differing = [one for one, other in zip(notebook.cells[1:], original, strict=True) if one.source != other.source]
+        differing = [
+            one
+            for one, other in zip(notebook.cells[1:], original, strict=True)
+            if one.source != other.source
+        ]
         (parameters,) = differing
         assert "parameters" in parameters.metadata["tags"]
-        set_to = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(parameters.source).body}
+        set_to = {
+            node.targets[0].id: ast.literal_eval(node.value)
+            for node in ast.parse(parameters.source).body
+        }
         assert set_to == {"profile": "emoji", "overrides": {}, "published": True}
 
 
 def test_colab_s_notebooks_need_nothing_but_jupytext() -> None:
     tree = ast.parse((ROOT / ".github" / "colab.py").read_text(encoding="utf-8"))
-    modules = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert modules - set(sys.stdlib_module_names) == {"jupytext", "nbformat"}  # which jupytext needs itself
+    modules = {
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    }
+    assert modules - set(sys.stdlib_module_names) == {
+        "jupytext",
+        "nbformat",
+    }  # which jupytext needs itself
     assert importlib.util.find_spec("jupytext")

@@ -1,4 +1,6 @@
-"""What a user can give wrongly, and the sentence that he gets; and what looks wrong, is not, and is read as it should be."""
+"""What a user can give wrongly, and the sentence that he gets; and what looks wrong, is not, and is
+read as it should be.
+"""
 
 import hashlib
 import os
@@ -35,7 +37,9 @@ def place(tmp_path, monkeypatch):
 
 def run(line):
     """The command line, split at spaces."""
-    return CliRunner().invoke(main, line.split(" ") if isinstance(line, str) else [str(part) for part in line])
+    return CliRunner().invoke(
+        main, line.split(" ") if isinstance(line, str) else [str(part) for part in line]
+    )
 
 
 def refused(done, sentence, status=1):
@@ -50,7 +54,9 @@ def refused(done, sentence, status=1):
 
 def picture(path, width=90, height=80):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.RandomState(width).randint(0, 256, (height, width, 3), np.uint8)).save(path)
+    Image.fromarray(
+        np.random.RandomState(width).randint(0, 256, (height, width, 3), np.uint8)
+    ).save(path)
     return path
 
 
@@ -65,7 +71,7 @@ def network(path="net.safetensors"):
     files.save(small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), Path(path))
 
 
-# --- Images that are no images -------------------------------------------------------------------------------------------
+# --- Images that are no images --------------------------------------------------------------------
 
 
 def _jpeg():
@@ -84,18 +90,35 @@ def _bomb():
 
 
 NO_IMAGES = {
-    "empty.jpg": (lambda: b"", r"empty\.jpg is not an image that can be read \(its content, not its name, decides\)"),
-    "page.jpg": (lambda: b"<!DOCTYPE html><html>Not Found</html>", r"page\.jpg is not an image that can be read"),
+    "empty.jpg": (
+        lambda: b"",
+        r"empty\.jpg is not an image that can be read \(its content, not its name, decides\)",
+    ),
+    "page.jpg": (
+        lambda: b"<!DOCTYPE html><html>Not Found</html>",
+        r"page\.jpg is not an image that can be read",
+    ),
     "notes.png": (lambda: b"milk, bread", r"notes\.png is not an image that can be read"),
-    "pointer.jpg": (lambda: b"version https://git-lfs.github.com/spec/v1\n", r"pointer\.jpg is not an image that can be read"),
+    "pointer.jpg": (
+        lambda: b"version https://git-lfs.github.com/spec/v1\n",
+        r"pointer\.jpg is not an image that can be read",
+    ),
     "zeros.bmp": (lambda: bytes(500), r"zeros\.bmp is not an image that can be read"),
     "cut.jpg": (lambda: _jpeg()[:9000], r"cut\.jpg is a damaged image: .*truncated"),
-    "header.jpg": (lambda: _jpeg()[:30], r"header\.jpg is (not an image that can be read|a damaged image)"),
+    "header.jpg": (
+        lambda: _jpeg()[:30],
+        r"header\.jpg is (not an image that can be read|a damaged image)",
+    ),
     "cut.png": (lambda: _png()[:9000], r"cut\.png is a damaged image: "),
-    "swapped.png": (lambda: _png()[:4000] + _png()[4000:][::-1], r"swapped\.png is a damaged image: "),
+    "swapped.png": (
+        lambda: _png()[:4000] + _png()[4000:][::-1],
+        r"swapped\.png is a damaged image: ",
+    ),
     "bomb.bmp": (_bomb, r"bomb\.bmp claims to have too many pixels to be a photograph"),
     "odd.jpg": (
-        lambda: b"DDS |\x00\x00\x00" + b"\x00\x10\x00\x00\x18\x00\x00\x00 \x00\x00\x00" + bytes(200),
+        lambda: (
+            b"DDS |\x00\x00\x00" + b"\x00\x10\x00\x00\x18\x00\x00\x00 \x00\x00\x00" + bytes(200)
+        ),
         r"odd\.jpg is a damaged image: Unknown pixel format",
     ),
 }
@@ -113,17 +136,22 @@ def test_what_is_no_whole_image_is_refused_by_name_and_nothing_is_written(place,
 def test_a_link_to_itself_and_a_link_to_nothing_are_told_apart_from_damage(place) -> None:
     Path("loop.jpg").symlink_to("loop.jpg")
     Path("gone.jpg").symlink_to("nowhere.jpg")
-    refused(run("blur loop.jpg out.png --psf D4"), r"loop\.jpg cannot be opened: Too many levels of symbolic links")
+    refused(
+        run("blur loop.jpg out.png --psf D4"),
+        r"loop\.jpg cannot be opened: Too many levels of symbolic links",
+    )
     refused(run("blur gone.jpg out.png --psf D4"), r"no image file at gone\.jpg")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
 def test_a_file_that_may_not_be_read_is_told_apart_from_damage(place) -> None:
     picture(Path("closed.png")).chmod(0)
-    refused(run("blur closed.png out.png --psf D4"), r"closed\.png cannot be opened: Permission denied")
+    refused(
+        run("blur closed.png out.png --psf D4"), r"closed\.png cannot be opened: Permission denied"
+    )
 
 
-# --- Images that only look odd -------------------------------------------------------------------------------------------
+# --- Images that only look odd --------------------------------------------------------------------
 
 GIVEN = np.random.RandomState(1).randint(0, 256, (5, 7, 3)).astype(np.uint8)
 FOUR = np.random.RandomState(2).randint(0, 256, (5, 7, 4)).astype(np.uint8)
@@ -165,25 +193,85 @@ PALE = LOOKED_UP.copy()
 PALE[np.arange(35).reshape(5, 7) % 4 == 1] = 255
 
 READ = {
-    "one pixel": ("a.png", lambda path: Image.fromarray(GIVEN[:1, :1]).save(path), GIVEN[:1, :1], 0),
+    "one pixel": (
+        "a.png",
+        lambda path: Image.fromarray(GIVEN[:1, :1]).save(path),
+        GIVEN[:1, :1],
+        0,
+    ),
     "one row": ("a.png", lambda path: Image.fromarray(GIVEN[:1]).save(path), GIVEN[:1], 0),
     "20,000 pixels wide": ("a.png", lambda path: Image.fromarray(WIDE).save(path), WIDE, 0),
     "grey": ("a.png", lambda path: Image.fromarray(GREY).save(path), _thrice(GREY), 0),
-    "black and white": ("a.png", lambda path: Image.fromarray(GREY > 99).save(path), _thrice(np.uint8(255) * (GREY > 99)), 0),
-    "16 bits": ("a.png", lambda path: Image.fromarray(DEEP).save(path), _thrice(np.rint(DEEP / 257)), 0),
-    "16 bits, dark": ("a.tif", lambda path: Image.fromarray(DEEP // 512).save(path), _thrice(np.rint(DEEP // 512 / 257)), 0),
+    "black and white": (
+        "a.png",
+        lambda path: Image.fromarray(GREY > 99).save(path),
+        _thrice(np.uint8(255) * (GREY > 99)),
+        0,
+    ),
+    "16 bits": (
+        "a.png",
+        lambda path: Image.fromarray(DEEP).save(path),
+        _thrice(np.rint(DEEP / 257)),
+        0,
+    ),
+    "16 bits, dark": (
+        "a.tif",
+        lambda path: Image.fromarray(DEEP // 512).save(path),
+        _thrice(np.rint(DEEP // 512 / 257)),
+        0,
+    ),
     "alpha": ("a.png", lambda path: Image.fromarray(FOUR).save(path), _on_white(FOUR), 1),
-    "alpha in WebP": ("a.webp", lambda path: Image.fromarray(FOUR).save(path, lossless=True, exact=True), _on_white(FOUR), 1),
+    "alpha in WebP": (
+        "a.webp",
+        lambda path: Image.fromarray(FOUR).save(path, lossless=True, exact=True),
+        _on_white(FOUR),
+        1,
+    ),
     "palette": ("a.png", _palette, LOOKED_UP, 0),
-    "palette with a transparent colour": ("a.png", lambda path: _palette(path, transparency=1), PALE, 0),
-    "CMYK": ("a.jpg", lambda path: Image.fromarray(255 - FLAT).convert("CMYK").save(path, quality=95), 255 - FLAT, 6),
-    "progressive JPEG": ("a.jpg", lambda path: Image.fromarray(FLAT).save(path, progressive=True, quality=95), FLAT, 3),
-    "upside down by EXIF": ("a.png", lambda path: Image.fromarray(GIVEN).save(path, exif=_turned(3)), GIVEN[::-1, ::-1], 0),
-    "on its side by EXIF": ("a.png", lambda path: Image.fromarray(GIVEN).save(path, exif=_turned(6)), np.rot90(GIVEN, -1), 0),
-    "an EXIF orientation that is none": ("a.png", lambda path: Image.fromarray(GIVEN).save(path, exif=_turned(77)), GIVEN, 0),
+    "palette with a transparent colour": (
+        "a.png",
+        lambda path: _palette(path, transparency=1),
+        PALE,
+        0,
+    ),
+    "CMYK": (
+        "a.jpg",
+        lambda path: Image.fromarray(255 - FLAT).convert("CMYK").save(path, quality=95),
+        255 - FLAT,
+        6,
+    ),
+    "progressive JPEG": (
+        "a.jpg",
+        lambda path: Image.fromarray(FLAT).save(path, progressive=True, quality=95),
+        FLAT,
+        3,
+    ),
+    "upside down by EXIF": (
+        "a.png",
+        lambda path: Image.fromarray(GIVEN).save(path, exif=_turned(3)),
+        GIVEN[::-1, ::-1],
+        0,
+    ),
+    "on its side by EXIF": (
+        "a.png",
+        lambda path: Image.fromarray(GIVEN).save(path, exif=_turned(6)),
+        np.rot90(GIVEN, -1),
+        0,
+    ),
+    "an EXIF orientation that is none": (
+        "a.png",
+        lambda path: Image.fromarray(GIVEN).save(path, exif=_turned(77)),
+        GIVEN,
+        0,
+    ),
     "animated GIF": ("a.gif", _moving, FLAT, 2),
     "PNG named .jpg": ("a.jpg", lambda path: Image.fromarray(GIVEN).save(path, "PNG"), GIVEN, 0),
-    "a name with spaces and letters": ("a b é 猫.png", lambda path: Image.fromarray(GIVEN).save(path), GIVEN, 0),
+    "a name with spaces and letters": (
+        "a b é 猫.png",
+        lambda path: Image.fromarray(GIVEN).save(path),
+        GIVEN,
+        0,
+    ),
 }
 
 
@@ -195,13 +283,19 @@ def test_an_odd_image_is_read_as_it_is_meant(place, what) -> None:
     done = run(["blur", name, "out.png", "--psf", "D1", "--pixels"])
     assert done.exit_code == 0, done.output
     kernel = kernels.psf("D1").astype(np.float64)
-    blurred = np.stack([ndimage.convolve(expected[..., one].astype(float), kernel, mode="mirror") for one in range(3)], -1)
+    blurred = np.stack(
+        [
+            ndimage.convolve(expected[..., one].astype(float), kernel, mode="mirror")
+            for one in range(3)
+        ],
+        -1,
+    )
     found = np.asarray(Image.open("out.png"), float)
     assert found.shape == blurred.shape
     assert np.abs(found - blurred).max() <= tolerance + 0.5 + 1e-3
 
 
-# --- Names of PSFs, conditions, scales -----------------------------------------------------------------------------------
+# --- Names of PSFs, conditions, scales ------------------------------------------------------------
 
 NO_PSF = {
     "D-1": "as in 'D8' or 'shake:17'. Got 'D-1'",
@@ -230,7 +324,15 @@ def test_what_names_no_psf_is_refused_by_every_verb_that_takes_one(place, name) 
     for verb in ("blur", "deblur"):
         refused(run([verb, "in.png", "out.png", "--psf", name]), NO_PSF[name])
     if name == name.strip():  # names in a list may stand apart
-        line = ["evaluate", "--network", "efficientnet_lite0", "--images", ".", "--conditions", f"sharp,{name}"]
+        line = [
+            "evaluate",
+            "--network",
+            "efficientnet_lite0",
+            "--images",
+            ".",
+            "--conditions",
+            f"sharp,{name}",
+        ]
         refused(run(line), NO_PSF[name])
 
 
@@ -248,7 +350,17 @@ MIXES = {
 @pytest.mark.parametrize("mix", MIXES)
 def test_what_is_no_mix_is_refused_before_the_images_are_looked_at(place, mix) -> None:
     network()
-    line = ["finetune", "--network", "net.safetensors", "--images", "nowhere", "--mix", mix, "--out", "out.safetensors"]
+    line = [
+        "finetune",
+        "--network",
+        "net.safetensors",
+        "--images",
+        "nowhere",
+        "--mix",
+        mix,
+        "--out",
+        "out.safetensors",
+    ]
     refused(run(line), MIXES[mix])
 
 
@@ -259,9 +371,15 @@ def test_what_is_no_mix_is_refused_before_the_images_are_looked_at(place, mix) -
         ({}, "a mix names at least one condition. Got none"),
         ({"sharp": 0.5, "D8": 0.4}, "the probabilities of a mix sum to 1. Got 0.9"),
         ({"sharp": 0.5, "D8": 0.6}, "the probabilities of a mix sum to 1. Got 1.1"),
-        ({"sharp": 1.5, "D8": -0.5}, r"the probability of sharp must be above 0 and at most 1. Got 1\.5"),
+        (
+            {"sharp": 1.5, "D8": -0.5},
+            r"the probability of sharp must be above 0 and at most 1. Got 1\.5",
+        ),
         ({"sharp": 1.0, "D8": 0}, "the probability of D8 must be above 0 and at most 1. Got 0"),
-        ({"sharp": float("nan")}, "the probability of sharp must be above 0 and at most 1. Got nan"),
+        (
+            {"sharp": float("nan")},
+            "the probability of sharp must be above 0 and at most 1. Got nan",
+        ),
         ({"sharp": "1"}, "the probability of sharp must be above 0 and at most 1. Got '1'"),
         ({"D8": None}, "the probability of D8 must be above 0 and at most 1. Got None"),
         ({"Q8": 1.0}, "Got 'Q8'"),
@@ -290,39 +408,71 @@ def test_what_is_no_mix_in_python_is_a_value_error(mix, sentence) -> None:
         ("--network small_vgg:mix/magic", "a recipe is one of labels, .* Got 'magic'"),
         ("--network mix", "name the model too, as in efficientnet_lite0:mix"),
         ("--network a:b:c", r"a network is MODEL\[:MIX\].* Got 'a:b:c'"),
-        ("--profile photos", "profile photos has no pretraining, and no weights of small_vgg:original can be had"),
+        (
+            "--profile photos",
+            "profile photos has no pretraining, and no weights of small_vgg:original can be had",
+        ),
     ],
 )
 def test_evaluate_refuses_what_it_cannot_measure(place, options, sentence) -> None:
     network()
     album()
     given = "small_vgg" if "--profile" in options else "net.safetensors"
-    refused(run(f"evaluate --network {given} --images album --conditions sharp {' '.join(LIGHT)} {options}"), sentence)
+    refused(
+        run(
+            f"evaluate --network {given} --images album --conditions sharp {' '.join(LIGHT)} {options}"
+        ),
+        sentence,
+    )
 
 
-# --- Profiles and parameters of chapters -----------------------------------------------------------------------------------
+# --- Profiles and parameters of chapters ----------------------------------------------------------
 
 PROFILES = {
-    "unknown key": ("extends: smoke\nseeed: 1", r"'mine\.yaml', seeed: no such field; did you mean 'seed'\?"),
-    "unknown key in a section": ("extends: smoke\nemoji: {clases: 9}", r"emoji\.clases: no such field; did you mean 'classes'\?"),
+    "unknown key": (
+        "extends: smoke\nseeed: 1",
+        r"'mine\.yaml', seeed: no such field; did you mean 'seed'\?",
+    ),
+    "unknown key in a section": (
+        "extends: smoke\nemoji: {clases: 9}",
+        r"emoji\.clases: no such field; did you mean 'classes'\?",
+    ),
     "wrong type": ("extends: smoke\nseed: '3'", r"'mine\.yaml', seed: .*integer\. Got '3'"),
-    "out of range": ("extends: smoke\nemoji: {classes: 1}", r"emoji\.classes: .*greater than or equal to 2\. Got 1"),
-    "no such device": ("extends: smoke\ncompute: {device: tpu}", r"compute\.device: .*'auto'.*Got 'tpu'"),
+    "out of range": (
+        "extends: smoke\nemoji: {classes: 1}",
+        r"emoji\.classes: .*greater than or equal to 2\. Got 1",
+    ),
+    "no such device": (
+        "extends: smoke\ncompute: {device: tpu}",
+        r"compute\.device: .*'auto'.*Got 'tpu'",
+    ),
     "missing field": ("name: mine", r"'mine\.yaml', \w+: Field required"),
     "section that is a number": ("extends: smoke\nevaluation: 3", r"evaluation: .*Got 3"),
     "key that is a number": ("extends: smoke\n3: 4", r"'mine\.yaml', 3: "),
     "cycle": ("extends: other.yaml", r"in a circle: mine\.yaml -> other\.yaml -> mine\.yaml"),
     "extends itself": ("extends: mine.yaml", r"in a circle: mine\.yaml -> mine\.yaml"),
-    "extends two": ("extends: [smoke, emoji]", r"extends: the name of one profile\. Got \['smoke', 'emoji'\]"),
+    "extends two": (
+        "extends: [smoke, emoji]",
+        r"extends: the name of one profile\. Got \['smoke', 'emoji'\]",
+    ),
     "extends nothing there is": ("extends: emojy", "no profile 'emojy'; .*did you mean 'emoji'"),
     "no mapping": ("- a\n- b", "must be a mapping of fields. Got list"),
     "empty": ("", "must be a mapping of fields. Got NoneType"),
     "no YAML": ("seed: [1", r"mine\.yaml is not YAML"),
     "an object of Python": ("!!python/object/apply:os.mkdir [made]", r"mine\.yaml is not YAML"),
     "bytes": ("\ud800", r"mine\.yaml is not YAML"),
-    "unknown set of images": ("extends: smoke\ntrain_set: nope", "a data set is one of emoji, .* Got 'nope'"),
-    "unknown test set": ("extends: smoke\nevaluation: {test_sets: [nope]}", "a data set is one of emoji, .* Got 'nope'"),
-    "unknown model": ("extends: smoke\nmodel: lenet", "a model is one of small_vgg, .* Got 'lenet'"),
+    "unknown set of images": (
+        "extends: smoke\ntrain_set: nope",
+        "a data set is one of emoji, .* Got 'nope'",
+    ),
+    "unknown test set": (
+        "extends: smoke\nevaluation: {test_sets: [nope]}",
+        "a data set is one of emoji, .* Got 'nope'",
+    ),
+    "unknown model": (
+        "extends: smoke\nmodel: lenet",
+        "a model is one of small_vgg, .* Got 'lenet'",
+    ),
     "unknown condition": ("extends: smoke\nevaluation: {conditions: [sharp, D0]}", "Got 'D0'"),
 }
 
@@ -355,7 +505,9 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
-def test_a_parameter_that_cannot_be_used_is_refused_before_a_chapter_is_executed(place, parameter) -> None:
+def test_a_parameter_that_cannot_be_used_is_refused_before_a_chapter_is_executed(
+    place, parameter
+) -> None:
     refused(run(["chapter", "02", "--profile", "smoke", "-p", parameter]), PARAMETERS[parameter])
     assert not Path("store").exists()
 
@@ -369,7 +521,9 @@ def test_a_parameter_that_cannot_be_used_is_refused_before_a_chapter_is_executed
         ("smoke", {"seed": [1]}, r"seed: .*integer. Got \[1\]"),
     ],
 )
-def test_a_notebook_refuses_parameters_as_the_command_line_does(place, profile, overrides, sentence) -> None:
+def test_a_notebook_refuses_parameters_as_the_command_line_does(
+    place, profile, overrides, sentence
+) -> None:
     from blurpaper.page import Page
     from blurpaper.profile import ProfileError
 
@@ -383,7 +537,10 @@ def test_a_notebook_refuses_parameters_as_the_command_line_does(place, profile, 
         ("chapter 77", "no chapter '77'; there are 00_introduction"),
         ("chapter 02 --profile emojy", "no profile 'emojy'; .*did you mean 'emoji'"),
         ("train lenet --profile smoke", "a model is one of small_vgg, .* Got 'lenet'"),
-        ("train small_vgg:mix@per-scale --profile smoke", "is not one network but one for each scale"),
+        (
+            "train small_vgg:mix@per-scale --profile smoke",
+            "is not one network but one for each scale",
+        ),
         ("train small_vgg:mix#x --profile smoke", "Got 'small_vgg:mix#x'"),
         ("data where nowhere", "a set of photographs is one of .* Got 'nowhere'"),
         ("data fetch nowhere", "a set of photographs is one of .* Got 'nowhere'"),
@@ -397,7 +554,10 @@ def test_a_notebook_refuses_parameters_as_the_command_line_does(place, profile, 
         ("blur in.png in.png/out.png --psf D4", r"cannot write in\.png/out\.png"),
         ("blur folder in.png --psf D4", r"folder is a folder and in\.png a file"),
         ("blur none out --psf D4", "no image below none"),
-        ("finetune --network small_vgg --images folder --out t.pt", r"written to a \.safetensors file. Got 't\.pt'"),
+        (
+            "finetune --network small_vgg --images folder --out t.pt",
+            r"written to a \.safetensors file. Got 't\.pt'",
+        ),
     ],
 )
 def test_a_command_that_cannot_be_done_says_why(place, line, sentence) -> None:
@@ -425,10 +585,12 @@ def test_the_doctor_says_that_a_file_is_no_store(place) -> None:
     Path("store").write_text("in the way")
     done = run("doctor")
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
-    assert re.search(r"PROBLEM: cannot use the store at .*store \(.*\); set BLURPAPER_STORE", done.output)
+    assert re.search(
+        r"PROBLEM: cannot use the store at .*store \(.*\); set BLURPAPER_STORE", done.output
+    )
 
 
-# --- Folders -------------------------------------------------------------------------------------------------------------
+# --- Folders --------------------------------------------------------------------------------------
 
 
 def _broken_among(count, kind="cat"):
@@ -455,16 +617,28 @@ FOLDERS = {
     "missing": (lambda: None, "no folder at .*album"),
     "a file": (lambda: Path("album").write_text("in the way"), "no folder at .*album"),
     "empty": (lambda: Path("album").mkdir(), r"no image below .*album \(looked for \.jpg, "),
-    "no image": (lambda: picture(Path("album", "a.png")).rename("album/a.xyz"), "no image below .*album"),
+    "no image": (
+        lambda: picture(Path("album", "a.png")).rename("album/a.xyz"),
+        "no image below .*album",
+    ),
     "hidden images": (lambda: picture(Path("album", ".a.png")), "no image below .*album"),
-    "some classes": (_stray, "album: some folders are named by classes, but not 'holiday': name them so"),
+    "some classes": (
+        _stray,
+        "album: some folders are named by classes, but not 'holiday': name them so",
+    ),
     "a broken image": (
         lambda: _broken_among(2),
         r"1 of the 4 images below album cannot be read, more than the 1 % that may be left out; mend or remove cat/0\.png "
         r"\(album/cat/0\.png is not an image",
     ),
-    "a link to nothing": (_dangling, r"1 of the 5 images below album cannot be read, .*mend or remove cat/gone\.png"),
-    "a link to itself": (_looping, r"1 of the 5 images .*cat/loop\.png \(album/cat/loop\.png cannot be opened: Too many levels"),
+    "a link to nothing": (
+        _dangling,
+        r"1 of the 5 images below album cannot be read, .*mend or remove cat/gone\.png",
+    ),
+    "a link to itself": (
+        _looping,
+        r"1 of the 5 images .*cat/loop\.png \(album/cat/loop\.png cannot be opened: Too many levels",
+    ),
 }
 
 
@@ -484,7 +658,10 @@ def test_folders_that_are_no_classes_are_refused_only_where_labels_are_needed(pl
     network()
     album(("holiday", "work"))
     line = f"--network net.safetensors --images album {' '.join(LIGHT)}"
-    refused(run(f"finetune {line} --out t.safetensors"), "its subfolders do not name classes of net.safetensors .*--unlabelled")
+    refused(
+        run(f"finetune {line} --out t.safetensors"),
+        "its subfolders do not name classes of net.safetensors .*--unlabelled",
+    )
     done = run(f"evaluate {line} --conditions sharp")
     assert done.exit_code == 0 and "agreement" in done.output and "top1" not in done.output
 
@@ -499,13 +676,15 @@ def test_a_folder_that_only_looks_odd_is_measured(place, what) -> None:
         Path("album", "notes.txt").write_text("nothing")
         Path("album", "cat", ".0.png").write_bytes(b"")
         Path("album", "folder.png").mkdir()
-    done = run(f"evaluate --network net.safetensors --images album --conditions sharp --out t.csv {' '.join(LIGHT)}")
+    done = run(
+        f"evaluate --network net.safetensors --images album --conditions sharp --out t.csv {' '.join(LIGHT)}"
+    )
     assert done.exit_code == 0, done.output
     counts = {line.rpartition(",")[2] for line in Path("t.csv").read_text().splitlines()[1:]}
     assert counts == {"2" if what == "one class" else "4"}
 
 
-# --- Files of weights -----------------------------------------------------------------------------------------------------
+# --- Files of weights -----------------------------------------------------------------------------
 
 
 class Payload:
@@ -533,7 +712,10 @@ def _zipped(name):
     ("name", "sentence"),
     [
         ("evil.safetensors", r"evil\.safetensors cannot be read as a safetensors file"),
-        ("evil.pt", r"evil\.pt is a pickle, which may run any code when it is read: save the network as \.safetensors"),
+        (
+            "evil.pt",
+            r"evil\.pt is a pickle, which may run any code when it is read: save the network as \.safetensors",
+        ),
         ("evil.pth", r"evil\.pth is a pickle"),
         ("evil.ckpt", r"evil\.ckpt is a pickle"),
         ("evil.bin", r"evil\.bin is a pickle"),
@@ -548,14 +730,19 @@ def test_a_pickle_is_refused_and_never_executed(place, write, name, sentence) ->
 
 
 @pytest.mark.parametrize("write", [_pickled, _zipped])
-def test_a_pickle_in_the_place_of_weights_of_ones_own_or_of_a_prior_is_refused_and_never_executed(place, write) -> None:
+def test_a_pickle_in_the_place_of_weights_of_ones_own_or_of_a_prior_is_refused_and_never_executed(
+    place, write
+) -> None:
     from blurpaper.networks.pretrained import CAFFE_VGG16, read_pickled_weights
 
     album()
     weights = place / "data" / "weights" / CAFFE_VGG16
     weights.parent.mkdir(parents=True)
     write(weights)
-    refused(run("evaluate --network vgg16_caffe --images album --conditions sharp"), "is not the known file of weights")
+    refused(
+        run("evaluate --network vgg16_caffe --images album --conditions sharp"),
+        "is not the known file of weights",
+    )
     with pytest.raises(WeightsError, match="holds something else than tensors"):
         read_pickled_weights(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
     write("prior.safetensors")
@@ -568,20 +755,48 @@ WEIGHTS = {
     "missing": (None, {}, r"no network at .*net\.safetensors"),
     "empty": (b"", {}, r"net\.safetensors cannot be read as a safetensors file"),
     "cut": (5000, {}, r"net\.safetensors cannot be read as a safetensors file"),
-    "a page": (b"<!DOCTYPE html>" * 99, {}, r"net\.safetensors cannot be read as a safetensors file"),
+    "a page": (
+        b"<!DOCTYPE html>" * 99,
+        {},
+        r"net\.safetensors cannot be read as a safetensors file",
+    ),
     "no header": (None, None, r"net\.safetensors does not say in its header what network it is"),
     "another architecture": (
         None,
         {"model": "efficientnet_lite0"},
         r"net\.safetensors does not fit the model efficientnet_lite0: Unexpected key.{,300} \.\.\.$",
     ),
-    "unknown architecture": (None, {"model": "lenet"}, "a model is one of small_vgg, .* Got 'lenet'"),
-    "other classes": (None, {"classes": '["a", "b", "c"]'}, "does not fit the model small_vgg: size mismatch"),
-    "classes that are numbers": (None, {"classes": "[1, 2]"}, r"classes in its header must be a list of names. Got '\[1, 2\]'"),
+    "unknown architecture": (
+        None,
+        {"model": "lenet"},
+        "a model is one of small_vgg, .* Got 'lenet'",
+    ),
+    "other classes": (
+        None,
+        {"classes": '["a", "b", "c"]'},
+        "does not fit the model small_vgg: size mismatch",
+    ),
+    "classes that are numbers": (
+        None,
+        {"classes": "[1, 2]"},
+        r"classes in its header must be a list of names. Got '\[1, 2\]'",
+    ),
     "no class": (None, {"classes": "[]"}, "classes in its header must be a list of names"),
-    "a field of words": (None, {"field": "wide"}, "field in its header must be a number of pixels. Got 'wide'"),
-    "a field below 0": (None, {"field": "-5"}, "field in its header must be a number of pixels. Got '-5'"),
-    "two channels": (None, {"mean": "[1, 2]"}, r"mean in its header must be three numbers. Got '\[1, 2\]'"),
+    "a field of words": (
+        None,
+        {"field": "wide"},
+        "field in its header must be a number of pixels. Got 'wide'",
+    ),
+    "a field below 0": (
+        None,
+        {"field": "-5"},
+        "field in its header must be a number of pixels. Got '-5'",
+    ),
+    "two channels": (
+        None,
+        {"mean": "[1, 2]"},
+        r"mean in its header must be three numbers. Got '\[1, 2\]'",
+    ),
     "no JSON": (None, {"std": "x"}, "std in its header must be three numbers. Got 'x'"),
     "no numbers": (float("nan"), {}, "log-probabilities are numbers. Got nan"),
 }
@@ -596,7 +811,10 @@ def test_a_file_of_another_network_is_refused(place, what) -> None:
     header = None if said is None else files.about(made, NetworkSpec("small_vgg")) | said
     state = {name: tensor.contiguous() for name, tensor in made.state_dict().items()}
     if isinstance(content, float):
-        state = {name: tensor * content if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        state = {
+            name: tensor * content if tensor.is_floating_point() else tensor
+            for name, tensor in state.items()
+        }
     save_file(state, path, metadata=header)
     if what == "missing":
         path.unlink()
@@ -604,4 +822,9 @@ def test_a_file_of_another_network_is_refused(place, what) -> None:
         path.write_bytes(content)
     elif isinstance(content, int):
         path.write_bytes(path.read_bytes()[:content])
-    refused(run(f"evaluate --network net.safetensors --images album --conditions sharp {' '.join(LIGHT)}"), sentence)
+    refused(
+        run(
+            f"evaluate --network net.safetensors --images album --conditions sharp {' '.join(LIGHT)}"
+        ),
+        sentence,
+    )

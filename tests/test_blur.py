@@ -32,7 +32,9 @@ def lopsided(height, width, seed=0):
 
 def by_scipy(image, kernel):
     planes = image.numpy().astype(np.float64)
-    return np.stack([ndimage.convolve(plane, kernel.astype(np.float64), mode="mirror") for plane in planes])
+    return np.stack(
+        [ndimage.convolve(plane, kernel.astype(np.float64), mode="mirror") for plane in planes]
+    )
 
 
 def by_loop(image, kernel):
@@ -70,7 +72,7 @@ def assert_one_level(one, other):
     assert int((one.int() - other.int()).abs().max()) <= 1
 
 
-# --- Convolution -----------------------------------------------------------------------------------------------------------
+# --- Convolution ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,7 +81,9 @@ def test_blur_is_a_convolution_with_a_mirrored_border_rounded_once(name):
     assert_rounded(blur.apply(image, name), by_scipy(image, psf(name)))
 
 
-@pytest.mark.parametrize("sides", [(1, 3), (3, 3), (5, 11), (11, 11), (1, 31), (13, 9), (31, 31), (41, 1)])
+@pytest.mark.parametrize(
+    "sides", [(1, 3), (3, 3), (5, 11), (11, 11), (1, 31), (13, 9), (31, 31), (41, 1)]
+)
 def test_a_psf_is_flipped_as_in_true_convolution(sides):
     image, kernel = picture(34, 45), lopsided(*sides)
     assert np.abs(by_scipy(image, kernel) - by_scipy(image, kernel[::-1, ::-1])).max() > 5
@@ -128,7 +132,7 @@ def test_a_black_and_white_edge_neither_wraps_around_nor_overshoots():
     assert blurred[0] == 0 and blurred[-1] == 255
 
 
-# --- One PSF, one per image, none ---------------------------------------------------------------------------------------
+# --- One PSF, one per image, none -----------------------------------------------------------------
 
 
 def test_the_devices_path_agrees_with_the_cpus_within_one_grey_level():
@@ -155,7 +159,14 @@ def test_a_batch_is_the_same_as_image_by_image(path):
 
 
 @pytest.mark.parametrize(
-    "one", ["D4", PSF("D", 4.0), np.array(psf("D4")), torch.from_numpy(np.array(psf("D4"))), psf("D4").tolist()]
+    "one",
+    [
+        "D4",
+        PSF("D", 4.0),
+        np.array(psf("D4")),
+        torch.from_numpy(np.array(psf("D4"))),
+        psf("D4").tolist(),
+    ],
 )
 def test_a_psf_may_be_a_name_a_value_or_an_array(one):
     image = picture(20, 21)
@@ -171,7 +182,9 @@ def test_one_psf_serves_all_images():
 @pytest.mark.parametrize("as_type", [np.array, torch.tensor, list])
 def test_psfs_may_be_an_array_with_one_per_image(as_type):
     images, bank = picture(36, 35, count=3), np.array(shake_bank("test")[:3])
-    assert torch.equal(blur.apply(images, as_type(bank)), blur.apply(images, ["shake:0", "shake:1", "shake:2"]))
+    assert torch.equal(
+        blur.apply(images, as_type(bank)), blur.apply(images, ["shake:0", "shake:1", "shake:2"])
+    )
 
 
 @pytest.mark.parametrize("sharp", [None, "sharp"])
@@ -194,8 +207,12 @@ def test_what_comes_back_is_no_view_of_what_was_given():
 def test_the_layout_in_memory_does_not_matter(kernel):
     images = picture(24, 26, count=2)
     expected = blur.apply(images, kernel)
-    assert torch.equal(blur.apply(images.contiguous(memory_format=torch.channels_last), kernel), expected)
-    assert torch.equal(blur.apply(images.flip(-1), kernel), blur.apply(images.flip(-1).contiguous(), kernel))
+    assert torch.equal(
+        blur.apply(images.contiguous(memory_format=torch.channels_last), kernel), expected
+    )
+    assert torch.equal(
+        blur.apply(images.flip(-1), kernel), blur.apply(images.flip(-1).contiguous(), kernel)
+    )
     wide = torch.zeros(2, 3, 24, 60, dtype=torch.uint8)
     wide[..., 5:31] = images
     assert torch.equal(blur.apply(wide[..., 5:31], kernel), expected)
@@ -206,14 +223,22 @@ def test_an_empty_batch_is_blurred_at_once():
 
 
 @pytest.mark.parametrize(
-    "images", [torch.zeros(3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.int32), np.zeros((3, 8, 8), np.uint8), None]
+    "images",
+    [
+        torch.zeros(3, 8, 8),
+        torch.zeros(3, 8, 8, dtype=torch.int32),
+        np.zeros((3, 8, 8), np.uint8),
+        None,
+    ],
 )
 def test_images_that_are_not_8_bit_tensors_are_an_error(images):
     with pytest.raises(TypeError, match="uint8"):
         blur.apply(images, "D2")
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8), (8, 8, 3), (2, 4, 8, 8), (1, 2, 3, 8, 8), (3, 0, 8)])
+@pytest.mark.parametrize(
+    "shape", [(8, 8), (1, 8, 8), (8, 8, 3), (2, 4, 8, 8), (1, 2, 3, 8, 8), (3, 0, 8)]
+)
 def test_images_of_another_shape_are_an_error_that_says_which(shape):
     with pytest.raises(ValueError) as caught:
         blur.apply(torch.zeros(shape, dtype=torch.uint8), "D2")
@@ -240,7 +265,11 @@ def test_an_array_that_is_no_psf_is_an_error(kernel):
         blur.apply(picture(8, 8, count=2), [None, kernel])
 
 
-@pytest.mark.parametrize("psfs", [["D2"], ["D2"] * 3, [], np.array(shake_bank("test")[:4])], ids=["one", "three", "none", "four"])
+@pytest.mark.parametrize(
+    "psfs",
+    [["D2"], ["D2"] * 3, [], np.array(shake_bank("test")[:4])],
+    ids=["one", "three", "none", "four"],
+)
 def test_a_wrong_number_of_psfs_is_an_error_that_says_both(psfs):
     with pytest.raises(ValueError, match=f"Got {len(psfs)} PSFs for 2 images"):
         blur.apply(picture(8, 8, count=2), psfs)
@@ -253,7 +282,7 @@ def test_a_name_of_no_psf_is_an_error(name):
     assert repr(name) in str(caught.value)
 
 
-# --- Mixes -----------------------------------------------------------------------------------------------------------------
+# --- Mixes ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", blur.MIXES)
@@ -284,7 +313,9 @@ def test_what_is_no_distribution_over_conditions_is_an_error(mix):
         blur.check_mix(mix)
 
 
-@pytest.mark.parametrize("mix", [*blur.MIXES, {"D2": 0.125, "sharp": 0.5, "shake": 0.25, "H4": 0.125}])
+@pytest.mark.parametrize(
+    "mix", [*blur.MIXES, {"D2": 0.125, "sharp": 0.5, "shake": 0.25, "H4": 0.125}]
+)
 def test_drawing_follows_the_probabilities(mix):
     mix, steps = blur.check_mix(mix), 400
     bank = {kernel.tobytes() for kernel in shake_bank("train")}
@@ -296,7 +327,9 @@ def test_drawing_follows_the_probabilities(mix):
         elif "shake" in mix and kernel.tobytes() in bank:
             counts["shake"] += 1
         else:
-            (name,) = (name for name in mix if name[0] in KINDS and np.array_equal(psf(name), kernel))
+            (name,) = (
+                name for name in mix if name[0] in KINDS and np.array_equal(psf(name), kernel)
+            )
             counts[name] += 1
     assert counts == {name: pytest.approx(steps * share, abs=1) for name, share in mix.items()}
 
@@ -316,11 +349,13 @@ def test_drawing_at_another_scale_gives_psfs_of_that_scale():
     assert np.array_equal(blur.draw({"D8": 1.0}, 0.5, 0.5, scale=0.25), psf("D8", 0.25))
 
 
-# --- RandomBlur -------------------------------------------------------------------------------------------------------------
+# --- RandomBlur -----------------------------------------------------------------------------------
 
 
 def which(image, blurred, mix):
-    (condition,) = (condition for condition in mix if torch.equal(blur.apply(image, condition), blurred))
+    (condition,) = (
+        condition for condition in mix if torch.equal(blur.apply(image, condition), blurred)
+    )
     return condition
 
 
@@ -352,7 +387,9 @@ def test_random_blur_keeps_the_shape_and_blurs_all(shape):
 def test_random_blur_leaves_masks_boxes_and_labels_alone():
     image = tv_tensors.Image(picture(20, 22))
     mask = tv_tensors.Mask(picture(20, 22, seed=1))
-    boxes = tv_tensors.BoundingBoxes(torch.tensor([[1, 2, 9, 8]]), format="XYXY", canvas_size=(20, 22))
+    boxes = tv_tensors.BoundingBoxes(
+        torch.tensor([[1, 2, 9, 8]]), format="XYXY", canvas_size=(20, 22)
+    )
     sample = {"image": image, "mask": mask, "boxes": boxes, "label": 7, "name": "a"}
     out = blur.RandomBlur({"D4": 1.0})(sample)
     assert isinstance(out["image"], tv_tensors.Image) and isinstance(out["mask"], tv_tensors.Mask)
@@ -367,7 +404,9 @@ def test_random_blur_takes_and_gives_pil_images(mode):
     out = blur.RandomBlur({"H8": 1.0})(image)
     assert isinstance(out, Image.Image) and (out.size, out.mode) == (image.size, mode)
     pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-    assert np.array_equal(np.array(out.convert("RGB")).transpose(2, 0, 1), blur.apply(pixels, "H8").numpy())
+    assert np.array_equal(
+        np.array(out.convert("RGB")).transpose(2, 0, 1), blur.apply(pixels, "H8").numpy()
+    )
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
@@ -384,7 +423,11 @@ def test_random_blur_blurs_every_frame_of_a_video():
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"), [((["D4"],), "a mix is a name, or a mapping"), (({"D4": 1.0}, 0.0), "scale must be a positive number")]
+    ("given", "sentence"),
+    [
+        ((["D4"],), "a mix is a name, or a mapping"),
+        (({"D4": 1.0}, 0.0), "scale must be a positive number"),
+    ],
 )
 def test_random_blur_refuses_nonsense_when_it_is_made(given, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -392,14 +435,20 @@ def test_random_blur_refuses_nonsense_when_it_is_made(given, sentence):
 
 
 def test_random_blur_works_inside_a_pipeline():
-    pipeline = v2.Compose([v2.CenterCrop(16), blur.RandomBlur({"D2": 1.0}), v2.ToDtype(torch.float32, scale=True)])
+    pipeline = v2.Compose(
+        [v2.CenterCrop(16), blur.RandomBlur({"D2": 1.0}), v2.ToDtype(torch.float32, scale=True)]
+    )
     image = picture(20, 24)
-    torch.testing.assert_close(pipeline(image), blur.apply(v2.functional.center_crop(image, [16, 16]), "D2").float() / 255)
+    torch.testing.assert_close(
+        pipeline(image), blur.apply(v2.functional.center_crop(image, [16, 16]), "D2").float() / 255
+    )
 
 
 def test_random_blur_at_a_scale_means_psfs_of_that_scale():
     image = picture(30, 30)
-    assert torch.equal(blur.RandomBlur({"D8": 1.0}, scale=0.5)(image), blur.apply(image, np.array(psf("D8", 0.5))))
+    assert torch.equal(
+        blur.RandomBlur({"D8": 1.0}, scale=0.5)(image), blur.apply(image, np.array(psf("D8", 0.5)))
+    )
 
 
 def test_random_blur_refuses_a_bad_mix_at_once_and_floats_when_it_sees_them():
@@ -417,22 +466,32 @@ class Pictures(torch.utils.data.Dataset):
         return blur.RandomBlur({"D2": 1.0})(picture(8, 8, seed=number))
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork"
+)
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_blur_works_in_the_workers_of_a_data_loader_after_it_was_used_here():
-    # The pool of threads must not be kept across fork, where its threads are not: a worker would wait for ever. The
-    # time limit only turns that into a failure.
+    # The pool of threads must not be kept across fork, where its threads are not: a worker would
+    # wait for ever. The time limit only turns that into a failure.
     expected = torch.stack([Pictures()[0], Pictures()[1]])
-    loader = torch.utils.data.DataLoader(Pictures(), batch_size=2, num_workers=1, multiprocessing_context="fork", timeout=5)
+    loader = torch.utils.data.DataLoader(
+        Pictures(), batch_size=2, num_workers=1, multiprocessing_context="fork", timeout=5
+    )
     assert torch.equal(next(iter(loader)), expected)
 
 
-# --- The ways of blurring on the CPU ---------------------------------------------------------------------------------------
+# --- The ways of blurring on the CPU --------------------------------------------------------------
 
 
 def blurred_by(method, image, pixel=1, bands=1):
-    """An image blurred by one way, by hand: plane by plane in bands of rows, or with its channels side by side."""
-    planes = image.numpy() if pixel == 1 else image.permute(1, 2, 0).reshape(1, image.shape[1], -1).numpy()
+    """An image blurred by one way, by hand: plane by plane in bands of rows, or with its channels
+    side by side.
+    """
+    planes = (
+        image.numpy()
+        if pixel == 1
+        else image.permute(1, 2, 0).reshape(1, image.shape[1], -1).numpy()
+    )
     out = np.zeros_like(planes)
     edges = np.linspace(0, image.shape[1], bands + 1).astype(int).tolist()
     for plane, target in zip(planes, out, strict=True):
@@ -442,16 +501,25 @@ def blurred_by(method, image, pixel=1, bands=1):
     return torch.from_numpy(np.ascontiguousarray(whole))
 
 
-WAYS = {"taps": scanlines.Taps.of, "runs": scanlines.Taps.of_runs, "separable": scanlines.Separable.of}
+WAYS = {
+    "taps": scanlines.Taps.of,
+    "runs": scanlines.Taps.of_runs,
+    "separable": scanlines.Separable.of,
+}
 
 
 @pytest.mark.parametrize("shape", [*HOSTILE, (40, 50)])
-@pytest.mark.parametrize("name", ["D2", "D8", "D9", "D10", "D24", "H6", "V7", "G0.5", "G4", "shake:5", "lopsided"])
+@pytest.mark.parametrize(
+    "name", ["D2", "D8", "D9", "D10", "D24", "H6", "V7", "G0.5", "G4", "shake:5", "lopsided"]
+)
 def test_every_way_of_blurring_that_fits_a_psf_is_its_convolution(name, shape):
     image, kernel = picture(*shape), lopsided(7, 9) if name == "lopsided" else psf(name)
     exact = by_scipy(image, kernel)
     ways = [way(kernel[::-1, ::-1]) for way in WAYS.values()]
-    assert sum(way is not None for way in ways) == {"D": 2, "H": 3, "V": 3, "G": 2, "s": 1, "l": 1}[name[0]]
+    assert (
+        sum(way is not None for way in ways)
+        == {"D": 2, "H": 3, "V": 3, "G": 2, "s": 1, "l": 1}[name[0]]
+    )
     for way in filter(None, ways):
         for pixel in (1, 3):
             assert_rounded(blurred_by(way, image, pixel), exact)
@@ -470,11 +538,16 @@ def test_a_band_of_rows_is_that_of_the_whole_and_layouts_agree(name):
 
 @pytest.mark.parametrize("radius", [2, 4, 6, 8, 9, 16])
 def test_a_disk_is_blurred_exactly(radius):
-    """The mean of whole numbers over a disk: no rounding but the last, which no disk of an odd number of taps leaves open."""
+    """The mean of whole numbers over a disk: no rounding but the last, which no disk of an odd
+    number of taps leaves open.
+    """
     image, kernel = picture(50, 60), psf(f"D{radius}")
     taps = np.count_nonzero(kernel)
     sums = np.stack(
-        [ndimage.convolve(plane.astype(np.int64), (kernel > 0).astype(np.int64), mode="mirror") for plane in image.numpy()]
+        [
+            ndimage.convolve(plane.astype(np.int64), (kernel > 0).astype(np.int64), mode="mirror")
+            for plane in image.numpy()
+        ]
     )
     assert taps % 2 == 1
     assert np.array_equal(blur.apply(image, kernel).numpy(), (2 * sums + taps) // (2 * taps))
@@ -482,6 +555,11 @@ def test_a_disk_is_blurred_exactly(radius):
 
 def test_the_way_of_a_psf_is_the_one_of_fewest_operations():
     ways = {name: scanlines.method_of(psf(name)) for name in ("D2", "D8", "H8", "G4", "shake:5")}
-    assert [way.of_running_sums for way in ways.values() if isinstance(way, scanlines.Taps)] == [False, True, False, False]
+    assert [way.of_running_sums for way in ways.values() if isinstance(way, scanlines.Taps)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
     assert isinstance(ways["G4"], scanlines.Separable)
     assert scanlines.method_of(lopsided(41, 41)) is None

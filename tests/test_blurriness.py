@@ -1,4 +1,6 @@
-"""Blind blur estimation: on photographs and blurs that it was not learnt from, against the radius they were blurred with."""
+"""Blind blur estimation: on photographs and blurs that it was not learnt from, against the radius
+they were blurred with.
+"""
 
 import numpy as np
 import pytest
@@ -15,14 +17,21 @@ RADII = (0, 1, 2, 3, 4, 6, 8)
 
 
 def estimated(images: list[torch.Tensor]) -> np.ndarray:
-    return blurriness.reference().estimates(np.stack([blurriness.features(image) for image in images]))[:, 0]
+    return blurriness.reference().estimates(
+        np.stack([blurriness.features(image) for image in images])
+    )[:, 0]
 
 
 @pytest.fixture(scope="module")
 def carried() -> list[torch.Tensor]:
     """Photographs in colour that come with scikit-image, at the canonical scale."""
     sets = [CarriedSet("test"), CarriedSet("train")]
-    found = [one[one.ids.index(name)] for one in sets for name in ("chelsea", "coffee", "astronaut", "rocket") if name in one.ids]
+    found = [
+        one[one.ids.index(name)]
+        for one in sets
+        for name in ("chelsea", "coffee", "astronaut", "rocket")
+        if name in one.ids
+    ]
     return [resizing.to_canonical(image, 384) for image in found]
 
 
@@ -40,14 +49,21 @@ def test_the_estimate_follows_the_radius_of_the_disk_on_every_photograph(carried
 def test_contrast_brightness_and_a_mirror_change_nothing_but_rounding(carried) -> None:
     images = blurred(carried, 3)
     plain = estimated(images)
-    for changed in ([image // 2 for image in images], [255 - image for image in images], [image.flip(-1) for image in images]):
+    for changed in (
+        [image // 2 for image in images],
+        [255 - image for image in images],
+        [image.flip(-1) for image in images],
+    ):
         assert estimated(changed) == pytest.approx(plain, abs=0.4)
 
 
 def test_compression_after_the_blur_moves_it_little(carried) -> None:
     for radius in (2, 4, 8):
         images = blurred(carried, radius)
-        assert np.median(np.abs(estimated([as_jpeg(image) for image in images]) - estimated(images))) < 0.5
+        assert (
+            np.median(np.abs(estimated([as_jpeg(image) for image in images]) - estimated(images)))
+            < 0.5
+        )
 
 
 def test_an_image_without_texture_gets_no_estimate() -> None:
@@ -60,10 +76,14 @@ def test_a_folder_is_told_by_its_median_its_range_and_the_share_above_d2() -> No
     radii = [0.5, 1.0, 3.0, 4.0, 5.0, float("nan")]
     said = blurriness.told(radii, 200)
     assert "about like D3.0 (middle 80 %: 0.7–4.6), 60 % (" in said and "1 without texture" in said
-    assert blurriness.told([float("nan")], 200) == "blur: none of the images has the texture to tell."
+    assert (
+        blurriness.told([float("nan")], 200) == "blur: none of the images has the texture to tell."
+    )
 
 
-def test_what_is_measured_of_a_folder_is_kept_and_does_not_depend_on_the_network(carried, store, smoke) -> None:
+def test_what_is_measured_of_a_folder_is_kept_and_does_not_depend_on_the_network(
+    carried, store, smoke
+) -> None:
     images = MemorySet(carried, [-1] * len(carried), ("a", "b"))
     first = blurriness.of_images(images, smoke, store)
     assert list(first["image"]) == images.ids
@@ -81,7 +101,11 @@ def test_blurs_of_other_shapes_stand_at_the_disk_of_equal_variance() -> None:
 
 def test_the_committed_trial_is_what_it_was_said_to_be() -> None:
     trial = blurriness.committed()["trial"]
-    disks = [row for row in trial["rows"] if not row["file"] and (row["blur"] == "sharp" or row["blur"][0] == "D")]
+    disks = [
+        row
+        for row in trial["rows"]
+        if not row["file"] and (row["blur"] == "sharp" or row["blur"][0] == "D")
+    ]
     assert [row["radius"] for row in disks] == list(range(9))
     assert np.mean([row["error"] for row in disks]) == pytest.approx(trial["error"], abs=0.1)
     assert all(row["low"] < row["radius"] < row["high"] for row in disks[1:])
@@ -105,7 +129,11 @@ def test_the_figure_draws_a_line_of_medians_and_a_mark_for_each_other_shape() ->
 
     rows = blurriness.committed()["trial"]["rows"]
     (axis,) = figures.estimated_radii(rows).axes
-    medians = [row["median"] for row in rows if not row["file"] and (row["blur"] == "sharp" or row["blur"][0] == "D")]
+    medians = [
+        row["median"]
+        for row in rows
+        if not row["file"] and (row["blur"] == "sharp" or row["blur"][0] == "D")
+    ]
     assert axis.lines[1].get_ydata().tolist() == medians
     assert [text.get_text() for text in axis.texts] == ["disks", "H4", "H8", "G2", "G4", "shake"]
 

@@ -1,4 +1,6 @@
-"""The smoke book, run and built as its user would, with warnings as errors; and that a chapter which fails leaves nothing."""
+"""The smoke book, run and built as its user would, with warnings as errors; and that a chapter
+which fails leaves nothing.
+"""
 
 import json
 import os
@@ -18,7 +20,9 @@ from blurpaper.store import Store
 
 
 def pages(html: Path) -> dict[str, str]:
-    return {path.stem: path.read_text(encoding="utf-8") for path in (html / "notebooks").glob("*.html")}
+    return {
+        path.stem: path.read_text(encoding="utf-8") for path in (html / "notebooks").glob("*.html")
+    }
 
 
 def test_every_chapter_is_a_page(smoke_run) -> None:
@@ -30,17 +34,23 @@ def test_no_page_needs_the_network(smoke_run) -> None:
     """Nothing that a browser fetches by itself comes from elsewhere; links may lead anywhere."""
     for path in smoke_run[0].rglob("*.html"):
         fetched = re.findall(
-            r'<(?:script|img|iframe|source)[^>]*?\ssrc="([^"]*)"|<link[^>]*?\shref="([^"]*)"', path.read_text("utf-8")
+            r'<(?:script|img|iframe|source)[^>]*?\ssrc="([^"]*)"|<link[^>]*?\shref="([^"]*)"',
+            path.read_text("utf-8"),
         )
         elsewhere = [a or b for a, b in fetched if re.match(r"(https?:)?//", a or b)]
         assert elsewhere == [], path
     assert (smoke_run[0] / "_static" / "mathjax" / "tex-chtml.js").is_file()
 
 
-def test_every_figure_has_a_caption_that_names_its_run_and_a_text_for_those_who_cannot_see_it(smoke_run) -> None:
+def test_every_figure_has_a_caption_that_names_its_run_and_a_text_for_those_who_cannot_see_it(
+    smoke_run,
+) -> None:
     found = 0
     for name, page in pages(smoke_run[0]).items():
-        check_alt_texts(name, "".join(re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL)))
+        check_alt_texts(
+            name,
+            "".join(re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL)),
+        )
         for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL):
             found += 1
             assert "profile smoke" in figure, name
@@ -100,11 +110,21 @@ def test_the_ledger_is_a_page_with_a_row_for_each_claim(smoke_run) -> None:
         assert 'id="claims-decided-here"' in pages(smoke_run[0])[name]
 
 
-def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run, tmp_path, monkeypatch) -> None:
+def test_published_results_are_those_of_the_store_and_render_the_same(
+    smoke_run, tmp_path, monkeypatch
+) -> None:
     profile, store = load("smoke"), Store(smoke_run[1])
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
     written = {path.name for path in publishing.publish(profile, store)}
-    ends = (".csv", ".json", ".decisions.parquet", ".timings.csv", ".confusions.parquet", ".label_maps.npz", ".play.json")
+    ends = (
+        ".csv",
+        ".json",
+        ".decisions.parquet",
+        ".timings.csv",
+        ".confusions.parquet",
+        ".label_maps.npz",
+        ".play.json",
+    )
     assert written == {f"smoke{end}" for end in ends}
     results.published.cache_clear()
     for make in experiments.EXPERIMENTS.values():
@@ -112,25 +132,41 @@ def test_published_results_are_those_of_the_store_and_render_the_same(smoke_run,
             continue
         published = make(profile, experiments.Published())
         assert list(computed["metric"]) == list(published["metric"])
-        assert published["value"].to_numpy() == pytest.approx(computed["value"].to_numpy(), rel=1e-6, nan_ok=True)
+        assert published["value"].to_numpy() == pytest.approx(
+            computed["value"].to_numpy(), rel=1e-6, nan_ok=True
+        )
     results.published.cache_clear()
 
 
-def test_table_6_can_be_counted_again_from_the_published_pixels(smoke_run, tmp_path, monkeypatch) -> None:
+def test_table_6_can_be_counted_again_from_the_published_pixels(
+    smoke_run, tmp_path, monkeypatch
+) -> None:
     """Each label's IoU by summing the rows of true positives, of its truth and of its prediction."""
     profile, store = load("smoke"), Store(smoke_run[1])
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
     list(publishing.publish(profile, store))
-    pixels, rows = results.published_confusions("smoke"), experiments.EXPERIMENTS["table6"](profile, store)
+    pixels, rows = (
+        results.published_confusions("smoke"),
+        experiments.EXPERIMENTS["table6"](profile, store),
+    )
     assert pixels["image"].nunique() == profile.segmentation.scenes.test
     checked = 0
-    for (network, condition, region), group in pixels.groupby(["network", "condition", "region"], observed=True):
-        wanted = results.select(rows, network=network, condition=condition, region=region, metric="miou")["value"]
+    for (network, condition, region), group in pixels.groupby(
+        ["network", "condition", "region"], observed=True
+    ):
+        wanted = results.select(
+            rows, network=network, condition=condition, region=region, metric="miou"
+        )["value"]
         if region in ("all", "boundary"):
             found = []
             for label in set(group["truth"]) | set(group["predicted"]):
-                truth, given = group[group["truth"] == label]["pixels"].sum(), group[group["predicted"] == label]["pixels"].sum()
-                both = group[(group["truth"] == label) & (group["predicted"] == label)]["pixels"].sum()
+                truth, given = (
+                    group[group["truth"] == label]["pixels"].sum(),
+                    group[group["predicted"] == label]["pixels"].sum(),
+                )
+                both = group[(group["truth"] == label) & (group["predicted"] == label)][
+                    "pixels"
+                ].sum()
                 found.append(both / (truth + given - both))
             assert wanted.item() == pytest.approx(sum(found) / len(found))
             checked += 1
@@ -145,7 +181,9 @@ OFTEN = {
     "emoji": ("00", "04", "11", "12"),
     "photos": ("00", "02", "06", "11", "12"),
 }
-"""The chapters that show most of the committed results, or that other tests read; make test-all draws them all."""
+"""The chapters that show most of the committed results, or that other tests read; make test-all
+draws them all.
+"""
 
 
 @pytest.mark.parametrize(
@@ -159,7 +197,9 @@ OFTEN = {
 def test_chapters_are_drawn_from_the_committed_results(name, chapter, published_chapter) -> None:
     _, executed = published_chapter(chapter, name)
     shown = "".join(str(output) for cell in executed.cells for output in cell.get("outputs", []))
-    outputs = [output for cell in executed.cells for output in cell.get("outputs", []) if "data" in output]
+    outputs = [
+        output for cell in executed.cells for output in cell.get("outputs", []) if "data" in output
+    ]
     check_alt_texts(chapter, "".join(output["data"].get("text/html", "") for output in outputs))
     assert "as committed" in shown or chapter in (
         "10_choices",
@@ -169,7 +209,9 @@ def test_chapters_are_drawn_from_the_committed_results(name, chapter, published_
         "15_play",
     )  # which show no table of their own
     if chapter[:2] in ("02", "03", "04", "05", "06", "07", "08") and name == "emoji":
-        assert ">photos<" in shown or "photos:" in shown  # the published photographs stand beside the run
+        assert (
+            ">photos<" in shown or "photos:" in shown
+        )  # the published photographs stand beside the run
 
 
 def test_executed_chapters_hide_their_plumbing_and_have_no_error(smoke_run) -> None:
@@ -186,7 +228,9 @@ def test_executed_chapters_hide_their_plumbing_and_have_no_error(smoke_run) -> N
 def test_a_chapter_that_fails_is_an_error_and_leaves_no_page(tmp_path, monkeypatch, smoke) -> None:
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(book, "NOTEBOOKS", tmp_path)
-    (tmp_path / "00_bad.py").write_text('# %% tags=["parameters"]\nprofile = ""\n\n# %%\nraise KeyError("no such blur")\n')
+    (tmp_path / "00_bad.py").write_text(
+        '# %% tags=["parameters"]\nprofile = ""\n\n# %%\nraise KeyError("no such blur")\n'
+    )
     with pytest.raises(book.BookError, match="00_bad failed: KeyError: 'no such blur'"):
         execution.execute("00_bad", execution.Run(smoke, {}, "smoke", Store(tmp_path / "store")))
     assert not list((tmp_path / "_build").rglob("source/**/*.ipynb"))

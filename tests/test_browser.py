@@ -1,4 +1,5 @@
-"""The book in a browser that reaches nothing but the book: every page, wide and narrow, light and dark, by eye, keyboard and ear.
+"""The book in a browser that reaches nothing but the book: every page, wide and narrow, light and
+dark, by eye, keyboard and ear.
 
 It is the smoke book, in headless Chromium, as files; and once from a server.
 """
@@ -20,15 +21,23 @@ import yaml
 
 from blurpaper import book
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here (pip install -e '.[test]')")
-Axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe here (pip install -e '.[test]')").Axe
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="no playwright here (pip install -e '.[test]')"
+)
+Axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="no axe here (pip install -e '.[test]')"
+).Axe
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here (apt-get install chromium)")
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 375, "height": 812}
 THEIRS: tuple[tuple[str, str, str], ...] = ()
-"""(rule of axe, part of the selector, why): findings in the theme's own markup that no option of it mends."""
+"""(rule of axe, part of the selector, why): findings in the theme's own markup that no option of it
+mends.
+"""
 
 
 def listed() -> list[str]:
@@ -40,10 +49,13 @@ def listed() -> list[str]:
             yield from below(entry.get("sections", []))
 
     contents = yaml.safe_load((book.ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [contents["root"], *(name for part in contents["parts"] for name in below(part["chapters"]))]
+    return [
+        contents["root"],
+        *(name for part in contents["parts"] for name in below(part["chapters"])),
+    ]
 
 
-# --- A browser ------------------------------------------------------------------------------------------------------------
+# --- A browser ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +63,9 @@ def browser() -> Iterator[sync_api.Browser]:
     with sync_api.sync_playwright() as playwright:
         as_root = hasattr(os, "geteuid") and os.geteuid() == 0  # for whom Chromium has no sandbox
         try:
-            opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if as_root else [])
+            opened = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox"] if as_root else []
+            )
         except sync_api.Error as error:  # such as Ubuntu's stand-in for its snap
             pytest.skip(f"{CHROMIUM} does not start: {str(error).splitlines()[0]}")
         yield opened
@@ -63,8 +77,12 @@ class Heard(list):
 
 
 @contextmanager
-def opened(browser: sync_api.Browser, root: str, name: str) -> Iterator[tuple[sync_api.Page, Heard]]:
-    """A page of the book below an address, loaded and at rest; a request to anywhere else is stopped and heard."""
+def opened(
+    browser: sync_api.Browser, root: str, name: str
+) -> Iterator[tuple[sync_api.Page, Heard]]:
+    """A page of the book below an address, loaded and at rest; a request to anywhere else is
+    stopped and heard.
+    """
     heard = Heard()
     context = browser.new_context(viewport=WIDE, reduced_motion="reduce", color_scheme="light")
 
@@ -77,13 +95,17 @@ def opened(browser: sync_api.Browser, root: str, name: str) -> Iterator[tuple[sy
 
     context.route("**/*", pass_on)
     page = context.new_page()
-    page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: heard.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: heard.append(str(error)))
     page.on("requestfailed", lambda request: heard.append(f"has no {request.url}"))
     page.goto(root + name)
     if not name:  # the first page of a book leads on at once
         page.wait_for_url("**/00_introduction.html")
-    page.evaluate("async () => { if (window.MathJax?.startup) await MathJax.startup.promise; await document.fonts.ready; }")
+    page.evaluate(
+        "async () => { if (window.MathJax?.startup) await MathJax.startup.promise; await document.fonts.ready; }"
+    )
     yield page, heard
     context.close()
 
@@ -97,7 +119,10 @@ def root(smoke_run) -> str:
 def chosen() -> list:
     """Every page; of the reference, whose pages are alike, all but two are slow."""
     reference = [name for name in listed() if name.startswith("book/api/")]
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name in reference[2:])) for name in [*listed(), "search", "genindex"]]
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in reference[2:]))
+        for name in [*listed(), "search", "genindex"]
+    ]
 
 
 @pytest.fixture(scope="module", params=chosen())
@@ -107,7 +132,7 @@ def page(request, browser, root) -> Iterator[tuple[sync_api.Page, Heard]]:
         yield found
 
 
-# --- Every page -----------------------------------------------------------------------------------------------------------
+# --- Every page -----------------------------------------------------------------------------------
 
 
 def test_a_page_loads_nothing_from_elsewhere_and_has_no_error(page) -> None:
@@ -141,7 +166,9 @@ def findings(page: sync_api.Page, rules: list[str] | None = None) -> list[str]:
 def turn(page: sync_api.Page, scheme: str) -> None:
     """Let the reader's system be light or dark, which the page follows."""
     page.emulate_media(color_scheme=scheme)
-    page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
+    page.wait_for_function(
+        "(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme
+    )
 
 
 def test_axe_finds_nothing_serious_in_a_light_page(page) -> None:
@@ -171,15 +198,20 @@ def test_a_page_is_not_wider_than_its_window(page, size) -> None:
     assert beyond == []
 
 
-# --- Tables ---------------------------------------------------------------------------------------------------------------
+# --- Tables ---------------------------------------------------------------------------------------
 
 
 def column(page: sync_api.Page, number: int) -> list[str]:
     cells = page.locator("table.blurpaper").first.locator("tbody tr").all()
-    return [cell.locator("th, td").nth(number).evaluate("(one) => one.firstChild.textContent.trim()") for cell in cells]
+    return [
+        cell.locator("th, td").nth(number).evaluate("(one) => one.firstChild.textContent.trim()")
+        for cell in cells
+    ]
 
 
-def test_a_table_of_results_is_sorted_by_the_headings_of_its_columns_with_the_keyboard(browser, root) -> None:
+def test_a_table_of_results_is_sorted_by_the_headings_of_its_columns_with_the_keyboard(
+    browser, root
+) -> None:
     with opened(browser, root, "notebooks/02_pretrained.html") as (page, heard):
         table = page.locator("table.blurpaper").first
         buttons = table.locator("thead button.sort")
@@ -188,11 +220,16 @@ def test_a_table_of_results_is_sorted_by_the_headings_of_its_columns_with_the_ke
         numbers = [float(one) for one in given[1]]
         heading = buttons.nth(1).locator("xpath=..")
         buttons.nth(1).focus()
-        for direction, wanted in (("ascending", sorted(numbers)), ("descending", sorted(numbers, reverse=True))):
+        for direction, wanted in (
+            ("ascending", sorted(numbers)),
+            ("descending", sorted(numbers, reverse=True)),
+        ):
             page.keyboard.press("Enter")
             assert heading.get_attribute("aria-sort") == direction
             assert [float(one) for one in column(page, 1)] == wanted
-            assert sorted(zip(column(page, 0), column(page, 1))) == sorted(zip(*given))  # rows stay whole
+            assert sorted(zip(column(page, 0), column(page, 1))) == sorted(
+                zip(*given)
+            )  # rows stay whole
         page.keyboard.press("Space")
         assert heading.get_attribute("aria-sort") is None
         assert (column(page, 0), column(page, 1)) == given
@@ -200,7 +237,7 @@ def test_a_table_of_results_is_sorted_by_the_headings_of_its_columns_with_the_ke
         assert heard == []
 
 
-# --- Links ----------------------------------------------------------------------------------------------------------------
+# --- Links ----------------------------------------------------------------------------------------
 
 
 class Anchors(HTMLParser):
@@ -219,7 +256,10 @@ class Anchors(HTMLParser):
 
 
 def test_every_link_within_the_book_leads_to_a_file_and_a_place_that_are_there(smoke_run) -> None:
-    pages = {path.resolve(): Anchors(path.read_text(encoding="utf-8")) for path in smoke_run[0].rglob("*.html")}
+    pages = {
+        path.resolve(): Anchors(path.read_text(encoding="utf-8"))
+        for path in smoke_run[0].rglob("*.html")
+    }
     dead = []
     for path, anchors in pages.items():
         for link in anchors.links:
@@ -229,12 +269,14 @@ def test_every_link_within_the_book_leads_to_a_file_and_a_place_that_are_there(s
             target = (path.parent / unquote(urlsplit(file).path)).resolve() if file else path
             target = target / "index.html" if target.is_dir() else target
             known = pages[target].ids if target in pages else set()
-            if not target.is_file() or (fragment and target in pages and unquote(fragment) not in known):
+            if not target.is_file() or (
+                fragment and target in pages and unquote(fragment) not in known
+            ):
                 dead.append(f"{path.relative_to(smoke_run[0].resolve())} -> {link}")
     assert dead == []
 
 
-# --- From a server --------------------------------------------------------------------------------------------------------
+# --- From a server --------------------------------------------------------------------------------
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -254,11 +296,15 @@ def served(smoke_run) -> Iterator[str]:
         thread.join()
 
 
-def test_from_a_server_the_first_page_is_found_and_the_search_quotes_what_it_finds(browser, served) -> None:
+def test_from_a_server_the_first_page_is_found_and_the_search_quotes_what_it_finds(
+    browser, served
+) -> None:
     with opened(browser, served, "") as (page, heard):
         assert page.locator("article h1").count() == 1
         assert heard == []
     with opened(browser, served, "search.html?q=entropy") as (page, heard):
-        page.locator("#search-results li p.context, #search-results li .context").first.wait_for(timeout=20_000)
+        page.locator("#search-results li p.context, #search-results li .context").first.wait_for(
+            timeout=20_000
+        )
         assert page.locator("#search-results li").count() >= 3
         assert heard == []

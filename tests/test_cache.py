@@ -1,4 +1,6 @@
-"""The cache: what is made is found again while there is room, what was used last stays, and rivals do not harm one another."""
+"""The cache: what is made is found again while there is room, what was used last stays, and rivals
+do not harm one another.
+"""
 
 import os
 import shutil
@@ -34,7 +36,9 @@ def size_of(value: dict[str, torch.Tensor]) -> int:
 def ask(cache: Cache, number: int, size: int = BYTES, **more) -> bool:
     """Whether a picture had to be made; it is the right one in any case."""
     made = []
-    found = cache.found(recipe(number, **more), lambda: made.append(number) or picture(number, size), size_of)
+    found = cache.found(
+        recipe(number, **more), lambda: made.append(number) or picture(number, size), size_of
+    )
     assert torch.equal(found["pixels"], picture(number, size)["pixels"])
     return bool(made)
 
@@ -45,7 +49,9 @@ def cache_for(store: Store, count: int) -> Cache:
 
 def taken(cache: Cache) -> int:
     total = 0
-    for folder, _, names in os.walk(cache.root):  # which goes on where another process takes a folder away meanwhile
+    for folder, _, names in os.walk(
+        cache.root
+    ):  # which goes on where another process takes a folder away meanwhile
         for name in names:
             with suppress(FileNotFoundError):
                 total += (Path(folder) / name).stat().st_size
@@ -135,18 +141,28 @@ def test_many_at_once_make_once_and_hold_the_bound(tmp_path) -> None:
         cache = cache_for(Store(tmp_path), 2)
         together.wait(20)
         for number in [7, *(first * 10 + step for step in range(4))]:
-            found = cache.found(recipe(number), lambda n=number: made.append(n) or picture(n), size_of)
-            if not torch.equal(found["pixels"], picture(number)["pixels"]) or taken(cache) > cache.limit:
+            found = cache.found(
+                recipe(number), lambda n=number: made.append(n) or picture(n), size_of
+            )
+            if (
+                not torch.equal(found["pixels"], picture(number)["pixels"])
+                or taken(cache) > cache.limit
+            ):
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=(first,), daemon=True) for first in (1, 2)]
-    threads += [threading.Thread(target=lambda: (together.wait(20), ask(cache_for(Store(tmp_path), 2), 7))) for _ in range(4)]
+    threads += [
+        threading.Thread(target=lambda: (together.wait(20), ask(cache_for(Store(tmp_path), 2), 7)))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     assert not wrong
-    assert {number for number in made if number != 7} == {first * 10 + step for first in (1, 2) for step in range(4)}
+    assert {number for number in made if number != 7} == {
+        first * 10 + step for first in (1, 2) for step in range(4)
+    }
 
 
 WORK = """
@@ -161,7 +177,9 @@ for turn in range(12):
 """
 
 
-def test_two_processes_that_drive_each_others_files_out_both_get_what_they_ask_for(tmp_path) -> None:
+def test_two_processes_that_drive_each_others_files_out_both_get_what_they_ask_for(
+    tmp_path,
+) -> None:
     command = [sys.executable, "-c", WORK, str(Path(__file__).parent), str(tmp_path)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [one.communicate(timeout=120)[1] for one in both]

@@ -1,4 +1,6 @@
-"""Canonical images: the same kept or not, decoded once for all networks and runs, one part of a set in memory at a time."""
+"""Canonical images: the same kept or not, decoded once for all networks and runs, one part of a set
+in memory at a time.
+"""
 
 import gc
 import weakref
@@ -32,7 +34,9 @@ def folder(tmp_path) -> photos.FolderSet:
     draw = np.random.RandomState(0)
     (tmp_path / "noise").mkdir()
     for number, shape in enumerate(SHAPES):
-        Image.fromarray(draw.randint(0, 256, (*shape, 3)).astype(np.uint8)).save(tmp_path / "noise" / f"{number}.png")
+        Image.fromarray(draw.randint(0, 256, (*shape, 3)).astype(np.uint8)).save(
+            tmp_path / "noise" / f"{number}.png"
+        )
     return photos.load_folder(tmp_path / "noise", name="noise")
 
 
@@ -40,19 +44,27 @@ def folder(tmp_path) -> photos.FolderSet:
 def decoded(monkeypatch) -> list[str]:
     """Names of the files that are decoded from now on, in their order."""
     names, plain = [], photos.read_image
-    monkeypatch.setattr(photos, "read_image", lambda path: (names.append(path.stem), plain(path))[1])
+    monkeypatch.setattr(
+        photos, "read_image", lambda path: (names.append(path.stem), plain(path))[1]
+    )
     return names
 
 
 def without_cache(profile):
-    return profile.model_copy(update={"compute": profile.compute.model_copy(update={"cache_gb": 0.0})})
+    return profile.model_copy(
+        update={"compute": profile.compute.model_copy(update={"cache_gb": 0.0})}
+    )
 
 
 def alike(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-    return all(torch.equal(a, b) and a.stride() == b.stride() for a, b in zip(one, other, strict=True))
+    return all(
+        torch.equal(a, b) and a.stride() == b.stride() for a, b in zip(one, other, strict=True)
+    )
 
 
-def test_a_part_of_a_set_is_decoded_once_and_found_by_the_next_run(folder, decoded, tiny, store) -> None:
+def test_a_part_of_a_set_is_decoded_once_and_found_by_the_next_run(
+    folder, decoded, tiny, store
+) -> None:
     first = canonical.images_of(folder, range(2, 6), tiny, store)
     assert sorted(decoded) == ["2", "3", "4", "5"]
     again = canonical.images_of(folder, range(2, 6), tiny, Store(store.root))
@@ -62,7 +74,9 @@ def test_a_part_of_a_set_is_decoded_once_and_found_by_the_next_run(folder, decod
     assert all(torch.equal(a, b) for a, b in zip(first, plain, strict=True))
 
 
-def test_without_a_cache_all_is_the_same_but_decoded_each_time(folder, decoded, tiny, store) -> None:
+def test_without_a_cache_all_is_the_same_but_decoded_each_time(
+    folder, decoded, tiny, store
+) -> None:
     kept = canonical.images_of(folder, range(COUNT), tiny, store)
     nowhere = Store(store.root / "another")
     for times in (2, 3):
@@ -79,7 +93,9 @@ def test_scenes_keep_their_own_shapes(folder, decoded, tiny, store) -> None:
         assert [one.shape for one in found] == SHAPES
         for one, (height, width) in zip(found, SHAPES, strict=True):
             assert one.image.shape[1] * one.image.shape[2] == pytest.approx(108**2, rel=0.02)
-            assert one.image.shape[1] / one.image.shape[2] == pytest.approx(height / width, rel=0.03)
+            assert one.image.shape[1] / one.image.shape[2] == pytest.approx(
+                height / width, rel=0.03
+            )
     assert alike([one.image for one in first], [one.image for one in again])
 
 
@@ -117,7 +133,7 @@ def test_the_parts_of_a_set_together_stay_within_the_bound(folder, tiny, store) 
     assert sum(path.stat().st_size for path in files) <= bounded.compute.cache_gb * 1e9
 
 
-# --- In predictions -------------------------------------------------------------------------------------------------------
+# --- In predictions -------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -137,7 +153,12 @@ def test_networks_share_what_was_decoded_and_predict_the_same_bit_for_bit(
     stand_ins, folder, decoded, tiny, store, tmp_path
 ) -> None:
     def predicted(profile, place: Store) -> list[torch.Tensor]:
-        found = [predictions.log_probabilities(spec, folder, ["sharp", "D8"], ["256+512"], profile, place) for spec in stand_ins]
+        found = [
+            predictions.log_probabilities(
+                spec, folder, ["sharp", "D8"], ["256+512"], profile, place
+            )
+            for spec in stand_ins
+        ]
         return [log_p for one in found for by_scale in one.values() for log_p in by_scale.values()]
 
     kept = predicted(tiny, store)
@@ -150,12 +171,16 @@ def test_networks_share_what_was_decoded_and_predict_the_same_bit_for_bit(
     plain = predicted(without_cache(tiny), Store(tmp_path / "plain"))
     assert len(decoded) == 3 * COUNT
     assert not torch.equal(kept[0], kept[2])
-    assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(kept, mapped, plain, strict=True))
+    assert all(
+        torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(kept, mapped, plain, strict=True)
+    )
     assert {recipe.kind for recipe in store.used()} == {"log-probabilities"}
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_one_part_of_a_set_is_in_memory_at_a_time(stand_ins, folder, tiny, store, monkeypatch, kept) -> None:
+def test_one_part_of_a_set_is_in_memory_at_a_time(
+    stand_ins, folder, tiny, store, monkeypatch, kept
+) -> None:
     profile = tiny if kept else without_cache(tiny)
     alive: list[weakref.ref] = []
     plain_read, plain_look = photos.read_image, protocol.log_probabilities
@@ -175,10 +200,16 @@ def test_one_part_of_a_set_is_in_memory_at_a_time(stand_ins, folder, tiny, store
     assert len(alive) == 2 * COUNT
 
 
-def test_images_look_the_same_to_every_measure_whether_they_were_kept_or_not(stand_ins, folder, tiny, store, tmp_path) -> None:
+def test_images_look_the_same_to_every_measure_whether_they_were_kept_or_not(
+    stand_ins, folder, tiny, store, tmp_path
+) -> None:
     from blurpaper import quality
 
-    for profile, place in ((tiny, store), (tiny, store), (without_cache(tiny), Store(tmp_path / "plain"))):
+    for profile, place in (
+        (tiny, store),
+        (tiny, store),
+        (without_cache(tiny), Store(tmp_path / "plain")),
+    ):
         found = canonical.images_of(folder, range(COUNT), profile, place)
         seen = protocol.blurred(torch.stack(found[:1]), ["a"], "D8", 108)
         numbers = [float(measure(seen[0], found[0])) for measure in quality.MEASURES.values()]
@@ -187,11 +218,16 @@ def test_images_look_the_same_to_every_measure_whether_they_were_kept_or_not(sta
         assert numbers == first
 
 
-# --- On the command line --------------------------------------------------------------------------------------------------
+# --- On the command line --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"), [([], 4.0), (["--cache-gb", "0"], 0.0), (["-p", "compute.cache_gb=9", "--cache-gb", "0.5"], 0.5)]
+    ("options", "expected"),
+    [
+        ([], 4.0),
+        (["--cache-gb", "0"], 0.0),
+        (["-p", "compute.cache_gb=9", "--cache-gb", "0.5"], 0.5),
+    ],
 )
 def test_the_bound_can_be_given_on_the_command_line(monkeypatch, options, expected) -> None:
     from blurpaper import execution
@@ -199,7 +235,9 @@ def test_the_bound_can_be_given_on_the_command_line(monkeypatch, options, expect
 
     given = []
     monkeypatch.setattr(execution, "execute", lambda chapter, run: given.append(run))
-    done = CliRunner().invoke(main, ["chapter", "01", "--profile", "smoke", *options], catch_exceptions=False)
+    done = CliRunner().invoke(
+        main, ["chapter", "01", "--profile", "smoke", *options], catch_exceptions=False
+    )
     assert done.exit_code == 0
     (run,) = given
     assert run.profile.compute.cache_gb == expected

@@ -1,4 +1,6 @@
-"""Every kind of thing that `blurpaper check` finds wrong, made and found; and that it says so when nothing is."""
+"""Every kind of thing that `blurpaper check` finds wrong, made and found; and that it says so when
+nothing is.
+"""
 
 import json
 import shutil
@@ -61,7 +63,9 @@ def executed(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(book, "ROOT", root)
         patch.setattr(book, "NOTEBOOKS", root / "notebooks")
-        execution.execute("01_disk", execution.Run(profile.load("smoke"), {}, "smoke", Store(root / "store")))
+        execution.execute(
+            "01_disk", execution.Run(profile.load("smoke"), {}, "smoke", Store(root / "store"))
+        )
     return root
 
 
@@ -81,7 +85,9 @@ def checkout(executed, tmp_path, monkeypatch) -> Path:
 def edit_module(tmp_path, monkeypatch):
     """edit_module(name, text): add text to a module of a copy of the library; None removes it."""
     root = tmp_path / "library"
-    shutil.copytree(Path(blurpaper.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(blurpaper.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__")
+    )
     monkeypatch.setattr(code, "_ROOT", root)
 
     def forget():
@@ -118,10 +124,13 @@ def unexecuted(**overrides) -> str:
 def test_a_book_in_order_has_nothing_wrong(checkout) -> None:
     said = run()
     assert said.exit_code == 0, said.output
-    assert said.output == "nothing wrong: 1 chapters of profile smoke, 1 claims and the prose were checked\n"
+    assert (
+        said.output
+        == "nothing wrong: 1 chapters of profile smoke, 1 claims and the prose were checked\n"
+    )
 
 
-# --- Chapters -------------------------------------------------------------------------------------------------------------
+# --- Chapters -------------------------------------------------------------------------------------
 
 
 def test_a_chapter_that_is_missing_or_damaged_is_named(checkout) -> None:
@@ -186,7 +195,7 @@ def test_the_modules_that_have_changed_since_are_named_and_no_others(checkout, e
     assert "other code (changed since: blurpaper.randomness, blurpaper.shake)" in unexecuted()
 
 
-# --- Committed results ----------------------------------------------------------------------------------------------------
+# --- Committed results ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -195,14 +204,20 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     store = Store(tmp_path / "store")
 
     def table1(profile, store):
-        for kind, name, module in (("masks", "one", "kernels"), ("masks", "two", "shake"), ("draws", "one", "randomness")):
+        for kind, name, module in (
+            ("masks", "one", "kernels"),
+            ("masks", "two", "shake"),
+            ("draws", "one", "randomness"),
+        ):
             recipe = Recipe(kind, name, {}, [f"blurpaper.{module}"], TENSORS)
             store.get(recipe, lambda _: {})
         return results.table([{"experiment": "table1", "metric": "top1", "value": 0.5}])
 
     table1.__module__ = "blurpaper.experiments.recognition"
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"table1": table1})
-    monkeypatch.setattr(experiments, "decisions", lambda *_: pd.DataFrame({"image": ["a"], "entropy": [0.1]}))
+    monkeypatch.setattr(
+        experiments, "decisions", lambda *_: pd.DataFrame({"image": ["a"], "entropy": [0.1]})
+    )
     monkeypatch.setattr(deblurred, "seconds", lambda *_: {})
     monkeypatch.setattr(segmented, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
     monkeypatch.setattr(exhibits, "label_maps", lambda *_: {"a": np.zeros(1)})
@@ -217,7 +232,10 @@ def stale(**overrides) -> list[str]:
 
 def test_results_as_new_as_their_code_are_not_stale(published) -> None:
     assert stale() == []
-    assert run("--published").output == "nothing wrong: results/smoke.csv, 1 claims and the prose were checked\n"
+    assert (
+        run("--published").output
+        == "nothing wrong: results/smoke.csv, 1 claims and the prose were checked\n"
+    )
 
 
 def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
@@ -236,7 +254,9 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
     assert said.output.splitlines() == [*stale(), "2 problems"]
 
 
-def test_a_changed_way_of_counting_makes_the_tables_stale_but_no_artifact(published, edit_module) -> None:
+def test_a_changed_way_of_counting_makes_the_tables_stale_but_no_artifact(
+    published, edit_module
+) -> None:
     edit_module("intervals.py", "\nNEW = 1\n")
     assert [line.split(": ")[1].split(";")[0] for line in stale()] == ["the tables are stale"]
 
@@ -258,20 +278,35 @@ def test_settings_that_change_numbers_make_results_stale_and_a_title_does_not(pu
 
 def test_results_whose_code_was_not_recorded_say_so(published) -> None:
     about = json.loads(published.read_text())
-    published.write_text(json.dumps({name: value for name, value in about.items() if name != "code"}))
-    assert len(stale()) == 1 and "cannot be known" in stale()[0] and "blurpaper publish --profile smoke" in stale()[0]
+    published.write_text(
+        json.dumps({name: value for name, value in about.items() if name != "code"})
+    )
+    assert (
+        len(stale()) == 1
+        and "cannot be known" in stale()[0]
+        and "blurpaper publish --profile smoke" in stale()[0]
+    )
 
 
-def test_results_that_are_not_committed_are_missed_only_where_they_are_to_be_checked(checkout) -> None:
+def test_results_that_are_not_committed_are_missed_only_where_they_are_to_be_checked(
+    checkout,
+) -> None:
     assert stale() == []
     said = run("--published")
     assert said.exit_code == 1
-    assert "no results of profile smoke are committed; run `blurpaper publish --profile smoke`" in said.output
+    assert (
+        "no results of profile smoke are committed; run `blurpaper publish --profile smoke`"
+        in said.output
+    )
 
 
 def test_hashes_are_of_what_code_says(edit_module) -> None:
     first = code.hash_of("blurpaper.shake")
-    assert len(first) == 16 and "blurpaper.metrics" in code.library() and "blurpaper.metrics.overlap" in code.library()
+    assert (
+        len(first) == 16
+        and "blurpaper.metrics" in code.library()
+        and "blurpaper.metrics.overlap" in code.library()
+    )
     edit_module("shake.py", "\n# a comment\n")
     assert code.hash_of("blurpaper.shake") == first
     edit_module("shake.py", "\nprint(f'{1}')\n")
@@ -279,7 +314,7 @@ def test_hashes_are_of_what_code_says(edit_module) -> None:
     assert code.hash_of("blurpaper.no_such") is None
 
 
-# --- Claims ---------------------------------------------------------------------------------------------------------------
+# --- Claims ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verdict", [None, "not run"])
@@ -290,12 +325,18 @@ def test_a_claim_without_a_verdict_needs_an_explanation(checkout, monkeypatch, v
     monkeypatch.setattr(claims, "summary", lambda *_: [CLAIM, open_claim])
     said = run()
     assert said.exit_code == 1
-    assert "claim blur-hurts (Sec. 3) has no verdict in this run, and nothing says why" in said.output
+    assert (
+        "claim blur-hurts (Sec. 3) has no verdict in this run, and nothing says why" in said.output
+    )
 
 
 def test_claims_are_asked_of_the_store_or_of_the_committed_results(published, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(claims, "summary", lambda profile, store: asked.append((profile.name, type(store))) or [CLAIM])
+    monkeypatch.setattr(
+        claims,
+        "summary",
+        lambda profile, store: asked.append((profile.name, type(store))) or [CLAIM],
+    )
     run()
     run("--published")
     assert asked == [("smoke", Store), ("smoke", experiments.Published)]
@@ -309,7 +350,7 @@ def test_json_is_the_claims_and_nothing_else_on_standard_output(checkout) -> Non
     assert said.exit_code == 1 and json.loads(said.stdout) == [CLAIM] and "37" in said.stderr
 
 
-# --- Prose ----------------------------------------------------------------------------------------------------------------
+# --- Prose ----------------------------------------------------------------------------------------
 
 
 def test_numbers_typed_in_a_notebook_and_in_a_page_are_named_with_their_place(checkout) -> None:

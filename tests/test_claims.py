@@ -1,4 +1,6 @@
-"""The ledger: claims come out of the paper's own numbers as the paper says, and verdicts follow from intervals."""
+"""The ledger: claims come out of the paper's own numbers as the paper says, and verdicts follow
+from intervals.
+"""
 
 import inspect
 from collections import Counter
@@ -16,19 +18,31 @@ R = 1000
 
 def criterion(value, spread, limit=0.0, above=True, seed=0):
     noise = np.random.RandomState(seed).normal(size=R)
-    return registry.Criterion("a number", value + np.concatenate([[0], spread * noise]), limit, above, "points")
+    return registry.Criterion(
+        "a number", value + np.concatenate([[0], spread * noise]), limit, above, "points"
+    )
 
 
 def decided(*of_claims):
     """Verdicts on claims that are given by their criteria, tested together."""
     made = [
-        registry.Claim(str(n), "1", "02", "", claims.REPRODUCED, "It is so.", "Clearly.", "", lambda _, own=own: iter(own))
+        registry.Claim(
+            str(n),
+            "1",
+            "02",
+            "",
+            claims.REPRODUCED,
+            "It is so.",
+            "Clearly.",
+            "",
+            lambda _, own=own: iter(own),
+        )
         for n, own in enumerate(of_claims)
     ]
     return [found.verdict for found in verdicts(made, claims.of_paper()).values()]
 
 
-# --- The paper's own numbers ----------------------------------------------------------------------------------------------
+# --- The paper's own numbers ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +60,18 @@ def test_there_are_enough_claims_and_every_table_figure_and_section_has_some() -
     assert len(claims.CLAIMS) >= 30
     shown = {one.shown for one in claims.CLAIMS.values()}
     assert {f"Table {name}" for name in "123456A"} | {"Fig. 1", "Fig. 4"} <= shown
-    assert {"3", "4.1", "4.2", "4.3", "4.4", "5", "A"} <= {one.section for one in claims.CLAIMS.values()}
-    assert {one.chapter for one in claims.CLAIMS.values()} == {"02", "03", "04", "05", "06", "07", "08"}
+    assert {"3", "4.1", "4.2", "4.3", "4.4", "5", "A"} <= {
+        one.section for one in claims.CLAIMS.values()
+    }
+    assert {one.chapter for one in claims.CLAIMS.values()} == {
+        "02",
+        "03",
+        "04",
+        "05",
+        "06",
+        "07",
+        "08",
+    }
 
 
 def test_criteria_are_in_the_source_and_each_claim_is_a_small_function() -> None:
@@ -87,14 +111,22 @@ def test_swapped_networks_overturn_the_claims_on_them() -> None:
     rows.loc[three, "train_scale"] = ["" if name == "original" else "256" for name in of]
     rows.loc[three, "recipe"] = ["" if name == "original" else "labels" for name in of]
     rows = rows[rows["experiment"] != "table1"]
-    source = claims.Evidence(lambda name: results.select(rows, experiment=name), None, None, "vgg16", "resnet50", "imagenet", R)
+    source = claims.Evidence(
+        lambda name: results.select(rows, experiment=name),
+        None,
+        None,
+        "vgg16",
+        "resnet50",
+        "imagenet",
+        R,
+    )
     found = verdicts(claims.CLAIMS.values(), source)
     assert found["mix-helps-under-defocus-and-shake"].verdict == claims.NOT_REPRODUCED
     assert found["more-of-other-blurs-costs-more"].verdict == claims.NOT_RUN
     assert "H4" in found["more-of-other-blurs-costs-more"].missing
 
 
-# --- Verdicts -------------------------------------------------------------------------------------------------------------
+# --- Verdicts -------------------------------------------------------------------------------------
 
 
 def test_an_interval_decides_and_one_that_straddles_the_limit_does_not() -> None:
@@ -106,14 +138,20 @@ def test_an_interval_decides_and_one_that_straddles_the_limit_does_not() -> None
 
 
 def test_below_is_the_mirror_image_of_above() -> None:
-    assert decided([criterion(1.0, 0.1, 2.0, above=False)], [criterion(3.0, 0.1, 2.0, above=False)]) == [
+    assert decided(
+        [criterion(1.0, 0.1, 2.0, above=False)], [criterion(3.0, 0.1, 2.0, above=False)]
+    ) == [
         claims.REPRODUCED,
         claims.NOT_REPRODUCED,
     ]
 
 
 def test_all_criteria_must_hold_and_one_that_fails_refutes() -> None:
-    sure, open_, wrong = criterion(1.0, 0.1), criterion(0.0, 0.1, seed=1), criterion(-1.0, 0.1, seed=2)
+    sure, open_, wrong = (
+        criterion(1.0, 0.1),
+        criterion(0.0, 0.1, seed=1),
+        criterion(-1.0, 0.1, seed=2),
+    )
     assert decided([sure, sure]) == [claims.REPRODUCED]
     assert decided([sure, open_]) == [claims.UNDECIDED]
     assert decided([sure, wrong]) == [claims.NOT_REPRODUCED]
@@ -142,10 +180,15 @@ def test_of_no_loss_no_share_can_come_back() -> None:
 
 
 def test_many_claims_of_chance_are_not_reproduced_by_chance() -> None:
-    """Sixty quantities with true value at the limit: one in forty would pass alone on each side, together hardly any."""
+    """Sixty quantities with true value at the limit: one in forty would pass alone on each side,
+    together hardly any.
+    """
     random = np.random.RandomState(3)
     verdicts_of = decided(*([criterion(random.normal() * 0.1, 0.1, seed=n)] for n in range(60)))
-    alone = [decided([criterion(v, 0.1, seed=n)])[0] for n, v in enumerate(np.random.RandomState(3).normal(size=60) * 0.1)]
+    alone = [
+        decided([criterion(v, 0.1, seed=n)])[0]
+        for n, v in enumerate(np.random.RandomState(3).normal(size=60) * 0.1)
+    ]
     assert Counter(verdicts_of)[claims.UNDECIDED] >= 58
     assert Counter(alone)[claims.UNDECIDED] < Counter(verdicts_of)[claims.UNDECIDED]
 
@@ -157,7 +200,7 @@ def test_adjusted_p_values_are_those_of_benjamini_and_hochberg_by_hand() -> None
     assert len(intervals.false_discovery_adjusted([])) == 0
 
 
-# --- Evidence -------------------------------------------------------------------------------------------------------------
+# --- Evidence -------------------------------------------------------------------------------------
 
 
 def test_differences_are_paired_over_the_images() -> None:
@@ -165,7 +208,9 @@ def test_differences_are_paired_over_the_images() -> None:
     photos = profiles.load("photos")
     source = claims.of_published(photos)
     drawn = source.top5("sharp+D8", "D8") - source.top5(condition="D8")
-    frame = tallies.widest(results.select(results.published_decisions("photos"), data="nips2017-dev"))
+    frame = tallies.widest(
+        results.select(results.published_decisions("photos"), data="nips2017-dev")
+    )
     of = {"model": "efficientnet_lite0", "scale": "256", "condition": "D8", "input": "as is"}
     one, other = (
         metrics.per_image(results.select(frame, network=name, recipe=recipe, **of))["top5"]
@@ -184,12 +229,16 @@ def test_seeds_are_averaged_and_resampled() -> None:
         results.published("photos"), experiment="table3", network="mix", recipe="labels", data="nips2017-dev", condition="D8",
         metric="top5", seed="all", classes="1000",
     )  # fmt: skip
-    assert intervals.of_draws(source.top5("mix", "D8")) == pytest.approx(tuple(row[["value", "low", "high"]].iloc[0]), abs=1e-6)
+    assert intervals.of_draws(source.top5("mix", "D8")) == pytest.approx(
+        tuple(row[["value", "low", "high"]].iloc[0]), abs=1e-6
+    )
 
 
 def test_a_row_with_an_interval_is_drawn_from_it() -> None:
     drawn = claims.of_paper().top5()
-    row = results.select(results.paper(), experiment="table1", condition="sharp", scale="256").iloc[0]
+    row = results.select(results.paper(), experiment="table1", condition="sharp", scale="256").iloc[
+        0
+    ]
     _, low, high = intervals.of_draws(drawn)
     assert drawn[0] == row["value"]
     assert (low, high) == pytest.approx((row["low"], row["high"]), abs=4e-4)
@@ -197,32 +246,43 @@ def test_a_row_with_an_interval_is_drawn_from_it() -> None:
 
 
 def test_what_a_source_does_not_have_is_named() -> None:
-    with pytest.raises(claims.NotMeasuredError, match=r"no hamming of .* with network original, condition D8, region pool5"):
+    with pytest.raises(
+        claims.NotMeasuredError,
+        match=r"no hamming of .* with network original, condition D8, region pool5",
+    ):
         claims.of_paper().hamming("original", "D8", "pool5")
 
 
-def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_would_have_to_be_computed(smoke, tmp_path) -> None:
+def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_would_have_to_be_computed(
+    smoke, tmp_path
+) -> None:
     from blurpaper.store import Store
 
     def computed(name):
         raise AssertionError(f"{name} was computed")
 
-    one = smoke.model_copy(update={"evaluation": smoke.evaluation.model_copy(update={"finetuned": []})})
+    one = smoke.model_copy(
+        update={"evaluation": smoke.evaluation.model_copy(update={"finetuned": []})}
+    )
     source = claims.of_run(one, Store(tmp_path))
     source._rows = computed
-    with pytest.raises(claims.NotMeasuredError, match=r"no top5 of .* with network onlyD8, condition D8"):
+    with pytest.raises(
+        claims.NotMeasuredError, match=r"no top5 of .* with network onlyD8, condition D8"
+    ):
         source.top5("onlyD8", "D8")
     assert not list(tmp_path.iterdir())
 
 
 def test_any_results_file_can_be_held_against_the_claims() -> None:
     found = verdicts(claims.CLAIMS.values(), claims.of_file(results.paper()))
-    assert {name: one.verdict for name, one in found.items()} == {name: one.paper for name, one in claims.CLAIMS.items()}
+    assert {name: one.verdict for name, one in found.items()} == {
+        name: one.paper for name, one in claims.CLAIMS.items()
+    }
     with pytest.raises(results.ResultsError, match="no table1"):
         claims.of_file(results.select(results.paper(), experiment="table6"))
 
 
-# --- The page -------------------------------------------------------------------------------------------------------------
+# --- The page -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +295,9 @@ def entries():
 def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
     assert {entry.claim.id for entry in entries} == set(claims.CLAIMS)
     assert all(list(entry.findings) == ["paper", "photos", "this run"] for entry in entries)
-    assert [entry.claim.section for entry in entries] == sorted(entry.claim.section for entry in entries)
+    assert [entry.claim.section for entry in entries] == sorted(
+        entry.claim.section for entry in entries
+    )
 
 
 def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
@@ -248,7 +310,9 @@ def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> No
     for name, one in claims.CLAIMS.items():
         assert f'<tr id="{name}"' in page
         assert f'href="{pages[one.chapter]}.html#claim-{name}"' in page
-        of_chapter = html.table([entry for entry in entries if entry.claim.chapter == one.chapter], pages)
+        of_chapter = html.table(
+            [entry for entry in entries if entry.claim.chapter == one.chapter], pages
+        )
         assert f'<tr id="claim-{name}"' in of_chapter
         assert f'href="{pages["09"]}.html#{name}"' in of_chapter
 
@@ -260,10 +324,16 @@ def test_the_claims_of_a_chapter_have_the_verdicts_they_have_among_all(entries) 
     among_all = {entry.claim.id: entry for entry in entries}
     assert len(of_chapter) == 5
     for entry in of_chapter:
-        assert entry.findings["this run"].verdict == among_all[entry.claim.id].findings["this run"].verdict
+        assert (
+            entry.findings["this run"].verdict
+            == among_all[entry.claim.id].findings["this run"].verdict
+        )
 
 
 def test_numbers_are_told_with_interval_and_limit() -> None:
     told = html.in_words(criterion(0.1234, 0.0, 0.05))
     assert told == "12.3 points, to be above 5.0"
-    assert Finding(claims.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0] == 0.0
+    assert (
+        Finding(claims.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0]
+        == 0.0
+    )

@@ -1,4 +1,6 @@
-"""The command line as a stranger uses it: what it says, what it leaves behind, and the exit status a script sees."""
+"""The command line as a stranger uses it: what it says, what it leaves behind, and the exit status
+a script sees.
+"""
 
 import subprocess
 import sys
@@ -59,8 +61,14 @@ def test_blur_of_a_file_is_a_plain_convolution(picture, tmp_path) -> None:
     path, pixels = picture
     assert run("blur", path, tmp_path / "out.png", "--psf", "D4").exit_code == 0
     kernel = kernels.psf("D4").astype(np.float64)
-    expected = np.stack([ndimage.convolve(pixels[..., c].astype(float), kernel, mode="mirror") for c in range(3)], -1)
-    assert np.abs(np.asarray(Image.open(tmp_path / "out.png")).astype(int) - np.rint(expected)).max() <= 1
+    expected = np.stack(
+        [ndimage.convolve(pixels[..., c].astype(float), kernel, mode="mirror") for c in range(3)],
+        -1,
+    )
+    assert (
+        np.abs(np.asarray(Image.open(tmp_path / "out.png")).astype(int) - np.rint(expected)).max()
+        <= 1
+    )
 
 
 def test_blur_sizes_grow_with_the_image_unless_pixels_are_meant(tmp_path) -> None:
@@ -68,11 +76,18 @@ def test_blur_sizes_grow_with_the_image_unless_pixels_are_meant(tmp_path) -> Non
     dot[383:386, 383:386] = 255
     Image.fromarray(dot).save(tmp_path / "dot.png")
     for options, scale in (((), 2.0), (("--pixels",), 1.0)):
-        assert run("blur", tmp_path / "dot.png", tmp_path / "out.png", "--psf", "H8", *options).exit_code == 0
+        assert (
+            run(
+                "blur", tmp_path / "dot.png", tmp_path / "out.png", "--psf", "H8", *options
+            ).exit_code
+            == 0
+        )
         row = np.asarray(Image.open(tmp_path / "out.png"))[384, :, 0].astype(float)
         place = np.arange(768)
         variance = (row @ place**2) / row.sum() - ((row @ place) / row.sum()) ** 2 - 8 / 12
-        assert variance == pytest.approx(scale**2 * kernels.axis_variance(kernels.psf("H8"))[1], rel=0.03)
+        assert variance == pytest.approx(
+            scale**2 * kernels.axis_variance(kernels.psf("H8"))[1], rel=0.03
+        )
 
 
 def test_blur_of_a_folder_keeps_its_tree_and_tells_what_it_left_out(picture, tmp_path) -> None:
@@ -94,26 +109,53 @@ def test_deblur_undoes_blur_and_says_what_it_assumed_of_a_jpeg(tmp_path) -> None
     Image.fromarray(sharp).save(tmp_path / "in.png")
     Image.fromarray(sharp).save(tmp_path / "in.jpg", quality=95)
     for kind in ("png", "jpg"):
-        run("blur", tmp_path / f"in.{kind}", tmp_path / f"blurred.{kind}", "--psf", "D4", "--pixels")
-        said = run("deblur", tmp_path / f"blurred.{kind}", tmp_path / f"out.{kind}", "--psf", "D4", "--pixels")
+        run(
+            "blur", tmp_path / f"in.{kind}", tmp_path / f"blurred.{kind}", "--psf", "D4", "--pixels"
+        )
+        said = run(
+            "deblur",
+            tmp_path / f"blurred.{kind}",
+            tmp_path / f"out.{kind}",
+            "--psf",
+            "D4",
+            "--pixels",
+        )
         assert said.exit_code == 0 and "1 image deblurred to" in said.output
         assert ("is a JPEG: noise of 0.9 grey levels was assumed" in said.output) == (kind == "jpg")
-        blurred, restored = (np.asarray(Image.open(tmp_path / f"{name}.{kind}"), float) for name in ("blurred", "out"))
+        blurred, restored = (
+            np.asarray(Image.open(tmp_path / f"{name}.{kind}"), float)
+            for name in ("blurred", "out")
+        )
         assert ((restored - sharp) ** 2).mean() < 0.5 * ((blurred - sharp) ** 2).mean()
 
 
-def test_deblur_of_a_folder_takes_a_prior_of_ones_own_and_tells_what_it_left_out(picture, tmp_path) -> None:
+def test_deblur_of_a_folder_takes_a_prior_of_ones_own_and_tells_what_it_left_out(
+    picture, tmp_path
+) -> None:
     from safetensors.torch import save_file
 
     from blurpaper.deblurring import Mixture, priors
 
-    few = Mixture(priors.released().weights[:4] / priors.released().weights[:4].sum(), priors.released().covariances[:4])
+    few = Mixture(
+        priors.released().weights[:4] / priors.released().weights[:4].sum(),
+        priors.released().covariances[:4],
+    )
     save_file(few.state(), tmp_path / "own.safetensors")
     (tmp_path / "photos").mkdir()
     picture[0].rename(tmp_path / "photos" / "a.png")
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"<html>")
-    said = run("deblur", tmp_path / "photos", tmp_path / "out", "--psf", "D4", "--prior", tmp_path / "own.safetensors")
-    assert said.exit_code == 1 and "broken.jpg" in said.output and "1 image deblurred" in said.output
+    said = run(
+        "deblur",
+        tmp_path / "photos",
+        tmp_path / "out",
+        "--psf",
+        "D4",
+        "--prior",
+        tmp_path / "own.safetensors",
+    )
+    assert (
+        said.exit_code == 1 and "broken.jpg" in said.output and "1 image deblurred" in said.output
+    )
     assert (tmp_path / "out" / "a.png").is_file()
 
 
@@ -131,9 +173,15 @@ def test_help_of_deblur_names_every_method() -> None:
         (["deblur", "IN", "out.png", "--psf", "shake"], "shake:17"),
         (["deblur", "IN", "out.png", "--psf", "D4", "--method", "magic"], "'magic'"),
         (["deblur", "IN", "out.png", "--psf", "D4", "--noise", "0"], "above 0"),
-        (["deblur", "IN", "out.png", "--psf", "D4", "--prior", "in.png"], "in.png cannot be read as a prior"),
+        (
+            ["deblur", "IN", "out.png", "--psf", "D4", "--prior", "in.png"],
+            "in.png cannot be read as a prior",
+        ),
         (["deblur", "none.png", "out.png", "--psf", "D4"], "none.png"),
-        (["chapter", "06", "-p", "deblurring.psf=D5"], "a condition under which small_vgg:original is measured. Got 'D5'"),
+        (
+            ["chapter", "06", "-p", "deblurring.psf=D5"],
+            "a condition under which small_vgg:original is measured. Got 'D5'",
+        ),
         (["chapter", "06", "-p", "deblurring.mistaken=[D]"], "'D'"),
         (["chapter", "06", "-p", "deblurring.methods=[epl]"], "'epl'"),
         (["chapter", "06", "-p", "deblurring.networks=[mixx]"], "'mixx'"),
@@ -146,11 +194,19 @@ def test_help_of_deblur_names_every_method() -> None:
         (["chapter", "02", "--profile", "emojy"], "did you mean 'emoji'"),
         (["evaluate", "--network", "lenet", "--images", "."], "'lenet'"),
         (["evaluate", "--network", "efficientnet_lite0", "--images", "nowhere"], "no folder"),
-        (["evaluate", "--network", "efficientnet_lite0", "--images", ".", "--conditions", "D0"], "'D0'"),
-        (["evaluate", "--network", "efficientnet_lite0", "--images", ".", "--scales", "300"], "'300'"),
+        (
+            ["evaluate", "--network", "efficientnet_lite0", "--images", ".", "--conditions", "D0"],
+            "'D0'",
+        ),
+        (
+            ["evaluate", "--network", "efficientnet_lite0", "--images", ".", "--scales", "300"],
+            "'300'",
+        ),
     ],
 )
-def test_bad_input_gets_one_sentence_and_status_1(arguments, sentence, picture, tmp_path, monkeypatch) -> None:
+def test_bad_input_gets_one_sentence_and_status_1(
+    arguments, sentence, picture, tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     said = run(*["in.png" if argument == "IN" else argument for argument in arguments])
     assert said.exit_code == 1
@@ -159,7 +215,13 @@ def test_bad_input_gets_one_sentence_and_status_1(arguments, sentence, picture, 
 
 
 def test_missing_photographs_stop_a_run_before_any_work(tmp_path) -> None:
-    said = run("run", "--profile", "photos", BLURPAPER_DATA=str(tmp_path), BLURPAPER_STORE=str(tmp_path / "store"))
+    said = run(
+        "run",
+        "--profile",
+        "photos",
+        BLURPAPER_DATA=str(tmp_path),
+        BLURPAPER_STORE=str(tmp_path / "store"),
+    )
     assert said.exit_code == 2
     assert f"nips2017-dev is not at {tmp_path}" in said.output
     assert not (tmp_path / "store").exists()
@@ -173,7 +235,9 @@ def test_a_dry_run_says_what_is_to_do_and_does_nothing(tmp_path) -> None:
     assert not (tmp_path / "store").exists()
 
 
-def test_evaluate_writes_tidy_rows_with_accuracy_where_folders_name_classes(picture, tmp_path) -> None:
+def test_evaluate_writes_tidy_rows_with_accuracy_where_folders_name_classes(
+    picture, tmp_path
+) -> None:
     path, _ = picture
     for wnid in ("n01440764", "n01443537"):
         (tmp_path / "photos" / wnid).mkdir(parents=True)
@@ -181,13 +245,23 @@ def test_evaluate_writes_tidy_rows_with_accuracy_where_folders_name_classes(pict
             (tmp_path / "photos" / wnid / f"{number}.png").write_bytes(path.read_bytes())
     options = ["--conditions", "sharp,D8", "--scales", "128", "--out", tmp_path / "t.csv"]
     store = {"BLURPAPER_STORE": str(tmp_path / "store")}
-    said = run("evaluate", "--network", "efficientnet_lite0", "--images", tmp_path / "photos", *options, **store)
+    said = run(
+        "evaluate",
+        "--network",
+        "efficientnet_lite0",
+        "--images",
+        tmp_path / "photos",
+        *options,
+        **store,
+    )
     assert said.exit_code == 0, said.output
     rows = results.read(tmp_path / "t.csv")
     assert set(rows["metric"]) == {"top1", "top5", "entropy", "cross_entropy", "ece"}
     assert set(rows["condition"]) == {"sharp", "D8"}
     assert (rows["n"] == 4).all()
-    assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"]) | (rows["metric"] == "ece")).all()
+    assert (
+        (rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"]) | (rows["metric"] == "ece")
+    ).all()
 
 
 def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(tmp_path) -> None:
@@ -198,7 +272,15 @@ def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(t
         Image.fromarray(getattr(data, name)()).save(tmp_path / "photos" / f"{name}.png")
     options = ["--conditions", "sharp,D2", "--out", tmp_path / "t.csv"]
     store = {"BLURPAPER_STORE": str(tmp_path / "store")}
-    said = run("evaluate", "--network", "efficientnet_lite0", "--images", tmp_path / "photos", *options, **store)
+    said = run(
+        "evaluate",
+        "--network",
+        "efficientnet_lite0",
+        "--images",
+        tmp_path / "photos",
+        *options,
+        **store,
+    )
     assert said.exit_code == 0, said.output
     rows = results.read(tmp_path / "t.csv")
     agreement = results.select(rows, metric="agreement").set_index("condition")["value"]
@@ -217,7 +299,10 @@ def test_doctor_finds_a_complete_installation_healthy(tmp_path) -> None:
     ("line", "kept"),
     [
         ("blur . out --psf D2", "the images that were written are whole"),
-        ("evaluate --network efficientnet_lite0 --images .", "give the same command again to go on"),
+        (
+            "evaluate --network efficientnet_lite0 --images .",
+            "give the same command again to go on",
+        ),
     ],
 )
 def test_what_an_interrupt_says_is_true_of_the_verb(tmp_path, monkeypatch, line, kept) -> None:

@@ -51,10 +51,16 @@ def area(x):
 SAME = {
     "a comment": ORIGINAL.replace("return x**2 + 1", "return x**2 + 1  # why"),
     "a docstring of the module": '"""What it is."""\n\n' + ORIGINAL,
-    "a docstring of a function": ORIGINAL.replace("def area(x):", 'def area(x):\n    """Of a square."""'),
+    "a docstring of a function": ORIGINAL.replace(
+        "def area(x):", 'def area(x):\n    """Of a square."""'
+    ),
     "a docstring of a class": ORIGINAL.replace("class Thing:", 'class Thing:\n    """A thing."""'),
-    "a docstring of an attribute": ORIGINAL.replace("class Thing:", '"""What SIZE is."""\n\n\nclass Thing:'),
-    "layout": ORIGINAL.replace("x**2 + 1", "(\n        x ** 2\n        + 1\n    )").replace("\n\n\n", "\n\n"),
+    "a docstring of an attribute": ORIGINAL.replace(
+        "class Thing:", '"""What SIZE is."""\n\n\nclass Thing:'
+    ),
+    "layout": ORIGINAL.replace("x**2 + 1", "(\n        x ** 2\n        + 1\n    )").replace(
+        "\n\n\n", "\n\n"
+    ),
 }
 OTHER = {
     "a number": ORIGINAL.replace("+ 1", "+ 2"),
@@ -109,7 +115,10 @@ def test_every_way_to_import_from_the_library_is_seen(house, text, imported):
     house("deep/__init__", "VALUE = 1")
     house("deep/inner", "VALUE = 2")
     house("top", text)
-    assert code.closure(["blurpaper.top"]) == {"blurpaper.top", *(f"blurpaper.{name}" for name in imported)}
+    assert code.closure(["blurpaper.top"]) == {
+        "blurpaper.top",
+        *(f"blurpaper.{name}" for name in imported),
+    }
 
 
 def test_modules_that_import_one_another_are_followed_once(house):
@@ -124,19 +133,29 @@ def test_moving_code_to_another_module_changes_a_fingerprint(house):
     assert code.fingerprint(["blurpaper.base"]) != code.fingerprint(["blurpaper.other"])
 
 
-# --- The library itself ---------------------------------------------------------------------------------------------------
+# --- The library itself ---------------------------------------------------------------------------
 
 
 def test_the_order_of_the_modules_does_not_matter():
     one, other = "blurpaper.kernels", "blurpaper.metrics"
-    assert code.fingerprint([one, other]) == code.fingerprint([other, one]) == code.fingerprint([one, other, one])
+    assert (
+        code.fingerprint([one, other])
+        == code.fingerprint([other, one])
+        == code.fingerprint([one, other, one])
+    )
 
 
 def test_training_depends_on_the_blur_and_not_on_plots_or_the_store():
     found = code.closure(["blurpaper.training"])
-    assert {"blurpaper.training", "blurpaper.blur", "blurpaper.kernels", "blurpaper.randomness"} <= found
+    assert {
+        "blurpaper.training",
+        "blurpaper.blur",
+        "blurpaper.kernels",
+        "blurpaper.randomness",
+    } <= found
     assert not found & {
-        f"blurpaper.{name}" for name in ("figures", "page", "book", "cli", "store", "profile", "tables", "progress")
+        f"blurpaper.{name}"
+        for name in ("figures", "page", "book", "cli", "store", "profile", "tables", "progress")
     }
 
 
@@ -148,9 +167,12 @@ def test_the_embedded_data_depends_on_its_artwork_and_not_on_the_blur():
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_modules_import_from_the_library_by_its_full_name(path):
-    # The closure does not follow `from . import x`: such an import would keep what it should make anew.
+    # The closure does not follow `from . import x`: such an import would keep what it should make
+    # anew.
     tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
-    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    assert not [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level
+    ]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

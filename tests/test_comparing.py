@@ -17,7 +17,13 @@ def rows(*values, **common):
     made = []
     for number, one in enumerate(values):
         value, low, high = one if isinstance(one, tuple) else (one, None, None)
-        key = {"experiment": "table1", "model": "small_vgg", "metric": "top5", "condition": f"D{number}", **common}
+        key = {
+            "experiment": "table1",
+            "model": "small_vgg",
+            "metric": "top5",
+            "condition": f"D{number}",
+            **common,
+        }
         made.append({**key, "value": value, "low": low, "high": high})
     return results.table(made)
 
@@ -26,7 +32,7 @@ def verdicts(a, b):
     return compare(a, b).matched["verdict"].tolist()
 
 
-# --- What counts as a move ------------------------------------------------------------------------------------------------
+# --- What counts as a move ------------------------------------------------------------------------
 
 
 def test_a_table_is_the_same_as_itself() -> None:
@@ -58,7 +64,10 @@ def test_a_row_moved_if_it_leaves_both_intervals_by_more_than_their_joint_half_w
         ((0.50, 0.45, 0.55), (0.53, 0.48, 0.58)),  # each value in the other's interval
         ((0.50, 0.40, 0.60), (0.58, 0.57, 0.59)),  # B's value in A's interval alone
         ((0.58, 0.57, 0.59), (0.50, 0.40, 0.60)),  # A's value in B's interval alone
-        ((0.50, 0.48, 0.52), (0.525, 0.505, 0.545)),  # outside both, but by less than the joint half width, 0.028
+        (
+            (0.50, 0.48, 0.52),
+            (0.525, 0.505, 0.545),
+        ),  # outside both, but by less than the joint half width, 0.028
     ],
 )
 def test_a_row_that_stays_within_an_interval_has_not_moved(first, second) -> None:
@@ -101,18 +110,27 @@ def test_a_number_that_became_none_moved_and_two_that_are_none_are_the_same() ->
     assert verdicts(a, b) == ["same", "moved", "moved"]
 
 
-def test_the_biggest_move_in_half_widths_comes_first_and_those_without_intervals_before_it() -> None:
+def test_the_biggest_move_in_half_widths_comes_first_and_those_without_intervals_before_it() -> (
+    None
+):
     a = rows((0.5, 0.49, 0.51), (0.5, 0.40, 0.60), 0.5, 0.5)
     b = rows((0.6, 0.59, 0.61), (0.9, 0.80, 1.00), 0.6, 0.7)
     assert compare(a, b).moved["condition"].tolist() == ["D3", "D2", "D0", "D1"]
 
 
 def test_rows_of_one_table_alone_are_counted_by_experiment() -> None:
-    a = results.table([*rows(0.1, 0.2).to_dict("records"), *rows(0.3, experiment="table3").to_dict("records")])
-    b = results.table([*rows(0.1).to_dict("records"), *rows(0.4, 0.5, experiment="table4").to_dict("records")])
+    a = results.table(
+        [*rows(0.1, 0.2).to_dict("records"), *rows(0.3, experiment="table3").to_dict("records")]
+    )
+    b = results.table(
+        [*rows(0.1).to_dict("records"), *rows(0.4, 0.5, experiment="table4").to_dict("records")]
+    )
     found = compare(a, b)
     assert found.only_a["condition"].tolist() == ["D1", "D0"]
-    assert {one["experiment"]: [one[name] for name in ("same", "only_a", "only_b")] for one in found.counts()} == {
+    assert {
+        one["experiment"]: [one[name] for name in ("same", "only_a", "only_b")]
+        for one in found.counts()
+    } == {
         "table1": [1, 1, 0],
         "table3": [0, 1, 0],
         "table4": [0, 0, 2],
@@ -132,13 +150,19 @@ def test_empty_tables_can_be_compared() -> None:
     assert len(compare(empty, rows(0.1)).only_b) == 1
 
 
-# --- The verb --------------------------------------------------------------------------------------------------------------
+# --- The verb -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def files(tmp_path):
-    a = [*rows((0.5, 0.48, 0.52), 0.1).to_dict("records"), *rows(0.3, experiment="table3").to_dict("records")]
-    b = [*rows((0.7, 0.68, 0.72), 0.1).to_dict("records"), *rows(0.4, experiment="table4").to_dict("records")]
+    a = [
+        *rows((0.5, 0.48, 0.52), 0.1).to_dict("records"),
+        *rows(0.3, experiment="table3").to_dict("records"),
+    ]
+    b = [
+        *rows((0.7, 0.68, 0.72), 0.1).to_dict("records"),
+        *rows(0.4, experiment="table4").to_dict("records"),
+    ]
     for name, table in (("a", a), ("b", b)):
         results.write(results.table(table), tmp_path / f"{name}.csv")
     return tmp_path / "a.csv", tmp_path / "b.csv"
@@ -151,7 +175,10 @@ def run(*arguments):
 def test_it_tells_how_many_moved_and_which(files) -> None:
     said = run(*files)
     assert said.exit_code == 0
-    assert "2 rows in both: 1 the same, 0 within their intervals, 1 moved; 1 only in A, 1 only in B" in said.output
+    assert (
+        "2 rows in both: 1 the same, 0 within their intervals, 1 moved; 1 only in A, 1 only in B"
+        in said.output
+    )
     assert "only in A: table3 1" in said.output and "only in B: table4 1" in said.output
     assert "all of experiment table1, model small_vgg, condition D0, metric top5" in said.output
     assert said.output.splitlines()[-1].split() == ["0.5", "0.7", "+0.2", "0.028", "7.1"]
@@ -161,7 +188,13 @@ def test_the_same_as_data(files) -> None:
     said = run(*files, "--json")
     assert said.exit_code == 0
     found = json.loads(said.output)
-    assert [found[name] for name in ("same", "within", "moved", "only_a", "only_b")] == [1, 0, 1, 1, 1]
+    assert [found[name] for name in ("same", "within", "moved", "only_a", "only_b")] == [
+        1,
+        0,
+        1,
+        1,
+        1,
+    ]
     (moved,) = found["moved_rows"]
     assert moved["condition"] == "D0" and moved["difference"] == pytest.approx(0.2)
     assert found["only_a_rows"][0]["experiment"] == "table3"
@@ -179,7 +212,9 @@ def test_what_no_interval_measures_is_null_in_json(tmp_path) -> None:
 def test_forty_moved_rows_are_shown_unless_all_are_asked_for(tmp_path) -> None:
     results.write(rows(*np.arange(50.0)), tmp_path / "a.csv")
     results.write(rows(*np.arange(50.0) + 1), tmp_path / "b.csv")
-    few, every = (run(tmp_path / "a.csv", tmp_path / "b.csv", *options).output for options in ((), ("--all",)))
+    few, every = (
+        run(tmp_path / "a.csv", tmp_path / "b.csv", *options).output for options in ((), ("--all",))
+    )
     assert "the first 40 of 50 (--all shows all)" in few and "--all" not in every
     assert len(every.splitlines()) - len(few.splitlines()) == 10
 

@@ -1,4 +1,6 @@
-"""Test images that are deblurred before a network sees them: what is kept, on what it depends, and how it is counted."""
+"""Test images that are deblurred before a network sees them: what is kept, on what it depends, and
+how it is counted.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +8,19 @@ import pytest
 import torch
 from helpers import TINY, MemorySet
 
-from blurpaper import blur, code, data, deblurred, deblurring, experiments, predictions, protocol, quality, resizing, tallies
+from blurpaper import (
+    blur,
+    code,
+    data,
+    deblurred,
+    deblurring,
+    experiments,
+    predictions,
+    protocol,
+    quality,
+    resizing,
+    tallies,
+)
 from blurpaper import treatment as treatments
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.reading import write_image
@@ -21,7 +35,10 @@ GRADIENT = Treatment("gradient")
 
 @pytest.fixture(scope="module")
 def tiny():
-    return load("smoke", TINY | {"deblurring.prior.patches": 4000, "deblurring.exact": 2, "deblurring.few": 3})
+    return load(
+        "smoke",
+        TINY | {"deblurring.prior.patches": 4000, "deblurring.exact": 2, "deblurring.few": 3},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +58,50 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
         assert numbers["psnr"][place] == pytest.approx(quality.psnr(found, image), abs=1e-4)
         assert numbers["ssim"][place] == pytest.approx(quality.ssim(found, image), abs=1e-5)
     assert (numbers["seconds"] > 0).all()
-    left, before = treated(Treatment(AS_IS), canonical, ids, "D8", None, smoke.protocol, smoke.compute)
+    left, before = treated(
+        Treatment(AS_IS), canonical, ids, "D8", None, smoke.protocol, smoke.compute
+    )
     assert all(torch.equal(a, blur.apply(b, kernel)) for a, b in zip(left, canonical, strict=True))
     assert (numbers["psnr"] > before["psnr"]).all()
 
 
 def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) -> None:
     canonical = [resizing.to_canonical(random_images[0], 108)]
-    mistaken, _ = treated(Treatment("gradient", "D6", 2.0), canonical, ["a"], "D8", None, smoke.protocol, smoke.compute)
+    mistaken, _ = treated(
+        Treatment("gradient", "D6", 2.0),
+        canonical,
+        ["a"],
+        "D8",
+        None,
+        smoke.protocol,
+        smoke.compute,
+    )
     seen = blur.apply(canonical[0], psf("D8", 108 / 384))
-    assert torch.equal(mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0))
+    assert torch.equal(
+        mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0)
+    )
 
 
-def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, smoke, monkeypatch) -> None:
+def test_under_shake_each_image_is_restored_with_its_own_kernel(
+    random_images, smoke, monkeypatch
+) -> None:
     canonical = [resizing.to_canonical(image, 108) for image in random_images[:3]]
     used = []
-    monkeypatch.setattr(treatments.deblurring, "restore", lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen)
+    monkeypatch.setattr(
+        treatments.deblurring,
+        "restore",
+        lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen,
+    )
     treated(GRADIENT, canonical, ["a", "b", "c"], "shake", None, smoke.protocol, smoke.compute)
     expected = {name: protocol.test_psf("shake", name, 108 / 384) for name in ("a", "b", "c")}
     assert [count for count, _ in used[1:]] == [1, 1, 1]
-    order = sorted("abc", key=lambda name: canonical["abc".index(name)].shape != canonical[0].shape)  # alike in shape go together
-    assert all(np.array_equal(kernel, expected[name]) for (_, kernel), name in zip(used[1:], order, strict=True))
+    order = sorted(
+        "abc", key=lambda name: canonical["abc".index(name)].shape != canonical[0].shape
+    )  # alike in shape go together
+    assert all(
+        np.array_equal(kernel, expected[name])
+        for (_, kernel), name in zip(used[1:], order, strict=True)
+    )
     assert len({kernel.tobytes() for kernel in expected.values()}) == 3
 
 
@@ -100,7 +140,9 @@ def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, mo
 def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept) -> None:
     images = deblurred.images_of("emoji", tiny, kept)
     found = deblurred.results_of(Treatment(AS_IS), images, tiny, kept)["log_probabilities"]
-    usual = predictions.log_probabilities(NetworkSpec("small_vgg"), images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
+    usual = predictions.log_probabilities(
+        NetworkSpec("small_vgg"), images, ["D8"], ["256"], tiny, kept
+    )["D8"]["256"]
     torch.testing.assert_close(found, usual, atol=1e-4, rtol=0)
 
 
@@ -125,12 +167,19 @@ def test_the_prior_may_come_from_a_folder_of_ones_own(tiny, tmp_path) -> None:
     assert not set(images.ids) & set(held_out.ids)
     assert data.missing(own) == []
     (sentence,) = data.missing(load("smoke", {"deblurring.prior.images": "bsd"}))
-    assert "deblurring.prior.images is the name of a set, or the path of a folder. Got 'bsd'" in sentence
+    assert (
+        "deblurring.prior.images is the name of a set, or the path of a folder. Got 'bsd'"
+        in sentence
+    )
 
 
 def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch) -> None:
     labels = [0, 0, 0, 1, 2, 2, 1, 0]
-    images = MemorySet([torch.full((3, 9, 9), number, dtype=torch.uint8) for number in range(8)], labels, ("a", "b", "c"))
+    images = MemorySet(
+        [torch.full((3, 9, 9), number, dtype=torch.uint8) for number in range(8)],
+        labels,
+        ("a", "b", "c"),
+    )
     monkeypatch.setattr(deblurred.data, "load", lambda *_: images)
     each = load("smoke", {"deblurring.each": 2})
     some = deblurred.images_of("memory", each, kept)
@@ -143,19 +192,23 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
 
 
 def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -> None:
-    recognition = code.closure(["blurpaper.training", "blurpaper.protocol", "blurpaper.networks.vgg"])
+    recognition = code.closure(
+        ["blurpaper.training", "blurpaper.protocol", "blurpaper.networks.vgg"]
+    )
     assert not any("deblur" in module or "treatment" in module for module in recognition)
     assert "blurpaper.deblurring.splitting" in code.closure(["blurpaper.treatment"])
 
 
-# --- How it is counted ----------------------------------------------------------------------------------------------------
+# --- How it is counted ----------------------------------------------------------------------------
 
 RIGHT = {"sharp": 10, "D8": 4, "epll": 8, "gradient": 6, "mix": 9}
 """Of ten images, on how many the truth is first."""
 
 
 def made_up(count: int, **columns) -> pd.DataFrame:
-    frame = pd.DataFrame({"rank": np.where(np.arange(10) < count, 0, 7), "image": [f"{n}" for n in range(10)]})
+    frame = pd.DataFrame(
+        {"rank": np.where(np.arange(10) < count, 0, 7), "image": [f"{n}" for n in range(10)]}
+    )
     for column in ("entropy", "cross_entropy", "js_divergence", "confidence"):
         frame[column] = 0.5
     return frame.assign(label=0, classes="100", **columns)
@@ -167,11 +220,20 @@ def counted(monkeypatch):
     images.ids = [f"{number}" for number in range(10)]
 
     def columns(spec, condition):
-        return {key: v for key, v in predictions.columns_of(spec, "memory", 0, "256", condition).items() if key != "classes"}
+        return {
+            key: v
+            for key, v in predictions.columns_of(spec, "memory", 0, "256", condition).items()
+            if key != "classes"
+        }
 
     def decided_by(spec, *_):
         conditions = ("sharp", "D8") if spec.is_original else ("D8",)
-        return pd.concat([made_up(RIGHT[c if spec.is_original else spec.mix], **columns(spec, c)) for c in conditions])
+        return pd.concat(
+            [
+                made_up(RIGHT[c if spec.is_original else spec.mix], **columns(spec, c))
+                for c in conditions
+            ]
+        )
 
     def treated_as(treatment, *_):
         right = RIGHT["D8" if treatment.method == AS_IS else treatment.method]
@@ -181,7 +243,11 @@ def counted(monkeypatch):
     monkeypatch.setattr(tallies, "decided_by", decided_by)
     monkeypatch.setattr(deblurred, "decisions", treated_as)
     monkeypatch.setattr(deblurred, "images_of", lambda *_: images)
-    overrides = {"deblurring.methods": ["epll", "gradient"], "deblurring.networks": ["mix"], "evaluation.test_sets": ["memory"]}
+    overrides = {
+        "deblurring.methods": ["epll", "gradient"],
+        "deblurring.networks": ["mix"],
+        "evaluation.test_sets": ["memory"],
+    }
     rows = experiments.EXPERIMENTS["table5"](load("smoke", overrides), None)
     return rows.set_index(["network", "input", "condition", "metric"])
 
@@ -200,8 +266,12 @@ def test_table_5_has_the_paper_s_five_numbers_and_what_belongs_to_them(counted) 
 
 
 def test_table_5_says_what_comes_back_and_how_far_it_is_from_epll(counted) -> None:
-    assert counted.loc[("original", "epll", "D8", "top1_recovered"), "value"] == pytest.approx(0.4 / 0.6)
-    assert counted.loc[("mix", "as is", "D8", "top1_recovered"), "value"] == pytest.approx(0.5 / 0.6)
+    assert counted.loc[("original", "epll", "D8", "top1_recovered"), "value"] == pytest.approx(
+        0.4 / 0.6
+    )
+    assert counted.loc[("mix", "as is", "D8", "top1_recovered"), "value"] == pytest.approx(
+        0.5 / 0.6
+    )
     gap = counted.loc[("mix", "as is", "D8", "top1_vs_epll")]
     assert gap["value"] == pytest.approx(0.1) and gap["low"] >= 0
     assert counted.loc[("original", "as is", "D8", "top1_vs_epll"), "value"] == pytest.approx(-0.4)
@@ -214,11 +284,15 @@ def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
     assert exact.loc[("epll", "psnr_vs_epll-exact"), "n"] == 2
     wrong = experiments.EXPERIMENTS["deblurring_psf"](tiny, kept)
     psnr = wrong[wrong["metric"] == "psnr"].set_index("input")["value"]
-    assert psnr["epll"] > psnr["epll as D6"] + 3 and psnr["epll as D10, noise 2"] > psnr["epll as D10"]
+    assert (
+        psnr["epll"] > psnr["epll as D6"] + 3 and psnr["epll as D10, noise 2"] > psnr["epll as D10"]
+    )
     assert set(wrong[wrong["region"] == ""]["network"]) == {"original", "mix", "onlyD8"}
     noise = experiments.EXPERIMENTS["deblurring_noise"](tiny, kept)
     assert list(noise[noise["metric"] == "psnr"]["region"]) == ["0.29", "1"]
     colour = experiments.EXPERIMENTS["deblurring_colour"](tiny, kept)
     assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
     seconds = deblurred.seconds(tiny, kept)
-    assert set(seconds) == {"epll", "gradient", "wiener", "epll-exact"} and all(spent > 0 for spent in seconds.values())
+    assert set(seconds) == {"epll", "gradient", "wiener", "epll-exact"} and all(
+        spent > 0 for spent in seconds.values()
+    )

@@ -1,4 +1,6 @@
-"""Deblurring of images: EPLL against its own definition on a small image, every method on photographs, and bad input."""
+"""Deblurring of images: EPLL against its own definition on a small image, every method on
+photographs, and bad input.
+"""
 
 import math
 
@@ -29,8 +31,12 @@ def few() -> Mixture:
     return Mixture(prior.weights[chosen] / prior.weights[chosen].sum(), prior.covariances[chosen])
 
 
-def naive_epll(observed: np.ndarray, kernel: np.ndarray, noise: float, prior: Mixture) -> np.ndarray:
-    """Zoran and Weiss, patch by patch and with a dense matrix, on the torus of an image and its mirror images."""
+def naive_epll(
+    observed: np.ndarray, kernel: np.ndarray, noise: float, prior: Mixture
+) -> np.ndarray:
+    """Zoran and Weiss, patch by patch and with a dense matrix, on the torus of an image and its
+    mirror images.
+    """
     from scipy.stats import multivariate_normal
     from test_observation import dense, weights
 
@@ -47,7 +53,9 @@ def naive_epll(observed: np.ndarray, kernel: np.ndarray, noise: float, prior: Mi
             for left in range(width + 7):
                 patch = wide[top : top + 8, left : left + 8].ravel()
                 rest = patch - patch.mean()
-                scores = [np.log(s) + d.logpdf(rest) for s, d in zip(shares, densities, strict=True)]
+                scores = [
+                    np.log(s) + d.logpdf(rest) for s, d in zip(shares, densities, strict=True)
+                ]
                 best = int(np.argmax(scores))
                 restored = covariances[best] @ np.linalg.solve(noisy[best], rest) + patch.mean()
                 total[top : top + 8, left : left + 8] += restored.reshape(8, 8)
@@ -63,7 +71,9 @@ def test_exact_epll_is_its_definition(picture, few) -> None:
     sharp = picture[:, 40:54, 40:57].float().mean(dim=0)[None] / 255
     kernel, noise = psf("D2"), 0.01
     observed = Observation(sharp, kernel).blurred(sharp)
-    observed = observed + noise * torch.randn(observed.shape, generator=torch.Generator().manual_seed(0))
+    observed = observed + noise * torch.randn(
+        observed.shape, generator=torch.Generator().manual_seed(0)
+    )
     found = splitting.restore(Observation(observed, kernel), noise, few, exact=True)
     expected = naive_epll(observed[0].double().numpy(), kernel, noise, few)
     np.testing.assert_allclose(found[0], expected, atol=2e-3)
@@ -73,7 +83,9 @@ def test_exact_epll_does_not_depend_on_how_many_patches_are_held(picture, few, m
     observation = Observation(picture[:2, :40, :50].float() / 255, psf("D2"))
     whole = splitting.restore(observation, 0.01, few, exact=True)
     monkeypatch.setattr(splitting, "_PATCHES", 300)
-    torch.testing.assert_close(splitting.restore(observation, 0.01, few, exact=True), whole, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        splitting.restore(observation, 0.01, few, exact=True), whole, atol=1e-4, rtol=0
+    )
     whole = splitting.restore(observation, 0.01, few)
     monkeypatch.setattr(splitting, "_PATCHES", 30)
     torch.testing.assert_close(splitting.restore(observation, 0.01, few), whole, atol=1e-4, rtol=0)
@@ -81,10 +93,15 @@ def test_exact_epll_does_not_depend_on_how_many_patches_are_held(picture, few, m
 
 def test_fast_epll_is_near_the_exact_one_and_ahead_of_the_others(picture) -> None:
     blurred = blur.apply(picture, "D4")
-    scores = {name: quality.psnr(deblurring.restore(blurred, "D4", name), picture) for name in deblurring.METHODS}
+    scores = {
+        name: quality.psnr(deblurring.restore(blurred, "D4", name), picture)
+        for name in deblurring.METHODS
+    }
     before = quality.psnr(blurred, picture)
     assert scores["epll-exact"] > scores["epll"] > scores["epll-exact"] - 0.4
-    assert scores["epll"] > max(score for name, score in scores.items() if not name.startswith("epll"))
+    assert scores["epll"] > max(
+        score for name, score in scores.items() if not name.startswith("epll")
+    )
     assert all(score > before + 1 for score in scores.values())
 
 
@@ -100,7 +117,10 @@ def test_any_psf_is_undone_by_epll(picture, name) -> None:
 
 def test_rounding_is_the_noise_to_reckon_with(picture) -> None:
     blurred = blur.apply(picture, "D8")
-    scores = [quality.psnr(deblurring.epll(blurred, "D8", noise=deblurring.ROUNDING * factor), picture) for factor in (0.2, 1, 8)]
+    scores = [
+        quality.psnr(deblurring.epll(blurred, "D8", noise=deblurring.ROUNDING * factor), picture)
+        for factor in (0.2, 1, 8)
+    ]
     assert math.isclose(deblurring.ROUNDING, 12**-0.5)
     assert scores[1] > scores[0] + 0.5 and scores[1] > scores[2] + 0.5
 
@@ -108,7 +128,9 @@ def test_rounding_is_the_noise_to_reckon_with(picture) -> None:
 @pytest.mark.parametrize("method", FAST)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 2), (5, 6)], ids=str)
 def test_images_smaller_than_the_psf_or_a_patch(method, shape, few) -> None:
-    images = torch.randint(0, 256, (2, 3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (2, 3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     for name in ("D8", "shake:3"):
         restored = deblurring.restore(blur.apply(images, name), name, method, prior=few)
         assert restored.shape == images.shape and restored.dtype == torch.uint8
@@ -135,7 +157,9 @@ def test_sharp_stays_as_it_is(picture) -> None:
 def test_mean_of_the_channels_is_better_than_each_by_itself(picture) -> None:
     blurred = blur.apply(picture, "D4")
     apart = deblurring.epll(blurred[:, None], "D4")[:, 0]
-    assert quality.psnr(deblurring.epll(blurred, "D4"), picture) > quality.psnr(apart, picture) + 0.3
+    assert (
+        quality.psnr(deblurring.epll(blurred, "D4"), picture) > quality.psnr(apart, picture) + 0.3
+    )
 
 
 nan = np.full((3, 3), np.nan)
@@ -167,7 +191,9 @@ def test_bad_input_is_told_in_a_sentence(images, options, error, message) -> Non
 def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
     priors.released.cache_clear()
     monkeypatch.setattr(priors, "FOLDERS", (tmp_path,))
-    with pytest.raises(ValueError, match=r"the prior that comes with blurpaper is not at .*bsds500\.safetensors"):
+    with pytest.raises(
+        ValueError, match=r"the prior that comes with blurpaper is not at .*bsds500\.safetensors"
+    ):
         deblurring.epll(torch.zeros(3, 9, 9, dtype=torch.uint8), "D2")
     priors.released.cache_clear()
 
@@ -195,4 +221,6 @@ def test_patches_lie_on_a_grid_that_moves_from_round_to_round(few, monkeypatch) 
     assert splitting.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
     assert len(seen) == 2 * len(splitting.BONDS) and len(starts) > 3
     first, last = -(patches.SIDE - 1) - (splitting.FAST_STRIDE - 1), -(patches.SIDE - 1)
-    assert all(first <= start <= last for pair in starts for start in pair)  # every pixel of the border is covered
+    assert all(
+        first <= start <= last for pair in starts for start in pair
+    )  # every pixel of the border is covered

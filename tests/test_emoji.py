@@ -45,8 +45,12 @@ def test_every_class_comes_equally_often(smoke, store) -> None:
 
 
 def test_backgrounds_have_the_spectrum_of_natural_images() -> None:
-    """Amplitude falls as a power of frequency between 1 and 2 on average: a slope fitted to the mean log spectrum."""
-    fields = [emoji.background(np.random.RandomState(seed), 128, 128).mean(axis=2) for seed in range(40)]
+    """Amplitude falls as a power of frequency between 1 and 2 on average: a slope fitted to the
+    mean log spectrum.
+    """
+    fields = [
+        emoji.background(np.random.RandomState(seed), 128, 128).mean(axis=2) for seed in range(40)
+    ]
     frequency = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.rfftfreq(128)[None])
     band = (frequency > 0.03) & (frequency < 0.4)
     amplitude = np.mean([np.log(np.abs(np.fft.rfft2(field))[band]) for field in fields], axis=0)

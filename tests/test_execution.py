@@ -1,4 +1,6 @@
-"""Chapters are executed once: the outcome is kept, and made again when anything that it shows may have changed."""
+"""Chapters are executed once: the outcome is kept, and made again when anything that it shows may
+have changed.
+"""
 
 import threading
 from pathlib import Path
@@ -42,7 +44,9 @@ def checkout(tmp_path, monkeypatch):
 
 @pytest.fixture
 def executions(monkeypatch):
-    """How often papermill was asked; it does not start a kernel here, but writes down what it was given."""
+    """How often papermill was asked; it does not start a kernel here, but writes down what it was
+    given.
+    """
     calls = []
 
     def execute(raw, out, parameters, **_):
@@ -63,14 +67,18 @@ def execute(root, overrides=None, name="smoke", published=False):
     return nbformat.read(path, as_version=4).cells[-1].source
 
 
-def test_a_chapter_is_executed_once_and_comes_from_the_store_afterwards(checkout, executions) -> None:
+def test_a_chapter_is_executed_once_and_comes_from_the_store_afterwards(
+    checkout, executions
+) -> None:
     assert execute(checkout) == "execution 1"
     book.executed("01_disk", profile.load("smoke")).unlink()
     assert execute(checkout) == "execution 1"
     assert len(executions) == 1
 
 
-def test_it_is_executed_again_when_what_it_shows_may_have_changed(checkout, executions, monkeypatch) -> None:
+def test_it_is_executed_again_when_what_it_shows_may_have_changed(
+    checkout, executions, monkeypatch
+) -> None:
     script = checkout / "notebooks" / "01_disk.py"
     changes = [
         lambda: script.write_text(SCRIPT.replace("A chapter", "The chapter")),
@@ -78,7 +86,9 @@ def test_it_is_executed_again_when_what_it_shows_may_have_changed(checkout, exec
         lambda: (checkout / "results" / "emoji.csv").write_text("b"),
         lambda: (checkout / "notebooks" / "02_more.py").write_text(SCRIPT),
         lambda: monkeypatch.setattr(execution, "sha256_of", lambda path: f"changed {path}"),
-        lambda: monkeypatch.setattr(execution.data, "fingerprints", lambda *_: {"photographs": "others"}),
+        lambda: monkeypatch.setattr(
+            execution.data, "fingerprints", lambda *_: {"photographs": "others"}
+        ),
     ]
     execute(checkout)
     for number, change in enumerate(changes, 2):
@@ -90,7 +100,9 @@ def test_it_is_executed_again_when_what_it_shows_may_have_changed(checkout, exec
     assert execute(checkout, name="emoji") == f"execution {len(changes) + 4}"
 
 
-def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_it(checkout, executions) -> None:
+def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_it(
+    checkout, executions
+) -> None:
     def add(number):
         folder = checkout / "store" / "networks" / f"a-{number}"
         folder.mkdir(parents=True)
@@ -99,7 +111,9 @@ def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_
     execute(checkout)
     add(1)
     assert execute(checkout) == "execution 1"
-    (checkout / "notebooks" / "01_disk.py").write_text(SCRIPT.replace("import shake", "import provenance"))
+    (checkout / "notebooks" / "01_disk.py").write_text(
+        SCRIPT.replace("import shake", "import provenance")
+    )
     assert execute(checkout) == "execution 2"
     assert execute(checkout) == "execution 2"
     add(2)
@@ -107,11 +121,19 @@ def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(checkout, executions, monkeypatch, jobs) -> None:
+def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
+    checkout, executions, monkeypatch, jobs
+) -> None:
     shows = SCRIPT.replace("import shake", "import provenance")
     for number, text in enumerate((SCRIPT, shows, SCRIPT, SCRIPT, SCRIPT), 2):
         (checkout / "notebooks" / f"0{number}_disk.py").write_text(text)
-    stubbed, together, lock, begun, beside = papermill.execute_notebook, threading.Barrier(jobs), threading.Lock(), [], {}
+    stubbed, together, lock, begun, beside = (
+        papermill.execute_notebook,
+        threading.Barrier(jobs),
+        threading.Lock(),
+        [],
+        {},
+    )
 
     def execute_notebook(raw, out, parameters, **others):
         name = Path(raw).parent.name[:2]
@@ -119,7 +141,9 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(chec
             begun.append(name)
             others_before = len(begun) - len(beside) - 1
         if name not in ("01", "03"):
-            together.wait(20)  # of the other four, two wait for each other, which they could not if they were not there at once
+            together.wait(
+                20
+            )  # of the other four, two wait for each other, which they could not if they were not there at once
         with lock:
             stubbed(raw, out, parameters, **others)
             beside[name] = others_before
@@ -127,10 +151,15 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(chec
     monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
     told = []
     all_chapters.execute(
-        book.chapters(), execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store")), jobs, told.append
+        book.chapters(),
+        execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store")),
+        jobs,
+        told.append,
     )
     assert (begun[0], begun[-1]) == ("01", "03")
-    assert sorted(begun) == sorted(name[:2] for name in told) == ["01", "02", "03", "04", "05", "06"]
+    assert (
+        sorted(begun) == sorted(name[:2] for name in told) == ["01", "02", "03", "04", "05", "06"]
+    )
     assert beside["01"] == beside["03"] == 0
     assert sum(beside.values()) >= (jobs - 1) * 2
 
@@ -139,7 +168,9 @@ def test_code_that_a_chapter_imports_counts_and_other_code_does_not() -> None:
     needed = code.imported_by("from blurpaper import page")
     assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= needed
     assert "blurpaper.doctor" not in needed
-    assert code.imported_directly("from blurpaper import page\nfrom blurpaper.blur import MIXES") == {
+    assert code.imported_directly(
+        "from blurpaper import page\nfrom blurpaper.blur import MIXES"
+    ) == {
         "blurpaper.page",
         "blurpaper.blur",
     }

@@ -1,4 +1,6 @@
-"""From decisions to rows, on decisions made up for the purpose: pooling over sets and seeds, baselines, restricted choices."""
+"""From decisions to rows, on decisions made up for the purpose: pooling over sets and seeds,
+baselines, restricted choices.
+"""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,8 @@ from blurpaper.profile import load
 
 MODEL = "small_vgg"
 COUNTS = {"many": 40, "few": 10}
-# Share of images on which the truth is first, by network and condition; the second test set is decided twice.
+# Share of images on which the truth is first, by network and condition; the second test set is
+# decided twice.
 RIGHT = {
     "original": {"sharp": 0.9, "D8": 0.4},
     "original#1": {"sharp": 0.8, "D8": 0.2},
@@ -45,8 +48,12 @@ def profile(monkeypatch):
     return load("smoke", overrides)
 
 
-def test_recovery_pools_both_sets_among_all_classes_and_each_seed_has_its_own_start(profile) -> None:
-    rows = experiments.EXPERIMENTS["recovery"](profile, None).set_index(["recipe", "condition", "metric"])
+def test_recovery_pools_both_sets_among_all_classes_and_each_seed_has_its_own_start(
+    profile,
+) -> None:
+    rows = experiments.EXPERIMENTS["recovery"](profile, None).set_index(
+        ["recipe", "condition", "metric"]
+    )
     assert set(rows["data"]) == {"many+few"}
     labels = rows.loc[("labels", "D8", "top1_recovered")]
     assert labels["value"] == pytest.approx((0.3 + 0.4) / (0.5 + 0.6))
@@ -62,14 +69,22 @@ def test_recovery_pools_both_sets_among_all_classes_and_each_seed_has_its_own_st
 
 def test_differences_are_from_the_network_each_started_from(profile) -> None:
     rows = experiments.EXPERIMENTS["table3"](profile, None)
-    gain = results.select(rows, network="mix", recipe="labels", condition="D8", metric="top1_vs_original", data="many")
-    assert gain.set_index("seed")["value"].to_dict() == pytest.approx({"0": 0.3, "1": 0.4, "all": 0.35})
+    gain = results.select(
+        rows, network="mix", recipe="labels", condition="D8", metric="top1_vs_original", data="many"
+    )
+    assert gain.set_index("seed")["value"].to_dict() == pytest.approx(
+        {"0": 0.3, "1": 0.4, "all": 0.35}
+    )
     assert not rows.duplicated(list(results.KEY)).any()
 
 
 def test_a_choice_among_fewer_classes_has_rows_of_its_own(profile) -> None:
     rows = results.select(
-        experiments.EXPERIMENTS["table3"](profile, None), network="mix", metric="top1", data="few", condition="D8"
+        experiments.EXPERIMENTS["table3"](profile, None),
+        network="mix",
+        metric="top1",
+        data="few",
+        condition="D8",
     )
     value = results.select(rows, seed="0", recipe="labels").set_index("classes")["value"]
     assert value.to_dict() == pytest.approx({"100": 0.7, "10": 1.0})
@@ -82,7 +97,10 @@ def test_the_widest_choice_is_taken_set_by_set(profile) -> None:
 
 
 def test_an_image_without_another_of_its_shape_is_left_out_of_that_distance(monkeypatch) -> None:
-    distances = {"D8": np.full((3, 5), 0.2), invariance.UNRELATED: np.array([[0.4] * 5, [np.nan] * 5, [0.6] * 5])}
+    distances = {
+        "D8": np.full((3, 5), 0.2),
+        invariance.UNRELATED: np.array([[0.4] * 5, [np.nan] * 5, [0.6] * 5]),
+    }
     monkeypatch.setattr(predictions, "distances", lambda *_: distances)
     rows = experiments.EXPERIMENTS["figure4"](load("smoke"), None)
     other = results.select(rows, condition=invariance.UNRELATED)

@@ -1,4 +1,6 @@
-"""Networks exported for other programs: what onnxruntime makes of an ONNX file is what torch makes of the network."""
+"""Networks exported for other programs: what onnxruntime makes of an ONNX file is what torch makes
+of the network.
+"""
 
 import json
 import sys
@@ -44,9 +46,13 @@ def onnx():
     return pytest.importorskip("onnx")
 
 
-@pytest.mark.parametrize("model", ["small_vgg", "small_resnet", "efficientnet_lite0", "efficientnet_lite0_pooled"])
+@pytest.mark.parametrize(
+    "model", ["small_vgg", "small_resnet", "efficientnet_lite0", "efficientnet_lite0_pooled"]
+)
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-3), (True, 1e-2)])
-def test_another_runtime_says_the_same_at_every_size_and_number(model, half, tolerance, tmp_path) -> None:
+def test_another_runtime_says_the_same_at_every_size_and_number(
+    model, half, tolerance, tmp_path
+) -> None:
     network = little(model)
     export.to_onnx(network, tmp_path / "out.onnx", model, half)
     for shape in ((1, 3, 64, 64), (3, 3, 97, 131), (2, 3, 130, 66), (1, 3, 96, 225)):
@@ -60,7 +66,9 @@ def test_another_runtime_says_the_same_at_every_size_and_number(model, half, tol
 def test_a_network_from_elsewhere_says_the_same_too(name, tmp_path) -> None:
     torch.manual_seed(0)
     module = (
-        torchvision.models.resnet18(num_classes=5) if name == "resnet18" else timm.create_model(name, img_size=64, num_classes=5)
+        torchvision.models.resnet18(num_classes=5)
+        if name == "resnet18"
+        else timm.create_model(name, img_size=64, num_classes=5)
     )
     torch.nn.init.normal_(list(module.parameters())[-2], std=0.5)  # so that it prefers something
     network = ForeignNetwork(module.eval(), name, field=64).eval()
@@ -91,15 +99,22 @@ def test_exporting_leaves_the_network_as_it_was(tmp_path) -> None:
     assert all(tensor.equal(before[name]) for name, tensor in network.state_dict().items())
 
 
-def test_the_released_network_is_exported_at_half_the_size_and_says_what_it_is(tmp_path, onnx) -> None:
+def test_the_released_network_is_exported_at_half_the_size_and_says_what_it_is(
+    tmp_path, onnx
+) -> None:
     path = tmp_path / "mix.onnx"
     said = CliRunner().invoke(main, ["export", "efficientnet_lite0:mix", str(path), "--half"])
     assert said.exit_code == 0, said.output
     assert path.stat().st_size < 9.5e6
     told = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    assert told["network"].startswith("efficientnet_lite0:mix") and len(json.loads(told["classes"])) == 1000
+    assert (
+        told["network"].startswith("efficientnet_lite0:mix")
+        and len(json.loads(told["classes"])) == 1000
+    )
     network = released("efficientnet_lite0", "mix").load()
-    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 9, 9) * 255, (256, 341), mode="bicubic").clamp(0, 255)
+    smooth = torch.nn.functional.interpolate(
+        torch.rand(1, 3, 9, 9) * 255, (256, 341), mode="bicubic"
+    ).clamp(0, 255)
     with torch.inference_mode():
         averaged = network.log_probabilities(smooth)
     assert averaged.exp().sum() < 0.99  # over positions that do not quite agree
@@ -109,10 +124,17 @@ def test_the_released_network_is_exported_at_half_the_size_and_says_what_it_is(t
 
 def test_safetensors_are_a_network_again(tmp_path) -> None:
     files.save(little("small_vgg"), NetworkSpec("small_vgg", "mix"), tmp_path / "in.safetensors")
-    said = CliRunner().invoke(main, ["export", str(tmp_path / "in.safetensors"), str(tmp_path / "out.safetensors"), "--half"])
+    said = CliRunner().invoke(
+        main,
+        ["export", str(tmp_path / "in.safetensors"), str(tmp_path / "out.safetensors"), "--half"],
+    )
     assert said.exit_code == 0, said.output
-    one, other = (files.load(tmp_path / f"{name}.safetensors").state_dict() for name in ("in", "out"))
-    assert all(np.allclose(tensor, other[name], rtol=1e-3, atol=1e-4) for name, tensor in one.items())
+    one, other = (
+        files.load(tmp_path / f"{name}.safetensors").state_dict() for name in ("in", "out")
+    )
+    assert all(
+        np.allclose(tensor, other[name], rtol=1e-3, atol=1e-4) for name, tensor in one.items()
+    )
     header, _ = files.read(tmp_path / "out.safetensors", ("network",))
     assert header["network"] == "small_vgg:mix"
 

@@ -1,4 +1,5 @@
-"""What goes wrong around a computation: a full disk, a place that is only read, damage, rivals, a bad loss, a clock set back.
+"""What goes wrong around a computation: a full disk, a place that is only read, damage, rivals, a
+bad loss, a clock set back.
 
 Each is one sentence or no trouble at all, and what was finished before is there afterwards.
 """
@@ -35,7 +36,9 @@ from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError
 
 resource = pytest.importorskip("resource", reason="files are limited by what Unix has for it")
 
-SETTINGS = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
+SETTINGS = Protocol(
+    canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64
+)
 CPU = Compute(device="cpu", precision="bfloat16", checkpoint_seconds=1)
 SCHEDULE = Schedule(phases=[Phase(epochs=3, rate=0.02)], batch=4, momentum=0.9, weight_decay=5e-4)
 
@@ -56,7 +59,10 @@ def check_sentence(said: str, *parts: str) -> None:
 def task() -> Task:
     """Sixteen small images of two classes, some of them blurred."""
     generator = torch.Generator().manual_seed(0)
-    pictures = [torch.randint(0, 256, (3, 120, 130), generator=generator, dtype=torch.uint8) for _ in range(16)]
+    pictures = [
+        torch.randint(0, 256, (3, 120, 130), generator=generator, dtype=torch.uint8)
+        for _ in range(16)
+    ]
     images = MemorySet(pictures, [number % 2 for number in range(16)], ("below", "above"))
     return Task(images, {"sharp": 0.5, "D8": 0.5}, "256", seed=5)
 
@@ -88,7 +94,7 @@ def steps_in(checkpoint: Path) -> int:
         return int(file.metadata()["step"])
 
 
-# --- A full disk ----------------------------------------------------------------------------------------------------------
+# --- A full disk ----------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -109,7 +115,13 @@ LIGHT = (
     "pretraining.batch=32",
     "pretraining.phases=[{epochs: 1, rate: 0.02}]",
 )
-TRAIN = ("train", "original", "--profile", "smoke", *(part for one in LIGHT for part in ("-p", one)))
+TRAIN = (
+    "train",
+    "original",
+    "--profile",
+    "smoke",
+    *(part for one in LIGHT for part in ("-p", one)),
+)
 
 
 def trains(store: Path, size: int = resource.RLIM_INFINITY) -> subprocess.CompletedProcess:
@@ -120,14 +132,21 @@ def trains(store: Path, size: int = resource.RLIM_INFINITY) -> subprocess.Comple
 
     environment = os.environ | {"BLURPAPER_STORE": str(store), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "blurpaper", *TRAIN]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=limited)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, preexec_fn=limited
+    )
 
 
 def test_what_a_full_disk_or_damage_took_is_told_of_and_made_again_the_same(tmp_path) -> None:
     """A network does not fit, then it does; then a bit of it is flipped."""
     done = trains(tmp_path / "store", 2_000_000)
     assert done.returncode == 1
-    check_sentence(done.stderr, "cannot write", "networks/small_vgg_original", "free some space or name another place")
+    check_sentence(
+        done.stderr,
+        "cannot write",
+        "networks/small_vgg_original",
+        "free some space or name another place",
+    )
     assert [name.split("/")[0] for name in Store(tmp_path / "store").names()] == ["data"]
     assert not list((tmp_path / "store").rglob("*.tmp*"))
 
@@ -148,11 +167,16 @@ def test_a_disk_that_fills_up_during_training_costs_what_came_after_the_last_che
     task, saving_every_step, tmp_path
 ) -> None:
     checkpoint, whole = tmp_path / "checkpoint.safetensors", weights(task)
-    with pytest.raises(StoreError, match=r"cannot write .*checkpoint.*; free some space") as told, largest_file(1 << 40):
+    with (
+        pytest.raises(StoreError, match=r"cannot write .*checkpoint.*; free some space") as told,
+        largest_file(1 << 40),
+    ):
 
         def filling(done: int, *_: object) -> None:
             if done == 7:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+                resource.setrlimit(
+                    resource.RLIMIT_FSIZE, (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+                )
 
         weights(task, checkpoint, filling)
     assert str(checkpoint) in str(told.value)
@@ -167,13 +191,19 @@ def test_a_picture_that_does_not_fit_leaves_the_one_that_was_there(tmp_path) -> 
     with largest_file(50_000):
         done = run("blur", tmp_path / "in.png", tmp_path / "out.png", "--psf", "D2")
     assert done.exit_code == 1
-    check_sentence(done.output, f"cannot write {tmp_path / 'out.png'}: File too large; free some space")
+    check_sentence(
+        done.output, f"cannot write {tmp_path / 'out.png'}: File too large; free some space"
+    )
     assert (tmp_path / "out.png").read_bytes() == b"before"
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS], ids=errno.errorcode.get)
-def test_a_chapter_that_cannot_be_written_down_is_one_sentence(tmp_path, monkeypatch, number) -> None:
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS], ids=errno.errorcode.get
+)
+def test_a_chapter_that_cannot_be_written_down_is_one_sentence(
+    tmp_path, monkeypatch, number
+) -> None:
     def execute(raw: Path, out: Path, *_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), str(out))
 
@@ -181,23 +211,29 @@ def test_a_chapter_that_cannot_be_written_down_is_one_sentence(tmp_path, monkeyp
     monkeypatch.setattr(book, "ROOT", tmp_path)
     done = run("chapter", "02", "--profile", "smoke", BLURPAPER_STORE=str(tmp_path / "store"))
     assert done.exit_code == 1
-    check_sentence(done.output, "cannot write", "executed.ipynb", os.strerror(number), "name another place")
+    check_sentence(
+        done.output, "cannot write", "executed.ipynb", os.strerror(number), "name another place"
+    )
     assert Store(tmp_path / "store").names() == []
 
 
-# --- A store that cannot be written to --------------------------------------------------------------------------------------
+# --- A store that cannot be written to ------------------------------------------------------------
 
 
 @pytest.fixture
 def album(tmp_path) -> Path:
     (tmp_path / "album").mkdir()
     for number in range(4):
-        Image.effect_noise((90, 80), 20 + number).convert("RGB").save(tmp_path / "album" / f"{number}.png")
+        Image.effect_noise((90, 80), 20 + number).convert("RGB").save(
+            tmp_path / "album" / f"{number}.png"
+        )
     return tmp_path / "album"
 
 
 @pytest.mark.parametrize("verb", ["run", "chapter", "train", "evaluate", "finetune", "publish"])
-def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(verb, album, tmp_path, monkeypatch) -> None:
+def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(
+    verb, album, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr(book, "ROOT", tmp_path)
     (tmp_path / "file").write_text("in the way")
     given = {
@@ -205,7 +241,15 @@ def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(verb, album, 
         "chapter": ("00", "--profile", "smoke"),
         "train": ("original", "--profile", "smoke"),
         "evaluate": ("--network", "efficientnet_lite0", "--images", album),
-        "finetune": ("--network", "efficientnet_lite0", "--images", album, "--unlabelled", "--out", tmp_path / "t.safetensors"),
+        "finetune": (
+            "--network",
+            "efficientnet_lite0",
+            "--images",
+            album,
+            "--unlabelled",
+            "--out",
+            tmp_path / "t.safetensors",
+        ),
         "publish": ("--profile", "smoke"),
     }[verb]
     done = run(verb, *given, BLURPAPER_STORE=str(tmp_path / "file" / "store"))
@@ -214,7 +258,9 @@ def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(verb, album, 
 
 
 def text(number: int = 0) -> Recipe[str]:
-    codec = Codec(".txt", lambda value, path: path.write_text(value) and None, lambda path: path.read_text())
+    codec = Codec(
+        ".txt", lambda value, path: path.write_text(value) and None, lambda path: path.read_text()
+    )
     return Recipe("texts", "a text", {"number": number}, ["blurpaper.randomness"], codec)
 
 
@@ -228,7 +274,11 @@ def only_read() -> Iterator[None]:
     plainly_open = os.open
 
     def opened(path: object, flags: int, *more: object, **others: object) -> int:
-        return refused(path) if flags & (os.O_WRONLY | os.O_RDWR) else plainly_open(path, flags, *more, **others)
+        return (
+            refused(path)
+            if flags & (os.O_WRONLY | os.O_RDWR)
+            else plainly_open(path, flags, *more, **others)
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("mkdir", "rename", "replace", "unlink", "rmdir"):
@@ -237,7 +287,9 @@ def only_read() -> Iterator[None]:
         yield
 
 
-def test_a_store_that_is_only_read_gives_what_it_has_and_says_where_the_rest_would_go(store) -> None:
+def test_a_store_that_is_only_read_gives_what_it_has_and_says_where_the_rest_would_go(
+    store,
+) -> None:
     store.get(text(), lambda _: "kept")
     with only_read():
         assert store.get(text(), lambda _: "made again") == "kept"
@@ -246,9 +298,14 @@ def test_a_store_that_is_only_read_gives_what_it_has_and_says_where_the_rest_wou
         assert str(store.path(text(1))) in str(told.value)
 
 
-def test_a_cache_that_is_only_read_or_on_a_full_disk_costs_time_and_nothing_else(album, store, smoke) -> None:
+def test_a_cache_that_is_only_read_or_on_a_full_disk_costs_time_and_nothing_else(
+    album, store, smoke
+) -> None:
     images, found = photos.load_folder(album, labelled=False), []
-    with only_read(), pytest.warns(UserWarning, match="not kept for the next time: cannot write .*Read-only"):
+    with (
+        only_read(),
+        pytest.warns(UserWarning, match="not kept for the next time: cannot write .*Read-only"),
+    ):
         found.append(canonical.images_of(images, range(4), smoke, store))
     found.append(canonical.images_of(images, range(4), smoke, store))
     assert list(store.root.rglob("stamp.json"))
@@ -258,10 +315,12 @@ def test_a_cache_that_is_only_read_or_on_a_full_disk_costs_time_and_nothing_else
         assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
 
 
-# --- Damage -----------------------------------------------------------------------------------------------------------------
+# --- Damage ---------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(store, task, saving_every_step) -> None:
+def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(
+    store, task, saving_every_step
+) -> None:
     from blurpaper import trained
 
     recipe = Recipe("networks", "a network", {}, ["blurpaper.randomness"], TENSORS)
@@ -283,7 +342,7 @@ def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(store
     check_equal(found, weights(task))
 
 
-# --- Rivals -----------------------------------------------------------------------------------------------------------------
+# --- Rivals ---------------------------------------------------------------------------------------
 
 RIVAL = """
 import sys, time
@@ -314,11 +373,18 @@ def rival(root: Path, name: str, order: str, pause: float) -> subprocess.Popen:
 
 
 def made(root: Path) -> list[list[str]]:
-    return [line.split() for line in (root / "made").read_text().splitlines()] if (root / "made").exists() else []
+    return (
+        [line.split() for line in (root / "made").read_text().splitlines()]
+        if (root / "made").exists()
+        else []
+    )
 
 
 def test_two_runs_at_once_on_one_store_compute_each_result_once(tmp_path) -> None:
-    both = [rival(tmp_path, "one", "0,1,2,3,4,5,6,7", 0.1), rival(tmp_path, "two", "7,1,6,2,5,3,4,0", 0.1)]
+    both = [
+        rival(tmp_path, "one", "0,1,2,3,4,5,6,7", 0.1),
+        rival(tmp_path, "two", "7,1,6,2,5,3,4,0", 0.1),
+    ]
     said = [one.communicate(timeout=120)[1] for one in both]
     assert [one.returncode for one in both] == [0, 0], said
     assert sorted(number for _, number in made(tmp_path)) == list("01234567")
@@ -340,7 +406,9 @@ def test_when_the_run_that_others_wait_for_is_killed_another_goes_on(tmp_path) -
     second.communicate()
 
 
-def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(store, monkeypatch) -> None:
+def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(
+    store, monkeypatch
+) -> None:
     """The slower has read that it is damaged when the other has made it anew."""
     store.get(text(), lambda _: "kept")
     data = store.path(text()) / "data.txt"
@@ -353,7 +421,9 @@ def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(s
         found = checksum(path)
         monkeypatch.setattr(stores, "sha256_of", checksum)
         with pytest.warns(UserWarning, match="damaged"):
-            assert Store(store.root).get(text(), lambda _: "made by the other") == "made by the other"
+            assert (
+                Store(store.root).get(text(), lambda _: "made by the other") == "made by the other"
+            )
         return found
 
     monkeypatch.setattr(stores, "sha256_of", slow)
@@ -371,10 +441,13 @@ def test_what_was_killed_between_two_writes_is_no_artifact_and_is_cleared_away(s
     assert store.names() == [f"texts/{folder.name}"]
     store.scratch(text()).mkdir()  # as if killed when it was about to be removed
     assert store.get(text(), lambda _: pytest.fail("made twice")) == "whole"
-    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name, f"{folder.name}.lock"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == [
+        folder.name,
+        f"{folder.name}.lock",
+    ]
 
 
-# --- A worker that fails ----------------------------------------------------------------------------------------------------
+# --- A worker that fails --------------------------------------------------------------------------
 
 
 def test_an_image_that_cannot_be_read_in_the_middle_stops_the_training_by_name_and_ends_its_threads(
@@ -399,10 +472,12 @@ def test_an_image_that_cannot_be_read_in_the_middle_stops_the_training_by_name_a
     check_equal(weights(task, checkpoint), whole)
 
 
-# --- A loss that is no number -----------------------------------------------------------------------------------------------
+# --- A loss that is no number ---------------------------------------------------------------------
 
 
-def test_a_loss_that_is_no_number_names_step_and_batch_and_keeps_the_checkpoint_before(task, saving_every_step, tmp_path) -> None:
+def test_a_loss_that_is_no_number_names_step_and_batch_and_keeps_the_checkpoint_before(
+    task, saving_every_step, tmp_path
+) -> None:
     checkpoint, whole = tmp_path / "checkpoint.safetensors", weights(task)
 
     class Poisoned(Labels):
@@ -417,12 +492,14 @@ def test_a_loss_that_is_no_number_names_step_and_batch_and_keeps_the_checkpoint_
         weights(task, checkpoint, objective=Poisoned(small_vgg(("below", "above"))))
     members = batches.epoch_order(task, 1)[8:11]  # the third batch of the second epoch
     named = ", ".join(f"test/{member}" for member in members)
-    assert str(told.value).startswith(f"the loss is nan at step 6 of 12 (epoch 1, batch 2: {named}, ...)")
+    assert str(told.value).startswith(
+        f"the loss is nan at step 6 of 12 (epoch 1, batch 2: {named}, ...)"
+    )
     assert steps_in(checkpoint) == 6
     check_equal(weights(task, checkpoint), whole)
 
 
-# --- A clock that is set back -----------------------------------------------------------------------------------------------
+# --- A clock that is set back ---------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -444,13 +521,20 @@ def test_a_clock_that_is_set_back_changes_no_result(task, store, smoke, album, t
         picture = {"pixels": torch.full((150_000,), number, dtype=torch.uint8)}
         found = kept.found(recipe, lambda picture=picture: picture, lambda _: 150_256)
         assert torch.equal(found["pixels"], picture["pixels"])
-        assert sum(path.stat().st_size for path in kept.root.rglob("*") if path.is_file()) <= kept.limit
+        assert (
+            sum(path.stat().st_size for path in kept.root.rglob("*") if path.is_file())
+            <= kept.limit
+        )
     assert store.get(text(), lambda _: "kept") == "kept"
     assert Store(store.root).get(text(), lambda _: pytest.fail("made twice")) == "kept"
 
 
-def test_a_file_that_is_older_than_what_was_made_of_it_counts_by_its_content(album, smoke, tmp_path, monkeypatch) -> None:
-    """A photograph and a chapter are replaced by others of the same size, dated before the ones they replace."""
+def test_a_file_that_is_older_than_what_was_made_of_it_counts_by_its_content(
+    album, smoke, tmp_path, monkeypatch
+) -> None:
+    """A photograph and a chapter are replaced by others of the same size, dated before the ones
+    they replace.
+    """
     before = photos.load_folder(album, labelled=False).fingerprint
     (album / "0.png").write_bytes((album / "1.png").read_bytes())
     os.utime(album / "0.png", (0, 0))

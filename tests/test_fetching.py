@@ -1,4 +1,6 @@
-"""Sets of photographs: downloads from a server of our own, resumed, checked, unpacked whole or not at all, and verified."""
+"""Sets of photographs: downloads from a server of our own, resumed, checked, unpacked whole or not
+at all, and verified.
+"""
 
 import csv
 import hashlib
@@ -25,7 +27,9 @@ WNIDS = ("n01440764", "n01443537")
 
 
 class Server(ThreadingHTTPServer):
-    """Files by path; ``cuts`` says after how many bytes the connections to a path break, one number each."""
+    """Files by path; ``cuts`` says after how many bytes the connections to a path break, one number
+    each.
+    """
 
     daemon_threads = True
 
@@ -53,7 +57,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         content, start = server.files[path], 0
-        if server.ranges and (wanted := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))):
+        if server.ranges and (
+            wanted := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        ):
             start = int(wanted[1])
             if start >= len(content):
                 self.send_response(416)
@@ -74,7 +80,9 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with Server() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread = threading.Thread(
+            target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
         thread.start()
         yield made
         made.shutdown()
@@ -90,14 +98,19 @@ def root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def offer(server, monkeypatch):
-    """A function that puts a file on the server and a set made of it among the known ones, with the layout of a real one."""
+    """A function that puts a file on the server and a set made of it among the known ones, with the
+    layout of a real one.
+    """
 
     def put(name, content, like="imagewoof", checksum=None, counts=None):
         real, file = SOURCES[like], f"{name}.archive"
         server.files[file] = content
         checksum = "sha256:" + hashlib.sha256(content).hexdigest() if checksum is None else checksum
         folders = {split: place.replace(like, name, 1) for split, place in real.folders.items()}
-        archive, counts = Archive(server.url(file), file, checksum, "1 kB"), counts or dict.fromkeys(folders, 2)
+        archive, counts = (
+            Archive(server.url(file), file, checksum, "1 kB"),
+            counts or dict.fromkeys(folders, 2),
+        )
         made = Source(name, "a toy", "none", folders, counts, archive, real.layout, real.listing)
         monkeypatch.setitem(sources.SOURCES, name, made)
         return made
@@ -131,8 +144,12 @@ def zipped(files):
 
 
 def dogs(side=24):
-    """What Imagewoof's archive holds, in small: two classes, two splits, and a file that is no image of it."""
-    names = [f"toy2-320/{split}/{wnid}/{wnid}_1.JPEG" for split in ("train", "val") for wnid in WNIDS]
+    """What Imagewoof's archive holds, in small: two classes, two splits, and a file that is no
+    image of it.
+    """
+    names = [
+        f"toy2-320/{split}/{wnid}/{wnid}_1.JPEG" for split in ("train", "val") for wnid in WNIDS
+    ]
     return {name: jpeg(seed, side) for seed, name in enumerate(names)} | {
         "toy2-320/noise.csv": b"path",
         "toy2-320/.DS_Store": b"",
@@ -140,14 +157,16 @@ def dogs(side=24):
 
 
 def below(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def nothing_but_archives(root):
     return {path.name for path in root.iterdir()} <= {"archives"}
 
 
-# --- What is known ------------------------------------------------------------------------------------------------------
+# --- What is known --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=lambda source: source.name)
@@ -189,22 +208,36 @@ def test_a_set_is_read_from_where_it_is_put(name):
 @pytest.mark.parametrize(
     ("name", "file", "place"),
     [
-        ("imagenet-sample", "imagenet-sample-images-abc/n01440764_tench.JPEG", "train/n01440764/n01440764_tench.JPEG"),
+        (
+            "imagenet-sample",
+            "imagenet-sample-images-abc/n01440764_tench.JPEG",
+            "train/n01440764/n01440764_tench.JPEG",
+        ),
         ("imagenet-sample", "imagenet-sample-images-abc/gallery.md", None),
-        ("imagewoof", "imagewoof2-320/val/n02086240/ILSVRC2012_val_00004049.JPEG", "val/n02086240/ILSVRC2012_val_00004049.JPEG"),
+        (
+            "imagewoof",
+            "imagewoof2-320/val/n02086240/ILSVRC2012_val_00004049.JPEG",
+            "val/n02086240/ILSVRC2012_val_00004049.JPEG",
+        ),
         ("imagenette", "imagenette2-320/noisy_imagenette.csv", None),
-        ("voc2012", "VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg", "VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg"),
+        (
+            "voc2012",
+            "VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg",
+            "VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg",
+        ),
         ("bsds500", "BSR/BSDS500/data/images/train/100075.jpg", "train/100075.jpg"),
         ("bsds500", "BSR/BSDS500/data/images/train/Thumbs.db", None),
         ("bsds500", "BSR/BSDS500/data/groundTruth/train/100075.mat", None),
     ],
 )
 def test_files_of_the_real_archives_go_to_their_places(name, file, place):
-    found = [match.expand(to) for at, to in SOURCES[name].layout if (match := re.fullmatch(at, file))]
+    found = [
+        match.expand(to) for at, to in SOURCES[name].layout if (match := re.fullmatch(at, file))
+    ]
     assert found == ([place] if place else [])
 
 
-# --- Fetching -----------------------------------------------------------------------------------------------------------
+# --- Fetching -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
@@ -212,7 +245,9 @@ def test_a_tar_set_is_fetched_whole(offer, root, server, mode):
     files = dogs()
     offer("toy", tar(files, mode))
     said = fetch("toy")
-    assert below(root / "toy") == [f"{split}/{wnid}/{wnid}_1.JPEG" for split in ("train", "val") for wnid in WNIDS]
+    assert below(root / "toy") == [
+        f"{split}/{wnid}/{wnid}_1.JPEG" for split in ("train", "val") for wnid in WNIDS
+    ]
     assert (root / "toy/train" / WNIDS[0] / f"{WNIDS[0]}_1.JPEG").read_bytes() == files[
         f"toy2-320/train/{WNIDS[0]}/{WNIDS[0]}_1.JPEG"
     ]
@@ -223,7 +258,9 @@ def test_a_tar_set_is_fetched_whole(offer, root, server, mode):
 
 
 def test_a_zip_set_is_fetched_whole(offer, root):
-    files = {f"images-abc/{wnid}_a_name.JPEG": jpeg() for wnid in WNIDS} | {"images-abc/README.md": b""}
+    files = {f"images-abc/{wnid}_a_name.JPEG": jpeg() for wnid in WNIDS} | {
+        "images-abc/README.md": b""
+    }
     offer("toy", zipped(files), like="imagenet-sample", checksum="")
     fetch("toy")
     assert below(root / "toy") == [f"train/{wnid}/{wnid}_a_name.JPEG" for wnid in WNIDS]
@@ -236,7 +273,12 @@ COLUMNS += ["TargetClass", "OriginalLandingURL", "License", "Author", "AuthorPro
 
 def row(server, name, box=(0, 0, 1, 1), label=1, file=None):
     url = server.url(file or f"{name}.jpg")
-    return dict(zip(COLUMNS, (name, url, *box, label, 7, "https://page", "https://cc", f"Ann {name}", "https://ann")))
+    return dict(
+        zip(
+            COLUMNS,
+            (name, url, *box, label, 7, "https://page", "https://cc", f"Ann {name}", "https://ann"),
+        )
+    )
 
 
 def as_csv(rows):
@@ -252,26 +294,48 @@ def test_a_listed_set_is_fetched_photograph_by_photograph(offer, server, root):
     picture.paste("blue", (20, 0, 40, 10))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    server.files |= {"a.jpg": buffer.getvalue(), "b.jpg": jpeg(), "d.jpg": b"no image", "photo_unavailable.png": jpeg()}
+    server.files |= {
+        "a.jpg": buffer.getvalue(),
+        "b.jpg": jpeg(),
+        "d.jpg": b"no image",
+        "photo_unavailable.png": jpeg(),
+    }
     server.moved["e.jpg"] = server.url("photo_unavailable.png")
-    rows = [row(server, "a", (0.5, 0, 1, 0.5)), row(server, "b", label=1000), *(row(server, name) for name in "cde")]
+    rows = [
+        row(server, "a", (0.5, 0, 1, 0.5)),
+        row(server, "b", label=1000),
+        *(row(server, name) for name in "cde"),
+    ]
     offer("toy", as_csv(rows), like="nips2017-dev", counts={"test": 5})
     said = fetch("toy")
-    assert below(root / "toy") == ["attribution.csv", "left_out.csv", "val/n01440764/a.png", "val/n15075141/b.png"]
+    assert below(root / "toy") == [
+        "attribution.csv",
+        "left_out.csv",
+        "val/n01440764/a.png",
+        "val/n15075141/b.png",
+    ]
     image = read_image(root / "toy/val/n01440764/a.png")
     assert tuple(image.shape) == (3, 299, 299)
-    assert image.reshape(3, -1).unique(dim=1).flatten().tolist() == [0, 0, 255], "TrueLabel 1 is tench, its box all blue"
+    assert image.reshape(3, -1).unique(dim=1).flatten().tolist() == [0, 0, 255], (
+        "TrueLabel 1 is tench, its box all blue"
+    )
     assert "3 of 5" in said and "(c, d, e)" in said
     with (root / "toy/left_out.csv").open() as file:
         reasons = {one["image"]: one["reason"] for one in csv.DictReader(file)}
     assert "404" in reasons["c"] and "no image" in reasons["d"] and "removed" in reasons["e"]
     with (root / "toy/attribution.csv").open() as file:
         first = next(csv.DictReader(file))
-    assert (first["file"], first["imagenet_index"], first["author"]) == ("val/n01440764/a.png", "0", "Ann a")
+    assert (first["file"], first["imagenet_index"], first["author"]) == (
+        "val/n01440764/a.png",
+        "0",
+        "Ann a",
+    )
     assert inventory.verify("toy") == [], "what was left out is not missing"
 
 
-def test_photographs_that_arrived_are_kept_when_the_network_goes_away(offer, server, root, monkeypatch):
+def test_photographs_that_arrived_are_kept_when_the_network_goes_away(
+    offer, server, root, monkeypatch
+):
     from blurpaper.data import listing
 
     monkeypatch.setattr(listing, "TOGETHER", 1)
@@ -279,7 +343,9 @@ def test_photographs_that_arrived_are_kept_when_the_network_goes_away(offer, ser
     rows = [row(server, "a"), row(server, "b")]
     rows[1]["URL"] = "http://127.0.0.1:9/b.jpg"
     offer("toy", as_csv(rows), like="nips2017-dev", counts={"test": 2})
-    with pytest.raises(FetchError, match=r"cannot download http://127\.0\.0\.1:9/b\.jpg .*no connection.*are kept"):
+    with pytest.raises(
+        FetchError, match=r"cannot download http://127\.0\.0\.1:9/b\.jpg .*no connection.*are kept"
+    ):
         fetch("toy")
     assert not (root / "toy").exists()
     rows[1]["URL"] = server.url("b.jpg")
@@ -364,7 +430,7 @@ def test_an_archive_put_there_by_hand_is_used_without_downloading(offer, server,
     assert server.asked == [] and inventory.verify("toy") == []
 
 
-# --- What goes wrong ----------------------------------------------------------------------------------------------------
+# --- What goes wrong ------------------------------------------------------------------------------
 
 
 def test_a_wrong_checksum_is_told_and_the_file_removed(offer, root):
@@ -377,7 +443,14 @@ def test_a_wrong_checksum_is_told_and_the_file_removed(offer, root):
 
 
 @pytest.mark.parametrize(
-    "name", ["../out.JPEG", "toy/train/n01440764/../../../../out.JPEG", "/tmp/out.JPEG", "..\\out.JPEG", "C:/out"]
+    "name",
+    [
+        "../out.JPEG",
+        "toy/train/n01440764/../../../../out.JPEG",
+        "/tmp/out.JPEG",
+        "..\\out.JPEG",
+        "C:/out",
+    ],
 )
 @pytest.mark.parametrize("pack", [tar, zipped])
 def test_an_archive_that_names_a_file_outside_is_refused(offer, root, pack, name):
@@ -399,7 +472,9 @@ def test_a_link_in_an_archive_leads_nowhere(offer, root, tmp_path):
             archive.addfile(member, io.BytesIO(content))
     offer("toy", buffer.getvalue())
     fetch("toy")
-    assert not any(path.is_symlink() for path in root.rglob("*")) and not list(tmp_path.glob("*.JPEG"))
+    assert not any(path.is_symlink() for path in root.rglob("*")) and not list(
+        tmp_path.glob("*.JPEG")
+    )
 
 
 @pytest.mark.parametrize("harm", ["cut", "nonsense", "another"])
@@ -408,7 +483,12 @@ def test_a_bad_archive_leaves_nothing_half_made(offer, root, harm, pack):
     content = pack(dogs(side=64))
     if harm == "another":
         content = pack({"other/file.txt": b"hello"})
-    offer("toy", {"cut": content[: len(content) // 2], "nonsense": b"nonsense" * 99, "another": content}[harm])
+    offer(
+        "toy",
+        {"cut": content[: len(content) // 2], "nonsense": b"nonsense" * 99, "another": content}[
+            harm
+        ],
+    )
     with pytest.raises(FetchError, match=r"remove it and fetch again\.$"):
         fetch("toy")
     assert nothing_but_archives(root)
@@ -435,7 +515,9 @@ def test_a_full_disk_is_one_sentence(offer, root, monkeypatch):
 
     offer("toy", tar(dogs()))
     monkeypatch.setattr(unpacking.shutil, "copyfileobj", full)
-    with pytest.raises(FetchError, match=r"No space left on device; free some space .*BLURPAPER_DATA"):
+    with pytest.raises(
+        FetchError, match=r"No space left on device; free some space .*BLURPAPER_DATA"
+    ):
         fetch("toy")
     assert nothing_but_archives(root)
 
@@ -449,14 +531,22 @@ def test_a_full_disk_is_one_sentence(offer, root, monkeypatch):
         ("", "404"),
     ],
 )
-def test_what_cannot_be_downloaded_is_one_sentence_that_says_what_to_do(server, offer, root, monkeypatch, url, reason):
+def test_what_cannot_be_downloaded_is_one_sentence_that_says_what_to_do(
+    server, offer, root, monkeypatch, url, reason
+):
     archive = Archive(url or server.url("nowhere"), "toy.archive", "", "1 kB")
     made = offer("toy", b"")
-    monkeypatch.setitem(sources.SOURCES, "toy", Source("toy", "a toy", "none", made.folders, made.counts, archive, made.layout))
+    monkeypatch.setitem(
+        sources.SOURCES,
+        "toy",
+        Source("toy", "a toy", "none", made.folders, made.counts, archive, made.layout),
+    )
     result = CliRunner().invoke(main, ["data", "fetch", "toy"])
     assert result.exit_code == 1
     assert archive.url in result.output and reason in result.output
-    assert str(root / "archives" / "toy.archive") in result.output and "Traceback" not in result.output
+    assert (
+        str(root / "archives" / "toy.archive") in result.output and "Traceback" not in result.output
+    )
     assert nothing_but_archives(root) and not list(root.rglob("*.part"))
 
 
@@ -478,11 +568,14 @@ def test_a_folder_that_is_not_the_whole_set_is_not_touched(offer, server, root):
 
 
 def test_imagenet_cannot_be_fetched(root):
-    with pytest.raises(FetchError, match=r"register at image-net\.org.*val/<wnid>/ below " + re.escape(str(root / "imagenet"))):
+    with pytest.raises(
+        FetchError,
+        match=r"register at image-net\.org.*val/<wnid>/ below " + re.escape(str(root / "imagenet")),
+    ):
         fetch("imagenet")
 
 
-# --- Verifying, listing -------------------------------------------------------------------------------------------------
+# --- Verifying, listing ---------------------------------------------------------------------------
 
 
 def test_verify_finds_a_truncated_image_a_missing_one_and_a_changed_archive(offer, root):

@@ -28,19 +28,26 @@ def closed():
 def rows(**fixed: str):
     values = np.linspace(0.9, 0.3, len(DISKS))
     return results.table(
-        {"condition": name, "metric": "top5", "value": v, "low": v - 0.05, "high": v + 0.05, "n": 9} | fixed
+        {"condition": name, "metric": "top5", "value": v, "low": v - 0.05, "high": v + 0.05, "n": 9}
+        | fixed
         for name, v in zip(DISKS, values, strict=True)
     )
 
 
 def axes(shown) -> list:
     """The axes of a figure, or of several."""
-    return [axis for figure in (shown if isinstance(shown, list) else [shown]) for axis in figure.axes]
+    return [
+        axis for figure in (shown if isinstance(shown, list) else [shown]) for axis in figure.axes
+    ]
 
 
 def drawn(axis) -> set:
     """Colours of the bands and bars that stand for intervals."""
-    return {matplotlib.colors.to_hex(one.get_facecolor()[0]) for one in axis.collections if len(one.get_facecolor())}
+    return {
+        matplotlib.colors.to_hex(one.get_facecolor()[0])
+        for one in axis.collections
+        if len(one.get_facecolor())
+    }
 
 
 def heights(axis) -> list[list[float]]:
@@ -67,28 +74,46 @@ def test_a_condition_that_was_not_measured_leaves_a_gap_in_its_line() -> None:
     figure = figures.accuracy_by_condition(
         rows(scale="256"), {"paper": results.select(rows(scale="256"), condition=["sharp", "D8"])}
     )
-    assert np.isnan(axes(figure)[0].lines[0].get_ydata()).tolist() == [False, True, True, True, False]
+    assert np.isnan(axes(figure)[0].lines[0].get_ydata()).tolist() == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_lines_of_networks_have_the_colour_of_their_network() -> None:
-    frame = results.table([*rows(network="mix").to_dict("records"), *rows(network="original").to_dict("records")])
+    frame = results.table(
+        [*rows(network="mix").to_dict("records"), *rows(network="original").to_dict("records")]
+    )
     axis = figures.by_network(frame, "top5", "top-5", ["original", "mix"]).axes[0]
-    assert [line.get_color() for line in axis.lines] == [figures.NETWORK_COLOURS[name] for name in ("original", "mix")]
+    assert [line.get_color() for line in axis.lines] == [
+        figures.NETWORK_COLOURS[name] for name in ("original", "mix")
+    ]
 
 
 def test_the_matrix_shows_each_network_under_each_condition() -> None:
-    frame = results.table([*rows(network="mix").to_dict("records"), *rows(network="onlyD8").to_dict("records")])
+    frame = results.table(
+        [*rows(network="mix").to_dict("records"), *rows(network="onlyD8").to_dict("records")]
+    )
     axis = figures.transfer_matrix(frame, ["mix", "onlyD8"], DISKS, "top5").axes[0]
-    assert [text.get_text() for text in axis.texts] == [f"{n}\n±5" for n in (90, 75, 60, 45, 30)] * 2
+    assert [text.get_text() for text in axis.texts] == [
+        f"{n}\n±5" for n in (90, 75, 60, 45, 30)
+    ] * 2
 
 
 def test_risk_is_that_of_the_metric() -> None:
     random = np.random.RandomState(0)
     import pandas as pd
 
-    frame = pd.DataFrame({"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)})
+    frame = pd.DataFrame(
+        {"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)}
+    )
     axis = figures.risk_coverage(frame, ["D4"]).axes[0]
-    coverage, risk = metrics.risk_coverage(frame["confidence"].to_numpy(), (frame["rank"] < 1).to_numpy())
+    coverage, risk = metrics.risk_coverage(
+        frame["confidence"].to_numpy(), (frame["rank"] < 1).to_numpy()
+    )
     assert np.allclose(axis.lines[0].get_xdata(), coverage)
     assert np.allclose(axis.lines[0].get_ydata(), risk)
 
@@ -96,10 +121,19 @@ def test_risk_is_that_of_the_metric() -> None:
 def test_a_verdict_has_a_tick_or_a_cross_the_guess_and_its_probability() -> None:
     image = torch.zeros(3, 8, 8, dtype=torch.uint8)
     said = [
-        {"original": figures.Verdict(False, "kite", 0.312), "mix": figures.Verdict(True, "teapot", 0.83)},
-        {"original": figures.Verdict(True, "a name so long that it would not fit below", 0.5), "mix": figures.Verdict(True)},
+        {
+            "original": figures.Verdict(False, "kite", 0.312),
+            "mix": figures.Verdict(True, "teapot", 0.83),
+        },
+        {
+            "original": figures.Verdict(True, "a name so long that it would not fit below", 0.5),
+            "mix": figures.Verdict(True),
+        },
     ]
-    found = [[text.get_text() for text in axis.texts] for axis in axes(figures.verdicts([image, image], ["a", "b"], said))]
+    found = [
+        [text.get_text() for text in axis.texts]
+        for axis in axes(figures.verdicts([image, image], ["a", "b"], said))
+    ]
     assert found[0] == ["✗", "original", "kite 31 %", "✓", "mix", "teapot 83 %"]
     assert found[1][2].endswith("… 50 %") and found[1][3:] == ["✓", "mix", ""]
     assert not np.isfinite(said[1]["mix"].confidence)
@@ -108,12 +142,16 @@ def test_a_verdict_has_a_tick_or_a_cross_the_guess_and_its_probability() -> None
 def test_distance_maps_are_drawn_as_they_are() -> None:
     maps = {"mix": {f"pool{n}": torch.full((4, 4), n / 10) for n in range(1, 6)}}
     figure = figures.distance_maps(maps)
-    assert [float(axis.images[0].get_array().mean()) for axis in axes(figure)[:5]] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert [float(axis.images[0].get_array().mean()) for axis in axes(figure)[:5]] == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4, 0.5]
+    )
 
 
 def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
     frame = results.table(
-        row | {"network": name} for name in ("original", "sharp-only", "mix") for row in rows().to_dict("records")
+        row | {"network": name}
+        for name in ("original", "sharp-only", "mix")
+        for row in rows().to_dict("records")
     )
     axis = figures.by_network(frame, "top5", "top-5", ["original", "sharp-only", "mix"]).axes[0]
     places = sorted(text.xyann[1] for text in axis.texts)
@@ -121,16 +159,22 @@ def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
     assert np.diff(places).min() * height > axis.texts[0].get_fontsize()
 
 
-# --- Intervals ------------------------------------------------------------------------------------------------------------
+# --- Intervals ------------------------------------------------------------------------------------
 
 
 def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
     frame = results.table(
-        row | {"network": network} for network in ("original", "mix") for row in rows(scale="256").to_dict("records")
+        row | {"network": network}
+        for network in ("original", "mix")
+        for row in rows(scale="256").to_dict("records")
     )
     colours = {figures.NETWORK_COLOURS[name] for name in ("original", "mix")}
-    assert drawn(axes(figures.by_network(frame, "top5", "top-5", ["original", "mix"]))[0]) == colours
-    (axis,) = axes(figures.accuracy_by_condition(rows(scale="256"), {"this run": rows(scale="256")}))
+    assert (
+        drawn(axes(figures.by_network(frame, "top5", "top-5", ["original", "mix"]))[0]) == colours
+    )
+    (axis,) = axes(
+        figures.accuracy_by_condition(rows(scale="256"), {"this run": rows(scale="256")})
+    )
     assert drawn(axis) == {figures.SCALE_COLOURS["256"]}
     settings = results.table(
         row | {"network": network, "train_scale": scale}
@@ -158,8 +202,13 @@ def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
 
 
 def test_levels_of_networks_have_bands_from_the_low_to_the_high_end_of_their_interval() -> None:
-    (axis,) = axes(figures.accuracy_against_seconds({"this run": table5()}, {"this run": {"epll": 0.2}}, "D8"))
-    bounds = {(round(patch.get_y(), 6), round(patch.get_y() + patch.get_height(), 6)) for patch in axis.patches}
+    (axis,) = axes(
+        figures.accuracy_against_seconds({"this run": table5()}, {"this run": {"epll": 0.2}}, "D8")
+    )
+    bounds = {
+        (round(patch.get_y(), 6), round(patch.get_y() + patch.get_height(), 6))
+        for patch in axis.patches
+    }
     assert {(0.8, 1.0), (0.5, 0.7), (0.4, 0.6)} <= bounds
 
 
@@ -167,7 +216,14 @@ def test_points_of_entropy_and_accuracy_have_intervals_of_both() -> None:
     import pandas as pd
 
     random = np.random.RandomState(0)
-    decided = pd.DataFrame({"scale": "256", "condition": "D4", "entropy": random.rand(80), "rank": random.randint(0, 9, 80)})
+    decided = pd.DataFrame(
+        {
+            "scale": "256",
+            "condition": "D4",
+            "entropy": random.rand(80),
+            "rank": random.randint(0, 9, 80),
+        }
+    )
     axis = figures.accuracy_against_entropy(decided).axes[0]
     (across,), (up,) = (bars.get_segments() for bars in axis.containers[0].lines[2])
     assert across[0][0] < decided["entropy"].mean() < across[1][0]
@@ -178,23 +234,32 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
     import pandas as pd
 
     random = np.random.RandomState(0)
-    decided = pd.DataFrame({"condition": "D4", "confidence": random.rand(200), "rank": random.randint(0, 2, 200)})
+    decided = pd.DataFrame(
+        {"condition": "D4", "confidence": random.rand(200), "rank": random.randint(0, 2, 200)}
+    )
     (band,) = figures.risk_coverage(decided, ["D4"]).axes[0].collections
     edge = band.get_paths()[0].vertices
     low, high = (one(edge[edge[:, 0] == 1.0, 1]) for one in (min, max))
     wrong = (decided["rank"] >= 1).mean()
     assert low < wrong < high
-    assert high - low == pytest.approx(2 * 1.96 * (wrong * (1 - wrong) / 200) ** 0.5, rel=0.2)  # the normal approximation
+    assert high - low == pytest.approx(
+        2 * 1.96 * (wrong * (1 - wrong) / 200) ** 0.5, rel=0.2
+    )  # the normal approximation
 
 
-# --- As they stand in a page ----------------------------------------------------------------------------------------------
+# --- As they stand in a page ----------------------------------------------------------------------
 
 
 def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of_its_own() -> None:
-    shown = figures.inline(figures.by_network(rows(network="mix"), "top5", "top-5 accuracy", ["mix"]))
+    shown = figures.inline(
+        figures.by_network(rows(network="mix"), "top5", "top-5 accuracy", ["mix"])
+    )
     assert shown.startswith("<svg ") and shown.endswith("</svg>")
     assert ">top-5 accuracy</text>" in shown and 'aria-hidden="true"' in shown
-    assert f"var(--figure-green, {figures.NETWORK_COLOURS['mix']})" in shown and "var(--figure-text, " in shown
+    assert (
+        f"var(--figure-green, {figures.NETWORK_COLOURS['mix']})" in shown
+        and "var(--figure-text, " in shown
+    )
     assert "fill: #ffffff" not in shown
     bare = re.sub(r"var\(--figure-[a-z]+, #[0-9a-f]{6}\)", "", shown)
     assert not any(light in bare for light, _ in (figures.PALETTE | figures.PAGE).values())
@@ -203,29 +268,45 @@ def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of
 def test_what_a_plot_refers_to_is_in_it_and_two_plots_share_no_name() -> None:
     kept = []
     for network in ("mix", "original"):
-        shown = figures.inline(figures.by_network(rows(network=network), "top5", "top-5", [network]))
-        names, wanted = set(re.findall(r' id="([^"]+)"', shown)), set(re.findall(r'(?:url\(|href=")#([^)"]+)', shown))
+        shown = figures.inline(
+            figures.by_network(rows(network=network), "top5", "top-5", [network])
+        )
+        names, wanted = (
+            set(re.findall(r' id="([^"]+)"', shown)),
+            set(re.findall(r'(?:url\(|href=")#([^)"]+)', shown)),
+        )
         assert names == wanted and names
         kept.append(names)
     assert not kept[0] & kept[1]
 
 
 def test_photographs_in_a_plot_keep_their_pixels_and_are_smoothed() -> None:
-    image = torch.randint(0, 256, (3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    image = torch.randint(
+        0, 256, (3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     shown = figures.inline(figures.gallery([image], ["noise"])[0], photographs=True)
     (data,) = re.findall(r'href="data:image/png;base64,\s*([^"]+)"', shown)
     held = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
     assert held.shape == (20, 30, 3)
-    assert (np.sort(held.reshape(-1, 3), 0) == np.sort(image.permute(1, 2, 0).numpy().reshape(-1, 3), 0)).all()
+    assert (
+        np.sort(held.reshape(-1, 3), 0) == np.sort(image.permute(1, 2, 0).numpy().reshape(-1, 3), 0)
+    ).all()
     assert "image-rendering" not in shown
 
 
-# --- Deblurring -----------------------------------------------------------------------------------------------------------
+# --- Deblurring -----------------------------------------------------------------------------------
 
 
 def table5():
     def row(network, treatment, condition, value, recipe="", **more):
-        of = {"network": network, "input": treatment, "condition": condition, "recipe": recipe, "metric": "top1", "n": 9}
+        of = {
+            "network": network,
+            "input": treatment,
+            "condition": condition,
+            "recipe": recipe,
+            "metric": "top1",
+            "n": 9,
+        }
         return of | {"value": value, "low": value - 0.1, "high": value + 0.1} | more
 
     return results.table(
@@ -241,10 +322,14 @@ def table5():
 
 
 def test_accuracy_stands_at_the_seconds_of_its_method_between_the_lines_of_the_networks() -> None:
-    figure = figures.accuracy_against_seconds({"this run": table5()}, {"this run": {"epll": 0.2, "wiener": 0.01}}, "D8")
+    figure = figures.accuracy_against_seconds(
+        {"this run": table5()}, {"this run": {"epll": 0.2, "wiener": 0.01}}, "D8"
+    )
     (axis,) = axes(figure)
     points = {
-        (round(float(line.get_xdata()[0]), 3), float(line.get_ydata()[0])) for line in axis.lines if line.get_marker() == "o"
+        (round(float(line.get_xdata()[0]), 3), float(line.get_ydata()[0]))
+        for line in axis.lines
+        if line.get_marker() == "o"
     }
     assert points == {(0.2, 0.8), (0.01, 0.7)}
     named = {text.get_text(): text.xy[1] for text in axis.texts}
@@ -255,7 +340,8 @@ def test_accuracy_stands_at_the_seconds_of_its_method_between_the_lines_of_the_n
 
 def test_psnr_is_drawn_over_the_noise_reckoned_with() -> None:
     frame = results.table(
-        {"region": f"{x:g}", "value": v, "low": v, "high": v, "n": 9} for x, v in ((0.1, 20), (0.3, 30), (1, 25))
+        {"region": f"{x:g}", "value": v, "low": v, "high": v, "n": 9}
+        for x, v in ((0.1, 20), (0.3, 30), (1, 25))
     )
     (axis,) = axes(figures.psnr_by_noise({"this run": frame}))
     assert heights(axis)[0] == [20, 30, 25]
@@ -265,7 +351,14 @@ def test_psnr_is_drawn_over_the_noise_reckoned_with() -> None:
 
 def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
     def row(psf, treatment, value, network="original", recipe=""):
-        of = {"region": psf, "input": treatment, "network": network, "recipe": recipe, "metric": "top1", "n": 9}
+        of = {
+            "region": psf,
+            "input": treatment,
+            "network": network,
+            "recipe": recipe,
+            "metric": "top1",
+            "n": 9,
+        }
         return of | {"value": value, "low": value, "high": value}
 
     frame = results.table(
@@ -282,7 +375,7 @@ def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
     assert [0.1, 0.1] in lines and [0.7, 0.7] in lines and [0.6, 0.6] not in lines
 
 
-# --- Segmentation ---------------------------------------------------------------------------------------------------------
+# --- Segmentation ---------------------------------------------------------------------------------
 
 
 def table6(networks=("original", "mix"), metric="miou", regions=("all", "boundary")):
@@ -297,8 +390,12 @@ def table6(networks=("original", "mix"), metric="miou", regions=("all", "boundar
 
 def test_mean_iou_is_drawn_for_each_network_over_all_pixels_and_dashed_near_boundaries() -> None:
     (axis,) = axes(figures.miou_by_blur({"this run": table6()}))
-    solid, dashed = ([line for line in axis.lines if line.get_linestyle() == style] for style in ("-", "--"))
-    assert [line.get_color() for line in solid] == [figures.NETWORK_COLOURS[name] for name in ("original", "mix")]
+    solid, dashed = (
+        [line for line in axis.lines if line.get_linestyle() == style] for style in ("-", "--")
+    )
+    assert [line.get_color() for line in solid] == [
+        figures.NETWORK_COLOURS[name] for name in ("original", "mix")
+    ]
     assert solid[1].get_ydata() == pytest.approx([0.75, 0.65, 0.55, 0.45, 0.35])
     assert dashed[1].get_ydata() == pytest.approx([0.73, 0.63, 0.53, 0.43, 0.33])
 
@@ -328,7 +425,9 @@ def test_label_maps_leave_the_background_clear_colour_the_rest_and_show_void_whi
     picture = torch.full((3, 4, 6), 100, dtype=torch.uint8)
     found = np.zeros((4, 6), np.uint8)
     found[:, 3:], found[0, 0] = 2, 255
-    figure = figures.label_maps([[(picture, None, "sharp"), (picture, found, "mix, D8")]], ("background", "cat", "dog"))
+    figure = figures.label_maps(
+        [[(picture, None, "sharp"), (picture, found, "mix, D8")]], ("background", "cat", "dog")
+    )
     plain, over = (np.asarray(axis.images[0].get_array()) for axis in axes(figure[:2]))
     assert plain == pytest.approx(100 / 255)
     assert over[2, 1] == pytest.approx(100 / 255)

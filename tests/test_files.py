@@ -16,7 +16,9 @@ from blurpaper.quality import psnr
 
 
 def picture(height=48, width=60, seed=0):
-    return torch.from_numpy(np.random.RandomState(seed).randint(0, 256, (3, height, width)).astype(np.uint8))
+    return torch.from_numpy(
+        np.random.RandomState(seed).randint(0, 256, (3, height, width)).astype(np.uint8)
+    )
 
 
 @pytest.fixture
@@ -29,7 +31,9 @@ def album(tmp_path):
 
 
 def names_in(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 @pytest.mark.parametrize("name", ["D8", "H8", "G4", "shake:3"])
@@ -56,7 +60,9 @@ def test_a_folder_is_blurred_into_a_folder_with_the_same_names(album, tmp_path):
     assert blur_files(album, tmp_path / "out", "D8", pixels=True) == (3, [])
     assert names_in(tmp_path / "out") == ["a.png", "b.png", "deep/c.png"]
     for seed, name in enumerate(names_in(tmp_path / "out")):
-        assert torch.equal(read_image(tmp_path / "out" / name), blur.apply(picture(seed=seed), "D8"))
+        assert torch.equal(
+            read_image(tmp_path / "out" / name), blur.apply(picture(seed=seed), "D8")
+        )
     assert torch.equal(read_image(album / "a.png"), picture(seed=0))
 
 
@@ -74,7 +80,10 @@ def test_camera_shake_gives_each_image_a_test_kernel_by_its_name(album, tmp_path
     blur_files(tmp_path / "same", tmp_path / "out", "shake", pixels=True)
     blurred = [read_image(tmp_path / "out" / name) for name in names]
     bank = [blur.apply(image, np.array(kernel)) for kernel in kernels]
-    drawn = [next(number for number, one in enumerate(bank) if torch.equal(one, each)) for each in blurred]
+    drawn = [
+        next(number for number, one in enumerate(bank) if torch.equal(one, each))
+        for each in blurred
+    ]
     assert len(set(drawn)) > 6
     (tmp_path / "same" / "0.png").unlink()
     blur_files(tmp_path / "same", tmp_path / "again", "shake", pixels=True)
@@ -126,7 +135,7 @@ def test_a_name_of_no_psf_is_an_error_before_anything_is_done(album, tmp_path, n
     assert not (tmp_path / "out").exists()
 
 
-# --- A PSF of one's own ---------------------------------------------------------------------------------------------------
+# --- A PSF of one's own ---------------------------------------------------------------------------
 
 
 def hook():
@@ -148,17 +157,23 @@ def save_psf(path, weights):
     return path
 
 
-@pytest.mark.parametrize("name", ["own.npy", "own.png", "deep.png", "deep.tif", "colour.png", "OWN.BMP"])
+@pytest.mark.parametrize(
+    "name", ["own.npy", "own.png", "deep.png", "deep.tif", "colour.png", "OWN.BMP"]
+)
 def test_a_psf_may_come_from_a_file_and_is_in_pixels_of_the_image(tmp_path, name):
     path = save_psf(tmp_path / name, hook())
     assert np.allclose(psf_files.read(path), hook() / hook().sum(), atol=1e-7)
     write_image(picture(96, 120), tmp_path / "in.png")
     for pixels in (False, True):
         assert blur_files(tmp_path / "in.png", tmp_path / "out.png", str(path), pixels) == (1, [])
-        padded = np.pad(picture(96, 120).numpy().astype(np.float64), ((0, 0), (1, 1), (2, 2)), mode="reflect")
+        padded = np.pad(
+            picture(96, 120).numpy().astype(np.float64), ((0, 0), (1, 1), (2, 2)), mode="reflect"
+        )
         flipped = (hook() / hook().sum())[::-1, ::-1]
         expected = sum(
-            flipped[row, column] * padded[:, row : row + 96, column : column + 120] for row in range(3) for column in range(5)
+            flipped[row, column] * padded[:, row : row + 96, column : column + 120]
+            for row in range(3)
+            for column in range(5)
         )
         assert np.abs(read_image(tmp_path / "out.png").numpy() - expected).max() < 0.51
 
@@ -168,7 +183,9 @@ def test_deblurring_with_a_psf_from_a_file_undoes_it(tmp_path):
     write_image(photo(), tmp_path / "in.png")
     blur_files(tmp_path / "in.png", tmp_path / "blurred.png", str(path))
     deblur_files(tmp_path / "blurred.png", tmp_path / "out.png", str(path))
-    before, after = (psnr(read_image(tmp_path / f"{one}.png"), photo()) for one in ("blurred", "out"))
+    before, after = (
+        psnr(read_image(tmp_path / f"{one}.png"), photo()) for one in ("blurred", "out")
+    )
     assert after > before + 5
 
 
@@ -208,8 +225,16 @@ def test_a_picture_of_a_psf_is_grey_and_opaque(tmp_path):
 
     levels = hook().astype(np.uint8)
     for name, channels, sentence in (
-        ("alpha.png", [np.full_like(levels, 255)] * 3 + [levels], "is transparent: save it on a black ground"),
-        ("colours.png", [levels, levels[::-1], levels], "is coloured: save the channel that is meant"),
+        (
+            "alpha.png",
+            [np.full_like(levels, 255)] * 3 + [levels],
+            "is transparent: save it on a black ground",
+        ),
+        (
+            "colours.png",
+            [levels, levels[::-1], levels],
+            "is coloured: save the channel that is meant",
+        ),
     ):
         Image.fromarray(np.stack(channels, axis=-1)).save(tmp_path / name)
         with pytest.raises(ImageError, match=f"{name} {sentence}"):
@@ -221,7 +246,11 @@ def test_a_picture_of_a_psf_is_grey_and_opaque(tmp_path):
 
 def test_nothing_is_written_over_what_it_is_made_from(album, tmp_path):
     before = {name: (album / name).read_bytes() for name in names_in(album)}
-    for source, target in ((album, album), (album / "a.png", album), (album / "a.png", album / "deep" / ".." / "a.png")):
+    for source, target in (
+        (album, album),
+        (album / "a.png", album),
+        (album / "a.png", album / "deep" / ".." / "a.png"),
+    ):
         with pytest.raises(ImageError, match=r"would be written over.*name another place"):
             blur_files(source, target, "D4")
         with pytest.raises(ImageError, match="would be written over"):
@@ -241,7 +270,7 @@ def test_a_target_without_a_format_is_an_error_and_nothing_is_written(album, tmp
     assert not (tmp_path / "out").exists()
 
 
-# --- Deblurring files -----------------------------------------------------------------------------------------------------
+# --- Deblurring files -----------------------------------------------------------------------------
 
 
 def photo():
@@ -253,8 +282,13 @@ def photo():
 def test_deblurring_a_file_undoes_blurring_it(tmp_path, name, pixels):
     write_image(photo(), tmp_path / "in.png")
     blur_files(tmp_path / "in.png", tmp_path / "blurred.png", name, pixels)
-    assert deblur_files(tmp_path / "blurred.png", tmp_path / "out.png", name, pixels=pixels) == (1, [])
-    before, after = (psnr(read_image(tmp_path / f"{one}.png"), photo()) for one in ("blurred", "out"))
+    assert deblur_files(tmp_path / "blurred.png", tmp_path / "out.png", name, pixels=pixels) == (
+        1,
+        [],
+    )
+    before, after = (
+        psnr(read_image(tmp_path / f"{one}.png"), photo()) for one in ("blurred", "out")
+    )
     assert after > before + 3
 
 
@@ -268,7 +302,9 @@ def test_deblurring_a_folder_keeps_names_and_each_files_own_shake(tmp_path):
     assert deblur_files(tmp_path / "blurred", tmp_path / "out", "shake", "gradient") == (2, [])
     assert names_in(tmp_path / "out") == ["a.png", "deep/b.png"]
     for name in names_in(tmp_path / "out"):
-        gained = psnr(read_image(tmp_path / "out" / name), photo()) - psnr(read_image(tmp_path / "blurred" / name), photo())
+        gained = psnr(read_image(tmp_path / "out" / name), photo()) - psnr(
+            read_image(tmp_path / "blurred" / name), photo()
+        )
         assert gained > 3
     with pytest.raises(ValueError, match=r"name the kernel, as in shake:17"):
         deblur_files(tmp_path / "blurred" / "a.png", tmp_path / "x.png", "shake")
@@ -279,7 +315,9 @@ def test_a_jpeg_is_taken_to_have_more_noise_the_coarser_it_is(tmp_path):
 
     assumed = {}
     for quality in (95, 85, 70):
-        Image.fromarray(photo().permute(1, 2, 0).numpy()).save(tmp_path / f"{quality}.jpg", quality=quality)
+        Image.fromarray(photo().permute(1, 2, 0).numpy()).save(
+            tmp_path / f"{quality}.jpg", quality=quality
+        )
         assumed[quality] = assumed_noise(tmp_path / f"{quality}.jpg")
     assert ROUNDING < assumed[95] < assumed[85] < assumed[70] < 4
     write_image(photo(), tmp_path / "lossless.png")

@@ -34,21 +34,46 @@ LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluatio
 @pytest.mark.parametrize("how", [(), ("--unlabelled",)])
 def test_a_tuned_network_is_written_and_can_be_evaluated(start, album, tmp_path, how) -> None:
     out = tmp_path / "tuned.safetensors"
-    done = run("finetune", "--network", start, "--images", album, "--mix", "sharp,D8,G4", "--out", out, *how, *LIGHT)
+    done = run(
+        "finetune",
+        "--network",
+        start,
+        "--images",
+        album,
+        "--mix",
+        "sharp,D8,G4",
+        "--out",
+        out,
+        *how,
+        *LIGHT,
+    )
     assert done.exit_code == 0, done.output
     assert "8 images" in done.output
     before, after = files.load(start).state_dict(), files.load(out).state_dict()
     assert any(not torch.equal(tensor, after[name]) for name, tensor in before.items())
     assert not list(tmp_path.glob("*.checkpoint"))
     table = tmp_path / "t.csv"
-    done = run("evaluate", "--network", out, "--images", album, "--conditions", "sharp,D8", "--out", table, *LIGHT[4:])
+    done = run(
+        "evaluate",
+        "--network",
+        out,
+        "--images",
+        album,
+        "--conditions",
+        "sharp,D8",
+        "--out",
+        table,
+        *LIGHT[4:],
+    )
     assert done.exit_code == 0, done.output
     rows = results.read(table)
     assert set(rows["network"]) == {"sharp,D8,G4"}
     assert {"top1", "ece"} <= set(rows["metric"])
 
 
-def test_without_labels_a_bare_folder_will_do_and_with_them_it_will_not(start, album, tmp_path) -> None:
+def test_without_labels_a_bare_folder_will_do_and_with_them_it_will_not(
+    start, album, tmp_path
+) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     for path in album.rglob("*.png"):
@@ -58,7 +83,12 @@ def test_without_labels_a_bare_folder_will_do_and_with_them_it_will_not(start, a
     assert done.exit_code == 1
     assert "--unlabelled" in done.output
     assert not out.exists()
-    assert run("finetune", "--network", start, "--images", bare, "--out", out, "--unlabelled", *LIGHT).exit_code == 0
+    assert (
+        run(
+            "finetune", "--network", start, "--images", bare, "--out", out, "--unlabelled", *LIGHT
+        ).exit_code
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +102,9 @@ def test_without_labels_a_bare_folder_will_do_and_with_them_it_will_not(start, a
     ],
 )
 def test_bad_input_gets_one_sentence(start, album, tmp_path, arguments, sentence) -> None:
-    given = {"--network": start, "--images": album, "--out": tmp_path / "t.safetensors"} | dict([arguments])
+    given = {"--network": start, "--images": album, "--out": tmp_path / "t.safetensors"} | dict(
+        [arguments]
+    )
     done = run("finetune", *(part for pair in given.items() for part in pair))
     assert done.exit_code == 1
     assert sentence in done.output
@@ -89,9 +121,18 @@ def test_the_five_conditions_of_the_paper_are_its_mix() -> None:
     ("arguments", "sentence"),
     [
         (("--out", "album"), "a .safetensors file"),
-        (("--out", "start.safetensors/tuned.safetensors"), "cannot write start.safetensors/tuned.safetensors"),
-        (("--out", "t.safetensors", "--report", "album"), "cannot write album: Is a directory; name another place"),
-        (("--out", "t.safetensors", "--report", "r.html", "--test", "nowhere"), "no folder at nowhere (--test)"),
+        (
+            ("--out", "start.safetensors/tuned.safetensors"),
+            "cannot write start.safetensors/tuned.safetensors",
+        ),
+        (
+            ("--out", "t.safetensors", "--report", "album"),
+            "cannot write album: Is a directory; name another place",
+        ),
+        (
+            ("--out", "t.safetensors", "--report", "r.html", "--test", "nowhere"),
+            "no folder at nowhere (--test)",
+        ),
         (("--out", "t.safetensors", "--test", "album"), "add --report FILE"),
     ],
 )
@@ -100,15 +141,22 @@ def test_what_cannot_be_written_or_read_at_the_end_is_told_before_anything_is_tr
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(finetuning, "finetune", lambda *_: pytest.fail("it trains"))
-    done = run("finetune", "--network", "start.safetensors", "--images", "album", *arguments, *LIGHT)
+    done = run(
+        "finetune", "--network", "start.safetensors", "--images", "album", *arguments, *LIGHT
+    )
     assert done.exit_code == 1 and sentence in done.output, done.output
 
 
 @pytest.mark.parametrize("option", ["--out", "--report", "--per-image"])
-def test_an_evaluation_sees_first_whether_it_can_be_written(start, album, tmp_path, monkeypatch, option) -> None:
+def test_an_evaluation_sees_first_whether_it_can_be_written(
+    start, album, tmp_path, monkeypatch, option
+) -> None:
     monkeypatch.setattr("blurpaper.evaluation.measure", lambda *_: pytest.fail("it measures"))
     done = run("evaluate", "--network", start, "--images", album, option, album)
-    assert done.exit_code == 1 and f"cannot write {album}: Is a directory; name another place" in done.output, done.output
+    assert (
+        done.exit_code == 1
+        and f"cannot write {album}: Is a directory; name another place" in done.output
+    ), done.output
 
 
 def test_folders_that_name_no_class_are_told_of(start, album) -> None:

@@ -1,4 +1,6 @@
-"""Networks that are not the project's: timm's, torchvision's, one's own function, a module in memory."""
+"""Networks that are not the project's: timm's, torchvision's, one's own function, a module in
+memory.
+"""
 
 import copy
 import re
@@ -46,7 +48,9 @@ def odd():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A current folder with an album of two classes, a module of functions, and random weights of small classifiers."""
+    """A current folder with an album of two classes, a module of functions, and random weights of
+    small classifiers.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
     album(tmp_path / "album", side=120, grain=10)
@@ -69,14 +73,26 @@ def factory(folder: Path, name: str = "tiny") -> str:
     return f"factories_{folder.name}.{name}"
 
 
-# --- The wrapper ----------------------------------------------------------------------------------------------------------
+# --- The wrapper ----------------------------------------------------------------------------------
 
 MODULES = {
     "timm/test_resnet": (lambda: timm.create_model("test_resnet", num_classes=5), 160, False),
-    "timm/test_efficientnet": (lambda: timm.create_model("test_efficientnet", num_classes=5), 160, False),
+    "timm/test_efficientnet": (
+        lambda: timm.create_model("test_efficientnet", num_classes=5),
+        160,
+        False,
+    ),
     "timm/test_vit": (lambda: timm.create_model("test_vit", num_classes=5), 160, True),
-    "torchvision/squeezenet1_1": (lambda: torchvision.models.squeezenet1_1(num_classes=5), 224, False),
-    "torchvision/mobilenet_v3_small": (lambda: torchvision.models.mobilenet_v3_small(num_classes=5), 224, False),
+    "torchvision/squeezenet1_1": (
+        lambda: torchvision.models.squeezenet1_1(num_classes=5),
+        224,
+        False,
+    ),
+    "torchvision/mobilenet_v3_small": (
+        lambda: torchvision.models.mobilenet_v3_small(num_classes=5),
+        224,
+        False,
+    ),
 }
 
 
@@ -96,7 +112,9 @@ def test_a_wrapped_module_gives_what_it_gives_by_itself(wrapped) -> None:
     with torch.inference_mode():
         expected = wrapped.module((images / 255 - mean[:, None, None]) / std[:, None, None])
         assert torch.allclose(wrapped(images)[:, :, 0, 0], expected, atol=1e-5)
-        assert torch.allclose(wrapped.log_probabilities(images), expected.log_softmax(dim=1), atol=1e-5)
+        assert torch.allclose(
+            wrapped.log_probabilities(images), expected.log_softmax(dim=1), atol=1e-5
+        )
 
 
 def test_a_larger_image_is_seen_whole_or_its_centre_as_the_module_allows(wrapped) -> None:
@@ -121,7 +139,9 @@ def test_the_last_map_is_the_one_that_timm_calls_features(wrapped) -> None:
             wrapped.classify(last)
 
 
-def test_the_objective_without_labels_teaches_a_wrapped_module_and_leaves_its_teacher(wrapped, smoke) -> None:
+def test_the_objective_without_labels_teaches_a_wrapped_module_and_leaves_its_teacher(
+    wrapped, smoke
+) -> None:
 
     from blurpaper.batches import Batch
 
@@ -132,13 +152,21 @@ def test_the_objective_without_labels_teaches_a_wrapped_module_and_leaves_its_te
     loss = objective(Batch(functional.avg_pool2d(sharp, 9, 1, 4), torch.zeros(2), sharp))
     loss.backward()
     assert loss.item() > 0
-    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in wrapped.parameters())
+    assert any(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0
+        for parameter in wrapped.parameters()
+    )
     assert all(parameter.grad is None for parameter in objective.teacher.parameters())
 
 
 def test_a_module_of_any_size_says_which_images_are_too_small_for_it() -> None:
     network = ForeignNetwork(torchvision.models.alexnet(num_classes=2), "alexnet")
-    with torch.inference_mode(), pytest.raises(ValueError, match="cannot be applied to images of 40 x 50: choose larger scales"):
+    with (
+        torch.inference_mode(),
+        pytest.raises(
+            ValueError, match="cannot be applied to images of 40 x 50: choose larger scales"
+        ),
+    ):
         network(torch.zeros(1, 3, 40, 50))
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, 128, 150)).shape == (1, 2, 1, 1)
@@ -149,7 +177,10 @@ def test_a_module_of_any_size_says_which_images_are_too_small_for_it() -> None:
     [
         (nn.Conv2d(3, 2, 1), r"must give logits \(B, K\)"),
         (nn.Conv2d(1, 2, 1), "cannot be applied to RGB images of 224 x 224 pixels"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(7, 2)), "cannot be applied to RGB images of 224 x 224 pixels"),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(7, 2)),
+            "cannot be applied to RGB images of 224 x 224 pixels",
+        ),
     ],
 )
 def test_what_is_no_classifier_of_photographs_is_refused(module, sentence) -> None:
@@ -157,10 +188,12 @@ def test_what_is_no_classifier_of_photographs_is_refused(module, sentence) -> No
         ForeignNetwork(module, "it")
 
 
-# --- Names and weights ----------------------------------------------------------------------------------------------------
+# --- Names and weights ----------------------------------------------------------------------------
 
 
-def test_a_bare_name_is_ours_first_then_timms_then_torchvisions_and_a_dotted_one_is_a_function() -> None:
+def test_a_bare_name_is_ours_first_then_timms_then_torchvisions_and_a_dotted_one_is_a_function() -> (
+    None
+):
     assert released.named("resnet50").model == "resnet50"
     assert origins.origin_of("resnet18") == "timm/resnet18"
     assert origins.origin_of("resnet18.a1_in1k") == "timm/resnet18.a1_in1k"
@@ -173,19 +206,33 @@ def test_preprocessing_is_that_of_the_library_unless_something_else_is_said(fold
     spec = released.named("timm/test_resnet.r160_in1k", weights="resnet.safetensors")
     about = timm.get_pretrained_cfg("test_resnet.r160_in1k")
     assert spec.network.field == about.input_size[-1]
-    assert spec.network.mean.flatten().tolist() == pytest.approx([255 * value for value in about.mean])
-    other = released.named("test_resnet", weights="resnet.safetensors", field=96, mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
+    assert spec.network.mean.flatten().tolist() == pytest.approx(
+        [255 * value for value in about.mean]
+    )
+    other = released.named(
+        "test_resnet", weights="resnet.safetensors", field=96, mean=(0.1, 0.2, 0.3), std=(1, 1, 1)
+    )
     assert other.network.field == 96
     assert other.network.mean.flatten().tolist() == pytest.approx([25.5, 51, 76.5])
     assert other.identity != spec.identity
 
 
-def test_weights_of_another_number_of_classes_make_the_last_layer_theirs_and_a_thousand_are_imagenets(folder) -> None:
+def test_weights_of_another_number_of_classes_make_the_last_layer_theirs_and_a_thousand_are_imagenets(
+    folder,
+) -> None:
     assert len(released.named("timm/test_vit", weights="vit.safetensors").network.classes) == 2
     weights(torchvision.models.squeezenet1_1(num_classes=7), "seven")
-    assert len(released.named("torchvision/squeezenet1_1", weights="seven.safetensors").network.classes) == 7
+    assert (
+        len(
+            released.named("torchvision/squeezenet1_1", weights="seven.safetensors").network.classes
+        )
+        == 7
+    )
     weights(timm.create_model("test_resnet"), "thousand")
-    assert released.named("test_resnet", weights="thousand.safetensors").network.classes == imagenet_names()
+    assert (
+        released.named("test_resnet", weights="thousand.safetensors").network.classes
+        == imagenet_names()
+    )
 
 
 def test_the_key_changes_with_the_weights_and_with_the_code_of_ones_own_function(folder) -> None:
@@ -204,17 +251,35 @@ def test_the_key_changes_with_the_weights_and_with_the_code_of_ones_own_function
     ("line", "sentence"),
     [
         ("--network timm/resnet1", r"timm has no classifier 'resnet1'; did you mean timm/"),
-        ("--network torchvision/fasterrcnn_resnet50_fpn", "torchvision has no classifier 'fasterrcnn_resnet50_fpn'"),
-        ("--network lenet", r"timm/NAME, torchvision/NAME or package\.module\.function\. Got 'lenet'"),
-        ("--network nowhere.at.all", r"cannot import nowhere\.at, looked for in .*ModuleNotFoundError"),
+        (
+            "--network torchvision/fasterrcnn_resnet50_fpn",
+            "torchvision has no classifier 'fasterrcnn_resnet50_fpn'",
+        ),
+        (
+            "--network lenet",
+            r"timm/NAME, torchvision/NAME or package\.module\.function\. Got 'lenet'",
+        ),
+        (
+            "--network nowhere.at.all",
+            r"cannot import nowhere\.at, looked for in .*ModuleNotFoundError",
+        ),
         ("--network FACTORY.missing", "has no function 'missing'"),
         ("--network FACTORY.nothing", r"must make a torch\.nn\.Module\. Got int"),
         ("--network FACTORY.needy", r"without being given anything\. It raised TypeError"),
-        ("--network FACTORY.odd", r"must give logits \(B, K\) for images \(B, 3, H, W\)\. Got \(1, 2, 224, 224\)"),
+        (
+            "--network FACTORY.odd",
+            r"must give logits \(B, K\) for images \(B, 3, H, W\)\. Got \(1, 2, 224, 224\)",
+        ),
         ("--network test_resnet --weights net.pth", "is a pickle, which may run any code"),
         ("--network test_resnet --weights net.onnx", r"read from a \.safetensors file"),
-        ("--network test_resnet --weights missing.safetensors", "no network at .*missing.safetensors"),
-        ("--network test_resnet --weights vit.safetensors", r"do not fit timm/test_resnet: they lack .*; they have besides"),
+        (
+            "--network test_resnet --weights missing.safetensors",
+            "no network at .*missing.safetensors",
+        ),
+        (
+            "--network test_resnet --weights vit.safetensors",
+            r"do not fit timm/test_resnet: they lack .*; they have besides",
+        ),
         ("RESNET --classes three.txt", "has 2 outputs, and 3 classes were named"),
         ("RESNET --classes twice.txt", "names each class once"),
         (
@@ -224,7 +289,10 @@ def test_the_key_changes_with_the_weights_and_with_the_code_of_ones_own_function
         ("RESNET --std 0", "a mean and a deviation for each of three channels"),
         ("RESNET --mean 127,127,127", "divide those of 0 to 255 by 255"),
         ("--network efficientnet_lite0 --field 100", "--field is for a network of timm"),
-        ("--network test_vit --weights vit.safetensors --scales 128", "made for 160 x 160 pixels .* choose larger scales"),
+        (
+            "--network test_vit --weights vit.safetensors --scales 128",
+            "made for 160 x 160 pixels .* choose larger scales",
+        ),
     ],
 )
 def test_bad_input_gets_one_sentence(folder, line, sentence) -> None:
@@ -232,7 +300,9 @@ def test_bad_input_gets_one_sentence(folder, line, sentence) -> None:
     (folder / "twice.txt").write_text("cat\ncat\n")
     (folder / "net.pth").write_bytes(b"")
     (folder / "net.onnx").write_bytes(b"")
-    line = line.replace("FACTORY.", factory(folder, "")).replace("RESNET", "--network test_resnet --weights resnet.safetensors")
+    line = line.replace("FACTORY.", factory(folder, "")).replace(
+        "RESNET", "--network test_resnet --weights resnet.safetensors"
+    )
     done = run("evaluate", *line.split(), "--images", "album", "--conditions", "sharp", *LIGHT)
     said = [one for one in done.output.splitlines() if not one.startswith("network: ")]
     assert done.exit_code == 1, done.output
@@ -240,9 +310,12 @@ def test_bad_input_gets_one_sentence(folder, line, sentence) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "where"), [("test_resnet", "huggingface.co"), ("torchvision/alexnet", "download.pytorch.org")]
+    ("network", "where"),
+    [("test_resnet", "huggingface.co"), ("torchvision/alexnet", "download.pytorch.org")],
 )
-def test_weights_that_cannot_be_fetched_are_told_with_their_place_and_the_way_out(folder, network, where, monkeypatch) -> None:
+def test_weights_that_cannot_be_fetched_are_told_with_their_place_and_the_way_out(
+    folder, network, where, monkeypatch
+) -> None:
     def unreachable(*_, **__):
         raise OSError("no network")
 
@@ -276,15 +349,21 @@ def test_a_classifier_of_21_thousand_classes_is_told_to_want_their_names(folder)
     assert done.exit_code == 1
     assert "names of the 21,843 outputs" in done.output and "--classes FILE" in done.output
     done = run("evaluate", *line[1:7], "--conditions", "sharp,D8", *LIGHT)
-    assert done.exit_code == 0 and "names of the 21,843 outputs" in done.output and "agreement" in done.output
+    assert (
+        done.exit_code == 0
+        and "names of the 21,843 outputs" in done.output
+        and "agreement" in done.output
+    )
 
 
-# --- Measured and tuned ---------------------------------------------------------------------------------------------------
+# --- Measured and tuned ---------------------------------------------------------------------------
 
 
 def test_efficientnet_through_timm_gives_the_numbers_of_plain_torch_code(folder) -> None:
     module = timm.create_model("tf_efficientnet_lite0").eval()
-    given = pretrained.read_pickled_weights(pretrained._packaged("lite0"), pretrained._LITE_SHA256["lite0"])
+    given = pretrained.read_pickled_weights(
+        pretrained._packaged("lite0"), pretrained._LITE_SHA256["lite0"]
+    )
     pairs = zip(module.state_dict().items(), given.values(), strict=True)
     module.load_state_dict({name: tensor.reshape(own.shape) for (name, own), tensor in pairs})
     weights(module, "lite0")
@@ -295,26 +374,54 @@ def test_efficientnet_through_timm_gives_the_numbers_of_plain_torch_code(folder)
     for name in names:
         picture = Image.fromarray(getattr(data, name)())
         picture.resize((450, 384)).save(folder / "photos" / f"{name}.png")
-    line = ("--weights", "lite0.safetensors", "--images", "photos", "--conditions", "sharp,D8", "--out", "t.csv")
-    done = run("evaluate", "--network", "timm/tf_efficientnet_lite0", *line, "-p", "compute.precision=float32", *LIGHT)
+    line = (
+        "--weights",
+        "lite0.safetensors",
+        "--images",
+        "photos",
+        "--conditions",
+        "sharp,D8",
+        "--out",
+        "t.csv",
+    )
+    done = run(
+        "evaluate",
+        "--network",
+        "timm/tf_efficientnet_lite0",
+        *line,
+        "-p",
+        "compute.precision=float32",
+        *LIGHT,
+    )
     assert done.exit_code == 0, done.output
     rows = results.read(Path("t.csv")).set_index(["metric", "condition"])["value"]
 
-    about, kernel, entropies, answers = module.pretrained_cfg, kernels.psf("D8").astype(float), {}, {}
+    about, kernel, entropies, answers = (
+        module.pretrained_cfg,
+        kernels.psf("D8").astype(float),
+        {},
+        {},
+    )
     for condition in ("sharp", "D8"):
         for name in names:
             image = np.asarray(Image.open(folder / "photos" / f"{name}.png"), float)
             if condition == "D8":
-                image = np.stack([ndimage.convolve(image[..., c], kernel, mode="mirror") for c in range(3)], -1)
+                image = np.stack(
+                    [ndimage.convolve(image[..., c], kernel, mode="mirror") for c in range(3)], -1
+                )
             seen = torch.tensor(np.rint(image).transpose(2, 0, 1)[None], dtype=torch.float32)
             seen = functional.interpolate(seen, (256, 300), mode="bicubic", antialias=True) / 255
             mean, std = (torch.tensor(about[key])[:, None, None] for key in ("mean", "std"))
             with torch.inference_mode():
                 probabilities = module((seen - mean) / std)[0].softmax(dim=0).double()
-            entropies.setdefault(condition, []).append(-(probabilities * probabilities.log()).sum().item())
+            entropies.setdefault(condition, []).append(
+                -(probabilities * probabilities.log()).sum().item()
+            )
             answers.setdefault(condition, []).append(probabilities.argmax().item())
         assert rows["entropy", condition] == pytest.approx(np.mean(entropies[condition]), abs=5e-3)
-    agree = np.mean([one == other for one, other in zip(answers["sharp"], answers["D8"], strict=True)])
+    agree = np.mean(
+        [one == other for one, other in zip(answers["sharp"], answers["D8"], strict=True)]
+    )
     assert rows["agreement", "D8"] == pytest.approx(agree)
     assert rows["agreement", "sharp"] == 1
 
@@ -329,54 +436,107 @@ def test_scales_stand_to_the_field_as_the_papers_to_224(folder) -> None:
 
 
 @pytest.mark.parametrize("how", [(), ("--unlabelled",)])
-@pytest.mark.parametrize("network", ["test_resnet --weights resnet.safetensors", "test_vit --weights vit.safetensors", "FACTORY"])
-def test_a_tuned_network_is_a_plain_state_dict_that_is_evaluated_again_by_its_file(folder, network, how) -> None:
+@pytest.mark.parametrize(
+    "network",
+    ["test_resnet --weights resnet.safetensors", "test_vit --weights vit.safetensors", "FACTORY"],
+)
+def test_a_tuned_network_is_a_plain_state_dict_that_is_evaluated_again_by_its_file(
+    folder, network, how
+) -> None:
     given = network.replace("FACTORY", factory(folder)).split()
-    once = ("-p", "finetuning.phases=[{epochs: 1, rate: 0.01}]", "-p", "agreement.phases=[{epochs: 1, rate: 0.001}]")
-    line = ("--network", *given, "--images", "album", "--mix", "sharp,D8", "--out", "tuned.safetensors")
+    once = (
+        "-p",
+        "finetuning.phases=[{epochs: 1, rate: 0.01}]",
+        "-p",
+        "agreement.phases=[{epochs: 1, rate: 0.001}]",
+    )
+    line = (
+        "--network",
+        *given,
+        "--images",
+        "album",
+        "--mix",
+        "sharp,D8",
+        "--out",
+        "tuned.safetensors",
+    )
     done = run("finetune", *line, *how, *LIGHT, *once)
     assert done.exit_code == 0, done.output
     with safe_open("tuned.safetensors", "pt") as file:
         header = file.metadata()
     module = (
-        origins._called(given[0]) if "." in given[0] else timm.create_model(header["model"].removeprefix("timm/"), num_classes=2)
+        origins._called(given[0])
+        if "." in given[0]
+        else timm.create_model(header["model"].removeprefix("timm/"), num_classes=2)
     )
     before = load_file(given[2]) if len(given) > 1 else copy.deepcopy(module.state_dict())
     after = load_file("tuned.safetensors")
     module.load_state_dict(after)
     assert any(not torch.equal(tensor, after[name]) for name, tensor in before.items())
-    again = ("evaluate", "--images", "album", "--conditions", "sharp,D8", "--out", "t.csv", *LIGHT, "--network")
+    again = (
+        "evaluate",
+        "--images",
+        "album",
+        "--conditions",
+        "sharp,D8",
+        "--out",
+        "t.csv",
+        *LIGHT,
+        "--network",
+    )
     if network == "FACTORY":
         refused = run(*again, "tuned.safetensors")
-        assert refused.exit_code == 1 and "code that is not run because a file names it" in refused.output
+        assert (
+            refused.exit_code == 1
+            and "code that is not run because a file names it" in refused.output
+        )
         assert f"--network {factory(folder)} --weights tuned.safetensors" in refused.output
         done = run(*again, factory(folder), "--weights", "tuned.safetensors")
     else:
         done = run(*again, "tuned.safetensors")
     assert done.exit_code == 0, done.output
     rows = results.read(Path("t.csv"))
-    assert set(rows["network"]) == {"sharp+D8"} and set(rows["recipe"]) == {"agreement" if how else "labels"}
+    assert set(rows["network"]) == {"sharp+D8"} and set(rows["recipe"]) == {
+        "agreement" if how else "labels"
+    }
     assert {"top1", "ece"} <= set(rows["metric"]) and set(rows["n"]) == {8}
 
 
 def test_a_file_that_says_it_is_another_model_is_refused(folder) -> None:
     spec = released.named("test_resnet", weights="resnet.safetensors")
     foreign_spec.save(spec.network, spec.model, "mix", "labels", folder / "tuned.safetensors")
-    with pytest.raises(WeightsError, match="holds weights of timm/test_resnet, not of timm/test_vit"):
+    with pytest.raises(
+        WeightsError, match="holds weights of timm/test_resnet, not of timm/test_vit"
+    ):
         released.named("test_vit", weights="tuned.safetensors")
     tuned = released.named("tuned.safetensors")
     assert (tuned.model, tuned.mix, tuned.is_original) == ("timm/test_resnet", "mix", False)
-    assert isinstance(finetuning.tuned(spec, folder / "tuned.safetensors"), foreign_spec.ForeignSpec)
+    assert isinstance(
+        finetuning.tuned(spec, folder / "tuned.safetensors"), foreign_spec.ForeignSpec
+    )
 
 
 def test_a_file_never_has_code_imported_that_it_names(folder) -> None:
     spec = released.named(factory(folder))
-    foreign_spec.save(spec.network, "dangerous.module.function", "mix", "labels", folder / "bad.safetensors")
+    foreign_spec.save(
+        spec.network, "dangerous.module.function", "mix", "labels", folder / "bad.safetensors"
+    )
     (folder / "dangerous").mkdir()
-    (folder / "dangerous" / "module.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
-    assert "not run because a file names it" in run("evaluate", "--network", "bad.safetensors", "--images", "album").output
+    (folder / "dangerous" / "module.py").write_text(
+        "from pathlib import Path\nPath('ran').touch()\n"
+    )
+    assert (
+        "not run because a file names it"
+        in run("evaluate", "--network", "bad.safetensors", "--images", "album").output
+    )
     assert not (folder / "ran").exists()
-    for odd in ("timm/hf-hub:a/b", "timm/local-dir:dangerous", "torchvision/os.system", "huggingface/a.b", "timm/../x"):
+    for odd in (
+        "timm/hf-hub:a/b",
+        "timm/local-dir:dangerous",
+        "torchvision/os.system",
+        "huggingface/a.b",
+        "timm/../x",
+    ):
         foreign_spec.save(spec.network, odd, "mix", "labels", folder / "bad.safetensors")
         done = run("evaluate", "--network", "bad.safetensors", "--images", "album")
         assert done.exit_code == 1 and "which neither timm nor torchvision has here" in done.output
@@ -395,7 +555,9 @@ def test_what_was_predicted_is_loaded_the_second_time(folder, monkeypatch) -> No
         "sharp,D4",
     )
     assert run(*line, "--out", "a.csv", *LIGHT).exit_code == 0
-    monkeypatch.setattr(predictions.protocol, "log_probabilities", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        predictions.protocol, "log_probabilities", lambda *_, **__: pytest.fail("computed again")
+    )
     assert run(*line, "--out", "b.csv", *LIGHT).exit_code == 0
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
 
@@ -408,14 +570,21 @@ def test_a_module_in_memory_is_measured_and_left_as_it_was(folder) -> None:
     module.train()
     module.layer1.eval()
     few = {"evaluation.bootstrap": 20}
-    found = evaluation.evaluate_module(module, "album", ["sharp", "D4"], field=160, mean=about.mean, std=about.std, overrides=few)
+    found = evaluation.evaluate_module(
+        module, "album", ["sharp", "D4"], field=160, mean=about.mean, std=about.std, overrides=few
+    )
     assert module.training and module.layer4.training and not module.layer1.training
     assert all(tensor.is_contiguous() for tensor in module.state_dict().values())
-    assert all(torch.equal(tensor, load_file("resnet.safetensors")[name]) for name, tensor in module.state_dict().items())
+    assert all(
+        torch.equal(tensor, load_file("resnet.safetensors")[name])
+        for name, tensor in module.state_dict().items()
+    )
     named = run("evaluate", "--network", "test_resnet", "--weights", "resnet.safetensors", "--images", "album", "--conditions",
                 "sharp,D4", "--out", "t.csv", *LIGHT)  # fmt: skip
     assert named.exit_code == 0
-    assert found["value"].tolist() == pytest.approx(results.read(Path("t.csv"))["value"].tolist(), abs=1e-6)
+    assert found["value"].tolist() == pytest.approx(
+        results.read(Path("t.csv"))["value"].tolist(), abs=1e-6
+    )
     assert set(found["metric"]) >= {"top1"} and spec.model == "timm/test_resnet"
     assert not (folder / "store" / "log-probabilities" / "in-memory").exists()
 

@@ -1,7 +1,8 @@
-"""Input that nobody thought of: whatever comes in, what comes out is a value or the error that the docstring names.
+"""Input that nobody thought of: whatever comes in, what comes out is a value or the error that the
+docstring names.
 
-A few hundred examples, always the same, in an ordinary run; ``FUZZ=100 pytest tests/test_fuzz.py`` tries a hundred times as many
-others.
+A few hundred examples, always the same, in an ordinary run; ``FUZZ=100 pytest tests/test_fuzz.py``
+tries a hundred times as many others.
 """
 
 import io
@@ -32,16 +33,24 @@ def tried(examples):
     return settings(max_examples=examples * max(TIMES, 1), derandomize=not TIMES, deadline=None)
 
 
-# --- Names of PSFs -------------------------------------------------------------------------------------------------------
+# --- Names of PSFs --------------------------------------------------------------------------------
 
 letters = st.sampled_from([*KINDS, "d", "X", "", "DD", "shake", "shake:", "sharp", "Ｄ"])
 sizes = st.one_of(
-    st.integers(-10, 10**7).map(str), st.floats().map(str), st.text("0123456789.-+eE: _٣\n", max_size=8), st.just("")
+    st.integers(-10, 10**7).map(str),
+    st.floats().map(str),
+    st.text("0123456789.-+eE: _٣\n", max_size=8),
+    st.just(""),
 )
 names = st.one_of(st.text(max_size=12), st.builds(str.__add__, letters, sizes))
 anything = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.dates()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=3),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.dates()
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -56,12 +65,16 @@ def test_a_name_is_that_of_a_psf_or_a_value_error_in_one_line(name) -> None:
         return
     assert PSF.parse(parsed.name) == parsed
     kernel = parsed.array()
-    assert kernel.dtype == np.float32 and kernel.ndim == 2 and all(side % 2 for side in kernel.shape)
+    assert (
+        kernel.dtype == np.float32 and kernel.ndim == 2 and all(side % 2 for side in kernel.shape)
+    )
     assert kernel.min() >= 0 and abs(float(kernel.sum(dtype=np.float64)) - 1) < 1e-5
 
 
 conditions = st.one_of(st.sampled_from(["sharp", "shake", "D2", "D8", "G4.5", "shake:7"]), names)
-shares = st.one_of(st.sampled_from([0.2, 0.5, 1, 1.0]), st.floats(), st.integers(-3, 3), st.fractions(), anything)
+shares = st.one_of(
+    st.sampled_from([0.2, 0.5, 1, 1.0]), st.floats(), st.integers(-3, 3), st.fractions(), anything
+)
 
 
 @tried(200)
@@ -89,7 +102,7 @@ def test_equal_shares_of_any_conditions_are_a_mix(several) -> None:
     assert set(check_mix(dict.fromkeys(several, 1 / len(several)))) == set(several)
 
 
-# --- Profiles ------------------------------------------------------------------------------------------------------------
+# --- Profiles -------------------------------------------------------------------------------------
 
 
 def _fields(value, above=()):
@@ -99,7 +112,9 @@ def _fields(value, above=()):
             yield ".".join((*above, name))
 
 
-fields = st.one_of(st.sampled_from(sorted(_fields(load("emoji").model_dump()))), st.text("abc.:/é ", max_size=10))
+fields = st.one_of(
+    st.sampled_from(sorted(_fields(load("emoji").model_dump()))), st.text("abc.:/é ", max_size=10)
+)
 values = st.one_of(anything, st.integers(0, 600), st.lists(st.integers(1, 400), max_size=3))
 
 
@@ -121,7 +136,10 @@ def test_overrides_give_a_profile_or_a_profile_error_in_one_line(overrides) -> N
         assert found == value or isinstance(value, (dict, list)) or value != value
 
 
-pairs = st.one_of(st.text(max_size=20), st.builds(lambda field, value: f"{field}={value}", fields, st.text(max_size=12)))
+pairs = st.one_of(
+    st.text(max_size=20),
+    st.builds(lambda field, value: f"{field}={value}", fields, st.text(max_size=12)),
+)
 
 
 @tried(300)
@@ -143,7 +161,9 @@ texts = st.one_of(
     st.text(max_size=40).map(str.encode),
     st.dictionaries(st.one_of(fields, st.just("extends")), values, max_size=4).map(_as_yaml),
     st.builds(
-        lambda name, value: _as_yaml({"extends": "smoke", name: value}), st.sampled_from(sorted(Profile.model_fields)), values
+        lambda name, value: _as_yaml({"extends": "smoke", name: value}),
+        st.sampled_from(sorted(Profile.model_fields)),
+        values,
     ),
 )
 
@@ -169,13 +189,15 @@ def test_a_name_is_that_of_a_profile_or_a_profile_error_in_one_line(name) -> Non
         assert "\n" not in str(error)
 
 
-# --- Images --------------------------------------------------------------------------------------------------------------
+# --- Images ---------------------------------------------------------------------------------------
 
 
 def _files():
     """Small files of every sort that is read."""
     random = np.random.RandomState(0)
-    colour = Image.fromarray(np.kron(random.randint(0, 256, (6, 8, 3)), np.ones((4, 4, 1))).astype(np.uint8))
+    colour = Image.fromarray(
+        np.kron(random.randint(0, 256, (6, 8, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    )
     deep = Image.fromarray(random.randint(0, 65536, (12, 10)).astype(np.uint16))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -204,21 +226,33 @@ changes = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 2
 
 @st.composite
 def mutated(draw):
-    """A file with some bytes changed, most of them near its beginning, with a part left out or twice, or with its end cut off."""
+    """A file with some bytes changed, most of them near its beginning, with a part left out or
+    twice, or with its end cut off.
+    """
     content = bytearray(draw(st.sampled_from(FILES)))
     near = draw(st.sampled_from([32, 128, len(content)]))
     for place, byte in draw(changes):
         content[int(place * min(near, len(content)))] = byte
-    start, stop = sorted(draw(st.tuples(st.integers(0, len(content)), st.integers(0, len(content)))))
+    start, stop = sorted(
+        draw(st.tuples(st.integers(0, len(content)), st.integers(0, len(content))))
+    )
     how = draw(st.sampled_from(["whole", "whole", "cut", "without", "twice"]))
-    parts = {"cut": content[:stop], "without": content[:start] + content[stop:], "twice": content[:stop] + content[start:]}
+    parts = {
+        "cut": content[:stop],
+        "without": content[:start] + content[stop:],
+        "twice": content[:stop] + content[start:],
+    }
     return bytes(parts.get(how, content))
 
 
 @tried(400)
 @given(
     st.one_of(
-        mutated(), mutated(), mutated(), st.binary(max_size=300), st.builds(bytes.__add__, beginnings, st.binary(max_size=300))
+        mutated(),
+        mutated(),
+        mutated(),
+        st.binary(max_size=300),
+        st.builds(bytes.__add__, beginnings, st.binary(max_size=300)),
     )
 )
 def test_a_file_is_read_as_an_image_or_is_an_image_error_that_names_it(content) -> None:
@@ -234,5 +268,10 @@ def test_a_file_is_read_as_an_image_or_is_an_image_error_that_names_it(content) 
             except ImageError as error:
                 assert str(path) in str(error) and "\n" not in str(error)
                 return
-        assert image.dtype == torch.uint8 and image.ndim == 3 and image.shape[0] == 3 and image.numel() > 0
+        assert (
+            image.dtype == torch.uint8
+            and image.ndim == 3
+            and image.shape[0] == 3
+            and image.numel() > 0
+        )
         assert steps is None or len(steps) == 64

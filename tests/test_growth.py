@@ -19,11 +19,18 @@ from benchmarks import growth
 from blurpaper import figures
 
 
-def power_law(series: str, time: float, memory: float, x=(1, 3, 10, 200), noise: float = 0.0) -> list[dict]:
+def power_law(
+    series: str, time: float, memory: float, x=(1, 3, 10, 200), noise: float = 0.0
+) -> list[dict]:
     draw = np.random.RandomState(0)
     factor = np.exp(noise * draw.normal(size=(2, len(x))))
     return [
-        {"series": series, "x": one, "seconds": 0.3 * one**time * a, "megabytes": 70 * one**memory * b}
+        {
+            "series": series,
+            "x": one,
+            "seconds": 0.3 * one**time * a,
+            "megabytes": 70 * one**memory * b,
+        }
         for one, a, b in zip(x, *factor, strict=True)
     ]
 
@@ -51,24 +58,45 @@ def test_noise_of_a_few_per_cent_moves_it_little() -> None:
 
 
 def test_each_series_has_its_own_powers_and_two_points_or_no_memory_have_none() -> None:
-    rows = power_law("a, one", 1.0, 0.5) + power_law("b", 2.0, 0.0, x=(1, 2)) + power_law("a, other", 0.2, 1.0)
+    rows = (
+        power_law("a, one", 1.0, 0.5)
+        + power_law("b", 2.0, 0.0, x=(1, 2))
+        + power_law("a, other", 0.2, 1.0)
+    )
     rows[-1]["megabytes"] = 0.0
     first, second = growth.exponents(rows)
     assert (first["series"], second["series"]) == ("a, one", "a, other")
-    assert (first["time"], first["memory"], first["points"]) == (pytest.approx(1.0), pytest.approx(0.5), 4)
+    assert (first["time"], first["memory"], first["points"]) == (
+        pytest.approx(1.0),
+        pytest.approx(0.5),
+        4,
+    )
     assert (second["time"], second["memory"]) == (pytest.approx(0.2), None)
 
 
-def test_the_photographs_are_as_many_and_as_large_as_asked_for_and_fall_as_one_over_the_frequency(tmp_path) -> None:
+def test_the_photographs_are_as_many_and_as_large_as_asked_for_and_fall_as_one_over_the_frequency(
+    tmp_path,
+) -> None:
     growth.photographs(tmp_path / "some", growth.DISTINCT + 2, 96)
-    pictures = [np.asarray(Image.open(path).convert("L"), float) for path in sorted((tmp_path / "some").iterdir())]
+    pictures = [
+        np.asarray(Image.open(path).convert("L"), float)
+        for path in sorted((tmp_path / "some").iterdir())
+    ]
     assert [picture.shape for picture in pictures] == [(96, 128)] * (growth.DISTINCT + 2)
     assert len({picture.tobytes() for picture in pictures}) == growth.DISTINCT
-    spectrum = np.mean([np.abs(np.fft.rfft(picture - picture.mean(), axis=1)).mean(axis=0) for picture in pictures], axis=0)
+    spectrum = np.mean(
+        [
+            np.abs(np.fft.rfft(picture - picture.mean(), axis=1)).mean(axis=0)
+            for picture in pictures
+        ],
+        axis=0,
+    )
     assert -2.2 < growth.exponent(np.arange(2, 24), spectrum[2:24]) < -0.6
 
 
-def test_what_is_measured_are_series_of_plain_numbers_the_warm_after_the_cold_in_one_store(monkeypatch) -> None:
+def test_what_is_measured_are_series_of_plain_numbers_the_warm_after_the_cold_in_one_store(
+    monkeypatch,
+) -> None:
     tasks = []
 
     def fake(task: dict) -> dict:
@@ -84,15 +112,30 @@ def test_what_is_measured_are_series_of_plain_numbers_the_warm_after_the_cold_in
     monkeypatch.setattr(growth, "run", fake)
     monkeypatch.setattr(growth, "photographs", empty)
     rows = json.loads(json.dumps(growth.measure(quick=True)))
-    told = [f"{what}{which}" for what in ("seconds", "megabytes") for which in ("", ", least", ", most")]
+    told = [
+        f"{what}{which}" for what in ("seconds", "megabytes") for which in ("", ", least", ", most")
+    ]
     assert all(list(row) == ["series", "x", *told] for row in rows)
     powers = {row["series"]: row for row in growth.exponents(rows)}
     for name in ("no cache", "cold cache", "warm cache"):
-        assert (powers[f"images, {name}"]["time"], powers[f"images, {name}"]["memory"]) == (pytest.approx(1), pytest.approx(0))
-    assert {"pixels across the PSF, disk", "pixels across the PSF, shake", "megapixels, evaluation"} < set(powers)
-    cold = [(one, two) for one, two in pairwise(tasks) if one.get("store") == two.get("store") and "evaluate" in one]
+        assert (powers[f"images, {name}"]["time"], powers[f"images, {name}"]["memory"]) == (
+            pytest.approx(1),
+            pytest.approx(0),
+        )
+    assert {
+        "pixels across the PSF, disk",
+        "pixels across the PSF, shake",
+        "megapixels, evaluation",
+    } < set(powers)
+    cold = [
+        (one, two)
+        for one, two in pairwise(tasks)
+        if one.get("store") == two.get("store") and "evaluate" in one
+    ]
     assert len(cold) == 3
-    assert all(one["network"] != two["network"] and one["evaluate"] == two["evaluate"] for one, two in cold)
+    assert all(
+        one["network"] != two["network"] and one["evaluate"] == two["evaluate"] for one, two in cold
+    )
 
 
 def test_a_blur_is_measured_in_a_process_of_its_own_and_a_failing_says_why() -> None:
@@ -107,7 +150,9 @@ def test_the_peak_remembers_memory_that_was_given_back() -> None:
         "import numpy as np; from benchmarks.growth import peak; before = peak(); "
         "big = np.ones(120_000_000, np.uint8); del big; print(peak() - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=growth.ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=growth.ROOT, capture_output=True, text=True, check=True
+    )
     assert 115e6 < int(done.stdout) < 135e6
 
 
@@ -115,7 +160,10 @@ def test_the_figure_has_a_panel_for_each_axis_and_draws_the_rows() -> None:
     rows = power_law("images, cold cache", 1.0, 0.1) + power_law("images, warm cache", 0.8, 0.0)
     rows += power_law("threads, evaluation", -0.9, 0.0, x=(1, 2))
     rows[0]["megabytes"] = -1.0
-    rows[1] |= {"seconds, least": 0.9 * rows[1]["seconds"], "seconds, most": 1.5 * rows[1]["seconds"]}
+    rows[1] |= {
+        "seconds, least": 0.9 * rows[1]["seconds"],
+        "seconds, most": 1.5 * rows[1]["seconds"],
+    }
     drawn = figures.growth(rows, growth.exponents(rows))
     try:
         panels = [axis for figure in drawn for axis in figure.axes]

@@ -1,4 +1,6 @@
-"""The guides: their workbench, and that what they print for a checkout passes the tests that they name, in a copy of it."""
+"""The guides: their workbench, and that what they print for a checkout passes the tests that they
+name, in a copy of it.
+"""
 
 import os
 import shlex
@@ -38,7 +40,11 @@ def checkout(tmp_path) -> Path:
 def cells(chapter: str, *words: str) -> str:
     """The code of the first cell of a guide that has all these words."""
     notebook = jupytext.read(book.NOTEBOOKS / f"{chapter}.py")
-    return next(cell.source for cell in notebook.cells if cell.cell_type == "code" and all(word in cell.source for word in words))
+    return next(
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code" and all(word in cell.source for word in words)
+    )
 
 
 def edit(path: Path, before: str, after: str) -> None:
@@ -51,26 +57,39 @@ def passes(checkout: Path, *arguments: str) -> str:
     """What pytest says, of a copy in which it finds nothing wrong."""
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *arguments]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=checkout, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     return done.stdout
 
 
-# --- The workbench --------------------------------------------------------------------------------------------------------
+# --- The workbench --------------------------------------------------------------------------------
 
 
-def test_a_verb_prints_what_a_shell_would_show_and_leaves_its_files_in_the_folder(bench, capsys) -> None:
+def test_a_verb_prints_what_a_shell_would_show_and_leaves_its_files_in_the_folder(
+    bench, capsys
+) -> None:
     bench.photographs("photos", ["coffee"])
     bench.shell("blurpaper blur photos/coffee.png 'out put.png' --psf D2")
     bench.listing()
     said = capsys.readouterr().out
-    lines = ["$ blurpaper blur photos/coffee.png 'out put.png' --psf D2", "1 image blurred to out put.png"]
+    lines = [
+        "$ blurpaper blur photos/coffee.png 'out put.png' --psf D2",
+        "1 image blurred to out put.png",
+    ]
     assert said.splitlines() == [*lines, "out put.png", "photos/coffee.png"]
-    assert Path.cwd() == bench.folder and os.environ["BLURPAPER_STORE"] == str(bench.folder / "store")
+    assert Path.cwd() == bench.folder and os.environ["BLURPAPER_STORE"] == str(
+        bench.folder / "store"
+    )
 
 
-def test_a_long_command_is_broken_as_a_shell_takes_it_and_never_within_quotes(bench, capsys) -> None:
-    command = f"blurpaper blur 'no{' such' * 9} file.png' out.png --psf D2 {' '.join(['--pixels'] * 9)}"
+def test_a_long_command_is_broken_as_a_shell_takes_it_and_never_within_quotes(
+    bench, capsys
+) -> None:
+    command = (
+        f"blurpaper blur 'no{' such' * 9} file.png' out.png --psf D2 {' '.join(['--pixels'] * 9)}"
+    )
     bench.shell(command, status=1)
     shown, _, said = capsys.readouterr().out.partition("Error")
     assert shlex.split(shown.removeprefix("$ ").replace("\\\n", " ")) == shlex.split(command)
@@ -94,7 +113,7 @@ def test_its_folder_goes_with_it(bench) -> None:
     assert not folder.exists()
 
 
-# --- What the guides say to write -----------------------------------------------------------------------------------------
+# --- What the guides say to write -----------------------------------------------------------------
 
 
 def test_the_kernel_of_the_guide_passes_the_tests_of_the_registry(checkout) -> None:
@@ -102,9 +121,16 @@ def test_the_kernel_of_the_guide_passes_the_tests_of_the_registry(checkout) -> N
     code = cells("23_add_a_kernel", "def _ring(radius)", "KINDS[")
     functions = code[code.index("def _less") : code.index("KINDS[")]
     line = code[code.index("Kind(") :].splitlines()[0]
-    edit(path, "KINDS: dict[str, Kind] = {\n", f'{functions}\n\nKINDS: dict[str, Kind] = {{\n    "R": {line},\n')
+    edit(
+        path,
+        "KINDS: dict[str, Kind] = {\n",
+        f'{functions}\n\nKINDS: dict[str, Kind] = {{\n    "R": {line},\n',
+    )
     said = passes(checkout, "tests/test_kernels.py", "-k", "R2 or R8 or larger_size or R]")
-    assert "test_a_psf_is_centred[R8] PASSED" in said and "test_a_larger_size_is_more_blur[R] PASSED" in said
+    assert (
+        "test_a_psf_is_centred[R8] PASSED" in said
+        and "test_a_larger_size_is_more_blur[R] PASSED" in said
+    )
 
 
 @pytest.mark.slow
@@ -118,7 +144,11 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
         "MODELS: dict[str, str] = {\n",
         'MODELS: dict[str, str] = {\n    "efficientnet_lite0_grey": "blurpaper.networks.efficientnet",\n',
     )
-    edit(networks / "pretrained.py", "import EfficientNetLite, ", "import EfficientNetLite, efficientnet_lite0_grey, ")
+    edit(
+        networks / "pretrained.py",
+        "import EfficientNetLite, ",
+        "import EfficientNetLite, efficientnet_lite0_grey, ",
+    )
     edit(
         networks / "pretrained.py",
         "ORIGINALS: dict[str, Callable[[int], Network]] = {\n",
@@ -126,10 +156,26 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
         '    "efficientnet_lite0_grey": partial(original_efficientnet, efficientnet_lite0_grey, "lite0"),\n',
     )
     said = passes(checkout, "tests/test_networks.py", "tests/test_zoomout.py", "-k", "every_model")
-    assert "test_every_model_can_be_built_upon_without_numbers[efficientnet_lite0_grey] PASSED" in said
-    command = [sys.executable, "-m", "blurpaper", "evaluate", "--network", "efficientnet_lite0_grey", "--images", "none"]
+    assert (
+        "test_every_model_can_be_built_upon_without_numbers[efficientnet_lite0_grey] PASSED" in said
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "blurpaper",
+        "evaluate",
+        "--network",
+        "efficientnet_lite0_grey",
+        "--images",
+        "none",
+    ]
     done = subprocess.run(
-        command, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True, check=False
+        command,
+        cwd=checkout,
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "no folder at" in done.stderr  # the network is known, the folder is not there
 
@@ -138,7 +184,11 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
 def test_the_data_set_of_the_guide_passes_the_tests_of_the_sets(checkout) -> None:
     data = checkout / "blurpaper" / "data"
     text = (book.NOTEBOOKS / "25_add_a_data_set.py").read_text(encoding="utf-8")
-    shown = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines() if line.startswith("#")]
+    shown = [
+        line.removeprefix("#").removeprefix(" ")
+        for line in text.splitlines()
+        if line.startswith("#")
+    ]
     start = next(number for number, line in enumerate(shown) if line.startswith("Source("))
     entry = "\n".join(shown[start : shown.index("),", start) + 1])
     assert '"mine": {"test": "mine/val"},' in text

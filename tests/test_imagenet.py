@@ -1,4 +1,6 @@
-"""The paper's own experiment on a stand-in for ImageNet: a few JPEGs in its layout, through the code that the real one takes."""
+"""The paper's own experiment on a stand-in for ImageNet: a few JPEGs in its layout, through the
+code that the real one takes.
+"""
 
 import numpy as np
 import pytest
@@ -6,7 +8,17 @@ import torch
 from helpers import write_voc
 from PIL import Image
 
-from blurpaper import costs, data, experiments, plan, predictions, results, segmented, tallies, trained
+from blurpaper import (
+    costs,
+    data,
+    experiments,
+    plan,
+    predictions,
+    results,
+    segmented,
+    tallies,
+    trained,
+)
 from blurpaper import profile as profiles
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
@@ -23,7 +35,9 @@ QUICK = {"finetuning.batch": 2, "evaluation.batch": 2}
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch) -> Store:
-    """Two photographs a class to train on and two to test on, four scenes of VOC 2012 likewise, and a store of its own."""
+    """Two photographs a class to train on and two to test on, four scenes of VOC 2012 likewise, and
+    a store of its own.
+    """
     random = np.random.RandomState(0)
     for split in ("train", "val"):
         for place, number in enumerate(CLASSES):
@@ -31,7 +45,9 @@ def stand_in(tmp_path, monkeypatch) -> Store:
             (tmp_path / "imagenet" / split / wnid).mkdir(parents=True)
             for one in range(2):
                 width, height = SIZES[(place + one) % len(SIZES)]
-                coarse = Image.fromarray(random.randint(0, 256, (9, 12, 3), np.uint8)).resize((width, height))
+                coarse = Image.fromarray(random.randint(0, 256, (9, 12, 3), np.uint8)).resize(
+                    (width, height)
+                )
                 image = coarse.convert("L") if (width, height) == SIZES[-1] else coarse
                 image.save(tmp_path / "imagenet" / split / wnid / f"{wnid}_{split}_{one}.JPEG")
     write_voc(tmp_path / "voc2012", SIZES[:3], (8, 12, 15, 20), 4)
@@ -64,7 +80,10 @@ def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
     for one in (NetworkSpec("vgg16"), spec):
         decided = predictions.decisions(one, "imagenet", ["sharp", "D8"], ["256"], profile, store)
         assert sorted(set(decided["label"])) == list(CLASSES)
-        rows = results.table({"experiment": "table1", **row} for row in tallies.means(decided, ("top1", "top5"), profile))
+        rows = results.table(
+            {"experiment": "table1", **row}
+            for row in tallies.means(decided, ("top1", "top5"), profile)
+        )
         assert len(rows) == 4
         assert set(rows["condition"]) == {"sharp", "D8"}
         assert set(rows["classes"].astype(int)) == {1000}
@@ -103,8 +122,20 @@ def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkey
     monkeypatch.setattr(vgg, "vgg16", tiny)
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
     assert profiles.load("imagenet").deblurring.each == 10
-    prior = {"images": "imagenet", "components": 4, "patches": 3000, "passes": 1, "batch": 500, "held_out": 500}
-    few = {"deblurring.prior": prior, "deblurring.methods": ["epll"], "deblurring.networks": ["mix"], "deblurring.each": 1}
+    prior = {
+        "images": "imagenet",
+        "components": 4,
+        "patches": 3000,
+        "passes": 1,
+        "batch": 500,
+        "held_out": 500,
+    }
+    few = {
+        "deblurring.prior": prior,
+        "deblurring.methods": ["epll"],
+        "deblurring.networks": ["mix"],
+        "deblurring.each": 1,
+    }
     profile = profiles.load("imagenet", QUICK | few)
     rows = experiments.EXPERIMENTS["table5"](profile, stand_in)
     top5 = rows[rows["metric"] == "top5"]
@@ -117,14 +148,31 @@ def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkey
     assert (rows["n"] == 3).all()  # one of each class
 
 
-def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(stand_in, monkeypatch) -> None:
+def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(
+    stand_in, monkeypatch
+) -> None:
     monkeypatch.setattr(vgg, "vgg16", tiny)
     monkeypatch.setitem(ORIGINALS, "vgg16", lambda field: tiny(imagenet_names(), field).eval())
-    profile = profiles.load("imagenet", QUICK | {"segmentation.pretraining.batch": 2, "segmentation.finetuning.batch": 2})
+    profile = profiles.load(
+        "imagenet",
+        QUICK | {"segmentation.pretraining.batch": 2, "segmentation.finetuning.batch": 2},
+    )
     rows = experiments.EXPERIMENTS["table6"](profile, stand_in)
     own = results.select(rows, metric="miou", network=["original", "mix"])
     paper = results.select(results.paper(), experiment="table6")
-    of = ["model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition", "region", "metric"]
+    of = [
+        "model",
+        "network",
+        "train_scale",
+        "recipe",
+        "data",
+        "classes",
+        "input",
+        "scale",
+        "condition",
+        "region",
+        "metric",
+    ]
     assert set(map(tuple, own[of].to_numpy())) == set(map(tuple, paper[of].to_numpy()))
     assert own["value"].between(0, 1).all()
     assert (own["n"] == 4).all()
@@ -132,17 +180,25 @@ def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(stand_in,
 
 
 def test_zoomout_on_vgg16_has_its_fifteen_million_parameters_and_none_of_its_classifier() -> None:
-    """Thirteen convolutions, 14,714,688 numbers (Simonyan and Zisserman), and a perceptron over five stages and the scene."""
+    """Thirteen convolutions, 14,714,688 numbers (Simonyan and Zisserman), and a perceptron over
+    five stages and the scene.
+    """
     network = costs.segmenter("vgg16", 1000, 224, 21, profiles.load("imagenet").segmentation)
     column = 64 + 128 + 256 + 512 + 512 + 512
     assert costs.weights(network) == 14_714_688 + 256 * column + 256 + 256 * 21 + 21
 
 
 @pytest.mark.slow
-def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(stand_in, monkeypatch) -> None:
+def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(
+    stand_in, monkeypatch
+) -> None:
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
-    profile = profiles.load("imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]})
+    profile = profiles.load(
+        "imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]}
+    )
     fine_tune_and_measure(profile, stand_in)
     tuned = trained.network(NetworkSpec("vgg16", "mix"), profile, stand_in)
-    assert sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544  # as torchvision gives for its VGG-16
+    assert (
+        sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544
+    )  # as torchvision gives for its VGG-16
     assert (profile.protocol.field, profile.protocol.canonical) == (224, 384)

@@ -34,12 +34,16 @@ def test_the_mean_of_columns_is_that_of_each_column():
     together = np.array(intervals.of_mean(terms, 200))
     assert together.shape == (3, 3)
     for column in range(3):
-        assert together[:, column] == pytest.approx(np.array(intervals.of_mean(terms[:, column], 200)))
+        assert together[:, column] == pytest.approx(
+            np.array(intervals.of_mean(terms[:, column], 200))
+        )
 
 
 def test_the_bootstrap_is_a_plain_loop_over_resamples():
     terms = sample(40)
-    means = sorted(np.repeat(terms, counts.astype(int)).mean() for counts in intervals.resampling(40, 100))
+    means = sorted(
+        np.repeat(terms, counts.astype(int)).mean() for counts in intervals.resampling(40, 100)
+    )
     _, low, high = intervals.of_mean(terms, 100)
     assert [low, high] == pytest.approx(np.percentile(means, [2.5, 97.5]))
 
@@ -100,10 +104,16 @@ def test_a_difference_of_other_images_is_an_error_that_says_both():
 
 @pytest.mark.parametrize(
     ("right", "count", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
 )
 def test_the_interval_of_a_share_is_wilsons_as_published(right, count, low, high):
-    # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998), Table I, method 3.
+    # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine
+    # 17 (1998), Table I, method 3.
     assert intervals.binomial(right / count, count) == pytest.approx((low, high), abs=5e-5)
 
 
@@ -112,7 +122,9 @@ def test_the_interval_of_a_share_is_wilsons_formula(share):
     z, count = 1.959963984540054, 50_000
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    assert intervals.binomial(share, count) == pytest.approx((middle - reach, middle + reach), abs=1e-9)
+    assert intervals.binomial(share, count) == pytest.approx(
+        (middle - reach, middle + reach), abs=1e-9
+    )
 
 
 def test_over_seeds_the_mean_is_that_of_all_and_one_seed_is_the_plain_bootstrap():
@@ -123,12 +135,18 @@ def test_over_seeds_the_mean_is_that_of_all_and_one_seed_is_the_plain_bootstrap(
 
 
 def test_over_seeds_both_images_and_seeds_are_resampled():
-    """Seeds that differ widen the interval beyond that over images; the plain loop gives the same bounds."""
+    """Seeds that differ widen the interval beyond that over images; the plain loop gives the same
+    bounds.
+    """
     terms = sample(300)[None] + np.array([[-1.0], [0.0], [1.0]])
     _, low, high = intervals.of_mean_over_seeds(terms, 400)
     means = []
     for seeds, images in zip(intervals.resampling(3, 400), intervals.resampling(300, 400)):
-        means.append(terms[np.repeat(np.arange(3), seeds.astype(int))][:, np.repeat(np.arange(300), images.astype(int))].mean())
+        means.append(
+            terms[np.repeat(np.arange(3), seeds.astype(int))][
+                :, np.repeat(np.arange(300), images.astype(int))
+            ].mean()
+        )
     assert [low, high] == pytest.approx(np.percentile(means, [2.5, 97.5]))
     _, narrow_low, narrow_high = intervals.of_mean(terms.mean(axis=0), 400)
     assert high - low > 2 * (narrow_high - narrow_low)

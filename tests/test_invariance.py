@@ -25,8 +25,16 @@ def test_the_distance_is_the_share_of_channels_that_change_sign(network) -> None
         first, second = (network.stage_maps(network.normalised(inputs)) for inputs in (one, other))
     for stage in STAGES:
         channels, height, width = first[stage].shape[1:]
-        for image, row, column in ((0, 0, 0), (1, height - 1, width - 1), (0, height // 2, width // 2)):
-            pairs = zip(first[stage][image, :, row, column], second[stage][image, :, row, column], strict=True)
+        for image, row, column in (
+            (0, 0, 0),
+            (1, height - 1, width - 1),
+            (0, height // 2, width // 2),
+        ):
+            pairs = zip(
+                first[stage][image, :, row, column],
+                second[stage][image, :, row, column],
+                strict=True,
+            )
             differing = sum(bool(a > 0) != bool(b > 0) for a, b in pairs)
             assert found[stage][image, row, column] == pytest.approx(differing / channels)
 
@@ -41,7 +49,9 @@ def test_an_image_is_at_no_distance_from_itself(network) -> None:
 def test_means_are_those_of_the_maps_and_grow_with_blur(network, random_images, smoke) -> None:
     canonical = [resizing.to_canonical(image, 108) for image in random_images]
     ids, conditions = list("vwxyz"), ["D2", "D8", invariance.UNRELATED]
-    found = invariance.mean_distances(network, canonical, ids, conditions, "256", smoke.protocol, CPU32, 4)
+    found = invariance.mean_distances(
+        network, canonical, ids, conditions, "256", smoke.protocol, CPU32, 4
+    )
     for number, image in enumerate(canonical):
         seen = protocol.blurred(image[None], [ids[number]], "D8", 108)
         inputs = [protocol.network_input(one, 72, 108) for one in (image[None], seen)]

@@ -27,11 +27,17 @@ def saved(notebook: nbformat.NotebookNode, path: Path) -> str:
 
 
 def executed(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """What JupyterLab adds when all cells were run: outputs, counts, times, ids, its own flags, kernel and language."""
+    """What JupyterLab adds when all cells were run: outputs, counts, times, ids, its own flags,
+    kernel and language.
+    """
     notebook = copy.deepcopy(notebook)
     major, minor, micro = sys.version_info[:3]
     kernel = get_kernel_dict()
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": kernel["display_name"], "language": kernel["language"]}
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": kernel["display_name"],
+        "language": kernel["language"],
+    }
     notebook.metadata["language_info"] = {
         "name": "python",
         "version": f"{major}.{minor}.{micro}",
@@ -72,22 +78,36 @@ def test_an_edited_chapter_differs_where_it_was_edited(name) -> None:
     path = book.NOTEBOOKS / name
     notebook = executed(opened(path))
     notebook.cells[0].source += "\n\nA sentence more."
-    notebook.cells.append(nbformat.v4.new_code_cell("1 + 1", metadata={"tags": ["hide-input"], "trusted": True}))
+    notebook.cells.append(
+        nbformat.v4.new_code_cell("1 + 1", metadata={"tags": ["hide-input"], "trusted": True})
+    )
     added = ["+#", "+# A sentence more.", "+", '+# %% tags=["hide-input"]', "+1 + 1"]
     assert changed(path.read_text(encoding="utf-8"), saved(notebook, path)) == added
 
 
 def test_jupyterlab_opens_and_saves_with_that_configuration(tmp_path) -> None:
-    """Through the contents manager that its server has, from either folder that it may be started in."""
-    pytest.importorskip("jupyter_server", reason="JupyterLab is not installed: pip install -e '.[lab]'")
+    """Through the contents manager that its server has, from either folder that it may be started
+    in.
+    """
+    pytest.importorskip(
+        "jupyter_server", reason="JupyterLab is not installed: pip install -e '.[lab]'"
+    )
     root = tmp_path / "checkout"
-    shutil.copytree(book.NOTEBOOKS, root / "notebooks", ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    shutil.copytree(
+        book.NOTEBOOKS,
+        root / "notebooks",
+        ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"),
+    )
     for folder, name in ((root / "notebooks", "01_kernels.py"), (root, "notebooks/01_kernels.py")):
         manager = jupytext.TextFileContentsManager(root_dir=str(folder))
         model = manager.get(name, type="notebook")
         assert model["type"] == "notebook"
-        assert model["content"].metadata["kernelspec"]["name"] == "python3"  # so that nobody is asked for it
+        assert (
+            model["content"].metadata["kernelspec"]["name"] == "python3"
+        )  # so that nobody is asked for it
         model["content"] = executed(model["content"])
         manager.save(model, name)
-        assert (folder / name).read_text(encoding="utf-8") == (book.NOTEBOOKS / "01_kernels.py").read_text(encoding="utf-8")
+        assert (folder / name).read_text(encoding="utf-8") == (
+            book.NOTEBOOKS / "01_kernels.py"
+        ).read_text(encoding="utf-8")
     assert not list(root.rglob("*.ipynb"))

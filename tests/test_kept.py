@@ -1,4 +1,6 @@
-"""Images kept in memory for all the epochs of a training: the same images, each read once while there is room."""
+"""Images kept in memory for all the epochs of a training: the same images, each read once while
+there is room.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ class Counted(ImageSet):
     """Images of different sizes, which knows how often each was asked for."""
 
     def __init__(self, count: int) -> None:
-        super().__init__("counted", ("a", "b"), np.arange(count) % 2, [f"{n}.png" for n in range(count)], "hash")
+        super().__init__(
+            "counted", ("a", "b"), np.arange(count) % 2, [f"{n}.png" for n in range(count)], "hash"
+        )
         self.asked = [0] * count
 
     def __getitem__(self, number: int) -> torch.Tensor:
@@ -22,7 +26,12 @@ class Counted(ImageSet):
 
 def epochs(images: ImageSet, count: int) -> list[torch.Tensor]:
     orders = [np.random.RandomState(epoch).permutation(len(images)) for epoch in range(count)]
-    return [image for order in orders for start in range(0, len(order), 4) for image in images.batch(order[start : start + 4])]
+    return [
+        image
+        for order in orders
+        for start in range(0, len(order), 4)
+        for image in images.batch(order[start : start + 4])
+    ]
 
 
 def test_epochs_see_the_same_images_and_read_each_once() -> None:
@@ -50,7 +59,12 @@ def test_what_has_no_room_is_read_again_and_is_the_same() -> None:
 def test_it_is_the_same_set_to_whoever_asks_and_may_be_asked_for_an_image_twice_at_once() -> None:
     counted = Counted(5)
     kept = KeptSet(counted, 1e6)
-    assert (kept.name, kept.classes, kept.ids, kept.fingerprint) == (counted.name, counted.classes, counted.ids, "hash")
+    assert (kept.name, kept.classes, kept.ids, kept.fingerprint) == (
+        counted.name,
+        counted.classes,
+        counted.ids,
+        "hash",
+    )
     assert len(kept) == 5
     assert [image[0, 0, 0].item() for image in kept.batch([2, 0, 2])] == [2, 0, 2]
     assert counted.asked == [1, 0, 1, 0, 0]

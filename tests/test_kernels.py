@@ -12,7 +12,13 @@ from blurpaper.kernels import KINDS, PSF, axis_variance, psf, shake_bank
 SCALES = (1.0, 108 / 384, 0.25, 1.5, 2.0)
 SIZES = (1, 2, 3, 4, 7, 8, 12)
 TABLE_1 = ("D2", "D4", "D6", "D8", "H4", "H8", "V4", "V8", "G4", "G8")
-NAMES = [f"{letter}{size}" for letter in KINDS for size in SIZES] + ["D2.5", "G0.5", "shake:0", "shake:17", "shake:99"]
+NAMES = [f"{letter}{size}" for letter in KINDS for size in SIZES] + [
+    "D2.5",
+    "G0.5",
+    "shake:0",
+    "shake:17",
+    "shake:99",
+]
 
 
 def centroid(kernel):
@@ -27,7 +33,7 @@ def naive_variance(kernel):
     return np.diag(np.cov(places, aweights=kernel.ravel().astype(np.float64), ddof=0))
 
 
-# --- Every kernel of the registry ---------------------------------------------------------------------------------------
+# --- Every kernel of the registry -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,7 +52,9 @@ def test_a_psf_is_centred(name):
         offset = np.abs(centroid(psf(name, scale)))
         if name.startswith("shake"):  # to the nearest pixel of the canonical scale
             assert offset.max() <= 0.5 * max(1, scale) + 1e-5, scale
-        elif name[0] in "HV" and int(name[1:]) % 2 == 0 and scale == 1:  # an even number of equal taps has no middle
+        elif (
+            name[0] in "HV" and int(name[1:]) % 2 == 0 and scale == 1
+        ):  # an even number of equal taps has no middle
             assert sorted(offset) == pytest.approx([0, 0.5], abs=1e-6)
         else:
             assert offset.max() < 1e-6, scale
@@ -56,7 +64,9 @@ def test_a_psf_is_centred(name):
 def test_variance_grows_with_the_square_of_the_scale(name):
     canonical = naive_variance(psf(name))
     for scale in SCALES[1:]:
-        assert naive_variance(psf(name, scale)) == pytest.approx(scale**2 * canonical, rel=0.01, abs=1e-6), scale
+        assert naive_variance(psf(name, scale)) == pytest.approx(
+            scale**2 * canonical, rel=0.01, abs=1e-6
+        ), scale
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,17 +95,24 @@ def test_a_name_is_read_and_written_alike(name):
 
 @pytest.mark.parametrize("scale", [1.0, 108 / 384])
 def test_no_condition_of_table_1_is_sharp(scale):
-    largest = [psf(name, scale).max() for name in TABLE_1] + list(shake_bank("test", scale).max(axis=(1, 2)))
+    largest = [psf(name, scale).max() for name in TABLE_1] + list(
+        shake_bank("test", scale).max(axis=(1, 2))
+    )
     assert len(largest) == 110 and max(largest) < 0.97
 
 
-# --- Shapes with a formula ----------------------------------------------------------------------------------------------
+# --- Shapes with a formula ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("radius", [1, 2, 2.5, 4, 6, 8, 11])
 def test_a_disk_is_one_where_x2_plus_y2_is_at_most_r2(radius):
     reach = int(radius)
-    disk = np.array([[x * x + y * y <= radius**2 for x in range(-reach, reach + 1)] for y in range(-reach, reach + 1)])
+    disk = np.array(
+        [
+            [x * x + y * y <= radius**2 for x in range(-reach, reach + 1)]
+            for y in range(-reach, reach + 1)
+        ]
+    )
     kernel = psf(f"D{radius}")
     assert kernel.shape == disk.shape
     assert np.array_equal(kernel > 0, disk)
@@ -162,7 +179,8 @@ def test_disks_and_gaussians_are_the_same_from_all_four_sides(name):
 
 
 def test_the_search_for_an_extent_asks_for_none_far_larger_than_the_answer():
-    # An area-sampled disk of 1,205 px takes gigabytes and a quarter of a minute; the answer may be 75 px (a large photograph).
+    # An area-sampled disk of 1,205 px takes gigabytes and a quarter of a minute; the answer may be
+    # 75 px (a large photograph).
     asked = []
 
     def segment(length):
@@ -173,7 +191,7 @@ def test_the_search_for_an_extent_asks_for_none_far_larger_than_the_answer():
     assert max(asked) < 4 * 80
 
 
-# --- Names ----------------------------------------------------------------------------------------------------------------
+# --- Names ----------------------------------------------------------------------------------------
 
 BAD_NAMES = (
     "D-1", "D", "H0", "D0", "shake:100", "D1e9", "", "d8", "shake", "shake:-1", "shake:", "H4.5", "D8\n", " D8", "D8.", "D٨",
@@ -203,18 +221,22 @@ def test_a_bad_scale_is_an_error_that_says_what_it_got(name, scale):
     assert repr(scale) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["sharp", "shake", "shake:3", "D8", "G0.5", *(f"{letter}4" for letter in KINDS)])
+@pytest.mark.parametrize(
+    "name", ["sharp", "shake", "shake:3", "D8", "G0.5", *(f"{letter}4" for letter in KINDS)]
+)
 def test_a_condition_is_sharp_or_shake_or_a_psf(name):
     assert kernels.check_condition(name) == name
 
 
-@pytest.mark.parametrize("name", [*(name for name in BAD_NAMES if name not in ("sharp", "shake")), None])
+@pytest.mark.parametrize(
+    "name", [*(name for name in BAD_NAMES if name not in ("sharp", "shake")), None]
+)
 def test_other_names_are_no_conditions(name):
     with pytest.raises(ValueError):
         kernels.check_condition(name)
 
 
-# --- Camera shake --------------------------------------------------------------------------------------------------------
+# --- Camera shake ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("split", "count"), [("test", 100), ("train", 10_000)])
@@ -251,12 +273,17 @@ def test_mean_rms_radius_of_camera_shake_lies_between_d6_and_d8(split):
 
 @pytest.mark.parametrize("scale", SCALES[1:])
 def test_every_camera_shake_has_the_variance_of_its_scale(scale):
-    canonical, scaled = (np.array([axis_variance(kernel) for kernel in shake_bank("test", each)]) for each in (1.0, scale))
+    canonical, scaled = (
+        np.array([axis_variance(kernel) for kernel in shake_bank("test", each)])
+        for each in (1.0, scale)
+    )
     assert scaled == pytest.approx(scale**2 * canonical, rel=0.01)
 
 
 def test_training_and_testing_share_no_camera_shake():
-    test, train = ({kernel.tobytes() for kernel in shake_bank(split)} for split in ("test", "train"))
+    test, train = (
+        {kernel.tobytes() for kernel in shake_bank(split)} for split in ("test", "train")
+    )
     assert len(test) == 100 and len(train) == 10_000
     assert not test & train
 

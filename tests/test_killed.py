@@ -1,4 +1,6 @@
-"""Runs that are killed at any moment and started again end as if nobody had disturbed them, and leave nothing behind."""
+"""Runs that are killed at any moment and started again end as if nobody had disturbed them, and
+leave nothing behind.
+"""
 
 import json
 import os
@@ -13,7 +15,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from disturbance import ROOT, Run, check_remains, checkout, checksums, kill_again_and_again, lives, rubbish
+from disturbance import (
+    ROOT,
+    Run,
+    check_remains,
+    checkout,
+    checksums,
+    kill_again_and_again,
+    lives,
+    rubbish,
+)
 from helpers import album
 
 from blurpaper import experiments, profile
@@ -21,7 +32,9 @@ from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.store import Store, sha256_of
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="finds processes in /proc"
+)
 
 LIGHT = {
     "emoji.classes": 10,
@@ -33,7 +46,9 @@ LIGHT = {
     "evaluation.bootstrap": 50,
     "compute.checkpoint_seconds": 1,
 }
-"""Overrides of the smoke profile that leave some seconds of training, and next to nothing of the rest."""
+"""Overrides of the smoke profile that leave some seconds of training, and next to nothing of the
+rest.
+"""
 
 CHAPTER = """\
 # %% [markdown]
@@ -55,14 +70,17 @@ experiments.EXPERIMENTS["table1"](profiles.load(profile, overrides), Store())
 
 
 class Disturbed:
-    """A command, first run as it is, then disturbed: each time in a checkout and with a store of that name.
+    """A command, first run as it is, then disturbed: each time in a checkout and with a store of
+    that name.
 
     Attributes:
         whole: the run that nobody disturbed.
         startup: seconds of CPU time until it begins to compute.
     """
 
-    def __init__(self, folder: Path, *arguments: object, chapters: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: object, chapters: Mapping[str, str] | None = None
+    ) -> None:
         self.folder, self.arguments, self._chapters = folder, arguments, chapters
         self.whole = self.start("undisturbed")
         self.startup = self.whole.worked_until_it_computes()
@@ -81,9 +99,13 @@ class Disturbed:
         return Run(root, self.folder / f"{name}.store", "blurpaper", *self.arguments)
 
     def killed(self, name: str, seed: int, kills: int) -> Run:
-        """The run that comes to its end after so many kills, at moments drawn over the CPU time that the whole one took."""
+        """The run that comes to its end after so many kills, at moments drawn over the CPU time
+        that the whole one took.
+        """
         began = time.monotonic()
-        killed = kill_again_and_again(lambda: self.start(name), lives(seed, kills, self.startup, self.whole.worked))
+        killed = kill_again_and_again(
+            lambda: self.start(name), lives(seed, kills, self.startup, self.whole.worked)
+        )
         assert killed == kills
         return self.ended(self.start(name), f"killed {killed} times", began)
 
@@ -97,15 +119,21 @@ class Disturbed:
 
 
 def options(overrides: dict[str, object]) -> list[str]:
-    return [part for name, value in overrides.items() for part in ("-p", f"{name}={json.dumps(value)}")]
+    return [
+        part for name, value in overrides.items() for part in ("-p", f"{name}={json.dumps(value)}")
+    ]
 
 
 def check_same(run: Run, whole: Run, overrides: dict[str, object], tables: tuple[str, ...]) -> None:
-    """That two stores hold the same bit for bit, and give the same tables without anything being computed."""
+    """That two stores hold the same bit for bit, and give the same tables without anything being
+    computed.
+    """
     assert checksums(run.store) == checksums(whole.store)
     settings, kept = profile.load("smoke", overrides), Store(run.store).names()
     for name in tables:
-        found, wanted = (experiments.EXPERIMENTS[name](settings, Store(one.store)) for one in (run, whole))
+        found, wanted = (
+            experiments.EXPERIMENTS[name](settings, Store(one.store)) for one in (run, whole)
+        )
         pd.testing.assert_frame_equal(found, wanted, check_exact=True)
     assert Store(run.store).names() == kept
 
@@ -116,19 +144,29 @@ def check_interrupted(run: Run) -> None:
     run.interrupt()
     assert run.ends(30) == 130
     print(f"interrupted: stopped after {time.monotonic() - began:.1f} s")
-    assert run.said().endswith("stopped; what was finished is kept: give the same command again to go on.\n")
+    assert run.said().endswith(
+        "stopped; what was finished is kept: give the same command again to go on.\n"
+    )
     assert "Traceback" not in run.said()
     check_remains(run)
 
 
-# --- A chapter ------------------------------------------------------------------------------------------------------------
+# --- A chapter ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def chapter(tmp_path_factory) -> Disturbed:
     """A chapter that trains and measures a network, in the process of a kernel."""
     folder = tmp_path_factory.mktemp("chapter")
-    return Disturbed(folder, "chapter", "01", "--profile", "smoke", *options(LIGHT), chapters={"01_small": CHAPTER})
+    return Disturbed(
+        folder,
+        "chapter",
+        "01",
+        "--profile",
+        "smoke",
+        *options(LIGHT),
+        chapters={"01_small": CHAPTER},
+    )
 
 
 def test_a_chapter_that_is_killed_three_times_ends_as_if_undisturbed(chapter) -> None:
@@ -143,7 +181,9 @@ def test_an_interrupted_chapter_stops_within_seconds_and_says_how_to_go_on(chapt
     assert list(run.store.glob("networks/*.partial/checkpoint.safetensors"))
 
 
-def test_a_chapter_whose_process_is_killed_says_so_in_a_sentence_and_keeps_what_was_finished(chapter) -> None:
+def test_a_chapter_whose_process_is_killed_says_so_in_a_sentence_and_keeps_what_was_finished(
+    chapter,
+) -> None:
     run = chapter.start("dead")
     run.until(lambda: list(run.store.glob("networks/*.partial/checkpoint.safetensors")))
     assert run.kill("ipykernel_launcher") == 1
@@ -157,7 +197,7 @@ def test_a_chapter_whose_process_is_killed_says_so_in_a_sentence_and_keeps_what_
     assert any(name.startswith("data/") for name in checksums(run.store))
 
 
-# --- Several chapters at once ---------------------------------------------------------------------------------------------
+# --- Several chapters at once ---------------------------------------------------------------------
 
 SLEEPS = """
 # %%
@@ -171,7 +211,9 @@ time.sleep(600)
 
 @pytest.fixture
 def two_that_sleep(tmp_path) -> Run:
-    """A run whose second and third chapter sleep, at once, for minutes, and whose last one fails if it comes to it."""
+    """A run whose second and third chapter sleep, at once, for minutes, and whose last one fails if
+    it comes to it.
+    """
     parameters = CHAPTER.rpartition("# %%")[0]
     texts = {"00_first": parameters, "04_next": parameters + "# %%\nraise ValueError('next')\n"}
     texts |= {f"0{number}_sleeps": parameters + SLEEPS.format(number) for number in (1, 2)}
@@ -201,12 +243,14 @@ def test_when_one_of_two_fails_the_other_is_stopped_and_no_third_begins(two_that
     os.kill(first, signal.SIGKILL)
     assert two_that_sleep.ends(30) == 1
     assert time.monotonic() - began < 30
-    assert re.search(r"Error: chapter 0[12]_sleeps failed: its process was killed", two_that_sleep.said())
+    assert re.search(
+        r"Error: chapter 0[12]_sleeps failed: its process was killed", two_that_sleep.said()
+    )
     assert "04_next" not in two_that_sleep.said()
     check_remains(two_that_sleep)
 
 
-# --- Fine-tuning on photographs of one's own -------------------------------------------------------------------------------
+# --- Fine-tuning on photographs of one's own ------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -216,13 +260,26 @@ def finetuning(tmp_path_factory) -> Disturbed:
     torch.manual_seed(0)
     files.save(small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), folder / "start.safetensors")
     album(folder / "album")
-    schedule = {"finetuning.batch": 4, "finetuning.phases": [{"epochs": 300, "rate": 0.002}], "compute.checkpoint_seconds": 1}
-    given = ("--network", folder / "start.safetensors", "--images", folder / "album", "--out", "tuned.safetensors")
+    schedule = {
+        "finetuning.batch": 4,
+        "finetuning.phases": [{"epochs": 300, "rate": 0.002}],
+        "compute.checkpoint_seconds": 1,
+    }
+    given = (
+        "--network",
+        folder / "start.safetensors",
+        "--images",
+        folder / "album",
+        "--out",
+        "tuned.safetensors",
+    )
     return Disturbed(folder, "finetune", *given, "--profile", "smoke", *options(schedule))
 
 
 @pytest.mark.slow
-def test_a_fine_tuning_that_is_killed_ends_with_the_same_file_and_leaves_no_other(finetuning) -> None:
+def test_a_fine_tuning_that_is_killed_ends_with_the_same_file_and_leaves_no_other(
+    finetuning,
+) -> None:
     finetuning.killed("killed", seed=7, kills=3)
     ends = [finetuning.root(name) / "tuned.safetensors" for name in ("killed", "undisturbed")]
     assert sha256_of(ends[0]) == sha256_of(ends[1])
@@ -232,23 +289,37 @@ def test_a_fine_tuning_that_is_killed_ends_with_the_same_file_and_leaves_no_othe
 def test_an_interrupted_fine_tuning_stops_within_seconds_and_says_how_to_go_on(finetuning) -> None:
     run = finetuning.start("interrupted")
     root = finetuning.root("interrupted")
-    run.until(lambda: [path for path in root.glob("tuned*.checkpoint") if ".tmp" not in path.name])  # not one being written
+    run.until(
+        lambda: [path for path in root.glob("tuned*.checkpoint") if ".tmp" not in path.name]
+    )  # not one being written
     check_interrupted(run)
     assert not (root / "tuned.safetensors").exists()
     assert list(root.glob("tuned*.checkpoint"))
     finetuning.ended(finetuning.start("interrupted"), "interrupted once", time.monotonic())
-    assert sha256_of(root / "tuned.safetensors") == sha256_of(finetuning.root("undisturbed") / "tuned.safetensors")
+    assert sha256_of(root / "tuned.safetensors") == sha256_of(
+        finetuning.root("undisturbed") / "tuned.safetensors"
+    )
 
 
-# --- Several processes ------------------------------------------------------------------------------------------------------
+# --- Several processes ----------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_of_two_processes_that_train_together_one_may_be_killed(tmp_path, monkeypatch) -> None:
-    """torchrun starts both again, and they end with the weights of a training that nobody disturbed."""
-    # Else those who start again may read the addresses of those who died: https://github.com/pytorch/pytorch/issues/135712
+    """torchrun starts both again, and they end with the weights of a training that nobody
+    disturbed.
+    """
+    # Else those who start again may read the addresses of those who died:
+    # https://github.com/pytorch/pytorch/issues/135712
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    together = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", "-m", "blurpaper")
+    together = (
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "--max-restarts=1",
+        "-m",
+        "blurpaper",
+    )
     command = (*together, "train", "original", "--profile", "smoke", *options(LIGHT))
     whole = Run(ROOT, tmp_path / "undisturbed.store", *command)
     assert whole.ends() == 0, whole.said()[-3000:]
@@ -265,7 +336,7 @@ def test_of_two_processes_that_train_together_one_may_be_killed(tmp_path, monkey
     print(f"elastic: {run.seconds:.0f} s, undisturbed {whole.seconds:.0f} s")
 
 
-# --- The whole book ---------------------------------------------------------------------------------------------------------
+# --- The whole book -------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -274,6 +345,8 @@ def test_a_run_of_all_chapters_that_is_killed_twenty_times_ends_as_if_undisturbe
     run = book.killed("killed", seed=2, kills=20)
     check_same(run, book.whole, {}, tuple(experiments.EXPERIMENTS))
     folders = [book.root(name) / "_build" / "smoke" / "html" for name in ("killed", "undisturbed")]
-    pages = [sorted(path.relative_to(folder) for path in folder.rglob("*.html")) for folder in folders]
+    pages = [
+        sorted(path.relative_to(folder) for path in folder.rglob("*.html")) for folder in folders
+    ]
     assert pages[0] == pages[1]
     shutil.rmtree(tmp_path)

@@ -1,4 +1,6 @@
-"""Long runs: what is done over and over takes no more files, threads and memory the last time than the second."""
+"""Long runs: what is done over and over takes no more files, threads and memory the last time than
+the second.
+"""
 
 import gc
 import json
@@ -19,27 +21,44 @@ from blurpaper.networks.released import named
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.store import Store
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads what a process has from /proc")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(), reason="reads what a process has from /proc"
+)
 
 
 def taken() -> dict[str, int]:
     """What this process has: open files, threads, and megabytes in memory."""
     gc.collect()
     status = Path("/proc/self/status").read_text()
-    (resident,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-    return {"files": len(os.listdir("/proc/self/fd")), "threads": threading.active_count(), "MB": resident // 1024}  # noqa: PTH208
+    (resident,) = (
+        int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")
+    )
+    return {
+        "files": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
+        "threads": threading.active_count(),
+        "MB": resident // 1024,
+    }
 
 
 def test_measuring_again_and_again_takes_no_more_files_threads_or_memory(tmp_path) -> None:
     torch.manual_seed(0)
-    files.save(small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), tmp_path / "network.safetensors")
+    files.save(
+        small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), tmp_path / "network.safetensors"
+    )
     album(tmp_path / "album", side=400)
     settings = profile.load("smoke", {"evaluation.bootstrap": 50})
 
     def measure(number: int) -> None:
         store = Store(tmp_path / f"store {number}")
         spec = named(str(tmp_path / "network.safetensors"))
-        evaluation.evaluate(spec, tmp_path / "album", ["sharp", "D8", "G4", "shake"], ["128", "256"], settings, store)
+        evaluation.evaluate(
+            spec,
+            tmp_path / "album",
+            ["sharp", "D8", "G4", "shake"],
+            ["128", "256"],
+            settings,
+            store,
+        )
 
     for number in range(2):
         measure(number)
@@ -75,11 +94,15 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
-def test_executing_all_chapters_twice_takes_no_more_files_threads_processes_or_memory(tmp_path) -> None:
+def test_executing_all_chapters_twice_takes_no_more_files_threads_processes_or_memory(
+    tmp_path,
+) -> None:
     root = checkout(tmp_path / "checkout")
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", PASSES, str(Path(__file__).parent), str(tmp_path)]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = json.loads(done.stdout.splitlines()[-1])
     print(first, second)

@@ -36,14 +36,22 @@ def naive_calibration_error(confidence, correct, bins=15):
     total = 0.0
     for number in range(bins):
         low, high = number / bins, (number + 1) / bins
-        inside = [i for i, c in enumerate(confidence) if low <= c < high or (number == bins - 1 and c == 1)]
+        inside = [
+            i
+            for i, c in enumerate(confidence)
+            if low <= c < high or (number == bins - 1 and c == 1)
+        ]
         if inside:
             accuracy = sum(bool(correct[i]) for i in inside) / len(inside)
-            total += len(inside) / len(confidence) * abs(accuracy - sum(confidence[i] for i in inside) / len(inside))
+            total += (
+                len(inside)
+                / len(confidence)
+                * abs(accuracy - sum(confidence[i] for i in inside) / len(inside))
+            )
     return total
 
 
-# --- Decisions ------------------------------------------------------------------------------------------------------------
+# --- Decisions ------------------------------------------------------------------------------------
 
 
 def test_decisions_are_those_of_a_plain_loop():
@@ -66,7 +74,12 @@ def test_decisions_are_of_the_renormalised_distribution():
 
 @pytest.mark.parametrize(
     ("row", "ranks"),
-    [([0, 0, 0, 0], [0, 1, 2, 3]), ([1, 0, 1, 0], [0, 2, 1, 3]), ([0, 5, 5, 5], [3, 0, 1, 2]), ([-1, 2, -1, 2], [2, 0, 3, 1])],
+    [
+        ([0, 0, 0, 0], [0, 1, 2, 3]),
+        ([1, 0, 1, 0], [0, 2, 1, 3]),
+        ([0, 5, 5, 5], [3, 0, 1, 2]),
+        ([-1, 2, -1, 2], [2, 0, 3, 1]),
+    ],
 )
 def test_of_equals_the_lower_class_number_goes_first(row, ranks):
     rows = torch.tensor([row] * 4, dtype=torch.float32)
@@ -90,7 +103,8 @@ def test_a_sure_network_has_no_entropy():
 
 
 def test_a_network_that_gives_no_numbers_is_never_right():
-    # Comparisons with nan are all false, so the truth would rank first: a diverged network would score 100 %.
+    # Comparisons with nan are all false, so the truth would rank first: a diverged network would
+    # score 100 %.
     rows = torch.full((3, 10), float("nan"))
     try:
         found = metrics.decisions(rows, np.array([0, 4, 9]))
@@ -100,7 +114,8 @@ def test_a_network_that_gives_no_numbers_is_never_right():
 
 
 @pytest.mark.parametrize(
-    ("labels", "got"), [([0, 3], "0 to 3"), ([-1, 0], "-1 to 0"), ([0], "1 labels for 2 rows"), ([], "0 labels")]
+    ("labels", "got"),
+    [([0, 3], "0 to 3"), ([-1, 0], "-1 to 0"), ([0], "1 labels for 2 rows"), ([], "0 labels")],
 )
 def test_labels_that_do_not_fit_are_an_error_that_says_what_it_got(labels, got):
     with pytest.raises(ValueError, match=got):
@@ -113,7 +128,11 @@ def test_no_images_have_no_decisions():
 
 
 def test_top_1_and_top_5_count_ranks():
-    decided = {"rank": np.array([0, 1, 4, 5, 99]), "entropy": np.arange(5.0), "cross_entropy": np.arange(5.0) + 1}
+    decided = {
+        "rank": np.array([0, 1, 4, 5, 99]),
+        "entropy": np.arange(5.0),
+        "cross_entropy": np.arange(5.0) + 1,
+    }
     terms = metrics.per_image(decided)
     assert terms["top1"].tolist() == [1, 0, 0, 0, 0]
     assert terms["top5"].tolist() == [1, 1, 1, 0, 0]
@@ -122,7 +141,7 @@ def test_top_1_and_top_5_count_ranks():
     assert all(values.dtype == np.float64 for values in terms.values())
 
 
-# --- Divergence between two predictions ------------------------------------------------------------------------------------
+# --- Divergence between two predictions -----------------------------------------------------------
 
 
 def test_js_divergence_is_that_of_a_plain_loop():
@@ -130,10 +149,13 @@ def test_js_divergence_is_that_of_a_plain_loop():
 
     one, other = log_probabilities(seed=0), log_probabilities(seed=1)
     expected = [
-        jensenshannon(p, q) ** 2 for p, q in zip(one.double().softmax(dim=1).numpy(), other.double().softmax(dim=1).numpy())
+        jensenshannon(p, q) ** 2
+        for p, q in zip(one.double().softmax(dim=1).numpy(), other.double().softmax(dim=1).numpy())
     ]
     assert metrics.js_divergence(one, other) == pytest.approx(np.array(expected), abs=1e-9)
-    assert metrics.js_divergence(one, other) == pytest.approx(metrics.js_divergence(other, one), abs=1e-12)
+    assert metrics.js_divergence(one, other) == pytest.approx(
+        metrics.js_divergence(other, one), abs=1e-12
+    )
 
 
 def test_js_divergence_is_from_0_to_the_logarithm_of_2():
@@ -143,7 +165,7 @@ def test_js_divergence_is_from_0_to_the_logarithm_of_2():
     assert metrics.js_divergence(*apart) == pytest.approx([math.log(2)])
 
 
-# --- Calibration ------------------------------------------------------------------------------------------------------------
+# --- Calibration ----------------------------------------------------------------------------------
 
 
 def confident(count=300, seed=0):
@@ -155,7 +177,9 @@ def confident(count=300, seed=0):
 @pytest.mark.parametrize("seed", range(3))
 def test_calibration_error_is_that_of_a_plain_loop_over_bins(seed):
     confidence, correct = confident(seed=seed)
-    assert metrics.calibration_error(confidence, correct) == pytest.approx(naive_calibration_error(confidence, correct))
+    assert metrics.calibration_error(confidence, correct) == pytest.approx(
+        naive_calibration_error(confidence, correct)
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +194,9 @@ def test_calibration_error_is_that_of_a_plain_loop_over_bins(seed):
     ],
 )
 def test_calibration_error_of_small_examples(confidence, correct, error):
-    assert metrics.calibration_error(np.array(confidence), np.array(correct)) == pytest.approx(error)
+    assert metrics.calibration_error(np.array(confidence), np.array(correct)) == pytest.approx(
+        error
+    )
 
 
 def test_weights_of_one_are_no_weights():
@@ -182,18 +208,27 @@ def test_weights_of_one_are_no_weights():
 def test_a_weight_is_how_often_an_image_counts():
     confidence, correct = confident(50)
     counts = np.random.RandomState(3).randint(0, 4, (5, 50))
-    repeated = [naive_calibration_error(np.repeat(confidence, row), np.repeat(correct, row)) for row in counts]
-    assert metrics.calibration_error(confidence, correct, counts.astype(float)) == pytest.approx(repeated)
+    repeated = [
+        naive_calibration_error(np.repeat(confidence, row), np.repeat(correct, row))
+        for row in counts
+    ]
+    assert metrics.calibration_error(confidence, correct, counts.astype(float)) == pytest.approx(
+        repeated
+    )
 
 
-# --- Risk and coverage -----------------------------------------------------------------------------------------------------
+# --- Risk and coverage ----------------------------------------------------------------------------
 
 
 def test_risk_is_the_share_of_wrong_ones_among_the_most_confident():
-    kept, risk = metrics.risk_coverage(np.array([0.2, 0.9, 0.5, 0.7]), np.array([False, True, True, False]))
+    kept, risk = metrics.risk_coverage(
+        np.array([0.2, 0.9, 0.5, 0.7]), np.array([False, True, True, False])
+    )
     assert kept.tolist() == [0.25, 0.5, 0.75, 1.0]
     assert risk == pytest.approx([0, 1 / 2, 1 / 3, 2 / 4])
-    area = metrics.area_under_risk_coverage(np.array([0.2, 0.9, 0.5, 0.7]), np.array([False, True, True, False]))
+    area = metrics.area_under_risk_coverage(
+        np.array([0.2, 0.9, 0.5, 0.7]), np.array([False, True, True, False])
+    )
     assert area == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
 
 

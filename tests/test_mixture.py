@@ -1,4 +1,6 @@
-"""The prior on patches: its density against scipy, its file, how it is learnt, and the tree that chooses its components."""
+"""The prior on patches: its density against scipy, its file, how it is learnt, and the tree that
+chooses its components.
+"""
 
 import numpy as np
 import pytest
@@ -38,7 +40,9 @@ def test_an_image_smaller_than_a_patch_is_left_out_and_none_that_fits_is_an_erro
     tiny.__class__ = type("Cut", (Subset,), {"__getitem__": lambda self, number: shapes[number]})
     assert len(patches.sample(tiny, 1000, seed=0)) == 500
     shapes[1] = images[1][:, :20, :7]
-    with pytest.raises(ValueError, match="no image of scikit-image is as large as a patch of 8 x 8"):
+    with pytest.raises(
+        ValueError, match="no image of scikit-image is as large as a patch of 8 x 8"
+    ):
         patches.sample(tiny, 1000, seed=0)
 
 
@@ -46,12 +50,22 @@ def test_density_is_scipys(small, carried) -> None:
     some = carried[:40]
     parts = [
         np.log(weight) + multivariate_normal(np.zeros(63), covariance).logpdf(some.double().numpy())
-        for weight, covariance in zip(small.weights.double().numpy(), small.covariances.double().numpy(), strict=True)
+        for weight, covariance in zip(
+            small.weights.double().numpy(), small.covariances.double().numpy(), strict=True
+        )
     ]
-    np.testing.assert_allclose(small.log_likelihood(some), np.logaddexp.reduce(parts, axis=0), rtol=1e-3, atol=0.05)
+    np.testing.assert_allclose(
+        small.log_likelihood(some), np.logaddexp.reduce(parts, axis=0), rtol=1e-3, atol=0.05
+    )
     noisy = Scores(small, noise=1e-3)(some.T)
-    first = multivariate_normal(np.zeros(63), small.covariances[0].double().numpy() + 1e-3 * np.eye(63))
-    np.testing.assert_allclose(noisy[0].numpy(), np.log(small.weights[0].item()) + first.logpdf(some.double().numpy()), atol=0.02)
+    first = multivariate_normal(
+        np.zeros(63), small.covariances[0].double().numpy() + 1e-3 * np.eye(63)
+    )
+    np.testing.assert_allclose(
+        noisy[0].numpy(),
+        np.log(small.weights[0].item()) + first.logpdf(some.double().numpy()),
+        atol=0.02,
+    )
     assert torch.equal(Scores(small, 1e-3).choose(some.T), noisy.argmax(dim=0))
 
 
@@ -78,7 +92,12 @@ def test_learning_nears_the_mixture_that_the_patches_were_drawn_from() -> None:
     spread = np.exp(-np.arange(63) / 8)
     truth = Mixture(
         torch.tensor([0.5, 0.3, 0.2]),
-        torch.stack([torch.from_numpy(s**2 * (d * spread) @ d.T).float() for s, d in zip(scales, directions, strict=True)]),
+        torch.stack(
+            [
+                torch.from_numpy(s**2 * (d * spread) @ d.T).float()
+                for s, d in zip(scales, directions, strict=True)
+            ]
+        ),
     )
 
     def drawn(count: int) -> torch.Tensor:
@@ -101,7 +120,9 @@ def test_learning_is_better_than_one_gaussian_and_repeats_itself(small, carried)
     single = learning.gaussian(carried).log_likelihood(held_out).mean()
     assert small.log_likelihood(held_out).mean() > single + 10
     again = learning.learn(carried, components=12, passes=2, batch=1500, seed=0)
-    assert torch.equal(again.covariances, small.covariances) and torch.equal(again.weights, small.weights)
+    assert torch.equal(again.covariances, small.covariances) and torch.equal(
+        again.weights, small.weights
+    )
     assert small.weights.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -117,7 +138,9 @@ def test_a_tree_chooses_nearly_as_well_as_looking_at_all(small, carried) -> None
         chosen, best = Tree(small, noise).choose(some), scores.choose(some)
         found = scores(some)
         lost = found.gather(0, best[None]) - found.gather(0, chosen[None])
-        assert (lost >= 0).all() and lost.mean() < 1.0  # of some 60 nats that a patch differs by from one to the next
+        assert (
+            (lost >= 0).all() and lost.mean() < 1.0
+        )  # of some 60 nats that a patch differs by from one to the next
         assert (chosen == best).float().mean() > 0.6
 
 
@@ -126,7 +149,11 @@ def test_a_tree_of_gaussians_without_a_direction_chooses_by_their_scale() -> Non
     scales = torch.tensor([1e-3, 7e-3, 0.02, 0.11])
     mixture = Mixture(torch.full((4,), 0.25), scales[:, None, None] * torch.eye(63))
     some = scales.sqrt().expand(63, 4).contiguous()
-    assert Tree(mixture, 1e-5).choose(some).tolist() == Scores(mixture, 1e-5).choose(some).tolist() == [0, 1, 2, 3]
+    assert (
+        Tree(mixture, 1e-5).choose(some).tolist()
+        == Scores(mixture, 1e-5).choose(some).tolist()
+        == [0, 1, 2, 3]
+    )
 
 
 def test_divergence_of_gaussians() -> None:
@@ -144,7 +171,10 @@ def test_a_prior_in_a_file(tmp_path, small) -> None:
     assert torch.equal(again.covariances, small.covariances)
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "prior.safetensors").read_bytes()[:500])
     save_file({"something": torch.zeros(3)}, tmp_path / "other.safetensors")
-    save_file({"weights": torch.ones(2), "covariances": torch.zeros(2, 10)}, tmp_path / "small.safetensors")
+    save_file(
+        {"weights": torch.ones(2), "covariances": torch.zeros(2, 10)},
+        tmp_path / "small.safetensors",
+    )
     for name in ("cut", "other", "small", "none"):
         with pytest.raises(ValueError, match=rf"{name}\.safetensors"):
             priors.load(tmp_path / f"{name}.safetensors")

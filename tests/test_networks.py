@@ -1,4 +1,6 @@
-"""Networks: VGG against torchvision's, EfficientNet-Lite against timm's, both fully convolutional; their names and files."""
+"""Networks: VGG against torchvision's, EfficientNet-Lite against timm's, both fully convolutional;
+their names and files.
+"""
 
 import hashlib
 
@@ -58,7 +60,9 @@ def test_vgg_at_a_larger_size_is_its_classifier_at_every_position(little_vgg: VG
                 hidden = functional.relu(first.weight.flatten(1) @ window + first.bias)
                 positions.append(second.weight[:, :, 0, 0] @ hidden + second.bias)
         expected = torch.stack(positions).log_softmax(dim=1).mean(dim=0)
-        torch.testing.assert_close(little_vgg.log_probabilities(image)[0], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            little_vgg.log_probabilities(image)[0], expected, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_below_its_field_vgg_pads_the_last_map_with_zeros(little_vgg: VGG) -> None:
@@ -77,7 +81,9 @@ def test_the_five_stages_halve_the_resolution(model: str) -> None:
     with torch.inference_mode():
         maps = network.stage_maps(network.normalised(noise(128, 192)))
     assert tuple(maps) == STAGES
-    assert [tuple(stage.shape[-2:]) for stage in maps.values()] == [(128 >> n, 192 >> n) for n in range(1, 6)]
+    assert [tuple(stage.shape[-2:]) for stage in maps.values()] == [
+        (128 >> n, 192 >> n) for n in range(1, 6)
+    ]
 
 
 def test_small_vgg_has_about_a_million_parameters() -> None:
@@ -90,13 +96,23 @@ def test_efficientnet_on_its_field_is_timms_and_on_more_averages_windows() -> No
     network = efficientnet_lite0(NAMES).eval()
     with torch.inference_mode():
         image = network.normalised(noise(224, 224))
-        torch.testing.assert_close(network.classify(network.stage_maps(image)["pool5"])[:, :, 0, 0], network.body(image))
+        torch.testing.assert_close(
+            network.classify(network.stage_maps(image)["pool5"])[:, :, 0, 0], network.body(image)
+        )
         larger = network.normalised(noise(256, 288))
         last = network.body.forward_features(larger)
         assert last.shape[-2:] == (8, 9)
-        windows = [last[:, :, top : top + 7, left : left + 7].mean((2, 3)) for top in range(2) for left in range(3)]
-        expected = torch.stack([network.body.classifier(window).log_softmax(1) for window in windows]).mean(0)
-        torch.testing.assert_close(network.log_probabilities(noise(256, 288)), expected, rtol=1e-4, atol=1e-5)
+        windows = [
+            last[:, :, top : top + 7, left : left + 7].mean((2, 3))
+            for top in range(2)
+            for left in range(3)
+        ]
+        expected = torch.stack(
+            [network.body.classifier(window).log_softmax(1) for window in windows]
+        ).mean(0)
+        torch.testing.assert_close(
+            network.log_probabilities(noise(256, 288)), expected, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_efficientnet_below_its_field_averages_what_is_there() -> None:
@@ -104,7 +120,9 @@ def test_efficientnet_below_its_field_averages_what_is_there() -> None:
     network = efficientnet_lite0(NAMES).eval()
     with torch.inference_mode():
         small = noise(128, 128)
-        torch.testing.assert_close(network(small)[:, :, 0, 0], network.body(network.normalised(small)))
+        torch.testing.assert_close(
+            network(small)[:, :, 0, 0], network.body(network.normalised(small))
+        )
 
 
 def test_resnet50_gives_the_logits_of_torchvisions_on_its_field() -> None:
@@ -131,7 +149,11 @@ def test_resnet_at_a_larger_size_is_its_classifier_on_the_average_of_every_windo
     with torch.inference_mode():
         image = network.normalised(noise(128, 160))
         last = network.stage_maps(image)["pool5"]
-        windows = [last[:, :, top : top + 2, left : left + 2].mean((2, 3)) for top in range(3) for left in range(4)]
+        windows = [
+            last[:, :, top : top + 2, left : left + 2].mean((2, 3))
+            for top in range(3)
+            for left in range(4)
+        ]
         expected = torch.stack([network.classifier(window) for window in windows], dim=-1)
         torch.testing.assert_close(network.classify(last).flatten(2), expected)
 
@@ -150,9 +172,14 @@ def test_resnets_log_probabilities_are_the_mean_over_five_crops(height: int, wid
     }[height, width]
     assert across in {left for _, left in crops}
     with torch.inference_mode():
-        views = [image[:, :, top : top + min(height, 64), left : left + min(width, 64)] for top, left in crops]
+        views = [
+            image[:, :, top : top + min(height, 64), left : left + min(width, 64)]
+            for top, left in crops
+        ]
         maps = [network.stage_maps(network.normalised(view))["pool5"] for view in views]
-        expected = torch.stack([network.classifier(last.mean((2, 3))).log_softmax(1) for last in maps]).mean(0)
+        expected = torch.stack(
+            [network.classifier(last.mean((2, 3))).log_softmax(1) for last in maps]
+        ).mean(0)
         torch.testing.assert_close(network.log_probabilities(image), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -161,10 +188,14 @@ def test_small_resnet_has_at_most_a_million_parameters_and_its_gradients_flow() 
     network = small_resnet(tuple("abcdefghij")).train()
     assert 0.7e6 < sum(parameter.numel() for parameter in network.parameters()) <= 1e6
     assert network(noise(64, 64, count=2)).shape == (2, 10, 1, 1)
-    for module in network.modules():  # each block begins as the identity, which hides it for one step
+    for (
+        module
+    ) in network.modules():  # each block begins as the identity, which hides it for one step
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)
-    functional.cross_entropy(network(noise(64, 64, count=8))[:, :, 0, 0], torch.arange(8)).backward()
+    functional.cross_entropy(
+        network(noise(64, 64, count=8))[:, :, 0, 0], torch.arange(8)
+    ).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
@@ -176,23 +207,35 @@ def test_imagenets_thousand_classes_are_in_alphabetical_order_of_wnid() -> None:
     assert wnids[0] == "n01440764"
 
 
-# --- Names ---------------------------------------------------------------------------------------------------------------
+# --- Names ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "text",
-    ["small_vgg:original", "efficientnet_lite0:mix@512", "vgg16:sharp+D4", "small_vgg:mix@256+512#3", "vgg16:mix@per-scale"],
+    [
+        "small_vgg:original",
+        "efficientnet_lite0:mix@512",
+        "vgg16:sharp+D4",
+        "small_vgg:mix@256+512#3",
+        "vgg16:mix@per-scale",
+    ],
 )
 def test_a_network_has_one_canonical_name(text: str) -> None:
     assert str(NetworkSpec.parse(text)) == text
 
 
 def test_what_is_usual_may_be_left_out_of_a_name() -> None:
-    assert NetworkSpec.parse("vgg16:mix@256#0") == NetworkSpec.parse("vgg16:mix") == NetworkSpec.parse("mix", model="vgg16")
+    assert (
+        NetworkSpec.parse("vgg16:mix@256#0")
+        == NetworkSpec.parse("vgg16:mix")
+        == NetworkSpec.parse("mix", model="vgg16")
+    )
     assert NetworkSpec.parse("vgg16") == NetworkSpec("vgg16", "original")
 
 
-@pytest.mark.parametrize("text", ["", "vgg16:nomix", "vgg16:mix@300", "vgg16:mix/other", "mix", "vgg16:mix#-1", "a:b:c"])
+@pytest.mark.parametrize(
+    "text", ["", "vgg16:nomix", "vgg16:mix@300", "vgg16:mix/other", "mix", "vgg16:mix#-1", "a:b:c"]
+)
 def test_a_string_that_names_no_network_is_told_back(text: str) -> None:
     with pytest.raises(ValueError, match="Got"):
         NetworkSpec.parse(text)
@@ -205,7 +248,7 @@ def test_every_model_is_built_by_a_function_of_its_name() -> None:
         module_of("lenet")
 
 
-# --- Files ---------------------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 def test_a_network_comes_back_from_its_file_the_same(little_vgg: VGG, tmp_path) -> None:
@@ -239,14 +282,18 @@ def test_pickled_weights_are_read_only_with_the_known_checksum(tmp_path) -> None
         read_pickled_weights(tmp_path / "none.pth", "0" * 64)
 
 
-def test_the_original_resnet50_has_torchvisions_weights_or_says_how_to_get_them(monkeypatch) -> None:
+def test_the_original_resnet50_has_torchvisions_weights_or_says_how_to_get_them(
+    monkeypatch,
+) -> None:
     torch.manual_seed(0)
     theirs = torchvision_resnet50().eval()
 
     def away(*_: object, **__: object) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(torchvision_models.WeightsEnum, "get_state_dict", lambda *_, **__: theirs.state_dict())
+    monkeypatch.setattr(
+        torchvision_models.WeightsEnum, "get_state_dict", lambda *_, **__: theirs.state_dict()
+    )
     ours = pretrained.ORIGINALS["resnet50"](224)
     image = noise(224, 224)
     with torch.inference_mode():
@@ -254,17 +301,30 @@ def test_the_original_resnet50_has_torchvisions_weights_or_says_how_to_get_them(
         torch.testing.assert_close(ours(image)[:, :, 0, 0], expected, rtol=1e-4, atol=1e-4)
     monkeypatch.setattr(torchvision_models.WeightsEnum, "get_state_dict", away)
     for model in ("resnet50", "vgg16"):
-        with pytest.raises(WeightsError, match=f"weights of {model} from https.*checkpoints.*no route to host"):
+        with pytest.raises(
+            WeightsError, match=f"weights of {model} from https.*checkpoints.*no route to host"
+        ):
             pretrained.ORIGINALS[model](224)
 
 
 def tiny_vgg(classes=NAMES, field: int = 64, mean=CAFFE_MEAN) -> VGG:
-    return VGG(classes, field, (4, 4, 6, 6, 8), (1, 1, 2, 1, 1), (16, 16), batch_norm=False, mean=mean, std=(1.0,) * 3)
+    return VGG(
+        classes,
+        field,
+        (4, 4, 6, 6, 8),
+        (1, 1, 2, 1, 1),
+        (16, 16),
+        batch_norm=False,
+        mean=mean,
+        std=(1.0,) * 3,
+    )
 
 
 @pytest.fixture
 def caffe_file(tmp_path, monkeypatch):
-    """A file as the conversion of the Caffe VGG-16 is, but tiny, and the network of torchvision's that it is the weights of."""
+    """A file as the conversion of the Caffe VGG-16 is, but tiny, and the network of torchvision's
+    that it is the weights of.
+    """
     torch.manual_seed(0)
     layers, channels = [], 3
     for width, depth in zip((4, 4, 6, 6, 8), (1, 1, 2, 1, 1)):
@@ -284,7 +344,11 @@ def caffe_file(tmp_path, monkeypatch):
         torch.nn.Identity(),
         linear(16, 4),
     )
-    renumbered = {"classifier.0": "classifier.1", "classifier.3": "classifier.4", "classifier.6": "classifier.6"}
+    renumbered = {
+        "classifier.0": "classifier.1",
+        "classifier.3": "classifier.4",
+        "classifier.6": "classifier.6",
+    }
     given = {}
     for name, tensor in sorted(theirs.state_dict().items()):  # in the order of no network
         layer, _, kind = name.rpartition(".")

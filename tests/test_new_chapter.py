@@ -1,4 +1,6 @@
-"""`blurpaper new-chapter`: what it leaves runs and is in the book; what it refuses, it refuses in a sentence."""
+"""`blurpaper new-chapter`: what it leaves runs and is in the book; what it refuses, it refuses in a
+sentence.
+"""
 
 import re
 import shutil
@@ -38,7 +40,9 @@ def checkout(tmp_path, monkeypatch) -> Path:
     """A checkout of three chapters."""
     (tmp_path / "notebooks").mkdir()
     for name in ("00_introduction", "01_kernels", "07_choices"):
-        (tmp_path / "notebooks" / f"{name}.py").write_text('# %% tags=["parameters"]\nprofile = ""\n')
+        (tmp_path / "notebooks" / f"{name}.py").write_text(
+            '# %% tags=["parameters"]\nprofile = ""\n'
+        )
     (tmp_path / "_toc.yml").write_text(CONTENTS)
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(book, "NOTEBOOKS", tmp_path / "notebooks")
@@ -50,19 +54,29 @@ def run(*arguments: str):
 
 
 def files(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
 
 
-def test_it_gets_the_next_number_and_a_line_in_the_contents_that_leaves_the_others_as_they_were(checkout) -> None:
+def test_it_gets_the_next_number_and_a_line_in_the_contents_that_leaves_the_others_as_they_were(
+    checkout,
+) -> None:
     done = run("other_blurs")
     assert done.exit_code == 0, done.output
-    assert f"{checkout / 'notebooks' / '08_other_blurs.py'}; try: blurpaper chapter 08" in done.output
+    assert (
+        f"{checkout / 'notebooks' / '08_other_blurs.py'}; try: blurpaper chapter 08" in done.output
+    )
     assert book.chapters()[-1] == "08_other_blurs"
     lines = (checkout / "_toc.yml").read_text().splitlines(keepends=True)
     assert lines.pop(11) == "      - file:   notebooks/08_other_blurs\n"
     assert "".join(lines) == CONTENTS
     listed = yaml.safe_load((checkout / "_toc.yml").read_text())["parts"][1]["chapters"]
-    assert [entry["file"] for entry in listed] == ["notebooks/07_choices", "notebooks/08_other_blurs", "book/credits"]
+    assert [entry["file"] for entry in listed] == [
+        "notebooks/07_choices",
+        "notebooks/08_other_blurs",
+        "book/credits",
+    ]
 
 
 def test_a_second_one_comes_after_the_first(checkout) -> None:
@@ -72,7 +86,9 @@ def test_a_second_one_comes_after_the_first(checkout) -> None:
     assert entries == ["00_introduction", "01_kernels", "07_choices", "08_one", "09_two"]
 
 
-@pytest.mark.parametrize("name", ["", "Two words", "2nd", "a-b", "_a", "a_", "../a", "a.py", "Übung", "a\n", "01_a"])
+@pytest.mark.parametrize(
+    "name", ["", "Two words", "2nd", "a-b", "_a", "a_", "../a", "a.py", "Übung", "a\n", "01_a"]
+)
 def test_what_is_no_name_is_refused_in_a_sentence_and_nothing_is_written(checkout, name) -> None:
     before = files(checkout)
     done = run(name)
@@ -85,11 +101,21 @@ def test_what_is_no_name_is_refused_in_a_sentence_and_nothing_is_written(checkou
     ("contents", "name", "said"),
     [
         (CONTENTS, "kernels", "there is a chapter 'kernels' already: notebooks/01_kernels.py"),
-        ("root: notebooks/00_introduction\n", "new", "_toc.yml has no notebook that notebooks/08_new could follow"),
-        (CONTENTS.replace("  # ours", "\n        sections:\n          - file: book/a"), "new", "with nothing below it"),
+        (
+            "root: notebooks/00_introduction\n",
+            "new",
+            "_toc.yml has no notebook that notebooks/08_new could follow",
+        ),
+        (
+            CONTENTS.replace("  # ours", "\n        sections:\n          - file: book/a"),
+            "new",
+            "with nothing below it",
+        ),
     ],
 )
-def test_what_cannot_be_added_is_refused_in_a_sentence_and_nothing_is_written(checkout, contents, name, said) -> None:
+def test_what_cannot_be_added_is_refused_in_a_sentence_and_nothing_is_written(
+    checkout, contents, name, said
+) -> None:
     (checkout / "_toc.yml").write_text(contents)
     before = files(checkout)
     done = run(name)
@@ -130,7 +156,9 @@ def test_in_this_checkout_it_would_follow_its_last_notebook(checkout) -> None:
     after = (checkout / "_toc.yml").read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in after if line not in before]
     assert line.strip() == "- file: notebooks/08_new"
-    assert "notebooks/" in after[after.index(line) - 1] and not any("notebooks/" in one for one in after[after.index(line) + 1 :])
+    assert "notebooks/" in after[after.index(line) - 1] and not any(
+        "notebooks/" in one for one in after[after.index(line) + 1 :]
+    )
 
 
 def test_it_runs_as_it_is_and_is_as_chapters_are_to_be(checkout, tmp_path) -> None:
@@ -149,7 +177,10 @@ def test_it_runs_as_it_is_and_is_as_chapters_are_to_be(checkout, tmp_path) -> No
 
     store = Store(tmp_path / "store")
     done = nbformat.read(
-        execution.execute("08_other_blurs", execution.Run(profile.load("smoke"), {}, "smoke", store, True)), as_version=4
+        execution.execute(
+            "08_other_blurs", execution.Run(profile.load("smoke"), {}, "smoke", store, True)
+        ),
+        as_version=4,
     )
     shown = "".join(str(output) for cell in done.cells for output in cell.get("outputs", []))
     assert '<figure class="blurpaper">' in shown and "profile smoke, as committed" in shown

@@ -13,7 +13,8 @@ KERNELS = {
     "symmetric": kernels.psf("D2"),
     "larger than the image": kernels.psf("D8"),
     "one axis": kernels.psf("H4"),
-    "of no symmetry": np.array([[0, 1, 2, 0, 3], [4, 0, 1, 1, 0], [0, 0, 2, 5, 1]], np.float32) / 20,
+    "of no symmetry": np.array([[0, 1, 2, 0, 3], [4, 0, 1, 1, 0], [0, 0, 2, 5, 1]], np.float32)
+    / 20,
     "symmetric about a point alone": np.array([[3, 0, 0], [0, 1, 0], [0, 0, 3]], np.float32) / 7,
 }
 
@@ -21,12 +22,18 @@ KERNELS = {
 def dense(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The blur as a matrix, column by column, by scipy."""
     units = np.eye(shape[0] * shape[1]).reshape(-1, *shape)
-    return np.stack([ndimage.convolve(unit, kernel.astype(float), mode="mirror").ravel() for unit in units], axis=1)
+    return np.stack(
+        [ndimage.convolve(unit, kernel.astype(float), mode="mirror").ravel() for unit in units],
+        axis=1,
+    )
 
 
 def weights(shape: tuple[int, int]) -> np.ndarray:
     """How often each pixel lies on the torus: the border once where the rest lies twice."""
-    counts = [np.bincount(mirrored(side, 0, max(2 * (side - 1), 1)).numpy(), minlength=side) for side in shape]
+    counts = [
+        np.bincount(mirrored(side, 0, max(2 * (side - 1), 1)).numpy(), minlength=side)
+        for side in shape
+    ]
     return np.outer(*counts).ravel().astype(float)
 
 
@@ -35,7 +42,10 @@ def weights(shape: tuple[int, int]) -> np.ndarray:
 def test_blur_is_scipys_convolution_with_a_mirror(shape, name) -> None:
     planes = torch.rand(2, *shape, generator=torch.Generator().manual_seed(1))
     blurred = Observation(planes, KERNELS[name]).blurred(planes)
-    expected = [ndimage.convolve(plane.double().numpy(), KERNELS[name].astype(float), mode="mirror") for plane in planes]
+    expected = [
+        ndimage.convolve(plane.double().numpy(), KERNELS[name].astype(float), mode="mirror")
+        for plane in planes
+    ]
     np.testing.assert_allclose(blurred, expected, atol=1e-6)
 
 
@@ -50,7 +60,10 @@ def test_solution_is_that_of_the_normal_equations(shape, name) -> None:
     matrix, weight = dense(KERNELS[name], shape), weights(shape)
     normal = matrix.T @ (weight[:, None] * matrix) + penalty * np.diag(weight)
     for one, seen, near in zip(found, observed, target, strict=True):
-        right = matrix.T @ (weight * seen.double().numpy().ravel()) + penalty * weight * near.double().numpy().ravel()
+        right = (
+            matrix.T @ (weight * seen.double().numpy().ravel())
+            + penalty * weight * near.double().numpy().ravel()
+        )
         np.testing.assert_allclose(one.ravel(), np.linalg.solve(normal, right), atol=2e-3)
 
 
@@ -64,7 +77,10 @@ def test_penalty_on_gradients_is_the_sum_of_squared_differences(name) -> None:
     rows, columns = mirrored(shape[0], 0, height), mirrored(shape[1], 0, width)
 
     def cost(image: np.ndarray) -> float:  # over the torus, spelled out
-        error = (ndimage.convolve(image, KERNELS[name].astype(float), mode="mirror") - observed[0].double().numpy()) ** 2
+        error = (
+            ndimage.convolve(image, KERNELS[name].astype(float), mode="mirror")
+            - observed[0].double().numpy()
+        ) ** 2
         torus = image[rows][:, columns]
         rough = sum(((np.roll(torus, -1, axis) - torus) ** 2).sum() for axis in (0, 1))
         return float((error.ravel() * weights(shape)).sum() + penalty * rough)
@@ -86,5 +102,7 @@ def test_planes_of_a_batch_do_not_know_of_one_another() -> None:
     planes = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(5))
     for kernel in (KERNELS["symmetric"], KERNELS["of no symmetry"]):
         together = Observation(planes, kernel).solve(0.01, 0.01 * planes)
-        alone = torch.cat([Observation(one[None], kernel).solve(0.01, 0.01 * one[None]) for one in planes])
+        alone = torch.cat(
+            [Observation(one[None], kernel).solve(0.01, 0.01 * one[None]) for one in planes]
+        )
         torch.testing.assert_close(together, alone, atol=2e-3, rtol=0)

@@ -19,7 +19,9 @@ def map_of_labels(shape=(13, 17), labels=LABELS, seed=0, void=0.1, block=3):
     """Blocks of random labels with single pixels of void."""
     draw = np.random.RandomState(seed)
     coarse = draw.randint(0, labels, (-(-shape[0] // block), -(-shape[1] // block)))
-    grown = coarse.repeat(block, axis=0).repeat(block, axis=1)[: shape[0], : shape[1]].astype(np.uint8)
+    grown = (
+        coarse.repeat(block, axis=0).repeat(block, axis=1)[: shape[0], : shape[1]].astype(np.uint8)
+    )
     grown[draw.random_sample(shape) < void] = VOID
     return grown
 
@@ -43,7 +45,9 @@ HOSTILE = {
     "one column": map_of_labels((20, 1)),
     "one label": np.full((6, 7), 2, np.uint8),
     "all void": np.full((6, 7), VOID, np.uint8),
-    "one label and a pixel of void": np.where(np.arange(42).reshape(6, 7) == 17, VOID, 2).astype(np.uint8),
+    "one label and a pixel of void": np.where(np.arange(42).reshape(6, 7) == 17, VOID, 2).astype(
+        np.uint8
+    ),
     "checkerboard": (np.indices((6, 7)).sum(axis=0) % 2).astype(np.uint8),
     "not contiguous": map_of_labels((14, 20))[::2, ::-2],
 }
@@ -86,7 +90,9 @@ def naive_near_boundary(truth, distance):
 
 def naive_ious(truth, predicted, labels):
     """From the sets of coordinates of each label."""
-    counted = [(y, x) for y in range(truth.shape[0]) for x in range(truth.shape[1]) if truth[y, x] != VOID]
+    counted = [
+        (y, x) for y in range(truth.shape[0]) for x in range(truth.shape[1]) if truth[y, x] != VOID
+    ]
     found = []
     for label in range(labels):
         true = {at for at in counted if truth[at] == label}
@@ -163,7 +169,7 @@ def naive_mean_iou(matrix):
     return mean_of_known(naive_ious_of(matrix))
 
 
-# --- Confusion ------------------------------------------------------------------------------------------------------------
+# --- Confusion ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -173,13 +179,17 @@ def test_confusion_is_that_of_a_double_loop(seed):
     found = counting.confusion(truth, predicted, LABELS)
     assert found.dtype == np.int64
     assert found.tolist() == naive_confusion(truth, predicted, LABELS)
-    assert counting.confusion(truth, predicted, LABELS, where).tolist() == naive_confusion(truth, predicted, LABELS, where)
+    assert counting.confusion(truth, predicted, LABELS, where).tolist() == naive_confusion(
+        truth, predicted, LABELS, where
+    )
 
 
 @hostile
 def test_confusion_of_hostile_maps_is_that_of_a_double_loop(truth):
     predicted = prediction_for(truth.shape)
-    assert counting.confusion(truth, predicted, LABELS).tolist() == naive_confusion(truth, predicted, LABELS)
+    assert counting.confusion(truth, predicted, LABELS).tolist() == naive_confusion(
+        truth, predicted, LABELS
+    )
 
 
 def test_rows_are_the_truth_and_columns_the_prediction():
@@ -197,14 +207,18 @@ def test_the_most_labels_there_can_be_are_told_apart():
 def test_what_is_predicted_in_void_never_counts(truth, draw):
     predicted = np.array([[draw.randrange(LABELS) for _ in row] for row in truth], np.uint8)
     other = np.where(truth == VOID, (predicted + 1) % LABELS, predicted)
-    assert np.array_equal(counting.confusion(truth, predicted, LABELS), counting.confusion(truth, other, LABELS))
+    assert np.array_equal(
+        counting.confusion(truth, predicted, LABELS), counting.confusion(truth, other, LABELS)
+    )
 
 
 @few
 @given(maps())
 def test_where_and_elsewhere_add_up_to_everywhere(truth):
     predicted, where = prediction_for(truth.shape), counting.near_boundary(truth, 1)
-    parts = counting.confusion(truth, predicted, LABELS, where) + counting.confusion(truth, predicted, LABELS, ~where)
+    parts = counting.confusion(truth, predicted, LABELS, where) + counting.confusion(
+        truth, predicted, LABELS, ~where
+    )
     assert np.array_equal(parts, counting.confusion(truth, predicted, LABELS))
     assert parts.sum() == (truth != VOID).sum()
 
@@ -226,24 +240,40 @@ def test_confusion_changes_nothing_that_it_is_given():
         ([[0, 1]], [[1, 3]], 2, None, "predicted labels are 0 to 1. Got 1 to 3"),
         ([[0, 1]], [[-1, 1]], 2, None, "predicted labels are 0 to 1. Got -1 to 1"),
         ([[0, VOID]], [[0, VOID]], 2, None, "predicted labels are 0 to 1. Got 0 to 255"),
-        ([[0, 1]], [[0, 1]], 2, [[True]], r"where is a bool mask of shape \(1, 2\). Got bool \(1, 1\)"),
-        ([[0, 1]], [[0, 1]], 2, [[0, 1]], r"where is a bool mask of shape \(1, 2\). Got int64 \(1, 2\)"),
+        (
+            [[0, 1]],
+            [[0, 1]],
+            2,
+            [[True]],
+            r"where is a bool mask of shape \(1, 2\). Got bool \(1, 1\)",
+        ),
+        (
+            [[0, 1]],
+            [[0, 1]],
+            2,
+            [[0, 1]],
+            r"where is a bool mask of shape \(1, 2\). Got int64 \(1, 2\)",
+        ),
         ([[0, 1]], [[0, 1]], 256, None, "1 to 255 labels. Got 256"),
     ],
 )
-def test_maps_that_do_not_fit_are_an_error_that_says_what_it_got(truth, predicted, labels, where, got):
+def test_maps_that_do_not_fit_are_an_error_that_says_what_it_got(
+    truth, predicted, labels, where, got
+):
     with pytest.raises(ValueError, match=got):
         counting.confusion(np.array(truth, np.uint8), np.array(predicted), labels, where)
 
 
-# --- Near boundaries ------------------------------------------------------------------------------------------------------
+# --- Near boundaries ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("distance", [0, 1, 1.5, 2, math.sqrt(13), 4, 7.3])
 @pytest.mark.parametrize("seed", range(2))
 def test_near_a_boundary_is_within_the_distance_of_another_label(seed, distance):
     truth = map_of_labels((19, 23), seed=seed, void=0.01, block=9)
-    squared = 13 if distance == math.sqrt(13) else distance**2  # the square of the root is a little less than 13
+    squared = (
+        13 if distance == math.sqrt(13) else distance**2
+    )  # the square of the root is a little less than 13
     found = counting.near_boundary(truth, distance)
     assert found.dtype == bool
     assert np.array_equal(found, naive_near_boundary(truth, math.sqrt(squared + 1e-9)))
@@ -252,13 +282,17 @@ def test_near_a_boundary_is_within_the_distance_of_another_label(seed, distance)
 @hostile
 @pytest.mark.parametrize("distance", [1, 4])
 def test_near_a_boundary_of_hostile_maps_is_that_of_a_loop(truth, distance):
-    assert np.array_equal(counting.near_boundary(truth, distance), naive_near_boundary(truth, distance))
+    assert np.array_equal(
+        counting.near_boundary(truth, distance), naive_near_boundary(truth, distance)
+    )
 
 
 @few
 @given(maps(), st.sampled_from([1, 2.5, 4]))
 def test_near_a_boundary_of_any_map_is_that_of_a_loop(truth, distance):
-    assert np.array_equal(counting.near_boundary(truth, distance), naive_near_boundary(truth, distance))
+    assert np.array_equal(
+        counting.near_boundary(truth, distance), naive_near_boundary(truth, distance)
+    )
 
 
 def test_the_distance_is_from_centre_to_centre():
@@ -287,7 +321,10 @@ def test_the_greater_the_distance_the_more_pixels_are_near():
     truth = map_of_labels((40, 50), void=0, block=20)
     near = [counting.near_boundary(truth, distance) for distance in range(12)]
     assert not near[0].any()
-    assert all((wide | narrow == wide).all() and wide.sum() > narrow.sum() for narrow, wide in pairwise(near))
+    assert all(
+        (wide | narrow == wide).all() and wide.sum() > narrow.sum()
+        for narrow, wide in pairwise(near)
+    )
 
 
 @pytest.mark.parametrize(
@@ -304,7 +341,7 @@ def test_what_has_no_near_pixels_is_an_error_that_says_what_it_got(truth, distan
         counting.near_boundary(truth, distance)
 
 
-# --- Intersection over union ----------------------------------------------------------------------------------------------
+# --- Intersection over union ----------------------------------------------------------------------
 
 
 @few
@@ -318,7 +355,8 @@ def test_intersection_over_union_is_that_of_sets_of_pixels(truth, seed):
 
 
 def test_an_example_computed_by_hand():
-    # Truth: 4 of 0, 3 of 1, 1 of 2, 1 void. Prediction of what counts: 0 right 3 times, 1 twice; 2 never, 3 is in neither.
+    # Truth: 4 of 0, 3 of 1, 1 of 2, 1 void. Prediction of what counts: 0 right 3 times, 1 twice; 2
+    # never, 3 is in neither.
     truth = np.array([[0, 0, 1], [0, 0, 1], [2, VOID, 1]], np.uint8)
     predicted = np.array([[0, 0, 1], [0, 1, 1], [0, 2, 0]], np.uint8)
     matrix = counting.confusion(truth, predicted, 4)
@@ -380,7 +418,7 @@ def test_matrices_that_are_not_square_are_an_error_that_says_their_shape(shape):
         overlap.ious(np.zeros(shape))
 
 
-# --- Bootstrap ------------------------------------------------------------------------------------------------------------
+# --- Bootstrap ------------------------------------------------------------------------------------
 
 
 def test_the_score_of_a_set_is_that_of_a_plain_loop_over_resamples():
@@ -399,7 +437,9 @@ def test_each_label_of_a_set_is_that_of_a_plain_loop_over_resamples():
     confusions = set_of_confusions()
     value, low, high = overlap.of_labels(confusions, 80)
     for label in range(LABELS):
-        expected = naive_bootstrap(lambda matrix, label=label: naive_ious_of(matrix)[label], confusions, resamples=80)
+        expected = naive_bootstrap(
+            lambda matrix, label=label: naive_ious_of(matrix)[label], confusions, resamples=80
+        )
         assert (value[label], low[label], high[label]) == pytest.approx(expected)
     assert (low < value).all() and (value < high).all()
 
@@ -412,7 +452,8 @@ def test_a_label_that_some_resamples_lack_is_known_from_the_others():
     assert np.isnan([value[3], low[3], high[3]]).all()
     assert np.isfinite([value[:3], low[:3], high[:3]]).all()
     drawn = [
-        naive_ious_of(sum(count * one for count, one in zip(counts, confusions)))[2] for counts in intervals.resampling(6, 50)
+        naive_ious_of(sum(count * one for count, one in zip(counts, confusions)))[2]
+        for counts in intervals.resampling(6, 50)
     ]
     known = [one for one in drawn if not math.isnan(one)]
     assert 0 < len(known) < 50
@@ -422,7 +463,9 @@ def test_a_label_that_some_resamples_lack_is_known_from_the_others():
 
 def test_the_difference_of_two_networks_is_that_of_a_plain_loop_over_resamples():
     one, other = set_of_confusions(), set_of_confusions(seed=4)
-    expected = naive_bootstrap(lambda a, b: naive_mean_iou(a) - naive_mean_iou(b), one, other, resamples=80)
+    expected = naive_bootstrap(
+        lambda a, b: naive_mean_iou(a) - naive_mean_iou(b), one, other, resamples=80
+    )
     assert overlap.difference_of_sets(one, other, 80) == pytest.approx(expected)
 
 
@@ -470,8 +513,14 @@ def test_one_image_has_an_interval_of_no_width():
 
 @pytest.mark.parametrize("shape", [(3, 3), (0, 3, 3), (4, 3, 2), (2, 2, 3, 3)])
 def test_what_is_not_a_set_of_matrices_is_an_error_that_says_its_shape(shape):
-    for call in (overlap.of_set, overlap.of_labels, lambda one, resamples: overlap.difference_of_sets(one, one, resamples)):
-        with pytest.raises(ValueError, match=rf"at least one. Got \({', '.join(map(str, shape))}\)"):
+    for call in (
+        overlap.of_set,
+        overlap.of_labels,
+        lambda one, resamples: overlap.difference_of_sets(one, one, resamples),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"at least one. Got \({', '.join(map(str, shape))}\)"
+        ):
             call(np.zeros(shape), 10)
 
 
@@ -480,13 +529,15 @@ def test_a_difference_of_other_images_is_an_error_that_says_both():
         overlap.difference_of_sets(np.zeros((3, 2, 2)), np.zeros((4, 2, 2)), 10)
 
 
-# --- Part of the truth given ----------------------------------------------------------------------------------------------
+# --- Part of the truth given ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_given_labels_is_the_best_of_those_in_a_plain_loop(seed):
     truth, scores = map_of_labels(labels=3, seed=seed), scores_for(labels=7, seed=seed)
-    truth[truth != VOID] = 2 * truth[truth != VOID] + 1  # 1, 3 and 5: a label is not its place among those
+    truth[truth != VOID] = (
+        2 * truth[truth != VOID] + 1
+    )  # 1, 3 and 5: a label is not its place among those
     found = oracles.given_labels(scores, truth)
     assert found.dtype == np.uint8
     assert np.array_equal(found, naive_given_labels(scores, truth))
@@ -540,7 +591,9 @@ def test_pixels_that_touch_at_a_corner_are_one_region_and_those_apart_are_two():
     scores = np.zeros((2, 2, 2))
     scores[1] = [[3, 0], [0, -1]]
     assert oracles.given_regions(scores, touching).tolist() == [[1, 0], [0, 1]]
-    assert oracles.given_regions(np.array([[[0, 0, 0]], [[3, 0, -1]]]), apart).tolist() == [[1, 0, 0]]
+    assert oracles.given_regions(np.array([[[0, 0, 0]], [[3, 0, -1]]]), apart).tolist() == [
+        [1, 0, 0]
+    ]
 
 
 def test_a_region_takes_the_best_mean_not_the_most_votes():
@@ -567,9 +620,17 @@ def test_a_label_that_cannot_be_is_never_predicted():
         (np.zeros((2, 3, 4)), np.zeros((4, 3), np.uint8), r"Got \(2, 3, 4\) of \(4, 3\)"),
         (np.zeros((3, 4)), np.zeros((3, 4), np.uint8), r"Got \(3, 4\) of \(3, 4\)"),
         (np.zeros((256, 1, 1)), np.zeros((1, 1), np.uint8), r"K from 1 to 255. Got \(256, 1, 1\)"),
-        (np.zeros((2, 1, 2)), np.array([[1, 2]], np.uint8), "truth's labels are 0 to 1. Got 1 to 2"),
+        (
+            np.zeros((2, 1, 2)),
+            np.array([[1, 2]], np.uint8),
+            "truth's labels are 0 to 1. Got 1 to 2",
+        ),
         (np.zeros((2, 1, 2)), np.array([[1, 1]]), "uint8. Got int64"),
-        (np.array([[[0.0, np.nan]], [[0.0, np.nan]]]), np.zeros((1, 2), np.uint8), "Got nan at 1 of 2 pixels"),
+        (
+            np.array([[[0.0, np.nan]], [[0.0, np.nan]]]),
+            np.zeros((1, 2), np.uint8),
+            "Got nan at 1 of 2 pixels",
+        ),
     ],
 )
 def test_scores_that_do_not_fit_are_an_error_that_says_what_it_got(call, scores, truth, got):
@@ -577,7 +638,7 @@ def test_scores_that_do_not_fit_are_an_error_that_says_what_it_got(call, scores,
         call(scores, truth)
 
 
-# --- Shares of the error --------------------------------------------------------------------------------------------------
+# --- Shares of the error --------------------------------------------------------------------------
 
 
 def naive_shares(plain, labels_given, regions_given):

@@ -1,4 +1,6 @@
-"""The colours of figures can be told apart by everybody, on light pages and dark ones, and in print by another sign."""
+"""The colours of figures can be told apart by everybody, on light pages and dark ones, and in print
+by another sign.
+"""
 
 import itertools
 import re
@@ -11,8 +13,8 @@ from blurpaper import book, figures
 from blurpaper.figures import palette
 
 THEMES = {"light": 0, "dark": 1}
-# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency" (2009), at full
-# severity; they act on linear RGB.
+# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision
+# deficiency" (2009), at full severity; they act on linear RGB.
 SIGHT = {
     "full": np.eye(3),
     "no long cones (protanopia)": [
@@ -44,12 +46,16 @@ def lab(colour: str, sight: str) -> np.ndarray:
 
 def contrast(one: str, other: str) -> float:
     """WCAG's ratio of luminances."""
-    darker, brighter = sorted(float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (one, other))
+    darker, brighter = sorted(
+        float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (one, other)
+    )
     return (brighter + 0.05) / (darker + 0.05)
 
 
 def test_the_simulation_takes_reds_for_greens_where_the_colour_blind_do() -> None:
-    """A brown and an olive of like lightness come near one another without long or middle cones, not without short ones."""
+    """A brown and an olive of like lightness come near one another without long or middle cones,
+    not without short ones.
+    """
 
     def apart(sight: str) -> float:
         return float(deltaE_ciede2000(lab("#a07030", sight), lab("#708a30", sight)))
@@ -85,14 +91,24 @@ def test_what_meets_in_a_figure_has_another_sign_than_colour_too(family) -> None
     assert set(colours.values()) <= {light for light, _ in palette.PALETTE.values()}
 
 
-def test_series_that_are_no_networks_have_neither_the_colour_of_the_original_nor_of_the_mix() -> None:
-    assert not {figures.NETWORK_COLOURS["original"], figures.NETWORK_COLOURS["mix"]} & set(figures.SERIES_COLOURS)
-    assert len(set(figures.SERIES_MARKS)) == len(figures.SERIES_MARKS) == len(figures.SERIES_COLOURS)
+def test_series_that_are_no_networks_have_neither_the_colour_of_the_original_nor_of_the_mix() -> (
+    None
+):
+    assert not {figures.NETWORK_COLOURS["original"], figures.NETWORK_COLOURS["mix"]} & set(
+        figures.SERIES_COLOURS
+    )
+    assert (
+        len(set(figures.SERIES_MARKS)) == len(figures.SERIES_MARKS) == len(figures.SERIES_COLOURS)
+    )
 
 
 def test_the_style_sheet_sets_every_variable_on_dark_pages_and_takes_it_back_in_print() -> None:
     sheet = (book.ROOT / "book" / "_static" / "blurpaper.css").read_text(encoding="utf-8")
     rules = re.findall(r'html\[data-theme="dark"\] \{([^}]*)\}', sheet)
-    (dark,), (print_,) = ([rule for rule in rules if f"--figure-ink: {start}" in rule] for start in ("#", "initial"))
-    assert dict(re.findall(r"(--figure-[a-z]+): (#[0-9a-f]{6});", dark)) == figures.variables("dark")
+    (dark,), (print_,) = (
+        [rule for rule in rules if f"--figure-ink: {start}" in rule] for start in ("#", "initial")
+    )
+    assert dict(re.findall(r"(--figure-[a-z]+): (#[0-9a-f]{6});", dark)) == figures.variables(
+        "dark"
+    )
     assert set(re.findall(r"(--figure-[a-z]+): initial;", print_)) == set(figures.variables("dark"))

@@ -15,7 +15,9 @@ PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>{title} &#8212
 @pytest.fixture
 def built(tmp_path, monkeypatch) -> Path:
     """A book of three small pages, whose table of contents is not in the order of their names."""
-    (tmp_path / "_toc.yml").write_text("root: z\nparts: [{caption: All, chapters: [{file: part/b, sections: [{file: a}]}]}]\n")
+    (tmp_path / "_toc.yml").write_text(
+        "root: z\nparts: [{caption: All, chapters: [{file: part/b, sections: [{file: a}]}]}]\n"
+    )
     (tmp_path / "_config.yml").write_text("title: A small book\n")
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(book, "build_root", lambda: tmp_path / "_build")
@@ -23,12 +25,16 @@ def built(tmp_path, monkeypatch) -> Path:
     (html / "part").mkdir(parents=True)
     links = '<a href="../a.html#x">within</a> <a href="https://example.org/">elsewhere</a> <a href="../no.txt">a file</a>'
     (html / "z.html").write_text(PAGE.format(title="Last &amp; first", text="zebra", links=""))
-    (html / "part" / "b.html").write_text(PAGE.format(title="Middle", text="bear<p style='break-before: page'>bees", links=links))
+    (html / "part" / "b.html").write_text(
+        PAGE.format(title="Middle", text="bear<p style='break-before: page'>bees", links=links)
+    )
     (html / "a.html").write_text(PAGE.format(title="End", text="ape", links=""))
     return html
 
 
-needs_chromium = pytest.mark.skipif(not any(map(shutil.which, pdf.BROWSERS)), reason="no Chromium here")
+needs_chromium = pytest.mark.skipif(
+    not any(map(shutil.which, pdf.BROWSERS)), reason="no Chromium here"
+)
 
 
 @needs_chromium
@@ -36,7 +42,9 @@ def test_the_pdf_has_every_page_in_order_with_a_bookmark_and_its_links(built) ->
     pypdf = pytest.importorskip("pypdf")
     found = pypdf.PdfReader(pdf.write(profile.load("smoke")))
     words = [sheet.extract_text() for sheet in found.pages]
-    assert [next(word for word in ("zebra", "bear", "bees", "ape") if word in text) for text in words] == [
+    assert [
+        next(word for word in ("zebra", "bear", "bees", "ape") if word in text) for text in words
+    ] == [
         "zebra",
         "bear",
         "bees",

@@ -1,4 +1,6 @@
-"""Photographs in folders: labels from folder names, fingerprints from contents, and a sentence for what is missing."""
+"""Photographs in folders: labels from folder names, fingerprints from contents, and a sentence for
+what is missing.
+"""
 
 import numpy as np
 import pytest
@@ -30,10 +32,13 @@ def labels_of(images):
     return dict(zip(images.ids, images.labels.tolist()))
 
 
-# --- Labels -----------------------------------------------------------------------------------------------------------------
+# --- Labels ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("wnid", "index"), [("n01440764", 0), ("n02123045", 281), ("n02085620", 151), ("n15075141", 999)])
+@pytest.mark.parametrize(
+    ("wnid", "index"),
+    [("n01440764", 0), ("n02123045", 281), ("n02085620", 151), ("n15075141", 999)],
+)
 def test_a_wordnet_id_gives_imagenets_index(folder, wnid, index):
     images = load_folder(folder(f"{wnid}/a.png", f"{wnid}/b.png"))
     assert images.labels.tolist() == [index, index] and images.labels.dtype == np.int64
@@ -68,7 +73,11 @@ def test_each_of_the_thousand_names_gives_its_own_index(tmp_path, names):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").write_bytes(b"never decoded")
     found = labels_of(load_folder(tmp_path))
-    wrong = {name: found.get(f"{name}/a.jpg") for index, name in enumerate(names) if found.get(f"{name}/a.jpg") != index}
+    wrong = {
+        name: found.get(f"{name}/a.jpg")
+        for index, name in enumerate(names)
+        if found.get(f"{name}/a.jpg") != index
+    }
     assert not wrong
 
 
@@ -79,7 +88,9 @@ def test_ones_own_classes_give_their_order_and_not_imagenets(folder):
 
 
 def test_wordnet_ids_mean_nothing_among_ones_own_classes(folder):
-    assert load_folder(folder("n01440764/a.png"), classes=["goldfish", "tench"]).labels.tolist() == [-1]
+    assert load_folder(
+        folder("n01440764/a.png"), classes=["goldfish", "tench"]
+    ).labels.tolist() == [-1]
 
 
 def test_a_bare_folder_has_no_labels(folder):
@@ -92,7 +103,10 @@ def test_folders_that_name_no_class_give_no_labels(folder):
 
 
 def test_folders_below_a_class_belong_to_it(folder):
-    assert load_folder(folder("n01440764/x/a.png", "n01440764/goldfish/b.png")).labels.tolist() == [0, 0]
+    assert load_folder(folder("n01440764/x/a.png", "n01440764/goldfish/b.png")).labels.tolist() == [
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("stray", ["holiday/b.png", "b.png", "n99999999/b.png"])
@@ -104,7 +118,7 @@ def test_folders_some_of_which_name_classes_are_an_error_that_names_the_others(f
     assert repr(stray.rpartition("/")[0]) in str(caught.value)
 
 
-# --- Images ----------------------------------------------------------------------------------------------------------------
+# --- Images ---------------------------------------------------------------------------------------
 
 
 def test_images_are_read_by_number_in_a_fixed_order(folder):
@@ -150,7 +164,7 @@ def test_what_is_no_folder_is_an_error_that_names_it(tmp_path, name):
     assert str(tmp_path / name) in str(caught.value)
 
 
-# --- Fingerprints ---------------------------------------------------------------------------------------------------------
+# --- Fingerprints ---------------------------------------------------------------------------------
 
 
 def test_a_fingerprint_is_of_names_and_contents_and_not_of_the_place(folder, tmp_path):
@@ -184,13 +198,15 @@ def test_a_fingerprint_changes_with(folder, change):
     assert load_folder(path).fingerprint != first
 
 
-# --- Known sets ------------------------------------------------------------------------------------------------------------
+# --- Known sets -----------------------------------------------------------------------------------
 
 KNOWN = [(name, split) for name, splits in photos.SETS.items() for split in splits]
 
 
 @pytest.mark.parametrize(("name", "split"), KNOWN)
-def test_a_missing_set_is_an_error_that_names_its_folder_and_how_to_get_it(tmp_path, monkeypatch, name, split):
+def test_a_missing_set_is_an_error_that_names_its_folder_and_how_to_get_it(
+    tmp_path, monkeypatch, name, split
+):
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     with pytest.raises(MissingDataError) as caught:
         photos.load(name, split)
@@ -238,7 +254,9 @@ def test_an_unknown_set_is_an_error_that_lists_those_there_are(smoke, store):
     assert all(name in str(caught.value) for name in ("emoji", *photos.SETS))
 
 
-def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_nothing(tmp_path, monkeypatch, smoke):
+def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_nothing(
+    tmp_path, monkeypatch, smoke
+):
     from blurpaper.profile import load
 
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
@@ -262,7 +280,10 @@ def test_joined_sets_keep_every_image_and_its_name(random_images) -> None:
     assert joined.labels.tolist() == [0, 1, -1, -1, -1]
     assert joined.ids[2] == f"more/{second.ids[0]}"
     numbers = [4, 0, 2, 1, 2]
-    assert all(torch.equal(one, random_images[number]) for one, number in zip(joined.batch(numbers), numbers, strict=True))
+    assert all(
+        torch.equal(one, random_images[number])
+        for one, number in zip(joined.batch(numbers), numbers, strict=True)
+    )
     assert torch.equal(joined[3], random_images[3])
     with pytest.raises(IndexError, match="0 to 4"):
         joined[5]
@@ -270,7 +291,9 @@ def test_joined_sets_keep_every_image_and_its_name(random_images) -> None:
         JoinedSet([first, MemorySet(random_images, [0] * 5, ("c",))])
 
 
-def test_where_a_folder_holds_several_splits_a_list_says_which_images_are_meant(tmp_path, monkeypatch) -> None:
+def test_where_a_folder_holds_several_splits_a_list_says_which_images_are_meant(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     folder = tmp_path / photos.SETS["voc2012"]["train"]
     folder.mkdir(parents=True)
@@ -286,7 +309,9 @@ def test_where_a_folder_holds_several_splits_a_list_says_which_images_are_meant(
     assert found.labels.tolist() == [-1, -1]
 
 
-def test_what_fast_ai_moved_from_the_training_set_to_validation_is_no_test_image(tmp_path, monkeypatch) -> None:
+def test_what_fast_ai_moved_from_the_training_set_to_validation_is_no_test_image(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     folder = tmp_path / photos.SETS["imagewoof"]["test"] / "n02086240"
     folder.mkdir(parents=True)

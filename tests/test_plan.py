@@ -1,4 +1,6 @@
-"""The plan of a run: its arithmetic against published numbers, its steps and memory against counts by hand."""
+"""The plan of a run: its arithmetic against published numbers, its steps and memory against counts
+by hand.
+"""
 
 import pytest
 import torch
@@ -17,14 +19,19 @@ def imagenet(tmp_path, monkeypatch) -> profiles.Profile:
     return profiles.load("imagenet")
 
 
-# Published: Simonyan and Zisserman's configuration D as torchvision documents it, and its ResNet-50; in multiply-adds.
+# Published: Simonyan and Zisserman's configuration D as torchvision documents it, and its
+# ResNet-50; in multiply-adds.
 @pytest.mark.parametrize(
     ("model", "published", "tolerance", "learnt"),
     [("vgg16", 15.47e9, 0.01, 138_357_544), ("resnet50", 4.09e9, 0.02, 25_557_032)],
 )
-def test_arithmetic_and_parameters_are_the_published_ones(model, published, tolerance, learnt) -> None:
+def test_arithmetic_and_parameters_are_the_published_ones(
+    model, published, tolerance, learnt
+) -> None:
     for training in (False, True):
-        assert costs.forward(model, 1000, 224, (224, 224), training=training).flops / 2 == pytest.approx(published, rel=tolerance)
+        assert costs.forward(
+            model, 1000, 224, (224, 224), training=training
+        ).flops / 2 == pytest.approx(published, rel=tolerance)
     assert costs.parameters(model, 1000, 224) == learnt
 
 
@@ -34,18 +41,27 @@ def test_a_skeleton_takes_no_memory() -> None:
 
 @pytest.mark.parametrize("half", [False, True])
 def test_memory_of_training_grows_linearly_in_the_batch(half) -> None:
-    one, two, five = (costs.forward("small_vgg", 10, 64, (64, 64), n, training=True, half=half).activations for n in (1, 2, 5))
+    one, two, five = (
+        costs.forward("small_vgg", 10, 64, (64, 64), n, training=True, half=half).activations
+        for n in (1, 2, 5)
+    )
     assert five - two == pytest.approx(3 * (two - one), rel=0.01)
     assert two - one > 0
     schedule = profiles.load("emoji").finetuning
-    fixed = costs.training_memory("small_vgg", 10, 64, schedule.model_copy(update={"batch": 1}), half) - one
+    fixed = (
+        costs.training_memory("small_vgg", 10, 64, schedule.model_copy(update={"batch": 1}), half)
+        - one
+    )
     assert fixed == 3 * 4 * costs.parameters("small_vgg", 10, 64)  # weights, gradients, momentum
 
 
 def test_memory_of_training_is_that_of_the_tensors_a_real_pass_keeps() -> None:
     torch.manual_seed(0)
     network = build("small_vgg", tuple(map(str, range(10))), 64).train()
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+    own = {
+        tensor.untyped_storage().data_ptr()
+        for tensor in (*network.parameters(), *network.buffers())
+    }
     kept = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -55,17 +71,24 @@ def test_memory_of_training_is_that_of_the_tensors_a_real_pass_keeps() -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         logits = network(torch.zeros(4, 3, 64, 64))
     needed = sum(size for place, size in kept.items() if place not in own) + logits.nbytes
-    assert costs.forward("small_vgg", 10, 64, (64, 64), 4, training=True).activations == pytest.approx(needed, rel=0.15)
+    assert costs.forward(
+        "small_vgg", 10, 64, (64, 64), 4, training=True
+    ).activations == pytest.approx(needed, rel=0.15)
 
 
 def test_classifying_needs_less_memory_than_training() -> None:
-    learn, classify = (costs.forward("small_vgg", 10, 64, (64, 64), 8, training=t).activations for t in (True, False))
+    learn, classify = (
+        costs.forward("small_vgg", 10, 64, (64, 64), 8, training=t).activations
+        for t in (True, False)
+    )
     assert classify < learn / 2
 
 
 def test_agreement_takes_a_teacher_more() -> None:
     emoji = profiles.load("emoji")
-    schedule = emoji.agreement.model_copy(update={"optimizer": "sgd", "batch": emoji.finetuning.batch})
+    schedule = emoji.agreement.model_copy(
+        update={"optimizer": "sgd", "batch": emoji.finetuning.batch}
+    )
     more = costs.training_memory("small_vgg", 10, 64, schedule, False) - costs.training_memory(
         "small_vgg", 10, 64, emoji.finetuning, False
     )
@@ -76,7 +99,13 @@ def test_every_network_of_table_4_and_of_the_seeds_is_needed_once_and_after_its_
     emoji = profiles.load("emoji", {"evaluation.finetuned": ["mix", "mix#1"]})
     found = [str(spec) for spec in needs.networks(emoji)]
     assert len(set(found)) == len(found)
-    assert {"small_vgg:mix", "small_vgg:mix#1", "small_vgg:mix@512", "small_vgg:mix@256+512", "small_resnet:mix"} <= set(found)
+    assert {
+        "small_vgg:mix",
+        "small_vgg:mix#1",
+        "small_vgg:mix@512",
+        "small_vgg:mix@256+512",
+        "small_resnet:mix",
+    } <= set(found)
     assert found.index("small_vgg:original#1") < found.index("small_vgg:mix#1")
 
 
@@ -86,7 +115,9 @@ def test_a_model_that_cannot_be_had_is_told() -> None:
         trained.schedule_of(NetworkSpec("small_vgg"), photos)
 
 
-def test_the_plan_of_imagenet_names_what_is_missing_and_comes_out_without_it(imagenet, tmp_path) -> None:
+def test_the_plan_of_imagenet_names_what_is_missing_and_comes_out_without_it(
+    imagenet, tmp_path
+) -> None:
     said = plan.describe(imagenet, ["02_pretrained", "03_finetuning"])
     for split, count in (("train", "1,281,167"), ("val", "50,000")):
         assert f"{count} images, MISSING" in said
@@ -94,22 +125,31 @@ def test_the_plan_of_imagenet_names_what_is_missing_and_comes_out_without_it(ima
     assert "image-net.org" in said
     epochs = sum(phase.epochs for phase in imagenet.finetuning.phases)
     assert f"vgg16:mix to train, {epochs * (1281167 // 128):,} steps of 128" in said
-    assert "vgg16:original on imagenet, 50,000 images x 12 conditions x scales 128, 256, 512" in said
+    assert (
+        "vgg16:original on imagenet, 50,000 images x 12 conditions x scales 128, 256, 512" in said
+    )
     assert "without a GPU: not known" in said
     assert not (tmp_path / "store").exists()
 
 
 def test_a_fine_tuning_on_imagenet_is_the_papers_three_epochs(imagenet) -> None:
     said = plan.describe(imagenet, [])
-    assert f"vgg16:sharp-only to train, {3 * (1281167 // 128):,} steps of 128 (1,281,167 images, 3 epochs)" in said
+    assert (
+        f"vgg16:sharp-only to train, {3 * (1281167 // 128):,} steps of 128 (1,281,167 images, 3 epochs)"
+        in said
+    )
 
 
 def test_hours_are_those_of_the_gpu_that_is_named(imagenet) -> None:
     a100, h100, t4 = (plan.describe(imagenet, [], gpu) for gpu in ("A100", "H100", "T4"))
     assert "one A100 80GB: 312 TFLOPS in bfloat16" in a100
     assert "one H100 SXM: 989 TFLOPS in bfloat16" in h100
-    assert "one T4: 8.1 TFLOPS in float32" in t4  # it has no bfloat16, and then the library computes in float32
-    assert "MORE than the 16 GB of one T4" in plan.describe(profiles.load("imagenet", {"finetuning.batch": 256}), [], "T4")
+    assert (
+        "one T4: 8.1 TFLOPS in float32" in t4
+    )  # it has no bfloat16, and then the library computes in float32
+    assert "MORE than the 16 GB of one T4" in plan.describe(
+        profiles.load("imagenet", {"finetuning.batch": 256}), [], "T4"
+    )
     assert all(gpu.single < gpu.half for gpu in GPUS.values())
 
 
@@ -131,11 +171,16 @@ def test_hours_are_arithmetic_over_the_peak_and_the_assumed_utilisation(imagenet
     assert f"training {flops / (312e12 * plan.UTILISATION) / 3600:,.1f} h," in said
 
 
-def test_what_is_in_the_store_is_marked_and_counted_above_only_once(tmp_path, monkeypatch, smoke) -> None:
+def test_what_is_in_the_store_is_marked_and_counted_above_only_once(
+    tmp_path, monkeypatch, smoke
+) -> None:
     monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
     said = plan.describe(smoke, ["02_pretrained", "04_scales"])
     assert "in the store" not in said
-    assert "small_vgg:original on emoji, 100 images x 12 conditions x scales 128, 256, 512: counted above" in said
+    assert (
+        "small_vgg:original on emoji, 100 images x 12 conditions x scales 128, 256, 512: counted above"
+        in said
+    )
     assert "small_vgg:mix on emoji, 100 images x 5 conditions x scale 256: counted above" in said
 
     from blurpaper.store import Store
@@ -147,7 +192,8 @@ def test_what_is_in_the_store_is_marked_and_counted_above_only_once(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 "), (999, "999 "), (1_234_000_000, "1.23 G"), (999_600, "1 M"), (4e18, "4 E")]
+    ("number", "text"),
+    [(0, "0 "), (999, "999 "), (1_234_000_000, "1.23 G"), (999_600, "1 M"), (4e18, "4 E")],
 )
 def test_numbers_are_told_with_decimal_prefixes(number, text) -> None:
     assert jobs.counted(number) == text

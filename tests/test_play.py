@@ -1,4 +1,6 @@
-"""The page with a blur slider: its numbers are the protocol's, and it works, in a browser, as files, without scripts."""
+"""The page with a blur slider: its numbers are the protocol's, and it works, in a browser, as
+files, without scripts.
+"""
 
 import base64
 import functools
@@ -17,7 +19,18 @@ import torch
 from PIL import Image
 from policies import allowed
 
-from blurpaper import browser, csp, data, exhibits, invariance, kernels, protocol, resizing, results, trained
+from blurpaper import (
+    browser,
+    csp,
+    data,
+    exhibits,
+    invariance,
+    kernels,
+    protocol,
+    resizing,
+    results,
+    trained,
+)
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.fetching import FetchError
 from blurpaper.experiments import Published
@@ -29,7 +42,7 @@ from blurpaper.store import Store
 ROOT = Path(__file__).parent.parent
 
 
-# --- Numbers ----------------------------------------------------------------------------------------------------------------
+# --- Numbers --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -40,20 +53,31 @@ def few(monkeypatch) -> list[str]:
     return names
 
 
-def test_what_is_shown_is_what_the_protocol_and_the_distances_say(few, smoke, random_images) -> None:
+def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
+    few, smoke, random_images
+) -> None:
     torch.manual_seed(0)
-    networks = {name: build("small_vgg", [f"class {number}" for number in range(9)], 64).eval() for name in ("original", "mix")}
+    networks = {
+        name: build("small_vgg", [f"class {number}" for number in range(9)], 64).eval()
+        for name in ("original", "mix")
+    }
     compute = smoke.compute.model_copy(update={"precision": "float32"})
     played = seen.played(networks, {"a": random_images[0]}, smoke.protocol, compute)
     canonical = resizing.to_canonical(random_images[0], smoke.protocol.canonical)
     assert played["photographs"]["a"]["size"] == [canonical.shape[2], canonical.shape[1]]
     for name, network in networks.items():
-        distances = invariance.mean_distances(network, [canonical], ["a"], few, "256", smoke.protocol, compute, batch=1)
+        distances = invariance.mean_distances(
+            network, [canonical], ["a"], few, "256", smoke.protocol, compute, batch=1
+        )
         for condition in few:
             told = played["photographs"]["a"]["seen"][condition]["networks"][name]
-            found = protocol.log_probabilities({"256": network}, [canonical], ["a"], condition, smoke.protocol, compute, 1)
+            found = protocol.log_probabilities(
+                {"256": network}, [canonical], ["a"], condition, smoke.protocol, compute, 1
+            )
             shares = found["256"][0].double().softmax(dim=0)
-            assert [share for _, share in told["likely"]] == pytest.approx(sorted(shares.tolist())[:-6:-1], abs=2e-4)
+            assert [share for _, share in told["likely"]] == pytest.approx(
+                sorted(shares.tolist())[:-6:-1], abs=2e-4
+            )
             assert told["likely"][0][0] == f"class {int(shares.argmax())}"
             assert told["entropy"] == pytest.approx(float(-(shares * shares.log()).sum()), abs=2e-4)
             assert told["distances"] == pytest.approx(distances[condition][0].tolist(), abs=2e-4)
@@ -65,7 +89,11 @@ def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
     for condition in few:
         uri = played["photographs"]["a"]["seen"][condition]["picture"]
         shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))), float)
-        expected = protocol.blurred(canonical, ["a"], condition, smoke.protocol.canonical)[0].permute(1, 2, 0).numpy()
+        expected = (
+            protocol.blurred(canonical, ["a"], condition, smoke.protocol.canonical)[0]
+            .permute(1, 2, 0)
+            .numpy()
+        )
         assert np.abs(shown - expected).mean() < 4
 
 
@@ -82,7 +110,10 @@ def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None
 
     def played(networks, shown, *_):
         calls.append(list(networks))
-        return {"networks": list(networks), "photographs": {name: {"size": [1, 1]} for name in shown}}
+        return {
+            "networks": list(networks),
+            "photographs": {name: {"size": [1, 1]} for name in shown},
+        }
 
     monkeypatch.setattr(seen, "played", played)
     first = pictures.on_photographs(store)
@@ -92,12 +123,19 @@ def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None
     assert set(first["photographs"]["coffee"]) == {"size", "choice", "title", "answers", "source"}
 
 
-def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networks(few, smoke, store, monkeypatch) -> None:
+def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networks(
+    few, smoke, store, monkeypatch
+) -> None:
     torch.manual_seed(0)
     images = data.load("emoji", "test", smoke, store)
-    networks = {name: build("small_vgg", images.classes, smoke.protocol.field).eval() for name in ("original", "mix")}
+    networks = {
+        name: build("small_vgg", images.classes, smoke.protocol.field).eval()
+        for name in ("original", "mix")
+    }
     asked = []
-    monkeypatch.setattr(trained, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix])
+    monkeypatch.setattr(
+        trained, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix]
+    )
     played = pictures.on_embedded(smoke, store)
     assert asked == ["small_vgg:original", "small_vgg:mix"]
     shown = played["photographs"]
@@ -108,7 +146,9 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
         canonical = [resizing.to_canonical(images[number], smoke.protocol.canonical)]
         compute = smoke.compute.model_copy(update={"precision": "float32"})
         for condition in few:
-            found = protocol.log_probabilities({"256": networks["mix"]}, canonical, [name], condition, smoke.protocol, compute, 1)
+            found = protocol.log_probabilities(
+                {"256": networks["mix"]}, canonical, [name], condition, smoke.protocol, compute, 1
+            )
             shares = dict(zip(images.classes, found["256"][0].softmax(dim=0).tolist(), strict=True))
             for label, share in one["seen"][condition]["networks"]["mix"]["likely"]:
                 assert share == pytest.approx(shares[label], abs=2e-4)
@@ -120,7 +160,9 @@ def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) 
     assert pictures.on_embedded(load("photos"), store) == committed
     assert pictures.on_embedded(load("emoji"), Published()) == committed
     assert pictures.on_embedded(load("smoke"), Published()) is None
-    known = results.select(results.published_decisions("emoji"), network="original", scale="256", condition="D4")
+    known = results.select(
+        results.published_decisions("emoji"), network="original", scale="256", condition="D4"
+    )
     decided = known.drop_duplicates("image").set_index("image")
     right = 0
     for name, one in committed["photographs"].items():
@@ -130,12 +172,15 @@ def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) 
 
 
 def test_pictures_of_several_sets_are_one_set(few) -> None:
-    one, other = {"networks": ["a"], "photographs": {"x": 1}}, {"networks": ["a"], "photographs": {"y": 2}}
+    one, other = (
+        {"networks": ["a"], "photographs": {"x": 1}},
+        {"networks": ["a"], "photographs": {"y": 2}},
+    )
     assert pictures.together(one, None) == one
     assert pictures.together(one, other) == {"networks": ["a"], "photographs": {"x": 1, "y": 2}}
 
 
-# --- The page in a browser --------------------------------------------------------------------------------------------------
+# --- The page in a browser ------------------------------------------------------------------------
 
 
 def invented() -> dict:
@@ -150,14 +195,22 @@ def invented() -> dict:
             uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
             told = {
                 name: {
-                    "likely": [[f"{name} of {example.name} <{condition}>", 0.9 - place / 100], [example.answers[0], 0.05]],
+                    "likely": [
+                        [f"{name} of {example.name} <{condition}>", 0.9 - place / 100],
+                        [example.answers[0], 0.05],
+                    ],
                     "entropy": place / 10,
                     "distances": [place / 100] * 5,
                 }
                 for name in ("original", "mix")
             }
             by_condition[condition] = {"picture": uri, "networks": told}
-        words = {"choice": example.what, "title": f"Photograph of {example.what}", "answers": example.answers, "source": ""}
+        words = {
+            "choice": example.what,
+            "title": f"Photograph of {example.what}",
+            "answers": example.answers,
+            "source": "",
+        }
         shown[example.name] = {"size": [60, 40], "seen": by_condition, **words}
     stages = [f"pool{number}" for number in range(1, 6)]
     return {"networks": ["original", "mix"], "stages": stages, "kinds": kinds, "photographs": shown}
@@ -175,7 +228,9 @@ def site(tmp_path) -> Path:
         f"{show.html(invented())}<h2>Own</h2>{show.own('Not here.')}</main></body>\n</html>\n"
     )
     (html / browser.PAGE).write_text(page, encoding="utf-8")
-    (html / "other.html").write_text("<!DOCTYPE html>\n<html><head></head><body></body></html>\n", encoding="utf-8")
+    (html / "other.html").write_text(
+        "<!DOCTYPE html>\n<html><head></head><body></body></html>\n", encoding="utf-8"
+    )
     csp.secure(html)
     return html
 
@@ -184,7 +239,11 @@ def site(tmp_path) -> Path:
 def chromium():
     """A Chromium without a window, or a skip that says what is missing."""
     playwright = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if not path:
         pytest.skip("no Chromium on the path")
     with playwright.sync_playwright() as running:
@@ -197,18 +256,24 @@ def opened(chromium, address: str, **options):
     """A page, and the errors it has as they come."""
     page, errors = chromium.new_context(**options).new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.goto(address)
     return page, errors
 
 
 def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
     page = (site / browser.PAGE).read_text(encoding="utf-8")
-    (text,) = re.findall(r'<script type="application/json" id="play-data">(.*?)</script>', page, re.DOTALL)
+    (text,) = re.findall(
+        r'<script type="application/json" id="play-data">(.*?)</script>', page, re.DOTALL
+    )
     data = json.loads(text)
     assert list(data["photographs"]) == [example.name for example in pictures.PHOTOGRAPHS]
     assert "<" not in text
-    assert not [source for source in allowed(page)["script-src"] if "sha256" in source or "wasm" in source]
+    assert not [
+        source for source in allowed(page)["script-src"] if "sha256" in source or "wasm" in source
+    ]
 
 
 def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
@@ -232,7 +297,9 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     panel = page.get_by_role("region", name="mix")
     assert panel.get_by_role("rowheader").first.inner_text() == f"mix of coffee <{first}>"
     assert panel.get_by_role("rowheader").nth(1).inner_text().startswith("espresso ✓")
-    assert page.get_by_role("img", name=f"Photograph of a cup of coffee, blurred by {blurs.said(first)}").is_visible()
+    assert page.get_by_role(
+        "img", name=f"Photograph of a cup of coffee, blurred by {blurs.said(first)}"
+    ).is_visible()
     assert not errors
 
 
@@ -248,14 +315,16 @@ def test_without_scripts_there_is_a_table_for_one_blur(chromium, site) -> None:
 @pytest.mark.parametrize("width", [375, 1440])
 def test_the_page_is_accessible_and_no_wider_than_the_screen(chromium, site, width) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page, _ = opened(chromium, (site / browser.PAGE).as_uri(), viewport={"width": width, "height": 800})
+    page, _ = opened(
+        chromium, (site / browser.PAGE).as_uri(), viewport={"width": width, "height": 800}
+    )
     page.wait_for_selector("[data-shown]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = axe.run(page).response["violations"]
     assert not [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
 
 
-# --- An image of one's own --------------------------------------------------------------------------------------------------
+# --- An image of one's own ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -279,8 +348,14 @@ def served(whole):
         def log_message(self, *_) -> None:
             pass
 
-    Quiet.extensions_map = {**Quiet.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(whole)))
+    Quiet.extensions_map = {
+        **Quiet.extensions_map,
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(whole))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -288,7 +363,9 @@ def served(whole):
 
 def test_webassembly_is_allowed_on_its_page_alone(whole) -> None:
     assert "'wasm-unsafe-eval'" in allowed((whole / browser.PAGE).read_text("utf-8"))["script-src"]
-    assert "'wasm-unsafe-eval'" not in allowed((whole / "other.html").read_text("utf-8"))["script-src"]
+    assert (
+        "'wasm-unsafe-eval'" not in allowed((whole / "other.html").read_text("utf-8"))["script-src"]
+    )
     added = sum(path.stat().st_size for path in (whole / browser.FOLDER).iterdir())
     assert added < 40e6
 
@@ -296,11 +373,16 @@ def test_webassembly_is_allowed_on_its_page_alone(whole) -> None:
 def test_an_image_of_ones_own_is_seen_as_the_library_sees_it(chromium, served, tmp_path) -> None:
     page, errors = opened(chromium, "about:blank")
     elsewhere = []
-    page.route(lambda address: not address.startswith((served, "data:")), lambda route: elsewhere.append(route) or route.abort())
+    page.route(
+        lambda address: not address.startswith((served, "data:")),
+        lambda route: elsewhere.append(route) or route.abort(),
+    )
     page.goto(f"{served}/{browser.PAGE}")
     settings = exhibits.on_photographs()[0][0]
     compute = settings.compute.model_copy(update={"precision": "float32"})
-    networks = {spec.mix: trained.network(spec, settings, Store()) for _, spec in exhibits.on_photographs()}
+    networks = {
+        spec.mix: trained.network(spec, settings, Store()) for _, spec in exhibits.on_photographs()
+    }
     for example in EXAMPLES:
         image = photograph(example)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{example.name}.png")
@@ -312,11 +394,15 @@ def test_an_image_of_ones_own_is_seen_as_the_library_sees_it(chromium, served, t
             page.wait_for_selector(f"[data-shown='own {condition}']", timeout=60_000)
             told = page.evaluate("blurpaperPlay.seen.networks")
             for name, network in networks.items():
-                found = protocol.log_probabilities({"256": network}, [canonical], ["a"], condition, settings.protocol, compute, 1)
+                found = protocol.log_probabilities(
+                    {"256": network}, [canonical], ["a"], condition, settings.protocol, compute, 1
+                )
                 shares = found["256"][0].softmax(dim=0)
                 assert told[name]["likely"][0][0] == network.classes[int(shares.argmax())]
                 for label, share in told[name]["likely"]:
-                    assert share == pytest.approx(float(shares[network.classes.index(label)]), abs=1e-2)
+                    assert share == pytest.approx(
+                        float(shares[network.classes.index(label)]), abs=1e-2
+                    )
     assert not elsewhere and not errors
 
 

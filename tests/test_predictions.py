@@ -1,11 +1,24 @@
-"""What networks predict of test images: log-probabilities, and the decisions and tables made from them."""
+"""What networks predict of test images: log-probabilities, and the decisions and tables made from
+them.
+"""
 
 import numpy as np
 import pytest
 import torch
 from helpers import TINY
 
-from blurpaper import data, experiments, metrics, predictions, protocol, resizing, results, tallies, trained, training
+from blurpaper import (
+    data,
+    experiments,
+    metrics,
+    predictions,
+    protocol,
+    resizing,
+    results,
+    tallies,
+    trained,
+    training,
+)
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import load
 from blurpaper.store import Store
@@ -27,12 +40,18 @@ def spec(text: str) -> NetworkSpec:
 
 def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept) -> None:
     images = data.load("emoji", "test", tiny, kept)
-    found = predictions.log_probabilities(spec("mix@per-scale"), images, ["D4"], ["256+512"], tiny, kept)["D4"]["256+512"]
+    found = predictions.log_probabilities(
+        spec("mix@per-scale"), images, ["D4"], ["256+512"], tiny, kept
+    )["D4"]["256+512"]
     canonical = resizing.canonical_images(images, range(len(images)), tiny.protocol)
     parts = []
     for scale, name in (("256", "mix"), ("512", "mix@512")):
         one = {scale: trained.network(spec(name), tiny, kept)}
-        parts.append(protocol.log_probabilities(one, canonical, images.ids, "D4", tiny.protocol, tiny.compute, 128)[scale])
+        parts.append(
+            protocol.log_probabilities(
+                one, canonical, images.ids, "D4", tiny.protocol, tiny.compute, 128
+            )[scale]
+        )
     torch.testing.assert_close(found, (parts[0] + parts[1]) / 2)
 
 
@@ -40,11 +59,18 @@ def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:
     rows = experiments.EXPERIMENTS["table3"](tiny, kept)
     decided = experiments.decisions(tiny, kept)
     for network, condition in (("mix", "D8"), ("onlyD8", "sharp")):
-        of = {"condition": condition, "scale": "256", "recipe": ["", "labels"], "train_scale": ["", "256"]}
+        of = {
+            "condition": condition,
+            "scale": "256",
+            "recipe": ["", "labels"],
+            "train_scale": ["", "256"],
+        }
         of |= {"model": "small_vgg", "input": "as is"}
         own = metrics.per_image(results.select(decided, network=network, **of))["top1"]
         first = metrics.per_image(results.select(decided, network="original", **of))["top1"]
-        difference = results.select(rows, network=network, condition=condition, recipe="labels", metric="top1_vs_original")
+        difference = results.select(
+            rows, network=network, condition=condition, recipe="labels", metric="top1_vs_original"
+        )
         assert difference["value"].item() == pytest.approx((own - first).mean())
         assert difference["low"].item() <= difference["value"].item() <= difference["high"].item()
 
@@ -77,12 +103,20 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
 def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
     trained.network(spec("original"), tiny, kept)
     monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
-    rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])["value"]
-    assert rows["sharp", "top1_vs_float32"] == pytest.approx(0, abs=0.1)  # one image of twelve at most
-    exact = tiny.model_copy(update={"compute": tiny.compute.model_copy(update={"precision": "float32"})})
+    rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])[
+        "value"
+    ]
+    assert rows["sharp", "top1_vs_float32"] == pytest.approx(
+        0, abs=0.1
+    )  # one image of twelve at most
+    exact = tiny.model_copy(
+        update={"compute": tiny.compute.model_copy(update={"precision": "float32"})}
+    )
     images = data.load("emoji", "test", tiny, kept)
     ours, theirs = (
-        predictions.log_probabilities(trained.kept(spec("original"), tiny, kept), images, ["D8"], ["256"], one, kept)["D8"]["256"]
+        predictions.log_probabilities(
+            trained.kept(spec("original"), tiny, kept), images, ["D8"], ["256"], one, kept
+        )["D8"]["256"]
         for one in (tiny, exact)
     )
     assert 0 < float((ours - theirs).abs().max()) < 0.1
@@ -94,7 +128,9 @@ def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, mo
     images.labels[:] = np.where(images.labels % 2 == 0, 0, 3)  # only classes 0 and 3 occur
     monkeypatch.setattr(data, "load", lambda *_: images)
     decided = predictions.decisions(spec("original"), "emoji", ["D4"], ["256"], restricted, kept)
-    log_p = predictions.log_probabilities(spec("original"), images, ["D4"], ["256"], restricted, kept)["D4"]["256"]
+    log_p = predictions.log_probabilities(
+        spec("original"), images, ["D4"], ["256"], restricted, kept
+    )["D4"]["256"]
     two = decided[decided["classes"] == "2"]
     assert set(decided["classes"]) == {"4", "2"}
     expected = (log_p[:, 0] < log_p[:, 3]).numpy() != (images.labels == 3)

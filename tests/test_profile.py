@@ -15,7 +15,9 @@ def write(tmp_path):
 
     def write(name, fields):
         path = tmp_path / f"{name}.yaml"
-        path.write_text(fields if isinstance(fields, str) else yaml.safe_dump(fields), encoding="utf-8")
+        path.write_text(
+            fields if isinstance(fields, str) else yaml.safe_dump(fields), encoding="utf-8"
+        )
         return str(path)
 
     return write
@@ -29,7 +31,7 @@ def refusal(*arguments):
     return str(caught.value)
 
 
-# --- The profiles that come with the library -----------------------------------------------------------------------------
+# --- The profiles that come with the library ------------------------------------------------------
 
 
 def test_the_four_profiles_are_there():
@@ -45,7 +47,11 @@ def test_every_profile_loads_under_its_own_name(name):
 def test_every_profile_measures_conditions_and_scales_that_exist(name):
     chosen = load(name)
     settings = chosen.evaluation
-    for condition in (*settings.conditions, *settings.finetuned_conditions, *settings.scale_conditions):
+    for condition in (
+        *settings.conditions,
+        *settings.finetuned_conditions,
+        *settings.scale_conditions,
+    ):
         assert kernels.check_condition(condition) == condition
     for scale in chosen.evaluation.scales:
         assert all(chosen.protocol.pixels(part) > 0 for part in scale.split("+"))
@@ -75,7 +81,7 @@ def test_an_unknown_scale_is_an_error_that_says_what_it_got():
         load("emoji").protocol.pixels("384")
 
 
-# --- Extending ---------------------------------------------------------------------------------------------------------------
+# --- Extending ------------------------------------------------------------------------------------
 
 
 def test_extending_merges_mappings():
@@ -87,7 +93,16 @@ def test_extending_merges_mappings():
 
 
 def test_extending_replaces_lists(write):
-    child = load(write("child", {"extends": "emoji", "evaluation": {"conditions": ["D2"]}, "protocol": {"jitter": [384]}}))
+    child = load(
+        write(
+            "child",
+            {
+                "extends": "emoji",
+                "evaluation": {"conditions": ["D2"]},
+                "protocol": {"jitter": [384]},
+            },
+        )
+    )
     assert child.evaluation.conditions == ["D2"]
     assert child.protocol.jitter == [384]
     assert child.evaluation.scales == load("emoji").evaluation.scales
@@ -130,7 +145,7 @@ def test_a_missing_parent_is_an_error_that_names_it(write):
     assert "'emojy'" in message and "did you mean 'emoji'" in message
 
 
-# --- Files and fields that cannot be used ------------------------------------------------------------------------------
+# --- Files and fields that cannot be used ---------------------------------------------------------
 
 
 def test_a_missing_profile_is_an_error_that_lists_those_there_are(tmp_path):
@@ -160,7 +175,12 @@ def test_a_profile_is_a_mapping(write, text):
 
 @pytest.mark.parametrize(
     ("field", "near"),
-    [("sead", "seed"), ("emoji.clases", "classes"), ("pretraining.momentun", "momentum"), ("evaluation.condition", "conditions")],
+    [
+        ("sead", "seed"),
+        ("emoji.clases", "classes"),
+        ("pretraining.momentun", "momentum"),
+        ("evaluation.condition", "conditions"),
+    ],
 )
 def test_an_unknown_field_is_an_error_that_suggests_the_near_one(field, near):
     message = refusal("emoji", {field: 1})
@@ -194,15 +214,20 @@ def test_a_wrong_type_or_value_is_an_error_that_says_where_and_what(field, value
 
 
 def test_a_field_too_large_for_the_smallest_training_image_is_an_error():
-    assert load("emoji", {"protocol.field": 66}).protocol.field == 66  # 72 px times 356 / 384 is 66.75
+    assert (
+        load("emoji", {"protocol.field": 66}).protocol.field == 66
+    )  # 72 px times 356 / 384 is 66.75
     assert "68 px" in refusal("emoji", {"protocol.field": 68})
 
 
-# --- Overrides ------------------------------------------------------------------------------------------------------------
+# --- Overrides ------------------------------------------------------------------------------------
 
 
 def test_overrides_reach_into_sections():
-    chosen = load("emoji", {"seed": 3, "emoji.classes": 7, "protocol.scales.128": 40, "evaluation.scales": ["256"]})
+    chosen = load(
+        "emoji",
+        {"seed": 3, "emoji.classes": 7, "protocol.scales.128": 40, "evaluation.scales": ["256"]},
+    )
     assert (chosen.seed, chosen.emoji.classes, chosen.evaluation.scales) == (3, 7, ["256"])
     assert chosen.protocol.scales == {"128": 40, "256": 72, "512": 144}
     assert load("emoji").model_dump(exclude={"name"}) == COMPLETE

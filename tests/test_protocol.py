@@ -23,18 +23,31 @@ def test_it_is_the_plain_loop_of_the_paper(random_images, smoke) -> None:
     canonical = [resizing.to_canonical(image, settings.canonical) for image in random_images]
     for condition in ("sharp", "D8", "shake"):
         found = protocol.log_probabilities(
-            dict.fromkeys(["128", "256", "512"], network), canonical, ids, condition, settings, CPU32, 2
+            dict.fromkeys(["128", "256", "512"], network),
+            canonical,
+            ids,
+            condition,
+            settings,
+            CPU32,
+            2,
         )
         for number, image in enumerate(canonical):
             kernel = protocol.test_psf(condition, ids[number], settings.canonical / 384)
             seen = image.numpy().astype(np.float64)
             if kernel is not None:
-                seen = np.stack([ndimage.convolve(plane, kernel.astype(np.float64), mode="mirror") for plane in seen])
+                seen = np.stack(
+                    [
+                        ndimage.convolve(plane, kernel.astype(np.float64), mode="mirror")
+                        for plane in seen
+                    ]
+                )
             eight_bits = torch.from_numpy(np.clip(np.rint(seen), 0, 255))
             for scale, pixels in settings.scales.items():
                 factor = pixels / settings.canonical
                 shape = [round(side * factor) for side in eight_bits.shape[-2:]]
-                inputs = functional.interpolate(eight_bits[None].float(), shape, mode="bicubic", antialias=True)
+                inputs = functional.interpolate(
+                    eight_bits[None].float(), shape, mode="bicubic", antialias=True
+                )
                 with torch.inference_mode():
                     expected = network(inputs)[0].log_softmax(dim=0).mean(dim=(1, 2))
                 torch.testing.assert_close(found[scale][number], expected, rtol=1e-3, atol=2e-3)
@@ -43,7 +56,11 @@ def test_it_is_the_plain_loop_of_the_paper(random_images, smoke) -> None:
 def test_an_image_is_blurred_once_for_all_scales(random_images, smoke, monkeypatch) -> None:
     seen = []
     plain = blur.apply
-    monkeypatch.setattr(protocol.blur, "apply", lambda images, psfs: (seen.append(len(images)), plain(images, psfs))[1])
+    monkeypatch.setattr(
+        protocol.blur,
+        "apply",
+        lambda images, psfs: (seen.append(len(images)), plain(images, psfs))[1],
+    )
     canonical = [resizing.to_canonical(image, 108) for image in random_images]
     networks = dict.fromkeys(["128", "256", "512"], small_vgg(("a", "b")).eval())
     protocol.log_probabilities(networks, canonical, list("vwxyz"), "D4", smoke.protocol, CPU32, 64)
@@ -54,7 +71,14 @@ def test_a_test_image_always_gets_the_same_shake() -> None:
     first = protocol.test_psf("shake", "n/7.png", 1.0)
     assert np.array_equal(first, protocol.test_psf("shake", "n/7.png", 1.0))
     bank = kernels.shake_bank("test")
-    used = {next(i for i in range(100) if np.array_equal(bank[i], protocol.test_psf("shake", f"n/{n}", 1.0))) for n in range(300)}
+    used = {
+        next(
+            i
+            for i in range(100)
+            if np.array_equal(bank[i], protocol.test_psf("shake", f"n/{n}", 1.0))
+        )
+        for n in range(300)
+    }
     assert len(used) > 80
 
 
@@ -65,8 +89,12 @@ def test_two_scales_are_averaged_with_equal_weight() -> None:
 
 
 @pytest.mark.slow
-def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(photographs, monkeypatch) -> None:
-    """Top-5 of the centre crop of 224, as computed independently of this library; all positions do a little better."""
+def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
+    photographs, monkeypatch
+) -> None:
+    """Top-5 of the centre crop of 224, as computed independently of this library; all positions do
+    a little better.
+    """
     monkeypatch.setenv("BLURPAPER_DATA", str(photographs))
     independent = {"sharp": 0.978, "D4": 0.872, "D8": 0.678, "H8": 0.938, "shake": 0.788}
     margin = {"D8": 0.04, "shake": 0.04}
@@ -78,11 +106,20 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(photogr
         with torch.inference_mode(), autocast(profile.compute, torch.device("cpu")):
             for members in protocol.same_shape(canonical, 50):
                 ids = [images.ids[member] for member in members]
-                seen = protocol.blurred(torch.stack([canonical[member] for member in members]), ids, condition, 384)
+                seen = protocol.blurred(
+                    torch.stack([canonical[member] for member in members]), ids, condition, 384
+                )
                 inputs = protocol.network_input(seen, 256, 384)
                 top, left = ((side - 224) // 2 for side in inputs.shape[-2:])
                 labels = images.labels[members]
-                for found, shown in ((crop, inputs[..., top : top + 224, left : left + 224]), (everywhere, inputs)):
-                    found.append(metrics.decisions(network.log_probabilities(shown), labels)["rank"] < 5)
-        assert np.concatenate(crop).mean() == pytest.approx(expected, abs=margin.get(condition, 0.03)), condition
+                for found, shown in (
+                    (crop, inputs[..., top : top + 224, left : left + 224]),
+                    (everywhere, inputs),
+                ):
+                    found.append(
+                        metrics.decisions(network.log_probabilities(shown), labels)["rank"] < 5
+                    )
+        assert np.concatenate(crop).mean() == pytest.approx(
+            expected, abs=margin.get(condition, 0.03)
+        ), condition
         assert np.concatenate(everywhere).mean() >= np.concatenate(crop).mean() - 0.01, condition

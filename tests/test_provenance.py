@@ -1,4 +1,6 @@
-"""From a number to the run that made it: rows behind every table, links under every caption, and the page they lead to."""
+"""From a number to the run that made it: rows behind every table, links under every caption, and
+the page they lead to.
+"""
 
 import base64
 import io
@@ -22,31 +24,44 @@ def tables_in(html: str) -> dict[str, pd.DataFrame]:
     """The rows of every table that offers them, by its caption."""
     found = {}
     for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', html, flags=re.DOTALL):
-        if link := re.search(r'<a class="csv" [^>]*href="data:text/csv;charset=utf-8;base64,([^"]*)"', figure):
+        if link := re.search(
+            r'<a class="csv" [^>]*href="data:text/csv;charset=utf-8;base64,([^"]*)"', figure
+        ):
             text = base64.b64decode(link[1], validate=True).decode()
             frame = pd.read_csv(
-                io.StringIO(text), dtype=dict.fromkeys(results.KEY, str), keep_default_na=False, na_values={"n": ""}
+                io.StringIO(text),
+                dtype=dict.fromkeys(results.KEY, str),
+                keep_default_na=False,
+                na_values={"n": ""},
             )
             found[re.search(r"<figcaption>(.*?) <a", figure, flags=re.DOTALL)[1]] = frame
     return found
 
 
-# --- The rows behind a table ----------------------------------------------------------------------------------------------
+# --- The rows behind a table ----------------------------------------------------------------------
 
 
 def test_the_rows_behind_a_table_are_those_of_the_results(published_chapter) -> None:
-    (rows,) = (rows for caption, rows in tables_in(published_chapter("04_scales", "emoji")[0]).items() if "(Table 4;" in caption)
+    (rows,) = (
+        rows
+        for caption, rows in tables_in(published_chapter("04_scales", "emoji")[0]).items()
+        if "(Table 4;" in caption
+    )
     assert tuple(rows.columns) == ("source", *results.COLUMNS)
     wanted = {
         PAPER: results.select(results.paper(), experiment="table4"),
-        PHOTOS: foremost(results.select(results.published("photos"), experiment="table4"), load("photos")),
+        PHOTOS: foremost(
+            results.select(results.published("photos"), experiment="table4"), load("photos")
+        ),
         RUN: results.select(results.published("emoji"), experiment="table4"),
     }
     assert list(dict.fromkeys(rows["source"])) == list(wanted)
     for source, frame in wanted.items():
         found = rows[rows["source"] == source]
         pd.testing.assert_frame_equal(
-            found[list(results.KEY)].reset_index(drop=True), frame[list(results.KEY)].reset_index(drop=True), check_dtype=False
+            found[list(results.KEY)].reset_index(drop=True),
+            frame[list(results.KEY)].reset_index(drop=True),
+            check_dtype=False,
         )
         for column in ("value", "low", "high"):
             values = pd.to_numeric(found[column], errors="coerce").to_numpy()
@@ -62,38 +77,64 @@ def test_a_table_of_some_rows_offers_those(published_chapter) -> None:
 
 def test_every_table_of_results_offers_its_rows(smoke_run) -> None:
     offered = 0
-    for chapter in ("02_pretrained", "03_finetuning", "04_scales", "06_deblurring", "07_segmentation", "08_second_model"):
+    for chapter in (
+        "02_pretrained",
+        "03_finetuning",
+        "04_scales",
+        "06_deblurring",
+        "07_segmentation",
+        "08_second_model",
+    ):
         html = (smoke_run[0] / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
         for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', html, flags=re.DOTALL):
             if 'role="img"' not in figure and 'class="blurpaper ledger"' not in figure:
-                assert re.search(r'<a class="csv" download="[\w.+-]+\.csv" aria-label="CSV[^"]{20,}" href="data:text/csv', figure)
+                assert re.search(
+                    r'<a class="csv" download="[\w.+-]+\.csv" aria-label="CSV[^"]{20,}" href="data:text/csv',
+                    figure,
+                )
                 offered += 1
     assert offered >= 10
 
 
 def test_rows_are_offered_with_seven_digits_and_what_is_no_result_as_it_is() -> None:
-    rows = results.table([{"experiment": "a & b", "metric": "top1", "value": 1 / 3, "n": 3}]).assign(shown="for the table alone")
+    rows = results.table(
+        [{"experiment": "a & b", "metric": "top1", "value": 1 / 3, "n": 3}]
+    ).assign(shown="for the table alone")
     link = download({"this run": rows})
     assert 'download="a &amp; b-top1.csv"' in link
     text = base64.b64decode(re.search(r'base64,([^"]*)"', link)[1]).decode()
     assert text.splitlines()[0] == "source," + ",".join(results.COLUMNS)
     assert text.splitlines()[1] == "this run,a & b,,,,,,,,,,,top1,,0.3333333,,,3"
     plain = download({"trials": pd.DataFrame({"rate": [0.1], "remark": ["a, b"]})})
-    assert base64.b64decode(re.search(r'base64,([^"]*)"', plain)[1]).decode() == 'source,rate,remark\ntrials,0.1,"a, b"\n'
+    assert (
+        base64.b64decode(re.search(r'base64,([^"]*)"', plain)[1]).decode()
+        == 'source,rate,remark\ntrials,0.1,"a, b"\n'
+    )
     assert 'download="trials.csv"' in plain
 
 
-# --- First click: the run -------------------------------------------------------------------------------------------------
+# --- First click: the run -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("chapter", "profile"),
-    [("04_scales", "emoji"), ("11_recipe", "emoji"), ("02_pretrained", "photos"), ("11_recipe", "photos")],
+    [
+        ("04_scales", "emoji"),
+        ("11_recipe", "emoji"),
+        ("02_pretrained", "photos"),
+        ("11_recipe", "photos"),
+    ],
 )
-def test_every_caption_links_to_an_anchor_that_is_there(published_chapter, chapter, profile) -> None:
+def test_every_caption_links_to_an_anchor_that_is_there(
+    published_chapter, chapter, profile
+) -> None:
     html, _ = published_chapter(chapter, profile)
     _, runs = published_chapter("12_runs", profile)
-    anchors = set(re.findall(r"^\(([\w-]+)\)=$", "\n".join(cell.source for cell in runs.cells), flags=re.MULTILINE))
+    anchors = set(
+        re.findall(
+            r"^\(([\w-]+)\)=$", "\n".join(cell.source for cell in runs.cells), flags=re.MULTILINE
+        )
+    )
     assert anchors == set(ANCHORS.values())
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, flags=re.DOTALL)
     assert len(captions) >= 2
@@ -104,7 +145,9 @@ def test_every_caption_links_to_an_anchor_that_is_there(published_chapter, chapt
         assert links[-1][1] == "run-this" and f"profile {profile}, as committed" in links[-1][2]
         assert caption.rstrip().endswith("</a>.</span>")
     assert (book.NOTEBOOKS / page.RUNS_PAGE).with_suffix(".py").is_file()
-    assert f"notebooks/{page.RUNS_PAGE.removesuffix('.html')}\n" in (book.ROOT / "_toc.yml").read_text(encoding="utf-8")
+    assert f"notebooks/{page.RUNS_PAGE.removesuffix('.html')}\n" in (
+        book.ROOT / "_toc.yml"
+    ).read_text(encoding="utf-8")
 
 
 def test_each_source_links_to_its_own_run(published_chapter) -> None:
@@ -128,14 +171,16 @@ def test_a_source_named_in_prose_is_linked_and_other_emphasis_is_not(monkeypatch
     assert shown == [said]
 
 
-# --- Second click: the artifact -------------------------------------------------------------------------------------------
+# --- Second click: the artifact -------------------------------------------------------------------
 
 
 def words_of(html: str) -> str:
     return unescape(re.sub(r"<[^>]+>", " ", html))
 
 
-def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(published_chapter) -> None:
+def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(
+    published_chapter,
+) -> None:
     html, _ = published_chapter("12_runs", "emoji")
     said = words_of(html)
     for profile in ("emoji", "photos"):
@@ -143,9 +188,16 @@ def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(pu
         assert load(profile).title in said
         assert about["device"] in said and f"torch {about['versions']['torch']}" in said
         for one in about["artifacts"]:
-            assert one["name"] in said and one["commit"] in html and one["sha256"] in html and one["key"] in html
+            assert (
+                one["name"] in said
+                and one["commit"] in html
+                and one["sha256"] in html
+                and one["key"] in html
+            )
             assert one["data"] is None or one["data"] in said
-    assert re.search(r"<dt>seeds</dt><dd>0", html) and "some networks trained again from 1, 2" in said
+    assert (
+        re.search(r"<dt>seeds</dt><dd>0", html) and "some networks trained again from 1, 2" in said
+    )
     assert "arXiv:1611.05760" in said and f"{len(results.paper())} numbers" in said
 
 
@@ -184,10 +236,25 @@ def test_of_a_store_the_newest_of_the_profile_are_told(tmp_path) -> None:
     assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {1, 3}
 
 
-def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_however_old(tmp_path) -> None:
-    stamped(tmp_path, key=KEYS[0], profile="smoke", inputs={"start": {"network": KEYS[1]}, "scales": ["256"]})
-    stamped(tmp_path, key=KEYS[1], profile="emoji", name="small_vgg:original", inputs={"images": KEYS[2]})
-    stamped(tmp_path, key=KEYS[2], kind="data", name="emoji-train", made="2025-01-01T00:00:00+00:00")
+def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_however_old(
+    tmp_path,
+) -> None:
+    stamped(
+        tmp_path,
+        key=KEYS[0],
+        profile="smoke",
+        inputs={"start": {"network": KEYS[1]}, "scales": ["256"]},
+    )
+    stamped(
+        tmp_path,
+        key=KEYS[1],
+        profile="emoji",
+        name="small_vgg:original",
+        inputs={"images": KEYS[2]},
+    )
+    stamped(
+        tmp_path, key=KEYS[2], kind="data", name="emoji-train", made="2025-01-01T00:00:00+00:00"
+    )
     stamped(tmp_path, key=KEYS[3], kind="data", name="emoji-train")
     stamped(tmp_path, key=KEYS[4], kind="data", name="emoji-test")
     assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {0, 1, 2}
@@ -195,9 +262,27 @@ def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_howeve
 
 def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(tmp_path) -> None:
     stamped(tmp_path, key=KEYS[0], kind="priors", profile="smoke", name="scikit-image.8")
-    stamped(tmp_path, key=KEYS[1], kind="deblurring-seconds", name="epll.emoji", inputs={"prior": KEYS[0], "images": KEYS[9]})
-    stamped(tmp_path, key=KEYS[2], kind="deblurring-seconds", name="wiener.emoji", inputs={"prior": "", "images": KEYS[9]})
-    stamped(tmp_path, key=KEYS[3], kind="deblurring-seconds", name="wiener.other", inputs={"images": KEYS[8]})
+    stamped(
+        tmp_path,
+        key=KEYS[1],
+        kind="deblurring-seconds",
+        name="epll.emoji",
+        inputs={"prior": KEYS[0], "images": KEYS[9]},
+    )
+    stamped(
+        tmp_path,
+        key=KEYS[2],
+        kind="deblurring-seconds",
+        name="wiener.emoji",
+        inputs={"prior": "", "images": KEYS[9]},
+    )
+    stamped(
+        tmp_path,
+        key=KEYS[3],
+        kind="deblurring-seconds",
+        name="wiener.other",
+        inputs={"images": KEYS[8]},
+    )
     assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {0, 1, 2}
 
 
@@ -220,7 +305,14 @@ def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) 
 
 def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
     store = Store(tmp_path)
-    recipe = Recipe("networks", "<b>mix", {"seed": 0}, ["blurpaper.randomness"], TENSORS, {"profile": "smoke", "data": KEYS[5]})
+    recipe = Recipe(
+        "networks",
+        "<b>mix",
+        {"seed": 0},
+        ["blurpaper.randomness"],
+        TENSORS,
+        {"profile": "smoke", "data": KEYS[5]},
+    )
     store.get(recipe, lambda _: {})
     html = provenance.described(provenance.stored(load("smoke"), store))
     stamp = store.stamp(recipe)

@@ -23,7 +23,10 @@ def test_ssim_is_wangs_formula() -> None:
     draw = np.random.RandomState(0)
     one = np.clip(gaussian_filter(draw.uniform(0, 255, (40, 48)), 2) * 3 - 250, 0, 255).round()
     other = np.clip(one + 12 * draw.standard_normal(one.shape), 0, 255).round()
-    images = [torch.from_numpy(np.repeat(image[None], 3, axis=0).astype(np.uint8)) for image in (one, other)]
+    images = [
+        torch.from_numpy(np.repeat(image[None], 3, axis=0).astype(np.uint8))
+        for image in (one, other)
+    ]
 
     def local(values: np.ndarray) -> np.ndarray:
         return gaussian_filter(values, 1.5, truncate=3.5)

@@ -11,18 +11,30 @@ from blurpaper import randomness
 def test_a_seed_never_changes():
     # Pinned: whoever changes this changes every image, kernel and order of the project.
     assert randomness.seed_of(0, "order", "train", 3) == 2516007023251359859
-    assert randomness.uniforms("shake", "test", "a.jpg")[:2] == (0.43507845722889726, 0.4820303539896844)
+    assert randomness.uniforms("shake", "test", "a.jpg")[:2] == (
+        0.43507845722889726,
+        0.4820303539896844,
+    )
     assert randomness.stream("x", 1).randint(0, 1000, 5).tolist() == [178, 896, 854, 139, 908]
 
 
 @pytest.mark.parametrize(
-    "other", [("order", "train", 1), ("order", "test", 0), ("orde", "rtrain", 0), ("order", "train"), ("order",)]
+    "other",
+    [
+        ("order", "train", 1),
+        ("order", "test", 0),
+        ("orde", "rtrain", 0),
+        ("order", "train"),
+        ("order",),
+    ],
 )
 def test_another_purpose_is_another_stream(other):
     parts = ("order", "train", 0)
     assert randomness.seed_of(*parts) != randomness.seed_of(*other)
     assert randomness.uniforms(*parts) != randomness.uniforms(*other)
-    assert (randomness.stream(*parts).random_sample(4) != randomness.stream(*other).random_sample(4)).all()
+    assert (
+        randomness.stream(*parts).random_sample(4) != randomness.stream(*other).random_sample(4)
+    ).all()
 
 
 def test_the_order_of_the_parts_matters():

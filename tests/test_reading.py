@@ -25,7 +25,7 @@ def bytes_of(image, suffix, **options):
     return buffer.getvalue()
 
 
-# --- Right values --------------------------------------------------------------------------------------------------------
+# --- Right values ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm"])
@@ -39,7 +39,9 @@ def test_colours_come_as_they_are(tmp_path, suffix, shape):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
 def test_lossy_files_come_nearly_as_they_were(tmp_path, suffix):
-    smooth = np.stack([np.add.outer(np.arange(32), np.arange(48)) * k for k in (1, 2, 3)], axis=2).astype(np.uint8)
+    smooth = np.stack(
+        [np.add.outer(np.arange(32), np.arange(48)) * k for k in (1, 2, 3)], axis=2
+    ).astype(np.uint8)
     Image.fromarray(smooth // 2).save(tmp_path / f"image{suffix}", quality=98)
     read = as_array(read_image(tmp_path / f"image{suffix}"))
     assert read.shape == (32, 48, 3)
@@ -49,7 +51,9 @@ def test_lossy_files_come_nearly_as_they_were(tmp_path, suffix):
 def test_grey_is_the_same_in_all_channels(tmp_path):
     grey = pixels()[..., 0]
     Image.fromarray(grey).save(tmp_path / "grey.png")
-    assert np.array_equal(as_array(read_image(tmp_path / "grey.png")), np.repeat(grey[..., None], 3, axis=2))
+    assert np.array_equal(
+        as_array(read_image(tmp_path / "grey.png")), np.repeat(grey[..., None], 3, axis=2)
+    )
 
 
 def test_black_and_white_is_0_and_255(tmp_path):
@@ -83,7 +87,9 @@ def test_a_transparent_colour_of_a_palette_is_white(tmp_path):
     image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.save(tmp_path / "palette.png", transparency=1)
-    assert as_array(read_image(tmp_path / "palette.png")).tolist() == [[[10, 20, 30], [255, 255, 255]]]
+    assert as_array(read_image(tmp_path / "palette.png")).tolist() == [
+        [[10, 20, 30], [255, 255, 255]]
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -91,7 +97,9 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path, suffix):
     levels = np.array([[0, 128, 129, 257, 1000], [30000, 32768, 65000, 65407, 65535]], np.uint16)
     Image.fromarray(levels).save(tmp_path / f"deep{suffix}")
     expected = np.rint(levels / 257).astype(np.uint8)
-    assert np.array_equal(as_array(read_image(tmp_path / f"deep{suffix}")), np.repeat(expected[..., None], 3, axis=2))
+    assert np.array_equal(
+        as_array(read_image(tmp_path / f"deep{suffix}")), np.repeat(expected[..., None], 3, axis=2)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -119,7 +127,9 @@ UPRIGHT = {
     7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
     8: lambda a: np.rot90(a, 1),
 }
-"""EXIF orientation -> what to do with the stored rows (Exif 2.3, tag 0x0112): 6 says that row 0 is the right-hand side."""
+"""EXIF orientation -> what to do with the stored rows (Exif 2.3, tag 0x0112): 6 says that row 0 is
+the right-hand side.
+"""
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -127,7 +137,9 @@ def test_a_camera_held_sideways_gives_an_upright_image(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(pixels()).save(tmp_path / "turned.png", exif=exif)
-    assert np.array_equal(as_array(read_image(tmp_path / "turned.png")), UPRIGHT[orientation](pixels()))
+    assert np.array_equal(
+        as_array(read_image(tmp_path / "turned.png")), UPRIGHT[orientation](pixels())
+    )
 
 
 def test_a_photograph_with_orientation_6_is_turned(tmp_path):
@@ -152,7 +164,7 @@ def test_the_content_of_a_file_decides_and_not_its_name(tmp_path):
     assert np.array_equal(as_array(read_image(tmp_path / "image.jpg")), pixels())
 
 
-# --- What cannot be read -------------------------------------------------------------------------------------------------
+# --- What cannot be read --------------------------------------------------------------------------
 
 PHOTO = Image.fromarray(np.repeat(np.repeat(pixels(12, 16), 4, axis=0), 4, axis=1))
 UNREADABLE = {
@@ -186,7 +198,11 @@ def test_a_missing_file_or_a_folder_is_an_error_that_names_it(tmp_path):
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".gif"])
 @pytest.mark.filterwarnings("ignore")
 def test_a_file_cut_or_changed_anywhere_is_an_image_or_an_image_error(tmp_path, suffix):
-    whole, path, draw = bytes_of(PHOTO, suffix), tmp_path / f"image{suffix}", np.random.RandomState(0)
+    whole, path, draw = (
+        bytes_of(PHOTO, suffix),
+        tmp_path / f"image{suffix}",
+        np.random.RandomState(0),
+    )
     variants = [whole[:length] for length in np.linspace(0, len(whole) - 1, 25).astype(int)]
     for _ in range(40):
         changed = bytearray(whole)
@@ -202,7 +218,9 @@ def test_a_file_cut_or_changed_anywhere_is_an_image_or_an_image_error(tmp_path, 
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
-@pytest.mark.parametrize("exif", [b"Exif\0\0garbage!", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12", b"Exif\0\0"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage!", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12", b"Exif\0\0"]
+)
 @pytest.mark.filterwarnings("ignore")
 def test_nonsense_about_the_camera_is_passed_over_or_an_image_error(tmp_path, suffix, exif):
     path = tmp_path / f"image{suffix}"
@@ -221,7 +239,7 @@ def test_an_image_of_absurd_size_is_an_error_and_not_all_memory(tmp_path):
         read_image(tmp_path / "bomb.bmp")
 
 
-# --- Writing -----------------------------------------------------------------------------------------------------------------
+# --- Writing --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm", ".PNG"])
@@ -255,17 +273,34 @@ def test_a_format_that_can_only_be_read_is_an_error_that_names_the_file(tmp_path
     assert not list(tmp_path.iterdir())
 
 
-# --- Looking for files ----------------------------------------------------------------------------------------------------
+# --- Looking for files ----------------------------------------------------------------------------
 
 
 def test_image_files_are_found_below_a_folder_in_a_fixed_order(tmp_path):
     names = ["b.jpg", "a.PNG", "z/1.jpeg", "c/d/e.webp", "c/2.tiff", "c/10.tif", "B.bmp", "c/ü.ppm"]
-    others = ["notes.txt", ".hidden.jpg", ".git/x.jpg", "c/.cache/y.png", "jpg", "movie.gif", "attribution.csv"]
+    others = [
+        "notes.txt",
+        ".hidden.jpg",
+        ".git/x.jpg",
+        "c/.cache/y.png",
+        "jpg",
+        "movie.gif",
+        "attribution.csv",
+    ]
     for name in names + others:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     found = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
-    assert found == ["B.bmp", "a.PNG", "b.jpg", "c/10.tif", "c/2.tiff", "c/ü.ppm", "c/d/e.webp", "z/1.jpeg"]
+    assert found == [
+        "B.bmp",
+        "a.PNG",
+        "b.jpg",
+        "c/10.tif",
+        "c/2.tiff",
+        "c/ü.ppm",
+        "c/d/e.webp",
+        "z/1.jpeg",
+    ]
     assert [path.relative_to(tmp_path).as_posix() for path in image_files(str(tmp_path))] == found
 
 

@@ -1,4 +1,6 @@
-"""The reference: every module of the library on one page, every public name on exactly one, each told with its shapes."""
+"""The reference: every module of the library on one page, every public name on exactly one, each
+told with its shapes.
+"""
 
 import ast
 import inspect
@@ -38,7 +40,11 @@ WITHOUT_EXAMPLE = {
     "networks.pretrained.original_vgg16": "a download",
 }
 """Public names without an example, and what it would need."""
-MODULES = [module for module in code.library() if not any(re.fullmatch(one, module) for one in UNTOLD.values())]
+MODULES = [
+    module
+    for module in code.library()
+    if not any(re.fullmatch(one, module) for one in UNTOLD.values())
+]
 ARRAYS = re.compile(r"\b(torch\.)?Tensor\b|\bnd?\.?array\b")
 CARRIED = re.compile(r"(Recipe|Codec|Callable|Iterator|Mapping|dict)\[")
 """Types that only carry tensors along."""
@@ -48,7 +54,8 @@ SHAPE = re.compile(r"``\([^`]*\)``|\bshape\b", re.DOTALL)
 def pages() -> dict[str, list[str]]:
     """Page -> the modules that it tells of."""
     return {
-        path.stem: re.findall(r"^\.\. automodule:: (\S+)$", path.read_text("utf-8"), re.MULTILINE) for path in API.glob("*.md")
+        path.stem: re.findall(r"^\.\. automodule:: (\S+)$", path.read_text("utf-8"), re.MULTILINE)
+        for path in API.glob("*.md")
     }
 
 
@@ -56,9 +63,13 @@ def public(module: str) -> dict[str, object]:
     """The functions and classes that a module defines, by name."""
     found = import_module(module)
     own = {
-        name: one for name, one in vars(found).items() if not name.startswith("_") and getattr(one, "__module__", "") == module
+        name: one
+        for name, one in vars(found).items()
+        if not name.startswith("_") and getattr(one, "__module__", "") == module
     }
-    return {name: one for name, one in own.items() if inspect.isfunction(one) or inspect.isclass(one)}
+    return {
+        name: one for name, one in own.items() if inspect.isfunction(one) or inspect.isclass(one)
+    }
 
 
 def functions() -> list[tuple[str, ast.FunctionDef]]:
@@ -73,7 +84,9 @@ def functions() -> list[tuple[str, ast.FunctionDef]]:
 
 def test_every_module_is_on_exactly_one_page() -> None:
     told = [module for modules in pages().values() for module in modules]
-    assert [module for module in MODULES if module not in told] == [], "name it on a page of book/api"
+    assert [module for module in MODULES if module not in told] == [], (
+        "name it on a page of book/api"
+    )
     assert [module for module in told if module not in MODULES] == [], "there is no such module"
     assert len(told) == len(set(told))
 
@@ -87,7 +100,9 @@ def test_every_page_is_in_the_contents() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_public_name_has_a_docstring(module) -> None:
-    assert [name for name, one in public(module).items() if not (inspect.getdoc(one) or "").strip()] == []
+    assert [
+        name for name, one in public(module).items() if not (inspect.getdoc(one) or "").strip()
+    ] == []
 
 
 def test_every_public_name_has_an_example() -> None:
@@ -102,7 +117,9 @@ def test_every_public_name_has_an_example() -> None:
 
 
 def test_what_a_package_exports_is_told_under_its_own_name_alone() -> None:
-    """A name that two packages export, or one with a module of its name, would be told of twice or nowhere."""
+    """A name that two packages export, or one with a module of its name, would be told of twice or
+    nowhere.
+    """
     packages = [module for module in MODULES if code.path_of(module).name == "__init__.py"]
     exported: dict[int, list[str]] = {}
     for package in packages:
@@ -117,7 +134,11 @@ def test_functions_of_tensors_say_their_shapes() -> None:
     silent = []
     for where, node in functions():
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        types = [ast.unparse(one) for one in (*(argument.annotation for argument in arguments), node.returns) if one]
+        types = [
+            ast.unparse(one)
+            for one in (*(argument.annotation for argument in arguments), node.returns)
+            if one
+        ]
         if any(ARRAYS.search(one) and not CARRIED.match(one) for one in types) and not SHAPE.search(
             ast.get_docstring(node) or ""
         ):
@@ -130,7 +151,9 @@ def test_functions_that_raise_a_sentence_for_bad_arguments_say_so() -> None:
     silent = []
     for where, node in functions():
         body = [one for one in node.body if not isinstance(one, ast.Expr)]
-        refuses = bool(body) and isinstance(body[0], ast.If) and isinstance(body[0].body[0], ast.Raise)
+        refuses = (
+            bool(body) and isinstance(body[0], ast.If) and isinstance(body[0].body[0], ast.Raise)
+        )
         told = ast.get_docstring(node) or ""
         if refuses and not re.search(r"Raises:|Error", told):
             silent.append(where)
@@ -139,24 +162,52 @@ def test_functions_that_raise_a_sentence_for_bad_arguments_say_so() -> None:
 
 @pytest.mark.slow
 def test_it_is_built_without_a_warning_and_every_public_name_is_in_it_once(tmp_path) -> None:
-    """The reference alone, with the book's own settings; the inventory that Sphinx writes for others says what is where."""
+    """The reference alone, with the book's own settings; the inventory that Sphinx writes for
+    others says what is where.
+    """
     source = tmp_path / "source"
     shutil.copytree(book.ROOT / "book", source / "book")
     shutil.copy(book.ROOT / "_config.yml", source)
     listed = [{"file": f"book/api/{page}"} for page in sorted(pages()) if page != "index"]
-    (source / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "book/api/index", "chapters": listed}))
+    (source / "_toc.yml").write_text(
+        yaml.safe_dump({"format": "jb-book", "root": "book/api/index", "chapters": listed})
+    )
     tool = Path(sys.executable).with_name("jupyter-book")
-    command = [tool, "build", source, "--path-output", tmp_path / "out", "--all", "-W", "-n", "--keep-going"]
-    environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": str(Path(code.__file__).parents[1])}
-    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+    command = [
+        tool,
+        "build",
+        source,
+        "--path-output",
+        tmp_path / "out",
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
+    environment = os.environ | {
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": str(Path(code.__file__).parents[1]),
+    }
+    done = subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
     html = tmp_path / "out" / "_build" / "html"
-    lines = zlib.decompress((html / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode().splitlines()
+    lines = (
+        zlib.decompress((html / "objects.inv").read_bytes().split(b"\n", 4)[4])
+        .decode()
+        .splitlines()
+    )
     told = {}  # where -> name; a class that a package exports has a second name there, that of its module
     for name, role, _, place, *_ in (line.split(" ") for line in lines):
         if role in ("py:function", "py:class", "py:exception"):
             told[place.replace("$", name)] = name
-    found = Counter(id(getattr(import_module(name.rpartition(".")[0]), name.rpartition(".")[2])) for name in told.values())
-    wanted = {id(one): f"{module}.{name}" for module in MODULES for name, one in public(module).items()}
+    found = Counter(
+        id(getattr(import_module(name.rpartition(".")[0]), name.rpartition(".")[2]))
+        for name in told.values()
+    )
+    wanted = {
+        id(one): f"{module}.{name}" for module in MODULES for name, one in public(module).items()
+    }
     assert {name: found[one] for one, name in wanted.items() if found[one] != 1} == {}

@@ -37,19 +37,32 @@ def test_it_cites_the_paper_as_the_book_does() -> None:
     first = provenance.REFERENCES.read_text(encoding="utf-8").split("\n}\n")[0]
     entry = dict(re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?$", first, flags=re.MULTILINE))
     (paper,) = CITATION["references"]
-    assert (paper["title"], paper["journal"], str(paper["year"])) == (entry["title"], entry["journal"], entry["year"])
-    assert " and ".join(f"{one['family-names']}, {one['given-names']}" for one in paper["authors"]) == entry["author"]
+    assert (paper["title"], paper["journal"], str(paper["year"])) == (
+        entry["title"],
+        entry["journal"],
+        entry["year"],
+    )
+    assert (
+        " and ".join(f"{one['family-names']}, {one['given-names']}" for one in paper["authors"])
+        == entry["author"]
+    )
 
 
 def test_there_is_one_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", blurpaper.__version__)
     assert CITATION["version"] == blurpaper.__version__
-    assert re.findall(r"^## \[?(\d+\.\d+\.\d+)\]?", CHANGES, flags=re.MULTILINE)[0] == blurpaper.__version__
+    assert (
+        re.findall(r"^## \[?(\d+\.\d+\.\d+)\]?", CHANGES, flags=re.MULTILINE)[0]
+        == blurpaper.__version__
+    )
 
 
 def test_changes_are_of_the_known_kinds_each_with_something_below_it() -> None:
     assert CHANGES.startswith("# Changelog\n")
     sections = re.findall(r"^### (.*)\n\n(.)", CHANGES, flags=re.MULTILINE)
-    assert sections and all(title in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security") for title, _ in sections)
+    assert sections and all(
+        title in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+        for title, _ in sections
+    )
     assert all(first == "-" for _, first in sections)
     assert len(sections) == CHANGES.count("\n### ")

@@ -17,7 +17,9 @@ def kept(tmp_path):
     torch.manual_seed(0)
     network = small_vgg(("cat", "dog", "bird")).eval()
     path = tmp_path / "weights" / "small_vgg.mix.safetensors"
-    files.save(network, NetworkSpec("small_vgg", "mix", recipe="agreement", seed=2), path, half=True)
+    files.save(
+        network, NetworkSpec("small_vgg", "mix", recipe="agreement", seed=2), path, half=True
+    )
     return network, path
 
 
@@ -32,7 +34,13 @@ def test_half_precision_is_half_as_large_and_close(kept, tmp_path) -> None:
 
 def test_a_file_says_what_it_is(kept) -> None:
     file = released.NetworkFile(kept[1])
-    assert (file.model, file.mix, file.recipe, file.seed, file.train_scale) == ("small_vgg", "mix", "agreement", 2, "256")
+    assert (file.model, file.mix, file.recipe, file.seed, file.train_scale) == (
+        "small_vgg",
+        "mix",
+        "agreement",
+        2,
+        "256",
+    )
     assert not file.is_original
     assert predictions.columns_of(file, "nips2017-dev", 3, "256", "D8")["recipe"] == "agreement"
 
@@ -40,7 +48,11 @@ def test_a_file_says_what_it_is(kept) -> None:
 def test_a_mix_of_ones_own_is_named_by_its_conditions(tmp_path) -> None:
     from blurpaper.finetuning import Tuned
 
-    files.save(small_vgg(("a", "b")), Tuned("small_vgg", "sharp,G4", "labels"), tmp_path / "own.safetensors")
+    files.save(
+        small_vgg(("a", "b")),
+        Tuned("small_vgg", "sharp,G4", "labels"),
+        tmp_path / "own.safetensors",
+    )
     file = released.NetworkFile(tmp_path / "own.safetensors")
     assert (file.model, file.mix) == ("small_vgg", "sharp,G4")
 
@@ -67,11 +79,17 @@ def test_what_is_no_network_is_refused(tmp_path, content) -> None:
         released.named(str(tmp_path / "missing.safetensors"))
 
 
-def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the_same(kept, tmp_path, monkeypatch) -> None:
+def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the_same(
+    kept, tmp_path, monkeypatch
+) -> None:
     folder = tmp_path / "out"
     monkeypatch.setattr(publishing, "FOLDERS", (folder,))
     monkeypatch.setattr(trained, "network", lambda *_: kept[0])
-    spec, profile, store = NetworkSpec("small_vgg", "mix", recipe="agreement"), load("smoke"), Store(tmp_path / "store")
+    spec, profile, store = (
+        NetworkSpec("small_vgg", "mix", recipe="agreement"),
+        load("smoke"),
+        Store(tmp_path / "store"),
+    )
     path = publishing._release(spec, profile, store)
     assert path == folder / "small_vgg.mix.safetensors"
     before = path.stat().st_mtime_ns

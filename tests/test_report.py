@@ -1,4 +1,6 @@
-"""The report on a network under blur: one file that says what the table says and shows what blur misleads."""
+"""The report on a network under blur: one file that says what the table says and shows what blur
+misleads.
+"""
 
 import base64
 import io
@@ -72,12 +74,29 @@ class Page(HTMLParser):
 
 
 def test_a_report_says_what_the_table_says_and_needs_nothing_but_itself(folder) -> None:
-    done = run("evaluate", *NETWORK, "--conditions", "sharp,D8,G4", "--out", "t.csv", "--report", "r.html", *LIGHT)
+    done = run(
+        "evaluate",
+        *NETWORK,
+        "--conditions",
+        "sharp,D8,G4",
+        "--out",
+        "t.csv",
+        "--report",
+        "r.html",
+        *LIGHT,
+    )
     assert done.exit_code == 0, done.output
     text = (folder / "r.html").read_text(encoding="utf-8")
     page = Page(text)
-    assert not page.all("script") and not page.all("link") and not re.search(r"https?://(?!www\.w3\.org/)", text)
-    assert all(image["src"].startswith("data:image/jpeg;base64,") and image["alt"] for image in page.all("img"))
+    assert (
+        not page.all("script")
+        and not page.all("link")
+        and not re.search(r"https?://(?!www\.w3\.org/)", text)
+    )
+    assert all(
+        image["src"].startswith("data:image/jpeg;base64,") and image["alt"]
+        for image in page.all("img")
+    )
     (plot,) = (one for one in page.all("div") if one.get("role") == "img")
     rows = results.read(folder / "t.csv").set_index(["metric", "condition"])["value"]
     for condition in ("sharp", "D8", "G4"):
@@ -90,7 +109,18 @@ def test_a_report_says_what_the_table_says_and_needs_nothing_but_itself(folder) 
 
 def test_the_report_of_a_tuning_has_both_networks_and_what_it_cost(folder) -> None:
     once = ("-p", "agreement.phases=[{epochs: 1, rate: 0.001}]")
-    line = (*NETWORK, "--mix", "sharp,H8", "--unlabelled", "--out", "tuned.safetensors", "--report", "r.html", *LIGHT, *once)
+    line = (
+        *NETWORK,
+        "--mix",
+        "sharp,H8",
+        "--unlabelled",
+        "--out",
+        "tuned.safetensors",
+        "--report",
+        "r.html",
+        *LIGHT,
+        *once,
+    )
     done = run("finetune", *line)
     assert done.exit_code == 0, done.output
     page = Page((folder / "r.html").read_text(encoding="utf-8"))
@@ -102,7 +132,16 @@ def test_the_report_of_a_tuning_has_both_networks_and_what_it_cost(folder) -> No
 
 def test_a_network_of_our_own_has_its_report_of_a_tuning_too(folder) -> None:
     files.save(small_vgg(("cat", "dog")), NetworkSpec("small_vgg"), folder / "own.safetensors")
-    line = ("--network", "own.safetensors", "--images", "album & <b>", "--out", "tuned.safetensors", "--report", "r.html")
+    line = (
+        "--network",
+        "own.safetensors",
+        "--images",
+        "album & <b>",
+        "--out",
+        "tuned.safetensors",
+        "--report",
+        "r.html",
+    )
     assert run("finetune", *line, "--test", "album & <b>/dog", *LIGHT).exit_code == 0
     page = Page((folder / "r.html").read_text(encoding="utf-8"))
     assert "before" in page.text and "flatters" not in page.text
@@ -117,7 +156,13 @@ class Grey(ImageSet):
 def measured(answers, labels) -> Measured:
     """What a network made that says these classes, condition -> (class, confidence) of each image."""
     count = len(labels)
-    images = Grey("grey", ("a", "b", "c"), np.array(labels), [f"{number}.png" for number in range(count)], "grey")
+    images = Grey(
+        "grey",
+        ("a", "b", "c"),
+        np.array(labels),
+        [f"{number}.png" for number in range(count)],
+        "grey",
+    )
     found = {}
     for condition, pairs in answers.items():
         log_p = torch.full((count, 3), 0.0)
@@ -128,7 +173,9 @@ def measured(answers, labels) -> Measured:
     return Measured(None, [], images, True, {"256": np.array(labels)}, found, 1.0)
 
 
-def test_examples_are_right_sharp_and_wrong_blurred_the_most_confident_of_each_blur_in_turn(smoke) -> None:
+def test_examples_are_right_sharp_and_wrong_blurred_the_most_confident_of_each_blur_in_turn(
+    smoke,
+) -> None:
     sharp = [(0, 0.9), (0, 0.9), (0, 0.9), (1, 0.9), (0, 0.9)]
     blurred = {
         "D2": [(1, 0.5), (1, 0.8), (0, 0.9), (1, 0.99), (0, 0.9)],
@@ -142,7 +189,12 @@ def test_examples_are_right_sharp_and_wrong_blurred_the_most_confident_of_each_b
         ("2.png", ["sharp", "D8"]),
     ]
     uri, (said,) = found[2].pictures["D8"]
-    assert (said.name, round(said.confidence, 3), said.right, found[2].label) == ("c", 0.6, False, "a")
+    assert (said.name, round(said.confidence, 3), said.right, found[2].label) == (
+        "c",
+        0.6,
+        False,
+        "a",
+    )
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
     assert np.abs(shown.astype(int) - 40).max() <= 1
 
@@ -174,14 +226,27 @@ def test_the_cost_counts_every_image_under_every_blur() -> None:
 @pytest.mark.parametrize(
     ("conditions", "values", "sentence"),
     [
-        (["sharp", "D8"], [1.0, 0.5], "Of 20 images, 100.0 % are recognised as they are, and 50.0 % under D8."),
-        (["sharp", "D8"], [0.5, 0.5], "Of 20 images, 50.0 % are recognised as they are, and 50.0 % under D8."),
+        (
+            ["sharp", "D8"],
+            [1.0, 0.5],
+            "Of 20 images, 100.0 % are recognised as they are, and 50.0 % under D8.",
+        ),
+        (
+            ["sharp", "D8"],
+            [0.5, 0.5],
+            "Of 20 images, 50.0 % are recognised as they are, and 50.0 % under D8.",
+        ),
         (["D2", "D8"], [0.9, 0.5], "Of 20 images, 50.0 % are recognised under D8."),
         (["sharp"], [0.5], "Of 20 images, 50.0 % are recognised as they are."),
     ],
 )
-def test_the_lead_tells_of_the_worst_blur_never_of_sharp_images_as_blurred(conditions, values, sentence) -> None:
-    rows = [{"metric": "top1", "scale": "256", "condition": name, "value": one} for name, one in zip(conditions, values)]
+def test_the_lead_tells_of_the_worst_blur_never_of_sharp_images_as_blurred(
+    conditions, values, sentence
+) -> None:
+    rows = [
+        {"metric": "top1", "scale": "256", "condition": name, "value": one}
+        for name, one in zip(conditions, values)
+    ]
     line = flips.Line("it", Measured(results.table(rows), [], range(20), True, {}, {}, seconds=1.0))
     assert report.lead([line], conditions, "256") == sentence
     before_and_after = report.lead([line, line], conditions, "256")

@@ -23,14 +23,18 @@ def test_the_canonical_image_has_the_canonical_smaller_side_and_eight_bits(rando
         canonical = resizing.to_canonical(image, 108)
         assert canonical.dtype == torch.uint8
         assert min(canonical.shape[-2:]) == 108
-        assert canonical.shape[-1] / canonical.shape[-2] == pytest.approx(image.shape[-1] / image.shape[-2], abs=0.01)
+        assert canonical.shape[-1] / canonical.shape[-2] == pytest.approx(
+            image.shape[-1] / image.shape[-2], abs=0.01
+        )
         plain = plain_resize(image, 108).round().clamp(0, 255)
         assert (canonical.float() - plain).abs().max() <= 1
 
 
 @tried(deadline=None, max_examples=300)
 @given(st.integers(20, 3000), st.integers(20, 3000), st.floats(30, 700))
-def test_a_scene_keeps_its_aspect_and_gets_the_mean_side_asked_for(height, width, mean_side) -> None:
+def test_a_scene_keeps_its_aspect_and_gets_the_mean_side_asked_for(
+    height, width, mean_side
+) -> None:
     found = resizing.scene_shape((3, height, width), mean_side)
     exact = [mean_side * math.sqrt(height / width), mean_side * math.sqrt(width / height)]
     for side, wanted in zip(found, exact, strict=True):

@@ -1,4 +1,6 @@
-"""Results as data: the paper's own numbers, typed in again here, and tables that are written, read and refused."""
+"""Results as data: the paper's own numbers, typed in again here, and tables that are written, read
+and refused.
+"""
 
 import numpy as np
 import pandas as pd
@@ -9,10 +11,17 @@ from blurpaper.results import COLUMNS, KEY, ResultsError, select
 
 
 def row(**values):
-    return {"experiment": "table1", "model": "small_vgg", "metric": "top5", "condition": "D8", "value": 0.5, **values}
+    return {
+        "experiment": "table1",
+        "model": "small_vgg",
+        "metric": "top5",
+        "condition": "D8",
+        "value": 0.5,
+        **values,
+    }
 
 
-# --- The paper -------------------------------------------------------------------------------------------------------------
+# --- The paper ------------------------------------------------------------------------------------
 
 
 def test_the_paper_has_146_numbers_and_no_two_of_the_same():
@@ -21,7 +30,15 @@ def test_the_paper_has_146_numbers_and_no_two_of_the_same():
     assert len(paper) == 146
     assert not paper.duplicated(list(KEY)).any()
     assert paper["value"].notna().all()
-    counts = {"table1": 48, "table2": 12, "table3": 30, "table4": 21, "table5": 5, "table6": 20, "tableA": 10}
+    counts = {
+        "table1": 48,
+        "table2": 12,
+        "table3": 30,
+        "table4": 21,
+        "table5": 5,
+        "table6": 20,
+        "tableA": 10,
+    }
     assert paper["experiment"].value_counts().to_dict() == counts
 
 
@@ -44,17 +61,32 @@ PUBLISHED = [
 ]
 
 
-@pytest.mark.parametrize(("experiment", "network", "scale", "condition", "region", "metric", "value"), PUBLISHED)
-def test_a_number_of_the_paper_is_the_papers(experiment, network, scale, condition, region, metric, value):
+@pytest.mark.parametrize(
+    ("experiment", "network", "scale", "condition", "region", "metric", "value"), PUBLISHED
+)
+def test_a_number_of_the_paper_is_the_papers(
+    experiment, network, scale, condition, region, metric, value
+):
     found = select(
-        results.paper(), experiment=experiment, network=network, scale=scale, condition=condition, region=region, metric=metric
+        results.paper(),
+        experiment=experiment,
+        network=network,
+        scale=scale,
+        condition=condition,
+        region=region,
+        metric=metric,
     )
     assert found["value"].tolist() == [value]
 
 
 def test_table_4_tells_one_network_for_both_scales_from_one_for_each():
-    found = select(results.paper(), experiment="table4", network="mix", scale="256+512", condition="D8")
-    assert dict(zip(found["train_scale"], found["value"])) == {"256+512": 0.8586, "per-scale": 0.8709}
+    found = select(
+        results.paper(), experiment="table4", network="mix", scale="256+512", condition="D8"
+    )
+    assert dict(zip(found["train_scale"], found["value"])) == {
+        "256+512": 0.8586,
+        "per-scale": 0.8709,
+    }
 
 
 def test_table_5_tells_deblurred_from_blurred_input():
@@ -72,18 +104,26 @@ def test_accuracies_of_the_paper_are_fractions_with_binomial_intervals_around_th
 
 
 def test_the_tables_of_the_paper_agree_where_they_repeat_a_number():
-    paper = select(results.paper(), model="vgg16", metric="top5", experiment=["table1", "table3", "table4"], network="original")
+    paper = select(
+        results.paper(),
+        model="vgg16",
+        metric="top5",
+        experiment=["table1", "table3", "table4"],
+        network="original",
+    )
     assert (paper.groupby(["scale", "condition"])["value"].nunique() == 1).all()
 
 
-# --- Tables ----------------------------------------------------------------------------------------------------------------
+# --- Tables ---------------------------------------------------------------------------------------
 
 
 def test_a_table_has_all_columns_in_their_order_and_empty_ones_are_empty():
     table = results.table([row(n=100)])
     assert tuple(table.columns) == COLUMNS
     assert table.loc[0, ["network", "seed", "region"]].tolist() == ["", "", ""]
-    assert table.loc[0, "value"] == 0.5 and np.isnan(table.loc[0, "low"]) and table.loc[0, "n"] == 100
+    assert (
+        table.loc[0, "value"] == 0.5 and np.isnan(table.loc[0, "low"]) and table.loc[0, "n"] == 100
+    )
     assert results.table([]).columns.tolist() == list(COLUMNS)
 
 
@@ -164,7 +204,9 @@ def test_an_empty_file_is_an_error_that_names_it(tmp_path):
 
 
 def test_selecting_takes_one_value_or_any_of_several():
-    table = results.table([row(condition=name, seed=seed) for name in ("D2", "D4", "D8") for seed in (0, 1)])
+    table = results.table(
+        [row(condition=name, seed=seed) for name in ("D2", "D4", "D8") for seed in (0, 1)]
+    )
     assert len(select(table, condition="D4")) == 2
     assert select(table, condition=["D2", "D8"], seed="1")["condition"].tolist() == ["D2", "D8"]
     assert len(select(table, condition=("D2",), seed={"0", "1"})) == 2
@@ -175,7 +217,11 @@ def test_selecting_takes_one_value_or_any_of_several():
 def test_seconds_an_image_stand_among_the_timings(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
     assert results.published_timings("smoke") == [] and results.published_seconds("smoke") == {}
-    lines = ["kind,name,seconds,device", "networks,small_vgg:original,60,cpu", f"{results.SECONDS},epll,0.25,cpu"]
+    lines = [
+        "kind,name,seconds,device",
+        "networks,small_vgg:original,60,cpu",
+        f"{results.SECONDS},epll,0.25,cpu",
+    ]
     (tmp_path / "smoke.timings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert results.published_seconds("smoke") == {"epll": 0.25}
     assert len(results.published_timings("smoke")) == 2

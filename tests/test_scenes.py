@@ -86,13 +86,17 @@ def test_void_lies_where_labels_meet(label_maps, things) -> None:
         _, labels = draw("test", index)
         geometry = topmost(things)
         padded = np.pad(geometry, 1, mode="edge")
-        neighbours = np.stack([padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]])
+        neighbours = np.stack(
+            [padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]]
+        )
         assert (neighbours != geometry).any(axis=0)[labels == VOID].all()
 
 
 def topmost(things: list[tuple[int, np.ndarray]]) -> np.ndarray:
     """Label of the last thing that covers half of a pixel: (H, W)."""
-    covers = np.stack([np.full((HEIGHT, WIDTH), 1.0), *(layer[..., 3] for _, layer in things)]) >= 0.5
+    covers = (
+        np.stack([np.full((HEIGHT, WIDTH), 1.0), *(layer[..., 3] for _, layer in things)]) >= 0.5
+    )
     last = len(things) - covers[::-1].argmax(axis=0)
     return np.array([0, *(label for label, _ in things)])[last]
 
@@ -113,7 +117,9 @@ def test_the_mask_is_exact_and_later_things_hide_earlier_ones(things) -> None:
 
 
 def test_the_labelled_region_is_what_black_and_white_do_not_shine_through(things) -> None:
-    """Coverage of a lone object, seen from outside: one less the difference between it on white and on black."""
+    """Coverage of a lone object, seen from outside: one less the difference between it on white and
+    on black.
+    """
     alone = 0
     for index in range(60):
         things.clear()
@@ -122,7 +128,10 @@ def test_the_labelled_region_is_what_black_and_white_do_not_shine_through(things
             continue
         alone += 1
         [(label, layer)] = things
-        white, black = np.ones((HEIGHT, WIDTH, 3), np.float32), np.zeros((HEIGHT, WIDTH, 3), np.float32)
+        white, black = (
+            np.ones((HEIGHT, WIDTH, 3), np.float32),
+            np.zeros((HEIGHT, WIDTH, 3), np.float32),
+        )
         emoji.lay(white, layer)
         emoji.lay(black, layer)
         cover = 1 - (white - black).mean(axis=2)

@@ -1,4 +1,6 @@
-"""Segmentation under blur: scenes scored as plain loops would, and networks that are trained once and always alike."""
+"""Segmentation under blur: scenes scored as plain loops would, and networks that are trained once
+and always alike.
+"""
 
 import math
 import shutil
@@ -13,7 +15,17 @@ from helpers import TINY, LabelledScenes
 from skimage import measure
 from torch.nn import functional
 
-from blurpaper import blur, data, kernels, pixels, resizing, segmentation, segmented, trained, training
+from blurpaper import (
+    blur,
+    data,
+    kernels,
+    pixels,
+    resizing,
+    segmentation,
+    segmented,
+    trained,
+    training,
+)
 from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
@@ -39,8 +51,8 @@ SMALL = TINY | {
 }
 ORIGINAL, MIX = NetworkSpec("small_vgg"), NetworkSpec("small_vgg", "mix")
 TIES = 4
-"""Pixels that rounding may give another label, where two are as likely: convolutions of two images at once are not exactly
-those of one."""
+"""Pixels that rounding may give another label, where two are as likely: convolutions of two images
+at once are not exactly those of one."""
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +81,12 @@ def random_network(scenes) -> ZoomOut:
     return network.eval()
 
 
-# --- Scores ---------------------------------------------------------------------------------------------------------------
+# --- Scores ---------------------------------------------------------------------------------------
 
 
-def slowly_segmented(network: ZoomOut, image: torch.Tensor, number: int, condition: str, canonical: int) -> np.ndarray:
+def slowly_segmented(
+    network: ZoomOut, image: torch.Tensor, number: int, condition: str, canonical: int
+) -> np.ndarray:
     """Scores (K, H, W) of one scene, step by step."""
     height, width = image.shape[1:]
     factor = canonical / math.sqrt(height * width)
@@ -86,17 +100,24 @@ def slowly_segmented(network: ZoomOut, image: torch.Tensor, number: int, conditi
         small = blur.apply(small, kernels.psf(condition, canonical / 384))
     with torch.inference_mode():
         logits = network.logits(small.float())
-        grown = functional.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
+        grown = functional.interpolate(
+            logits, (height, width), mode="bilinear", align_corners=False
+        )
     return grown[0].log_softmax(dim=0).numpy()
 
 
 def slowly_counted(truth: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """Confusions of one scene by loops over its pixels, boundaries being one pixel wide at each side."""
+    """Confusions of one scene by loops over its pixels, boundaries being one pixel wide at each
+    side.
+    """
     labels, (height, width) = len(scores), truth.shape
     found = {name: np.zeros((labels, labels), np.int64) for name in COUNTED}
     present = sorted(set(truth.ravel().tolist()) - {VOID})
     regions = measure.label(np.where(truth == VOID, 0, truth.astype(int) + 1), connectivity=2)
-    of_region = [scores[:, regions == region].astype(np.float64).mean(axis=1).argmax() for region in range(1, regions.max() + 1)]
+    of_region = [
+        scores[:, regions == region].astype(np.float64).mean(axis=1).argmax()
+        for region in range(1, regions.max() + 1)
+    ]
     for row in range(height):
         for column in range(width):
             label = truth[row, column]
@@ -107,7 +128,9 @@ def slowly_counted(truth: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarra
             beside = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
             if any(0 <= y < height and 0 <= x < width and truth[y, x] != label for y, x in beside):
                 found["boundary"][label, best] += 1
-            found["labels given"][label, max(present, key=lambda one: scores[one, row, column])] += 1
+            found["labels given"][
+                label, max(present, key=lambda one: scores[one, row, column])
+            ] += 1
             found["regions given"][label, of_region[regions[row, column] - 1]] += 1
     return found
 
@@ -118,14 +141,18 @@ def test_scores_are_those_of_plain_loops(random_network, scenes, tiny, condition
     found = scored(random_network, scenes, numbers, condition, tiny)
     assert tuple(found) == COUNTED
     for place, number in enumerate(numbers):
-        scores = slowly_segmented(random_network, scenes[number], number, condition, tiny.protocol.canonical)
+        scores = slowly_segmented(
+            random_network, scenes[number], number, condition, tiny.protocol.canonical
+        )
         assert len(np.unique(scores.argmax(axis=0))) > 3
         for name, expected in slowly_counted(scenes.label_map(number).numpy(), scores).items():
             assert found[name].dtype == torch.int64
             assert np.abs(found[name][place].numpy() - expected).sum() <= 2 * TIES, name
 
 
-def test_scores_come_in_the_order_of_the_numbers_whatever_the_shapes(random_network, scenes, tiny) -> None:
+def test_scores_come_in_the_order_of_the_numbers_whatever_the_shapes(
+    random_network, scenes, tiny
+) -> None:
     """Scenes 0, 2 and 4 lie and 1 and 3 stand; two of a shape are segmented at once."""
     numbers, ticks = [3, 0, 4, 1, 2], []
     found = scored(random_network, scenes, numbers, "sharp", tiny, ticks.append)
@@ -135,7 +162,9 @@ def test_scores_come_in_the_order_of_the_numbers_whatever_the_shapes(random_netw
         assert (found[name] - plain[name][numbers]).abs().sum() <= 2 * TIES
     for place, number in enumerate(numbers):
         truth = scenes.label_map(number).flatten()
-        assert torch.equal(found["all"][place].sum(dim=1), torch.bincount(truth[truth != VOID], minlength=20))
+        assert torch.equal(
+            found["all"][place].sum(dim=1), torch.bincount(truth[truth != VOID], minlength=20)
+        )
     assert len({tuple(one.flatten().tolist()) for one in found["all"]}) == 5
     assert ticks == [1] * 5
 
@@ -156,12 +185,17 @@ def test_every_pixel_that_is_not_void_is_counted_once_and_its_label_is_never_blu
 
 
 def test_blur_changes_what_the_network_says(random_network, scenes, tiny) -> None:
-    sharp, blurred = (scored(random_network, scenes, range(5), condition, tiny)["all"] for condition in ("sharp", "D8"))
+    sharp, blurred = (
+        scored(random_network, scenes, range(5), condition, tiny)["all"]
+        for condition in ("sharp", "D8")
+    )
     assert (sharp - blurred).abs().sum() > 100
 
 
 def test_a_wider_boundary_has_more_pixels(random_network, scenes, tiny) -> None:
-    wider = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update={"boundary": 3.0})})
+    wider = tiny.model_copy(
+        update={"segmentation": tiny.segmentation.model_copy(update={"boundary": 3.0})}
+    )
     narrow, wide = (scored(random_network, scenes, range(3), "sharp", one) for one in (tiny, wider))
     assert torch.equal(narrow["all"], wide["all"])
     assert (narrow["boundary"] <= wide["boundary"]).all()
@@ -171,19 +205,28 @@ def test_a_wider_boundary_has_more_pixels(random_network, scenes, tiny) -> None:
 def test_scenes_of_many_shapes_and_without_labels_are_scored(random_network, tiny) -> None:
     draw = torch.Generator().manual_seed(0)
     shapes = [(70, 90), (61, 61), (70, 90), (90, 70), (150, 40)]
-    images = [torch.randint(0, 256, (3, *shape), generator=draw, dtype=torch.uint8) for shape in shapes]
-    label_maps = [torch.randint(0, 20, shape, generator=draw, dtype=torch.uint8) for shape in shapes]
+    images = [
+        torch.randint(0, 256, (3, *shape), generator=draw, dtype=torch.uint8) for shape in shapes
+    ]
+    label_maps = [
+        torch.randint(0, 20, shape, generator=draw, dtype=torch.uint8) for shape in shapes
+    ]
     label_maps[1][:] = VOID
     various = LabelledScenes(images, label_maps, tuple(map(str, range(20))))
     found = scored(random_network, various, [4, 3, 2, 1, 0], "D4", tiny)["all"]
     assert found.sum(dim=(1, 2)).tolist() == [6000, 6300, 6300, 0, 6300]
     given = resizing.canonical_scenes(various, [4, 1], tiny.protocol)
-    maps = dict(segmentation.log_probabilities(random_network, given, ["test/4", "test/1"], "D4", tiny))
-    assert {number: tuple(one.shape) for number, one in maps.items()} == {0: (20, 150, 40), 1: (20, 61, 61)}
+    maps = dict(
+        segmentation.log_probabilities(random_network, given, ["test/4", "test/1"], "D4", tiny)
+    )
+    assert {number: tuple(one.shape) for number, one in maps.items()} == {
+        0: (20, 150, 40),
+        1: (20, 61, 61),
+    }
     torch.testing.assert_close(maps[0].exp().sum(dim=0), torch.ones(150, 40))
 
 
-# --- Networks -------------------------------------------------------------------------------------------------------------
+# --- Networks -------------------------------------------------------------------------------------
 
 
 def copy_of(store: Store, path, *kinds: str) -> Store:
@@ -198,7 +241,9 @@ def alike(one: ZoomOut, other: ZoomOut) -> bool:
     return all(name == again and torch.equal(own, their) for (name, own), (again, their) in pairs)
 
 
-def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(tiny, kept, tmp_path, monkeypatch) -> None:
+def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
+    tiny, kept, tmp_path, monkeypatch
+) -> None:
     first = {spec: segmented.network(spec, tiny, kept) for spec in segmented.networks(tiny)}
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
@@ -217,7 +262,13 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
     starts = []
 
     def noted(objective: pixels.PerPixel, task: object, schedule: object, *_: object) -> ZoomOut:
-        starts.append(({name: tensor.clone() for name, tensor in objective.network.state_dict().items()}, task.mix, schedule))
+        starts.append(
+            (
+                {name: tensor.clone() for name, tensor in objective.network.state_dict().items()},
+                task.mix,
+                schedule,
+            )
+        )
         return objective.network.eval()
 
     segmented.network(MIX, tiny, kept)
@@ -228,26 +279,40 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
     segmented.network(ORIGINAL, tiny, bare)
     shutil.rmtree(bare.root / "segmenters")
     shutil.copytree(
-        kept.path(segmented.network_recipe(ORIGINAL, tiny, kept)), bare.path(segmented.network_recipe(ORIGINAL, tiny, bare))
+        kept.path(segmented.network_recipe(ORIGINAL, tiny, kept)),
+        bare.path(segmented.network_recipe(ORIGINAL, tiny, bare)),
     )
     segmented.network(MIX, tiny, bare)
     (first, first_mix, pretraining), (second, second_mix, finetuning) = starts
-    below = {name.removeprefix("backbone."): tensor for name, tensor in first.items() if name.startswith("backbone.")}
+    below = {
+        name.removeprefix("backbone."): tensor
+        for name, tensor in first.items()
+        if name.startswith("backbone.")
+    }
     assert below
     assert all(torch.equal(tensor, backbone[name]) for name, tensor in below.items())
     assert all(torch.equal(tensor, original[name]) for name, tensor in second.items())
     assert (first_mix, second_mix) == ({"sharp": 1.0}, blur.MIXES["mix"])
-    assert (pretraining, finetuning) == (tiny.segmentation.pretraining, tiny.segmentation.finetuning)
+    assert (pretraining, finetuning) == (
+        tiny.segmentation.pretraining,
+        tiny.segmentation.finetuning,
+    )
 
 
 @pytest.mark.parametrize("spec", [ORIGINAL, MIX], ids=str)
-def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(tiny, kept, tmp_path, monkeypatch, spec) -> None:
+def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
+    tiny, kept, tmp_path, monkeypatch, spec
+) -> None:
     whole = segmented.network(spec, tiny, kept)
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     if spec == MIX:
-        assert alike(segmented.network(ORIGINAL, tiny, again), segmented.network(ORIGINAL, tiny, kept))
+        assert alike(
+            segmented.network(ORIGINAL, tiny, again), segmented.network(ORIGINAL, tiny, kept)
+        )
     clock = count(step=10)
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(clock)))  # a checkpoint is due at every step
+    monkeypatch.setattr(
+        training, "time", SimpleNamespace(monotonic=lambda: next(clock))
+    )  # a checkpoint is due at every step
     done_at, last = [], [3]
 
     @contextmanager
@@ -268,14 +333,18 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(tiny, kept, tmp_p
     assert not list(again.root.glob("segmenters/*.partial"))
 
 
-# --- What is kept ---------------------------------------------------------------------------------------------------------
+# --- What is kept ---------------------------------------------------------------------------------
 
 
 def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> None:
     def keys(**overrides: object) -> dict[str, str]:
-        profile = load("smoke", SMALL | {name.replace("__", "."): value for name, value in overrides.items()})
+        profile = load(
+            "smoke", SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
+        )
         images = data.load_segmented("emoji-scenes", "test", profile, kept)
-        found = {spec.mix: segmented.network_recipe(spec, profile, kept).key for spec in (ORIGINAL, MIX)}
+        found = {
+            spec.mix: segmented.network_recipe(spec, profile, kept).key for spec in (ORIGINAL, MIX)
+        }
         for spec, condition in ((ORIGINAL, "sharp"), (ORIGINAL, "D8"), (MIX, "D8")):
             for numbers, recipe in segmented.recipes(spec, images, condition, profile, kept):
                 found[f"{spec.mix} {condition} {numbers.start}"] = recipe.key
@@ -291,14 +360,26 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
         return {name for name in plain if plain[name] != other[name]}
 
     assert changed(segmentation__boundary=2.0) == confusions
-    assert changed(segmentation__scenes={**tiny.segmentation.scenes.model_dump(), "test": 6}) == confusions
+    assert (
+        changed(segmentation__scenes={**tiny.segmentation.scenes.model_dump(), "test": 6})
+        == confusions
+    )
     assert changed(segmentation__finetuning__momentum=0.5) == of_mix
     for field, value in (("hidden", 9), ("crop", 64), ("points", 41), ("pace", 2.0), ("stride", 4)):
         assert changed(**{f"segmentation__{field}": value}) == networks | confusions, field
     assert changed(segmentation__pretraining__batch=8) == networks | confusions
-    assert changed(pretraining__momentum=0.5) == networks | confusions  # the network below is another
+    assert (
+        changed(pretraining__momentum=0.5) == networks | confusions
+    )  # the network below is another
     assert changed(seed=1) == networks | confusions
-    assert changed(segmentation__conditions=["D2"], segmentation__networks=["onlyD8"], evaluation__bootstrap=77) == set()
+    assert (
+        changed(
+            segmentation__conditions=["D2"],
+            segmentation__networks=["onlyD8"],
+            evaluation__bootstrap=77,
+        )
+        == set()
+    )
 
 
 def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, monkeypatch) -> None:
@@ -318,14 +399,24 @@ def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, mo
 def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
     counts = segmented.counts(tiny, kept)
     settings = [(spec, condition) for spec in (ORIGINAL, MIX) for condition in ("sharp", "D8")]
-    assert set(zip(counts["network"], counts["condition"])) == {(spec.mix, condition) for spec, condition in settings}
+    assert set(zip(counts["network"], counts["condition"])) == {
+        (spec.mix, condition) for spec, condition in settings
+    }
     for spec, condition in settings:
         confusions = segmented.confusions(spec, condition, tiny, kept)
         own = counts[(counts["network"] == spec.mix) & (counts["condition"] == condition)]
         for region in COUNTED:
             back = np.zeros((5, 20, 20), np.int64)
             rows = own[own["region"] == region]
-            np.add.at(back, ([scenes.ids.index(one) for one in rows["image"]], rows["truth"], rows["predicted"]), rows["pixels"])
+            np.add.at(
+                back,
+                (
+                    [scenes.ids.index(one) for one in rows["image"]],
+                    rows["truth"],
+                    rows["predicted"],
+                ),
+                rows["pixels"],
+            )
             assert np.array_equal(back, confusions[region])
     assert (counts["pixels"] > 0).all()
     assert not counts.drop(columns="pixels").duplicated().any()
@@ -342,13 +433,16 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
     for number, name in ((3, "test/000003"), (0, "test/000000")):
         truth = scenes.label_map(number).numpy()
         pairs = truth[truth != VOID].astype(int) * 20 + found[name][truth != VOID]
-        assert np.abs(np.bincount(pairs, minlength=400).reshape(20, 20) - confusions[number]).sum() <= 2 * TIES
+        assert (
+            np.abs(np.bincount(pairs, minlength=400).reshape(20, 20) - confusions[number]).sum()
+            <= 2 * TIES
+        )
     monkeypatch.setattr(segmented, "log_probabilities", lambda *_: pytest.fail("segmented again"))
     again = segmented.label_maps(ORIGINAL, few, "D8", tiny, kept)
     assert all(np.array_equal(again[name], found[name]) for name in found)
 
 
-# --- What cannot be asked for ---------------------------------------------------------------------------------------------
+# --- What cannot be asked for ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -371,12 +465,19 @@ def test_the_profiles_that_come_along_can_be_segmented() -> None:
     for name in ("smoke", "emoji", "photos", "imagenet"):
         profile = load(name)
         segmented.check(profile)
-        assert [spec.mix for spec in segmented.networks(profile)] == ["original", *profile.segmentation.networks]
+        assert [spec.mix for spec in segmented.networks(profile)] == [
+            "original",
+            *profile.segmentation.networks,
+        ]
 
 
 def test_the_columns_of_a_network_say_where_it_was_trained(tiny) -> None:
     original, mix = (segmented.columns(spec, "D8", tiny) for spec in (ORIGINAL, MIX))
-    assert (original["network"], original["train_scale"], original["recipe"]) == ("original", "", "")
+    assert (original["network"], original["train_scale"], original["recipe"]) == (
+        "original",
+        "",
+        "",
+    )
     assert (mix["network"], mix["train_scale"], mix["recipe"]) == ("mix", "384", "labels")
     for columns in (original, mix):
         assert (columns["data"], columns["classes"]) == ("emoji-scenes", "20")

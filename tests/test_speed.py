@@ -1,4 +1,6 @@
-"""Benchmarks: that the libraries compared do the same, that what is measured is kept, and what is shown of it."""
+"""Benchmarks: that the libraries compared do the same, that what is measured is kept, and what is
+shown of it.
+"""
 
 import json
 
@@ -39,13 +41,19 @@ def test_the_plain_pipeline_blurs_as_the_protocol_does(name) -> None:
 
 def test_works_are_timed_in_turns_after_one_run_to_warm_them() -> None:
     order = []
-    spent = timing.side_by_side({name: lambda name=name: order.append(name) for name in "ab"}, rounds=3)
+    spent = timing.side_by_side(
+        {name: lambda name=name: order.append(name) for name in "ab"}, rounds=3
+    )
     assert order == list("abababab")
     assert set(spent) == {"a", "b"}
 
 
 def test_what_is_measured_replaces_the_same_and_nothing_else(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(suite, "BENCHMARKS", {"one": lambda quick: [{"quick": quick}], "two": lambda quick: [{"value": 1.5}]})
+    monkeypatch.setattr(
+        suite,
+        "BENCHMARKS",
+        {"one": lambda quick: [{"quick": quick}], "two": lambda quick: [{"value": 1.5}]},
+    )
     out = tmp_path / "bench.json"
 
     def bench(*arguments):
@@ -85,7 +93,9 @@ def test_what_is_not_committed_is_nothing(tmp_path, monkeypatch) -> None:
 
 
 def test_numbers_are_shown_to_three_digits_and_what_is_not_there_not_at_all() -> None:
-    text = speed.as_text([{"name": "a", "s": 0.01234, "images/s": 2345.6}, {"name": "b", "s": None}])
+    text = speed.as_text(
+        [{"name": "a", "s": 0.01234, "images/s": 2345.6}, {"name": "b", "s": None}]
+    )
     assert text.split() == ["name", "s", "images/s", "a", "0.0123", "2,346", "b"]
 
 

@@ -1,4 +1,6 @@
-"""The store: compute once, load afterwards, and survive damage, failure, rivals and a place that cannot be written to."""
+"""The store: compute once, load afterwards, and survive damage, failure, rivals and a place that
+cannot be written to.
+"""
 
 import json
 import os
@@ -12,7 +14,11 @@ import torch
 from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError, default_root
 from blurpaper.writing import written
 
-JSON = Codec(".json", lambda value, path: path.write_text(json.dumps(value)), lambda path: json.loads(path.read_text()))
+JSON = Codec(
+    ".json",
+    lambda value, path: path.write_text(json.dumps(value)),
+    lambda path: json.loads(path.read_text()),
+)
 
 
 def recipe(inputs=None, modules=("blurpaper.randomness",), codec=JSON, name="a thing", **more):
@@ -37,7 +43,7 @@ def data_of(store, one):
     return path
 
 
-# --- Compute or load ------------------------------------------------------------------------------------------------------
+# --- Compute or load ------------------------------------------------------------------------------
 
 
 def test_a_value_is_made_once_and_loaded_afterwards_by_anyone(store):
@@ -50,7 +56,14 @@ def test_a_value_is_made_once_and_loaded_afterwards_by_anyone(store):
     assert make.times == 1
 
 
-OTHER_INPUTS = [{"seed": 1}, {"seed": 0, "more": None}, {}, {"seed": "0"}, {"seed": [0]}, {"sead": 0}]
+OTHER_INPUTS = [
+    {"seed": 1},
+    {"seed": 0, "more": None},
+    {},
+    {"seed": "0"},
+    {"seed": [0]},
+    {"sead": 0},
+]
 
 
 @pytest.mark.parametrize("inputs", OTHER_INPUTS, ids=str)
@@ -91,7 +104,12 @@ def test_a_stamp_says_what_an_artifact_is_and_where_it_was_made(store):
     one = recipe({"seed": 3}, about={"profile": "smoke"})
     store.get(one, Maker())
     stamp = store.stamp(one)
-    assert (stamp["kind"], stamp["name"], stamp["key"], stamp["inputs"]) == ("things", "a thing", one.key, {"seed": 3})
+    assert (stamp["kind"], stamp["name"], stamp["key"], stamp["inputs"]) == (
+        "things",
+        "a thing",
+        one.key,
+        {"seed": 3},
+    )
     assert stamp["profile"] == "smoke"
     assert stamp["seconds"] >= 0
     assert {"commit", "dirty", "python", "versions", "device", "made"} <= stamp.keys()
@@ -113,7 +131,7 @@ def test_the_store_is_where_the_environment_says(tmp_path, monkeypatch):
     assert default_root().name == "blurpaper"
 
 
-# --- Damage -----------------------------------------------------------------------------------------------------------------
+# --- Damage ---------------------------------------------------------------------------------------
 
 
 def truncated(path):
@@ -141,7 +159,10 @@ def removed(path):
 @pytest.mark.parametrize("codec", [JSON, TENSORS], ids=["json", "tensors"])
 @pytest.mark.parametrize("damage", [truncated, one_bit_flipped, emptied, appended, removed])
 def test_damaged_data_is_told_of_and_made_again(store, damage, codec):
-    one, value = recipe(codec=codec), {"x": torch.arange(100)} if codec is TENSORS else list(range(100))
+    one, value = (
+        recipe(codec=codec),
+        {"x": torch.arange(100)} if codec is TENSORS else list(range(100)),
+    )
     store.get(one, Maker(value))
     damage(data_of(store, one))
     again = Maker(value)
@@ -170,7 +191,7 @@ def test_a_folder_without_a_stamp_is_no_artifact(store):
     assert store.get(recipe(), Maker("second")) == "second"
 
 
-# --- Failure ----------------------------------------------------------------------------------------------------------------
+# --- Failure --------------------------------------------------------------------------------------
 
 
 class KilledError(Exception):
@@ -244,7 +265,7 @@ def test_a_value_that_cannot_be_written_leaves_no_half_of_it_behind(store):
     assert not list(store.root.rglob("*.tmp"))
 
 
-# --- Rivals -----------------------------------------------------------------------------------------------------------------
+# --- Rivals ---------------------------------------------------------------------------------------
 
 
 def test_a_second_writer_says_that_it_waits_and_then_loads(tmp_path, capsys):
@@ -301,7 +322,7 @@ def test_the_making_of_one_artifact_may_ask_for_another(store):
     assert store.has(inner) and store.has(outer)
 
 
-# --- A place that cannot be written to ------------------------------------------------------------------------------------
+# --- A place that cannot be written to ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])
@@ -325,7 +346,7 @@ def test_a_folder_that_may_not_be_written_to_is_an_error_that_says_where(tmp_pat
         tmp_path.chmod(0o700)
 
 
-# --- written ------------------------------------------------------------------------------------------------------------------
+# --- written --------------------------------------------------------------------------------------
 
 
 def test_written_makes_folders_and_leaves_the_file_alone_there(tmp_path):

@@ -8,9 +8,22 @@ from blurpaper import results, tables
 
 
 def row(
-    condition: str, scale: str, value: float, low: float | None = None, high: float | None = None, metric: str = "top5"
+    condition: str,
+    scale: str,
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    metric: str = "top5",
 ) -> dict:
-    return {"condition": condition, "scale": scale, "metric": metric, "value": value, "low": low, "high": high, "n": 1}
+    return {
+        "condition": condition,
+        "scale": scale,
+        "metric": metric,
+        "value": value,
+        "low": low,
+        "high": high,
+        "n": 1,
+    }
 
 
 def cells(html: str) -> dict[str, list[str]]:
@@ -26,13 +39,21 @@ def cells(html: str) -> dict[str, list[str]]:
 @pytest.fixture
 def sources() -> dict:
     paper = results.table([row("sharp", "256", 0.9088, 0.9062, 0.9113), row("D8", "256", 0.6097)])
-    ours = [row("sharp", "256", 0.5, 0.4, 0.6), row("D8", "256", 0.25), row("sharp", "512", 0.125), row("D8", "512", 1.0)]
+    ours = [
+        row("sharp", "256", 0.5, 0.4, 0.6),
+        row("D8", "256", 0.25),
+        row("sharp", "512", 0.125),
+        row("D8", "512", 1.0),
+    ]
     return {"paper": paper, "this run": results.table(ours)}
 
 
 def test_numbers_stand_under_their_scale_and_source(sources) -> None:
     found = cells(tables.comparison(sources, {"top5": "top-5"}, ["sharp", "D8"], ["256", "512"]))
-    assert found == {"sharp": ["90.9|90.6–91.1", "50.0|40.0–60.0", "12.5"], "D8": ["61.0", "25.0", "100.0"]}
+    assert found == {
+        "sharp": ["90.9|90.6–91.1", "50.0|40.0–60.0", "12.5"],
+        "D8": ["61.0", "25.0", "100.0"],
+    }
 
 
 def test_what_was_not_measured_is_a_dash_and_a_source_without_a_column_has_none(sources) -> None:
@@ -43,7 +64,10 @@ def test_what_was_not_measured_is_a_dash_and_a_source_without_a_column_has_none(
 
 def test_headings_span_their_sources(sources) -> None:
     html = tables.comparison(sources, {"top5": "top-5"}, ["sharp"], ["256", "512"])
-    assert re.findall(r'colspan="(\d)" scope="colgroup">(\w+)', html) == [("2", "256"), ("1", "512")]
+    assert re.findall(r'colspan="(\d)" scope="colgroup">(\w+)', html) == [
+        ("2", "256"),
+        ("1", "512"),
+    ]
 
 
 def test_two_numbers_for_one_cell_are_an_error(sources) -> None:

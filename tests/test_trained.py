@@ -30,37 +30,61 @@ def test_a_network_is_trained_once_and_loaded_afterwards(tiny, kept, monkeypatch
     first = trained.network(spec("mix"), tiny, kept)
     monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
     again = trained.network(spec("mix"), tiny, kept)
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
+    )
 
 
 def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept) -> None:
     def key(text: str, **overrides) -> str:
         return trained.network_recipe(spec(text), load("smoke", TINY | overrides), kept).key
 
-    plain = {text: key(text) for text in ("original", "mix", "onlyD8", "mix@512", "mix#1", "mix/batch-norm", "mix/agreement")}
+    plain = {
+        text: key(text)
+        for text in (
+            "original",
+            "mix",
+            "onlyD8",
+            "mix@512",
+            "mix#1",
+            "mix/batch-norm",
+            "mix/agreement",
+        )
+    }
     assert len(set(plain.values())) == len(plain)
     assert key("mix", **{"evaluation.bootstrap": 77}) == plain["mix"]
     assert key("original", **{"finetuning.momentum": 0.5}) == plain["original"]
     assert key("mix", **{"finetuning.momentum": 0.5}) != plain["mix"]
     assert key("mix/agreement", **{"agreement.features": 0.5}) != plain["mix/agreement"]
     assert key("mix", **{"agreement.features": 0.5}) == plain["mix"]
-    assert key("mix", **{"pretraining.momentum": 0.5}) != plain["mix"]  # it starts from another original
+    assert (
+        key("mix", **{"pretraining.momentum": 0.5}) != plain["mix"]
+    )  # it starts from another original
     assert key("original", **{"emoji.train": 96}) != plain["original"]
 
 
 def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny, kept) -> None:
-    original, adapted = (trained.network(spec(name), tiny, kept) for name in ("original", "onlyD8/batch-norm"))
-    for (name, before), after in zip(original.named_parameters(), adapted.parameters(), strict=True):
+    original, adapted = (
+        trained.network(spec(name), tiny, kept) for name in ("original", "onlyD8/batch-norm")
+    )
+    for (name, before), after in zip(
+        original.named_parameters(), adapted.parameters(), strict=True
+    ):
         assert torch.equal(before, after), name
     images = data.load("emoji", "train", tiny, kept)
     task = batches.Task(images, MIXES["onlyD8"], "256", seed_of(tiny.seed, 0))
     order = batches.epoch_order(task, 0)
     means = []
     for start in (0, 32):
-        crops = batches.make_batch(task, order[start : start + 32], 0, tiny.protocol, True, torch.device("cpu")).seen
+        crops = batches.make_batch(
+            task, order[start : start + 32], 0, tiny.protocol, True, torch.device("cpu")
+        ).seen
         with torch.inference_mode():
             means.append(original.stages[0][0].conv(original.normalised(crops)).mean(dim=(0, 2, 3)))
-    torch.testing.assert_close(adapted.stages[0][0].norm.running_mean, (means[0] + means[1]) / 2, rtol=0.03, atol=0.01)
+    torch.testing.assert_close(
+        adapted.stages[0][0].norm.running_mean, (means[0] + means[1]) / 2, rtol=0.03, atol=0.01
+    )
 
 
 def test_profiles_that_cannot_make_a_network_say_so(kept) -> None:

@@ -1,4 +1,6 @@
-"""The training loop: its batches, its rates, and that a killed run ends as if it had not been killed."""
+"""The training loop: its batches, its rates, and that a killed run ends as if it had not been
+killed.
+"""
 
 import os
 import shutil
@@ -19,10 +21,15 @@ from blurpaper.networks.vgg import small_vgg
 from blurpaper.objectives import Agreement, Labels
 from blurpaper.profile import Compute, Phase, Protocol, Schedule
 
-SETTINGS = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
+SETTINGS = Protocol(
+    canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64
+)
 CPU = Compute(device="cpu", precision="bfloat16", checkpoint_seconds=1)
 SCHEDULE = Schedule(
-    phases=[Phase(epochs=2, rate=0.02), Phase(epochs=1, rate=0.01, end=0.0)], batch=4, momentum=0.9, weight_decay=5e-4
+    phases=[Phase(epochs=2, rate=0.02), Phase(epochs=1, rate=0.01, end=0.0)],
+    batch=4,
+    momentum=0.9,
+    weight_decay=5e-4,
 )
 
 
@@ -51,7 +58,9 @@ def test_it_learns_what_can_be_learnt(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
     network = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
     canonical = resizing.canonical_images(images, range(16), SETTINGS)
-    found = protocol.log_probabilities({"256": network}, canonical, images.ids, "sharp", SETTINGS, CPU, 16)["256"]
+    found = protocol.log_probabilities(
+        {"256": network}, canonical, images.ids, "sharp", SETTINGS, CPU, 16
+    )["256"]
     assert (found.argmax(dim=1).numpy() == images.labels).mean() == 1.0
 
 
@@ -60,7 +69,9 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
     whole = training.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU).state_dict()
 
     clock = count(step=10)
-    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))  # a checkpoint is due at every step
+    monkeypatch.setattr(
+        training.time, "monotonic", lambda: next(clock)
+    )  # a checkpoint is due at every step
     checkpoint = tmp_path / "checkpoint.safetensors"
 
     for last in (5, 9):
@@ -73,7 +84,13 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
             training.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, killed)
     steps = []
     resumed = training.train(
-        Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, lambda done, *_: steps.append(done)
+        Labels(fresh()),
+        mixed,
+        SCHEDULE,
+        SETTINGS,
+        CPU,
+        checkpoint,
+        lambda done, *_: steps.append(done),
     ).state_dict()
     assert steps[0] == 9
     for name, tensor in whole.items():
@@ -82,7 +99,9 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
 
 def test_an_images_crop_does_not_depend_on_its_neighbours(images) -> None:
     mixed = task(images, {"sharp": 0.2, "D4": 0.4, "shake": 0.4}, scale="256+512")
-    together = make_batch(mixed, list(range(16)), 3, SETTINGS, flip=True, device=torch.device("cpu")).seen
+    together = make_batch(
+        mixed, list(range(16)), 3, SETTINGS, flip=True, device=torch.device("cpu")
+    ).seen
     for number in (0, 7, 15):
         alone = make_batch(mixed, [number], 3, SETTINGS, flip=True, device=torch.device("cpu")).seen
         torch.testing.assert_close(alone[0], together[number], rtol=0, atol=1e-3)
@@ -93,7 +112,10 @@ def test_images_differ_from_epoch_to_epoch_and_come_each_once(images) -> None:
     first, again, other = (batches.epoch_order(one, epoch).tolist() for epoch in (0, 0, 1))
     assert first == again != other
     assert sorted(first) == sorted(other) == list(range(16))
-    crops = [make_batch(one, [0], epoch, SETTINGS, flip=True, device=torch.device("cpu")).seen for epoch in (0, 1)]
+    crops = [
+        make_batch(one, [0], epoch, SETTINGS, flip=True, device=torch.device("cpu")).seen
+        for epoch in (0, 1)
+    ]
     assert not torch.equal(*crops)
 
 
@@ -108,7 +130,10 @@ def test_a_kernel_has_the_same_size_at_the_network_whatever_the_jitter() -> None
         crop = make_batch(one, [0], 0, settings, False, torch.device("cpu")).seen
         return float(kernels.axis_variance(crop[0, 0].double().numpy())[1])
 
-    added = [variance({"G8": 1.0}, jitter) - variance({"sharp": 1.0}, jitter) for jitter in (356, 384, 410)]
+    added = [
+        variance({"G8": 1.0}, jitter) - variance({"sharp": 1.0}, jitter)
+        for jitter in (356, 384, 410)
+    ]
     expected = kernels.axis_variance(kernels.psf("G8", 108 / 384))[1] * (72 / 108) ** 2
     assert added == pytest.approx([expected] * 3, rel=0.05)
 
@@ -116,7 +141,9 @@ def test_a_kernel_has_the_same_size_at_the_network_whatever_the_jitter() -> None
 def test_learning_rates_follow_the_phases() -> None:
     steps = list(training.steps_of(SCHEDULE, 16))
     assert [epoch for epoch, _, _ in steps] == [0] * 4 + [1] * 4 + [2] * 4
-    assert [rate for _, _, rate in steps] == pytest.approx([0.02] * 8 + [0.01, 0.0075, 0.005, 0.0025])
+    assert [rate for _, _, rate in steps] == pytest.approx(
+        [0.02] * 8 + [0.01, 0.0075, 0.005, 0.0025]
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_its_batch(images) -> None:
@@ -128,9 +155,18 @@ def test_a_loss_that_is_not_finite_stops_and_names_its_batch(images) -> None:
 def test_the_mix_decides_how_often_an_image_is_sharp(images, monkeypatch) -> None:
     drawn = []
     plain = batches.blur.apply
-    monkeypatch.setattr(batches.blur, "apply", lambda group, psfs: (drawn.extend(psfs), plain(group, psfs))[1])
+    monkeypatch.setattr(
+        batches.blur, "apply", lambda group, psfs: (drawn.extend(psfs), plain(group, psfs))[1]
+    )
     for epoch in range(40):
-        make_batch(task(images, {"sharp": 0.25, "D4": 0.75}), range(16), epoch, SETTINGS, True, torch.device("cpu"))
+        make_batch(
+            task(images, {"sharp": 0.25, "D4": 0.75}),
+            range(16),
+            epoch,
+            SETTINGS,
+            True,
+            torch.device("cpu"),
+        )
     assert np.mean([psf is None for psf in drawn]) == pytest.approx(0.25, abs=0.05)
 
 
@@ -151,16 +187,31 @@ def agreement(features: float = 1.0) -> Agreement:
 
 
 def test_agreement_is_perfect_on_sharp_images_before_training(images) -> None:
-    pair = make_batch(task(images), range(16), 0, SETTINGS, True, torch.device("cpu"), with_sharp=True)
+    pair = make_batch(
+        task(images), range(16), 0, SETTINGS, True, torch.device("cpu"), with_sharp=True
+    )
     assert agreement()(pair).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_agreement_is_the_divergence_from_the_sharp_prediction(images) -> None:
-    pair = make_batch(task(images, {"D8": 1.0}), range(16), 0, SETTINGS, True, torch.device("cpu"), with_sharp=True)
+    pair = make_batch(
+        task(images, {"D8": 1.0}),
+        range(16),
+        0,
+        SETTINGS,
+        True,
+        torch.device("cpu"),
+        with_sharp=True,
+    )
     objective = agreement(features=0.0)
     with torch.no_grad():
-        right, given = (objective.teacher(crops)[:, :, 0, 0].double().softmax(dim=1) for crops in (pair.sharp, pair.seen))
-        assert objective(pair).item() == pytest.approx(float((right * (right / given).log()).sum(dim=1).mean()), rel=1e-3)
+        right, given = (
+            objective.teacher(crops)[:, :, 0, 0].double().softmax(dim=1)
+            for crops in (pair.sharp, pair.seen)
+        )
+        assert objective(pair).item() == pytest.approx(
+            float((right * (right / given).log()).sum(dim=1).mean()), rel=1e-3
+        )
 
 
 def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
@@ -168,7 +219,9 @@ def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
         objective = agreement()
         unlabelled = MemorySet([images[number] for number in range(16)], labels, ("below", "above"))
         schedule = SCHEDULE.model_copy(update={"optimizer": "adamw", "freeze_batch_norm": True})
-        training.train(objective, task(unlabelled, {"sharp": 0.5, "D8": 0.5}), schedule, SETTINGS, CPU)
+        training.train(
+            objective, task(unlabelled, {"sharp": 0.5, "D8": 0.5}), schedule, SETTINGS, CPU
+        )
         return objective
 
     with_labels, without = trained([0, 1] * 8), trained([-1] * 16)
@@ -176,7 +229,10 @@ def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
     for name, tensor in without.network.state_dict().items():
         assert torch.equal(tensor, with_labels.network.state_dict()[name]), name
         assert torch.equal(without.teacher.state_dict()[name], start[name]), name
-    assert any(not torch.equal(tensor, start[name]) for name, tensor in without.network.state_dict().items())
+    assert any(
+        not torch.equal(tensor, start[name])
+        for name, tensor in without.network.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -193,40 +249,88 @@ def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, opt
 
     with pytest.raises(KeyboardInterrupt):
         training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint, killed)
-    resumed = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint).state_dict()
+    resumed = training.train(
+        Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint
+    ).state_dict()
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
 
 
 def test_torchrun_trains_a_network_of_the_store_once_and_as_one_process_would(tmp_path) -> None:
-    light = {"emoji.classes": 4, "emoji.train": 48, "emoji.test": 8, "pretraining.batch": 16, "agreement.batch": 15}
-    light |= {"pretraining.phases": "[{epochs: 1, rate: 0.02}]", "agreement.phases": "[{epochs: 2, rate: 1.0e-3}]"}
+    light = {
+        "emoji.classes": 4,
+        "emoji.train": 48,
+        "emoji.test": 8,
+        "pretraining.batch": 16,
+        "agreement.batch": 15,
+    }
+    light |= {
+        "pretraining.phases": "[{epochs: 1, rate: 0.02}]",
+        "agreement.phases": "[{epochs: 2, rate: 1.0e-3}]",
+    }
     # AdamW would divide what rounding leaves of a gradient by its own size.
-    light |= {"agreement.optimizer": "sgd", "compute.precision": "float32", "finetuning.batch_norm_batches": 1}
+    light |= {
+        "agreement.optimizer": "sgd",
+        "compute.precision": "float32",
+        "finetuning.batch_norm_batches": 1,
+    }
     options = [part for item in light.items() for part in ("-p", "=".join(map(str, item)))]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def train(spec: str, store: Path, *launcher: str) -> None:
-        command = [sys.executable, *launcher, "-m", "blurpaper", "train", spec, "--profile", "smoke", *options]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment | {"BLURPAPER_STORE": str(store)})
+        command = [
+            sys.executable,
+            *launcher,
+            "-m",
+            "blurpaper",
+            "train",
+            spec,
+            "--profile",
+            "smoke",
+            *options,
+        ]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=environment | {"BLURPAPER_STORE": str(store)},
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count("is in") == 1
 
     train("original", tmp_path / "1")
     shutil.copytree(tmp_path / "1", tmp_path / "2")
     train("mix/agreement", tmp_path / "1")
-    train("mix/agreement", tmp_path / "2", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    one, two = (next((tmp_path / n / "networks").glob("small_vgg_mix_agreement-*/data.safetensors")) for n in "12")
+    train(
+        "mix/agreement",
+        tmp_path / "2",
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+    )
+    one, two = (
+        next((tmp_path / n / "networks").glob("small_vgg_mix_agreement-*/data.safetensors"))
+        for n in "12"
+    )
     assert one.parent.name == two.parent.name
     ends = [load_file(path) for path in (one, two)]
     for name, tensor in ends[0].items():
         torch.testing.assert_close(ends[1][name], tensor, rtol=0, atol=1e-5, msg=name)
     before = two.stat().st_mtime_ns
-    train("mix/agreement", tmp_path / "2", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    train(
+        "mix/agreement",
+        tmp_path / "2",
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+    )
     assert two.stat().st_mtime_ns == before
 
 
 def test_two_processes_end_with_the_weights_of_one(tmp_path) -> None:
-    """One process and two (Gloo, float32, the same global batch), dropout included; an odd batch is shared unevenly.
+    """One process and two (Gloo, float32, the same global batch), dropout included; an odd batch is
+    shared unevenly.
 
     A classifier and, of scenes, a per-pixel classifier with the network below it.
     """
@@ -234,8 +338,19 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path) -> None:
     ends = []
     for processes in (1, 2):
         out = tmp_path / f"{processes}.safetensors"
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        done = subprocess.run([*torchrun, script, out], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        torchrun = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={processes}",
+        ]
+        done = subprocess.run(
+            [*torchrun, script, out],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         ends.append(load_file(out))
     for name, tensor in ends[0].items():

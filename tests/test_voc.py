@@ -1,4 +1,6 @@
-"""VOC's segmentations: VOC's indices to a task's labels, torchvision's own reading, and a sentence for what is wrong."""
+"""VOC's segmentations: VOC's indices to a task's labels, torchvision's own reading, and a sentence
+for what is wrong.
+"""
 
 import os
 from pathlib import Path
@@ -22,14 +24,20 @@ VOC = (  # noqa: SIM905 (a line or two, and not twenty-one)
     "background aeroplane bicycle bird boat bottle bus car cat chair cow dining_table dog horse motorbike person "
     "potted_plant sheep sofa train tv"
 ).split()
-"""From the development kit of VOC 2012, but for the names of the table, the plant and the television."""
+"""From the development kit of VOC 2012, but for the names of the table, the plant and the
+television.
+"""
 ANIMALS = {0: 0, 8: 1, 10: 2, 12: 3, 13: 4, 17: 5, 15: 6}
 """VOC's index -> the label of voc-animals, by hand."""
 
 
 def indices_of(shape, seed):
     """Each of VOC's indices, and no order in them: uint8 of the shape."""
-    return np.random.RandomState(seed).permutation(np.resize(np.array(INDICES, np.uint8), shape[0] * shape[1])).reshape(shape)
+    return (
+        np.random.RandomState(seed)
+        .permutation(np.resize(np.array(INDICES, np.uint8), shape[0] * shape[1]))
+        .reshape(shape)
+    )
 
 
 def write_mask(path, indices):
@@ -66,7 +74,9 @@ def fill(root, monkeypatch, name):
         Image.fromarray(colours).save(folder / "JPEGImages" / f"{stem}.jpg", quality=90)
         write_mask(folder / "SegmentationClass" / f"{stem}.png", indices_of(shape, seed))
     for split, stems in (("train", TRAIN), ("val", TEST)):
-        (folder / f"ImageSets/Segmentation/{split}.txt").write_text("".join(f"{stem}\n" for stem in stems))
+        (folder / f"ImageSets/Segmentation/{split}.txt").write_text(
+            "".join(f"{stem}\n" for stem in stems)
+        )
     return folder
 
 
@@ -74,7 +84,7 @@ def mask_of(folder, stem="2007_000063"):
     return folder / "SegmentationClass" / f"{stem}.png"
 
 
-# --- What is read -----------------------------------------------------------------------------------------------------------
+# --- What is read ---------------------------------------------------------------------------------
 
 
 def test_the_labels_are_vocs_in_its_order():
@@ -141,7 +151,9 @@ def test_a_mask_in_grey_levels_is_read_like_one_with_a_palette(animals):
 def test_a_photograph_that_lies_sideways_has_the_size_that_it_has_upright(animals):
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.new("RGB", (9, 13)).save(animals / "JPEGImages/2007_000063.jpg", exif=exif)  # stored 13 rows of 9, upright 9 of 13
+    Image.new("RGB", (9, 13)).save(
+        animals / "JPEGImages/2007_000063.jpg", exif=exif
+    )  # stored 13 rows of 9, upright 9 of 13
     images = voc.load("voc-animals", "train")
     assert images[0].shape[1:] == images.label_map(0).shape == (9, 13)
 
@@ -157,10 +169,12 @@ def test_a_set_is_loaded_by_its_name(devkit, name, smoke, store):
     assert images.name == name
 
 
-# --- Fingerprints ---------------------------------------------------------------------------------------------------------
+# --- Fingerprints ---------------------------------------------------------------------------------
 
 
-def test_a_fingerprint_is_of_names_and_contents_and_not_of_the_place(animals, tmp_path, monkeypatch):
+def test_a_fingerprint_is_of_names_and_contents_and_not_of_the_place(
+    animals, tmp_path, monkeypatch
+):
     first = voc.load("voc-animals", "train").fingerprint
     (animals / "SegmentationClass/2011_999999.png").write_bytes(b"of no list")
     assert voc.load("voc-animals", "train").fingerprint == first
@@ -170,7 +184,9 @@ def test_a_fingerprint_is_of_names_and_contents_and_not_of_the_place(animals, tm
     assert voc.load("voc-animals", "train").fingerprint == first
 
 
-@pytest.mark.parametrize("change", ["mask", "image", "name", "order", "shorter", "swapped", "task", "split"])
+@pytest.mark.parametrize(
+    "change", ["mask", "image", "name", "order", "shorter", "swapped", "task", "split"]
+)
 def test_a_fingerprint_changes_with(animals, change):
     first = voc.load("voc-animals", "train").fingerprint
     listed = animals / "ImageSets/Segmentation/train.txt"
@@ -203,7 +219,7 @@ def test_a_fingerprint_changes_with(animals, change):
     assert voc.load(name, split).fingerprint != first
 
 
-# --- What is missing -------------------------------------------------------------------------------------------------------
+# --- What is missing ------------------------------------------------------------------------------
 
 
 def sentence(caught):
@@ -212,8 +228,12 @@ def sentence(caught):
     return text
 
 
-@pytest.mark.parametrize("part", ["", "JPEGImages", "SegmentationClass", "ImageSets/Segmentation/train.txt"])
-def test_a_missing_folder_or_list_is_an_error_that_says_where_it_was_looked_for_and_how_to_get_it(devkit, name, part, tmp_path):
+@pytest.mark.parametrize(
+    "part", ["", "JPEGImages", "SegmentationClass", "ImageSets/Segmentation/train.txt"]
+)
+def test_a_missing_folder_or_list_is_an_error_that_says_where_it_was_looked_for_and_how_to_get_it(
+    devkit, name, part, tmp_path
+):
     assert voc.is_there(name, "train")
     (devkit / part).rename(tmp_path / "away")
     assert not voc.is_there(name, "train")
@@ -232,7 +252,9 @@ def test_one_split_may_be_there_without_the_other(animals):
     assert len(voc.load("voc-animals", "train")) == len(TRAIN)
 
 
-@pytest.mark.parametrize("path", ["JPEGImages/2009_000010.jpg", "SegmentationClass/2009_000010.png"])
+@pytest.mark.parametrize(
+    "path", ["JPEGImages/2009_000010.jpg", "SegmentationClass/2009_000010.png"]
+)
 def test_a_file_that_is_listed_and_not_there_is_an_error_that_names_it_and_the_list(animals, path):
     (animals / path).unlink()
     with pytest.raises(ImageError) as caught:
@@ -275,11 +297,13 @@ def test_an_unknown_set_or_split_is_an_error_that_lists_those_there_are(ask):
 
 
 def test_an_unknown_segmented_set_is_an_error_that_lists_those_there_are(smoke, store):
-    with pytest.raises(ValueError, match=r"one of emoji-scenes, voc2012, voc-animals\. Got 'emoji'\.$"):
+    with pytest.raises(
+        ValueError, match=r"one of emoji-scenes, voc2012, voc-animals\. Got 'emoji'\.$"
+    ):
         data.load_segmented("emoji", "test", smoke, store)
 
 
-# --- What cannot be read ---------------------------------------------------------------------------------------------------
+# --- What cannot be read --------------------------------------------------------------------------
 
 SHAPE = TRAIN["2007_000063"]
 
@@ -355,13 +379,15 @@ def test_a_photograph_that_is_none_is_an_error_that_names_it(animals, spoil):
         assert str(path) in sentence(caught)
 
 
-# --- The real one -----------------------------------------------------------------------------------------------------------
+# --- The real one ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 437), ("test", 223)])
 def test_of_the_photographs_with_an_animal_every_pixel_has_a_label_or_is_void(split, count):
     if not voc.is_there("voc-animals", split):
-        pytest.skip(f"no segmentations at {Path(os.environ.get('BLURPAPER_DATA') or 'data').absolute()} (set BLURPAPER_DATA)")
+        pytest.skip(
+            f"no segmentations at {Path(os.environ.get('BLURPAPER_DATA') or 'data').absolute()} (set BLURPAPER_DATA)"
+        )
     images = voc.load("voc-animals", split)
     assert len(images) == count and len(set(images.ids)) == count
     if split == "train":

@@ -1,4 +1,6 @@
-"""A wheel, unpacked outside the checkout: what it carries, and that chapters and the tool work from it."""
+"""A wheel, unpacked outside the checkout: what it carries, and that chapters and the tool work from
+it.
+"""
 
 import os
 import shutil
@@ -14,13 +16,25 @@ from blurpaper import book, deblurring, results
 from blurpaper.networks import released
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "_config.yml", "_toc.yml", "blurpaper", "notebooks", "book", "results")
+PARTS = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "_config.yml",
+    "_toc.yml",
+    "blurpaper",
+    "notebooks",
+    "book",
+    "results",
+)
 
 pytestmark = pytest.mark.slow
 
 
 def has_builder() -> bool:
-    """Whether setuptools is installed, in a version that pyproject.toml asks for: pip need not fetch it then."""
+    """Whether setuptools is installed, in a version that pyproject.toml asks for: pip need not
+    fetch it then.
+    """
     try:
         return int(version("setuptools").split(".")[0]) >= 77
     except PackageNotFoundError:
@@ -33,11 +47,24 @@ def wheel(tmp_path_factory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in PARTS:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(ROOT / name, source / name)
     alone = ["--no-build-isolation"] if has_builder() else []
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", *alone, "-w", str(out), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        *alone,
+        "-w",
+        str(out),
+        str(source),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     (path,) = out.glob("*.whl")
@@ -49,29 +76,59 @@ def run(wheel, tmp_path_factory):
     """run(*arguments): what `blurpaper` says in an empty folder, installed from the wheel."""
     site, place = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("elsewhere")
     zipfile.ZipFile(wheel).extractall(site)
-    ours = {"PYTHONPATH": str(site), "BLURPAPER_STORE": str(place / "store"), "BLURPAPER_DATA": str(place / "data")}
+    ours = {
+        "PYTHONPATH": str(site),
+        "BLURPAPER_STORE": str(place / "store"),
+        "BLURPAPER_DATA": str(place / "data"),
+    }
 
     def run(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-P", "-m", "blurpaper", *arguments]
         return subprocess.run(
-            command, cwd=place, env=os.environ | ours, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            command,
+            cwd=place,
+            env=os.environ | ours,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     run.place = place
     return run
 
 
-def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothing_else(wheel) -> None:
+def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothing_else(
+    wheel,
+) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "blurpaper").rglob("*.py")}
-    expected |= {f"blurpaper/profiles/{path.name}" for path in (ROOT / "blurpaper" / "profiles").glob("*.yaml")}
-    expected |= {f"blurpaper/templates/{path.name}" for path in (ROOT / "blurpaper" / "templates").iterdir()}
-    expected |= {results.PAPER.relative_to(ROOT).as_posix(), f"blurpaper/priors/{deblurring.priors.RELEASED}"}
-    expected |= {f"blurpaper/weights/{path.name}" for path in released.FOLDERS[0].glob("*.safetensors")}
+    expected |= {
+        f"blurpaper/profiles/{path.name}"
+        for path in (ROOT / "blurpaper" / "profiles").glob("*.yaml")
+    }
+    expected |= {
+        f"blurpaper/templates/{path.name}" for path in (ROOT / "blurpaper" / "templates").iterdir()
+    }
+    expected |= {
+        results.PAPER.relative_to(ROOT).as_posix(),
+        f"blurpaper/priors/{deblurring.priors.RELEASED}",
+    }
+    expected |= {
+        f"blurpaper/weights/{path.name}" for path in released.FOLDERS[0].glob("*.safetensors")
+    }
     expected |= {f"blurpaper/checkout/notebooks/{chapter}.py" for chapter in book.chapters()}
-    pages = [path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    pages = [
+        path
+        for path in (ROOT / "book").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
     expected |= {f"blurpaper/checkout/{path.relative_to(ROOT).as_posix()}" for path in pages}
-    expected |= {f"blurpaper/checkout/results/{path.name}" for path in results.PUBLISHED.iterdir() if path.is_file()}
+    expected |= {
+        f"blurpaper/checkout/results/{path.name}"
+        for path in results.PUBLISHED.iterdir()
+        if path.is_file()
+    }
     expected |= {"blurpaper/checkout/_config.yml", "blurpaper/checkout/_toc.yml"}
     assert names == expected
     assert wheel.stat().st_size < 25e6
@@ -82,14 +139,28 @@ def test_the_tool_works_from_it(run) -> None:
     from skimage import data
 
     done = run("doctor")
-    assert done.returncode == 0 and "weights of efficientnet_lite0: installed" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0 and "weights of efficientnet_lite0: installed" in done.stdout, (
+        done.stderr[-2000:]
+    )
     (run.place / "photos").mkdir()
     Image.fromarray(data.chelsea()).save(run.place / "photos" / "cat.png")
-    options = ("--images", "photos", "--conditions", "sharp,D8", "--scales", "128", "--out", "t.csv")
+    options = (
+        "--images",
+        "photos",
+        "--conditions",
+        "sharp,D8",
+        "--scales",
+        "128",
+        "--out",
+        "t.csv",
+    )
     done = run("evaluate", "--network", "efficientnet_lite0:mix", *options)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = results.read(run.place / "t.csv")
-    assert set(rows["condition"]) == {"sharp", "D8"} and set(rows["metric"]) == {"agreement", "entropy"}
+    assert set(rows["condition"]) == {"sharp", "D8"} and set(rows["metric"]) == {
+        "agreement",
+        "entropy",
+    }
     done = run("deblur", "photos/cat.png", "out.png", "--psf", "D2", "--method", "wiener")
     assert done.returncode == 0 and (run.place / "out.png").is_file(), done.stderr[-2000:]
 

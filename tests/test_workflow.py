@@ -1,4 +1,6 @@
-"""The run as a graph: every network once and after its start, every chapter after what it shows; and that Snakemake agrees."""
+"""The run as a graph: every network once and after its start, every chapter after what it shows;
+and that Snakemake agrees.
+"""
 
 import importlib.util
 import os
@@ -16,7 +18,8 @@ from blurpaper import profile as profiles
 from blurpaper.store import Store
 
 needs_snakemake = pytest.mark.skipif(
-    importlib.util.find_spec("snakemake") is None, reason="Snakemake is not installed: pip install -e '.[workflow]'"
+    importlib.util.find_spec("snakemake") is None,
+    reason="Snakemake is not installed: pip install -e '.[workflow]'",
 )
 
 
@@ -31,7 +34,7 @@ def of_kind(graph: dict[str, steps.Step], kind: str) -> list[steps.Step]:
     return [step for step in graph.values() if step.kind == kind]
 
 
-# --- The graph ------------------------------------------------------------------------------------------------------------
+# --- The graph ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["smoke", "emoji", "photos", "imagenet"])
@@ -57,11 +60,17 @@ def test_every_network_is_trained_once_and_after_the_one_it_starts_from(name) ->
             assert start == f"weights/{step.spec.model}" or graph[start].spec.is_original
     for one in needs.measurements(profile):
         kind = "features" if one.features else "classify"
-        assert any(step.name.startswith(f"{kind}/{one.spec.model}_{one.spec.mix}") for step in of_kind(graph, kind)), one
+        assert any(
+            step.name.startswith(f"{kind}/{one.spec.model}_{one.spec.mix}")
+            for step in of_kind(graph, kind)
+        ), one
 
 
 def test_a_key_changes_with_the_settings_and_with_what_comes_before() -> None:
-    first, other = steps.graph(profiles.load("smoke")), steps.graph(profiles.load("smoke", {"seed": 1}))
+    first, other = (
+        steps.graph(profiles.load("smoke")),
+        steps.graph(profiles.load("smoke", {"seed": 1})),
+    )
     assert list(first) == list(other)
     assert not {step.key for step in first.values()} & {step.key for step in other.values()}
     assert {name: step.key for name, step in first.items()} == {
@@ -70,46 +79,82 @@ def test_a_key_changes_with_the_settings_and_with_what_comes_before() -> None:
 
 
 def test_a_longer_training_is_given_more_time_and_a_faster_gpu_less() -> None:
-    a100, t4 = (steps.graph(profiles.load("imagenet"), gpu)["train/vgg16_mix"].minutes for gpu in ("A100", "T4"))
+    a100, t4 = (
+        steps.graph(profiles.load("imagenet"), gpu)["train/vgg16_mix"].minutes
+        for gpu in ("A100", "T4")
+    )
     fields = {"finetuning.phases": [{"epochs": 6, "rate": 1.0e-3}]}
     twice = steps.graph(profiles.load("imagenet", fields), "A100")["train/vgg16_mix"].minutes
     assert t4 > a100 and twice > a100
     idle = min(step.minutes for step in steps.graph(profiles.load("imagenet")).values())
-    assert (twice - idle) / (a100 - idle) == pytest.approx(2, rel=0.05)  # six epochs instead of three
+    assert (twice - idle) / (a100 - idle) == pytest.approx(
+        2, rel=0.05
+    )  # six epochs instead of three
 
 
 def test_a_chapter_waits_for_what_it_shows_and_an_unknown_one_for_all() -> None:
     graph = steps.graph(profiles.load("smoke"))
     assert steps.before_chapter("01_kernels", graph) == []
-    assert {name.partition("/")[0] for name in steps.before_chapter("07_segmentation", graph)} == {"segment"}
+    assert {name.partition("/")[0] for name in steps.before_chapter("07_segmentation", graph)} == {
+        "segment"
+    }
     assert steps.before_chapter("99_new", graph) == list(graph)
 
 
 def test_a_step_has_the_store_make_what_it_says(tmp_path) -> None:
-    small = {"evaluation.conditions": ["sharp", "D8"], "pretraining.phases": [{"epochs": 1, "rate": 0.01}], "emoji.train": 64}
+    small = {
+        "evaluation.conditions": ["sharp", "D8"],
+        "pretraining.phases": [{"epochs": 1, "rate": 0.01}],
+        "emoji.train": 64,
+    }
     profile, store = profiles.load("smoke", small), Store()
     graph = steps.graph(profile, None)
     graph["classify/small_vgg_original.emoji"].make(store)
     assert len(list(store.root.glob("networks/small_vgg_original*/stamp.json"))) == 1
-    assert len(list(store.root.glob("log-probabilities/small_vgg_original.emoji.*/stamp.json"))) == 2
+    assert (
+        len(list(store.root.glob("log-probabilities/small_vgg_original.emoji.*/stamp.json"))) == 2
+    )
 
 
 def test_an_unknown_step_and_missing_data_are_sentences() -> None:
     unknown = CliRunner().invoke(steps.main, ["do", "train/nothing", "--profile", "smoke"])
-    assert unknown.exit_code == 1 and "'train/nothing'" in unknown.output and "train/small_vgg_mix" in unknown.output
+    assert (
+        unknown.exit_code == 1
+        and "'train/nothing'" in unknown.output
+        and "train/small_vgg_mix" in unknown.output
+    )
     missing = CliRunner().invoke(steps.main, ["do", "weights/vgg16", "--profile", "imagenet"])
-    assert missing.exit_code == 1 and "image-net.org" in missing.output and "Nothing was run." in missing.output
+    assert (
+        missing.exit_code == 1
+        and "image-net.org" in missing.output
+        and "Nothing was run." in missing.output
+    )
     assert "Traceback" not in unknown.output + missing.output
 
 
-# --- Snakemake ------------------------------------------------------------------------------------------------------------
+# --- Snakemake ------------------------------------------------------------------------------------
 
 
 def snakemake(*arguments: str, folder: Path) -> str:
     """What Snakemake says, run in a folder on the Snakefile of the checkout."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(book.ROOT / "workflow" / "Snakefile"), "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(book.ROOT / "workflow" / "Snakefile"),
+        "--cores",
+        "2",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -118,7 +163,9 @@ def snakemake(*arguments: str, folder: Path) -> str:
 @pytest.mark.parametrize("name", ["smoke", "imagenet"])
 def test_the_whole_graph_is_shown_where_there_is_no_data(tmp_path, name) -> None:
     said = snakemake("--dry-run", "--forceall", "--config", f"profile={name}", folder=tmp_path)
-    planned = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)}
+    planned = {
+        rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)
+    }
     graph = steps.graph(profiles.load(name))
     for kind in {step.kind for step in graph.values()}:
         assert planned[kind] == len(of_kind(graph, kind)), kind
@@ -132,15 +179,37 @@ def test_the_whole_graph_is_shown_where_there_is_no_data(tmp_path, name) -> None
 
 @needs_snakemake
 def test_what_is_missing_is_told_before_anything_is_run(tmp_path) -> None:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(book.ROOT / "workflow" / "Snakefile"), "--cores", "1"]
-    done = subprocess.run([*command, "--config", "profile=imagenet"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode != 0 and "register at image-net.org" in done.stderr and "Nothing was run." in done.stderr
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(book.ROOT / "workflow" / "Snakefile"),
+        "--cores",
+        "1",
+    ]
+    done = subprocess.run(
+        [*command, "--config", "profile=imagenet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        done.returncode != 0
+        and "register at image-net.org" in done.stderr
+        and "Nothing was run." in done.stderr
+    )
     assert not list((tmp_path / "store").rglob("*.done"))
 
 
 def test_the_profile_for_slurm_asks_for_each_job_what_the_rules_reckon() -> None:
-    settings = yaml.safe_load((book.ROOT / "workflow" / "profiles" / "slurm" / "config.yaml").read_text(encoding="utf-8"))
-    assert settings["executor"] == "slurm" and settings["rerun-incomplete"] and settings["retries"] > 0
+    settings = yaml.safe_load(
+        (book.ROOT / "workflow" / "profiles" / "slurm" / "config.yaml").read_text(encoding="utf-8")
+    )
+    assert (
+        settings["executor"] == "slurm" and settings["rerun-incomplete"] and settings["retries"] > 0
+    )
     assert {"mem_mb", "runtime"} <= set(settings["default-resources"])
 
 
@@ -153,7 +222,10 @@ def test_two_steps_at_a_time_find_what_one_process_finds(tmp_path, monkeypatch) 
     assert (made / "html" / "index.html").is_file()
     assert "Nothing to be done" in snakemake(*choices, folder=tmp_path)
     alone = tmp_path / "alone.csv"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "BLURPAPER_STORE": str(tmp_path / "another")}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "BLURPAPER_STORE": str(tmp_path / "another"),
+    }
     command = [sys.executable, "-m", "blurpaper.steps", "results", str(alone), "--profile", "smoke"]
     subprocess.run(command, env=environment, check=True)
     assert (made / "results.csv").read_bytes() == alone.read_bytes()

@@ -1,4 +1,6 @@
-"""Zoomout against the literal hypercolumn: every map brought to every pixel, laid upon one another, and classified there."""
+"""Zoomout against the literal hypercolumn: every map brought to every pixel, laid upon one another,
+and classified there.
+"""
 
 import copy
 import json
@@ -60,16 +62,26 @@ def hypercolumns(network: ZoomOut, images: torch.Tensor) -> torch.Tensor:
     maps[SCENE] = maps["pool5"].mean(dim=(2, 3), keepdim=True)
     laid = []
     for level in network.levels:
-        mean, variance = maps[level].mean(dim=1, keepdim=True), maps[level].var(dim=1, keepdim=True, unbiased=False)
+        mean, variance = (
+            maps[level].mean(dim=1, keepdim=True),
+            maps[level].var(dim=1, keepdim=True, unbiased=False),
+        )
         standardised = (maps[level] - mean) / (variance + 1e-5).sqrt()
-        laid.append(functional.interpolate(standardised, images.shape[-2:], mode="bilinear", align_corners=False))
+        laid.append(
+            functional.interpolate(
+                standardised, images.shape[-2:], mode="bilinear", align_corners=False
+            )
+        )
     return torch.cat(laid, dim=1)
 
 
 def literal(network: ZoomOut, images: torch.Tensor) -> torch.Tensor:
     """Logits of every pixel, (B, K, H, W), by one matrix on the whole column."""
     whole = torch.cat([network.columns[level].weight for level in network.levels], dim=1)
-    hidden = torch.einsum("ou,buhw->bohw", whole, hypercolumns(network, images)) + network.bias[:, None, None]
+    hidden = (
+        torch.einsum("ou,buhw->bohw", whole, hypercolumns(network, images))
+        + network.bias[:, None, None]
+    )
     logits = torch.einsum("ko,bohw->bkhw", network.classifier.weight, hidden.clamp_min(0))
     return logits + network.classifier.bias[:, None, None]
 
@@ -85,21 +97,27 @@ def all_points(height: int, width: int) -> torch.Tensor:
     return torch.stack([columns, rows], dim=-1).view(1, -1, 2)
 
 
-# --- Values ---------------------------------------------------------------------------------------------------------------
+# --- Values ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(64, 96), (65, 83), (97, 33)])
 def test_a_point_is_classified_by_its_hypercolumn(zoomout, shape) -> None:
     images = noise(*shape, count=2)
     corners = [[0, 0], [shape[1] - 1, 0], [0, shape[0] - 1], [shape[1] - 1, shape[0] - 1]]
-    drawn = (torch.rand(30, 2, generator=torch.Generator().manual_seed(2)) * torch.tensor(shape[::-1])).long()
-    points = torch.stack([torch.cat([torch.tensor(corners), drawn]), torch.cat([drawn, torch.tensor(corners)])])
+    drawn = (
+        torch.rand(30, 2, generator=torch.Generator().manual_seed(2)) * torch.tensor(shape[::-1])
+    ).long()
+    points = torch.stack(
+        [torch.cat([torch.tensor(corners), drawn]), torch.cat([drawn, torch.tensor(corners)])]
+    )
     with torch.inference_mode():
         expected, found = literal(zoomout, images), zoomout(images, points)
     assert found.shape == (2, 34, 3)
     for image in range(2):
         columns, rows = points[image].T
-        torch.testing.assert_close(found[image], expected[image][:, rows, columns].T, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            found[image], expected[image][:, rows, columns].T, rtol=1e-3, atol=1e-4
+        )
     assert found.std(dim=1).min() > 1e-3  # there is something to be told apart
 
 
@@ -108,7 +126,9 @@ def test_at_stride_one_every_pixel_is_classified(zoomout, shape) -> None:
     images, every = noise(*shape, count=2), with_stride(zoomout, 1)
     with torch.inference_mode():
         found = every.logits(images)
-        points = zoomout(images, all_points(*shape).expand(2, -1, -1)).transpose(1, 2).view(2, 3, *shape)
+        points = (
+            zoomout(images, all_points(*shape).expand(2, -1, -1)).transpose(1, 2).view(2, 3, *shape)
+        )
         assert found.shape == (2, 3, *shape)
         torch.testing.assert_close(found, points, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(found, literal(zoomout, images), rtol=1e-3, atol=1e-4)
@@ -116,7 +136,9 @@ def test_at_stride_one_every_pixel_is_classified(zoomout, shape) -> None:
 
 @pytest.mark.parametrize("shape", [(64, 96), (65, 83), (64, 33)])
 def test_at_stride_two_the_centres_of_cells_are_classified(zoomout, shape) -> None:
-    """As many cells as it takes to cover the image, all of one size: 2 x 2 pixels where the sides are even."""
+    """As many cells as it takes to cover the image, all of one size: 2 x 2 pixels where the sides
+    are even.
+    """
     images = noise(*shape)
     cells = [math.ceil(side / 2) for side in shape]
     sizes = torch.tensor([shape[1] / cells[1], shape[0] / cells[0]])
@@ -126,15 +148,21 @@ def test_at_stride_two_the_centres_of_cells_are_classified(zoomout, shape) -> No
     with torch.inference_mode():
         found = with_stride(zoomout, 2).logits(images)
         assert found.shape == (1, 3, *cells)
-        torch.testing.assert_close(found[0].flatten(1).T, zoomout(images, centres)[0], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            found[0].flatten(1).T, zoomout(images, centres)[0], rtol=1e-3, atol=1e-4
+        )
 
 
-@pytest.mark.parametrize(("shape", "wanted"), [((64, 96), (64, 96)), ((65, 83), (120, 151)), ((64, 64), (31, 17))])
+@pytest.mark.parametrize(
+    ("shape", "wanted"), [((64, 96), (64, 96)), ((65, 83), (120, 151)), ((64, 64), (31, 17))]
+)
 def test_log_probabilities_are_those_of_the_logits_and_sum_to_one(little, shape, wanted) -> None:
     images = noise(*shape, count=2)
     with torch.inference_mode():
         found = little.log_probabilities(images, wanted)
-        grown = functional.interpolate(little.logits(images), wanted, mode="bilinear", align_corners=False)
+        grown = functional.interpolate(
+            little.logits(images), wanted, mode="bilinear", align_corners=False
+        )
     assert found.shape == (2, 3, *wanted)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(2, *wanted))
@@ -144,7 +172,10 @@ def test_log_probabilities_are_those_of_the_logits_and_sum_to_one(little, shape,
 def test_an_image_is_segmented_as_it_would_be_alone(zoomout) -> None:
     images = noise(64, 80, count=3)
     with torch.inference_mode():
-        together, alone = zoomout.logits(images), torch.cat([zoomout.logits(image[None]) for image in images])
+        together, alone = (
+            zoomout.logits(images),
+            torch.cat([zoomout.logits(image[None]) for image in images]),
+        )
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
 
 
@@ -152,10 +183,14 @@ def test_the_scene_is_the_same_at_all_pixels_and_not_in_all_images() -> None:
     network = zoomout_of("small_vgg", (SCENE,), stride=1)
     with torch.inference_mode():
         found = network.logits(noise(96, 64, count=2))
-        last = network.backbone.stage_maps(network.backbone.normalised(noise(96, 64, count=2)))["pool5"].mean(dim=(2, 3))
+        last = network.backbone.stage_maps(network.backbone.normalised(noise(96, 64, count=2)))[
+            "pool5"
+        ].mean(dim=(2, 3))
         column = functional.layer_norm(last, last.shape[1:])
         expected = network.classifier((network.columns[SCENE](column) + network.bias).relu())
-    torch.testing.assert_close(found, expected[:, :, None, None].expand_as(found), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        found, expected[:, :, None, None].expand_as(found), rtol=1e-4, atol=1e-5
+    )
     assert (found[0, :, 0, 0] - found[1, :, 0, 0]).abs().max() > 1e-3
 
 
@@ -163,9 +198,13 @@ def test_the_scene_is_the_same_at_all_pixels_and_not_in_all_images() -> None:
 def test_some_levels_make_a_shorter_column(levels) -> None:
     network, images = zoomout_of("small_vgg", levels, stride=1), noise(64, 64)
     widths = dict(zip(STAGES, (16, 32, 64, 128, 192))) | {SCENE: 192}
-    assert {level: column.in_features for level, column in network.columns.items()} == {level: widths[level] for level in levels}
+    assert {level: column.in_features for level, column in network.columns.items()} == {
+        level: widths[level] for level in levels
+    }
     with torch.inference_mode():
-        torch.testing.assert_close(network.logits(images), literal(network, images), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            network.logits(images), literal(network, images), rtol=1e-3, atol=1e-4
+        )
 
 
 def test_a_level_that_is_none_is_told_back() -> None:
@@ -181,18 +220,24 @@ def test_hidden_units_begin_of_like_size_whatever_the_levels() -> None:
         with torch.inference_mode():
             column = hypercolumns(network, noise(64, 64))[0, :, 32, 32]
             whole = torch.cat([network.columns[level].weight for level in levels], dim=1)
-            assert float((whole @ column).var() / column.square().mean()) == pytest.approx(2, rel=0.15)
+            assert float((whole @ column).var() / column.square().mean()) == pytest.approx(
+                2, rel=0.15
+            )
 
 
-# --- What is left of the backbone -----------------------------------------------------------------------------------------
+# --- What is left of the backbone -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", SMALL)
 def test_every_parameter_that_is_left_is_trained(model) -> None:
-    """The classification head is gone: several processes that train together wait for every gradient."""
+    """The classification head is gone: several processes that train together wait for every
+    gradient.
+    """
     network = zoomout_of(model).train()
     images = noise(64, 96, count=2)
-    network(images, all_points(64, 96)[:, ::7].expand(2, -1, -1)).log_softmax(dim=2)[..., 1].mean().backward()
+    network(images, all_points(64, 96)[:, ::7].expand(2, -1, -1)).log_softmax(dim=2)[
+        ..., 1
+    ].mean().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
     first = next(name for name, _ in network.named_parameters() if name.startswith("backbone"))
@@ -208,7 +253,9 @@ def test_without_its_head_a_backbone_sees_what_it_saw(model) -> None:
     assert 0 < len(kept) < len(whole.state_dict())
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in kept.items())
     with torch.inference_mode():
-        expected, found = (one.stage_maps(one.normalised(images)) for one in (whole, network.backbone))
+        expected, found = (
+            one.stage_maps(one.normalised(images)) for one in (whole, network.backbone)
+        )
     assert all(torch.equal(found[stage], expected[stage]) for stage in STAGES)
 
 
@@ -226,7 +273,9 @@ def test_a_network_can_be_loaded_where_no_gradients_are_computed(little, tmp_pat
     segmenters.save(little, NetworkSpec("small_vgg"), tmp_path / "n.safetensors")
     images = noise(64, 64)
     with context():
-        assert torch.equal(segmenters.load(tmp_path / "n.safetensors").logits(images), little.logits(images))
+        assert torch.equal(
+            segmenters.load(tmp_path / "n.safetensors").logits(images), little.logits(images)
+        )
 
 
 def test_a_frozen_backbone_can_be_built_upon_and_stays_frozen() -> None:
@@ -237,7 +286,9 @@ def test_a_frozen_backbone_can_be_built_upon_and_stays_frozen() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_can_be_built_upon_without_numbers(model) -> None:
-    """On the meta device: no head, a gradient for all that is left, and a label for every point and pixel."""
+    """On the meta device: no head, a gradient for all that is left, and a label for every point and
+    pixel.
+    """
     with torch.device("meta"):
         network = ZoomOut(build(model, NAMES, 64), LABELS, 8).train()
         images, points = torch.empty(2, 3, 64, 96), torch.empty(2, 5, 2)
@@ -246,32 +297,42 @@ def test_every_model_can_be_built_upon_without_numbers(model) -> None:
         logits = network(images, points)
         assert logits.shape == (2, 5, 3)
         logits.sum().backward()
-    assert all(parameter.is_meta and parameter.grad is not None for parameter in network.parameters())
+    assert all(
+        parameter.is_meta and parameter.grad is not None for parameter in network.parameters()
+    )
 
 
-# --- Costs ----------------------------------------------------------------------------------------------------------------
+# --- Costs ----------------------------------------------------------------------------------------
 
 
 def test_the_cost_of_segmenting_is_that_of_the_convolutions_and_of_the_perceptron(smoke) -> None:
-    """VGG-16 on 224 x 224, by hand: 3 x 3 convolutions, each map through its part of the first layer, then the classifier."""
+    """VGG-16 on 224 x 224, by hand: 3 x 3 convolutions, each map through its part of the first
+    layer, then the classifier.
+    """
     labels, hidden, stride = 20, smoke.segmentation.hidden, smoke.segmentation.stride
     network = costs.segmenter("vgg16", 1000, 224, labels, smoke.segmentation)
     convolutions, learnt, channels = 0, 0, 3
-    for side, width, depth in zip((224, 112, 56, 28, 14), (64, 128, 256, 512, 512), (2, 2, 3, 3, 3)):
+    for side, width, depth in zip(
+        (224, 112, 56, 28, 14), (64, 128, 256, 512, 512), (2, 2, 3, 3, 3)
+    ):
         for _ in range(depth):
             convolutions += 9 * channels * width * side**2
             learnt, channels = learnt + 9 * channels * width + width, width
     maps = ((112, 64), (56, 128), (28, 256), (14, 512), (7, 512), (1, 512))
     columns = sum(side**2 * width * hidden for side, width in maps)
     classified = hidden * labels * (224 // stride) ** 2
-    assert costs.segmenting(network, (224, 224)).flops == pytest.approx(2 * (convolutions + columns + classified), rel=1e-3)
+    assert costs.segmenting(network, (224, 224)).flops == pytest.approx(
+        2 * (convolutions + columns + classified), rel=1e-3
+    )
     at_points = 10 * hidden * (sum(width for _, width in maps) + labels)
-    assert costs.segmenting(network, (224, 224), 3, points=10).flops == pytest.approx(2 * (convolutions + at_points), rel=1e-3)
+    assert costs.segmenting(network, (224, 224), 3, points=10).flops == pytest.approx(
+        2 * (convolutions + at_points), rel=1e-3
+    )
     learnt += hidden * sum(width for _, width in maps) + hidden + hidden * labels + labels
     assert costs.weights(network) == learnt
 
 
-# --- Files ----------------------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 def refused(path) -> str:
@@ -304,7 +365,11 @@ def test_a_file_says_what_it_is(little, tmp_path) -> None:
     assert header["network"] == "small_vgg:mix"
     assert header["model"] == "small_vgg"
     assert (header["hidden"], header["stride"], header["field"]) == ("8", "2", "64")
-    assert [json.loads(header[name]) for name in ("labels", "levels", "classes")] == [list(LABELS), list(LEVELS), list(NAMES)]
+    assert [json.loads(header[name]) for name in ("labels", "levels", "classes")] == [
+        list(LABELS),
+        list(LEVELS),
+        list(NAMES),
+    ]
 
 
 def test_networks_of_another_kind_are_refused_both_ways(little, tmp_path) -> None:
@@ -331,7 +396,8 @@ def test_a_file_that_is_cut_off_or_away_is_refused(little, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("model", "lenet"), ("levels", '["pool9"]'), ("hidden", "many"), ("labels", "cat, dog")]
+    ("name", "value"),
+    [("model", "lenet"), ("levels", '["pool9"]'), ("hidden", "many"), ("labels", "cat, dog")],
 )
 def test_a_header_that_names_nothing_we_know_is_refused(little, name, value, tmp_path) -> None:
     path = tmp_path / "n.safetensors"

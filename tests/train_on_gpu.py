@@ -1,6 +1,8 @@
-"""Run by torchrun from test_gpu.py: a few steps of fine-tuning on a GPU that all processes share; their weights are written.
+"""Run by torchrun from test_gpu.py: a few steps of fine-tuning on a GPU that all processes share;
+their weights are written.
 
-``none`` is one process as usual; ``nccl`` one whose gradients take the way of several; ``gloo`` any number.
+``none`` is one process as usual; ``nccl`` one whose gradients take the way of several; ``gloo`` any
+number.
 """
 
 import os
@@ -29,12 +31,18 @@ def main(how: str, path: Path) -> None:
         training._together = torch.nn.parallel.DistributedDataParallel
 
     torch.manual_seed(0)
-    pictures = [torch.randint(0, 256, (3, 120, 120 + number % 3), dtype=torch.uint8) for number in range(14)]
+    pictures = [
+        torch.randint(0, 256, (3, 120, 120 + number % 3), dtype=torch.uint8) for number in range(14)
+    ]
     images = MemorySet(pictures, [number % 2 for number in range(14)], ("even", "odd"))
     shape = ((4, 8, 8, 8, 8), (1, 1, 1, 1, 1), (16,))
     network, tuned, teacher = (VGG(images.classes, 64, *shape, batch_norm=False) for _ in range(3))
-    settings = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
-    schedule = Schedule(phases=[Phase(epochs=3, rate=0.01)], batch=7, momentum=0.9, weight_decay=5e-4)
+    settings = Protocol(
+        canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64
+    )
+    schedule = Schedule(
+        phases=[Phase(epochs=3, rate=0.01)], batch=7, momentum=0.9, weight_decay=5e-4
+    )
     compute = Compute(device="cuda", precision="float32", checkpoint_seconds=60)
     task = Task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
 
@@ -45,10 +53,14 @@ def main(how: str, path: Path) -> None:
         distributed.all_reduce(summed)
         distributed.broadcast_object_list(decided)
         distributed.barrier()
-        assert summed.item() == processes.count() == processes.total(torch.ones(1, device="cuda")) and decided == [True]
+        assert summed.item() == processes.count() == processes.total(
+            torch.ones(1, device="cuda")
+        ) and decided == [True]
     if processes.number() == 0:
         both = torch.nn.ModuleDict({"labels": network, "agreement": tuned})
-        save_file({name: tensor.cpu().contiguous() for name, tensor in both.state_dict().items()}, path)
+        save_file(
+            {name: tensor.cpu().contiguous() for name, tensor in both.state_dict().items()}, path
+        )
     if how != "none":
         distributed.destroy_process_group()
 

@@ -1,4 +1,6 @@
-"""Run by torchrun from test_training.py: fine-tune a small VGG with dropout, then Zoomout on another, and write their weights."""
+"""Run by torchrun from test_training.py: fine-tune a small VGG with dropout, then Zoomout on
+another, and write their weights.
+"""
 
 import sys
 from pathlib import Path
@@ -19,11 +21,20 @@ from blurpaper.profile import Compute, Phase, Protocol, Schedule
 
 def main(path: Path) -> None:
     torch.manual_seed(0)
-    pictures = [torch.randint(0, 256, (3, 120, 120 + number % 3), dtype=torch.uint8) for number in range(14)]
+    pictures = [
+        torch.randint(0, 256, (3, 120, 120 + number % 3), dtype=torch.uint8) for number in range(14)
+    ]
     images = MemorySet(pictures, [number % 2 for number in range(14)], ("even", "odd"))
-    network, below = (VGG(images.classes, 64, (4, 8, 8, 8, 8), (1, 1, 1, 1, 1), (16,), batch_norm=False) for _ in range(2))
-    settings = Protocol(canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64)
-    schedule = Schedule(phases=[Phase(epochs=4, rate=0.02)], batch=7, momentum=0.9, weight_decay=5e-4)
+    network, below = (
+        VGG(images.classes, 64, (4, 8, 8, 8, 8), (1, 1, 1, 1, 1), (16,), batch_norm=False)
+        for _ in range(2)
+    )
+    settings = Protocol(
+        canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64
+    )
+    schedule = Schedule(
+        phases=[Phase(epochs=4, rate=0.02)], batch=7, momentum=0.9, weight_decay=5e-4
+    )
     compute = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
 
     task = Task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
@@ -34,7 +45,9 @@ def main(path: Path) -> None:
         label_map[:40] = VOID
     segmenter = ZoomOut(below, ("a", "b", "c"), 8)
     task = Task(LabelledScenes(pictures, label_maps, segmenter.labels), task.mix, "", seed=5)
-    schedule = schedule.model_copy(update={"optimizer": "adamw", "phases": [Phase(epochs=4, rate=1e-3)]})
+    schedule = schedule.model_copy(
+        update={"optimizer": "adamw", "phases": [Phase(epochs=4, rate=1e-3)]}
+    )
     training.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
     if processes.number() == 0:
         both = torch.nn.ModuleDict({"classifier": network, "segmenter": segmenter})

@@ -3,9 +3,10 @@
 :func:`apply` convolves them with PSFs, :mod:`mixes` draws the PSFs (Sec. 3 and 4), and
 :mod:`transform` does both in a pipeline of torchvision's.
 
-Everywhere convolution is true convolution (the PSF is flipped), the boundary is a whole-sample mirror (``d c b a b c d``),
-repeated where the image is narrower than the PSF, and the sum is computed in exact integers or in floating point and rounded
-once. :mod:`scanlines` does it on the CPU where the PSF has a structure to use, :mod:`fourier` everywhere else.
+Everywhere convolution is true convolution (the PSF is flipped), the boundary is a whole-sample
+mirror (``d c b a b c d``), repeated where the image is narrower than the PSF, and the sum is
+computed in exact integers or in floating point and rounded once. :mod:`scanlines` does it on the
+CPU where the PSF has a structure to use, :mod:`fourier` everywhere else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The loops of :mod:`scanlines`, compiled by numba.
 
-A plane is uint8 ``(H, W * pixel)``. The rows that a PSF reaches are kept in a ring, padded by the mirrored border; a tap is the
-place in the ring from which a row of it is read.
+A plane is uint8 ``(H, W * pixel)``. The rows that a PSF reaches are kept in a ring, padded by the
+mirrored border; a tap is the place in the ring from which a row of it is read.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def _fill(line, row, pixel, across):
 
 @_compiled
 def accumulate(line, pixel):
-    """The running sum along a row, in place, each channel by itself. Sums wrap around; their differences do not mind."""
+    """The running sum along a row, in place, each channel by itself. Sums wrap around; their
+    differences do not mind.
+    """
     if pixel == 3:
         red, green, blue = line[0], line[1], line[2]
         for i in range(3, len(line), 3):
@@ -68,7 +70,16 @@ def weighted_sum(total, lines, at, weights):
     """total[x] = the sum of weights[k] * lines[at[k] + x], eight of them in each pass."""
     length = np.uint64(len(total))
     for k in range(0, len(at), 8):
-        a, b, c, d, e, f, g, h = at[k], at[k + 1], at[k + 2], at[k + 3], at[k + 4], at[k + 5], at[k + 6], at[k + 7]
+        a, b, c, d, e, f, g, h = (
+            at[k],
+            at[k + 1],
+            at[k + 2],
+            at[k + 3],
+            at[k + 4],
+            at[k + 5],
+            at[k + 6],
+            at[k + 7],
+        )
         wa, wb, wc, wd = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
         we, wf, wg, wh = weights[k + 4], weights[k + 5], weights[k + 6], weights[k + 7]
         if k == 0:
@@ -89,7 +100,9 @@ def _round(row, total, factor):
 
 
 @_compiled
-def by_taps(plane, out, pixel, top, bottom, down, across, rows, columns, weights, factor, of_running_sums):
+def by_taps(
+    plane, out, pixel, top, bottom, down, across, rows, columns, weights, factor, of_running_sums
+):
     height, length = plane.shape
     kept, stride = 2 * down + 1, length + 2 * across * pixel
     ring, total = np.empty((kept, stride), weights.dtype), np.empty(length, weights.dtype)
@@ -102,17 +115,30 @@ def by_taps(plane, out, pixel, top, bottom, down, across, rows, columns, weights
         y = below - down
         if y >= top:
             for k in range(len(rows)):
-                at[k] = np.uint64((y + rows[k] + down) % kept * stride + (columns[k] + across) * pixel)
+                at[k] = np.uint64(
+                    (y + rows[k] + down) % kept * stride + (columns[k] + across) * pixel
+                )
             weighted_sum(total, lines, at, weights)
             _round(out[y], total, factor)
 
 
 @_compiled
 def two_weighted_sums(one, other, lines, at, weights):
-    """The weighted sum of lines from at[k] on, and that of lines from at[k + 1] on: each line is loaded once for both."""
+    """The weighted sum of lines from at[k] on, and that of lines from at[k + 1] on: each line is
+    loaded once for both.
+    """
     length = np.uint64(len(one))
     for k in range(0, len(weights), 8):
-        a, b, c, d, e, f, g, h = at[k], at[k + 1], at[k + 2], at[k + 3], at[k + 4], at[k + 5], at[k + 6], at[k + 7]
+        a, b, c, d, e, f, g, h = (
+            at[k],
+            at[k + 1],
+            at[k + 2],
+            at[k + 3],
+            at[k + 4],
+            at[k + 5],
+            at[k + 6],
+            at[k + 7],
+        )
         i = at[k + 8]
         wa, wb, wc, wd = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
         we, wf, wg, wh = weights[k + 4], weights[k + 5], weights[k + 6], weights[k + 7]

@@ -1,4 +1,6 @@
-"""Applying PSFs to 8-bit images: one PSF or one per image, a batch at a time, 8 bits in and out (Sec. 3)."""
+"""Applying PSFs to 8-bit images: one PSF or one per image, a batch at a time, 8 bits in and out
+(Sec. 3).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from blurpaper.blur import fourier
 from blurpaper.kernels import PSF, SHARP, psf
 
 PSFLike = str | PSF | np.ndarray | torch.Tensor | None
-"""A PSF by name, by value or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as it is."""
+"""A PSF by name, by value or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as
+it is.
+"""
 
 
 def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tensor:
@@ -30,7 +34,8 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
 
     Raises:
         TypeError: if the images are not 8-bit.
-        ValueError: for another shape, a PSF that is not finite, of odd sides and of unit sum, or a wrong number of PSFs.
+        ValueError: for another shape, a PSF that is not finite, of odd sides and of unit sum, or a
+            wrong number of PSFs.
 
     >>> apply(torch.zeros(2, 3, 32, 48, dtype=torch.uint8), ["D4", None]).shape
     torch.Size([2, 3, 32, 48])
@@ -40,7 +45,9 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
         raise ValueError(f"images must be (B, 3, H, W) or (3, H, W). Got {tuple(images.shape)}.")
     batch = images if images.ndim == 4 else images[None]
     kernels = _one_each(psfs, len(batch))
-    blurred = _on_cpu(batch, kernels) if batch.device.type == "cpu" else fourier.on_device(batch, kernels)
+    blurred = (
+        _on_cpu(batch, kernels) if batch.device.type == "cpu" else fourier.on_device(batch, kernels)
+    )
     return blurred if images.ndim == 4 else blurred[0]
 
 
@@ -55,17 +62,23 @@ def check_eight_bits(images: torch.Tensor) -> None:
     images must be a uint8 tensor of torch. Got numpy.ndarray.
     """
     if not isinstance(images, torch.Tensor):
-        raise TypeError(f"images must be a uint8 tensor of torch. Got {type(images).__module__}.{type(images).__name__}.")
+        raise TypeError(
+            f"images must be a uint8 tensor of torch. Got {type(images).__module__}.{type(images).__name__}."
+        )
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be a uint8 tensor of torch. Got {images.dtype}.")
 
 
 def _one_each(psfs: PSFLike | Sequence[PSFLike], count: int) -> list[np.ndarray | None]:
-    several = isinstance(psfs, (list, tuple)) or (isinstance(psfs, (np.ndarray, torch.Tensor)) and psfs.ndim == 3)
+    several = isinstance(psfs, (list, tuple)) or (
+        isinstance(psfs, (np.ndarray, torch.Tensor)) and psfs.ndim == 3
+    )
     if not several:
         return [kernel_of(psfs)] * count
     if len(psfs) != count:
-        raise ValueError(f"one PSF for all, or one per image. Got {len(psfs)} PSFs for {count} images.")
+        raise ValueError(
+            f"one PSF for all, or one per image. Got {len(psfs)} PSFs for {count} images."
+        )
     return [kernel_of(one) for one in psfs]
 
 
@@ -73,7 +86,8 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
     """The array of a PSF, float32 ``(h, w)`` of odd sides; None for no blur.
 
     Raises:
-        ValueError: for a name that means no PSF, or an array that is not finite, of odd sides and of unit sum.
+        ValueError: for a name that means no PSF, or an array that is not finite, of odd sides and
+            of unit sum.
 
     >>> kernel_of(np.full((1, 5), 0.2)).dtype
     dtype('float32')
@@ -93,15 +107,19 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
     if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):
         raise ValueError(f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}.")
     if not np.isfinite(kernel).all() or abs(kernel.sum(dtype=np.float64) - 1) > 1e-3:
-        raise ValueError(f"a PSF is finite and of unit sum: divide it by its sum, {kernel.sum(dtype=np.float64):g}.")
+        raise ValueError(
+            f"a PSF is finite and of unit sum: divide it by its sum, {kernel.sum(dtype=np.float64):g}."
+        )
     return kernel
 
 
-# --- On the CPU: plane by plane, on all threads ---------------------------------------------------------------------------
+# --- On the CPU: plane by plane, on all threads ---------------------------------------------------
 
 
 def _on_cpu(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
-    """Blur in the memory layout that the images have: with the channels of a pixel side by side, or plane after plane."""
+    """Blur in the memory layout that the images have: with the channels of a pixel side by side, or
+    plane after plane.
+    """
     interleaved = batch.permute(0, 2, 3, 1)
     if together := interleaved.is_contiguous():
         planes = interleaved.flatten(2).unsqueeze(1).numpy()
@@ -114,8 +132,12 @@ def _on_cpu(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tens
     return blurred.reshape(interleaved.shape).permute(0, 3, 1, 2) if together else blurred
 
 
-def _parts(planes: np.ndarray, out: np.ndarray, kernels: list[np.ndarray | None], pixel: int) -> Iterator[Callable[[], None]]:
-    """The work in parts that do not depend on each other: planes, or bands of rows where there are few images."""
+def _parts(
+    planes: np.ndarray, out: np.ndarray, kernels: list[np.ndarray | None], pixel: int
+) -> Iterator[Callable[[], None]]:
+    """The work in parts that do not depend on each other: planes, or bands of rows where there are
+    few images.
+    """
     from blurpaper.blur import scanlines
 
     count, height = len(planes), planes.shape[2]
@@ -130,11 +152,15 @@ def _parts(planes: np.ndarray, out: np.ndarray, kernels: list[np.ndarray | None]
             if method is None:
                 yield partial(fourier.on_cpu, plane, blurred, pixel, kernel)
             else:
-                yield from (partial(method, plane, blurred, pixel, *rows) for rows in pairwise(edges))
+                yield from (
+                    partial(method, plane, blurred, pixel, *rows) for rows in pairwise(edges)
+                )
 
 
 def _in_threads(parts: list[Callable[[], None]]) -> None:
-    """Run the parts, this thread and those of the pool each taking the next one when it is done with one."""
+    """Run the parts, this thread and those of the pool each taking the next one when it is done
+    with one.
+    """
     remaining = iter(parts)
 
     def work() -> None:
@@ -153,5 +179,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=torch.get_num_threads())
 
 
-if hasattr(os, "register_at_fork"):  # a forked worker of a data loader inherits the pool, but none of its threads
+if hasattr(
+    os, "register_at_fork"
+):  # a forked worker of a data loader inherits the pool, but none of its threads
     os.register_at_fork(after_in_child=lambda: _threads.cache_clear())

@@ -1,4 +1,6 @@
-"""Convolution by Fourier transforms: for PSFs of any shape on the CPU, and for whole batches on an accelerator."""
+"""Convolution by Fourier transforms: for PSFs of any shape on the CPU, and for whole batches on an
+accelerator.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ import torch
 
 
 def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -> None:
-    """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into ``out``, by a PSF ``(h, w)``.
+    """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into
+    ``out``, by a PSF ``(h, w)``.
 
     >>> plane, out = np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8)
     >>> plane[2, 2] = 100
@@ -22,16 +25,23 @@ def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -
     image = plane.reshape(len(plane), -1, pixel)
     height, width = image.shape[:2]
     (down, across), padded = _reach(kernel.shape), _padded(height, width, kernel.shape)
-    channels = image[_mirror(height, down)][:, _mirror(width, across)].transpose(2, 0, 1).astype(np.float32)
+    channels = (
+        image[_mirror(height, down)][:, _mirror(width, across)]
+        .transpose(2, 0, 1)
+        .astype(np.float32)
+    )
     spectrum = fft.rfft2(channels, s=padded)
     spectrum *= fft.rfft2(kernel, s=padded)
-    blurred = fft.irfft2(spectrum, s=padded)[:, 2 * down : 2 * down + height, 2 * across : 2 * across + width]
+    blurred = fft.irfft2(spectrum, s=padded)[
+        :, 2 * down : 2 * down + height, 2 * across : 2 * across + width
+    ]
     rounded = np.rint(blurred, out=blurred).transpose(1, 2, 0)
     np.clip(rounded, 0, 255, out=out.reshape(image.shape), casting="unsafe")
 
 
 def on_device(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
-    """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one transform for all.
+    """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one
+    transform for all.
 
     >>> on_device(torch.full((1, 3, 8, 8), 7, dtype=torch.uint8), [np.full((3, 3), 1 / 9, np.float32)]).unique()
     tensor([7], dtype=torch.uint8)
@@ -54,7 +64,9 @@ def on_device(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Te
     planes = batch[chosen][:, :, rows][..., columns].float()
     spectrum = torch.fft.rfft2(planes, s=padded)
     spectrum *= torch.fft.rfft2(torch.from_numpy(centred).to(batch.device), s=padded)[:, None]
-    result = torch.fft.irfft2(spectrum, s=padded)[..., 2 * down : 2 * down + height, 2 * across : 2 * across + width]
+    result = torch.fft.irfft2(spectrum, s=padded)[
+        ..., 2 * down : 2 * down + height, 2 * across : 2 * across + width
+    ]
     out[chosen] = result.round_().clamp_(0, 255).to(torch.uint8)
     return out
 
@@ -64,10 +76,15 @@ def _reach(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _padded(height: int, width: int, shape: tuple[int, int]) -> tuple[int, int]:
-    """Sides of the transform: room for the mirrored border on both sides, rounded up to a fast size."""
+    """Sides of the transform: room for the mirrored border on both sides, rounded up to a fast
+    size.
+    """
     from scipy.fft import next_fast_len
 
-    return tuple(next_fast_len(side + 2 * reach, real=True) for side, reach in zip((height, width), _reach(shape), strict=True))
+    return tuple(
+        next_fast_len(side + 2 * reach, real=True)
+        for side, reach in zip((height, width), _reach(shape), strict=True)
+    )
 
 
 @lru_cache(maxsize=256)

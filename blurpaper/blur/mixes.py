@@ -16,14 +16,18 @@ MIXES: dict[str, dict[str, float]] = {
     "onlyD8": {"D8": 1.0},
     "sharp+shake": {SHARP: 0.2, SHAKE: 0.8},
 }
-"""The paper's training distributions (Table 3) and a control without blur; shares of the halves are our choice."""
+"""The paper's training distributions (Table 3) and a control without blur; shares of the halves are
+our choice.
+"""
 
 
 def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
-    """A mix as condition -> probability: one of :data:`mixes.MIXES` by name, or a mapping of one's own.
+    """A mix as condition -> probability: one of :data:`mixes.MIXES` by name, or a mapping of one's
+    own.
 
     Raises:
-        ValueError: if the name is unknown, or a condition is, or the probabilities are not positive and of sum 1.
+        ValueError: if the name is unknown, or a condition is, or the probabilities are not positive
+            and of sum 1.
 
     >>> check_mix("onlyD8")
     {'D8': 1.0}
@@ -33,20 +37,27 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
             raise ValueError(f"a mix is one of {', '.join(MIXES)}. Got {mix!r}.")
         return dict(MIXES[mix])
     if not isinstance(mix, Mapping):
-        raise ValueError(f"a mix is a name, or a mapping from conditions to probabilities. Got {mix!r}.")
+        raise ValueError(
+            f"a mix is a name, or a mapping from conditions to probabilities. Got {mix!r}."
+        )
     if not mix:
         raise ValueError("a mix names at least one condition. Got none.")
     for condition, probability in mix.items():
         check_condition(condition)
         if not (isinstance(probability, (int, float)) and 0 < probability <= 1):
-            raise ValueError(f"the probability of {condition} must be above 0 and at most 1. Got {probability!r}.")
+            raise ValueError(
+                f"the probability of {condition} must be above 0 and at most 1. Got {probability!r}."
+            )
     if abs(sum(mix.values()) - 1) > 1e-6:
         raise ValueError(f"the probabilities of a mix sum to 1. Got {sum(mix.values()):g}.")
     return dict(mix)
 
 
-def draw(mix: Mapping[str, float], condition_at: float, shake_at: float, scale: float = 1.0) -> np.ndarray | None:
-    """The PSF that two uniform numbers in [0, 1) pick from a mix; camera shake comes from the training bank (Sec. 4.1).
+def draw(
+    mix: Mapping[str, float], condition_at: float, shake_at: float, scale: float = 1.0
+) -> np.ndarray | None:
+    """The PSF that two uniform numbers in [0, 1) pick from a mix; camera shake comes from the
+    training bank (Sec. 4.1).
 
     Args:
         mix: condition -> probability.

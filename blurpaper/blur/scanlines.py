@@ -1,9 +1,11 @@
-"""Convolution row by row on the CPU: each row of the image is prepared once and kept while the PSF reaches it.
+"""Convolution row by row on the CPU: each row of the image is prepared once and kept while the PSF
+reaches it.
 
-Three ways, of which :func:`method_of` chooses the one with the fewest operations for a PSF: its non-zero taps one by one, in
-integers if they are all equal (small disks, boxes, camera shake); two differences of running sums for each run of equal
-taps in a row (disks); down the columns, then along the row (Gaussians). All take an image as rows of bytes, the channels of
-a pixel side by side or not, and compute any band of rows by itself.
+Three ways, of which :func:`method_of` chooses the one with the fewest operations for a PSF: its
+non-zero taps one by one, in integers if they are all equal (small disks, boxes, camera shake); two
+differences of running sums for each run of equal taps in a row (disks); down the columns, then
+along the row (Gaussians). All take an image as rows of bytes, the channels of a pixel side by side
+or not, and compute any band of rows by itself.
 """
 
 from __future__ import annotations
@@ -18,14 +20,17 @@ from blurpaper.blur import compiled
 _ONE = np.float32(1)
 
 _RUNNING_SUM = 40
-"""What a running sum costs, which cannot be computed several values at a time, in operations that can."""
+"""What a running sum costs, which cannot be computed several values at a time, in operations that
+can.
+"""
 
 _MOST_OPERATIONS = 400
 """Above this many operations a value, Fourier transforms are faster."""
 
 
 def method_of(kernel: np.ndarray) -> Taps | Separable | None:
-    """The fastest way of convolving with a PSF, float32 ``(h, w)``; None if that is by Fourier transforms.
+    """The fastest way of convolving with a PSF, float32 ``(h, w)``; None if that is by Fourier
+    transforms.
 
     >>> from blurpaper.kernels import psf
     >>> type(method_of(psf("D8"))).__name__, type(method_of(psf("G4"))).__name__
@@ -44,12 +49,14 @@ def _method_of(content: bytes, shape: tuple[int, int]) -> Taps | Separable | Non
 
 @dataclass(frozen=True, eq=False)
 class Taps:
-    """A weighted sum of a row's neighbourhood, or of the running sums along its rows, times a factor.
+    """A weighted sum of a row's neighbourhood, or of the running sums along its rows, times a
+    factor.
 
     Attributes:
         reach: rows above and below, and pixels left and right, that are looked at.
         rows, columns: where each tap lies, in pixels from the middle.
-        weights: their weights, float32; or of unsigned integers, whose sums may wrap around on the way but not at the end.
+        weights: their weights, float32; or of unsigned integers, whose sums may wrap around on the
+            way but not at the end.
 
     >>> three = Taps.of(np.full((1, 3), 1 / 3, np.float32))
     >>> plane, out = np.array([[0, 0, 90, 0, 0]], np.uint8), np.zeros((1, 5), np.uint8)
@@ -76,22 +83,34 @@ class Taps:
 
     @classmethod
     def of_runs(cls, flipped: np.ndarray) -> Taps | None:
-        """The runs of equal taps in the rows of a PSF: of each, the running sum at its last less that before its first."""
+        """The runs of equal taps in the rows of a PSF: of each, the running sum at its last less
+        that before its first.
+        """
         if not (common := _common_weight(flipped)):
             return None
         edges = np.diff((flipped != 0).astype(np.int8), axis=1, prepend=0, append=0)
         rows, columns = np.nonzero(edges)
         weights = (-edges[rows, columns]).astype(_sum_type(flipped))  # minus one wraps around
         down, across = _reach(flipped)
-        return cls((down, across + 1), *_placed(flipped, rows, columns - 1), _filled(weights), common, of_running_sums=True)
+        return cls(
+            (down, across + 1),
+            *_placed(flipped, rows, columns - 1),
+            _filled(weights),
+            common,
+            of_running_sums=True,
+        )
 
     @property
     def operations(self) -> float:
         return (len(self.rows) + _RUNNING_SUM * self.of_running_sums) * self.weights.itemsize / 4
 
-    def __call__(self, plane: np.ndarray, out: np.ndarray, pixel: int, top: int, bottom: int) -> None:
+    def __call__(
+        self, plane: np.ndarray, out: np.ndarray, pixel: int, top: int, bottom: int
+    ) -> None:
         taps = self.rows, self.columns, self.weights
-        compiled.by_taps(plane, out, pixel, top, bottom, *self.reach, *taps, self.factor, self.of_running_sums)
+        compiled.by_taps(
+            plane, out, pixel, top, bottom, *self.reach, *taps, self.factor, self.of_running_sums
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,18 +131,31 @@ class Separable:
 
     @classmethod
     def of(cls, flipped: np.ndarray) -> Separable | None:
-        vertical, horizontal = flipped.sum(axis=1, dtype=np.float64), flipped.sum(axis=0, dtype=np.float64)
+        vertical, horizontal = (
+            flipped.sum(axis=1, dtype=np.float64),
+            flipped.sum(axis=0, dtype=np.float64),
+        )
         vertical /= vertical.sum()
-        if np.abs(np.outer(vertical, horizontal) - flipped).sum() > 1e-5:  # at most 0.003 grey levels
+        if (
+            np.abs(np.outer(vertical, horizontal) - flipped).sum() > 1e-5
+        ):  # at most 0.003 grey levels
             return None
-        return cls(_reach(flipped), _filled(vertical.astype(np.float32)), _filled(horizontal.astype(np.float32)))
+        return cls(
+            _reach(flipped),
+            _filled(vertical.astype(np.float32)),
+            _filled(horizontal.astype(np.float32)),
+        )
 
     @property
     def operations(self) -> float:
         return len(self.vertical) + len(self.horizontal) + 2
 
-    def __call__(self, plane: np.ndarray, out: np.ndarray, pixel: int, top: int, bottom: int) -> None:
-        compiled.by_columns_and_rows(plane, out, pixel, top, bottom, *self.reach, self.vertical, self.horizontal)
+    def __call__(
+        self, plane: np.ndarray, out: np.ndarray, pixel: int, top: int, bottom: int
+    ) -> None:
+        compiled.by_columns_and_rows(
+            plane, out, pixel, top, bottom, *self.reach, self.vertical, self.horizontal
+        )
 
 
 def _reach(kernel: np.ndarray) -> tuple[int, int]:
@@ -137,11 +169,15 @@ def _common_weight(kernel: np.ndarray) -> np.float32 | None:
 
 
 def _sum_type(kernel: np.ndarray) -> type[np.unsignedinteger]:
-    """The smallest integers that hold the sum of as many bytes as there are taps; those of 16 bits are twice as fast."""
+    """The smallest integers that hold the sum of as many bytes as there are taps; those of 16 bits
+    are twice as fast.
+    """
     return np.uint16 if np.count_nonzero(kernel) * 255 < 2**16 else np.uint32
 
 
-def _placed(kernel: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _placed(
+    kernel: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     down, across = _reach(kernel)
     return _filled(rows - down), _filled(columns - across)
 

@@ -1,4 +1,6 @@
-"""Blur as a transform of torchvision's, for pipelines of one's own; the library itself draws its blurs by sample and epoch."""
+"""Blur as a transform of torchvision's, for pipelines of one's own; the library itself draws its
+blurs by sample and epoch.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,17 @@ from blurpaper.shake import check_scale
 
 
 class RandomBlur(v2.Transform):
-    """Blur each image with a PSF drawn from a mix: a transform for any torchvision-v2 pipeline (Sec. 4).
+    """Blur each image with a PSF drawn from a mix: a transform for any torchvision-v2 pipeline
+    (Sec. 4).
 
     Args:
         mix: condition -> probability, or the name of one of the paper's mixes.
-        scale: smaller side of the images it will see, divided by 384, so that PSF names keep their meaning.
+        scale: smaller side of the images it will see, divided by 384, so that PSF names keep their
+            meaning.
 
-    Takes uint8 tensors ``(..., 3, H, W)``, tv_tensors images and videos, and PIL images of eight bits (grey ones stay grey,
-    others come out as RGB); leaves boxes, masks and labels alone. Each image of a batch, each frame of a video, gets its own PSF.
+    Takes uint8 tensors ``(..., 3, H, W)``, tv_tensors images and videos, and PIL images of eight
+    bits (grey ones stay grey, others come out as RGB); leaves boxes, masks and labels alone. Each
+    image of a batch, each frame of a video, gets its own PSF.
 
     Raises:
         ValueError: for a mix or a scale that is none.
@@ -49,12 +54,18 @@ class RandomBlur(v2.Transform):
             return inpt
         if not isinstance(inpt, torch.Tensor):
             if inpt.mode in ("F", "I") or inpt.mode.startswith("I;16"):
-                raise TypeError(f"images have eight bits; scale this one first. Got a PIL image of mode {inpt.mode}.")
-            seen = v2.functional.to_pil_image(self.transform(v2.functional.pil_to_tensor(inpt.convert("RGB")), params))
+                raise TypeError(
+                    f"images have eight bits; scale this one first. Got a PIL image of mode {inpt.mode}."
+                )
+            seen = v2.functional.to_pil_image(
+                self.transform(v2.functional.pil_to_tensor(inpt.convert("RGB")), params)
+            )
             return seen.convert("L") if inpt.mode == "L" else seen
         plain = inpt.as_subclass(torch.Tensor)
         flat = plain.reshape(-1, *plain.shape[-3:])
-        return tv_tensors.wrap(apply(flat, params["psfs"][: len(flat)]).reshape(plain.shape), like=inpt)
+        return tv_tensors.wrap(
+            apply(flat, params["psfs"][: len(flat)]).reshape(plain.shape), like=inpt
+        )
 
     def extra_repr(self) -> str:
         return f"mix={self.mix}, scale={self.scale:g}"

@@ -1,14 +1,30 @@
 """The claims ledger: every sentence of the paper that numbers can bear out, decided by code.
 
-Each claim is a small function in a module named for a section of the paper. It yields criteria, fixed in the source
-for all runs alike, on what it asks of :class:`Evidence`; :mod:`blurpaper.claims.verdicts` decides. The same claims are held
-against the paper's own numbers, the published ones and those of any run.
+Each claim is a small function in a module named for a section of the paper. It yields criteria,
+fixed in the source for all runs alike, on what it asks of :class:`Evidence`;
+:mod:`blurpaper.claims.verdicts` decides. The same claims are held against the paper's own numbers,
+the published ones and those of any run.
 """
 
 from blurpaper.claims import deblurring, finetuning, invariance, pretrained, scales, segmentation
-from blurpaper.claims.evidence import Evidence, NotMeasuredError, of_file, of_paper, of_published, of_run
+from blurpaper.claims.evidence import (
+    Evidence,
+    NotMeasuredError,
+    of_file,
+    of_paper,
+    of_published,
+    of_run,
+)
 from blurpaper.claims.ledger import Entry, ledger, summary, tables
-from blurpaper.claims.registry import CLAIMS, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, Claim, Criterion
+from blurpaper.claims.registry import (
+    CLAIMS,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDECIDED,
+    Claim,
+    Criterion,
+)
 from blurpaper.claims.verdicts import Finding, verdicts
 
 __all__ = [

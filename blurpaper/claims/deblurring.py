@@ -10,7 +10,9 @@ from blurpaper.claims.evidence import Evidence
 from blurpaper.claims.registry import Criterion, above, below, claim
 
 
-def _top5(e: Evidence, network: str = "original", condition: str = "D8", treatment: str = "as is") -> np.ndarray:
+def _top5(
+    e: Evidence, network: str = "original", condition: str = "D8", treatment: str = "as is"
+) -> np.ndarray:
     return e.top5(network, condition, experiment="table5", input=treatment)
 
 
@@ -29,7 +31,11 @@ def deblurring_nearly_restores(e: Evidence) -> Iterator[Criterion]:
 
     After EPLL top-5 is within 5 points of that on sharp images.
     """
-    yield below("top-5 still missing after EPLL", _top5(e, condition="sharp") - _top5(e, treatment="epll"), 0.05)
+    yield below(
+        "top-5 still missing after EPLL",
+        _top5(e, condition="sharp") - _top5(e, treatment="epll"),
+        0.05,
+    )
 
 
 @claim("4.4", "06", "Table 5")
@@ -38,7 +44,9 @@ def mix_does_as_well_as_deblurring(e: Evidence) -> Iterator[Criterion]:
 
     Its top-5 on the blurred images is at most a point below that after EPLL.
     """
-    yield above("top-5 of the mix less that after EPLL", _top5(e, "mix") - _top5(e, treatment="epll"), -0.01)
+    yield above(
+        "top-5 of the mix less that after EPLL", _top5(e, "mix") - _top5(e, treatment="epll"), -0.01
+    )
 
 
 @claim("2", "06", "Table 5", paper="undecided")
@@ -49,7 +57,9 @@ def deblurring_is_inferior_to_the_mix(e: Evidence) -> Iterator[Criterion]:
 
     The difference is within the noise of its test set: as well as is borne out, better is not.
     """
-    yield above("top-5 of the mix less that after EPLL", _top5(e, "mix") - _top5(e, treatment="epll"))
+    yield above(
+        "top-5 of the mix less that after EPLL", _top5(e, "mix") - _top5(e, treatment="epll")
+    )
 
 
 @claim("4.4", "06", "Table 5")
@@ -58,4 +68,6 @@ def only_d8_beats_deblurring(e: Evidence) -> Iterator[Criterion]:
 
     Top-5 of onlyD8 on the blurred images is above that after EPLL.
     """
-    yield above("top-5 of onlyD8 less that after EPLL", _top5(e, "onlyD8") - _top5(e, treatment="epll"))
+    yield above(
+        "top-5 of onlyD8 less that after EPLL", _top5(e, "onlyD8") - _top5(e, treatment="epll")
+    )

@@ -1,9 +1,11 @@
-"""What claims are decided by: the numbers of one source, each with what it would have been on other images.
+"""What claims are decided by: the numbers of one source, each with what it would have been on other
+images.
 
-A number comes from the best that a source has. From decisions on images, or from counts of pixels, it is resampled over images
-(and over seeds where there are several), the same images for all networks, so that differences are paired. From a row with
-an interval, it is drawn from the normal distribution of that interval, independently of all others. From a row without one
-it is a point, and so is what is decided by it.
+A number comes from the best that a source has. From decisions on images, or from counts of pixels,
+it is resampled over images (and over seeds where there are several), the same images for all
+networks, so that differences are paired. From a row with an interval, it is drawn from the normal
+distribution of that interval, independently of all others. From a row without one it is a point,
+and so is what is decided by it.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Evidence:
 
     Args:
         rows: experiment -> its results.
-        decisions: (model, network, train_scale, recipe, input) -> what was decided on images, if that is known.
+        decisions: (model, network, train_scale, recipe, input) -> what was decided on images, if
+            that is known.
         confusions: counts of pixels as :func:`segmented.counts` has them, if they are known.
         model, second_model: of the networks, and of the paper's Table A.
         data: the test set that decides.
@@ -72,45 +75,81 @@ class Evidence:
         resamples: int,
     ) -> None:
         self._rows, self._decide, self._confusions_of = rows, decisions, confusions
-        self.model, self.second_model, self.data, self.resamples = model, second_model, data, resamples
+        self.model, self.second_model, self.data, self.resamples = (
+            model,
+            second_model,
+            data,
+            resamples,
+        )
         self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, str]] = {}
         self._decisions: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
         self.used: set[str] = set()
         """How sure the numbers were that were asked for since this was last emptied."""
 
-    # --- What claims ask for ---------------------------------------------------------------------------------------------
+    # --- What claims ask for ----------------------------------------------------------------------
 
-    def top5(self, network: str = "original", condition: str = "sharp", scale: str = "256", **columns: str) -> np.ndarray:
-        """Top-5 accuracy of a network under a condition: ``(1 + R,)``. Further columns as :meth:`number` takes them."""
+    def top5(
+        self,
+        network: str = "original",
+        condition: str = "sharp",
+        scale: str = "256",
+        **columns: str,
+    ) -> np.ndarray:
+        """Top-5 accuracy of a network under a condition: ``(1 + R,)``. Further columns as
+        :meth:`number` takes them.
+        """
         return self.number("top5", network, condition, scale=scale, **columns)
 
-    def entropy(self, network: str = "original", condition: str = "sharp", **columns: str) -> np.ndarray:
+    def entropy(
+        self, network: str = "original", condition: str = "sharp", **columns: str
+    ) -> np.ndarray:
         """Mean entropy of the predictions at scale 256, in nats: ``(1 + R,)``."""
-        return self.number("entropy", network, condition, **{"scale": "256", "experiment": "table2"} | columns)
+        return self.number(
+            "entropy", network, condition, **{"scale": "256", "experiment": "table2"} | columns
+        )
 
-    def miou(self, network: str = "original", condition: str = "sharp", region: str = "all") -> np.ndarray:
+    def miou(
+        self, network: str = "original", condition: str = "sharp", region: str = "all"
+    ) -> np.ndarray:
         """Mean IoU over all pixels, or near boundaries: ``(1 + R,)``."""
-        return self.number(_SEGMENTED, network, condition, experiment="table6", scale="384", region=region)
+        return self.number(
+            _SEGMENTED, network, condition, experiment="table6", scale="384", region=region
+        )
 
     def hamming(self, network: str, condition: str, stage: str) -> np.ndarray:
-        """Mean Hamming distance of binarised features from those of the sharp image, after a stage: ``(1 + R,)``."""
-        return self.number("hamming", network, condition, experiment="figure4", scale="256", region=stage)
+        """Mean Hamming distance of binarised features from those of the sharp image, after a stage:
+        ``(1 + R,)``.
+        """
+        return self.number(
+            "hamming", network, condition, experiment="figure4", scale="256", region=stage
+        )
 
     def number(self, metric: str, network: str, condition: str, **columns: str) -> np.ndarray:
-        """A metric of a network under a condition: float64 ``(1 + R,)``, the value and what it is in each resample.
+        """A metric of a network under a condition: float64 ``(1 + R,)``, the value and what it is
+        in each resample.
 
         Args:
             network: a mix, or MIX/RECIPE; ``original`` if none.
-            columns: others of a result. ``train_scale`` is 256 unless it is said; ``experiment`` is the table that rows are
-                taken from (otherwise the first that has them).
+            columns: others of a result. ``train_scale`` is 256 unless it is said; ``experiment`` is
+                the table that rows are taken from (otherwise the first that has them).
 
         Raises:
             NotMeasuredError: if this source does not have it.
         """
         mix, _, recipe = network.partition("/")
         original = mix == "original"
-        of = {"model": self.model, "network": mix, "metric": metric, "condition": condition, "input": "as is", "region": ""}
-        of |= {"train_scale": "" if original else "256", "recipe": "" if original else recipe or "labels"} | columns
+        of = {
+            "model": self.model,
+            "network": mix,
+            "metric": metric,
+            "condition": condition,
+            "input": "as is",
+            "region": "",
+        }
+        of |= {
+            "train_scale": "" if original else "256",
+            "recipe": "" if original else recipe or "labels",
+        } | columns
         if metric == _SEGMENTED and not original:
             of["train_scale"] = "384"
         key = tuple(sorted(of.items()))
@@ -120,7 +159,7 @@ class Evidence:
         self.used.add(kind)
         return drawn
 
-    # --- Where it comes from ---------------------------------------------------------------------------------------------
+    # --- Where it comes from ----------------------------------------------------------------------
 
     def _decided(self, of: dict[str, str]) -> pd.DataFrame | None:
         """The decisions on the test set in one setting, from all seeds."""
@@ -129,7 +168,9 @@ class Evidence:
             frame = self._decide({column: of[column] for column in _NETWORK})
             if len(frame):
                 frame = tallies.widest(results.select(frame, data=self.data))
-            self._decisions[network] = dict(iter(frame.groupby(["scale", "condition"], sort=False, observed=True)))
+            self._decisions[network] = dict(
+                iter(frame.groupby(["scale", "condition"], sort=False, observed=True))
+            )
         return self._decisions[network].get((of.get("scale", ""), of["condition"]))
 
     @cached_property
@@ -139,9 +180,13 @@ class Evidence:
         images = {name: number for number, name in enumerate(frame["image"].unique())}
         count = 1 + int(max(frame["truth"].max(), frame["predicted"].max()))
         found = {}
-        for key, group in frame.groupby(["network", "condition", "region"], sort=False, observed=True):
+        for key, group in frame.groupby(
+            ["network", "condition", "region"], sort=False, observed=True
+        ):
             whole = np.zeros((len(images), count, count), np.int64)
-            whole[group["image"].map(images).to_numpy(int), group["truth"], group["predicted"]] = group["pixels"]
+            whole[group["image"].map(images).to_numpy(int), group["truth"], group["predicted"]] = (
+                group["pixels"]
+            )
             found[key] = whole
         return found
 
@@ -153,22 +198,34 @@ class Evidence:
             return overlap.draws(self._confusions[key], self.resamples), IMAGES
         if of["region"] == "" and self._decide:
             if (group := self._decided(of)) is None:
-                raise _not_measured(of)  # nor do the tables have it, and to see that a run would have to compute them
+                raise _not_measured(
+                    of
+                )  # nor do the tables have it, and to see that a run would have to compute them
             return self._over_images_and_seeds(group, of["metric"]), IMAGES
         return self._of_row(of)
 
     def _over_images_and_seeds(self, group: pd.DataFrame, metric: str) -> np.ndarray:
-        terms = np.array([metrics.per_image(one)[metric] for _, one in group.groupby("seed", observed=True)])
-        seeds, images = (intervals.resampling(count, self.resamples).astype(np.float64) for count in terms.shape)
+        terms = np.array(
+            [metrics.per_image(one)[metric] for _, one in group.groupby("seed", observed=True)]
+        )
+        seeds, images = (
+            intervals.resampling(count, self.resamples).astype(np.float64) for count in terms.shape
+        )
         means = np.einsum("rs,sn,rn->r", seeds, terms, images, optimize=True) / terms.size
         return np.concatenate([[terms.mean()], means])
 
     def _of_row(self, of: dict[str, str]) -> tuple[np.ndarray, str]:
-        names = [of["experiment"]] if "experiment" in of else ["table1", "table3", "table4", "table5", "tableA"]
+        names = (
+            [of["experiment"]]
+            if "experiment" in of
+            else ["table1", "table3", "table4", "table5", "tableA"]
+        )
         wanted = {column: value for column, value in of.items() if column != "experiment"}
         for name in names:
             found = results.select(self._rows(name), **wanted)
-            found = found[found["seed"].isin(["", "0"]) & found["data"].isin([self.data, *_ELSEWHERE])]
+            found = found[
+                found["seed"].isin(["", "0"]) & found["data"].isin([self.data, *_ELSEWHERE])
+            ]
             if len(found):
                 return self._drawn_from(found.iloc[0])
         raise _not_measured(of)
@@ -183,7 +240,11 @@ class Evidence:
 
 
 def _not_measured(of: Mapping[str, str]) -> NotMeasuredError:
-    told = ", ".join(f"{column} {value}" for column, value in of.items() if value and column not in ("model", "input", "metric"))
+    told = ", ".join(
+        f"{column} {value}"
+        for column, value in of.items()
+        if value and column not in ("model", "input", "metric")
+    )
     return NotMeasuredError(f"there is no {of['metric']} of {of['model']} with {told}.")
 
 
@@ -192,7 +253,7 @@ _ELSEWHERE = ("voc2012", "voc-animals", "emoji-scenes")
 """Sets other than the test set that numbers are looked up for."""
 
 
-# --- The sources ----------------------------------------------------------------------------------------------------------
+# --- The sources ----------------------------------------------------------------------------------
 
 
 def of_paper(resamples: int = 1000) -> Evidence:
@@ -202,7 +263,15 @@ def of_paper(resamples: int = 1000) -> Evidence:
     0.6097
     """
     rows = results.paper()
-    return Evidence(lambda name: results.select(rows, experiment=name), None, None, "vgg16", "resnet50", "imagenet", resamples)
+    return Evidence(
+        lambda name: results.select(rows, experiment=name),
+        None,
+        None,
+        "vgg16",
+        "resnet50",
+        "imagenet",
+        resamples,
+    )
 
 
 def of_published(profile: Profile) -> Evidence:
@@ -215,10 +284,15 @@ def of_published(profile: Profile) -> Evidence:
     True
     """
     rows = results.published(profile.name)
-    there = {kind: (results.PUBLISHED / f"{profile.name}.{kind}.parquet").is_file() for kind in ("decisions", "confusions")}
+    there = {
+        kind: (results.PUBLISHED / f"{profile.name}.{kind}.parquet").is_file()
+        for kind in ("decisions", "confusions")
+    }
     return Evidence(
         lambda name: results.select(rows, experiment=name),
-        (lambda of: results.select(results.published_decisions(profile.name), **of)) if there["decisions"] else None,
+        (lambda of: results.select(results.published_decisions(profile.name), **of))
+        if there["decisions"]
+        else None,
         (lambda: results.published_confusions(profile.name)) if there["confusions"] else None,
         profile.model,
         profile.evaluation.second_model,
@@ -253,24 +327,39 @@ def of_run(profile: Profile, store: Any) -> Evidence:  # noqa: ANN401 (a store, 
 
 
 def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.DataFrame:
-    """The decisions of a run's networks of that name, from all seeds, on images treated so; empty if it has none."""
+    """The decisions of a run's networks of that name, from all seeds, on images treated so; empty
+    if it has none.
+    """
     import pandas as pd
 
     from blurpaper import deblurred
 
     columns = {column: of[column] for column in ("model", "network", "train_scale", "recipe")}
-    specs = [one for one in tallies.networks(profile) if columns.items() <= predictions.columns_of(one, "", 0, "", "").items()]
+    specs = [
+        one
+        for one in tallies.networks(profile)
+        if columns.items() <= predictions.columns_of(one, "", 0, "", "").items()
+    ]
     if of["input"] == AS_IS:
         frames = [tallies.decided_by(spec, profile, store) for spec in specs]
     else:
         images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store)
-        chosen = [one for one in deblurred.of_table5(profile) if str(one) == of["input"] and NetworkSpec(profile.model) in specs]
+        chosen = [
+            one
+            for one in deblurred.of_table5(profile)
+            if str(one) == of["input"] and NetworkSpec(profile.model) in specs
+        ]
         frames = [deblurred.decisions(treatment, images, profile, store) for treatment in chosen]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*tallies.DECISION_KEY])
+    return (
+        pd.concat(frames, ignore_index=True)
+        if frames
+        else pd.DataFrame(columns=[*tallies.DECISION_KEY])
+    )
 
 
 def of_file(rows: pd.DataFrame, resamples: int = 1000) -> Evidence:
-    """Any table of results, by its intervals: of the model of its Table 1, on the first set of that.
+    """Any table of results, by its intervals: of the model of its Table 1, on the first set of
+    that.
 
     >>> numbers = of_file(results.read(results.PUBLISHED / "emoji.csv"))
     >>> sharp, blurred = numbers.top5(), numbers.top5(condition="D8")
@@ -279,8 +368,18 @@ def of_file(rows: pd.DataFrame, resamples: int = 1000) -> Evidence:
     """
     first = results.select(rows, experiment="table1", network="original")
     if first.empty:
-        raise results.ResultsError("these results have no table1, whose model and test set would say what to look at.")
+        raise results.ResultsError(
+            "these results have no table1, whose model and test set would say what to look at."
+        )
     model, data = (str(first.iloc[0][column]) for column in ("model", "data"))
     second = results.select(rows, experiment="tableA", network="original")
     other = str(second.iloc[0]["model"]) if len(second) else NetworkSpec(model).model
-    return Evidence(lambda name: results.select(rows, experiment=name), None, None, model, other, data, resamples)
+    return Evidence(
+        lambda name: results.select(rows, experiment=name),
+        None,
+        None,
+        model,
+        other,
+        data,
+        resamples,
+    )

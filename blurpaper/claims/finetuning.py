@@ -35,7 +35,9 @@ def mix_recovers_most_of_the_loss(e: Evidence) -> Iterator[Criterion]:
     More than half of the top-5 that D8 costs comes back.
     """
     lost = e.top5() - e.top5(condition="D8")
-    yield above("top-5 regained under D8 less half of what was lost", _gain(e, "mix", "D8") - lost / 2)
+    yield above(
+        "top-5 regained under D8 less half of what was lost", _gain(e, "mix", "D8") - lost / 2
+    )
 
 
 @claim("4", "03", "Table 3")
@@ -53,7 +55,8 @@ def mix_costs_little_on_sharp(e: Evidence) -> Iterator[Criterion]:
 
     Less than a third of a point of top-5.
 
-    The point is below a third, but the interval of two accuracies that are drawn independently reaches beyond it.
+    The point is below a third, but the interval of two accuracies that are drawn independently
+    reaches beyond it.
     """
     yield below("top-5 lost on sharp images", -_gain(e, "mix", "sharp"), 0.01 / 3)
 
@@ -94,7 +97,9 @@ def shake_helps_under_defocus(e: Evidence) -> Iterator[Criterion]:
     Sharp+shake gains top-5 under D4 and D8.
     """
     for condition in ("D4", "D8"):
-        yield above(f"top-5 gained under {condition} by sharp+shake", _gain(e, "sharp+shake", condition))
+        yield above(
+            f"top-5 gained under {condition} by sharp+shake", _gain(e, "sharp+shake", condition)
+        )
 
 
 @claim("4.1", "03", "Table 3")
@@ -123,8 +128,8 @@ def nothing_carries_over_between_types(e: Evidence) -> Iterator[Criterion]:
 
     Sharp+D8 gains nothing under shake, and sharp+shake nothing under D8 and H8.
 
-    The caption of Table 3 says that there is no generalisation across types of blur. Its own numbers say otherwise, and
-    so does the paper's text beside it.
+    The caption of Table 3 says that there is no generalisation across types of blur. Its own
+    numbers say otherwise, and so does the paper's text beside it.
     """
     for network, condition in (("sharp+D8", "shake"), ("sharp+shake", "D8"), ("sharp+shake", "H8")):
         yield below(f"top-5 gained under {condition} by {network}", _gain(e, network, condition))
@@ -137,7 +142,10 @@ def only_d8_is_best_on_d8(e: Evidence) -> Iterator[Criterion]:
     OnlyD8 has the highest top-5 of all networks under D8.
     """
     for network in ("original", *DEFOCUS, "sharp+shake"):
-        yield above(f"top-5 of onlyD8 less that of {network} under D8", e.top5("onlyD8", "D8") - e.top5(network, "D8"))
+        yield above(
+            f"top-5 of onlyD8 less that of {network} under D8",
+            e.top5("onlyD8", "D8") - e.top5(network, "D8"),
+        )
 
 
 @claim("4.1", "03", "Table 3")
@@ -146,7 +154,11 @@ def only_d8_gains_little_on_the_mix(e: Evidence) -> Iterator[Criterion]:
 
     OnlyD8 gains less than 2 points of top-5 on the mix under D8.
     """
-    yield below("top-5 of onlyD8 less that of the mix under D8", e.top5("onlyD8", "D8") - e.top5("mix", "D8"), 0.02)
+    yield below(
+        "top-5 of onlyD8 less that of the mix under D8",
+        e.top5("onlyD8", "D8") - e.top5("mix", "D8"),
+        0.02,
+    )
 
 
 @claim("4.1", "03", "Table 3")
@@ -163,11 +175,18 @@ def only_d8_is_worst_elsewhere(e: Evidence) -> Iterator[Criterion]:
 def knowing_gains_less_than_dropping_loses(e: Evidence) -> Iterator[Criterion]:
     """A larger share of the right blur gains less than the dropped blurs lose.
 
-    Sharp+D8 gains less on the mix under D8 than it loses under D4; sharp+D4 less under D4 than it loses under D8.
+    Sharp+D8 gains less on the mix under D8 than it loses under D4; sharp+D4 less under D4 than it
+    loses under D8.
     """
     for network, own, dropped in (("sharp+D8", "D8", "D4"), ("sharp+D4", "D4", "D8")):
-        gained, lost = (e.top5(network, own) - e.top5("mix", own)), (e.top5("mix", dropped) - e.top5(network, dropped))
-        yield above(f"top-5 lost by {network} under {dropped} beyond what it gains under {own}", lost - gained)
+        gained, lost = (
+            (e.top5(network, own) - e.top5("mix", own)),
+            (e.top5("mix", dropped) - e.top5(network, dropped)),
+        )
+        yield above(
+            f"top-5 lost by {network} under {dropped} beyond what it gains under {own}",
+            lost - gained,
+        )
 
 
 @claim("4.1", "03", "Table 2")
@@ -188,11 +207,13 @@ def mix_restores_confidence(e: Evidence) -> Iterator[Criterion]:
 def mix_says_the_same_sharp_and_blurred(e: Evidence) -> Iterator[Criterion]:
     """The mix says much the same of an image sharp and blurred.
 
-    The mean Jensen-Shannon divergence between its predictions, sharp and under D8, is less than half of the original's.
+    The mean Jensen-Shannon divergence between its predictions, sharp and under D8, is less than
+    half of the original's.
 
     The paper shows one image and gives no number.
     """
     mix, original = (
-        e.number("js_divergence", network, "D8", scale="256", experiment="table2") for network in ("mix", "original")
+        e.number("js_divergence", network, "D8", scale="256", experiment="table2")
+        for network in ("mix", "original")
     )
     yield below("divergence of the mix over that of the original", mix / original, 0.5, "ratio")

@@ -1,4 +1,6 @@
-"""The ledger as HTML: a row a claim, a column a source, in each the verdict and the number that decides it."""
+"""The ledger as HTML: a row a claim, a column a source, in each the verdict and the number that
+decides it.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +10,34 @@ from html import escape
 
 from blurpaper import intervals
 from blurpaper.claims.ledger import Entry
-from blurpaper.claims.registry import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, VERDICTS, Criterion
+from blurpaper.claims.registry import (
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDECIDED,
+    VERDICTS,
+    Criterion,
+)
 from blurpaper.claims.verdicts import Finding
 from blurpaper.tables import rounded
 
 LEDGER = "09"
 """Number of the chapter that is the ledger."""
 _MARKS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", UNDECIDED: "?", NOT_RUN: "–"}
-_UNITS = {"points": (100, 1, " points"), "share": (100, 1, " %"), "nats": (1, 2, " nats"), "ratio": (1, 2, "")}
+_UNITS = {
+    "points": (100, 1, " points"),
+    "share": (100, 1, " %"),
+    "nats": (1, 2, " nats"),
+    "ratio": (1, 2, ""),
+}
 
 
 def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
     """Source -> verdict -> how many claims have it."""
-    return {source: Counter(entry.findings[source].verdict for entry in entries) for source in entries[0].findings}
+    return {
+        source: Counter(entry.findings[source].verdict for entry in entries)
+        for source in entries[0].findings
+    }
 
 
 def table(entries: Sequence[Entry], pages: dict[str, str], filtered: bool = False) -> str:
@@ -28,16 +45,17 @@ def table(entries: Sequence[Entry], pages: dict[str, str], filtered: bool = Fals
 
     Args:
         pages: number of a chapter -> its name, for links.
-        filtered: the ledger itself, with choices of verdict and of section above it, each claim linked to its row in the chapter
-            that decides it; else the claims of a chapter, linked to their rows in the ledger.
+        filtered: the ledger itself, with choices of verdict and of section above it, each claim
+            linked to its row in the chapter that decides it; else the claims of a chapter, linked
+            to their rows in the ledger.
     """
     sources = list(entries[0].findings)
     head = "".join(f'<th scope="col">{escape(source)}</th>' for source in sources)
     body = "".join(_row(entry, sources, pages, filtered) for entry in entries)
-    whole = (
-        f'<table class="blurpaper ledger"><thead><tr><th scope="col">section</th><th scope="col">claim</th>{head}</tr></thead>'
-    )
-    return (_choices(entries, sources) if filtered else "") + f"{whole}<tbody>{body}</tbody></table>"
+    whole = f'<table class="blurpaper ledger"><thead><tr><th scope="col">section</th><th scope="col">claim</th>{head}</tr></thead>'
+    return (
+        _choices(entries, sources) if filtered else ""
+    ) + f"{whole}<tbody>{body}</tbody></table>"
 
 
 def _choices(entries: Sequence[Entry], sources: Sequence[str]) -> str:
@@ -55,8 +73,14 @@ def _choices(entries: Sequence[Entry], sources: Sequence[str]) -> str:
 
 def _row(entry: Entry, sources: Sequence[str], pages: dict[str, str], filtered: bool) -> str:
     claim = entry.claim
-    cells = "".join(f'<td class="{_class(entry.findings[source])}">{_told(entry.findings[source])}</td>' for source in sources)
-    data = " ".join(f'data-verdict-{number}="{entry.findings[source].verdict}"' for number, source in enumerate(sources))
+    cells = "".join(
+        f'<td class="{_class(entry.findings[source])}">{_told(entry.findings[source])}</td>'
+        for source in sources
+    )
+    data = " ".join(
+        f'data-verdict-{number}="{entry.findings[source].verdict}"'
+        for number, source in enumerate(sources)
+    )
     where = f"{claim.shown}, " if claim.shown else ""
     if filtered:
         link = f'<a href="{escape(pages[claim.chapter])}.html#claim-{claim.id}">{escape(where)}chapter {claim.chapter}</a>'
@@ -83,8 +107,12 @@ def _told(finding: Finding) -> str:
 
 
 def in_words(one: Criterion) -> str:
-    """What was measured, its interval and its limit, such as ``12.3 (11.0 to 13.6) points, to be above 0.0``."""
+    """What was measured, its interval and its limit, such as ``12.3 (11.0 to 13.6) points, to be
+    above 0.0``.
+    """
     scale, digits, unit = _UNITS[one.unit]
-    value, low, high = (rounded(scale * bound, digits) for bound in intervals.of_draws(one.quantity))
+    value, low, high = (
+        rounded(scale * bound, digits) for bound in intervals.of_draws(one.quantity)
+    )
     between = "" if low == high else f" ({low} to {high})"
     return f"{value}{between}{unit}, to be {'above' if one.above else 'below'} {rounded(scale * one.limit, digits)}"

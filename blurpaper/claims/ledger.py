@@ -1,4 +1,6 @@
-"""The ledger: what the paper's own numbers, the published photographs and a run say of every claim, side by side."""
+"""The ledger: what the paper's own numbers, the published photographs and a run say of every claim,
+side by side.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,12 @@ class Entry:
 
 
 def ledger(profile: Profile, store: Store | Published, chapter: str = "") -> list[Entry]:
-    """Every claim, decided by the paper, by the published photographs where they are committed, and by this run.
+    """Every claim, decided by the paper, by the published photographs where they are committed, and
+    by this run.
 
     Args:
-        chapter: number of the one whose claims are decided, which takes no more than what it shows; all of them if it is empty.
+        chapter: number of the one whose claims are decided, which takes no more than what it shows;
+            all of them if it is empty.
 
     >>> from blurpaper.experiments import Published
     >>> emoji = profiles.load("emoji", {"evaluation.bootstrap": 100})
@@ -49,12 +53,20 @@ def ledger(profile: Profile, store: Store | Published, chapter: str = "") -> lis
     >>> list(entries[0].findings)
     ['paper', 'photos', 'this run']
     """
-    chosen = tuple(sorted((one for one in CLAIMS.values() if chapter in ("", one.chapter)), key=lambda one: one.section))
+    chosen = tuple(
+        sorted(
+            (one for one in CLAIMS.values() if chapter in ("", one.chapter)),
+            key=lambda one: one.section,
+        )
+    )
     found = {PAPER: verdicts(chosen, evidence.of_paper())}
     if profile.name != PHOTOS and (results.PUBLISHED / f"{PHOTOS}.csv").is_file():
         found[PHOTOS] = verdicts(chosen, evidence.of_published(profiles.load(PHOTOS)))
     found[RUN] = verdicts(chosen, evidence.of_run(profile, store))
-    return [Entry(one, {source: of_source[one.id] for source, of_source in found.items()}) for one in chosen]
+    return [
+        Entry(one, {source: of_source[one.id] for source, of_source in found.items()})
+        for one in chosen
+    ]
 
 
 def tables(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
@@ -72,8 +84,15 @@ def tables(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
         rows = []
         for entry in entries:
             claim, finding = entry.claim, entry.findings[source]
-            of = {"claim": claim.id, "section": claim.section, "says": claim.says, "verdict": finding.verdict}
-            rows += [of | _measured(one) for one in finding.criteria] or [of | {"criterion": finding.missing}]
+            of = {
+                "claim": claim.id,
+                "section": claim.section,
+                "says": claim.says,
+                "verdict": finding.verdict,
+            }
+            rows += [of | _measured(one) for one in finding.criteria] or [
+                of | {"criterion": finding.missing}
+            ]
         found[source] = pd.DataFrame(rows)
     return found
 
@@ -93,7 +112,8 @@ def _measured(one: Criterion) -> dict[str, Any]:
 
 
 def summary(profile: Profile, store: Store | Published) -> list[dict[str, Any]]:
-    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what is missing where it was not run.
+    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what is
+    missing where it was not run.
 
     >>> from blurpaper.experiments import Published
     >>> found = summary(profiles.load("photos", {"evaluation.bootstrap": 50}), Published())
@@ -105,7 +125,11 @@ def summary(profile: Profile, store: Store | Published) -> list[dict[str, Any]]:
             "id": entry.claim.id,
             "section": entry.claim.section,
             "verdict": {source: finding.verdict for source, finding in entry.findings.items()},
-            "explained": {source: one.missing for source, one in entry.findings.items() if one.verdict == NOT_RUN},
+            "explained": {
+                source: one.missing
+                for source, one in entry.findings.items()
+                if one.verdict == NOT_RUN
+            },
         }
         for entry in ledger(profile, store)
     ]

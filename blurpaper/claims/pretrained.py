@@ -45,7 +45,9 @@ def more_defocus_costs_more(e: Evidence) -> Iterator[Criterion]:
     Top-5 at scale 256 falls at each step from sharp to D8.
     """
     for less, more in pairwise(DISKS):
-        yield above(f"top-5 lost from {less} to {more}", e.top5(condition=less) - e.top5(condition=more))
+        yield above(
+            f"top-5 lost from {less} to {more}", e.top5(condition=less) - e.top5(condition=more)
+        )
 
 
 @claim("3", "02", "Table 1")
@@ -55,7 +57,9 @@ def more_of_other_blurs_costs_more(e: Evidence) -> Iterator[Criterion]:
     Top-5 at 256 falls from H4 to H8, V4 to V8, G4 to G8.
     """
     for less, more in (("H4", "H8"), ("V4", "V8"), ("G4", "G8")):
-        yield above(f"top-5 lost from {less} to {more}", e.top5(condition=less) - e.top5(condition=more))
+        yield above(
+            f"top-5 lost from {less} to {more}", e.top5(condition=less) - e.top5(condition=more)
+        )
 
 
 @claim("3", "02", "Table 1")
@@ -65,7 +69,10 @@ def fall_is_steeper_with_512(e: Evidence) -> Iterator[Criterion]:
     D8 costs more top-5 at 512, and at 256+512, than at 256.
     """
     for scale in ("512", "256+512"):
-        yield above(f"top-5 lost under D8 at {scale} beyond that at 256", _drop(e, "D8", scale) - _drop(e, "D8"))
+        yield above(
+            f"top-5 lost under D8 at {scale} beyond that at 256",
+            _drop(e, "D8", scale) - _drop(e, "D8"),
+        )
 
 
 @claim("4.2", "02", "Table 1")
@@ -75,7 +82,9 @@ def two_scales_are_best_when_sharp(e: Evidence) -> Iterator[Criterion]:
     Top-5 on sharp images at 256+512 is above that at 256 and at 512.
     """
     for scale in ("256", "512"):
-        yield above(f"top-5 at 256+512 less that at {scale}", e.top5(scale="256+512") - e.top5(scale=scale))
+        yield above(
+            f"top-5 at 256+512 less that at {scale}", e.top5(scale="256+512") - e.top5(scale=scale)
+        )
 
 
 @claim("4.1", "02", "Table 1")
@@ -101,7 +110,10 @@ def scale_128_hurts_but_for_the_largest_kernel(e: Evidence) -> Iterator[Criterio
     for condition in ("sharp", *BLURS[:-1]):
         gap = e.top5(condition=condition) - e.top5(condition=condition, scale="128")
         yield above(f"top-5 at 256 less that at 128 under {condition}", gap)
-    yield above("top-5 at 128 less that at 256 under G8", e.top5(condition="G8", scale="128") - e.top5(condition="G8"))
+    yield above(
+        "top-5 at 128 less that at 256 under G8",
+        e.top5(condition="G8", scale="128") - e.top5(condition="G8"),
+    )
 
 
 @claim("3", "02", "Table 2")
@@ -111,7 +123,11 @@ def entropy_rises_with_blur(e: Evidence) -> Iterator[Criterion]:
     Entropy rises from sharp to D4 and from D4 to D8.
     """
     for less, more in (("sharp", "D4"), ("D4", "D8")):
-        yield above(f"entropy at {more} less that at {less}", e.entropy(condition=more) - e.entropy(condition=less), unit="nats")
+        yield above(
+            f"entropy at {more} less that at {less}",
+            e.entropy(condition=more) - e.entropy(condition=less),
+            unit="nats",
+        )
 
 
 @claim("3", "02", "Table 2")
@@ -120,7 +136,12 @@ def strong_blur_doubles_the_entropy(e: Evidence) -> Iterator[Criterion]:
 
     Entropy under D8 is more than twice that on sharp images.
     """
-    yield above("entropy under D8 over that on sharp images", e.entropy(condition="D8") / e.entropy(), 2.0, "ratio")
+    yield above(
+        "entropy under D8 over that on sharp images",
+        e.entropy(condition="D8") / e.entropy(),
+        2.0,
+        "ratio",
+    )
 
 
 @claim("A", "08", "Table A")
@@ -140,7 +161,9 @@ def second_model_falls_more_with_512(e: Evidence) -> Iterator[Criterion]:
 
     D8 costs the second model more top-5 at 256+512 than at 256.
     """
-    both, one = (_second(e, "sharp", scale) - _second(e, "D8", scale) for scale in ("256+512", "256"))
+    both, one = (
+        _second(e, "sharp", scale) - _second(e, "D8", scale) for scale in ("256+512", "256")
+    )
     yield above("top-5 lost under D8 at 256+512 beyond that at 256", both - one)
 
 

@@ -1,7 +1,9 @@
-"""What a claim is: a sentence that numbers can bear out, where the paper makes it, and the criteria that decide it.
+"""What a claim is: a sentence that numbers can bear out, where the paper makes it, and the criteria
+that decide it.
 
-Criteria are fixed here, in the source, before any run. Each compares one measured quantity with a limit; a claim holds if all
-of its criteria do. A quantity is an array ``(1 + R,)``: its value, then what it is in each resample of the images.
+Criteria are fixed here, in the source, before any run. Each compares one measured quantity with a
+limit; a claim holds if all of its criteria do. A quantity is an array ``(1 + R,)``: its value, then
+what it is in each resample of the images.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ class Criterion:
         quantity: float64 ``(1 + R,)``, the value and what it is in each resample.
         limit: what it has to be above, or below.
         above: which of the two.
-        unit: ``points`` (of per cent; the quantity is a difference of shares), ``share``, ``nats`` or ``ratio``.
+        unit: ``points`` (of per cent; the quantity is a difference of shares), ``share``, ``nats``
+            or ``ratio``.
 
     >>> from blurpaper.claims import of_paper
     >>> (one,) = CLAIMS["mix-costs-little-on-sharp"].criteria(of_paper())
@@ -63,7 +66,12 @@ def below(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "poi
 
 Decide = Callable[[Evidence], Iterator[Criterion]]
 
-VERDICTS = REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN = ("reproduced", "not reproduced", "undecided", "not run")
+VERDICTS = REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN = (
+    "reproduced",
+    "not reproduced",
+    "undecided",
+    "not run",
+)
 
 
 @dataclass(frozen=True)
@@ -103,13 +111,18 @@ CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
 
 
-def claim(section: str, chapter: str, shown: str, paper: str = REPRODUCED) -> Callable[[Decide], Decide]:
-    """Register a function that yields the criteria of a claim; see :class:`Claim` for the arguments.
+def claim(
+    section: str, chapter: str, shown: str, paper: str = REPRODUCED
+) -> Callable[[Decide], Decide]:
+    """Register a function that yields the criteria of a claim; see :class:`Claim` for the
+    arguments.
 
-    The function's docstring says the rest, a paragraph each: the claim, its criteria, and if need be a note.
+    The function's docstring says the rest, a paragraph each: the claim, its criteria, and if need
+    be a note.
 
     Raises:
-        ValueError: if the id is taken, the docstring lacks a paragraph, or the paper's verdict is none.
+        ValueError: if the id is taken, the docstring lacks a paragraph, or the paper's verdict is
+            none.
 
     >>> def blur_costs(numbers):
     ...     '''Blur costs accuracy.
@@ -126,8 +139,12 @@ def claim(section: str, chapter: str, shown: str, paper: str = REPRODUCED) -> Ca
         name = function.__name__.replace("_", "-")
         says, *others = (" ".join(part.split()) for part in (function.__doc__ or "").split("\n\n"))
         if name in CLAIMS or not others or paper not in VERDICTS:
-            raise ValueError(f"a claim has its own id, two paragraphs at least, and one of {', '.join(VERDICTS)}. Got {name!r}.")
-        CLAIMS[name] = Claim(name, section, chapter, shown, paper, says, others[0], " ".join(others[1:]), function)
+            raise ValueError(
+                f"a claim has its own id, two paragraphs at least, and one of {', '.join(VERDICTS)}. Got {name!r}."
+            )
+        CLAIMS[name] = Claim(
+            name, section, chapter, shown, paper, says, others[0], " ".join(others[1:]), function
+        )
         return function
 
     return register

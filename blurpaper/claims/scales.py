@@ -13,7 +13,9 @@ BLURRED = ("D4", "D8")
 
 
 def _tuned(e: Evidence, scale: str, condition: str, train_scale: str | None = None) -> np.ndarray:
-    """Top-5 accuracy of the mix, fine-tuned at the scale setting at which it is applied if no other is said."""
+    """Top-5 accuracy of the mix, fine-tuned at the scale setting at which it is applied if no other
+    is said.
+    """
     return e.top5("mix", condition, scale, train_scale=train_scale or scale)
 
 
@@ -66,7 +68,8 @@ def one_network_is_just_below_256(e: Evidence) -> Iterator[Criterion]:
 
     Under D4 and D8 it is below, by less than 2 points.
 
-    Under D4 the points differ by less than the intervals of accuracies that are drawn independently.
+    Under D4 the points differ by less than the intervals of accuracies that are drawn
+    independently.
     """
     for condition in BLURRED:
         gap = _tuned(e, "256", condition) - _tuned(e, "256+512", condition)
@@ -99,15 +102,23 @@ def one_for_each_leads_on_sharp(e: Evidence) -> Iterator[Criterion]:
 def scale_512_is_undecided_under_blur(e: Evidence) -> Iterator[Criterion]:
     """Under blur the 512 network is undecided, so that the average follows the other.
 
-    The entropy of the 512 network exceeds that of the 256 network by more under D8 than on sharp images.
+    The entropy of the 512 network exceeds that of the 256 network by more under D8 than on sharp
+    images.
 
     The paper offers this as an explanation and gives no entropies.
     """
 
     def beyond(condition: str) -> np.ndarray:
         own, other = (
-            e.number("entropy", "mix", condition, experiment="table4", scale=scale, train_scale=scale) for scale in ("512", "256")
+            e.number(
+                "entropy", "mix", condition, experiment="table4", scale=scale, train_scale=scale
+            )
+            for scale in ("512", "256")
         )
         return own - other
 
-    yield above("by how much the gap of entropies widens from sharp to D8", beyond("D8") - beyond("sharp"), unit="nats")
+    yield above(
+        "by how much the gap of entropies widens from sharp to D8",
+        beyond("D8") - beyond("sharp"),
+        unit="nats",
+    )

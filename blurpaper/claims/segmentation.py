@@ -1,4 +1,6 @@
-"""Claims on segmentation (Sec. 5, Table 6). The paper gives its numbers without intervals: its verdicts are by points."""
+"""Claims on segmentation (Sec. 5, Table 6). The paper gives its numbers without intervals: its
+verdicts are by points.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,14 @@ def boundaries_suffer_more(e: Evidence) -> Iterator[Criterion]:
 
     D8 takes a larger share of the mean IoU near boundaries than over all pixels.
     """
-    lost = {region: 1 - e.miou(condition="D8", region=region) / e.miou(region=region) for region in REGIONS}
-    yield above("share of mean IoU lost near boundaries beyond that over all pixels", lost["boundary"] - lost["all"])
+    lost = {
+        region: 1 - e.miou(condition="D8", region=region) / e.miou(region=region)
+        for region in REGIONS
+    }
+    yield above(
+        "share of mean IoU lost near boundaries beyond that over all pixels",
+        lost["boundary"] - lost["all"],
+    )
 
 
 @claim("5", "07", "Table 6")
@@ -66,7 +74,9 @@ def segmentation_keeps_a_larger_gap(e: Evidence) -> Iterator[Criterion]:
     """
     labelled = 1 - e.miou("mix", "D8") / e.miou("mix")
     recognised = 1 - e.top5("mix", "D8") / e.top5("mix")
-    yield above("share of mean IoU lost from sharp to D8 beyond that of top-5", labelled - recognised)
+    yield above(
+        "share of mean IoU lost from sharp to D8 beyond that of top-5", labelled - recognised
+    )
 
 
 @claim("5", "07", "Table 6")
@@ -78,8 +88,12 @@ def segmentation_regains_less(e: Evidence) -> Iterator[Criterion]:
 
     def regained(sharp: np.ndarray, blurred: np.ndarray, mix: np.ndarray) -> np.ndarray:
         lost = sharp - blurred
-        return np.divide(mix - blurred, lost, out=np.full_like(lost, np.nan), where=lost != 0)  # of no loss nothing can come back
+        return np.divide(
+            mix - blurred, lost, out=np.full_like(lost, np.nan), where=lost != 0
+        )  # of no loss nothing can come back
 
     labelled = regained(e.miou(), e.miou(condition="D8"), e.miou("mix", "D8"))
     recognised = regained(e.top5(), e.top5(condition="D8"), e.top5("mix", "D8"))
-    yield above("share of the loss regained in top-5 beyond that in mean IoU", recognised - labelled)
+    yield above(
+        "share of the loss regained in top-5 beyond that in mean IoU", recognised - labelled
+    )

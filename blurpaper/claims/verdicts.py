@@ -1,11 +1,15 @@
-"""From criteria to verdicts: reproduced, not reproduced, undecided or not run, with the false discovery rate under control.
+"""From criteria to verdicts: reproduced, not reproduced, undecided or not run, with the false
+discovery rate under control.
 
-The share of resamples that contradict a claim is its p-value; the share that support it, the p-value of the contrary. Of several
-criteria the weakest counts for the claim, and the most contradicted, times their number, against it. Twice the smaller of the two
-says how sure the verdict is that its side suggests. Many claims are tested at once: the procedure of Benjamini and
-Hochberg keeps the expected share of wrong verdicts, among those given, below 5 %. What is not sure enough is undecided.
+The share of resamples that contradict a claim is its p-value; the share that support it, the
+p-value of the contrary. Of several criteria the weakest counts for the claim, and the most
+contradicted, times their number, against it. Twice the smaller of the two says how sure the verdict
+is that its side suggests. Many claims are tested at once: the procedure of Benjamini and Hochberg
+keeps the expected share of wrong verdicts, among those given, below 5 %. What is not sure enough is
+undecided.
 
-The claims that one chapter decides are a family, tested by themselves: what a chapter says of them then needs no other chapter.
+The claims that one chapter decides are a family, tested by themselves: what a chapter says of them
+then needs no other chapter.
 """
 
 from __future__ import annotations
@@ -17,7 +21,14 @@ import numpy as np
 
 from blurpaper import intervals
 from blurpaper.claims.evidence import POINTS, Evidence, NotMeasuredError
-from blurpaper.claims.registry import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDECIDED, Claim, Criterion
+from blurpaper.claims.registry import (
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDECIDED,
+    Claim,
+    Criterion,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,8 @@ class Finding:
     Attributes:
         verdict: one of the four.
         criteria: what was measured; empty if it was not.
-        from_points: whether some number was known without an interval, so that the verdict is by points alone.
+        from_points: whether some number was known without an interval, so that the verdict is by
+            points alone.
         missing: what the source does not have, if it was not run.
 
     >>> from blurpaper.claims import CLAIMS, of_paper
@@ -44,8 +56,12 @@ class Finding:
 
     @property
     def weakest(self) -> Criterion:
-        """The criterion that decides: the one that most resamples contradict; of equals, that of the smallest margin."""
-        return max(self.criteria, key=lambda one: (_contradicted(one), -one.margin[0] / _scale(one)))
+        """The criterion that decides: the one that most resamples contradict; of equals, that of
+        the smallest margin.
+        """
+        return max(
+            self.criteria, key=lambda one: (_contradicted(one), -one.margin[0] / _scale(one))
+        )
 
 
 def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
@@ -58,7 +74,11 @@ def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
     by_chapter: dict[str, list[Claim]] = {}
     for claim in claims:
         by_chapter.setdefault(claim.chapter, []).append(claim)
-    return {name: finding for family in by_chapter.values() for name, finding in _of_family(family, evidence).items()}
+    return {
+        name: finding
+        for family in by_chapter.values()
+        for name, finding in _of_family(family, evidence).items()
+    }
 
 
 def _of_family(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
@@ -72,7 +92,13 @@ def _of_family(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding
             found[claim.id] = Finding(NOT_RUN, missing=str(error))
     tested = [name for name, (_, from_points) in measured.items() if not from_points]
     sides = {name: _sides(measured[name][0]) for name in tested}
-    sure = dict(zip(tested, intervals.false_discovery_adjusted([min(1.0, 2 * min(sides[name])) for name in tested]), strict=True))
+    sure = dict(
+        zip(
+            tested,
+            intervals.false_discovery_adjusted([min(1.0, 2 * min(sides[name])) for name in tested]),
+            strict=True,
+        )
+    )
     for name, (criteria, from_points) in measured.items():
         if from_points:
             holds = all(one.margin[0] > 0 for one in criteria)
@@ -87,11 +113,15 @@ def _of_family(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding
 
 def _sides(criteria: tuple[Criterion, ...]) -> tuple[float, float]:
     """p-values of a claim and of its contrary."""
-    return max(map(_contradicted, criteria)), min(1.0, len(criteria) * min(map(_supported, criteria)))
+    return max(map(_contradicted, criteria)), min(
+        1.0, len(criteria) * min(map(_supported, criteria))
+    )
 
 
 def _contradicted(one: Criterion) -> float:
-    """Share of resamples in which a criterion does not hold (or cannot be computed), itself counted among them: its p-value."""
+    """Share of resamples in which a criterion does not hold (or cannot be computed), itself counted
+    among them: its p-value.
+    """
     return (1 + np.count_nonzero(~(one.margin[1:] > 0))) / len(one.margin)
 
 

@@ -1,4 +1,6 @@
-"""The command line: one verb a command, each a few lines over the library. What is imported here must be light."""
+"""The command line: one verb a command, each a few lines over the library. What is imported here
+must be light.
+"""
 
 from __future__ import annotations
 

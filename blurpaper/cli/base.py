@@ -1,4 +1,6 @@
-"""What the verbs share: the group with its handling of errors, options, and what is loaded or told before and after."""
+"""What the verbs share: the group with its handling of errors, options, and what is loaded or told
+before and after.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ EXPECTED_ERRORS = (
     "ProfileError", "StoreError", "TrainingError", "WeightsError", "ImageError", "MissingDataError", "ResultsError", "BookError",
     "FetchError",
 )  # fmt: skip
-"""Errors whose message is a sentence for the user; they are told by name, so that their modules need not be imported."""
+"""Errors whose message is a sentence for the user; they are told by name, so that their modules
+need not be imported.
+"""
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A full disk, a full quota, a file larger than is allowed, a disk that is only read."""
@@ -25,13 +29,19 @@ _KEPT = "what was finished is kept: give the same command again to go on"
 
 
 class Command(click.Group):
-    """Turns expected errors into one sentence and exit status 1, and an interrupt into how to go on."""
+    """Turns expected errors into one sentence and exit status 1, and an interrupt into how to go
+    on.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            kept = "the images that were written are whole" if ctx.invoked_subcommand in ("blur", "deblur") else _KEPT
+            kept = (
+                "the images that were written are whole"
+                if ctx.invoked_subcommand in ("blur", "deblur")
+                else _KEPT
+            )
             click.echo(f"\nstopped; {kept}.", err=True)
             ctx.exit(130)
         except Exception as error:
@@ -47,15 +57,24 @@ class Command(click.Group):
                 from blurpaper.writing import remedy
 
                 where = f" {error.filename}" if error.filename else ""
-                raise click.ClickException(f"cannot write{where}: {error.strerror}; {remedy(error)}.") from None
+                raise click.ClickException(
+                    f"cannot write{where}: {error.strerror}; {remedy(error)}."
+                ) from None
             raise
 
 
 profile_option = click.option(
-    "--profile", default="emoji", show_default=True, help="emoji, photos, imagenet, smoke, or a YAML file."
+    "--profile",
+    default="emoji",
+    show_default=True,
+    help="emoji, photos, imagenet, smoke, or a YAML file.",
 )
 override_option = click.option(
-    "-p", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a field of the profile: -p protocol.jitter=[384]."
+    "-p",
+    "overrides",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Override a field of the profile: -p protocol.jitter=[384].",
 )
 cache_option = click.option(
     "--cache-gb",
@@ -64,17 +83,22 @@ cache_option = click.option(
 )
 
 
-@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__)
 def main() -> None:
     """Blur and recognition: a paper that can be read, re-run and used.
 
-    Start with `blurpaper run`: it makes the embedded data, trains and measures the networks and builds the book. Everything
-    computed is kept in a store ($BLURPAPER_STORE, else your cache folder) and loaded the next time.
+    Start with `blurpaper run`: it makes the embedded data, trains and measures the networks and
+    builds the book. Everything computed is kept in a store ($BLURPAPER_STORE, else your cache
+    folder) and loaded the next time.
     """
 
 
-def load_profile(name: str, overrides: tuple[str, ...] = (), cache_gb: float | None = None) -> tuple[Any, dict[str, Any]]:
+def load_profile(
+    name: str, overrides: tuple[str, ...] = (), cache_gb: float | None = None
+) -> tuple[Any, dict[str, Any]]:
     """A profile with its overrides, and the overrides as they were read."""
     from blurpaper import profile
 
@@ -99,7 +123,10 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
         click.echo("\n".join(missing), err=True)
         click.echo("Nothing was run.", err=True)
         if (results.PUBLISHED / f"{profile.name}.csv").is_file():
-            click.echo(f"To see the published results instead: blurpaper run --published --profile {profile.name}", err=True)
+            click.echo(
+                f"To see the published results instead: blurpaper run --published --profile {profile.name}",
+                err=True,
+            )
         sys.exit(2)
 
 
@@ -110,7 +137,10 @@ def say_passed_over(folder: Path) -> None:
     others = [path.name for path in image_files(folder, OTHER_PICTURES)]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        click.echo(f"passed over: {', '.join(others[:3])}{more}; save them as PNG or JPEG to have them read", err=True)
+        click.echo(
+            f"passed over: {', '.join(others[:3])}{more}; save them as PNG or JPEG to have them read",
+            err=True,
+        )
 
 
 def say_left_out(sentences: list[str], count: int) -> None:
@@ -119,4 +149,7 @@ def say_left_out(sentences: list[str], count: int) -> None:
         click.echo(f"left out: {sentence}", err=True)
     if sentences:
         first = " (the first 10 are named)" if len(sentences) > 10 else ""
-        click.echo(f"{len(sentences):,} of {count:,} images cannot be read and were left out{first}", err=True)
+        click.echo(
+            f"{len(sentences):,} of {count:,} images cannot be read and were left out{first}",
+            err=True,
+        )

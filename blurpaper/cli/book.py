@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from blurpaper.cli.base import cache_option, load_profile, main, need_data, override_option, profile_option
+from blurpaper.cli.base import (
+    cache_option,
+    load_profile,
+    main,
+    need_data,
+    override_option,
+    profile_option,
+)
 from blurpaper.gpus import GPUS
 
 if TYPE_CHECKING:
@@ -25,15 +32,23 @@ browser_option = click.option(
 @override_option
 @cache_option
 @browser_option
-@click.option("--published", is_flag=True, help="Draw the book from the committed results, computing nothing.")
+@click.option(
+    "--published", is_flag=True, help="Draw the book from the committed results, computing nothing."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
     help="Chapters to execute at once; unless told, as many as there are cores, 4 at most, and 1 where a GPU is used.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
 @click.option(
-    "--gpu", type=click.Choice(list(GPUS), case_sensitive=False), default="A100", show_default=True, help="For --dry-run."
+    "--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing."
+)
+@click.option(
+    "--gpu",
+    type=click.Choice(list(GPUS), case_sensitive=False),
+    default="A100",
+    show_default=True,
+    help="For --dry-run.",
 )
 def run(
     profile: str,
@@ -67,7 +82,10 @@ def run(
     whole = execution.Run(settings, parsed, profile, Store(), published)
     number = itertools.count(1)
     all_chapters.execute(
-        chapters, whole, jobs or _jobs(settings), lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True)
+        chapters,
+        whole,
+        jobs or _jobs(settings),
+        lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True),
     )
     click.echo(f"[book] {book.build(settings, with_browser_model)}")
 
@@ -84,8 +102,12 @@ def _jobs(settings: Profile) -> int:
 @profile_option
 @override_option
 @cache_option
-@click.option("--published", is_flag=True, help="Draw it from the committed results, computing nothing.")
-def chapter(name: str, profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool) -> None:
+@click.option(
+    "--published", is_flag=True, help="Draw it from the committed results, computing nothing."
+)
+def chapter(
+    name: str, profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool
+) -> None:
     """Execute one chapter, NAME being its number or name (02, pretrained)."""
     from blurpaper import book, execution
     from blurpaper.store import Store
@@ -94,13 +116,17 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], cache_gb: float
     whole = book.chapter_named(name)
     if not published:
         need_data(settings)
-    click.echo(execution.execute(whole, execution.Run(settings, parsed, profile, Store(), published)))
+    click.echo(
+        execution.execute(whole, execution.Run(settings, parsed, profile, Store(), published))
+    )
 
 
 @main.command("new-chapter")
 @click.argument("name")
 def new_chapter(name: str) -> None:
-    """Begin a chapter that runs as it is, notebooks/NN_NAME.py, and list it in the table of contents."""
+    """Begin a chapter that runs as it is, notebooks/NN_NAME.py, and list it in the table of
+    contents.
+    """
     from blurpaper import new_chapter as new
 
     path = new.create(name)
@@ -111,7 +137,9 @@ def new_chapter(name: str) -> None:
 @profile_option
 @override_option
 @browser_option
-@click.option("--pdf", is_flag=True, help="Also print it to one PDF, which needs Chromium and pypdf.")
+@click.option(
+    "--pdf", is_flag=True, help="Also print it to one PDF, which needs Chromium and pypdf."
+)
 def book(profile: str, overrides: tuple[str, ...], with_browser_model: bool, pdf: bool) -> None:
     """Build the book from the chapters executed so far."""
     from blurpaper import book as books
@@ -125,17 +153,25 @@ def book(profile: str, overrides: tuple[str, ...], with_browser_model: bool, pdf
 
 
 @main.command()
-@click.option("--store", is_flag=True, help="Also remove the store: trained networks, predictions, embedded data.")
+@click.option(
+    "--store",
+    is_flag=True,
+    help="Also remove the store: trained networks, predictions, embedded data.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clean(store: bool, yes: bool) -> None:
-    """Remove executed chapters and built books; computed results stay in the store unless --store is given."""
+    """Remove executed chapters and built books; computed results stay in the store unless --store
+    is given.
+    """
     import shutil
 
     from blurpaper import book
     from blurpaper.store import default_root
 
     folders = [book.build_root(), *([default_root()] if store else [])]
-    if book.is_installed() and folders[0].exists() and not yes:  # the current folder may be anybody's
+    if (
+        book.is_installed() and folders[0].exists() and not yes
+    ):  # the current folder may be anybody's
         click.confirm(f"remove {folders[0]}, whatever is in it?", abort=True)
     if store and not yes:
         click.confirm(f"remove everything computed so far, in {default_root()}?", abort=True)

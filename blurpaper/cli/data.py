@@ -35,7 +35,9 @@ def data_where(name: str | None) -> None:
 @data_group.command("fetch")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def data_fetch(names: tuple[str, ...]) -> None:
-    """Download sets of photographs; one that is there is left alone, one that was cut off is taken up again."""
+    """Download sets of photographs; one that is there is left alone, one that was cut off is taken
+    up again.
+    """
     from blurpaper.data import fetching, sources
 
     for source in [sources.named(name) for name in names]:
@@ -45,7 +47,9 @@ def data_fetch(names: tuple[str, ...]) -> None:
 @data_group.command("verify")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def data_verify(names: tuple[str, ...]) -> None:
-    """Read every image of the sets named, or of all that are there; exit 1 if one is missing or broken."""
+    """Read every image of the sets named, or of all that are there; exit 1 if one is missing or
+    broken.
+    """
     from blurpaper.data import inventory
     from blurpaper.folders import data_folder
 
@@ -55,5 +59,7 @@ def data_verify(names: tuple[str, ...]) -> None:
         click.echo("\n".join(problems) or f"{name} is whole.", err=bool(problems))
         broken = broken or bool(problems)
     if not names and not inventory.found():
-        click.echo(f"no set of photographs is in {data_folder().absolute()}: `blurpaper data list` says what there is.")
+        click.echo(
+            f"no set of photographs is in {data_folder().absolute()}: `blurpaper data list` says what there is."
+        )
     sys.exit(1 if broken else 0)

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 
-def _three(_: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+def _three(
+    _: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
     """Three numbers with commas, or one for all three."""
     if text is None:
         return None
@@ -23,20 +25,42 @@ def _three(_: click.Context, parameter: click.Parameter, text: str | None) -> tu
 
 
 def elsewhere_options(command: Callable) -> Callable:
-    """Add what can be said of a network from timm, from torchvision or from a function of one's own."""
+    """Add what can be said of a network from timm, from torchvision or from a function of one's
+    own.
+    """
     for option in (
-        click.option("--std", callback=_three, metavar="R,G,B", help="The deviation that goes with --mean."),
-        click.option("--mean", callback=_three, metavar="R,G,B", help="That its input has subtracted, of grey levels 0 to 1."),
-        click.option("--field", type=click.IntRange(1), metavar="PIXELS", help="Side of the crops it was trained on."),
-        click.option("--classes", type=click.Path(path_type=Path), help="Names of its classes, a line each."),
-        click.option("--weights", type=click.Path(path_type=Path), help="Weights of a network that is not ours (.safetensors)."),
+        click.option(
+            "--std", callback=_three, metavar="R,G,B", help="The deviation that goes with --mean."
+        ),
+        click.option(
+            "--mean",
+            callback=_three,
+            metavar="R,G,B",
+            help="That its input has subtracted, of grey levels 0 to 1.",
+        ),
+        click.option(
+            "--field",
+            type=click.IntRange(1),
+            metavar="PIXELS",
+            help="Side of the crops it was trained on.",
+        ),
+        click.option(
+            "--classes", type=click.Path(path_type=Path), help="Names of its classes, a line each."
+        ),
+        click.option(
+            "--weights",
+            type=click.Path(path_type=Path),
+            help="Weights of a network that is not ours (.safetensors).",
+        ),
     ):
         command = option(command)
     return command
 
 
 def named(network: str, images: Path, said: dict[str, Any]) -> Any:  # noqa: ANN401 (a network of ours, or from elsewhere)
-    """The network that a user names; of one from elsewhere what it is is told, and the folder may name its classes."""
+    """The network that a user names; of one from elsewhere what it is is told, and the folder may
+    name its classes.
+    """
     from blurpaper.networks import released
     from blurpaper.networks.foreign_spec import ForeignSpec
 
@@ -51,7 +75,9 @@ def named(network: str, images: Path, said: dict[str, Any]) -> Any:  # noqa: ANN
 
 def _names(path: Path) -> list[str]:
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = [
+            line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--classes {path} cannot be read as a text file: {error}.") from None
     if not names or len(set(names)) < len(names):

@@ -16,7 +16,9 @@ _PIXELS = "Sizes in pixels of the image itself, not of its smaller side scaled t
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
-    "--psf", required=True, help="D8, H8, V4, G4, shake:17; shake: a test kernel an image; or a file, .npy or a picture."
+    "--psf",
+    required=True,
+    help="D8, H8, V4, G4, shake:17; shake: a test kernel an image; or a file, .npy or a picture.",
 )
 @click.option("--pixels", is_flag=True, help=_PIXELS)
 def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
@@ -35,26 +37,53 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     help="What it was blurred with: D8, H8, V4, G4, shake:17; shake for a whole folder; or a file, .npy or a picture.",
 )
 @click.option(
-    "--method", default="epll", show_default=True, help="epll, epll-exact, total-variation, gradient, wiener, richardson-lucy."
+    "--method",
+    default="epll",
+    show_default=True,
+    help="epll, epll-exact, total-variation, gradient, wiener, richardson-lucy.",
 )
-@click.option("--noise", type=float, help="Of the image, in grey levels.  [default: that of rounding to 8 bits; more for JPEG]")
-@click.option("--prior", type=click.Path(path_type=Path), help="A .safetensors file of EPLL's.  [default: one comes along]")
+@click.option(
+    "--noise",
+    type=float,
+    help="Of the image, in grey levels.  [default: that of rounding to 8 bits; more for JPEG]",
+)
+@click.option(
+    "--prior",
+    type=click.Path(path_type=Path),
+    help="A .safetensors file of EPLL's.  [default: one comes along]",
+)
 @click.option("--pixels", is_flag=True, help=_PIXELS)
-def deblur(source: Path, target: Path, psf: str, method: str, noise: float | None, prior: Path | None, pixels: bool) -> None:
+def deblur(
+    source: Path,
+    target: Path,
+    psf: str,
+    method: str,
+    noise: float | None,
+    prior: Path | None,
+    pixels: bool,
+) -> None:
     """Deblur an image, or every image of a folder, that was blurred with a known PSF.
 
-    Best from a file without loss, such as PNG: what JPEG leaves out is noise that must not be magnified. What it was is told
-    from the file; of WebP it is not known, and --noise 1 a fair guess.
+    Best from a file without loss, such as PNG: what JPEG leaves out is noise that must not be
+    magnified. What it was is told from the file; of WebP it is not known, and --noise 1 a fair
+    guess.
     """
     from blurpaper import deblurring, files
 
     mixture = deblurring.priors.load(prior) if prior else None
-    assumed = files.assumed_noise(source) if noise is None and source.is_file() else deblurring.ROUNDING
+    assumed = (
+        files.assumed_noise(source) if noise is None and source.is_file() else deblurring.ROUNDING
+    )
     outcome = files.deblur(source, target, psf, method, noise, mixture, pixels)
     if assumed > deblurring.ROUNDING:
-        click.echo(f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)", err=True)
+        click.echo(
+            f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)",
+            err=True,
+        )
     elif noise is None and source.is_dir():
-        click.echo("noise was assumed as each file's format leaves it (--noise sets one for all)", err=True)
+        click.echo(
+            "noise was assumed as each file's format leaves it (--noise sets one for all)", err=True
+        )
     _say_written(outcome, "deblurred", source, target)
 
 

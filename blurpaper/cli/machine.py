@@ -12,15 +12,29 @@ from blurpaper.cli.base import main
 
 @main.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--quick", is_flag=True, help="Few images and rounds, to see that everything works; the numbers mean little.")
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers as data; the tables then go to standard error.")
-@click.option("--out", type=click.Path(path_type=Path), help="JSON file whose numbers these replace, each benchmark its own.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Few images and rounds, to see that everything works; the numbers mean little.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the numbers as data; the tables then go to standard error.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="JSON file whose numbers these replace, each benchmark its own.",
+)
 def bench(names: tuple[str, ...], quick: bool, as_json: bool, out: Path | None) -> None:
-    """Measure how fast this is, side by side with the best of others, on this machine; it should have nothing else to do.
+    """Measure how fast this is, side by side with the best of others, on this machine; it should
+    have nothing else to do.
 
-    NAME is blurring, limits, table1, finetuning, deblurring, priors, growth or starting, all of them without one, or whole,
-    which runs the embedded profiles from cold and takes most of an hour. Peers that are not installed are left out:
-    pip install -e '.[bench]'.
+    NAME is blurring, limits, table1, finetuning, deblurring, priors, growth or starting, all of
+    them without one, or whole, which runs the embedded profiles from cold and takes most of an
+    hour. Peers that are not installed are left out: pip install -e '.[bench]'.
     """
     import json
 
@@ -38,7 +52,9 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool, out: Path | None) 
 
 @main.command()
 def doctor() -> None:
-    """Say what this installation has: device, precision, store, data, weights; exit 1 if something needed is missing."""
+    """Say what this installation has: device, precision, store, data, weights; exit 1 if something
+    needed is missing.
+    """
     from blurpaper import doctor as doctors
 
     lines, healthy = doctors.examine()

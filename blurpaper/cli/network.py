@@ -27,10 +27,15 @@ network_option = click.option(
     "a torch module, package.module.function.",
 )
 images_option = click.option(
-    "--images", required=True, type=click.Path(path_type=Path), help="Folder of images; a subfolder a class, or bare."
+    "--images",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of images; a subfolder a class, or bare.",
 )
 report_option = click.option(
-    "--report", type=click.Path(path_type=Path), help="HTML file for a report with a figure and examples."
+    "--report",
+    type=click.Path(path_type=Path),
+    help="HTML file for a report with a figure and examples.",
 )
 
 
@@ -38,12 +43,17 @@ report_option = click.option(
 @click.argument("spec")
 @profile_option
 @override_option
-@click.option("--segmentation", is_flag=True, help="The network that labels every pixel of the profile's scenes.")
+@click.option(
+    "--segmentation",
+    is_flag=True,
+    help="The network that labels every pixel of the profile's scenes.",
+)
 def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: bool) -> None:
     """Train the network SPEC, as in small_vgg:original, and keep it in the store.
 
-    On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P. To have torchrun start them all again
-    from the last checkpoint when one dies, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 and add --max-restarts 3.
+    On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P. To have
+    torchrun start them all again from the last checkpoint when one dies, set
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 and add --max-restarts 3.
     """
     _take_own_gpu()
     from blurpaper import needs, processes, segmented, trained
@@ -74,22 +84,39 @@ def _take_own_gpu() -> None:
     if local is not None and "WORLD_SIZE" in os.environ:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         # Beyond the list there is none for it; an empty list hides them all.
-        os.environ["CUDA_VISIBLE_DEVICES"] = local if seen is None else ",".join(seen.split(",")[int(local) :][:1])
+        os.environ["CUDA_VISIBLE_DEVICES"] = (
+            local if seen is None else ",".join(seen.split(",")[int(local) :][:1])
+        )
         os.environ["LOCAL_RANK"] = "0"
 
 
 @main.command()
 @network_option
 @images_option
-@click.option("--conditions", default="sharp,D2,D4,D6,D8", show_default=True, help="Names of PSFs, sharp and shake, with commas.")
-@click.option("--scales", default="256", show_default=True, help="128, 256, 512, 256+512, with commas.")
-@click.option("--out", type=click.Path(path_type=Path), help="CSV file for the rows; without it they are only shown.")
+@click.option(
+    "--conditions",
+    default="sharp,D2,D4,D6,D8",
+    show_default=True,
+    help="Names of PSFs, sharp and shake, with commas.",
+)
+@click.option(
+    "--scales", default="256", show_default=True, help="128, 256, 512, 256+512, with commas."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="CSV file for the rows; without it they are only shown.",
+)
 @click.option(
     "--right",
     type=click.FloatRange(0, 1, min_open=True),
     help="Share of the answers kept that shall be right.  [default: as of all sharp images]",
 )
-@click.option("--per-image", type=click.Path(path_type=Path), help="CSV file for each image's blur and the confidence in it.")
+@click.option(
+    "--per-image",
+    type=click.Path(path_type=Path),
+    help="CSV file for each image's blur and the confidence in it.",
+)
 @report_option
 @elsewhere_options
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
@@ -111,14 +138,16 @@ def evaluate(
 ) -> None:
     """Measure a network under blur on a folder of images, by the paper's protocol.
 
-    Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives agreement with the prediction
-    on the sharp image. Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is
-    one), nothing is measured. Two lines follow the table: at which confidence to ask for another picture, and how blurred the
-    images are, as far as they tell.
+    Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives
+    agreement with the prediction on the sharp image. Broken images are named and left out; if they
+    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured. Two lines
+    follow the table: at which confidence to ask for another picture, and how blurred the images
+    are, as far as they tell.
 
-    A network from timm, torchvision or a function of yours has the input and the weights that its library says, unless --field,
-    --mean, --std or --weights says otherwise. If its classes are neither ImageNet's nor in --classes, they are the subfolders in
-    their order, where there are as many.
+    A network from timm, torchvision or a function of yours has the input and the weights that its
+    library says, unless --field, --mean, --std or --weights says otherwise. If its classes are
+    neither ImageNet's nor in --classes, they are the subfolders in their order, where there are as
+    many.
     """
     from blurpaper import advice, evaluation, kernels, results
     from blurpaper.networks.released import NetworkFile
@@ -137,13 +166,19 @@ def evaluate(
     for scale in wanted:
         for one in scale.split("+"):
             settings.protocol.pixels(one)
-    for option, given in (("--conditions", names), ("--scales", wanted), *(("--scales", scale.split("+")) for scale in wanted)):
+    for option, given in (
+        ("--conditions", names),
+        ("--scales", wanted),
+        *(("--scales", scale.split("+")) for scale in wanted),
+    ):
         if len(set(given)) < len(given):
             raise ValueError(f"each of {option} is named once. Got {', '.join(given)}.")
     found = evaluation.measure(spec, images, names, wanted, settings, Store())
     rows, left_out = found.rows, found.left_out
     if not found.labelled and not getattr(spec, "named", True):
-        click.echo(f"{spec.unnamed}; here is how often it agrees with itself on the sharp image", err=True)
+        click.echo(
+            f"{spec.unnamed}; here is how often it agrees with itself on the sharp image", err=True
+        )
     elif not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
             f"no subfolder of {images} is named by a class of {spec}; here is how often it agrees with itself on the sharp image",
@@ -151,7 +186,9 @@ def evaluate(
         )
     if out:
         results.write(rows, out)
-    shown = rows.assign(value=rows["value"].round(4)).pivot(index=["scale", "condition"], columns="metric", values="value")
+    shown = rows.assign(value=rows["value"].round(4)).pivot(
+        index=["scale", "condition"], columns="metric", values="value"
+    )
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
     remarks = advice.lines(spec, found, names, wanted[0], settings, Store(), right, per_image)
@@ -168,13 +205,33 @@ def evaluate(
 @main.command()
 @network_option
 @images_option
-@click.option("--mix", default="mix", show_default=True, help="A mix by name, or conditions with commas: sharp,D2,D4,shake.")
-@click.option("--unlabelled", is_flag=True, help="Learn to see the blurred image as the network sees the sharp one.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File for the tuned network (.safetensors).")
+@click.option(
+    "--mix",
+    default="mix",
+    show_default=True,
+    help="A mix by name, or conditions with commas: sharp,D2,D4,shake.",
+)
+@click.option(
+    "--unlabelled",
+    is_flag=True,
+    help="Learn to see the blurred image as the network sees the sharp one.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File for the tuned network (.safetensors).",
+)
 @report_option
-@click.option("--test", type=click.Path(path_type=Path), help="Other images for the report.  [default: those it is tuned on]")
+@click.option(
+    "--test",
+    type=click.Path(path_type=Path),
+    help="Other images for the report.  [default: those it is tuned on]",
+)
 @elsewhere_options
-@click.option("--profile", default=None, help="Protocol and schedule to use.  [default: the model's own]")
+@click.option(
+    "--profile", default=None, help="Protocol and schedule to use.  [default: the model's own]"
+)
 @override_option
 def finetune(
     network: str,
@@ -190,8 +247,9 @@ def finetune(
 ) -> None:
     """Make a network robust to blur on a folder of photographs of one's own.
 
-    With labels, the subfolders are named by the network's classes. A run that was stopped goes on where it was.
-    Broken images are named and left out; if they are more than 1 % (of fewer than 100 images: if there is one), nothing is tuned.
+    With labels, the subfolders are named by the network's classes. A run that was stopped goes on
+    where it was. Broken images are named and left out; if they are more than 1 % (of fewer than 100
+    images: if there is one), nothing is tuned.
     """
     import time
 
@@ -211,7 +269,9 @@ def finetune(
     for path in filter(None, (out, report)):
         check_writable(path)
     began = time.monotonic()
-    count, steps, left_out = finetuning.finetune(start, images, mix, unlabelled, out, settings, Store())
+    count, steps, left_out = finetuning.finetune(
+        start, images, mix, unlabelled, out, settings, Store()
+    )
     minutes = (time.monotonic() - began) / 60
     again = f"{start.model} --weights {out}" if is_dotted(start.model) else str(out)
     hint = f"try: blurpaper evaluate --network {again} --images {images}"
@@ -221,9 +281,23 @@ def finetune(
     if report:
         from blurpaper import report as reports
 
-        how = "without labels, to agree with itself on the sharp images" if unlabelled else "with labels"
+        how = (
+            "without labels, to agree with itself on the sharp images"
+            if unlabelled
+            else "with labels"
+        )
         done = f"{count:,} images of {images}, {how}; blurs: {mix}; {steps:,} steps in {minutes:.1f} minutes"
-        reports.tuned(report, start, finetuning.tuned(start, out), test or images, test is None, mix, settings, Store(), done)
+        reports.tuned(
+            report,
+            start,
+            finetuning.tuned(start, out),
+            test or images,
+            test is None,
+            mix,
+            settings,
+            Store(),
+            done,
+        )
         click.echo(f"report: {report}", err=True)
 
 
@@ -232,11 +306,13 @@ def finetune(
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--half", is_flag=True, help="Weights in half precision: half the file.")
 def export(network: str, out: Path, half: bool) -> None:
-    """Write a network to OUT for other programs: .onnx (pip install 'blurpaper[onnx]') or .safetensors.
+    """Write a network to OUT for other programs: .onnx (pip install 'blurpaper[onnx]') or
+    .safetensors.
 
-    NETWORK is MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file. The graph of .onnx takes RGB in grey levels 0 to
-    255, float32 (B, 3, H, W), any number and size from the field of the network on, and gives log-probabilities (B, K), averaged
-    over positions and normalised again; its metadata name the classes.
+    NETWORK is MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file. The graph of .onnx
+    takes RGB in grey levels 0 to 255, float32 (B, 3, H, W), any number and size from the field of
+    the network on, and gives log-probabilities (B, K), averaged over positions and normalised
+    again; its metadata name the classes.
     """
     from blurpaper import evaluation, trained
     from blurpaper import export as exporting

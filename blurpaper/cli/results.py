@@ -27,10 +27,20 @@ def publish(profile: str, cache_gb: float | None) -> None:
 
 @main.command()
 @profile_option
-@click.option("--published", is_flag=True, help="Check the committed results instead of the chapters executed here.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts on the claims as data, and what is wrong as errors.")
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Check the committed results instead of the chapters executed here.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the verdicts on the claims as data, and what is wrong as errors.",
+)
 def check(profile: str, published: bool, as_json: bool) -> None:
-    """See that the book holds: chapters executed, results as new as their code, claims decided, no number typed in prose.
+    """See that the book holds: chapters executed, results as new as their code, claims decided, no
+    number typed in prose.
 
     Prints a line for each failing and exits 1 if there is one.
     """
@@ -52,7 +62,9 @@ def check(profile: str, published: bool, as_json: bool) -> None:
 @click.argument("a", metavar="A.csv", type=click.Path(path_type=Path))
 @click.argument("b", metavar="B.csv", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The same as data, with all rows.")
-@click.option("--all", "everything", is_flag=True, help="Show every row that moved, not the first 40.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Show every row that moved, not the first 40."
+)
 def compare(a: Path, b: Path, as_json: bool, everything: bool) -> None:
     """Compare two tables of results row by row, and say what moved beyond its interval.
 
@@ -64,6 +76,10 @@ def compare(a: Path, b: Path, as_json: bool, everything: bool) -> None:
 
     compared = comparing.compare(comparing.read(a), comparing.read(b))
     if as_json:
-        click.echo(json.dumps({"a": str(a), "b": str(b), **comparing.as_data(compared)}, indent=1, allow_nan=False))
+        click.echo(
+            json.dumps(
+                {"a": str(a), "b": str(b), **comparing.as_data(compared)}, indent=1, allow_nan=False
+            )
+        )
     else:
         click.echo(f"A: {a}\nB: {b}\n{comparing.told(compared, everything)}")

@@ -35,7 +35,8 @@ __all__ = [
 
 
 def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
-    """A set of images by name: ``emoji`` is made (and kept in the store), ``scikit-image`` comes with that, others are read.
+    """A set of images by name: ``emoji`` is made (and kept in the store), ``scikit-image`` comes
+    with that, others are read.
 
     Args:
         name: of a set, or of several joined by ``+``.
@@ -85,7 +86,9 @@ def check_segmented(name: str) -> None:
     from blurpaper.data import voc
 
     if name != SCENES and name not in voc.TASKS:
-        raise ValueError(f"a segmented set is one of {SCENES}, {', '.join(voc.TASKS)}. Got {name!r}.")
+        raise ValueError(
+            f"a segmented set is one of {SCENES}, {', '.join(voc.TASKS)}. Got {name!r}."
+        )
 
 
 def labels_of(name: str) -> tuple[str, ...]:
@@ -102,7 +105,8 @@ def labels_of(name: str) -> tuple[str, ...]:
 
 
 def load_segmented(name: str, split: str, profile: Profile, store: Store) -> SegmentedSet:
-    """A set of images with a label at every pixel: ``emoji-scenes`` is made (and kept in the store), VOC's are read.
+    """A set of images with a label at every pixel: ``emoji-scenes`` is made (and kept in the
+    store), VOC's are read.
 
     Args:
         name: ``emoji-scenes``, or one of :data:`blurpaper.data.voc.TASKS`.
@@ -146,11 +150,14 @@ def _check_known(name: str) -> None:
     from blurpaper.data import photos
 
     if not is_known(name):
-        raise ValueError(f"a data set is one of emoji, scikit-image, {', '.join(photos.SETS)}. Got {name!r}.")
+        raise ValueError(
+            f"a data set is one of emoji, scikit-image, {', '.join(photos.SETS)}. Got {name!r}."
+        )
 
 
 def missing(profile: Profile) -> list[str]:
-    """One sentence for each set and split of photographs the profile needs that is not there, saying how to get it.
+    """One sentence for each set and split of photographs the profile needs that is not there,
+    saying how to get it.
 
     Raises:
         ValueError: if it names a set that is not known.
@@ -168,19 +175,26 @@ def missing(profile: Profile) -> list[str]:
     from blurpaper.data import photos, voc
 
     sets = [(name, split) for name, split in wanted(profile) if name in photos.SETS]
-    found = [photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)]
+    found = [
+        photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)
+    ]
     name = profile.segmentation.data
     if name != SCENES:
         check_segmented(name)
-        found += [voc.how_to_get(name, split) for split in voc.LISTS if not voc.is_there(name, split)][:1]
+        found += [
+            voc.how_to_get(name, split) for split in voc.LISTS if not voc.is_there(name, split)
+        ][:1]
     prior = profile.deblurring.prior.images
     if not is_known(prior) and not Path(prior).is_dir():
-        found.append(f"deblurring.prior.images is the name of a set, or the path of a folder. Got {prior!r}.")
+        found.append(
+            f"deblurring.prior.images is the name of a set, or the path of a folder. Got {prior!r}."
+        )
     return found
 
 
 def wanted(profile: Profile) -> list[tuple[str, str]]:
-    """Name and split of every set of images that a profile uses, but for those of scikit-image and those with label maps.
+    """Name and split of every set of images that a profile uses, but for those of scikit-image and
+    those with label maps.
 
     Raises:
         ValueError: if it names a set that is not known.
@@ -195,24 +209,33 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     for name in "+".join([*trained, *profile.evaluation.test_sets]).split("+"):
         _check_known(name)
     prior = profile.deblurring.prior.images
-    uses = [(name, "train") for name in trained] + [(name, "test") for name in profile.evaluation.test_sets]
+    uses = [(name, "train") for name in trained] + [
+        (name, "test") for name in profile.evaluation.test_sets
+    ]
     uses += [(prior, split) for split in ("train", "test") if is_known(prior)]
     return [(name, split) for name, split in dict.fromkeys(uses) if name != "scikit-image"]
 
 
 def fingerprints(profile: Profile, store: Store) -> dict[str, str]:
-    """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for it.
+    """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for
+    it.
 
     >>> import tempfile
     >>> from blurpaper import profile
     >>> sorted(fingerprints(profile.load("smoke"), Store(tempfile.mkdtemp())))
     ['emoji-scenes/test', 'emoji-scenes/train', 'emoji/test', 'emoji/train']
     """
-    found = {f"{name}/{split}": load(name, split, profile, store).fingerprint for name, split in wanted(profile)}
+    found = {
+        f"{name}/{split}": load(name, split, profile, store).fingerprint
+        for name, split in wanted(profile)
+    }
     if not is_known(prior := profile.deblurring.prior.images):
         found[f"{prior}/prior"] = _bare_folder(Path(prior)).fingerprint
     name = profile.segmentation.data
-    segmented = {f"{name}/{split}": load_segmented(name, split, profile, store).fingerprint for split in ("train", "test")}
+    segmented = {
+        f"{name}/{split}": load_segmented(name, split, profile, store).fingerprint
+        for split in ("train", "test")
+    }
     return found | segmented
 
 
@@ -235,7 +258,9 @@ def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
         return load(name, "train", profile, store), load(name, "test", profile, store)
     images = _bare_folder(Path(name))
     held_out = range(0, len(images), 10)
-    return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(images, held_out)
+    return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(
+        images, held_out
+    )
 
 
 class EmojiSet(ImageSet):
@@ -269,7 +294,9 @@ class EmojiSet(ImageSet):
             ids=[f"{split}/{number:06d}" for number in range(count)],
             fingerprint=recipe.key,
         )
-        self._load = lambda: store.get(recipe, lambda _: {"images": _drawn(settings, split, count)})["images"]
+        self._load = lambda: store.get(
+            recipe, lambda _: {"images": _drawn(settings, split, count)}
+        )["images"]
 
     @cached_property
     def _images(self) -> torch.Tensor:
@@ -290,4 +317,6 @@ def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:
     from blurpaper.progress import progress
 
     with progress(f"drawing emoji/{split}", count, "image") as tick:
-        return torch.from_numpy(emoji.render_split(settings.seed, split, count, settings.classes, settings.side, tick))
+        return torch.from_numpy(
+            emoji.render_split(settings.seed, split, count, settings.classes, settings.side, tick)
+        )

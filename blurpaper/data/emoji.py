@@ -1,9 +1,11 @@
-"""The embedded data: OpenMoji objects pasted on backgrounds with natural statistics, made here, the same everywhere.
+"""The embedded data: OpenMoji objects pasted on backgrounds with natural statistics, made here, the
+same everywhere.
 
-An image is one object of a hundred classes, rotated, sheared, scaled, placed and recoloured at random, on a background
-whose spectrum falls like that of photographs (amplitude about 1/f), with up to two small distractors, uneven light and
-sensor noise. Shape and inner drawing tell the classes apart; colour does not. That is what makes blur matter: it takes the
-detail, as it does in photographs.
+An image is one object of a hundred classes, rotated, sheared, scaled, placed and recoloured at
+random, on a background whose spectrum falls like that of photographs (amplitude about 1/f), with up
+to two small distractors, uneven light and sensor noise. Shape and inner drawing tell the classes
+apart; colour does not. That is what makes blur matter: it takes the detail, as it does in
+photographs.
 
 An image depends on (seed, split, index) alone, within one grey level whatever the machine.
 """
@@ -25,7 +27,9 @@ _OBJECT = (0.35, 0.75)
 _WANDER = 0.17
 """How far the object's centre may lie from the canvas's, as a share of the canvas."""
 _SOFTEST = 0.65
-"""Standard deviation, in pixels, of the optics of the softest picture; most are much sharper, as among photographs."""
+"""Standard deviation, in pixels, of the optics of the softest picture; most are much sharper, as
+among photographs.
+"""
 
 
 def render(seed: int, split: str, index: int, classes: int, side: int) -> np.ndarray:
@@ -47,9 +51,15 @@ def render(seed: int, split: str, index: int, classes: int, side: int) -> np.nda
 
 
 def render_split(
-    seed: int, split: str, count: int, classes: int, side: int, tick: Callable[[int], object] = lambda done: None
+    seed: int,
+    split: str,
+    count: int,
+    classes: int,
+    side: int,
+    tick: Callable[[int], object] = lambda done: None,
 ) -> np.ndarray:
-    """All images of a split: uint8 ``(count, 3, side, side)``. ``tick`` is told of every image done.
+    """All images of a split: uint8 ``(count, 3, side, side)``. ``tick`` is told of every image
+    done.
 
     >>> render_split(0, "test", 2, classes=10, side=40).shape
     (2, 3, 40, 40)
@@ -70,7 +80,8 @@ def _share(draw: np.random.RandomState) -> float:
 
 
 def background(draw: np.random.RandomState, height: int, width: int) -> np.ndarray:
-    """Coloured 1/f noise: float32 ``(height, width, 3)`` around mid-grey, its three channels correlated as in photographs.
+    """Coloured 1/f noise: float32 ``(height, width, 3)`` around mid-grey, its three channels
+    correlated as in photographs.
 
     >>> background(np.random.RandomState(0), 20, 30).shape
     (20, 30, 3)
@@ -83,8 +94,12 @@ def background(draw: np.random.RandomState, height: int, width: int) -> np.ndarr
     fields = fft.irfft2(spectrum, s=(height, width))
     fields /= fields.std(axis=(1, 2), keepdims=True)
     level = draw.uniform(0.25, 0.75) + 0.10 * draw.normal(size=3)
-    light_and_tints = draw.uniform(0.06, 0.20) * np.vstack([np.ones(3), draw.uniform(-0.25, 0.25, (2, 3))])
-    return np.tensordot(fields, light_and_tints.astype(np.float32), axes=(0, 0)) + level.astype(np.float32)
+    light_and_tints = draw.uniform(0.06, 0.20) * np.vstack(
+        [np.ones(3), draw.uniform(-0.25, 0.25, (2, 3))]
+    )
+    return np.tensordot(fields, light_and_tints.astype(np.float32), axes=(0, 0)) + level.astype(
+        np.float32
+    )
 
 
 @lru_cache(maxsize=32)
@@ -95,7 +110,11 @@ def _falloff(height: int, width: int, slope: float) -> np.ndarray:
 
 
 def placed(
-    draw: np.random.RandomState, code: str, size: float, wander: tuple[float, float], shape: tuple[int, int]
+    draw: np.random.RandomState,
+    code: str,
+    size: float,
+    wander: tuple[float, float],
+    shape: tuple[int, int],
 ) -> np.ndarray:
     """One object on an empty canvas: recoloured, then rotated, sheared and placed.
 
@@ -106,7 +125,8 @@ def placed(
         shape: height and width of the canvas.
 
     Returns:
-        RGBA, premultiplied: float32 ``(height, width, 4)`` in [0, 1]; the last channel is the object's coverage.
+        RGBA, premultiplied: float32 ``(height, width, 4)`` in [0, 1]; the last channel is the
+        object's coverage.
 
     >>> placed(np.random.RandomState(0), "1F34C", 40, (5, 5), (60, 80)).shape
     (60, 80, 4)
@@ -130,7 +150,9 @@ def placed(
     centre = np.array([width, height]) / 2 + draw.uniform(-reach, reach)
     offset = len(drawn) / 2 - backward @ centre
     coefficients = (*backward[0], offset[0], *backward[1], offset[1])
-    layer = picture.transform((width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
+    layer = picture.transform(
+        (width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
+    )
     return np.asarray(layer, np.float32) / 255.0
 
 
@@ -147,7 +169,9 @@ def lay(canvas: np.ndarray, layer: np.ndarray) -> None:
 
 
 def _recolour(draw: np.random.RandomState) -> np.ndarray:
-    """A matrix on RGB that turns the hue by any angle about the grey axis and scales the saturation by 0.3 to 1.1."""
+    """A matrix on RGB that turns the hue by any angle about the grey axis and scales the saturation
+    by 0.3 to 1.1.
+    """
     angle, saturation = draw.uniform(0, 2 * math.pi), draw.uniform(0.3, 1.1)
     grey = np.full((3, 3), 1 / 3)
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
@@ -156,7 +180,8 @@ def _recolour(draw: np.random.RandomState) -> np.ndarray:
 
 
 def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
-    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8 ``(height, width, 3)``.
+    """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8
+    ``(height, width, 3)``.
 
     >>> draw = np.random.RandomState(0)
     >>> photographed(background(draw, 20, 30), draw).dtype
@@ -168,8 +193,12 @@ def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     tilt = draw.uniform(-0.15, 0.15, 2)
     light = draw.uniform(0.8, 1.15) * (1 + tilt[0] * down[:, None] + tilt[1] * across[None])
     four = np.frombuffer(draw.bytes(4 * canvas.size), np.uint8).reshape(4, *canvas.shape)
-    noise = (four.sum(axis=0, dtype=np.int32) - 510) / np.float32(147.8)  # nearly normal, of unit variance
+    noise = (four.sum(axis=0, dtype=np.int32) - 510) / np.float32(
+        147.8
+    )  # nearly normal, of unit variance
     softness = max(0.05, _SOFTEST * draw.uniform() ** 2)
-    seen = cv2.GaussianBlur(255 * canvas * light[..., None], (0, 0), softness, borderType=cv2.BORDER_REFLECT_101)
+    seen = cv2.GaussianBlur(
+        255 * canvas * light[..., None], (0, 0), softness, borderType=cv2.BORDER_REFLECT_101
+    )
     pictured = seen + draw.uniform(0.0, 4.0) * noise
     return np.clip(np.rint(pictured), 0, 255).astype(np.uint8)

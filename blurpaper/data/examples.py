@@ -1,4 +1,6 @@
-"""Photographs that scikit-image carries: two that are shown, with the ImageNet classes that name what is in them, and a set."""
+"""Photographs that scikit-image carries: two that are shown, with the ImageNet classes that name
+what is in them, and a set.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,18 @@ class Example:
 
 
 EXAMPLES = (
-    Example("chelsea", "a cat", ("tabby", "tiger cat", "Egyptian cat"), "Stéfan van der Walt, CC0, from scikit-image"),
-    Example("coffee", "a cup of coffee", ("espresso", "cup", "coffee mug"), "Rachel Michetti, CC0, from scikit-image"),
+    Example(
+        "chelsea",
+        "a cat",
+        ("tabby", "tiger cat", "Egyptian cat"),
+        "Stéfan van der Walt, CC0, from scikit-image",
+    ),
+    Example(
+        "coffee",
+        "a cup of coffee",
+        ("espresso", "cup", "coffee mug"),
+        "Rachel Michetti, CC0, from scikit-image",
+    ),
 )
 
 
@@ -64,7 +76,8 @@ def album(folder: Path, names: Iterable[str] = ()) -> Path:
     """Write photographs that scikit-image carries to a folder, as PNG without loss; the folder.
 
     Args:
-        names: as scikit-image has them, each with a folder before it if it is to have one; :data:`EXAMPLES` by default.
+        names: as scikit-image has them, each with a folder before it if it is to have one;
+            :data:`EXAMPLES` by default.
 
     >>> import tempfile
     >>> folder = album(Path(tempfile.mkdtemp()), ["espresso/coffee"])
@@ -77,11 +90,14 @@ def album(folder: Path, names: Iterable[str] = ()) -> Path:
 
 
 TRAINING = ("astronaut", "brick", "camera", "coins", "grass", "gravel", "moon", "rocket")
-"""Other photographs that come with scikit-image, some of them grey: something to learn from where there is nothing else."""
+"""Other photographs that come with scikit-image, some of them grey: something to learn from where
+there is nothing else.
+"""
 
 
 class CarriedSet(ImageSet):
-    """The photographs that scikit-image carries, without labels: the examples to test on, the others to learn from.
+    """The photographs that scikit-image carries, without labels: the examples to test on, the
+    others to learn from.
 
     Raises:
         ValueError: for another split than ``train`` and ``test``.
@@ -96,7 +112,10 @@ class CarriedSet(ImageSet):
             raise ValueError(f"scikit-image has train and test images. Got {split!r}.")
         digest = hashlib.sha256()
         for name in names:
-            digest.update(f"{name} {tuple(_carried(name).shape)}\n".encode() + _carried(name).numpy().tobytes())
+            digest.update(
+                f"{name} {tuple(_carried(name).shape)}\n".encode()
+                + _carried(name).numpy().tobytes()
+            )
         labels = np.full(len(names), -1, np.int64)
         super().__init__("scikit-image", imagenet_names(), labels, names, digest.hexdigest()[:16])
 

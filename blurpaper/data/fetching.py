@@ -1,7 +1,9 @@
-"""Downloads: from the addresses of `sources` into the data folder, in the layout that `photos` reads.
+"""Downloads: from the addresses of `sources` into the data folder, in the layout that `photos`
+reads.
 
-A set is arranged under a temporary name and renamed when it is whole, so that a fetch that is stopped, by whatever, leaves no
-folder that looks like the set. What was downloaded stays and is not asked for again.
+A set is arranged under a temporary name and renamed when it is whole, so that a fetch that is
+stopped, by whatever, leaves no folder that looks like the set. What was downloaded stays and is not
+asked for again.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
 TRIES = 10
-"""How often a download that is cut off is taken up again at once, as long as each try brings more of it."""
+"""How often a download that is cut off is taken up again at once, as long as each try brings more
+of it.
+"""
 TIMEOUT = 30
 """Seconds without an answer after which a server counts as gone."""
 BLOCK = 2**16
@@ -42,7 +46,8 @@ class FetchError(RuntimeError):
 
 
 def fetch(name: str) -> str:
-    """Download a set of photographs into the data folder, unless it is there; says in a sentence what was done.
+    """Download a set of photographs into the data folder, unless it is there; says in a sentence
+    what was done.
 
     Raises:
         ValueError: for an unknown name.
@@ -66,7 +71,9 @@ def fetch(name: str) -> str:
         raise FetchError(f"{name} is {source.how_to_get} below {target}.")
     with _explained(root), _alone(root / ARCHIVES, name), session() as web:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise FetchError(f"{target} is in the way: it is not the whole of {name}; move or remove it and fetch again.")
+            raise FetchError(
+                f"{target} is in the way: it is not the whole of {name}; move or remove it and fetch again."
+            )
         archive = download(source.archive, root / ARCHIVES, web)
         partial = root / f".{name}.partial"
         note = unverified(source, archive)
@@ -110,7 +117,8 @@ def session() -> Session:
 
 
 def download(archive: Archive, folder: Path, web: Session) -> Path:
-    """The path of an archive in a folder: as it lies there, else downloaded, going on from where it was cut off.
+    """The path of an archive in a folder: as it lies there, else downloaded, going on from where it
+    was cut off.
 
     Raises:
         FetchError: if it cannot be had, or is not what its checksum says; then it is removed.
@@ -131,7 +139,9 @@ def download(archive: Archive, folder: Path, web: Session) -> Path:
         part.replace(target)
     if problem := wrong_checksum(archive, target):
         target.unlink()
-        raise FetchError(f"{problem}; it was removed: fetch again, or place the right file there by hand.")
+        raise FetchError(
+            f"{problem}; it was removed: fetch again, or place the right file there by hand."
+        )
     return target
 
 
@@ -170,7 +180,11 @@ def wrong_checksum(archive: Archive, path: Path) -> str:
         return ""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, kind).hexdigest()
-    return "" if found == expected else f"{path} is not the file it should be: its {kind} is {found}, expected {expected}"
+    return (
+        ""
+        if found == expected
+        else f"{path} is not the file it should be: its {kind} is {found}, expected {expected}"
+    )
 
 
 def why(error: Exception) -> str:
@@ -226,12 +240,19 @@ def _receive(url: str, part: Path, target: Path, web: Session) -> None:
 
 
 def _save(response: Response, part: Path, before: int) -> int | None:
-    """Append to a part, or begin anew where the server sends the whole; gives the bytes the file should have in the end."""
-    goes_on = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {before}-")
+    """Append to a part, or begin anew where the server sends the whole; gives the bytes the file
+    should have in the end.
+    """
+    goes_on = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
+        f"bytes {before}-"
+    )
     start = before if goes_on else 0
     length = response.headers.get("Content-Length")
     total = start + int(length) if length else None
-    with part.open("ab" if goes_on else "wb") as file, progress(f"downloading {part.stem}", total, "B") as tick:
+    with (
+        part.open("ab" if goes_on else "wb") as file,
+        progress(f"downloading {part.stem}", total, "B") as tick,
+    ):
         tick(start)
         for block in response.iter_content(BLOCK):
             file.write(block)
@@ -266,4 +287,6 @@ def _explained(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         problem = f"cannot write below {root}: {error.strerror or error}"
-        raise FetchError(f"{problem}; free some space or name another folder by BLURPAPER_DATA.") from error
+        raise FetchError(
+            f"{problem}; free some space or name another folder by BLURPAPER_DATA."
+        ) from error

@@ -26,9 +26,13 @@ def overview() -> list[str]:
         lines += ["", f"{source.name}: {source.what}"]
         for split, place in source.folders.items():
             state = "there" if split in there else "not there"
-            lines.append(f"  {split}: {state}, {root / place} ({source.counts[split]:,} images when whole)")
+            lines.append(
+                f"  {split}: {state}, {root / place} ({source.counts[split]:,} images when whole)"
+            )
         size = f" ({source.archive.size})" if source.archive else ""
-        lines.append(f"  how to get it: {source.by_hand or f'blurpaper data fetch {source.name}'}{size}")
+        lines.append(
+            f"  how to get it: {source.by_hand or f'blurpaper data fetch {source.name}'}{size}"
+        )
         lines.append(f"  licence: {source.licence}")
     return lines
 
@@ -47,7 +51,8 @@ def found() -> list[str]:
 
 
 def verify(name: str) -> list[str]:
-    """One sentence for each thing that is wrong with a set: a split or images missing, a file that cannot be read, a bad archive.
+    """One sentence for each thing that is wrong with a set: a split or images missing, a file that
+    cannot be read, a bad archive.
 
     Raises:
         ValueError: for an unknown name.
@@ -69,8 +74,13 @@ def verify(name: str) -> list[str]:
         files = list(image_files(folder))
         expected = source.counts[split] - (listing.left_out(root / name) if source.listing else 0)
         if len(files) != expected:
-            problems.append(f"{folder} holds {len(files):,} images, expected {expected:,}: move it away and fetch {name} again.")
-        with progress(f"verifying {name}/{split}", len(files), "image") as tick, ThreadPoolExecutor(2) as pool:
+            problems.append(
+                f"{folder} holds {len(files):,} images, expected {expected:,}: move it away and fetch {name} again."
+            )
+        with (
+            progress(f"verifying {name}/{split}", len(files), "image") as tick,
+            ThreadPoolExecutor(2) as pool,
+        ):
             for problem in pool.map(_unreadable, files):
                 problems += [problem] if problem else []
                 tick(1)

@@ -26,13 +26,17 @@ class JoinedSet(ImageSet):
 
     def __init__(self, parts: Sequence[ImageSet]) -> None:
         if len({part.classes for part in parts}) > 1:
-            raise ValueError(f"sets can be joined if they have the same classes. Got {', '.join(part.name for part in parts)}.")
+            raise ValueError(
+                f"sets can be joined if they have the same classes. Got {', '.join(part.name for part in parts)}."
+            )
         super().__init__(
             name="+".join(part.name for part in parts),
             classes=parts[0].classes,
             labels=np.concatenate([part.labels for part in parts]),
             ids=[f"{part.name}/{one}" for part in parts for one in part.ids],
-            fingerprint=hashlib.sha256("\n".join(part.fingerprint for part in parts).encode()).hexdigest()[:16],
+            fingerprint=hashlib.sha256(
+                "\n".join(part.fingerprint for part in parts).encode()
+            ).hexdigest()[:16],
         )
         self._parts = list(parts)
         self._ends = list(accumulate(len(part) for part in parts))
@@ -46,7 +50,9 @@ class JoinedSet(ImageSet):
         places = {number: self._place(number) for number in numbers}
         for part, images_of in enumerate(self._parts):
             members = [number for number in places if places[number][0] == part]
-            images |= zip(members, images_of.batch([places[number][1] for number in members]), strict=True)
+            images |= zip(
+                members, images_of.batch([places[number][1] for number in members]), strict=True
+            )
         return [images[number] for number in numbers]
 
     def _place(self, number: int) -> tuple[int, int]:

@@ -14,7 +14,8 @@ _SHARE = 8
 
 
 def room(gigabytes: float) -> float:
-    """Bytes for images in memory: those that a profile allows, or the share of the machine's memory that may be taken.
+    """Bytes for images in memory: those that a profile allows, or the share of the machine's memory
+    that may be taken.
 
     >>> print(f"{room(0.001):,.0f}")
     1,000,000
@@ -22,15 +23,19 @@ def room(gigabytes: float) -> float:
     True
     """
     try:
-        return min(gigabytes * 1e9, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _SHARE)
+        return min(
+            gigabytes * 1e9, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _SHARE
+        )
     except (AttributeError, ValueError, OSError):  # a system that does not say
         return gigabytes * 1e9
 
 
 class KeptSet(ImageSet):
-    """The images of a set, kept in memory from when they are first asked for, until there is no room for another.
+    """The images of a set, kept in memory from when they are first asked for, until there is no
+    room for another.
 
-    Nothing is dropped for something newer: where all are asked for in turn, what was not used for longest is needed next.
+    Nothing is dropped for something newer: where all are asked for in turn, what was not used for
+    longest is needed next.
 
     Args:
         room: bytes that they may take together.

@@ -16,7 +16,8 @@ BACKGROUND = "background"
 
 
 class SegmentedSet(ImageSet):
-    """Images with a map of labels each; ``classes`` are the labels' names, ``BACKGROUND`` first, and ``labels`` unused.
+    """Images with a map of labels each; ``classes`` are the labels' names, ``BACKGROUND`` first,
+    and ``labels`` unused.
 
     >>> class Halves(SegmentedSet):
     ...     def __getitem__(self, number):
@@ -30,4 +31,6 @@ class SegmentedSet(ImageSet):
 
     @abstractmethod
     def label_map(self, number: int) -> torch.Tensor:
-        """The labels of one image's pixels: uint8 ``(H, W)`` of the image's own size, ``VOID`` where there is none."""
+        """The labels of one image's pixels: uint8 ``(H, W)`` of the image's own size, ``VOID``
+        where there is none.
+        """

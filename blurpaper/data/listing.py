@@ -1,7 +1,9 @@
-"""A set that is published as a list of addresses: photographs are downloaded one by one, cropped and scaled.
+"""A set that is published as a list of addresses: photographs are downloaded one by one, cropped
+and scaled.
 
-The list is that of the NIPS 2017 adversarial competition, whose own script does the same: the part between the relative
-corners (x1, y1) and (x2, y2), scaled to 299 x 299 by a Lanczos filter and written as PNG. Its labels are those of a network
+The list is that of the NIPS 2017 adversarial competition, whose own script does the same: the part
+between the relative corners (x1, y1) and (x2, y2), scaled to 299 x 299 by a Lanczos filter and
+written as PNG. Its labels are those of a network
 with 1001 outputs, of which 0 is no class: ImageNet's index is one less.
 """
 
@@ -26,9 +28,13 @@ if TYPE_CHECKING:
 SIDE = 299
 AT_ONCE = 4
 TOGETHER = 20
-"""Photographs after which we stop if none of so many could be reached: it is then the network that is away."""
+"""Photographs after which we stop if none of so many could be reached: it is then the network that
+is away.
+"""
 AWAY = "not reached: "
-"""How the reason begins where nothing answered, which says less than an answer that a photograph is gone."""
+"""How the reason begins where nothing answered, which says less than an answer that a photograph is
+gone.
+"""
 
 ATTRIBUTION = ("file", "imagenet_index", "wnid", "author", "license", "url", "author_url")
 LEFT_OUT = ("image", "url", "reason")
@@ -39,10 +45,11 @@ class _GoneError(Exception):
 
 
 def collect(listing: Path, folder: Path, web: Session) -> str:
-    """Download the photographs of a list to ``val/<wnid>/`` below a folder, leaving out those that cannot be had.
+    """Download the photographs of a list to ``val/<wnid>/`` below a folder, leaving out those that
+    cannot be had.
 
-    Authors and licences go to ``attribution.csv``; what was left out, and why, to ``left_out.csv``. Photographs that are there
-    from an earlier attempt are kept.
+    Authors and licences go to ``attribution.csv``; what was left out, and why, to ``left_out.csv``.
+    Photographs that are there from an earlier attempt are kept.
 
     Returns:
         a sentence on what was left out, empty if nothing was.
@@ -53,9 +60,14 @@ def collect(listing: Path, folder: Path, web: Session) -> str:
     with listing.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     reasons: list[str] = []
-    with progress("downloading photographs", len(rows), "image") as tick, ThreadPoolExecutor(AT_ONCE) as pool:
+    with (
+        progress("downloading photographs", len(rows), "image") as tick,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
         for start in range(0, len(rows), TOGETHER):
-            some = list(pool.map(lambda row: _missing(row, folder, web), rows[start : start + TOGETHER]))
+            some = list(
+                pool.map(lambda row: _missing(row, folder, web), rows[start : start + TOGETHER])
+            )
             if all(reason.startswith(AWAY) for reason in some):
                 raise FetchError(
                     f"cannot download {rows[start]['URL']} and the {len(some) - 1} photographs after it ({some[0]}): check the"
@@ -63,12 +75,18 @@ def collect(listing: Path, folder: Path, web: Session) -> str:
                 )
             reasons += some
             tick(len(some))
-        again = pool.map(lambda row, reason: _missing(row, folder, web) if reason.startswith(AWAY) else reason, rows, reasons)
+        again = pool.map(
+            lambda row, reason: _missing(row, folder, web) if reason.startswith(AWAY) else reason,
+            rows,
+            reasons,
+        )
         reasons = list(again)
     there = [row for row, reason in zip(rows, reasons) if not reason]
     gone = [(row["ImageId"], row["URL"], reason) for row, reason in zip(rows, reasons) if reason]
     if not there:
-        raise FetchError(f"none of the {len(rows)} photographs that {listing} names is to be had any longer ({gone[0][2]}).")
+        raise FetchError(
+            f"none of the {len(rows)} photographs that {listing} names is to be had any longer ({gone[0][2]})."
+        )
     _write(folder / "attribution.csv", ATTRIBUTION, [_attribution(row) for row in there])
     _write(folder / "left_out.csv", LEFT_OUT, gone)
     if not gone:
@@ -114,7 +132,9 @@ def _content(url: str, web: Session) -> bytes:
             response.raise_for_status()
         if not response.ok:
             raise _GoneError(f"its address answers {response.status_code} {response.reason}")
-        if "photo_unavailable" in response.url:  # what Flickr shows in place of a photograph that was removed
+        if (
+            "photo_unavailable" in response.url
+        ):  # what Flickr shows in place of a photograph that was removed
             raise _GoneError("it was removed by its owner")
         return response.content
 
@@ -134,7 +154,9 @@ def _cropped(row: Mapping[str, str], content: bytes) -> Image.Image:
 
 def _file(row: Mapping[str, str]) -> str:
     if not re.fullmatch(r"\w+", row["ImageId"]):
-        raise FetchError(f"the list of photographs names {row['ImageId']!r}, which is no name of an image: remove it.")
+        raise FetchError(
+            f"the list of photographs names {row['ImageId']!r}, which is no name of an image: remove it."
+        )
     return f"val/{imagenet_wnids()[_index(row)]}/{row['ImageId']}.png"
 
 
@@ -145,7 +167,15 @@ def _index(row: Mapping[str, str]) -> int:
 def _attribution(row: Mapping[str, str]) -> tuple[object, ...]:
     wnid = imagenet_wnids()[_index(row)]
     page = row["OriginalLandingURL"]
-    return (_file(row), _index(row), wnid, row["Author"], row["License"], page, row["AuthorProfileURL"])
+    return (
+        _file(row),
+        _index(row),
+        wnid,
+        row["Author"],
+        row["License"],
+        page,
+        row["AuthorProfileURL"],
+    )
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

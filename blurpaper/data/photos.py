@@ -1,4 +1,6 @@
-"""Photographs in folders: a folder a class, named by WordNet id or class name, or a bare folder without labels."""
+"""Photographs in folders: a folder a class, named by WordNet id or class name, or a bare folder
+without labels.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,15 @@ SETS: dict[str, dict[str, str]] = {
 }
 """Known sets of photographs: name -> split -> folder below the data folder."""
 
-LISTS = {(name, "train"): f"{name}/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt" for name in ("voc-animals", "voc2012")}
+LISTS = {
+    (name, "train"): f"{name}/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"
+    for name in ("voc-animals", "voc2012")
+}
 """Where a folder holds several splits, the file that names the images of one."""
 
 BEGINNINGS = {(name, "test"): "ILSVRC2012_val_" for name in ("imagewoof", "imagenette")}
-"""How the names of a split's images begin. Of what fast.ai calls validation images most are from ImageNet's training set, which
-ImageNet's networks have seen; these are not."""
+"""How the names of a split's images begin. Of what fast.ai calls validation images most are from
+ImageNet's training set, which ImageNet's networks have seen; these are not."""
 
 HOW_TO_GET = {name: source.how_to_get for name, source in SOURCES.items()}
 
@@ -93,7 +98,9 @@ def in_threads(read: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
 
 
 def _decoders() -> int:
-    """Threads to decode with: torch's, but of several processes (whose torch has one) each its share of the processors."""
+    """Threads to decode with: torch's, but of several processes (whose torch has one) each its
+    share of the processors.
+    """
     together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return torch.get_num_threads() if together == 1 else max(1, (os.cpu_count() or 1) // together)
 
@@ -131,9 +138,7 @@ def how_to_get(name: str, split: str) -> str:
     >>> how_to_get("imagenette", "test").partition("): ")[2]
     'ten easy classes of ImageNet, smaller side 320: Imagenette2-320 of fast.ai; get it by `blurpaper data fetch imagenette`.'
     """
-    return (
-        f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
-    )
+    return f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
 
 
 def load(name: str, split: str) -> FolderSet:
@@ -156,14 +161,18 @@ def load(name: str, split: str) -> FolderSet:
     if not is_there(name, split):
         raise MissingDataError(how_to_get(name, split))
     listed = _listed(data_folder() / LISTS[name, split]) if (name, split) in LISTS else None
-    return load_folder(set_folder(name, split), name=name, only=listed, begins=BEGINNINGS.get((name, split), ""))
+    return load_folder(
+        set_folder(name, split), name=name, only=listed, begins=BEGINNINGS.get((name, split), "")
+    )
 
 
 def _listed(path: Path) -> set[str]:
     try:
         return set(path.read_text(encoding="utf-8").split())
     except OSError as error:
-        raise MissingDataError(f"cannot read {path}, which says which images to use: {error.strerror}.") from None
+        raise MissingDataError(
+            f"cannot read {path}, which says which images to use: {error.strerror}."
+        ) from None
 
 
 def load_folder(
@@ -182,10 +191,12 @@ def load_folder(
         only: names, without suffix, of the images to use; all of them by default.
         begins: how the names of the images to use begin.
         labelled: whether the names of subfolders are classes; if not, no image has a label.
-        tolerant: whether a file that cannot be opened may be listed, as an image that cannot be read.
+        tolerant: whether a file that cannot be opened may be listed, as an image that cannot be
+            read.
 
     Raises:
-        ImageError: if the folder is missing or holds no image, or names some of its classes and not others.
+        ImageError: if the folder is missing or holds no image, or names some of its classes and not
+            others.
 
     >>> import tempfile
     >>> from blurpaper.data.reading import write_image
@@ -199,23 +210,35 @@ def load_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"no folder at {folder.absolute()}.")
-    files = (path for path in image_files(folder) if (only is None or path.stem in only) and path.name.startswith(begins))
+    files = (
+        path
+        for path in image_files(folder)
+        if (only is None or path.stem in only) and path.name.startswith(begins)
+    )
     ids = [path.relative_to(folder).as_posix() for path in files]
     if not ids:
         raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
     classes = tuple(classes or imagenet_names())
     labels = _labels(ids, classes, folder) if labelled else np.full(len(ids), -1, np.int64)
-    return FolderSet(name or folder.name, classes, labels, ids, fingerprint(folder, ids, tolerant), root=folder)
+    return FolderSet(
+        name or folder.name, classes, labels, ids, fingerprint(folder, ids, tolerant), root=folder
+    )
 
 
 def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndarray:
     class_of = {name: number for number, name in enumerate(classes)}
     if classes == imagenet_names():
         class_of |= {wnid: number for number, wnid in enumerate(imagenet_wnids())}
-    spelled = Counter(map(_plain, classes))  # "Cardigan" is a dog and "cardigan" a garment: only exact spelling tells them apart
-    class_of |= {_plain(name): number for number, name in enumerate(classes) if spelled[_plain(name)] == 1}
+    spelled = Counter(
+        map(_plain, classes)
+    )  # "Cardigan" is a dog and "cardigan" a garment: only exact spelling tells them apart
+    class_of |= {
+        _plain(name): number for number, name in enumerate(classes) if spelled[_plain(name)] == 1
+    }
     parents = [one.rpartition("/")[0].partition("/")[0] for one in ids]
-    known = {parent: class_of.get(parent, class_of.get(_plain(parent), -1)) for parent in set(parents)}
+    known = {
+        parent: class_of.get(parent, class_of.get(_plain(parent), -1)) for parent in set(parents)
+    }
     unknown = sorted(parent for parent, number in known.items() if number < 0)
     if unknown and len(unknown) < len(known):
         raise ImageError(
@@ -248,7 +271,9 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
     """
     digest = hashlib.sha256()
     with ThreadPoolExecutor(2) as pool:
-        for one, content in zip(ids, pool.map(lambda one: _content(folder / one, tolerant), ids), strict=True):
+        for one, content in zip(
+            ids, pool.map(lambda one: _content(folder / one, tolerant), ids), strict=True
+        ):
             digest.update(f"{one}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 

@@ -1,4 +1,6 @@
-"""Which images of a folder can be read: a few broken ones are left out and named, many are an error."""
+"""Which images of a folder can be read: a few broken ones are left out and named, many are an
+error.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,16 @@ _NAMED = 3
 
 
 def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
-    """The images of a folder that can be read, and a sentence for each that cannot be and is left out.
+    """The images of a folder that can be read, and a sentence for each that cannot be and is left
+    out.
 
-    Every image is decoded once, before a network sees any, and the store remembers which could not be for as long as no file
-    changes. Those that are left keep their ids, and so the kernels drawn for them.
+    Every image is decoded once, before a network sees any, and the store remembers which could not
+    be for as long as no file changes. Those that are left keep their ids, and so the kernels drawn
+    for them.
 
     Raises:
-        ImageError: if more than 1 % are broken, with their number, the names of the first and what the first one has.
+        ImageError: if more than 1 % are broken, with their number, the names of the first and what
+            the first one has.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -43,14 +48,20 @@ def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
 
     inputs = {"images": images.fingerprint, "pillow": pillow}
     about = {"data": images.fingerprint}
-    recipe = Recipe("broken-images", images.name, inputs, ["blurpaper.data.reading"], TENSORS, about)
-    found = store.get(recipe, lambda _: {"numbers": torch.tensor(_broken(images), dtype=torch.int64)})["numbers"].tolist()
+    recipe = Recipe(
+        "broken-images", images.name, inputs, ["blurpaper.data.reading"], TENSORS, about
+    )
+    found = store.get(
+        recipe, lambda _: {"numbers": torch.tensor(_broken(images), dtype=torch.int64)}
+    )["numbers"].tolist()
     broken = {number: problem for number in found if (problem := _problem(images, number))}
     if len(broken) > TOLERATED * len(images):
         raise ImageError(_too_many(images, broken))
     if not broken:
         return images, []
-    return Subset(images, [number for number in range(len(images)) if number not in broken]), list(broken.values())
+    return Subset(images, [number for number in range(len(images)) if number not in broken]), list(
+        broken.values()
+    )
 
 
 def _broken(images: FolderSet) -> list[int]:

@@ -28,7 +28,8 @@ class ImageError(ValueError):
 
 
 def read_image(path: str | Path) -> torch.Tensor:
-    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), 16 bits scaled to 8, transparency on white.
+    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), 16 bits scaled to 8, transparency on
+    white.
 
     Raises:
         ImageError: if the file is missing, empty, truncated or no image, naming it.
@@ -48,7 +49,8 @@ def read_image(path: str | Path) -> torch.Tensor:
 
 
 def jpeg_steps(path: str | Path) -> list[int] | None:
-    """The 64 steps of quantisation of a JPEG file's brightness, row by row; None for a file of another format.
+    """The 64 steps of quantisation of a JPEG file's brightness, row by row; None for a file of
+    another format.
 
     Raises:
         ImageError: as :func:`read_image`.
@@ -81,14 +83,17 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
 
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise ImageError(f"the suffix of {path} names no image format that is written here; use one of {', '.join(SUFFIXES)}.")
+        raise ImageError(
+            f"the suffix of {path} names no image format that is written here; use one of {', '.join(SUFFIXES)}."
+        )
     options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
     with written(path) as temporary:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, **options)
 
 
 def image_files(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path]:
-    """Image files below a folder, by relative path, in a fixed order; links are not followed into folders.
+    """Image files below a folder, by relative path, in a fixed order; links are not followed into
+    folders.
 
     Args:
         suffixes: of the files that are meant, in small letters.
@@ -104,12 +109,17 @@ def image_files(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Ite
 
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
-        yield from (Path(parent, one) for one in sorted(files) if one.lower().endswith(suffixes) and not one.startswith("."))
+        yield from (
+            Path(parent, one)
+            for one in sorted(files)
+            if one.lower().endswith(suffixes) and not one.startswith(".")
+        )
 
 
 @contextmanager
 def decoding(path: str | Path) -> Iterator[None]:
-    """A block that decodes a file: whatever is wrong with the file comes out as an :class:`ImageError`.
+    """A block that decodes a file: whatever is wrong with the file comes out as an
+    :class:`ImageError`.
 
     >>> with decoding("cat.png"):
     ...     raise ValueError("nothing after byte 12")
@@ -123,7 +133,9 @@ def decoding(path: str | Path) -> Iterator[None]:
     except FileNotFoundError:
         raise ImageError(f"no image file at {path}.") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path} is not an image that can be read (its content, not its name, decides).") from None
+        raise ImageError(
+            f"{path} is not an image that can be read (its content, not its name, decides)."
+        ) from None
     except Image.DecompressionBombError:
         raise ImageError(f"{path} claims to have too many pixels to be a photograph.") from None
     except MemoryError:
@@ -139,11 +151,17 @@ def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, np.float64)
         sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
-        values = values / 257 if sixteen_bits else values * (255 if image.mode == "F" and values.max() <= 1 else 1)
+        values = (
+            values / 257
+            if sixteen_bits
+            else values * (255 if image.mode == "F" and values.max() <= 1 else 1)
+        )
         return np.repeat(np.clip(np.rint(values), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         from PIL import Image
 
         image = image.convert("RGBA")
-        return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
+        return np.asarray(
+            Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        )
     return np.asarray(image.convert("RGB"))

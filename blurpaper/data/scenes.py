@@ -1,12 +1,14 @@
-"""The embedded scenes: several OpenMoji objects each, with a label at every pixel, the stand-in for PASCAL VOC (Sec. 5).
+"""The embedded scenes: several OpenMoji objects each, with a label at every pixel, the stand-in for
+PASCAL VOC (Sec. 5).
 
-A scene has one to four objects of nineteen of VOC's twenty classes (no drawing is a dining table) and up to two
-distractors, each rotated, sheared, recoloured and lit as in :mod:`blurpaper.data.emoji`, in front of the same backgrounds.
-Later ones hide earlier ones and the frame cuts some. The labels are of the exact geometry, before lens and noise, which no
-annotator could give; of the outlines, one pixel in width is void at most.
+A scene has one to four objects of nineteen of VOC's twenty classes (no drawing is a dining table)
+and up to two distractors, each rotated, sheared, recoloured and lit as in
+:mod:`blurpaper.data.emoji`, in front of the same backgrounds. Later ones hide earlier ones and the
+frame cuts some. The labels are of the exact geometry, before lens and noise, which no annotator
+could give; of the outlines, one pixel in width is void at most.
 
-A scene depends on (seed, split, index, width, height) alone: its image within one grey level whatever the machine, its labels
-but for stray pixels whose coverage is at a threshold.
+A scene depends on (seed, split, index, width, height) alone: its image within one grey level
+whatever the machine, its labels but for stray pixels whose coverage is at a threshold.
 """
 
 from __future__ import annotations
@@ -34,25 +36,31 @@ LABELS: dict[str, tuple[str, ...]] = {
     "motorbike": ("1F3CD", "1F6F5"), "person": ("1F9CD", "1F9D1"), "potted plant": ("1FAB4",),
     "sheep": ("1F411", "1F40F"), "sofa": ("1F6CB",), "train": ("1F682", "1F686"), "tv": ("1F4FA", "1F5A5"),
 }  # fmt: skip
-"""VOC's classes in its order, less the dining table: name -> code points of its drawings. The first has label 1."""
+"""VOC's classes in its order, less the dining table: name -> code points of its drawings. The first
+has label 1.
+"""
 
 _CLASSES = (BACKGROUND, *LABELS)
 _COUNTS = (0.15, 0.35, 0.35, 0.15)
 """Shares of the scenes that have one, two, three and four objects."""
 _OBJECT = (0.4, 0.9)
-"""Side of an object as a share of the scene's smaller side, uniform in its logarithm; a distractor's is half as large."""
+"""Side of an object as a share of the scene's smaller side, uniform in its logarithm; a
+distractor's is half as large.
+"""
 _WANDER = 0.4
 """How far an object's centre may lie from the scene's, as a share of each side."""
 _SURE = 0.9
 """Pixels of which so much shows their own label are never void."""
 
 
-def render(seed: int, split: str, index: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+def render(
+    seed: int, split: str, index: int, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
     """One scene.
 
     Returns:
-        Image, uint8 ``(height, width, 3)``, and labels, uint8 ``(height, width)``: 0 is background, ``i`` the i-th of
-        :data:`LABELS`, 255 void.
+        Image, uint8 ``(height, width, 3)``, and labels, uint8 ``(height, width)``: 0 is background,
+        ``i`` the i-th of :data:`LABELS`, 255 void.
 
     >>> image, labels = render(0, "test", 0, width=160, height=120)
     >>> image.shape, labels.shape
@@ -73,13 +81,19 @@ def render(seed: int, split: str, index: int, width: int, height: int) -> tuple[
 
 
 def render_split(
-    seed: int, split: str, count: int, width: int, height: int, tick: Callable[[int], object] = lambda done: None
+    seed: int,
+    split: str,
+    count: int,
+    width: int,
+    height: int,
+    tick: Callable[[int], object] = lambda done: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All scenes of a split, in turns landscape, ``(height, width)``, and portrait, ``(width, height)``.
+    """All scenes of a split, in turns landscape, ``(height, width)``, and portrait, ``(width,
+    height)``.
 
     Returns:
-        Images, uint8 ``(count, 3, height * width)``, and labels, uint8 ``(count, height * width)``: pixels in rows, whatever the
-        shape. ``tick`` is told of every scene done.
+        Images, uint8 ``(count, 3, height * width)``, and labels, uint8 ``(count, height * width)``:
+        pixels in rows, whatever the shape. ``tick`` is told of every scene done.
 
     >>> images, labels = render_split(0, "test", 2, width=40, height=30)
     >>> images.shape, labels.shape
@@ -113,8 +127,14 @@ def _things(draw: np.random.RandomState, index: int, side: int) -> Iterator[tupl
     count = 1 + draw.choice(len(_COUNTS), p=_COUNTS)
     numbers = [index % len(LABELS), *draw.randint(len(LABELS), size=count - 1)]
     drawings = list(LABELS.values())
-    things = [(int(number) + 1, drawings[number][draw.randint(len(drawings[number]))], 1.0) for number in numbers]
-    codes = [artwork.DISTRACTORS[draw.randint(len(artwork.DISTRACTORS))] for _ in range(draw.randint(0, 3))]
+    things = [
+        (int(number) + 1, drawings[number][draw.randint(len(drawings[number]))], 1.0)
+        for number in numbers
+    ]
+    codes = [
+        artwork.DISTRACTORS[draw.randint(len(artwork.DISTRACTORS))]
+        for _ in range(draw.randint(0, 3))
+    ]
     things += [(0, code, 0.5) for code in codes]
     for number in draw.permutation(len(things)):
         label, code, part = things[number]
@@ -122,7 +142,8 @@ def _things(draw: np.random.RandomState, index: int, side: int) -> Iterator[tupl
 
 
 def _void(labels: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Where two labels meet, the pixel that is less sure of its own, if it is not sure: bool (H, W).
+    """Where two labels meet, the pixel that is less sure of its own, if it is not sure: bool (H,
+    W).
 
     Among hairs and spokes such pixels fill small areas; of these the inner ones keep their labels.
 

@@ -1,8 +1,10 @@
-"""Sets of photographs: what each is, where it comes from and where its files go. Nothing here is read from the network.
+"""Sets of photographs: what each is, where it comes from and where its files go. Nothing here is
+read from the network.
 
-Checksums are those that torchvision publishes (Imagenette, VOC 2012), that FastAI.jl publishes (Imagewoof), of the file at a
-fixed commit (the list of NIPS 2017), and that several projects publish alike (BSDS500). GitHub promises none for the zip of
-a commit; there the commit and the zip's own checks stand in.
+Checksums are those that torchvision publishes (Imagenette, VOC 2012), that FastAI.jl publishes
+(Imagewoof), of the file at a fixed commit (the list of NIPS 2017), and that several projects
+publish alike (BSDS500). GitHub promises none for the zip of a commit; there the commit and the
+zip's own checks stand in.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ class Archive:
 
     Attributes:
         file: its name in the folder of archives.
-        checksum: ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody vouches for one.
+        checksum: ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody vouches for
+            one.
         size: of the download, for people.
 
     >>> archive = SOURCES["imagenette"].archive
@@ -46,8 +49,8 @@ class Source:
         folders: split -> folder below the data folder.
         counts: split -> images it should hold.
         archive: what to download; none if it must be got by hand.
-        layout: (pattern, place) pairs: a file of the archive whose whole name matches the pattern goes to the place below the
-            set's own folder; a file that matches none is left out.
+        layout: (pattern, place) pairs: a file of the archive whose whole name matches the pattern
+            goes to the place below the set's own folder; a file that matches none is left out.
         listing: the archive is a list (CSV) of photographs to download one by one.
         by_hand: how to get it where it cannot be fetched.
 

@@ -21,7 +21,9 @@ class Subset(ImageSet):
     def __init__(self, images: ImageSet, numbers: Sequence[int]) -> None:
         ids = [images.ids[number] for number in numbers]
         digest = hashlib.sha256("\n".join([images.fingerprint, *ids]).encode())
-        super().__init__(images.name, images.classes, images.labels[list(numbers)], ids, digest.hexdigest()[:16])
+        super().__init__(
+            images.name, images.classes, images.labels[list(numbers)], ids, digest.hexdigest()[:16]
+        )
         self.whole, self._numbers = images, list(numbers)
 
     def __getitem__(self, number: int) -> torch.Tensor:

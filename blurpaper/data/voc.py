@@ -1,4 +1,6 @@
-"""PASCAL VOC 2012's segmentations, read through torchvision's loader: all of its labels, or those of people and animals."""
+"""PASCAL VOC 2012's segmentations, read through torchvision's loader: all of its labels, or those
+of people and animals.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ TASKS: dict[str, tuple[str, ...]] = {
     "voc2012": LABELS,
     "voc-animals": (BACKGROUND, "cat", "cow", "dog", "horse", "sheep", "person"),
 }
-"""Name of a set -> its labels, in the order of the networks' outputs. VOC's other labels are void there."""
+"""Name of a set -> its labels, in the order of the networks' outputs. VOC's other labels are void
+there.
+"""
 
 COUNTS = {"voc2012": {"train": 1464, "test": 1449}, "voc-animals": {"train": 437, "test": 223}}
 """Name of a set -> split -> how many images it has when it is whole."""
@@ -66,7 +70,8 @@ T = TypeVar("T")
 
 @dataclass
 class VocSet(SegmentedSet):
-    """Photographs and their masks, decoded from files when they are asked for; made by :func:`load`.
+    """Photographs and their masks, decoded from files when they are asked for; made by
+    :func:`load`.
 
     Attributes:
         images: file of each photograph.
@@ -93,22 +98,27 @@ class VocSet(SegmentedSet):
         return photos.in_threads(self.__getitem__, numbers)
 
     def label_map(self, number: int) -> torch.Tensor:
-        """The labels of one photograph's pixels: uint8 ``(H, W)``, the task's own, or :data:`~blurpaper.data.label_map.VOID`.
+        """The labels of one photograph's pixels: uint8 ``(H, W)``, the task's own, or
+        :data:`~blurpaper.data.label_map.VOID`.
 
         Raises:
-            ImageError: if the mask is missing, damaged, in colour, of another size than its photograph, or holds an index that
-                VOC does not have.
+            ImageError: if the mask is missing, damaged, in colour, of another size than its
+                photograph, or holds an index that VOC does not have.
         """
         path = self.masks[number]
         indices, size = _read(path, _indices), _read(self.images[number], _size)
         if indices is None:
             raise ImageError(f"{path} is no mask: it has neither a palette nor 8-bit grey levels.")
         if indices.shape != size:
-            found, wanted = (" x ".join(map(str, reversed(shape))) for shape in (indices.shape, size))
+            found, wanted = (
+                " x ".join(map(str, reversed(shape))) for shape in (indices.shape, size)
+            )
             raise ImageError(f"{path} has {found} pixels and its photograph {wanted}.")
         strange = indices[(indices >= len(LABELS)) & (indices != VOID)]
         if strange.size:
-            raise ImageError(f"{path} holds the index {strange[0]}, and VOC's are 0 to {len(LABELS) - 1} and {VOID}.")
+            raise ImageError(
+                f"{path} holds the index {strange[0]}, and VOC's are 0 to {len(LABELS) - 1} and {VOID}."
+            )
         return torch.from_numpy(_table(self.classes)[indices])
 
 
@@ -120,8 +130,10 @@ def load(name: str, split: str) -> VocSet:
 
     Raises:
         ValueError: for an unknown name or split.
-        MissingDataError: if its folders or its list are not there, saying where they were looked for and how to get them.
-        ImageError: if the list is empty, unreadable or names something twice, or an image or a mask that it names is not there.
+        MissingDataError: if its folders or its list are not there, saying where they were looked
+            for and how to get them.
+        ImageError: if the list is empty, unreadable or names something twice, or an image or a mask
+            that it names is not there.
     """
     from torchvision.datasets import VOCSegmentation
 
@@ -129,11 +141,19 @@ def load(name: str, split: str) -> VocSet:
         raise MissingDataError(how_to_get(name, split))
     *_, listed = _places(name, split)
     try:
-        loader = VOCSegmentation(data_folder() / name, year="2012", image_set=listed.stem, download=False)
+        loader = VOCSegmentation(
+            data_folder() / name, year="2012", image_set=listed.stem, download=False
+        )
     except (OSError, UnicodeDecodeError) as error:
-        raise ImageError(f"cannot read {listed}, which says which images to use: {error}.") from None
-    named = [number for number, path in enumerate(loader.images) if Path(path).stem != ".jpg"]  # an empty line names nothing
-    images, masks = ([Path(paths[number]) for number in named] for paths in (loader.images, loader.masks))
+        raise ImageError(
+            f"cannot read {listed}, which says which images to use: {error}."
+        ) from None
+    named = [
+        number for number, path in enumerate(loader.images) if Path(path).stem != ".jpg"
+    ]  # an empty line names nothing
+    images, masks = (
+        [Path(paths[number]) for number in named] for paths in (loader.images, loader.masks)
+    )
     if not images:
         raise ImageError(f"{listed} names no image.")
     once, times = Counter(images).most_common(1)[0]
@@ -182,7 +202,9 @@ def how_to_get(name: str, split: str) -> str:
     >>> how_to_get("voc2012", "train").partition("): ")[2]
     'PASCAL VOC 2012, training and validation images with segmentations; get it by `blurpaper data fetch voc2012`.'
     """
-    absent = [place for place in _places(name, split) if not place.exists()] or [_places(name, split)[0]]
+    absent = [place for place in _places(name, split) if not place.exists()] or [
+        _places(name, split)[0]
+    ]
     return (
         f"{name} with its segmentations needs {absent[0].absolute()}, which is not there (BLURPAPER_DATA names the folder that "
         f"{name} is in): {photos.HOW_TO_GET[name]}."
@@ -192,7 +214,9 @@ def how_to_get(name: str, split: str) -> str:
 def _places(name: str, split: str) -> tuple[Path, Path, Path]:
     """The folder of images, that of masks, and the list."""
     if name not in TASKS:
-        raise ValueError(f"a set with VOC's segmentations is one of {', '.join(TASKS)}. Got {name!r}.")
+        raise ValueError(
+            f"a set with VOC's segmentations is one of {', '.join(TASKS)}. Got {name!r}."
+        )
     if split not in LISTS:
         raise ValueError(f"{name} has {' and '.join(LISTS)} images. Got {split!r}.")
     devkit = data_folder() / name / _DEVKIT
@@ -227,7 +251,9 @@ def _read(path: Path, what: Callable[[Image.Image], T]) -> T:
 
 
 def _indices(mask: Image.Image) -> np.ndarray | None:
-    """Pixels of a palette (its indices) or of grey levels: uint8 ``(H, W)``; None of any other image."""
+    """Pixels of a palette (its indices) or of grey levels: uint8 ``(H, W)``; None of any other
+    image.
+    """
     return np.asarray(mask) if mask.mode in ("P", "L") else None
 
 

@@ -1,9 +1,10 @@
 """Deblurring with a known PSF: EPLL, its prior, and cheaper ways (Sec. 4.4).
 
-:func:`restore` deblurs 8-bit images by any method; :func:`epll` by the paper's. An image in colour is taken apart into the mean
-of its channels and two differences of colours. The mean, in which the rounding errors of three channels average out, is
-restored by the method; the differences, which hold little detail, by a penalty on their gradients. On photographs this is
-better than each channel by itself, and three times faster.
+:func:`restore` deblurs 8-bit images by any method; :func:`epll` by the paper's. An image in colour
+is taken apart into the mean of its channels and two differences of colours. The mean, in which the
+rounding errors of three channels average out, is restored by the method; the differences, which
+hold little detail, by a penalty on their gradients. On photographs this is better than each channel
+by itself, and three times faster.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ ROUNDING = 12**-0.5
 
 METHODS: dict[str, Callable[[Observation, float, Mixture], torch.Tensor]] = {
     "epll": splitting.restore,
-    "epll-exact": lambda observation, noise, prior: splitting.restore(observation, noise, prior, exact=True),
+    "epll-exact": lambda observation, noise, prior: splitting.restore(
+        observation, noise, prior, exact=True
+    ),
     "total-variation": lambda observation, noise, _: baselines.total_variation(observation, noise),
     "gradient": lambda observation, noise, _: baselines.gradient(observation, noise),
     "wiener": lambda observation, noise, _: baselines.wiener(observation, noise),
@@ -39,15 +42,21 @@ NEED_PRIOR = ("epll", "epll-exact")
 
 
 def restore(
-    images: torch.Tensor, psf: blur.PSFLike, method: str = "epll", noise: float = ROUNDING, prior: Mixture | None = None
+    images: torch.Tensor,
+    psf: blur.PSFLike,
+    method: str = "epll",
+    noise: float = ROUNDING,
+    prior: Mixture | None = None,
 ) -> torch.Tensor:
     """Deblur images that were blurred with a known PSF, mirrored at their borders, and rounded.
 
     Args:
-        images: uint8 ``(B, C, H, W)`` or ``(C, H, W)`` with C = 3 or, for grey ones, 1; on any device.
+        images: uint8 ``(B, C, H, W)`` or ``(C, H, W)`` with C = 3 or, for grey ones, 1; on any
+            device.
         psf: as for :func:`blur.apply`; one for all.
         method: one of :data:`METHODS`.
-        noise: standard deviation of each channel's noise, in grey levels; rounding alone by default.
+        noise: standard deviation of each channel's noise, in grey levels; rounding alone by
+            default.
         prior: of EPLL; the one that comes with blurpaper by default.
 
     Returns:
@@ -55,7 +64,8 @@ def restore(
 
     Raises:
         TypeError: if the images are not 8-bit.
-        ValueError: for another shape, noise that is not above 0, the name of no method, or a PSF that is none.
+        ValueError: for another shape, noise that is not above 0, the name of no method, or a PSF
+            that is none.
 
     >>> blurred = blur.apply(torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8), "D4")
     >>> restore(blurred, "D4", method="gradient").shape
@@ -69,18 +79,26 @@ def restore(
         )
     check(method, noise)
     if isinstance(psf, (list, tuple)):
-        raise ValueError(f"one PSF for all images: deblur those with another by themselves. Got {len(psf)} PSFs.")
+        raise ValueError(
+            f"one PSF for all images: deblur those with another by themselves. Got {len(psf)} PSFs."
+        )
     kernel = blur.kernel_of(psf)
     if kernel is None:
         return images.clone()
     if method in NEED_PRIOR:
         prior = _on(images.device, prior or priors.released())
     batch = (images if images.ndim == 4 else images[None]).float() / 255
-    grey = (batch == batch[:, :1]).all(dim=(1, 2, 3)) if batch.shape[1] == 3 else torch.ones(len(batch), dtype=torch.bool)
+    grey = (
+        (batch == batch[:, :1]).all(dim=(1, 2, 3))
+        if batch.shape[1] == 3
+        else torch.ones(len(batch), dtype=torch.bool)
+    )
     restored = torch.empty_like(batch)
     if grey.any():
         # the channels of a grey image carry the same rounding errors, which do not average out
-        restored[grey] = METHODS[method](Observation(batch[grey, 0], kernel), noise / 255, prior)[:, None]
+        restored[grey] = METHODS[method](Observation(batch[grey, 0], kernel), noise / 255, prior)[
+            :, None
+        ]
     if not grey.all():
         restored[~grey] = _in_colour(batch[~grey], kernel, METHODS[method], noise / 255, prior)
     rounded = (restored * 255).round_().clamp_(0, 255).to(torch.uint8)
@@ -99,9 +117,14 @@ def check(method: str, noise: float) -> None:
 
 
 def epll(
-    images: torch.Tensor, psf: blur.PSFLike, prior: Mixture | None = None, noise: float = ROUNDING, exact: bool = False
+    images: torch.Tensor,
+    psf: blur.PSFLike,
+    prior: Mixture | None = None,
+    noise: float = ROUNDING,
+    exact: bool = False,
 ) -> torch.Tensor:
-    """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), the fast way unless ``exact``; see :func:`restore`.
+    """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), the fast way unless
+    ``exact``; see :func:`restore`.
 
     Args:
         images: uint8 ``(B, C, H, W)`` or ``(C, H, W)``.
@@ -127,7 +150,9 @@ def _on(device: torch.device, prior: Mixture) -> Mixture:
 
 @lru_cache(maxsize=1)
 def _colours() -> torch.Tensor:
-    """Orthonormal rows: the mean of the channels (times the root of 3), red against blue, and both against green."""
+    """Orthonormal rows: the mean of the channels (times the root of 3), red against blue, and both
+    against green.
+    """
     rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
     return rows / rows.norm(dim=1, keepdim=True)
 
@@ -143,5 +168,7 @@ def _in_colour(
     planes = torch.einsum("ij,bjhw->bihw", colours, batch)
     mean = method(Observation(planes[:, 0] / 3**0.5, kernel), noise / 3**0.5, prior) * 3**0.5
     differences = Observation(planes[:, 1:].flatten(0, 1), kernel)
-    smooth = baselines.gradient(differences, noise, baselines.CHROMA_GRADIENT).view_as(planes[:, 1:])
+    smooth = baselines.gradient(differences, noise, baselines.CHROMA_GRADIENT).view_as(
+        planes[:, 1:]
+    )
     return torch.einsum("ij,bihw->bjhw", colours, torch.cat([mean[:, None], smooth], dim=1))

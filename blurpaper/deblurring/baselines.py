@@ -1,7 +1,9 @@
-"""Simpler deblurring: a Wiener filter and Richardson-Lucy as scikit-image has them, total variation, a gradient penalty.
+"""Simpler deblurring: a Wiener filter and Richardson-Lucy as scikit-image has them, total
+variation, a gradient penalty.
 
-Each takes an :class:`Observation` of planes in [0, 1] and the standard deviation of its noise, and returns the planes. Their
-constants were chosen on photographs of bsds500/train under D8 with rounding as the only noise.
+Each takes an :class:`Observation` of planes in [0, 1] and the standard deviation of its noise, and
+returns the planes. Their constants were chosen on photographs of bsds500/train under D8 with
+rounding as the only noise.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from torch.nn import functional
 from blurpaper.deblurring.observation import Observation, mirrored, wrapped
 
 GRADIENT = 0.08
-"""Standard deviation that grey levels' differences between neighbours are taken to have, for a Gaussian prior on them."""
+"""Standard deviation that grey levels' differences between neighbours are taken to have, for a
+Gaussian prior on them.
+"""
 CHROMA_GRADIENT = 0.014
 """The same of differences between colours, which are smoother."""
 WIENER_ROUGHNESS = 0.1
@@ -26,12 +30,15 @@ TOTAL_VARIATION = 0.06
 RICHARDSON_LUCY_STEPS = 100
 _LAPLACIAN = 3
 _MARGIN = 8
-"""Borders given to Richardson-Lucy, in reaches of the PSF: beyond the image scikit-image sees zeros."""
+"""Borders given to Richardson-Lucy, in reaches of the PSF: beyond the image scikit-image sees
+zeros.
+"""
 _BONDS = tuple(2.0**step for step in range(2, 14))
 
 
 def gradient(observation: Observation, noise: float, deviation: float = GRADIENT) -> torch.Tensor:
-    """The most likely image if differences of neighbours were Gaussian, ``(B, H, W)``: one division of Fourier coefficients.
+    """The most likely image if differences of neighbours were Gaussian, ``(B, H, W)``: one division
+    of Fourier coefficients.
 
     >>> from blurpaper.kernels import psf
     >>> gradient(Observation(torch.zeros(1, 20, 30), psf("D2")), noise=1.0).shape
@@ -40,8 +47,11 @@ def gradient(observation: Observation, noise: float, deviation: float = GRADIENT
     return observation.solve((noise / deviation) ** 2 * observation.roughness)
 
 
-def total_variation(observation: Observation, noise: float, scale: float = TOTAL_VARIATION) -> torch.Tensor:
-    """The image of least squared error plus total variation, ``(B, H, W)``, by half-quadratic splitting of its gradients.
+def total_variation(
+    observation: Observation, noise: float, scale: float = TOTAL_VARIATION
+) -> torch.Tensor:
+    """The image of least squared error plus total variation, ``(B, H, W)``, by half-quadratic
+    splitting of its gradients.
 
     >>> from blurpaper.kernels import psf
     >>> total_variation(Observation(torch.zeros(1, 20, 30), psf("D2")), noise=1.0).shape
@@ -55,12 +65,16 @@ def total_variation(observation: Observation, noise: float, scale: float = TOTAL
         length = (down.square() + across.square()).sqrt().clamp_min(1e-12)
         share = (1 - 1 / (bond * length)).clamp_min(0)
         pull = _back(share * down, 1) + _back(share * across, 2)
-        image = observation.solve(threshold * bond * observation.roughness, threshold * bond * pull, start=image)
+        image = observation.solve(
+            threshold * bond * observation.roughness, threshold * bond * pull, start=image
+        )
     return image
 
 
 def _back(differences: torch.Tensor, axis: int) -> torch.Tensor:
-    """The adjoint of differences towards the next pixel, on the mirrored torus; the last difference is none."""
+    """The adjoint of differences towards the next pixel, on the mirrored torus; the last difference
+    is none.
+    """
     size = differences.shape[axis]
     if size == 1:
         return torch.zeros_like(differences)
@@ -69,10 +83,13 @@ def _back(differences: torch.Tensor, axis: int) -> torch.Tensor:
     return torch.cat([-2 * first, -torch.diff(inner, dim=axis), 2 * last], dim=axis)
 
 
-def wiener(observation: Observation, noise: float, roughness: float = WIENER_ROUGHNESS) -> torch.Tensor:
+def wiener(
+    observation: Observation, noise: float, roughness: float = WIENER_ROUGHNESS
+) -> torch.Tensor:
     """scikit-image's Wiener filter: ``(B, H, W)``.
 
-    It is applied on the torus of the image and its mirror images, as periodic as the filter takes it to be.
+    It is applied on the torus of the image and its mirror images, as periodic as the filter takes
+    it to be.
 
     >>> from blurpaper.kernels import psf
     >>> wiener(Observation(torch.full((1, 20, 30), 9.0), psf("D2")), noise=1.0).shape
@@ -81,12 +98,20 @@ def wiener(observation: Observation, noise: float, roughness: float = WIENER_ROU
     from skimage import restoration
 
     balance = (noise / roughness) ** 2
-    turns = [side * -(-_LAPLACIAN // side) for side in observation.period]  # often enough around it for the filter's Laplacian
-    kernel = np.roll(wrapped(observation.kernel, turns).numpy(), [side // 2 for side in turns], axis=(0, 1))
-    return _by_library(observation, (0, 0), turns, lambda one: restoration.wiener(one, kernel, balance, clip=False))
+    turns = [
+        side * -(-_LAPLACIAN // side) for side in observation.period
+    ]  # often enough around it for the filter's Laplacian
+    kernel = np.roll(
+        wrapped(observation.kernel, turns).numpy(), [side // 2 for side in turns], axis=(0, 1)
+    )
+    return _by_library(
+        observation, (0, 0), turns, lambda one: restoration.wiener(one, kernel, balance, clip=False)
+    )
 
 
-def richardson_lucy(observation: Observation, noise: float, steps: int = RICHARDSON_LUCY_STEPS) -> torch.Tensor:
+def richardson_lucy(
+    observation: Observation, noise: float, steps: int = RICHARDSON_LUCY_STEPS
+) -> torch.Tensor:
     """scikit-image's Richardson-Lucy iteration: ``(B, H, W)``.
 
     It is applied to the image within its mirrored border; the noise does not enter.
@@ -105,14 +130,21 @@ def richardson_lucy(observation: Observation, noise: float, steps: int = RICHARD
         observation,
         starts,
         stops,
-        lambda one: restoration.richardson_lucy(one, kernel, steps, clip=False, filter_epsilon=1e-6),
+        lambda one: restoration.richardson_lucy(
+            one, kernel, steps, clip=False, filter_epsilon=1e-6
+        ),
     )
 
 
 def _by_library(
-    observation: Observation, starts: Sequence[int], stops: Sequence[int], restored: Callable[[np.ndarray], np.ndarray]
+    observation: Observation,
+    starts: Sequence[int],
+    stops: Sequence[int],
+    restored: Callable[[np.ndarray], np.ndarray],
 ) -> torch.Tensor:
-    """Planes through a function of arrays, each with the mirrored border from ``starts`` to ``stops``."""
+    """Planes through a function of arrays, each with the mirrored border from ``starts`` to
+    ``stops``.
+    """
     height, width = observation.shape
     rows, columns = (mirrored(*line) for line in zip(observation.shape, starts, stops, strict=True))
 

@@ -1,7 +1,9 @@
-"""Learning the prior: stepwise expectation maximisation on a stream of patches (Cappe and Moulines 2009).
+"""Learning the prior: stepwise expectation maximisation on a stream of patches (Cappe and Moulines
+2009).
 
-Each small batch of patches moves the sufficient statistics a little, by a step that falls with time, so that a mixture is
-good after one pass over millions of patches and memory does not grow with them.
+Each small batch of patches moves the sufficient statistics a little, by a step that falls with
+time, so that a mixture is good after one pass over millions of patches and memory does not grow
+with them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from blurpaper.randomness import stream
 _FORGETTING = 0.7
 """The step of batch ``t`` is ``(t + 2) ** -0.7``: between 1/2 and 1, as convergence asks for."""
 _FLOOR, _RELATIVE_FLOOR = 1e-7, 1e-6
-"""Variance added along every direction, a tenth of that of rounding, and as a share of the component's mean variance."""
+"""Variance added along every direction, a tenth of that of rounding, and as a share of the
+component's mean variance.
+"""
 _CHUNK = 4096
 
 
@@ -82,9 +86,14 @@ def gaussian(patches: torch.Tensor) -> Mixture:
 
 
 def _statistics(patches: torch.Tensor, mixture: Mixture) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each component's share of the patches ``(K,)``, and its part of their mean products ``(K, 2016)``."""
+    """Each component's share of the patches ``(K,)``, and its part of their mean products ``(K,
+    2016)``.
+    """
     scores = Scores(mixture)
-    shares, moments = torch.zeros(len(mixture)), torch.zeros(len(mixture), DIMENSIONS * (DIMENSIONS + 1) // 2)
+    shares, moments = (
+        torch.zeros(len(mixture)),
+        torch.zeros(len(mixture), DIMENSIONS * (DIMENSIONS + 1) // 2),
+    )
     for part in patches.split(_CHUNK):
         paired = products(part.T)
         responsibilities = scores.of_products(paired).softmax(dim=0)
@@ -101,7 +110,9 @@ def _maximised(shares: torch.Tensor, moments: torch.Tensor) -> Mixture:
 
 
 def _start(patches: torch.Tensor, components: int, draw: np.random.RandomState) -> Mixture:
-    """Groups of patches alike in contrast and, up to the sign, in direction; their covariances, drawn to the mean of all."""
+    """Groups of patches alike in contrast and, up to the sign, in direction; their covariances,
+    drawn to the mean of all.
+    """
     bands = max(1, math.isqrt(components) // 2)
     ranked = patches[patches.norm(dim=1).argsort()]
     sizes = [components // bands + (band < components % bands) for band in range(bands)]
@@ -115,5 +126,7 @@ def _start(patches: torch.Tensor, components: int, draw: np.random.RandomState) 
         moments += [part.T @ part for part in members]
     shares, moments = torch.tensor(shares, dtype=torch.float32), torch.stack(moments)
     pseudo = 0.2 * DIMENSIONS  # patches' worth of the mean covariance in each group
-    covariances = (moments + pseudo * moments.sum(dim=0) / shares.sum()) / (shares + pseudo)[:, None, None]
+    covariances = (moments + pseudo * moments.sum(dim=0) / shares.sum()) / (shares + pseudo)[
+        :, None, None
+    ]
     return Mixture((shares + 1) / (shares + 1).sum(), covariances)

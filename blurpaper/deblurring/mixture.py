@@ -1,7 +1,8 @@
 """The prior of EPLL: a zero-mean Gaussian mixture on patches (Zoran and Weiss 2011).
 
-The quadratic form of a Gaussian is linear in the products of a patch's coordinates. All components together are therefore
-one matrix product with the 2,016 products of two of 63 coordinates: half the arithmetic of whitening, and nothing to square.
+The quadratic form of a Gaussian is linear in the products of a patch's coordinates. All components
+together are therefore one matrix product with the 2,016 products of two of 63 coordinates: half the
+arithmetic of whitening, and nothing to square.
 """
 
 from __future__ import annotations
@@ -69,13 +70,19 @@ class Mixture:
         """
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
         count = shapes.get("weights", (0,))[0]
-        if not count or shapes != {"weights": (count,), "covariances": (count, DIMENSIONS * (DIMENSIONS + 1) // 2)}:
-            raise ValueError(f"these tensors are not a mixture on patches of {DIMENSIONS + 1} pixels. Got {shapes}.")
+        if not count or shapes != {
+            "weights": (count,),
+            "covariances": (count, DIMENSIONS * (DIMENSIONS + 1) // 2),
+        }:
+            raise ValueError(
+                f"these tensors are not a mixture on patches of {DIMENSIONS + 1} pixels. Got {shapes}."
+            )
         return cls(state["weights"], matrices(state["covariances"]))
 
 
 class Scores:
-    """Log of weight times density of every component, where patches carry white noise of that variance besides.
+    """Log of weight times density of every component, where patches carry white noise of that
+    variance besides.
 
     >>> mixture = Mixture(torch.tensor([0.5, 0.5]), torch.stack([0.01 * torch.eye(63), torch.eye(63)]))
     >>> patches = torch.stack([torch.full((63,), value) for value in (0.0, 0.1, 0.9)], dim=1)
@@ -84,10 +91,14 @@ class Scores:
     """
 
     def __init__(self, mixture: Mixture, noise: float = 0.0) -> None:
-        noisy = mixture.covariances.double() + noise * torch.eye(DIMENSIONS, device=mixture.covariances.device)
+        noisy = mixture.covariances.double() + noise * torch.eye(
+            DIMENSIONS, device=mixture.covariances.device
+        )
         factors = torch.linalg.cholesky(noisy)
         log_determinants = 2 * factors.diagonal(dim1=1, dim2=2).log().sum(dim=1)
-        constants = mixture.weights.double().log() - 0.5 * (log_determinants + DIMENSIONS * math.log(2 * math.pi))
+        constants = mixture.weights.double().log() - 0.5 * (
+            log_determinants + DIMENSIONS * math.log(2 * math.pi)
+        )
         precisions = diagonals(torch.cholesky_inverse(factors))
         precisions[:, DIMENSIONS:] *= 2  # off the main diagonal each product stands for two
         self._constants = constants.float()[:, None]
@@ -106,11 +117,12 @@ class Scores:
         return torch.cat([self(part).argmax(dim=0) for part in patches.split(_CHUNK, dim=1)])
 
 
-# --- Symmetric matrices by diagonals -------------------------------------------------------------------------------------
+# --- Symmetric matrices by diagonals --------------------------------------------------------------
 
 
 def products(patches: torch.Tensor) -> torch.Tensor:
-    """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix: ``(D (D + 1) / 2, N)``.
+    """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix: ``(D (D
+    + 1) / 2, N)``.
 
     >>> products(torch.tensor([[2.0], [3.0]])).flatten()
     tensor([4., 9., 6.])
@@ -120,7 +132,9 @@ def products(patches: torch.Tensor) -> torch.Tensor:
     found = patches.new_empty(size * (size + 1) // 2, count)
     start = 0
     for offset in range(size):
-        torch.mul(patches[: size - offset], patches[offset:], out=found[start : start + size - offset])
+        torch.mul(
+            patches[: size - offset], patches[offset:], out=found[start : start + size - offset]
+        )
         start += size - offset
     return found
 
@@ -131,7 +145,9 @@ def diagonals(symmetric: torch.Tensor) -> torch.Tensor:
     >>> diagonals(torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]))
     tensor([[1., 3., 2.]])
     """
-    return torch.cat([torch.diagonal(symmetric, offset, 1, 2) for offset in range(symmetric.shape[1])], dim=1)
+    return torch.cat(
+        [torch.diagonal(symmetric, offset, 1, 2) for offset in range(symmetric.shape[1])], dim=1
+    )
 
 
 def matrices(triangles: torch.Tensor) -> torch.Tensor:
@@ -146,7 +162,10 @@ def matrices(triangles: torch.Tensor) -> torch.Tensor:
     whole = triangles.new_zeros(count, size, size)
     start = 0
     for offset in range(size):
-        part, place = triangles[:, start : start + size - offset], torch.arange(size - offset, device=triangles.device)
+        part, place = (
+            triangles[:, start : start + size - offset],
+            torch.arange(size - offset, device=triangles.device),
+        )
         whole[:, place, place + offset] = part
         whole[:, place + offset, place] = part
         start += size - offset

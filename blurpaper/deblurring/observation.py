@@ -1,12 +1,16 @@
-"""A blurred image as an observation, and the least squares that every deblurring solves (Zoran and Weiss 2011, Sec. 4).
+"""A blurred image as an observation, and the least squares that every deblurring solves (Zoran and
+Weiss 2011, Sec. 4).
 
-The blur is that of :mod:`blurpaper.blur`: convolution of the image and its whole-sample mirror images, which repeat with the
-period of twice the image less its border. On that torus convolution is a product of Fourier coefficients. Where the PSF is
-symmetric in both axes, the blurred torus is mirrored like the sharp one, Fourier transforms (that is, cosine transforms of
-the image, DCT-I) diagonalise the blur exactly, and least squares are one division; nothing rings at the border, because
-there is none. Otherwise only a quarter of the blurred torus is seen, and conjugate gradients solve for it.
+The blur is that of :mod:`blurpaper.blur`: convolution of the image and its whole-sample mirror
+images, which repeat with the period of twice the image less its border. On that torus convolution
+is a product of Fourier coefficients. Where the PSF is symmetric in both axes, the blurred torus is
+mirrored like the sharp one, Fourier transforms (that is, cosine transforms of the image, DCT-I)
+diagonalise the blur exactly, and least squares are one division; nothing rings at the border,
+because there is none. Otherwise only a quarter of the blurred torus is seen, and conjugate
+gradients solve for it.
 
-Squares are summed over the torus, so that a pixel of the border, which lies on it once and not twice, counts half.
+Squares are summed over the torus, so that a pixel of the border, which lies on it once and not
+twice, counts half.
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ import numpy as np
 import torch
 
 _PRECISION, _MOST_STEPS = 1e-5, 200
-"""Of conjugate gradients: the residual, relative to the first, at which they end, and the most steps they take."""
+"""Of conjugate gradients: the residual, relative to the first, at which they end, and the most
+steps they take.
+"""
 
 
 class Observation:
@@ -31,7 +37,8 @@ class Observation:
 
     Attributes:
         shape, period: sides of the image and of its torus.
-        roughness: what the torus's Fourier coefficients of an image are weighted with in the squared length of its gradient.
+        roughness: what the torus's Fourier coefficients of an image are weighted with in the
+            squared length of its gradient.
 
     >>> from blurpaper.kernels import psf
     >>> Observation(torch.zeros(1, 20, 30), psf("D2")).shape
@@ -39,10 +46,16 @@ class Observation:
     """
 
     def __init__(self, observed: torch.Tensor, kernel: np.ndarray) -> None:
-        device, self.observed, self.kernel, self.shape = observed.device, observed, kernel, tuple(observed.shape[-2:])
+        device, self.observed, self.kernel, self.shape = (
+            observed.device,
+            observed,
+            kernel,
+            tuple(observed.shape[-2:]),
+        )
         self.period = tuple(max(2 * (side - 1), 1) for side in self.shape)
         self._rows, self._columns = (
-            mirrored(side, 0, period).to(device) for side, period in zip(self.shape, self.period, strict=True)
+            mirrored(side, 0, period).to(device)
+            for side, period in zip(self.shape, self.period, strict=True)
         )
         self._transfer = torch.fft.rfft2(wrapped(kernel, self.period)).to(device, torch.complex64)
         self.symmetric = np.allclose(kernel, kernel[::-1]) and np.allclose(kernel, kernel[:, ::-1])
@@ -56,13 +69,18 @@ class Observation:
         return self._backward(self._transfer * self._forward(planes))
 
     def solve(
-        self, penalty: float | torch.Tensor, pull: torch.Tensor | None = None, start: torch.Tensor | None = None
+        self,
+        penalty: float | torch.Tensor,
+        pull: torch.Tensor | None = None,
+        start: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The planes ``x`` that minimise ``|blurred(x) - observed|^2 + <x, penalty x> - 2 <pull, x>``.
+        """The planes ``x`` that minimise ``|blurred(x) - observed|^2 + <x, penalty x> - 2 <pull,
+        x>``.
 
         Args:
             penalty: above 0, for each Fourier coefficient of the torus, or one number for all.
-            pull: ``(B, H, W)``, nothing by default. With a number ``c`` as penalty, ``pull = c * target`` keeps ``x`` near it.
+            pull: ``(B, H, W)``, nothing by default. With a number ``c`` as penalty, ``pull = c *
+                target`` keeps ``x`` near it.
             start: something near ``x``, from which iterations start where the solution needs any.
         """
         if not self.symmetric:
@@ -70,7 +88,7 @@ class Observation:
         right = self._explained if pull is None else self._explained + self._forward(pull)
         return self._backward(right / (self._transfer.square() + penalty))
 
-    # --- Between the image and its torus ---------------------------------------------------------------------------------
+    # --- Between the image and its torus ----------------------------------------------------------
 
     def _forward(self, planes: torch.Tensor) -> torch.Tensor:
         return torch.fft.rfft2(planes[..., self._rows, :][..., self._columns])
@@ -88,11 +106,13 @@ class Observation:
             torus = (torus.narrow(axis, 0, side) + torus.index_select(axis, opposite)) / 2
         return torus
 
-    # --- Where the blurred torus is not mirrored -------------------------------------------------------------------------
+    # --- Where the blurred torus is not mirrored --------------------------------------------------
 
     @cached_property
     def _weights(self) -> torch.Tensor:
-        """How much of each pixel one of its places on the torus is: half on the border, all elsewhere."""
+        """How much of each pixel one of its places on the torus is: half on the border, all
+        elsewhere.
+        """
         rows, columns = (torch.ones(side, device=self.observed.device) for side in self.shape)
         for line in (rows, columns):
             if len(line) > 1:
@@ -103,7 +123,9 @@ class Observation:
 
     @cached_property
     def _power(self) -> torch.Tensor:
-        """Squared transfer, averaged over what mirrors each coefficient: the part of the blur that the torus diagonalises."""
+        """Squared transfer, averaged over what mirrors each coefficient: the part of the blur that
+        the torus diagonalises.
+        """
         power = self._transfer.abs().square()
         return (power + power.roll(-1, 0).flip(0)) / 2
 
@@ -116,7 +138,11 @@ class Observation:
     ) -> torch.Tensor:
         def applied(planes: torch.Tensor) -> torch.Tensor:
             spectrum = self._forward(planes)
-            penalised = penalty * planes if isinstance(penalty, float) else self._backward(penalty * spectrum)
+            penalised = (
+                penalty * planes
+                if isinstance(penalty, float)
+                else self._backward(penalty * spectrum)
+            )
             return self._adjoint(self._backward(self._transfer * spectrum)) + penalised
 
         def preconditioned(planes: torch.Tensor) -> torch.Tensor:
@@ -144,7 +170,8 @@ class Observation:
 
 
 def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
-    """Numbers of the pixels of a line of ``size`` that a whole-sample mirror shows at places from ``start`` to ``stop``.
+    """Numbers of the pixels of a line of ``size`` that a whole-sample mirror shows at places from
+    ``start`` to ``stop``.
 
     They are int64 ``(stop - start,)``.
 
@@ -157,16 +184,22 @@ def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
 
 
 def wrapped(kernel: np.ndarray, period: Sequence[int]) -> torch.Tensor:
-    """A PSF ``(h, w)`` around the origin of the torus, as often around it as it is long: float64, of the torus's shape.
+    """A PSF ``(h, w)`` around the origin of the torus, as often around it as it is long: float64,
+    of the torus's shape.
 
     >>> from blurpaper.kernels import psf
     >>> wrapped(psf("D2"), (8, 12)).shape
     torch.Size([8, 12])
     """
     torus = torch.zeros(*period, dtype=torch.float64)
-    rows, columns = (torch.arange(-(side // 2), side // 2 + 1) % turn for side, turn in zip(kernel.shape, period, strict=True))
+    rows, columns = (
+        torch.arange(-(side // 2), side // 2 + 1) % turn
+        for side, turn in zip(kernel.shape, period, strict=True)
+    )
     values = torch.from_numpy(np.asarray(kernel, np.float64))
-    return torus.index_put((rows[:, None].expand(kernel.shape), columns.expand(kernel.shape)), values, accumulate=True)
+    return torus.index_put(
+        (rows[:, None].expand(kernel.shape), columns.expand(kernel.shape)), values, accumulate=True
+    )
 
 
 def _roughness(period: tuple[int, int]) -> torch.Tensor:

@@ -1,7 +1,8 @@
-"""Patches of images: 8 x 8 grey levels without their mean, in coordinates in which that mean has no place.
+"""Patches of images: 8 x 8 grey levels without their mean, in coordinates in which that mean has no
+place.
 
-A patch without its mean has 63 degrees of freedom, not 64. Written in the 63 cosines that are not constant it has a density,
-and its covariance an inverse.
+A patch without its mean has 63 degrees of freedom, not 64. Written in the 63 cosines that are not
+constant it has a density, and its covariance an inverse.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ def basis() -> torch.Tensor:
 
 
 def sample(images: ImageSet, count: int, seed: int) -> torch.Tensor:
-    """Random patches of a set of images, equally many of each: float32 ``(count, 63)``, grey levels of [0, 1], shuffled.
+    """Random patches of a set of images, equally many of each: float32 ``(count, 63)``, grey levels
+    of [0, 1], shuffled.
 
-    Noise of half a grey level undoes the rounding to 8 bits, without which a flat patch would have no density. Images
-    smaller than a patch are left out.
+    Noise of half a grey level undoes the rounding to 8 bits, without which a flat patch would have
+    no density. Images smaller than a patch are left out.
 
     Raises:
         ValueError: if every image is.
@@ -56,11 +58,15 @@ def sample(images: ImageSet, count: int, seed: int) -> torch.Tensor:
             continue
         draw = stream(seed, "patches", images.name, name)
         grey = image.float().mean(dim=0) / 255
-        rows, columns = (torch.from_numpy(draw.randint(0, side - SIDE + 1, share)) for side in grey.shape)
+        rows, columns = (
+            torch.from_numpy(draw.randint(0, side - SIDE + 1, share)) for side in grey.shape
+        )
         taken = grey.unfold(0, SIDE, 1).unfold(1, SIDE, 1)[rows, columns].reshape(share, PIXELS)
         noise = torch.from_numpy(draw.random_sample((share, PIXELS))).float()
         found.append((taken + (noise - 0.5) / 255) @ basis().T)
     if not found:
-        raise ValueError(f"no image of {images.name} is as large as a patch of {SIDE} x {SIDE} pixels.")
+        raise ValueError(
+            f"no image of {images.name} is as large as a patch of {SIDE} x {SIDE} pixels."
+        )
     patches = torch.cat(found)
     return patches[torch.from_numpy(stream(seed, "patches", images.name).permutation(len(patches)))]

@@ -38,7 +38,8 @@ def load(path: Path) -> Mixture:
 
 @lru_cache(maxsize=1)
 def released() -> Mixture:
-    """The mixture of 200 components that comes with blurpaper, learnt from the photographs of bsds500/train.
+    """The mixture of 200 components that comes with blurpaper, learnt from the photographs of
+    bsds500/train.
 
     Raises:
         ValueError: if this installation lacks it.
@@ -50,4 +51,6 @@ def released() -> Mixture:
     for path in paths:
         if path.is_file():
             return load(path)
-    raise ValueError(f"the prior that comes with blurpaper is not at {paths[0]}: install the package again, or name another.")
+    raise ValueError(
+        f"the prior that comes with blurpaper is not at {paths[0]}: install the package again, or name another."
+    )

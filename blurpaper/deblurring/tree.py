@@ -1,7 +1,9 @@
-"""Choosing a component of a mixture cheaply: down a tree of two levels, by spectra with a flat tail (Parameswaran et al. 2018).
+"""Choosing a component of a mixture cheaply: down a tree of two levels, by spectra with a flat tail
+(Parameswaran et al. 2018).
 
-Components that are alike form groups, and the nearest group to a patch is found first, then the best component within it.
-Of each covariance only the largest variances keep their directions; the rest share their mean.
+Components that are alike form groups, and the nearest group to a patch is found first, then the
+best component within it. Of each covariance only the largest variances keep their directions; the
+rest share their mean.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ RANK = 24
 _ROUNDS = 12
 """Of k-means."""
 _BLUNTNESS = 1 / 400
-"""Variance of white noise added to components before they are compared: patches are never without some."""
+"""Variance of white noise added to components before they are compared: patches are never without
+some.
+"""
 
 
 class Tree:
@@ -35,12 +39,20 @@ class Tree:
 
     def __init__(self, mixture: Mixture, noise: float) -> None:
         identity = torch.eye(DIMENSIONS, dtype=torch.float64, device=mixture.covariances.device)
-        covariances, weights = mixture.covariances.double() + noise * identity, mixture.weights.double()
+        covariances, weights = (
+            mixture.covariances.double() + noise * identity,
+            mixture.weights.double(),
+        )
         group_of = groups_of(mixture)
         self._members = [torch.where(group_of == group)[0] for group in group_of.unique()]
-        merged = [(weights[m], torch.einsum("k,kij->ij", weights[m], covariances[m])) for m in self._members]
+        merged = [
+            (weights[m], torch.einsum("k,kij->ij", weights[m], covariances[m]))
+            for m in self._members
+        ]
         sums = torch.stack([weight.sum() for weight, _ in merged])
-        self._groups = _FlatTailed(sums, torch.stack([moment for _, moment in merged]) / sums[:, None, None])
+        self._groups = _FlatTailed(
+            sums, torch.stack([moment for _, moment in merged]) / sums[:, None, None]
+        )
         self._within = [_FlatTailed(weights[m], covariances[m]) for m in self._members]
 
     def choose(self, patches: torch.Tensor) -> torch.Tensor:
@@ -49,7 +61,9 @@ class Tree:
         order = group.argsort()
         ranked, chosen = patches[:, order], torch.empty_like(group)
         start = 0
-        for number, count in enumerate(torch.bincount(group, minlength=len(self._members)).tolist()):
+        for number, count in enumerate(
+            torch.bincount(group, minlength=len(self._members)).tolist()
+        ):
             if count:
                 best = self._within[number](ranked[:, start : start + count]).argmax(dim=0)
                 chosen[order[start : start + count]] = self._members[number][best]
@@ -58,13 +72,17 @@ class Tree:
 
 
 class _FlatTailed:
-    """Log of weight times density, up to a constant, of Gaussians whose smallest variances are replaced by their mean."""
+    """Log of weight times density, up to a constant, of Gaussians whose smallest variances are
+    replaced by their mean.
+    """
 
     def __init__(self, weights: torch.Tensor, covariances: torch.Tensor) -> None:
         variances, directions = (found.flip(-1) for found in torch.linalg.eigh(covariances))
         tail = variances[:, RANK:].mean(dim=1, keepdim=True)
         kept = variances[:, :RANK]
-        gains = (1 / tail - 1 / kept).clamp_min(0).sqrt()  # below 0 by rounding, where all variances are equal
+        gains = (
+            (1 / tail - 1 / kept).clamp_min(0).sqrt()
+        )  # below 0 by rounding, where all variances are equal
         log_determinants = kept.log().sum(dim=1) + (DIMENSIONS - RANK) * tail[:, 0].log()
         self._rows = (directions[..., :RANK] * gains[:, None]).mT.reshape(-1, DIMENSIONS).float()
         self._constants = (weights.log() - 0.5 * log_determinants).float()[:, None]
@@ -77,16 +95,21 @@ class _FlatTailed:
 
 @lru_cache(maxsize=4)
 def groups_of(mixture: Mixture) -> torch.Tensor:
-    """Number of the group of each component, ``(K,)``: k-means, with the divergence from the group's own Gaussian.
+    """Number of the group of each component, ``(K,)``: k-means, with the divergence from the
+    group's own Gaussian.
 
-    The first centres are far from one another: each the component of most weight times distance from those before.
+    The first centres are far from one another: each the component of most weight times distance
+    from those before.
 
     >>> covariances = torch.stack([variance * torch.eye(63) for variance in (0.01, 0.5, 0.012, 0.6)])
     >>> groups_of(Mixture(torch.full((4,), 0.25), covariances))
     tensor([0, 1, 0, 1])
     """
     identity = torch.eye(DIMENSIONS, dtype=torch.float64, device=mixture.covariances.device)
-    covariances, weights = mixture.covariances.double() + _BLUNTNESS * identity, mixture.weights.double()
+    covariances, weights = (
+        mixture.covariances.double() + _BLUNTNESS * identity,
+        mixture.weights.double(),
+    )
     centres = [int(weights.argmax())]
     distance = divergence(covariances, covariances[centres])[:, 0]
     while len(centres) < math.isqrt(len(mixture)):
@@ -103,7 +126,8 @@ def groups_of(mixture: Mixture) -> torch.Tensor:
 
 
 def divergence(these: torch.Tensor, those: torch.Tensor) -> torch.Tensor:
-    """Kullback-Leibler divergence of zero-mean Gaussians ``(A, D, D)`` from others ``(B, D, D)``, in nats: ``(A, B)``.
+    """Kullback-Leibler divergence of zero-mean Gaussians ``(A, D, D)`` from others ``(B, D, D)``,
+    in nats: ``(A, B)``.
 
     >>> wide, narrow = 4 * torch.eye(2)[None], torch.eye(2)[None]
     >>> divergence(torch.cat([wide, narrow]), narrow).round(decimals=3)

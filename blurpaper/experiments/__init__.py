@@ -1,10 +1,16 @@
 """One function a table or figure of the paper: from a profile and a store to tidy rows.
 
-Each computes what is new and loads the rest. Given :class:`Published` instead of a store, each reads the committed results.
+Each computes what is new and loads the rest. Given :class:`Published` instead of a store, each
+reads the committed results.
 """
 
 from blurpaper.experiments import deblurring, guesses, recognition, segmentation
-from blurpaper.experiments.recognition import BASELINES, FIGURE1_CONDITIONS, FIGURE3_CONDITIONS, decisions
+from blurpaper.experiments.recognition import (
+    BASELINES,
+    FIGURE1_CONDITIONS,
+    FIGURE3_CONDITIONS,
+    decisions,
+)
 from blurpaper.experiments.registry import EXPERIMENTS, Experiment, Published, experiment
 
 __all__ = [

@@ -26,10 +26,11 @@ _MEASURED = ("top1", "top5", "psnr", "ssim")
 
 @experiment
 def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The original network on sharp, blurred and deblurred images, and fine-tuned ones on the blurred.
+    """The original network on sharp, blurred and deblurred images, and fine-tuned ones on the
+    blurred.
 
-    With the share of the loss that each brings back (``top5_recovered``), and its paired difference from the original network
-    on what EPLL deblurred (``top5_vs_epll``).
+    With the share of the loss that each brings back (``top5_recovered``), and its paired difference
+    from the original network on what EPLL deblurred (``top5_vs_epll``).
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -41,7 +42,10 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     psf, (original, *tuned) = profile.deblurring.psf, deblurred.networks(profile)
     for name in profile.evaluation.test_sets:
         images = deblurred.images_of(name, profile, store)
-        as_they_are = {spec: _of(images, tallies.decided_by(spec, profile, store)) for spec in (original, *tuned)}
+        as_they_are = {
+            spec: _of(images, tallies.decided_by(spec, profile, store))
+            for spec in (original, *tuned)
+        }
         sharp = results.select(as_they_are[original], condition=SHARP)
         yield from tallies.means(sharp, ("top1", "top5"), profile)
         treated = {
@@ -63,7 +67,8 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
 @experiment
 def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """EPLL exactly and the fast way, on the same few images of each test set; and what is lost between the two.
+    """EPLL exactly and the fast way, on the same few images of each test set; and what is lost
+    between the two.
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -85,10 +90,11 @@ def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
 
 @experiment
 def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning with rounding or with more.
+    """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning
+    with rounding or with more.
 
-    A mistaken PSF is as if there were more noise; what is taken to be there is raised as the profile says. With the
-    original and fine-tuned networks on the same images as they are.
+    A mistaken PSF is as if there were more noise; what is taken to be there is raised as the
+    profile says. With the original and fine-tuned networks on the same images as they are.
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -96,9 +102,13 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     >>> rows.sort_values("value")["input"].iloc[[0, -1]].tolist()
     ['epll as D10', 'epll']
     """
-    images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.few)
+    images = deblurred.images_of(
+        profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
+    )
     for spec in deblurred.networks(profile):
-        found = results.select(_of(images, tallies.decided_by(spec, profile, store)), condition=profile.deblurring.psf)
+        found = results.select(
+            _of(images, tallies.decided_by(spec, profile, store)), condition=profile.deblurring.psf
+        )
         yield from tallies.means(found, ("top1", "top5"), profile)
     for psf in (profile.deblurring.psf, *profile.deblurring.mistaken):
         for noise in (REFERENCE.noise, *profile.deblurring.wary):
@@ -118,15 +128,22 @@ def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
     >>> rows.sort_values("value")["region"].iloc[[0, -1]].tolist()
     ['0.1', '0.29']
     """
-    images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.few)
+    images = deblurred.images_of(
+        profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
+    )
     for noise in profile.deblurring.noises:
-        found = _of(images, deblurred.decisions(Treatment("epll", noise=noise), images, profile, store))
-        yield from (row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, profile))
+        found = _of(
+            images, deblurred.decisions(Treatment("epll", noise=noise), images, profile, store)
+        )
+        yield from (
+            row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, profile)
+        )
 
 
 @experiment
 def deblurring_colour(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by itself.
+    """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by
+    itself.
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -134,16 +151,24 @@ def deblurring_colour(profile: Profile, store: Store) -> Iterator[dict[str, Any]
     >>> rows.sort_values("value")["input"].tolist()
     ['epll, each channel by itself', 'epll']
     """
-    images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.exact)
+    images = deblurred.images_of(
+        profile.evaluation.test_sets[0], profile, store, profile.deblurring.exact
+    )
     for name, terms in deblurred.channel_by_channel(images, profile, store).items():
         value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
-        of = {"data": images.name, "input": name, "condition": profile.deblurring.psf, "metric": "psnr"}
+        of = {
+            "data": images.name,
+            "input": name,
+            "condition": profile.deblurring.psf,
+            "metric": "psnr",
+        }
         yield of | {"value": value, "low": low, "high": high, "n": len(terms)}
 
 
 @experiment
 def prior(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a single Gaussian.
+    """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
+    single Gaussian.
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -154,20 +179,32 @@ def prior(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     for name, terms in deblurred.likelihoods(profile, store).items():
         value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
         of = {"model": name, "data": Path(profile.deblurring.prior.images).name}
-        yield of | {"metric": "log_likelihood", "value": value, "low": low, "high": high, "n": len(terms)}
+        yield of | {
+            "metric": "log_likelihood",
+            "value": value,
+            "low": low,
+            "high": high,
+            "n": len(terms),
+        }
 
 
 def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:
     """The decisions on these images, among all classes, at scale 256."""
-    return tallies.widest(results.select(decided, data=images.name, image=set(images.ids), scale="256"))
+    return tallies.widest(
+        results.select(decided, data=images.name, image=set(images.ids), scale="256")
+    )
 
 
-def _recovered(found: pd.DataFrame, blurred: pd.DataFrame, sharp: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
+def _recovered(
+    found: pd.DataFrame, blurred: pd.DataFrame, sharp: pd.DataFrame, profile: Profile
+) -> Iterator[dict[str, Any]]:
     """The share of what blur costs the original that this brings back."""
     key = tuple(found.iloc[0][list(tallies.DECISION_KEY)])
     terms = [metrics.per_image(one) for one in (found, blurred, sharp)]
     for metric in ("top1", "top5"):
         now, before, best = (np.asarray(one[metric])[None] for one in terms)
         if best.mean() > before.mean():
-            share = intervals.of_ratio_over_seeds(now - before, best - before, profile.evaluation.bootstrap)
+            share = intervals.of_ratio_over_seeds(
+                now - before, best - before, profile.evaluation.bootstrap
+            )
             yield tallies.row(key, f"{metric}_recovered", *share, len(found))

@@ -1,4 +1,6 @@
-"""What networks take single images for: the first guess behind each verdict of Figure 3, and its probability."""
+"""What networks take single images for: the first guess behind each verdict of Figure 3, and its
+probability.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 @experiment
 def figure3_guesses(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """For every image and network of Figure 3, the likeliest class (``region``) and its probability.
+    """For every image and network of Figure 3, the likeliest class (``region``) and its
+    probability.
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -40,16 +43,25 @@ def figure3_guesses(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
             for one in rows.to_dict("records"):
                 log_p = found[one["condition"]]["256"][numbers[one["data"]]].log_softmax(dim=0)
-                yield {column: one[column] for column in results.KEY if column != "experiment"} | _guess(log_p, images.classes)
+                yield {
+                    column: one[column] for column in results.KEY if column != "experiment"
+                } | _guess(log_p, images.classes)
     for settings, spec in exhibits.on_photographs():
         network = trained.network(spec, settings, store)
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 place = f"scikit-image/{example.name}"
-                key, log_p = exhibits.predicted(network, spec, place, photograph(example), condition, settings)
+                key, log_p = exhibits.predicted(
+                    network, spec, place, photograph(example), condition, settings
+                )
                 yield key | _guess(log_p, network.classes)
 
 
 def _guess(log_p: torch.Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
     best = int(log_p.argmax())
-    return {"region": classes[best], "metric": "probability", "value": float(log_p[best].exp()), "n": 1}
+    return {
+        "region": classes[best],
+        "metric": "probability",
+        "value": float(log_p[best].exp()),
+        "n": 1,
+    }

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, deblurred, exhibits, intervals, metrics, predictions, results, tallies, trained
+from blurpaper import (
+    data,
+    deblurred,
+    exhibits,
+    intervals,
+    metrics,
+    predictions,
+    results,
+    tallies,
+    trained,
+)
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.experiments.registry import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec
@@ -20,13 +30,16 @@ from blurpaper.treatment import AS_IS
 if TYPE_CHECKING:
     import pandas as pd
 
-# --- Decisions: what the tables count -------------------------------------------------------------------------------------
+# --- Decisions: what the tables count -------------------------------------------------------------
 
 
-def decisions(profile: Profile, store: Store | Published, specs: Sequence[NetworkSpec] | None = None) -> pd.DataFrame:
+def decisions(
+    profile: Profile, store: Store | Published, specs: Sequence[NetworkSpec] | None = None
+) -> pd.DataFrame:
     """What networks decided on every test image, in every setting that a table counts.
 
-    Those of all the profile's networks, on deblurred images too; or of these, on images as they are.
+    Those of all the profile's networks, on deblurred images too; or of these, on images as they
+    are.
 
     >>> from blurpaper import profile
     >>> specs = [NetworkSpec("small_vgg"), NetworkSpec("small_vgg", "mix")]
@@ -42,20 +55,28 @@ def decisions(profile: Profile, store: Store | Published, specs: Sequence[Networ
         if specs is None:
             return whole
         of = [predictions.columns_of(spec, "", 0, "", "") for spec in specs]
-        parts = [results.select(whole, input=AS_IS, **{column: one[column] for column in tallies.NETWORK_KEY}) for one in of]
+        parts = [
+            results.select(
+                whole, input=AS_IS, **{column: one[column] for column in tallies.NETWORK_KEY}
+            )
+            for one in of
+        ]
     else:
-        parts = [tallies.decided_by(spec, profile, store) for spec in specs or tallies.networks(profile)]
+        parts = [
+            tallies.decided_by(spec, profile, store) for spec in specs or tallies.networks(profile)
+        ]
         if specs is None:
             parts += deblurred.all_decisions(profile, store)
     return pd.concat(parts, ignore_index=True)
 
 
-# --- Tables 1 and 2: a network trained on sharp photographs (Sec. 3) -----------------------------------------------------
+# --- Tables 1 and 2: a network trained on sharp photographs (Sec. 3) ------------------------------
 
 
 @experiment
 def table1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Accuracy of the original network under every condition, at every scale setting; and with its last map averaged first.
+    """Accuracy of the original network under every condition, at every scale setting; and with its
+    last map averaged first.
 
     >>> from blurpaper import profile
     >>> rows = results.select(table1(profile.load("photos"), Published()), model="efficientnet_lite0")
@@ -65,15 +86,18 @@ def table1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     ['sharp', 'D2', 'D4', 'D6', 'D8']
     """
     for spec in (NetworkSpec(profile.model), *tallies.pooled(profile)):
-        yield from tallies.means(tallies.decided_by(spec, profile, store), ("top1", "top5"), profile)
+        yield from tallies.means(
+            tallies.decided_by(spec, profile, store), ("top1", "top5"), profile
+        )
 
 
 @experiment
 def table2(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Entropy, cross-entropy and calibration under defocus, and what confidence is worth, before and after fine-tuning.
+    """Entropy, cross-entropy and calibration under defocus, and what confidence is worth, before
+    and after fine-tuning.
 
-    ``js_divergence`` is that between a network's predictions on an image sharp and blurred: the paper finds the fine-tuned
-    network's much alike.
+    ``js_divergence`` is that between a network's predictions on an image sharp and blurred: the
+    paper finds the fine-tuned network's much alike.
 
     >>> from blurpaper import profile
     >>> rows = results.select(table2(profile.load("emoji"), Published()), metric="js_divergence")
@@ -83,7 +107,9 @@ def table2(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """
     for name in ("original", "sharp-only", "mix", "mix/agreement"):
         spec = NetworkSpec.parse(f"{profile.model}:{name}")
-        decided = results.select(tallies.decided_by(spec, profile, store), condition=tallies.DISKS, scale="256")
+        decided = results.select(
+            tallies.decided_by(spec, profile, store), condition=tallies.DISKS, scale="256"
+        )
         yield from tallies.means(decided, ("entropy", "cross_entropy", "js_divergence"), profile)
         yield from _confidence(decided, profile)
 
@@ -93,25 +119,38 @@ def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, A
     for key, group in decided.groupby(list(tallies.DECISION_KEY), sort=False):
         confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
 
-        def ece(weights: np.ndarray, confidence: np.ndarray = confidence, correct: np.ndarray = correct) -> np.ndarray:
+        def ece(
+            weights: np.ndarray, confidence: np.ndarray = confidence, correct: np.ndarray = correct
+        ) -> np.ndarray:
             return metrics.calibration_error(confidence, correct, weights)
 
         found = intervals.of_statistic(ece, len(group), profile.evaluation.bootstrap)
         yield tallies.row(key, "ece", *found, len(group))
-        yield tallies.row(key, "aurc", metrics.area_under_risk_coverage(confidence, correct), None, None, len(group))
+        yield tallies.row(
+            key,
+            "aurc",
+            metrics.area_under_risk_coverage(confidence, correct),
+            None,
+            None,
+            len(group),
+        )
 
 
-# --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------------------------------
+# --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------
 
 BASELINES = ("original", "sharp-only")
-"""What fine-tuned networks are compared with, image by image: the start, and as much training without blur."""
+"""What fine-tuned networks are compared with, image by image: the start, and as much training
+without blur.
+"""
 
 
 @experiment
 def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Every network under every condition, and its paired differences from the baselines (``top1_vs_original``, ...).
+    """Every network under every condition, and its paired differences from the baselines
+    (``top1_vs_original``, ...).
 
-    Where a network was fine-tuned from several seeds there is a row for each, and one for all of them (``seed=all``).
+    Where a network was fine-tuned from several seeds there is a row for each, and one for all of
+    them (``seed=all``).
 
     >>> from blurpaper import profile
     >>> rows = results.select(table3(profile.load("photos"), Published()), metric="top5_vs_original")
@@ -122,8 +161,12 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     tuned = tallies.finetuned(profile)
     conditions = profile.evaluation.finetuned_conditions
     decided = {
-        spec: results.select(tallies.decided_by(spec, profile, store), condition=conditions, scale="256")
-        for spec in dict.fromkeys([NetworkSpec(profile.model), *map(trained.start_of, tuned), *tuned])
+        spec: results.select(
+            tallies.decided_by(spec, profile, store), condition=conditions, scale="256"
+        )
+        for spec in dict.fromkeys(
+            [NetworkSpec(profile.model), *map(trained.start_of, tuned), *tuned]
+        )
     }
     for spec, by_spec in decided.items():
         yield from tallies.means(by_spec, ("top1", "top5"), profile)
@@ -134,32 +177,44 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         yield from tallies.means_over_seeds(of_seeds, profile)
         baselines = [tallies.baselines_of(spec, decided) for spec in alike]
         for name in baselines[0]:
-            yield from tallies.means_over_seeds(of_seeds, profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}")
+            yield from tallies.means_over_seeds(
+                of_seeds, profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}"
+            )
 
 
-# --- What fine-tuning on the mix brings back, with labels and without ------------------------------------------------------
+# --- What fine-tuning on the mix brings back, with labels and without -----------------------------
 
 
 @experiment
 def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The share of the loss under each blur that fine-tuning on the mix brings back, over all test images and seeds.
+    """The share of the loss under each blur that fine-tuning on the mix brings back, over all test
+    images and seeds.
 
-    ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under it), and
-    ``top5_vs_original`` the paired difference it costs or gains; likewise for top-1.
+    ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
+    it), and ``top5_vs_original`` the paired difference it costs or gains; likewise for top-1.
 
     >>> from blurpaper import profile
     >>> rows = results.select(recovery(profile.load("photos"), Published()), metric="top5_recovered")
     >>> results.select(rows, condition="D8").sort_values("value")["recipe"].tolist()
     ['labels', 'agreement']
     """
-    specs = [spec for spec in tallies.finetuned(profile) if spec.mix == "mix" and spec.recipe != "batch-norm"]
+    specs = [
+        spec
+        for spec in tallies.finetuned(profile)
+        if spec.mix == "mix" and spec.recipe != "batch-norm"
+    ]
     every = "+".join(profile.evaluation.test_sets)
 
     @cache
     def terms(spec: NetworkSpec) -> dict[str, dict[str, np.ndarray]]:
         """Condition -> metric -> its terms, of all test images."""
-        decided = tallies.widest(results.select(tallies.decided_by(spec, profile, store), scale="256"))
-        return {name: metrics.per_image(group) for name, group in decided.groupby("condition", sort=False)}
+        decided = tallies.widest(
+            results.select(tallies.decided_by(spec, profile, store), scale="256")
+        )
+        return {
+            name: metrics.per_image(group)
+            for name, group in decided.groupby("condition", sort=False)
+        }
 
     for recipe in dict.fromkeys(spec.recipe for spec in specs):
         for condition in profile.evaluation.finetuned_conditions:
@@ -170,21 +225,32 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     start = terms(trained.start_of(spec))
                     gained.append(terms(spec)[condition][metric] - start[condition][metric])
                     lost.append(start["sharp"][metric] - start[condition][metric])
-                found = {f"{metric}_vs_original": intervals.of_mean_over_seeds(gained, profile.evaluation.bootstrap)}
+                found = {
+                    f"{metric}_vs_original": intervals.of_mean_over_seeds(
+                        gained, profile.evaluation.bootstrap
+                    )
+                }
                 if np.mean(lost) > 0:
-                    found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(gained, lost, profile.evaluation.bootstrap)
+                    found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(
+                        gained, lost, profile.evaluation.bootstrap
+                    )
                 key = predictions.columns_of(alike[0], every, 0, "256", condition)
-                key |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed, "n": np.size(gained)}
+                key |= {
+                    "classes": "",
+                    "seed": "all" if len(alike) > 1 else alike[0].seed,
+                    "n": np.size(gained),
+                }
                 for name, (value, low, high) in found.items():
                     yield key | {"metric": name, "value": value, "low": low, "high": high}
 
 
-# --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------------------------------
+# --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------
 
 
 @experiment
 def table4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those scales; with entropies.
+    """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those
+    scales; with entropies.
 
     >>> from blurpaper import profile
     >>> rows = results.select(table4(profile.load("photos"), Published()), metric="top5", condition="D8")
@@ -194,16 +260,21 @@ def table4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """
     conditions = profile.evaluation.scale_conditions
     for spec in tallies.at_scales(profile):
-        decided = results.select(tallies.decided_by(spec, profile, store), condition=conditions, scale=["256", "512", "256+512"])
+        decided = results.select(
+            tallies.decided_by(spec, profile, store),
+            condition=conditions,
+            scale=["256", "512", "256+512"],
+        )
         yield from tallies.means(decided, ("top1", "top5", "entropy"), profile)
 
 
-# --- Table A: a second architecture ---------------------------------------------------------------------------------------
+# --- Table A: a second architecture ---------------------------------------------------------------
 
 
 @experiment
 def tableA(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's name)
-    """Another architecture under defocus at two scale settings, trained on sharp images and fine-tuned on the mix.
+    """Another architecture under defocus at two scale settings, trained on sharp images and
+    fine-tuned on the mix.
 
     >>> from blurpaper import profile
     >>> rows = results.select(tableA(profile.load("emoji"), Published()), metric="top5", condition="D8")
@@ -212,15 +283,18 @@ def tableA(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:  # noqa:
     [['small_resnet', 'original'], ['small_resnet', 'mix']]
     """
     for spec in tallies.second(profile):
-        yield from tallies.means(tallies.decided_by(spec, profile, store), ("top1", "top5"), profile)
+        yield from tallies.means(
+            tallies.decided_by(spec, profile, store), ("top1", "top5"), profile
+        )
 
 
-# --- The network that comes with blurpaper --------------------------------------------------------------------------------
+# --- The network that comes with blurpaper --------------------------------------------------------
 
 
 @experiment
 def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The released network, read from its file of half precision, under every condition at scale 256.
+    """The released network, read from its file of half precision, under every condition at scale
+    256.
 
     >>> from blurpaper import profile
     >>> run, of = (profile.load("photos"), Published()), {"metric": "top5", "scale": "256"}
@@ -229,19 +303,25 @@ def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     >>> original < ours
     True
     """
-    if not profile.evaluation.released or (file := networks_in_files.released(profile.model, "mix")) is None:
+    if (
+        not profile.evaluation.released
+        or (file := networks_in_files.released(profile.model, "mix")) is None
+    ):
         return
     for name in profile.evaluation.test_sets:
-        decided = predictions.decisions(file, name, profile.evaluation.finetuned_conditions, ["256"], profile, store)
+        decided = predictions.decisions(
+            file, name, profile.evaluation.finetuned_conditions, ["256"], profile, store
+        )
         yield from tallies.means(decided, ("top1", "top5"), profile)
 
 
-# --- What computing with fewer bits changes -------------------------------------------------------------------------------
+# --- What computing with fewer bits changes -------------------------------------------------------
 
 
 @experiment
 def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The original's accuracy at scale 256 in float32, and by how much that in the profile's precision differs from it.
+    """The original's accuracy at scale 256 in float32, and by how much that in the profile's
+    precision differs from it.
 
     >>> from blurpaper import profile
     >>> rows = results.select(precision(profile.load("emoji"), Published()), metric="top5_vs_float32")
@@ -249,16 +329,25 @@ def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     (['sharp', 'D8'], True)
     """
     name, spec = profile.evaluation.test_sets[0], NetworkSpec(profile.model)
-    exact = profile.model_copy(update={"compute": profile.compute.model_copy(update={"precision": "float32"})})
+    exact = profile.model_copy(
+        update={"compute": profile.compute.model_copy(update={"precision": "float32"})}
+    )
     conditions = ["sharp", "D8"]
     same = trained.kept(spec, profile, store)
-    in_float32 = tallies.widest(predictions.decisions(same, name, conditions, ["256"], exact, store))
-    given = results.select(tallies.widest(tallies.decided_by(spec, profile, store)), data=name, condition=conditions, scale="256")
+    in_float32 = tallies.widest(
+        predictions.decisions(same, name, conditions, ["256"], exact, store)
+    )
+    given = results.select(
+        tallies.widest(tallies.decided_by(spec, profile, store)),
+        data=name,
+        condition=conditions,
+        scale="256",
+    )
     yield from tallies.means(in_float32, ("top1", "top5"), profile)
     yield from tallies.differences(given, in_float32, "float32", profile)
 
 
-# --- Figure 3: verdicts on single images ----------------------------------------------------------------------------------
+# --- Figure 3: verdicts on single images ----------------------------------------------------------
 
 FIGURE3_MIXES = ("original", "mix", "sharp+shake")
 FIGURE3_CONDITIONS = ("D4", "D8", "shake", "H8", "G4")
@@ -267,7 +356,8 @@ _FIGURE3_EACH = 2
 
 @experiment
 def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Rank of the truth by three networks, on the first images of each condition on which they do not agree (top-5).
+    """Rank of the truth by three networks, on the first images of each condition on which they do
+    not agree (top-5).
 
     And by the networks of :func:`exhibits.on_photographs` on scikit-image's photographs.
 
@@ -277,11 +367,16 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     >>> bool(right.between(1, 2).all())
     True
     """
-    three = {mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store) for mix in FIGURE3_MIXES}
+    three = {
+        mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store)
+        for mix in FIGURE3_MIXES
+    }
     for name in profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
             found = {
-                mix: tallies.widest(results.select(decided, data=name, condition=condition, scale="256")).reset_index(drop=True)
+                mix: tallies.widest(
+                    results.select(decided, data=name, condition=condition, scale="256")
+                ).reset_index(drop=True)
                 for mix, decided in three.items()
             }
             right = np.array([(decided["rank"] < 5).to_numpy() for decided in found.values()])
@@ -298,15 +393,20 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             for condition in FIGURE3_CONDITIONS:
                 image, place = photograph(example), f"scikit-image/{example.name}"
                 key, log_p = exhibits.predicted(network, spec, place, image, condition, settings)
-                yield key | {"metric": "rank", "value": exhibits.rank(log_p, network, set(example.answers)), "n": 1}
+                yield key | {
+                    "metric": "rank",
+                    "value": exhibits.rank(log_p, network, set(example.answers)),
+                    "n": 1,
+                }
 
 
-# --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------------------------------
+# --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------
 
 
 @experiment
 def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Mean Hamming distance between features of the sharp and the blurred image, after each of the five stages.
+    """Mean Hamming distance between features of the sharp and the blurred image, after each of the
+    five stages.
 
     On the first test set.
 
@@ -320,7 +420,9 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     for mix in profile.evaluation.invariance_networks:
         spec = NetworkSpec.parse(f"{profile.model}:{mix}")
         for condition, by_stage in predictions.distances(spec, name, profile, store).items():
-            by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]  # an image alone of its shape has no other to compare with
+            by_stage = by_stage[
+                ~np.isnan(by_stage).any(axis=1)
+            ]  # an image alone of its shape has no other to compare with
             if not len(by_stage):
                 continue
             key = predictions.columns_of(spec, name, 0, "256", condition)
@@ -330,7 +432,7 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                 yield key | {"region": stage, "value": value, "low": low, "high": high}
 
 
-# --- Figure 1: what one network says of one image, sharp and blurred -----------------------------------------------------
+# --- Figure 1: what one network says of one image, sharp and blurred ------------------------------
 
 FIGURE1_CONDITIONS = ("sharp", "D8")
 _FIGURE1_CLASSES = 5
@@ -338,9 +440,11 @@ _FIGURE1_CLASSES = 5
 
 @experiment
 def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning, and the entropy.
+    """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning,
+    and the entropy.
 
-    Test images of the profile, chosen by rule (:func:`exhibits.telling`), and scikit-image's photographs with EfficientNet-Lite0.
+    Test images of the profile, chosen by rule (:func:`exhibits.telling`), and scikit-image's
+    photographs with EfficientNet-Lite0.
 
     >>> from blurpaper import profile
     >>> rows = results.select(figure1(profile.load("emoji"), Published()), data="scikit-image/chelsea")
@@ -359,7 +463,15 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                 shown.append((profile, one, images.ids[number], images[number], answers))
     for example in EXAMPLES:
         for photos, one in exhibits.on_photographs():
-            shown.append((photos, one, f"scikit-image/{example.name}", photograph(example), set(example.answers)))
+            shown.append(
+                (
+                    photos,
+                    one,
+                    f"scikit-image/{example.name}",
+                    photograph(example),
+                    set(example.answers),
+                )
+            )
 
     for settings, one, place, image, answers in shown:
         network = trained.network(one, settings, store)
@@ -368,6 +480,11 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
             for number in likely:
                 name = network.classes[number]
-                yield key | {"region": name, "metric": "probability", "value": float(log_p[number].exp()), "n": 1}
+                yield key | {
+                    "region": name,
+                    "metric": "probability",
+                    "value": float(log_p[number].exp()),
+                    "n": 1,
+                }
             yield key | {"metric": "rank", "value": exhibits.rank(log_p, network, answers), "n": 1}
             yield key | {"metric": "entropy", "value": float(-(log_p.exp() * log_p).sum()), "n": 1}

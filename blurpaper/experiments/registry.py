@@ -30,7 +30,8 @@ EXPERIMENTS: dict[str, Experiment] = {}
 
 
 def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) -> Experiment:
-    """Register a function that yields rows under its own name, and let it read published results instead.
+    """Register a function that yields rows under its own name, and let it read published results
+    instead.
 
     >>> import tempfile
     >>> from blurpaper import profile
@@ -51,7 +52,9 @@ def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) 
         if isinstance(store, Published):
             rows = results.select(results.published(profile.name), experiment=name)
             if rows.empty:
-                raise results.ResultsError(f"the committed results of profile {profile.name} have no {name}.")
+                raise results.ResultsError(
+                    f"the committed results of profile {profile.name} have no {name}."
+                )
             return rows
         return results.table({"experiment": name, **row} for row in make_rows(profile, store))
 

@@ -1,4 +1,6 @@
-"""Segmentation under blur: Table 6 and Figure 5, where the errors come from, and what robustness costs on sharp images."""
+"""Segmentation under blur: Table 6 and Figure 5, where the errors come from, and what robustness
+costs on sharp images.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,21 @@ from blurpaper.store import Store
 
 REGIONS = ("all", "boundary")
 BASELINES = ("original", "sharp-only")
-"""What fine-tuned networks are compared with, scene by scene: the start, and as much training without blur."""
+"""What fine-tuned networks are compared with, scene by scene: the start, and as much training
+without blur.
+"""
 
-# --- Table 6 --------------------------------------------------------------------------------------------------------------
+# --- Table 6 --------------------------------------------------------------------------------------
 
 
 @experiment
 def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Mean IoU over all pixels and near boundaries, and the IoU of each label (whose name is the ``region``).
+    """Mean IoU over all pixels and near boundaries, and the IoU of each label (whose name is the
+    ``region``).
 
-    With paired differences from the original and from the control (``miou_vs_original``, ``miou_vs_sharp-only``), and the
-    share of the loss under each blur that fine-tuning brings back (``miou_recovered``).
+    With paired differences from the original and from the control (``miou_vs_original``,
+    ``miou_vs_sharp-only``), and the share of the loss under each blur that fine-tuning brings back
+    (``miou_recovered``).
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -43,12 +49,18 @@ def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             yield from _rows(of, region, "miou", overlap.of_set(own, resamples), n)
             for baseline in BASELINES[: BASELINES.index(mix) if mix in BASELINES else None]:
                 if (baseline, condition) in found:
-                    difference = overlap.difference_of_sets(own, found[baseline, condition][region], resamples)
+                    difference = overlap.difference_of_sets(
+                        own, found[baseline, condition][region], resamples
+                    )
                     yield from _rows(of, region, f"miou_vs_{baseline}", difference, n)
             if mix != "original" and condition != SHARP:
                 sets = [own, found["original", condition][region], found["original", SHARP][region]]
-                yield from _rows(of, region, "miou_recovered", overlap.of_sets(_recovered, sets, resamples), n)
-        for label, *numbers in zip(segmented.labels(profile), *overlap.of_labels(counts["all"], resamples), strict=True):
+                yield from _rows(
+                    of, region, "miou_recovered", overlap.of_sets(_recovered, sets, resamples), n
+                )
+        for label, *numbers in zip(
+            segmented.labels(profile), *overlap.of_labels(counts["all"], resamples), strict=True
+        ):
             yield from _rows(of, label, "iou", numbers, n)
 
 
@@ -58,16 +70,17 @@ def _recovered(now: np.ndarray, before: np.ndarray, best: np.ndarray) -> np.ndar
     return np.divide(now - before, lost, out=np.full(lost.shape, np.nan), where=lost > 0)
 
 
-# --- Where errors come from -----------------------------------------------------------------------------------------------
+# --- Where errors come from -----------------------------------------------------------------------
 
 
 @experiment
 def segmentation_errors(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The error 1 - mIoU as errors of recognition and of localisation (``oracles.shares``), and what blur adds to each.
+    """The error 1 - mIoU as errors of recognition and of localisation (``oracles.shares``), and
+    what blur adds to each.
 
-    ``miou`` of region ``labels given`` and ``regions given`` is what the network reaches if told these; ``error`` of region
-    ``recognition`` and ``localisation`` add up to 1 - mIoU, and ``loss`` is what the blur adds to either (and how much more to
-    the first than to the second).
+    ``miou`` of region ``labels given`` and ``regions given`` is what the network reaches if told
+    these; ``error`` of region ``recognition`` and ``localisation`` add up to 1 - mIoU, and ``loss``
+    is what the blur adds to either (and how much more to the first than to the second).
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -94,7 +107,9 @@ def segmentation_errors(profile: Profile, store: Store) -> Iterator[dict[str, An
 
             yield from _rows(of, kind, "error", overlap.of_sets(error, blurred, resamples), n)
             if condition != SHARP:
-                yield from _rows(of, kind, "loss", overlap.of_sets(loss, [*blurred, *sharp], resamples), n)
+                yield from _rows(
+                    of, kind, "loss", overlap.of_sets(loss, [*blurred, *sharp], resamples), n
+                )
         if condition != SHARP:
             difference = overlap.of_sets(_more_misnamed, [*blurred, *sharp], resamples)
             yield from _rows(of, "recognition less localisation", "loss", difference, n)
@@ -105,16 +120,18 @@ def _more_misnamed(*mious: np.ndarray) -> np.ndarray:
     return np.subtract(*oracles.shares(*mious[:3])) - np.subtract(*oracles.shares(*mious[3:]))
 
 
-# --- What robustness costs on sharp images --------------------------------------------------------------------------------
+# --- What robustness costs on sharp images --------------------------------------------------------
 
 
 @experiment
 def sharp_cost(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """What fine-tuning on the mix costs on sharp images and leaves of the gap under D8, in classification and in segmentation.
+    """What fine-tuning on the mix costs on sharp images and leaves of the gap under D8, in
+    classification and in segmentation.
 
-    As shares of the accuracy itself, so that the two tasks can be compared: ``cost_vs_original`` and ``cost_vs_sharp-only`` are
-    what the mix loses on sharp images beside these networks; ``gap`` is what a network loses from sharp to D8. ``region`` is
-    the measure, or (``miou less top1``) the difference of the two tasks, whose images are resampled independently.
+    As shares of the accuracy itself, so that the two tasks can be compared: ``cost_vs_original``
+    and ``cost_vs_sharp-only`` are what the mix loses on sharp images beside these networks; ``gap``
+    is what a network loses from sharp to D8. ``region`` is the measure, or (``miou less top1``) the
+    difference of the two tasks, whose images are resampled independently.
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -129,30 +146,46 @@ def sharp_cost(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             cost = _lost(measures[one], (name, SHARP), ("mix", SHARP))
             if other:
                 cost = cost - _lost(measures[other], (name, SHARP), ("mix", SHARP))
-            yield from _rows(_columns("mix", SHARP, profile), region, f"cost_vs_{name}", intervals.of_draws(cost), None)
+            yield from _rows(
+                _columns("mix", SHARP, profile),
+                region,
+                f"cost_vs_{name}",
+                intervals.of_draws(cost),
+                None,
+            )
         for name in ("original", "mix"):
             gap = _lost(measures[one], (name, SHARP), (name, "D8"))
             if other:
                 gap = gap - _lost(measures[other], (name, SHARP), (name, "D8"))
-            yield from _rows(_columns(name, "D8", profile), region, "gap", intervals.of_draws(gap), None)
+            yield from _rows(
+                _columns(name, "D8", profile), region, "gap", intervals.of_draws(gap), None
+            )
 
 
 _Accuracies = dict[tuple[str, str], np.ndarray]
 
 
 def _accuracies(profile: Profile, store: Store) -> dict[str, _Accuracies]:
-    """Measure -> (mix, condition) -> its value and that in each resample, as :func:`intervals.draws` gives them."""
+    """Measure -> (mix, condition) -> its value and that in each resample, as
+    :func:`intervals.draws` gives them.
+    """
     found, resamples = _all(profile, store), profile.evaluation.bootstrap
     measures: dict[str, _Accuracies] = {"miou": {}, "top1": {}, "top5": {}}
     for mix in (*BASELINES, "mix"):
         decided = tallies.decided_by(NetworkSpec(profile.model, mix), profile, store)
-        decided = tallies.widest(results.select(decided, data=profile.evaluation.test_sets[0], scale="256"))
+        decided = tallies.widest(
+            results.select(decided, data=profile.evaluation.test_sets[0], scale="256")
+        )
         for condition in (SHARP, "D8"):
-            measures["miou"][mix, condition] = overlap.draws(found[mix, condition]["all"], resamples)
+            measures["miou"][mix, condition] = overlap.draws(
+                found[mix, condition]["all"], resamples
+            )
             terms = metrics.per_image(results.select(decided, condition=condition))
             for metric in ("top1", "top5"):
                 measures[metric][mix, condition] = intervals.draws(
-                    lambda counts, own=terms[metric]: counts @ own / counts.sum(axis=1), len(terms[metric]), resamples
+                    lambda counts, own=terms[metric]: counts @ own / counts.sum(axis=1),
+                    len(terms[metric]),
+                    resamples,
                 )
     return measures
 
@@ -161,12 +194,13 @@ def _lost(of: _Accuracies, before: tuple[str, str], after: tuple[str, str]) -> n
     return 1 - of[after] / of[before]
 
 
-# --- Figure 5 -------------------------------------------------------------------------------------------------------------
+# --- Figure 5 -------------------------------------------------------------------------------------
 
 
 @experiment
 def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Mean IoU of each network on each of the embedded scenes that are shown (:mod:`exhibits`), scene by scene.
+    """Mean IoU of each network on each of the embedded scenes that are shown (:mod:`exhibits`),
+    scene by scene.
 
     >>> from blurpaper import profile
     >>> from blurpaper.experiments import Published
@@ -178,14 +212,18 @@ def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     for name, number in exhibits.scenes(profile, store).items():
         for (mix, condition), counts in found.items():
             of = _columns(mix, condition, profile) | {"data": name}
-            yield from _rows(of, "all", "miou", (overlap.mean_iou(counts["all"][number]), np.nan, np.nan), 1)
+            yield from _rows(
+                of, "all", "miou", (overlap.mean_iou(counts["all"][number]), np.nan, np.nan), 1
+            )
 
 
-# --- What is counted ------------------------------------------------------------------------------------------------------
+# --- What is counted ------------------------------------------------------------------------------
 
 
 def _all(profile: Profile, store: Store) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """(mix, condition) -> counts of pixels of every test scene, as :func:`segmented.confusions` has them."""
+    """(mix, condition) -> counts of pixels of every test scene, as :func:`segmented.confusions` has
+    them.
+    """
     return {
         (spec.mix, condition): segmented.confusions(spec, condition, profile, store)
         for spec in segmented.networks(profile)
@@ -197,7 +235,16 @@ def _columns(mix: str, condition: str, profile: Profile) -> dict[str, str]:
     return segmented.columns(NetworkSpec(profile.model, mix), condition, profile)
 
 
-def _rows(of: dict[str, str], region: str, metric: str, numbers: Sequence[float], n: int | None) -> Iterator[dict[str, Any]]:
+def _rows(
+    of: dict[str, str], region: str, metric: str, numbers: Sequence[float], n: int | None
+) -> Iterator[dict[str, Any]]:
     value, low, high = map(float, numbers)
     if not np.isnan(value):
-        yield of | {"region": region, "metric": metric, "value": value, "low": low, "high": high, "n": n}
+        yield of | {
+            "region": region,
+            "metric": metric,
+            "value": value,
+            "low": low,
+            "high": high,
+            "n": n,
+        }

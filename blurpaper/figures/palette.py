@@ -1,8 +1,10 @@
-"""One palette for all figures: each colour on a light page and on a dark one, and what it stands for.
+"""One palette for all figures: each colour on a light page and on a dark one, and what it stands
+for.
 
-The colours lie as near to Okabe and Ito's as they can if any two of them, in either theme and to an eye that lacks one kind of
-cone (after Machado, Oliveira and Fernandes 2009), are to be at least 10 apart in CIEDE2000 and each is to have a contrast of at
-least 3 with its page. Beside its colour every network and every scale has a mark of its own, for print in grey.
+The colours lie as near to Okabe and Ito's as they can if any two of them, in either theme and to an
+eye that lacks one kind of cone (after Machado, Oliveira and Fernandes 2009), are to be at least 10
+apart in CIEDE2000 and each is to have a contrast of at least 3 with its page. Beside its colour
+every network and every scale has a mark of its own, for print in grey.
 """
 
 from __future__ import annotations
@@ -17,8 +19,14 @@ PALETTE = {
     "blue": ("#3b5c7b", "#4586d9"),
     "purple": ("#b957ac", "#d58cc1"),
 }
-"""Name -> its colour on a light page and on a dark one. The first is drawn; ``figures.svg`` offers a page the other."""
-PAGE = {"page": ("#fffffe", "#121212"), "text": ("#222832", "#ced6dd"), "rule": ("#8a9099", "#767f8a")}
+"""Name -> its colour on a light page and on a dark one. The first is drawn; ``figures.svg`` offers
+a page the other.
+"""
+PAGE = {
+    "page": ("#fffffe", "#121212"),
+    "text": ("#222832", "#ced6dd"),
+    "rule": ("#8a9099", "#767f8a"),
+}
 """Likewise what is no data: the ground, letters and axes, and lines that only help to read."""
 
 LIGHT = {name: light for name, (light, _) in (PALETTE | PAGE).items()}
@@ -59,7 +67,8 @@ SCALE_COLOURS = {
 }
 SCALE_MARKS = {"128": "v", "256": "o", "256+512": "D", "512": "s", "per-scale": "P"}
 SERIES_COLOURS = tuple(LIGHT[name] for name in ("blue", "vermilion", "purple", "orange", "sky"))
-"""For what is neither a network, a condition nor a scale; none is that of ``original`` or ``mix``."""
+"""For what is neither a network, a condition nor a scale; none is that of ``original`` or ``mix``.
+"""
 SERIES_MARKS = ("o", "s", "^", "v", "P")
 RIGHT, WRONG = LIGHT["green"], LIGHT["vermilion"]
 """Of a verdict; always with a mark, too."""

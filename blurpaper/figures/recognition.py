@@ -1,4 +1,6 @@
-"""Plots of recognition under blur, one function a figure; what has a panel for each source is a list of figures."""
+"""Plots of recognition under blur, one function a figure; what has a panel for each source is a
+list of figures.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ _COVERAGES = np.linspace(0.05, 1, 96)
 """Shares kept at which the interval of a risk is drawn; of fewer predictions it says little."""
 
 
-def accuracy_by_condition(rows: pd.DataFrame, sources: Mapping[str, pd.DataFrame], metric: str = "top5") -> list[Figure]:
+def accuracy_by_condition(
+    rows: pd.DataFrame, sources: Mapping[str, pd.DataFrame], metric: str = "top5"
+) -> list[Figure]:
     """Accuracy under growing defocus at every scale setting: a panel a source (Table 1)."""
     scales = [scale for scale in SCALE_MARKS if scale in set(rows["scale"])]
     axes = panels(list(sources))
@@ -40,11 +44,17 @@ def accuracy_by_condition(rows: pd.DataFrame, sources: Mapping[str, pd.DataFrame
         ends: dict[str, float] = {}
         axis.set_ylim(0, 1)
         for scale in scales:
-            line = select(frame, scale=scale, metric=metric, condition=DISKS).set_index("condition").reindex(DISKS)
+            line = (
+                select(frame, scale=scale, metric=metric, condition=DISKS)
+                .set_index("condition")
+                .reindex(DISKS)
+            )
             if line["value"].isna().all():
                 continue
             place, value = np.arange(len(DISKS)), line["value"].to_numpy()
-            axis.plot(place, value, marker=SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale)
+            axis.plot(
+                place, value, marker=SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale
+            )
             band(axis, place, line, SCALE_COLOURS[scale])
             ends[scale] = value[-1]
         _by_defocus(axis, f"top-{metric[-1]} accuracy")
@@ -53,7 +63,8 @@ def accuracy_by_condition(rows: pd.DataFrame, sources: Mapping[str, pd.DataFrame
 
 
 def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
-    """Each condition as a point: mean entropy against accuracy, at each scale, with 95 % intervals of both (Sec. 3).
+    """Each condition as a point: mean entropy against accuracy, at each scale, with 95 % intervals
+    of both (Sec. 3).
 
     At scale 256 those have a name that have room for it.
     """
@@ -62,7 +73,9 @@ def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
     for scale in SCALE_MARKS:
         colour, group = SCALE_COLOURS[scale], select(decided, scale=scale)
         for number, (name, images) in enumerate(group.groupby("condition", sort=False)):
-            terms = np.stack([images["entropy"].to_numpy(float), (images["rank"] < 5).to_numpy(float)], axis=1)
+            terms = np.stack(
+                [images["entropy"].to_numpy(float), (images["rank"] < 5).to_numpy(float)], axis=1
+            )
             (x, y), (left, low), (right, high) = intervals.of_mean(terms, _RESAMPLES)
             axis.errorbar(
                 x, y, [[y - low], [high - y]], [[x - left], [right - x]], fmt=SCALE_MARKS[scale], color=colour,
@@ -70,7 +83,14 @@ def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
             )  # fmt: skip
             if scale == "256" and all(abs(x - a) > 0.35 or abs(y - b) > 0.05 for a, b in named):
                 named.append((x, y))
-                axis.annotate(name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8, color=colour)
+                axis.annotate(
+                    name,
+                    (x, y),
+                    xytext=(6, 4),
+                    textcoords="offset points",
+                    fontsize=8,
+                    color=colour,
+                )
     axis.set(xlabel="mean entropy of the prediction, nats", ylabel="top-5 accuracy", ylim=(0, 1.02))
     axis.legend(frameon=False, loc="lower left")
     figure.tight_layout()
@@ -78,7 +98,9 @@ def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
 
 
 def risk_coverage(decided: pd.DataFrame, conditions: Sequence[str]) -> Figure:
-    """Error among the predictions kept, if the least confident are sent back, with 95 % intervals (Sec. 1's suggestion)."""
+    """Error among the predictions kept, if the least confident are sent back, with 95 % intervals
+    (Sec. 1's suggestion).
+    """
     figure, axis = plt.subplots(figsize=_ONE)
     ends: dict[str, float] = {}
     for condition in conditions:
@@ -90,7 +112,10 @@ def risk_coverage(decided: pd.DataFrame, conditions: Sequence[str]) -> Figure:
         low, high = _risk_bounds(confidence, correct)
         axis.fill_between(_COVERAGES, low, high, color=colour, alpha=0.15, linewidth=0)
         ends[condition] = float(risk[-1])
-    axis.set(xlabel="share of predictions kept, the most confident first", ylabel="share of the kept that are wrong (top-1)")
+    axis.set(
+        xlabel="share of predictions kept, the most confident first",
+        ylabel="share of the kept that are wrong (top-1)",
+    )
     axis.set(xlim=(0, 1), ylim=(0, None))
     label_ends(axis, 1, ends, CONDITION_COLOURS)
     figure.tight_layout()
@@ -98,11 +123,15 @@ def risk_coverage(decided: pd.DataFrame, conditions: Sequence[str]) -> Figure:
 
 
 def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Percentile interval of the risk at each of the coverages: ``(2, coverages)``, images being resampled."""
+    """Percentile interval of the risk at each of the coverages: ``(2, coverages)``, images being
+    resampled.
+    """
     drawn = []
     for counts in intervals.resampling(len(confidence), _RESAMPLES)[: _RESAMPLES // 5]:
         again = np.repeat(np.arange(len(confidence)), counts.astype(int))
-        drawn.append(np.interp(_COVERAGES, *metrics.risk_coverage(confidence[again], correct[again])))
+        drawn.append(
+            np.interp(_COVERAGES, *metrics.risk_coverage(confidence[again], correct[again]))
+        )
     return np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0)
 
 
@@ -122,14 +151,20 @@ def by_network(rows: pd.DataFrame, metric: str, label: str, networks: Sequence[s
     return figures_of([axis])[0]
 
 
-def transfer_matrix(rows: pd.DataFrame, networks: Sequence[str], conditions: Sequence[str], metric: str) -> Figure:
-    """Accuracy of networks fine-tuned on one mix under each test condition, as a heat map (Table 3).
+def transfer_matrix(
+    rows: pd.DataFrame, networks: Sequence[str], conditions: Sequence[str], metric: str
+) -> Figure:
+    """Accuracy of networks fine-tuned on one mix under each test condition, as a heat map (Table
+    3).
 
     Each number has below it half the width of its 95 % interval.
     """
     rows = select(rows, metric=metric)
     values, low, high = (
-        100 * rows.pivot(index="network", columns="condition", values=column).reindex(index=networks, columns=conditions)
+        100
+        * rows.pivot(index="network", columns="condition", values=column).reindex(
+            index=networks, columns=conditions
+        )
         for column in ("value", "low", "high")
     )
     figure, axis = plt.subplots(figsize=(1.3 + 0.62 * len(conditions), 0.9 + 0.46 * len(networks)))
@@ -145,7 +180,9 @@ def transfer_matrix(rows: pd.DataFrame, networks: Sequence[str], conditions: Seq
 
 
 def scale_settings(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> list[Figure]:
-    """Top-5 accuracy at each scale setting before and after fine-tuning there, with intervals (Table 4)."""
+    """Top-5 accuracy at each scale setting before and after fine-tuning there, with intervals
+    (Table 4).
+    """
     settings = [("256", "256"), ("512", "512"), ("256+512", "256+512"), ("256+512", "per-scale")]
     axes = panels(list(sources))
     for axis, frame in zip(axes, sources.values(), strict=True):
@@ -164,17 +201,26 @@ def scale_settings(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str
                 if not known.any():
                     continue
                 place, colour = np.arange(len(conditions))[known], SCALE_COLOURS[name]
-                axis.plot(place, line["value"][known], style, marker=SCALE_MARKS[name], color=colour)
+                axis.plot(
+                    place, line["value"][known], style, marker=SCALE_MARKS[name], color=colour
+                )
                 band(axis, place, line[known], colour)
                 if network == "mix":
                     ends[name] = float(line["value"].iloc[-1])
-        axis.set(xticks=range(len(conditions)), xticklabels=conditions, xlabel="blur", ylabel="top-5 accuracy")
+        axis.set(
+            xticks=range(len(conditions)),
+            xticklabels=conditions,
+            xlabel="blur",
+            ylabel="top-5 accuracy",
+        )
         label_ends(axis, len(conditions) - 1, ends, SCALE_COLOURS)
     return figures_of(axes)
 
 
 def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Figure:
-    """Mean Hamming distance after each stage, with intervals; dotted, that between different images."""
+    """Mean Hamming distance after each stage, with intervals; dotted, that between different
+    images.
+    """
     (axis,) = panels([""], _ONE)
     ends: dict[str, float] = {}
     for network in dict.fromkeys(rows["network"]):
@@ -194,4 +240,9 @@ def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Fig
 
 def _by_defocus(axis: plt.Axes, label: str) -> None:
     """Axes of something against growing defocus."""
-    axis.set(xticks=range(len(DISKS)), xticklabels=DISKS, xlabel="blur, radius in pixels of 384", ylabel=label)
+    axis.set(
+        xticks=range(len(DISKS)),
+        xticklabels=DISKS,
+        xlabel="blur, radius in pixels of 384",
+        ylabel=label,
+    )

@@ -1,4 +1,6 @@
-"""Plots of segmentation under blur, one function a figure; what has a panel for each source is a list of figures."""
+"""Plots of segmentation under blur, one function a figure; what has a panel for each source is a
+list of figures.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ from matplotlib.patches import Patch
 
 from blurpaper.data.label_map import VOID
 from blurpaper.figures.palette import LIGHT, NETWORK_COLOURS, NETWORK_MARKS
-from blurpaper.figures.style import band, bars, figures_of, framed, label_ends, panels, share_of_page
+from blurpaper.figures.style import (
+    band,
+    bars,
+    figures_of,
+    framed,
+    label_ends,
+    panels,
+    share_of_page,
+)
 from blurpaper.results import select
 from blurpaper.tallies import DISKS
 
@@ -26,14 +36,20 @@ _SHARES = {"recognition": (LIGHT["vermilion"], ""), "localisation": (LIGHT["sky"
 
 
 def miou_by_blur(sources: Mapping[str, pd.DataFrame]) -> list[Figure]:
-    """Mean IoU against defocus, a line a network with its interval: over all pixels, and dashed near boundaries (Table 6)."""
+    """Mean IoU against defocus, a line a network with its interval: over all pixels, and dashed
+    near boundaries (Table 6).
+    """
     axes = panels(list(sources))
     for axis, frame in zip(axes, sources.values(), strict=True):
         rows, ends = select(frame, metric="miou"), {}
         for network in dict.fromkeys(rows["network"]):
             colour, place = NETWORK_COLOURS[network], np.arange(len(DISKS))
             for region, style in (("all", "-"), ("boundary", "--")):
-                line = select(rows, network=network, region=region).set_index("condition").reindex(DISKS)
+                line = (
+                    select(rows, network=network, region=region)
+                    .set_index("condition")
+                    .reindex(DISKS)
+                )
                 axis.plot(place, line["value"], style, marker=NETWORK_MARKS[network], color=colour)
                 band(axis, place, line, colour)
                 if region == "all":
@@ -45,8 +61,14 @@ def miou_by_blur(sources: Mapping[str, pd.DataFrame]) -> list[Figure]:
 
 
 def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Figure]:
-    """IoU of each label, with intervals: of the original on sharp scenes, and of the original and the mix on blurred ones."""
-    shown = [("original", "sharp", LIGHT["page"]), ("original", condition, None), ("mix", condition, None)]
+    """IoU of each label, with intervals: of the original on sharp scenes, and of the original and
+    the mix on blurred ones.
+    """
+    shown = [
+        ("original", "sharp", LIGHT["page"]),
+        ("original", condition, None),
+        ("mix", condition, None),
+    ]
     frames = {title: select(frame, metric="iou") for title, frame in sources.items()}
     found = []
     for title, frame in frames.items():
@@ -54,7 +76,9 @@ def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Fi
         sharp = select(frame, network="original", condition="sharp").sort_values("value")
         labels = sharp["region"].tolist()
         for number, (network, seen, face) in enumerate(shown):
-            rows = select(frame, network=network, condition=seen).set_index("region").reindex(labels)
+            rows = (
+                select(frame, network=network, condition=seen).set_index("region").reindex(labels)
+            )
             colour, place = NETWORK_COLOURS[network], np.arange(len(labels)) + 0.24 * (number - 1)
             axis.errorbar(
                 rows["value"], place, xerr=bars(rows), fmt=NETWORK_MARKS[network], color=colour,
@@ -62,36 +86,70 @@ def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Fi
             )  # fmt: skip
         axis.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, 1), xlabel="IoU")
         axis.figure.legend(
-            *axis.get_legend_handles_labels(), frameon=False, loc="upper center", fontsize=8, bbox_to_anchor=(0.5, 0.0)
+            *axis.get_legend_handles_labels(),
+            frameon=False,
+            loc="upper center",
+            fontsize=8,
+            bbox_to_anchor=(0.5, 0.0),
         )
         found += figures_of([axis])
     return found
 
 
 def error_shares(sources: Mapping[str, pd.DataFrame], networks: Sequence[str]) -> list[Figure]:
-    """The error 1 - mIoU under each degree of defocus, as errors of recognition and of localisation, a bar a network."""
+    """The error 1 - mIoU under each degree of defocus, as errors of recognition and of
+    localisation, a bar a network.
+    """
     axes = panels(list(sources))
     for axis, frame in zip(axes, sources.values(), strict=True):
         rows, width = select(frame, metric="error"), 0.8 / len(networks)
         for number, network in enumerate(networks):
-            place, below = np.arange(len(DISKS)) + width * (number - (len(networks) - 1) / 2), np.zeros(len(DISKS))
+            place, below = (
+                np.arange(len(DISKS)) + width * (number - (len(networks) - 1) / 2),
+                np.zeros(len(DISKS)),
+            )
             for kind, (colour, hatch) in _SHARES.items():
-                bar = select(rows, network=network, region=kind).set_index("condition").reindex(DISKS)
+                bar = (
+                    select(rows, network=network, region=kind).set_index("condition").reindex(DISKS)
+                )
                 edge = {"edgecolor": NETWORK_COLOURS[network], "linewidth": 1.2, "hatch": hatch}
                 axis.bar(place, bar["value"], 0.92 * width, bottom=below, color=colour, **edge)
-                axis.errorbar(place, below + bar["value"], bars(bar), fmt="none", color=LIGHT["text"], linewidth=1)
+                axis.errorbar(
+                    place,
+                    below + bar["value"],
+                    bars(bar),
+                    fmt="none",
+                    color=LIGHT["text"],
+                    linewidth=1,
+                )
                 below = below + bar["value"].to_numpy()
-        axis.set(xticks=range(len(DISKS)), xticklabels=DISKS, ylim=(0, 1), ylabel="error, 1 − mean IoU")
-        kinds = [Patch(facecolor=c, hatch=hatch, edgecolor=LIGHT["text"], label=kind) for kind, (c, hatch) in _SHARES.items()]
-        edges = [Patch(facecolor="none", edgecolor=NETWORK_COLOURS[name], label=f"{name} (edge)") for name in networks]
+        axis.set(
+            xticks=range(len(DISKS)), xticklabels=DISKS, ylim=(0, 1), ylabel="error, 1 − mean IoU"
+        )
+        kinds = [
+            Patch(facecolor=c, hatch=hatch, edgecolor=LIGHT["text"], label=kind)
+            for kind, (c, hatch) in _SHARES.items()
+        ]
+        edges = [
+            Patch(facecolor="none", edgecolor=NETWORK_COLOURS[name], label=f"{name} (edge)")
+            for name in networks
+        ]
         axis.figure.legend(
-            handles=[*kinds, *edges], loc="upper center", ncols=2, frameon=False, bbox_to_anchor=(0.5, 0.0), fontsize=8
+            handles=[*kinds, *edges],
+            loc="upper center",
+            ncols=2,
+            frameon=False,
+            bbox_to_anchor=(0.5, 0.0),
+            fontsize=8,
         )
     return figures_of(axes)
 
 
-def label_maps(rows: Sequence[Sequence[tuple[torch.Tensor, np.ndarray | None, str]]], labels: Sequence[str]) -> list[Figure]:
-    """Scenes with label maps laid over them, a row a scene: (picture ``(3, H, W)``, map or None, title); then the key (Fig. 5).
+def label_maps(
+    rows: Sequence[Sequence[tuple[torch.Tensor, np.ndarray | None, str]]], labels: Sequence[str]
+) -> list[Figure]:
+    """Scenes with label maps laid over them, a row a scene: (picture ``(3, H, W)``, map or None,
+    title); then the key (Fig. 5).
 
     Args:
         labels: names of the labels; the first, the background, is left clear.
@@ -113,7 +171,16 @@ def label_maps(rows: Sequence[Sequence[tuple[torch.Tensor, np.ndarray | None, st
         axes = framed(shown.shape[1] / shown.shape[0], share_of_page(max(map(len, rows))))
         axes.imshow(shown, interpolation="none")
         axes.set_title(title, fontsize=9)
-        axes.annotate(names, (0.5, 0), (0, -4), "axes fraction", "offset points", ha="center", va="top", fontsize=8)
+        axes.annotate(
+            names,
+            (0.5, 0),
+            (0, -4),
+            "axes fraction",
+            "offset points",
+            ha="center",
+            va="top",
+            fontsize=8,
+        )
         found.append(axes.figure)
     if seen:
         handles = [Patch(color=palette[number], label=labels[number]) for number in sorted(seen)]

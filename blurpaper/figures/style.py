@@ -1,4 +1,6 @@
-"""What all plots share: panels that a page can put beside or below one another, labels at the lines, intervals, galleries."""
+"""What all plots share: panels that a page can put beside or below one another, labels at the
+lines, intervals, galleries.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ matplotlib.rcParams |= {
     "savefig.pad_inches": 0.03,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"],
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), LIGHT["text"]),
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
+        LIGHT["text"],
+    ),
     "axes.titlecolor": LIGHT["text"],
     "patch.edgecolor": LIGHT["page"],
     "legend.labelcolor": LIGHT["text"],
@@ -63,8 +68,12 @@ def figures_of(axes: Sequence[Axes]) -> list[Figure]:
     return [one.figure for one in axes]
 
 
-def gallery(images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5) -> list[Figure]:
-    """Images, uint8 ``(3, H, W)``, each a figure with a title; about so many ``columns`` fit a page."""
+def gallery(
+    images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5
+) -> list[Figure]:
+    """Images, uint8 ``(3, H, W)``, each a figure with a title; about so many ``columns`` fit a
+    page.
+    """
     found = []
     for image, title in zip(images, titles, strict=True):
         axes = framed(image.shape[2] / image.shape[1], share_of_page(columns))
@@ -75,12 +84,16 @@ def gallery(images: Sequence[torch.Tensor], titles: Sequence[str], columns: int 
 
 
 def share_of_page(columns: int) -> float:
-    """Inches that one of so many figures beside one another has, on a page of 772 pixels with gaps of 26."""
+    """Inches that one of so many figures beside one another has, on a page of 772 pixels with gaps
+    of 26.
+    """
     return (772 / columns - 26) / 96
 
 
 def framed(aspect: float, width: float) -> Axes:
-    """Axes without axes for an image of some ratio of width to height, so many inches wide, alone in a figure."""
+    """Axes without axes for an image of some ratio of width to height, so many inches wide, alone
+    in a figure.
+    """
     figure = plt.figure(figsize=(width, width / aspect))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
@@ -94,7 +107,14 @@ def picture(axes: Axes, image: torch.Tensor) -> None:
 
 def band(axes: Axes, place: np.ndarray, rows: pd.DataFrame, colour: str) -> None:
     """The 95 % intervals of results, a row for each ``place`` ``(N,)``, as a band."""
-    axes.fill_between(place, rows["low"].astype(float), rows["high"].astype(float), color=colour, alpha=0.2, linewidth=0)
+    axes.fill_between(
+        place,
+        rows["low"].astype(float),
+        rows["high"].astype(float),
+        color=colour,
+        alpha=0.2,
+        linewidth=0,
+    )
 
 
 def level(axes: Axes, row: pd.Series, colour: str, style: str) -> None:
@@ -106,17 +126,31 @@ def level(axes: Axes, row: pd.Series, colour: str, style: str) -> None:
 
 def bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
     """Lengths of error bars, below and above: ``(2, N)``."""
-    return np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float).reshape(2, -1).clip(0)
+    return (
+        np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
+        .reshape(2, -1)
+        .clip(0)
+    )
 
 
 def label_levels(axis: Axes, levels: Mapping[str, float], colours: Mapping[str, str]) -> None:
     """Names of horizontal lines at their right, moved apart where they would cover one another."""
     for name, height in _apart(axis, levels).items():
         place, where = (1.01, height), ("axes fraction", "data")
-        axis.annotate(name, place, xycoords=where, va="center", color=colours[name], fontsize=_LETTER, annotation_clip=False)
+        axis.annotate(
+            name,
+            place,
+            xycoords=where,
+            va="center",
+            color=colours[name],
+            fontsize=_LETTER,
+            annotation_clip=False,
+        )
 
 
-def label_ends(axis: Axes, place: float, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
+def label_ends(
+    axis: Axes, place: float, ends: Mapping[str, float], colours: Mapping[str, str]
+) -> None:
     """Names at the ends of lines, moved apart where they would cover one another."""
     low, high = axis.get_xlim()
     for name, height in _apart(axis, ends).items():
@@ -127,7 +161,9 @@ def label_ends(axis: Axes, place: float, ends: Mapping[str, float], colours: Map
 
 
 def _apart(axis: Axes, heights: Mapping[str, float]) -> dict[str, float]:
-    """Heights of labels, a line of letters apart at least, none above the axes if there is room below."""
+    """Heights of labels, a line of letters apart at least, none above the axes if there is room
+    below.
+    """
     low, high = axis.get_ylim()
     tall = axis.get_position().height * axis.figure.get_figheight() * 72
     gap = 1.35 * _LETTER / tall * (high - low)

@@ -1,4 +1,6 @@
-"""From what networks said to numbers: decisions on whole images here, labels of pixels in ``overlap`` and ``oracles``."""
+"""From what networks said to numbers: decisions on whole images here, labels of pixels in
+``overlap`` and ``oracles``.
+"""
 
 from blurpaper.metrics.classification import (
     CALIBRATION_BINS,

@@ -1,4 +1,6 @@
-"""From log-probabilities to decisions, one row an image, and from decisions to numbers (Tables 1 to 5)."""
+"""From log-probabilities to decisions, one row an image, and from decisions to numbers (Tables 1 to
+5).
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,13 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
         labels: true classes ``(N,)``.
 
     Returns:
-        ``rank`` of the truth (0 is first; of equals the lower class number goes first), ``entropy`` of the renormalised
-        distribution in nats, ``cross_entropy`` of the truth in nats, ``confidence`` (probability of the first class), each
-        ``(N,)``.
+        ``rank`` of the truth (0 is first; of equals the lower class number goes first), ``entropy``
+        of the renormalised distribution in nats, ``cross_entropy`` of the truth in nats,
+        ``confidence`` (probability of the first class), each ``(N,)``.
 
     Raises:
-        ValueError: if there is not one label a row, a label is no class, or a log-probability is no number.
+        ValueError: if there is not one label a row, a label is no class, or a log-probability is no
+            number.
 
     >>> import torch
     >>> decided = decisions(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([1]))
@@ -37,13 +40,19 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
     import torch
 
     if len(log_probabilities) != len(labels):
-        raise ValueError(f"one label per row. Got {len(labels)} labels for {len(log_probabilities)} rows.")
+        raise ValueError(
+            f"one label per row. Got {len(labels)} labels for {len(log_probabilities)} rows."
+        )
     log_p = log_probabilities.float().log_softmax(dim=1)
     if bool(log_p.isnan().any()):
-        raise ValueError(f"log-probabilities are numbers. Got nan in {int(log_p.isnan().any(dim=1).sum())} of {len(log_p)} rows.")
+        raise ValueError(
+            f"log-probabilities are numbers. Got nan in {int(log_p.isnan().any(dim=1).sum())} of {len(log_p)} rows."
+        )
     truth = torch.as_tensor(np.asarray(labels))[:, None]
     if len(truth) and not (int(truth.min()) >= 0 and int(truth.max()) < log_p.shape[1]):
-        raise ValueError(f"labels are 0 to {log_p.shape[1] - 1}. Got {int(truth.min())} to {int(truth.max())}.")
+        raise ValueError(
+            f"labels are 0 to {log_p.shape[1] - 1}. Got {int(truth.min())} to {int(truth.max())}."
+        )
     own = log_p.gather(1, truth)
     before = torch.arange(log_p.shape[1]) < truth
     rank = ((log_p > own) | ((log_p == own) & before)).sum(dim=1)
@@ -76,7 +85,8 @@ def per_image(decided: Mapping[str, np.ndarray] | pd.DataFrame) -> dict[str, np.
 
 
 def js_divergence(log_probabilities: torch.Tensor, other: torch.Tensor) -> np.ndarray:
-    """Jensen-Shannon divergence of renormalised predictions, image by image: ``(N,)``, in nats, from 0 to log 2.
+    """Jensen-Shannon divergence of renormalised predictions, image by image: ``(N,)``, in nats,
+    from 0 to log 2.
 
     >>> import torch
     >>> one, other = torch.tensor([[0.0, -99.0]]), torch.tensor([[-99.0, 0.0]])
@@ -91,7 +101,9 @@ def js_divergence(log_probabilities: torch.Tensor, other: torch.Tensor) -> np.nd
     return divergence.clamp_min(0).numpy()
 
 
-def calibration_error(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def calibration_error(
+    confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Expected calibration error over 15 equal bins of confidence (Guo et al. 2017).
 
     Args:
@@ -114,9 +126,11 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, weights: np.n
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """If only the most confident predictions are kept: (share kept, share of those that are wrong), each ``(N,)``.
+    """If only the most confident predictions are kept: (share kept, share of those that are wrong),
+    each ``(N,)``.
 
-    Predictions of equal confidence are kept or dropped together: each gets the risk of the whole tie.
+    Predictions of equal confidence are kept or dropped together: each gets the risk of the whole
+    tie.
 
     >>> risk_coverage(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True]))[1].round(2)
     array([0.  , 0.  , 0.33, 0.25])
@@ -130,7 +144,8 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarr
 
 
 def area_under_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Mean risk over all coverages of predictions ``(N,)``: small if confidence tells right from wrong (Geifman et al. 2017).
+    """Mean risk over all coverages of predictions ``(N,)``: small if confidence tells right from
+    wrong (Geifman et al. 2017).
 
     >>> area_under_risk_coverage(np.array([0.9, 0.8, 0.7]), np.array([True, True, True]))
     0.0

@@ -1,7 +1,9 @@
-"""What a network would have made of a scene had it been told part of the truth, and so where its errors come from (Sec. 5).
+"""What a network would have made of a scene had it been told part of the truth, and so where its
+errors come from (Sec. 5).
 
-The paper sees both kinds of error in examples (Fig. 5): objects found and taken for another label, and labels that are right
-within a wrong outline. Told which labels the scene has, a network can only mislocate; told where the regions are, only misname.
+The paper sees both kinds of error in examples (Fig. 5): objects found and taken for another label,
+and labels that are right within a wrong outline. Told which labels the scene has, a network can
+only mislocate; told where the regions are, only misname.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from blurpaper.data.label_map import VOID
 
 
 def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The prediction if one is told which labels the image has: the best of those at every pixel (Sec. 5, Table 6).
+    """The prediction if one is told which labels the image has: the best of those at every pixel
+    (Sec. 5, Table 6).
 
     Args:
         scores: log-probabilities ``(K, H, W)``; of equals the lower label goes first.
-        truth: label map uint8 ``(H, W)``; void is no label. Where all is void, all labels may be predicted.
+        truth: label map uint8 ``(H, W)``; void is no label. Where all is void, all labels may be
+            predicted.
 
     Returns:
         uint8 ``(H, W)``.
@@ -35,10 +39,12 @@ def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def given_regions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The prediction if one is told where the regions are, but not what: one label for each (Sec. 5, Table 6).
+    """The prediction if one is told where the regions are, but not what: one label for each (Sec.
+    5, Table 6).
 
-    Regions are the 8-connected parts of the truth that have one label. All pixels of a region get the label whose mean score
-    over the region is highest. Void is no region: its pixels, which are never scored, keep the label that is best at each.
+    Regions are the 8-connected parts of the truth that have one label. All pixels of a region get
+    the label whose mean score over the region is highest. Void is no region: its pixels, which are
+    never scored, keep the label that is best at each.
 
     Args:
         scores: log-probabilities ``(K, H, W)``; of equals the lower label goes first.
@@ -57,22 +63,32 @@ def given_regions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
     scores, truth, present = _checked(scores, truth)
     regions, count = _regions(truth, present)
     # The sums over a region have the order of the means.
-    sums = np.stack([np.bincount(regions.ravel(), plane.ravel(), minlength=count + 1) for plane in scores])
-    return np.where(regions == 0, scores.argmax(axis=0), sums.argmax(axis=0)[regions]).astype(np.uint8)
+    sums = np.stack(
+        [np.bincount(regions.ravel(), plane.ravel(), minlength=count + 1) for plane in scores]
+    )
+    return np.where(regions == 0, scores.argmax(axis=0), sums.argmax(axis=0)[regions]).astype(
+        np.uint8
+    )
 
 
 def _checked(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores and truth that fit, and the labels that occur."""
     scores, truth = np.asarray(scores), np.asarray(truth)
     if scores.ndim != 3 or scores.shape[1:] != truth.shape or not 1 <= len(scores) <= VOID:
-        raise ValueError(f"scores are (K, H, W) of truth (H, W), K from 1 to {VOID}. Got {scores.shape} of {truth.shape}.")
+        raise ValueError(
+            f"scores are (K, H, W) of truth (H, W), K from 1 to {VOID}. Got {scores.shape} of {truth.shape}."
+        )
     if truth.dtype != np.uint8:
         raise ValueError(f"a label map is uint8. Got {truth.dtype}.")
     if np.isnan(scores).any():
-        raise ValueError(f"scores are numbers. Got nan at {int(np.isnan(scores).any(axis=0).sum())} of {truth.size} pixels.")
+        raise ValueError(
+            f"scores are numbers. Got nan at {int(np.isnan(scores).any(axis=0).sum())} of {truth.size} pixels."
+        )
     present = np.flatnonzero(np.bincount(truth.ravel(), minlength=VOID + 1)[:VOID]).astype(np.uint8)
     if len(present) and present[-1] >= len(scores):
-        raise ValueError(f"the truth's labels are 0 to {len(scores) - 1}. Got {present[0]} to {present[-1]}.")
+        raise ValueError(
+            f"the truth's labels are 0 to {len(scores) - 1}. Got {present[0]} to {present[-1]}."
+        )
     return scores, truth, present
 
 
@@ -88,11 +104,15 @@ def _regions(truth: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, int]:
     return regions, count
 
 
-def shares(plain: np.ndarray, labels_given: np.ndarray, regions_given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The error 1 - mIoU as what is due to recognition plus what is due to localisation (Sec. 5, Table 6).
+def shares(
+    plain: np.ndarray, labels_given: np.ndarray, regions_given: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The error 1 - mIoU as what is due to recognition plus what is due to localisation (Sec. 5,
+    Table 6).
 
-    These are the Shapley values of two pieces of knowledge, the image's true labels and its true regions; with both, mIoU is
-    taken to be 1. Each is what its piece adds, averaged over the two orders in which they can be told.
+    These are the Shapley values of two pieces of knowledge, the image's true labels and its true
+    regions; with both, mIoU is taken to be 1. Each is what its piece adds, averaged over the two
+    orders in which they can be told.
 
     Args:
         plain: mIoU of the prediction itself, a fraction, of any shape ``(...)``.
@@ -109,9 +129,13 @@ def shares(plain: np.ndarray, labels_given: np.ndarray, regions_given: np.ndarra
     >>> print(recognition, localisation)
     0.3125 0.1875
     """
-    plain, labels_given, regions_given = (np.asarray(v, np.float64) for v in (plain, labels_given, regions_given))
+    plain, labels_given, regions_given = (
+        np.asarray(v, np.float64) for v in (plain, labels_given, regions_given)
+    )
     if not plain.shape == labels_given.shape == regions_given.shape:
-        raise ValueError(f"shares are of one shape. Got {plain.shape}, {labels_given.shape} and {regions_given.shape}.")
+        raise ValueError(
+            f"shares are of one shape. Got {plain.shape}, {labels_given.shape} and {regions_given.shape}."
+        )
     recognition = ((labels_given - plain) + (1 - regions_given)) / 2
     localisation = ((regions_given - plain) + (1 - labels_given)) / 2
     return recognition, localisation

@@ -1,4 +1,6 @@
-"""Intersection over union of label maps, of all scenes together, with intervals over scenes (Sec. 5, Table 6)."""
+"""Intersection over union of label maps, of all scenes together, with intervals over scenes (Sec.
+5, Table 6).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def ious(confusions: np.ndarray) -> np.ndarray:
         confusions: pixels, integers or floats ``(..., K, K)``, rows truth, columns prediction.
 
     Returns:
-        Fractions, float64 ``(..., K)``; nan for a label that occurs neither in the truth nor in the prediction.
+        Fractions, float64 ``(..., K)``; nan for a label that occurs neither in the truth nor in the
+        prediction.
 
     Raises:
         ValueError: the matrices are not square.
@@ -34,7 +37,8 @@ def ious(confusions: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(confusions: np.ndarray) -> np.ndarray:
-    """Mean intersection over union, over the labels that occur in the truth or in the prediction (Sec. 5, Table 6).
+    """Mean intersection over union, over the labels that occur in the truth or in the prediction
+    (Sec. 5, Table 6).
 
     Args:
         confusions: pixels, integers or floats ``(..., K, K)``, rows truth, columns prediction.
@@ -51,18 +55,25 @@ def mean_iou(confusions: np.ndarray) -> np.ndarray:
     each = ious(confusions)
     known = ~np.isnan(each)
     count = np.asarray(known.sum(axis=-1))
-    return np.divide(np.where(known, each, 0).sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)[()]
+    return np.divide(
+        np.where(known, each, 0).sum(axis=-1),
+        count,
+        out=np.full(count.shape, np.nan),
+        where=count > 0,
+    )[()]
 
 
 def of_set(confusions: np.ndarray, resamples: int) -> tuple[float, float, float]:
-    """Mean IoU of the pixels of all images together, with its interval over images (Sec. 5, Table 6).
+    """Mean IoU of the pixels of all images together, with its interval over images (Sec. 5, Table
+    6).
 
     Args:
         confusions: one matrix an image, pixels ``(N, K, K)``.
         resamples: how many resamples of the images.
 
     Returns:
-        value, low and high, as fractions. The bounds are nan if some resample has no pixel that counts.
+        value, low and high, as fractions. The bounds are nan if some resample has no pixel that
+        counts.
 
     Raises:
         ValueError: not ``(N, K, K)`` with at least one image.
@@ -74,15 +85,16 @@ def of_set(confusions: np.ndarray, resamples: int) -> tuple[float, float, float]
 
 
 def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """IoU of each label, of the pixels of all images together, with its interval over images (Sec. 5, Table 6).
+    """IoU of each label, of the pixels of all images together, with its interval over images (Sec.
+    5, Table 6).
 
     Args:
         confusions: one matrix an image, pixels ``(N, K, K)``.
         resamples: how many resamples of the images.
 
     Returns:
-        value, low and high, as fractions ``(K,)``. Resamples without a label say nothing of it; a label that occurs in no
-        image is nan.
+        value, low and high, as fractions ``(K,)``. Resamples without a label say nothing of it; a
+        label that occurs in no image is nan.
 
     Raises:
         ValueError: not ``(N, K, K)`` with at least one image.
@@ -93,15 +105,22 @@ def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.nd
     confusions = _per_image(confusions)
     counts = intervals.resampling(len(confusions), resamples).astype(np.float64)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")  # a label without a pixel, which is to be nan
+        warnings.filterwarnings(
+            "ignore", "All-NaN slice"
+        )  # a label without a pixel, which is to be nan
         low, high = np.nanquantile(
-            ious(_pooled(confusions, counts)), [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0
+            ious(_pooled(confusions, counts)),
+            [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2],
+            axis=0,
         )
     return ious(confusions.sum(axis=0)), low, high
 
 
-def difference_of_sets(one: np.ndarray, other: np.ndarray, resamples: int) -> tuple[float, float, float]:
-    """Mean IoU of one network less that of another on the same images, with its interval over images (Sec. 5, Table 6).
+def difference_of_sets(
+    one: np.ndarray, other: np.ndarray, resamples: int
+) -> tuple[float, float, float]:
+    """Mean IoU of one network less that of another on the same images, with its interval over
+    images (Sec. 5, Table 6).
 
     Args:
         one: one matrix an image, pixels ``(N, K, K)``.
@@ -109,7 +128,8 @@ def difference_of_sets(one: np.ndarray, other: np.ndarray, resamples: int) -> tu
         resamples: how many resamples of the images, both networks alike.
 
     Returns:
-        value, low and high, as fractions. The bounds are nan if some resample has no pixel that counts.
+        value, low and high, as fractions. The bounds are nan if some resample has no pixel that
+        counts.
 
     Raises:
         ValueError: the shapes differ, or are not ``(N, K, K)`` with at least one image.
@@ -121,11 +141,14 @@ def difference_of_sets(one: np.ndarray, other: np.ndarray, resamples: int) -> tu
     return of_sets(lambda own, their: own - their, [one, other], resamples)
 
 
-def of_sets(statistic: Callable[..., np.ndarray], sets: Sequence[np.ndarray], resamples: int) -> tuple[float, float, float]:
+def of_sets(
+    statistic: Callable[..., np.ndarray], sets: Sequence[np.ndarray], resamples: int
+) -> tuple[float, float, float]:
     """A statistic of several mean IoUs on the same images, with its interval over images.
 
     Args:
-        statistic: of as many arrays as there are sets, what :func:`draws` gives of each; gives one of that shape.
+        statistic: of as many arrays as there are sets, what :func:`draws` gives of each; gives one
+            of that shape.
         sets: each one matrix an image, pixels ``(N, K, K)``, of the same images in the same order.
         resamples: how many resamples of the images, the same for all.
 
@@ -141,24 +164,31 @@ def of_sets(statistic: Callable[..., np.ndarray], sets: Sequence[np.ndarray], re
     """
     shapes = list(dict.fromkeys(np.shape(one) for one in sets))
     if len(shapes) > 1:
-        raise ValueError(f"paired statistics need the same images. Got {shapes[0]} and {shapes[1]}.")
+        raise ValueError(
+            f"paired statistics need the same images. Got {shapes[0]} and {shapes[1]}."
+        )
     return intervals.of_draws(statistic(*(draws(one, resamples) for one in sets)))
 
 
 def draws(confusions: np.ndarray, resamples: int) -> np.ndarray:
-    """Mean IoU of all images together, then of each resample of them: float64 ``(1 + R,)``, as :func:`intervals.draws`.
+    """Mean IoU of all images together, then of each resample of them: float64 ``(1 + R,)``, as
+    :func:`intervals.draws`.
 
     >>> draws(np.array([[[4, 0], [0, 4]]]), resamples=100).shape
     (101,)
     """
     confusions = _per_image(confusions)
-    return intervals.draws(lambda counts: mean_iou(_pooled(confusions, counts)), len(confusions), resamples)
+    return intervals.draws(
+        lambda counts: mean_iou(_pooled(confusions, counts)), len(confusions), resamples
+    )
 
 
 def _per_image(confusions: np.ndarray) -> np.ndarray:
     confusions = np.asarray(confusions, np.float64)
     if confusions.ndim != 3 or confusions.shape[1] != confusions.shape[2] or not len(confusions):
-        raise ValueError(f"one confusion matrix an image, (N, K, K), and at least one. Got {confusions.shape}.")
+        raise ValueError(
+            f"one confusion matrix an image, (N, K, K), and at least one. Got {confusions.shape}."
+        )
     return confusions
 
 

@@ -1,4 +1,6 @@
-"""What every network of the project can do: be applied fully convolutionally, and show its five stages (Sec. 3, 4.3)."""
+"""What every network of the project can do: be applied fully convolutionally, and show its five
+stages (Sec. 3, 4.3).
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,11 @@ class WeightsError(RuntimeError):
 
 
 class Network(nn.Module, ABC):
-    """A classifier that gives a map of logits, one vector at each position of its field over the image.
+    """A classifier that gives a map of logits, one vector at each position of its field over the
+    image.
 
-    Subclasses define ``classify``, and ``stages``, five modules applied one after another, or ``stage_maps`` of their own.
+    Subclasses define ``classify``, and ``stages``, five modules applied one after another, or
+    ``stage_maps`` of their own.
 
     Args:
         classes: names of the classes, in the order of the logits.
@@ -46,16 +50,24 @@ class Network(nn.Module, ABC):
     (torch.Size([1, 2, 2, 3]), 'light')
     """
 
-    def __init__(self, classes: Sequence[str], field: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, classes: Sequence[str], field: int, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
         super().__init__()
         self.classes = tuple(classes)
         self.field = field
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
+        )
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
         """RGB images in grey levels 0..255, ``(B, 3, H, W)``, as the network's layers want them."""
-        return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return ((images.float() - self.mean) / self.std).contiguous(
+            memory_format=torch.channels_last
+        )
 
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features after each of the five stages that halve the resolution, of normalised input.
@@ -76,7 +88,9 @@ class Network(nn.Module, ABC):
         """Logits ``(B, K, h, w)`` at every position of the last stage's map."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits ``(B, K, h, w)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)`` of any size."""
+        """Logits ``(B, K, h, w)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)`` of any
+        size.
+        """
         return self.classify(self.stage_maps(self.normalised(images))[STAGES[-1]])
 
     def log_probabilities(self, images: torch.Tensor) -> torch.Tensor:

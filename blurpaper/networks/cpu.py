@@ -1,9 +1,10 @@
-"""A convolution, its bias and its activation on a CPU, in as few passes over the maps as give the same numbers, bit for bit.
+"""A convolution, its bias and its activation on a CPU, in as few passes over the maps as give the
+same numbers, bit for bit.
 
-On a CPU a pass over the maps costs about as much as a convolution's arithmetic. Where oneDNN computes a convolution, it is
-asked for the activation too (``_Activated``); the gradient of the activation is told by its outcome. A depthwise
-convolution gets a backward pass of its own (``_Depthwise``), because those that torch has for CPUs take most of the time
-of fine-tuning.
+On a CPU a pass over the maps costs about as much as a convolution's arithmetic. Where oneDNN
+computes a convolution, it is asked for the activation too (``_Activated``); the gradient of the
+activation is told by its outcome. A depthwise convolution gets a backward pass of its own
+(``_Depthwise``), because those that torch has for CPUs take most of the time of fine-tuning.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from torch import nn
 from torch.nn import functional
 
 Padding = tuple[int, int] | tuple[int, int, int, int]
-"""Down and across, done by the convolution itself; or left, right, top and bottom, as torch's ``pad`` has it, done before."""
+"""Down and across, done by the convolution itself; or left, right, top and bottom, as torch's
+``pad`` has it, done before.
+"""
 
 
 @dataclass(frozen=True)
 class _Activation:
-    """One that oneDNN applies as it writes a convolution's outcome: its name and numbers there, and its gradient."""
+    """One that oneDNN applies as it writes a convolution's outcome: its name and numbers there, and
+    its gradient.
+    """
 
     name: str
     numbers: tuple[float, ...]
@@ -31,7 +36,12 @@ class _Activation:
 
 
 _ACTIVATIONS = {
-    nn.ReLU: _Activation("relu", (), torch.relu_, lambda gradient, out: torch.ops.aten.threshold_backward(gradient, out, 0)),
+    nn.ReLU: _Activation(
+        "relu",
+        (),
+        torch.relu_,
+        lambda gradient, out: torch.ops.aten.threshold_backward(gradient, out, 0),
+    ),
     nn.ReLU6: _Activation(
         "hardtanh",
         (0.0, 6.0),
@@ -42,9 +52,15 @@ _ACTIVATIONS = {
 
 
 def convolution(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int, padding: Padding, act: nn.Module
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: int,
+    padding: Padding,
+    act: nn.Module,
 ) -> torch.Tensor:
-    """``act(conv2d(x, weight, bias, stride, padding))``, in as many groups as the shapes of ``x`` and ``weight`` make.
+    """``act(conv2d(x, weight, bias, stride, padding))``, in as many groups as the shapes of ``x``
+    and ``weight`` make.
 
     Args:
         x: ``(B, C, H, W)``.
@@ -62,7 +78,10 @@ def convolution(
         out = _Depthwise.apply(x, weight, bias, stride, padding, activation)
         return out if activation else act(out)
     if len(padding) == 4:
-        x, padding = functional.pad(x, padding) if learns and x.requires_grad else _padded(x, padding), (0, 0)
+        x, padding = (
+            functional.pad(x, padding) if learns and x.requires_grad else _padded(x, padding),
+            (0, 0),
+        )
     groups = x.shape[1] // weight.shape[1]
     if activation is None or not _by_onednn(x, weight, bias, stride, padding, groups):
         return act(functional.conv2d(x, weight, bias, stride, padding, 1, groups))
@@ -71,13 +90,24 @@ def convolution(
 
 
 def _by_onednn(x, weight, bias, stride, padding, groups) -> bool:  # noqa: ANN001 (as of a convolution)
-    chosen = torch._C._select_conv_backend(x, weight, bias, [stride] * 2, padding, [1, 1], False, [0, 0], groups)
+    chosen = torch._C._select_conv_backend(
+        x, weight, bias, [stride] * 2, padding, [1, 1], False, [0, 0], groups
+    )
     return chosen == torch._C._ConvBackend.Mkldnn
 
 
 def _activated(x, weight, bias, stride, padding, groups, activation) -> torch.Tensor:  # noqa: ANN001
     return torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, padding, [stride] * 2, [1, 1], groups, activation.name, list(activation.numbers), ""
+        x,
+        weight,
+        bias,
+        padding,
+        [stride] * 2,
+        [1, 1],
+        groups,
+        activation.name,
+        list(activation.numbers),
+        "",
     )
 
 
@@ -96,16 +126,28 @@ class _Activated(torch.autograd.Function):
         x, weight, out = ctx.saved_tensors
         gradient, asked = ctx.activation.gradient(gradient, out), list(ctx.needs_input_grad[:3])
         found = torch.ops.aten.convolution_backward(
-            gradient, x, weight, [len(weight)], [ctx.stride] * 2, ctx.padding, [1, 1], False, [0, 0], ctx.groups, asked
+            gradient,
+            x,
+            weight,
+            [len(weight)],
+            [ctx.stride] * 2,
+            ctx.padding,
+            [1, 1],
+            False,
+            [0, 0],
+            ctx.groups,
+            asked,
         )
         return *found, None, None, None, None
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution, its bias and its activation, whose gradients are made of convolutions that are fast on CPUs.
+    """A depthwise convolution, its bias and its activation, whose gradients are made of
+    convolutions that are fast on CPUs.
 
-    The gradient of the input at each phase of the stride is one convolution of stride 1 of the output's gradient with the taps
-    of that phase; the gradient of a kernel is put together from those of three of its columns at a time, or of 3 x 3 of its taps.
+    The gradient of the input at each phase of the stride is one convolution of stride 1 of the
+    output's gradient with the taps of that phase; the gradient of a kernel is put together from
+    those of three of its columns at a time, or of 3 x 3 of its taps.
     """
 
     @staticmethod
@@ -141,11 +183,24 @@ def _input_gradient(
 ) -> torch.Tensor:
     side = weight.shape[-1]
     if stride == 1 and len(padding) == 2:
-        return functional.conv2d(gradient, weight.flip(2, 3), None, 1, [side - 1 - one for one in padding], 1, len(weight))
-    left, right, top, bottom = padding if len(padding) == 4 else (padding[1], padding[1], padding[0], padding[0])
+        return functional.conv2d(
+            gradient,
+            weight.flip(2, 3),
+            None,
+            1,
+            [side - 1 - one for one in padding],
+            1,
+            len(weight),
+        )
+    left, right, top, bottom = (
+        padding if len(padding) == 4 else (padding[1], padding[1], padding[0], padding[0])
+    )
     taps = -(-side // stride)
     whole = (shape[2] + top + bottom, shape[3] + left + right)
-    down, across = (max(0, -(-length // stride) - out) for length, out in zip(whole, gradient.shape[-2:], strict=True))
+    down, across = (
+        max(0, -(-length // stride) - out)
+        for length, out in zip(whole, gradient.shape[-2:], strict=True)
+    )
     spread = _padded(gradient, (taps - 1, across, taps - 1, down))
     result = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last)
     for row in range(stride):
@@ -155,27 +210,44 @@ def _input_gradient(
             found = functional.conv2d(spread, kernel, None, 1, 0, 1, len(weight))
             # The first ones of a phase may lie in the padding, whose gradient nobody asks for.
             above, before = max(0, -(-(top - row) // stride)), max(0, -(-(left - column) // stride))
-            place = result[:, :, row + above * stride - top :: stride, column + before * stride - left :: stride]
-            place.copy_(found[:, :, above : above + place.shape[2], before : before + place.shape[3]])
+            place = result[
+                :,
+                :,
+                row + above * stride - top :: stride,
+                column + before * stride - left :: stride,
+            ]
+            place.copy_(
+                found[:, :, above : above + place.shape[2], before : before + place.shape[3]]
+            )
     return result
 
 
 def _kernel_gradient(
-    gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, stride: int, padding: tuple[int, int]
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    stride: int,
+    padding: tuple[int, int],
 ) -> torch.Tensor:
     side, (rows, columns), (top, left) = weight.shape[-1], gradient.shape[-2:], padding
     wide = min(3, side)
-    # Elsewhere, padding done by the convolution itself would change the order of oneDNN's sums, which depends on the shape.
+    # Elsewhere, padding done by the convolution itself would change the order of oneDNN's sums,
+    # which depends on the shape.
     tall, inside = (side, True) if rows > 4 and columns % 15 != 1 else (wide, False)
     result = torch.empty_like(weight)
     for row in _starts(side, tall):
         for column in _starts(side, wide):
             seen, around = x, padding
-            if wide < side or not inside:  # the part of the input that meets these taps, its border of zeros with it
+            if (
+                wide < side or not inside
+            ):  # the part of the input that meets these taps, its border of zeros with it
                 right = (columns - 1) * stride + column + wide - left - x.shape[3]
                 bottom = (rows - 1) * stride + row + tall - top - x.shape[2]
                 above, below = (0, 0) if inside else (top - row, bottom)
-                seen, around = _padded(x, (left - column, right, above, below)), (top if inside else 0, 0)
+                seen, around = (
+                    _padded(x, (left - column, right, above, below)),
+                    (top if inside else 0, 0),
+                )
             taps = (..., slice(row, row + tall), slice(column, column + wide))
             result[taps] = torch.ops.aten.convolution_backward(
                 gradient, seen, weight[taps].contiguous(), None, [stride] * 2, around, [1, 1], False, [0, 0], len(weight),
@@ -190,10 +262,14 @@ def _starts(side: int, part: int) -> list[int]:
 
 
 def _padded(x: torch.Tensor, padding: tuple[int, int, int, int]) -> torch.Tensor:
-    """Zeros around a batch of maps, channels last, or what is negative cut off; torch's ``pad`` would write all of it twice."""
+    """Zeros around a batch of maps, channels last, or what is negative cut off; torch's ``pad``
+    would write all of it twice.
+    """
     left, right, top, bottom = padding
     height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
-    out = torch.empty((*x.shape[:2], height, width), dtype=x.dtype, memory_format=torch.channels_last)
+    out = torch.empty(
+        (*x.shape[:2], height, width), dtype=x.dtype, memory_format=torch.channels_last
+    )
     inner = out[:, :, max(0, top) : height - max(0, bottom), max(0, left) : width - max(0, right)]
     inner.copy_(x[:, :, max(0, -top) :, max(0, -left) :][:, :, : inner.shape[2], : inner.shape[3]])
     for border in (out[:, :, : max(0, top)], out[:, :, height - max(0, bottom) :]):

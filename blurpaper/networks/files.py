@@ -1,4 +1,6 @@
-"""Networks as safetensors files, whose header says what they are: model, classes, mix, scale, preprocessing."""
+"""Networks as safetensors files, whose header says what they are: model, classes, mix, scale,
+preprocessing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from blurpaper.writing import written
 
 
 def save(network: Network, spec: NetworkSpec, path: Path, half: bool = False) -> None:
-    """Write a network and what is needed to build it again, in float32 or, half as large, in float16.
+    """Write a network and what is needed to build it again, in float32 or, half as large, in
+    float16.
 
     >>> import tempfile
     >>> from blurpaper.networks import build
@@ -63,7 +66,7 @@ def codec(spec: NetworkSpec) -> Codec[Network]:
     return Codec(".safetensors", lambda network, path: save(network, spec, path), load)
 
 
-# --- Parts, for what is built around a network as well --------------------------------------------------------------------
+# --- Parts, for what is built around a network as well --------------------------------------------
 
 _NEEDED = ("model", "classes", "field", "mean", "std")
 
@@ -119,7 +122,9 @@ def believing(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise WeightsError(f"{path} says in its header that it is what cannot be built: {error}") from None
+        raise WeightsError(
+            f"{path} says in its header that it is what cannot be built: {error}"
+        ) from None
 
 
 def write(module: nn.Module, header: Mapping[str, str], path: Path, half: bool = False) -> None:
@@ -134,9 +139,14 @@ def write(module: nn.Module, header: Mapping[str, str], path: Path, half: bool =
     """
     from safetensors.torch import save_file
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
+    }
     if half:
-        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        tensors = {
+            name: tensor.half() if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        }
     with written(path) as temporary:
         save_file(tensors, temporary, metadata=dict(header))
 
@@ -163,7 +173,9 @@ def read(path: Path, needed: Sequence[str]) -> tuple[dict[str, str], dict[str, t
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read as a safetensors file: {error}.") from None
     if missing := [name for name in needed if name not in header]:
-        raise WeightsError(f"{path} does not say in its header what network it is: no {', '.join(missing)}.")
+        raise WeightsError(
+            f"{path} does not say in its header what network it is: no {', '.join(missing)}."
+        )
     return header, tensors
 
 
@@ -181,4 +193,6 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path, wha
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit {what}: {str(error).splitlines()[-1].strip()}") from None
+        raise WeightsError(
+            f"{path} does not fit {what}: {str(error).splitlines()[-1].strip()}"
+        ) from None

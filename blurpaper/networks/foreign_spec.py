@@ -1,4 +1,6 @@
-"""A network that is not the project's, as a value beside :class:`NetworkSpec`: from its origin, a file of weights or memory."""
+"""A network that is not the project's, as a value beside :class:`NetworkSpec`: from its origin, a
+file of weights or memory.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ class ForeignSpec:
     """A network from elsewhere, which goes wherever a :class:`NetworkSpec` goes.
 
     Attributes:
-        model: its origin, ``timm/NAME``, ``torchvision/NAME`` or the dotted path of a function, or what it is called.
+        model: its origin, ``timm/NAME``, ``torchvision/NAME`` or the dotted path of a function, or
+            what it is called.
         network: made once; who trains it gets a copy.
         named: whether the names of its classes are known; else they are numbers.
         weights: the file that its tensors are from, if they did not come with the origin.
@@ -61,11 +64,15 @@ class ForeignSpec:
     seed: int = 0
 
     def load(self) -> ForeignNetwork:
-        """The network, in evaluation mode: a copy of its own for each who asks; of a module in memory there is but one."""
+        """The network, in evaluation mode: a copy of its own for each who asks; of a module in
+        memory there is but one.
+        """
         return self.network if self.model == IN_MEMORY else copy.deepcopy(self.network).eval()
 
     def with_classes_of(self, folder: Path) -> ForeignSpec:
-        """The same, its classes named by a folder's subfolders, in their order, if nothing names them and there are as many."""
+        """The same, its classes named by a folder's subfolders, in their order, if nothing names
+        them and there are as many.
+        """
         if self.named or not Path(folder).is_dir():
             return self
         subfolders = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
@@ -80,7 +87,8 @@ class ForeignSpec:
         """What it is and how it is applied, for its user."""
         side, count = self.network.field, len(self.network.classes)
         mean, std = (
-            ", ".join(f"{value / 255:.3g}" for value in one.flatten().tolist()) for one in (self.network.mean, self.network.std)
+            ", ".join(f"{value / 255:.3g}" for value in one.flatten().tolist())
+            for one in (self.network.mean, self.network.std)
         )
         seen = (
             f"the {side} x {side} pixels in the middle of each image, all that it can take"
@@ -101,10 +109,11 @@ class ForeignSpec:
 
     @cached_property
     def identity(self) -> str:
-        """What stands for it in the key of what is computed with it: weights, structure, normalisation, code.
+        """What stands for it in the key of what is computed with it: weights, structure,
+        normalisation, code.
 
-        The code of one's own function is that of the files in which it and its layers are defined; what those import is not
-        looked at.
+        The code of one's own function is that of the files in which it and its layers are defined;
+        what those import is not looked at.
         """
         digest = hashlib.sha256(json.dumps(_code_of(self.model, self.network)).encode())
         digest.update(
@@ -128,7 +137,8 @@ def foreign(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> ForeignSpec:
-    """The network of an origin. What is not said is what its library says, or the file of weights if it was written here.
+    """The network of an origin. What is not said is what its library says, or the file of weights
+    if it was written here.
 
     Args:
         weights: a .safetensors file with a state dict; by default those that the origin comes with.
@@ -152,7 +162,9 @@ def foreign(
     said = {}
     if "model" in header:  # else a plain state dict
         if header["model"] != origin:
-            raise WeightsError(f"{weights} holds weights of {header['model']}, not of {origin}: name that.")
+            raise WeightsError(
+                f"{weights} holds weights of {header['model']}, not of {origin}: name that."
+            )
         files.read(weights, _SAID)
         headers.check(header, weights)
         said = {name: json.loads(header[name]) for name in ("classes", "field", "mean", "std")}
@@ -166,7 +178,12 @@ def foreign(
         std or ([value / 255 for value in said["std"]] if said else None),
     )
     return ForeignSpec(
-        origin, network, _are_named(network, classes), weights, header.get("mix", ORIGINAL), header.get("recipe", "labels")
+        origin,
+        network,
+        _are_named(network, classes),
+        weights,
+        header.get("mix", ORIGINAL),
+        header.get("recipe", "labels"),
     )
 
 
@@ -177,7 +194,8 @@ def in_memory(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> ForeignSpec:
-    """A module in memory as a network; its code cannot be told from another's, so nothing made with it should be kept.
+    """A module in memory as a network; its code cannot be told from another's, so nothing made with
+    it should be kept.
 
     >>> from torch import nn
     >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
@@ -196,14 +214,17 @@ def wrapped(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> ForeignNetwork:
-    """A module as a network; ImageNet's classes if it has a thousand outputs and no others are given.
+    """A module as a network; ImageNet's classes if it has a thousand outputs and no others are
+    given.
 
     >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1000))
     >>> network = wrapped(Made(module, field=96), "mine", None, None, None, None)
     >>> network.field, network.classes[:2]
     (96, ('tench', 'goldfish'))
     """
-    network = ForeignNetwork(found.module, name, field or found.field, mean or found.mean, std or found.std, classes)
+    network = ForeignNetwork(
+        found.module, name, field or found.field, mean or found.mean, std or found.std, classes
+    )
     if not classes and len(network.classes) == len(imagenet_names()):
         network.classes = imagenet_names()
     return network
@@ -213,7 +234,7 @@ def _are_named(network: ForeignNetwork, classes: Sequence[str] | None) -> bool:
     return bool(classes) or network.classes != tuple(map(str, range(len(network.classes))))
 
 
-# --- Files ----------------------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 _SAID = ("network", "model", "mix", "recipe", "classes", "field", "mean", "std")
@@ -221,7 +242,8 @@ _SAID = ("network", "model", "mix", "recipe", "classes", "field", "mean", "std")
 
 
 def save(network: ForeignNetwork, model: str, mix: str, recipe: str, path: Path) -> None:
-    """Write a network's state dict, as its library reads it, under a header that says how to build it again.
+    """Write a network's state dict, as its library reads it, under a header that says how to build
+    it again.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
@@ -244,7 +266,10 @@ def save(network: ForeignNetwork, model: str, mix: str, recipe: str, path: Path)
         "std": json.dumps(network.std.flatten().tolist()),
     }
     # Copies: tensors that share memory, as tied weights do, cannot be written.
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.module.state_dict().items()}
+    tensors = {
+        name: tensor.detach().cpu().clone().contiguous()
+        for name, tensor in network.module.state_dict().items()
+    }
     with written(path) as temporary:
         save_file(tensors, temporary, metadata=header)
 
@@ -253,7 +278,8 @@ def from_file(path: Path, model: str, **wanted: object) -> ForeignSpec:
     """The network of such a file, whose header names its model.
 
     Raises:
-        WeightsError: if that is a function of one's own, which is not called because a file says so, or nothing that is known.
+        WeightsError: if that is a function of one's own, which is not called because a file says
+            so, or nothing that is known.
 
     >>> import tempfile
     >>> import timm
@@ -275,15 +301,19 @@ def from_file(path: Path, model: str, **wanted: object) -> ForeignSpec:
     except ValueError:
         known = False
     if not known:
-        raise WeightsError(f"{path} says that it holds weights of {model!r}, which neither timm nor torchvision has here.")
+        raise WeightsError(
+            f"{path} says that it holds weights of {model!r}, which neither timm nor torchvision has here."
+        )
     return foreign(model, path, **wanted)
 
 
-# --- Code -----------------------------------------------------------------------------------------------------------------
+# --- Code -----------------------------------------------------------------------------------------
 
 
 def _code_of(origin: str, network: ForeignNetwork) -> dict[str, str]:
-    """What stands for the code that makes a module what it is: versions of packages, checksums of files of one's own."""
+    """What stands for the code that makes a module what it is: versions of packages, checksums of
+    files of one's own.
+    """
     modules = {type(part).__module__ for part in network.module.modules()}
     if is_dotted(origin):
         modules.add(origin.rpartition(".")[0])

@@ -26,7 +26,9 @@ def check(header: Mapping[str, str], path: Path) -> None:
     """
     for name, (holds, what) in _SAID.items():
         if name in header and not holds(_value(header[name])):
-            raise WeightsError(f"{path}: {name} in its header must be {what}. Got {textwrap.shorten(header[name], 60)!r}.")
+            raise WeightsError(
+                f"{path}: {name} in its header must be {what}. Got {textwrap.shorten(header[name], 60)!r}."
+            )
 
 
 def _value(text: str) -> object:
@@ -41,7 +43,11 @@ def _are_names(value: object) -> bool:
 
 
 def _are_channels(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(one) in (int, float) for one in value)
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(one) in (int, float) for one in value)
+    )
 
 
 _SAID: dict[str, tuple[Callable[[object], bool], str]] = {

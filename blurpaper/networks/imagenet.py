@@ -19,7 +19,8 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def imagenet_names() -> tuple[str, ...]:
-    """The thousand class names in ImageNet's order, the first synonym of each, made unique by its WordNet id.
+    """The thousand class names in ImageNet's order, the first synonym of each, made unique by its
+    WordNet id.
 
     >>> imagenet_names()[0]
     'tench'
@@ -28,5 +29,6 @@ def imagenet_names() -> tuple[str, ...]:
 
     short = [description.split(",")[0] for description in ImageNetInfo().label_descriptions()]
     return tuple(
-        name if short.count(name) == 1 else f"{name} ({wnid})" for name, wnid in zip(short, imagenet_wnids(), strict=True)
+        name if short.count(name) == 1 else f"{name} ({wnid})"
+        for name, wnid in zip(short, imagenet_wnids(), strict=True)
     )

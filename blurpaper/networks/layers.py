@@ -1,9 +1,11 @@
-"""Layers that networks share: a convolution with its batch normalisation, and dropout that several processes agree on.
+"""Layers that networks share: a convolution with its batch normalisation, and dropout that several
+processes agree on.
 
-:class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the statistics are fixed
-(evaluation, and fine-tuning that freezes them), the normalisation is folded into the kernel and a bias, in float32, at each
-call: the same numbers to rounding, one pass over the maps instead of two, and gradients reach the same parameters. How a CPU
-computes the whole of it is said in :mod:`blurpaper.networks.cpu`.
+:class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the
+statistics are fixed (evaluation, and fine-tuning that freezes them), the normalisation is folded
+into the kernel and a bias, in float32, at each call: the same numbers to rounding, one pass over
+the maps instead of two, and gradients reach the same parameters. How a CPU computes the whole of it
+is said in :mod:`blurpaper.networks.cpu`.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def shared_batch(places: slice, size: int) -> Iterator[None]:
 
 
 class Dropout(nn.Dropout):
-    """Dropout that draws for the whole batch, so that processes that share one drop together what one alone would.
+    """Dropout that draws for the whole batch, so that processes that share one drop together what
+    one alone would.
 
     >>> Dropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
@@ -61,14 +64,17 @@ class ConvNorm(nn.Module):
         conv: a convolution without bias.
         norm: its normalisation.
         act: what follows.
-        same: pad as TensorFlow's SAME does, at the size of each input, instead of by ``conv.padding``.
+        same: pad as TensorFlow's SAME does, at the size of each input, instead of by
+            ``conv.padding``.
 
     >>> layer = ConvNorm(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
     >>> layer(torch.zeros(1, 3, 9, 9)).shape
     torch.Size([1, 8, 7, 7])
     """
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, act: nn.Module, same: bool = False) -> None:
+    def __init__(
+        self, conv: nn.Conv2d, norm: nn.BatchNorm2d, act: nn.Module, same: bool = False
+    ) -> None:
         super().__init__()
         self.conv, self.norm, self.act, self.same = conv, norm, act, same
 
@@ -79,8 +85,13 @@ class ConvNorm(nn.Module):
         bias = self.norm.bias - self.norm.running_mean * scale
         return self._convolved(x, self.conv.weight * scale[:, None, None, None], bias, self.act)
 
-    def _convolved(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, act: nn.Module) -> torch.Tensor:
-        stride, padding = self.conv.stride[0], _same_padding(x, self.conv) if self.same else self.conv.padding
+    def _convolved(
+        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, act: nn.Module
+    ) -> torch.Tensor:
+        stride, padding = (
+            self.conv.stride[0],
+            _same_padding(x, self.conv) if self.same else self.conv.padding,
+        )
         if x.device.type == "cpu":
             return cpu.convolution(x, weight, bias, stride, padding, act)
         if self.same:
@@ -92,7 +103,9 @@ _NOTHING = nn.Identity()
 
 
 def _same_padding(x: torch.Tensor, conv: nn.Conv2d) -> tuple[int, int, int, int]:
-    """Left, right, top, bottom: so that the output has ceil(side / stride) positions, the odd pixel right and below."""
+    """Left, right, top, bottom: so that the output has ceil(side / stride) positions, the odd pixel
+    right and below.
+    """
     missing = []
     for side, kernel, stride in zip(x.shape[-2:], conv.kernel_size, conv.stride, strict=True):
         missing.append(max(0, (-(-side // stride) - 1) * stride + kernel - side))

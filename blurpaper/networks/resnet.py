@@ -1,8 +1,10 @@
-"""Residual networks (He et al. 2016): ResNet-50, the paper's second architecture (Table A), and a small one of our own.
+"""Residual networks (He et al. 2016): ResNet-50, the paper's second architecture (Table A), and a
+small one of our own.
 
-Like EfficientNet-Lite they end in global average pooling; applied fully convolutionally, the average is taken over windows
-of the map's training size at stride 1 and the classifier applied at each position. They are tested as the paper tests its
-residual network, on *five crops* of the field: the corners and the centre.
+Like EfficientNet-Lite they end in global average pooling; applied fully convolutionally, the
+average is taken over windows of the map's training size at stride 1 and the classifier applied at
+each position. They are tested as the paper tests its residual network, on *five crops* of the
+field: the corners and the centre.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from blurpaper.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Residual(nn.Module):
-    """Convolutions whose output is added to their input, then ReLU; where the shapes differ, the input is convolved too.
+    """Convolutions whose output is added to their input, then ReLU; where the shapes differ, the
+    input is convolved too.
 
     Args:
         channels, width: of the input and of the output.
@@ -45,25 +48,32 @@ class Residual(nn.Module):
                 _convolution(narrow, width, 1, relu=False),
             ]
             if bottleneck
-            else [_convolution(channels, width, 3, stride), _convolution(width, width, 3, relu=False)]
+            else [
+                _convolution(channels, width, 3, stride),
+                _convolution(width, width, 3, relu=False),
+            ]
         )
         self.layers = nn.Sequential(*layers)
         same = stride == 1 and channels == width
-        self.shortcut = nn.Identity() if same else _convolution(channels, width, 1, stride, relu=False)
+        self.shortcut = (
+            nn.Identity() if same else _convolution(channels, width, 1, stride, relu=False)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.relu(self.layers(x) + self.shortcut(x))
 
 
 class ResNet(Network):
-    """A first convolution, then four stages of residual blocks; each of the five halves the resolution.
+    """A first convolution, then four stages of residual blocks; each of the five halves the
+    resolution.
 
     Args:
         widths: channels of each stage.
         depths: residual blocks in each stage after the first.
         first: side of the first convolution's kernel.
         bottleneck: the kind of block.
-        pool: halve the second stage's resolution by a 3x3 max pooling, as ResNet-50 does, not by its first block.
+        pool: halve the second stage's resolution by a 3x3 max pooling, as ResNet-50 does, not by
+            its first block.
 
     >>> shape = {"widths": (8, 8, 16, 16, 32), "depths": (1,) * 4, "first": 3}
     >>> network = ResNet(["cat", "dog"], 64, **shape, bottleneck=False, pool=False).eval()
@@ -99,7 +109,9 @@ class ResNet(Network):
         self._initialise()
 
     def _initialise(self) -> None:
-        """He's initialisation; each block begins as the identity, its last normalisation at zero (Goyal et al. 2017)."""
+        """He's initialisation; each block begins as the identity, its last normalisation at zero
+        (Goyal et al. 2017).
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -109,36 +121,54 @@ class ResNet(Network):
         nn.init.zeros_(self.classifier.bias)
 
     def classify(self, last: torch.Tensor) -> torch.Tensor:
-        pooled = functional.avg_pool2d(last, [min(self.span, side) for side in last.shape[-2:]], stride=1)
-        return functional.conv2d(pooled, self.classifier.weight[:, :, None, None], self.classifier.bias)
+        pooled = functional.avg_pool2d(
+            last, [min(self.span, side) for side in last.shape[-2:]], stride=1
+        )
+        return functional.conv2d(
+            pooled, self.classifier.weight[:, :, None, None], self.classifier.bias
+        )
 
     def log_probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities averaged over five crops of the field, or of what there is of it: float32 ``(B, K)`` (Table A)."""
+        """Log-probabilities averaged over five crops of the field, or of what there is of it:
+        float32 ``(B, K)`` (Table A).
+        """
         height, width = (min(self.field, side) for side in images.shape[-2:])
         down, across = images.shape[-2] - height, images.shape[-1] - width
         corners = [(0, 0), (0, across), (down, 0), (down, across), (down // 2, across // 2)]
         # Where the image is no larger than the field, crops coincide and are classified once.
         crops = {
-            (top, left): super(ResNet, self).log_probabilities(images[..., top : top + height, left : left + width]) * (count / 5)
+            (top, left): super(ResNet, self).log_probabilities(
+                images[..., top : top + height, left : left + width]
+            )
+            * (count / 5)
             for (top, left), count in Counter(corners).items()
         }
         return torch.stack(list(crops.values())).sum(dim=0)
 
     def load_torchvision(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take the weights of torchvision's ResNet of the same shape, which lists the same layers in the same order."""
+        """Take the weights of torchvision's ResNet of the same shape, which lists the same layers
+        in the same order.
+        """
         own = self.state_dict()
-        if [tensor.shape for tensor in own.values()] != [tensor.shape for tensor in weights.values()]:
-            raise ValueError("these are not the weights of torchvision's ResNet of this shape: shapes differ.")
+        if [tensor.shape for tensor in own.values()] != [
+            tensor.shape for tensor in weights.values()
+        ]:
+            raise ValueError(
+                "these are not the weights of torchvision's ResNet of this shape: shapes differ."
+            )
         self.load_state_dict(dict(zip(own, weights.values(), strict=True)))
 
 
-def _convolution(channels: int, width: int, side: int, stride: int = 1, relu: bool = True) -> ConvNorm:
+def _convolution(
+    channels: int, width: int, side: int, stride: int = 1, relu: bool = True
+) -> ConvNorm:
     conv = nn.Conv2d(channels, width, side, stride, padding=side // 2, bias=False)
     return ConvNorm(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True) if relu else nn.Identity())
 
 
 def resnet50(classes: Sequence[str], field: int = 224) -> ResNet:
-    """ResNet-50 as torchvision builds it (stride in the 3x3 convolutions), 25.6 million parameters with 1,000 classes.
+    """ResNet-50 as torchvision builds it (stride in the 3x3 convolutions), 25.6 million parameters
+    with 1,000 classes.
 
     >>> import torch
     >>> with torch.device("meta"):
@@ -146,13 +176,24 @@ def resnet50(classes: Sequence[str], field: int = 224) -> ResNet:
     >>> sum(parameter.numel() for parameter in network.parameters())
     25557032
     """
-    return ResNet(classes, field, (64, 256, 512, 1024, 2048), (3, 4, 6, 3), first=7, bottleneck=True, pool=True)
+    return ResNet(
+        classes,
+        field,
+        (64, 256, 512, 1024, 2048),
+        (3, 4, 6, 3),
+        first=7,
+        bottleneck=True,
+        pool=True,
+    )
 
 
 def small_resnet(classes: Sequence[str], field: int = 64) -> ResNet:
-    """A ResNet of about a million parameters for the embedded data, the second architecture beside ``small_vgg``.
+    """A ResNet of about a million parameters for the embedded data, the second architecture beside
+    ``small_vgg``.
 
     >>> sum(parameter.numel() for parameter in small_resnet(["cat", "dog"]).parameters())
     962338
     """
-    return ResNet(classes, field, (32, 48, 96, 144, 152), (2, 1, 1, 1), first=3, bottleneck=False, pool=False)
+    return ResNet(
+        classes, field, (32, 48, 96, 144, 152), (2, 1, 1, 1), first=3, bottleneck=False, pool=False
+    )

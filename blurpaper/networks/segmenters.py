@@ -1,4 +1,6 @@
-"""Zoomout networks as safetensors files, whose header says what network is below and what labels are above."""
+"""Zoomout networks as safetensors files, whose header says what network is below and what labels
+are above.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def load(path: Path) -> ZoomOut:
     header, tensors = files.read(path, _NEEDED)
     with files.believing(path):
         labels, levels = (json.loads(header[name]) for name in ("labels", "levels"))
-        network = ZoomOut(files.built(header), labels, int(header["hidden"]), levels, int(header["stride"]))
+        network = ZoomOut(
+            files.built(header), labels, int(header["hidden"]), levels, int(header["stride"])
+        )
     files.fill(network, tensors, path, f"Zoomout on the model {header['model']}")
     return network.eval()
 

@@ -1,8 +1,9 @@
-"""VGG as the paper applies it: the classifier as convolutions over the map of the fifth pooling (Simonyan and Zisserman 2015).
+"""VGG as the paper applies it: the classifier as convolutions over the map of the fifth pooling
+(Simonyan and Zisserman 2015).
 
-One class makes both VGG-16 and ``small_vgg``, its sibling for the embedded data: five pooling stages, stride 32, then a
-classifier whose first layer spans the field. Where the input is smaller than the field, the last map is padded with zeros
-to that span (Sec. 3: the scale 128).
+One class makes both VGG-16 and ``small_vgg``, its sibling for the embedded data: five pooling
+stages, stride 32, then a classifier whose first layer spans the field. Where the input is smaller
+than the field, the last map is padded with zeros to that span (Sec. 3: the scale 128).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 
 class VGG(Network):
-    """Five stages of 3x3 convolutions, each ended by a 2x2 max pooling, and a fully convolutional classifier.
+    """Five stages of 3x3 convolutions, each ended by a 2x2 max pooling, and a fully convolutional
+    classifier.
 
     Args:
         widths: channels of each stage.
@@ -58,13 +60,19 @@ class VGG(Network):
             for _ in range(depth):
                 conv = nn.Conv2d(channels, width, 3, padding=1, bias=not batch_norm)
                 relu = nn.ReLU(inplace=True)
-                layers += [ConvNorm(conv, nn.BatchNorm2d(width), relu)] if batch_norm else [conv, relu]
+                layers += (
+                    [ConvNorm(conv, nn.BatchNorm2d(width), relu)] if batch_norm else [conv, relu]
+                )
                 channels = width
             stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
         self.stages = nn.ModuleList(stages)
         head: list[nn.Module] = []
         for number, width in enumerate(hidden):
-            head += [nn.Conv2d(channels, width, 1 if number else self.span), nn.ReLU(inplace=True), Dropout(dropout)]
+            head += [
+                nn.Conv2d(channels, width, 1 if number else self.span),
+                nn.ReLU(inplace=True),
+                Dropout(dropout),
+            ]
             channels = width
         self.classifier = nn.Sequential(*head, nn.Conv2d(channels, len(self.classes), 1))
         for module in self.modules():
@@ -82,15 +90,27 @@ class VGG(Network):
         return self.classifier(last)
 
     def load_torchvision(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take the weights of torchvision's VGG of the same widths: its linear layers become convolutions."""
+        """Take the weights of torchvision's VGG of the same widths: its linear layers become
+        convolutions.
+        """
         own = self.state_dict()
-        if [tensor.numel() for tensor in own.values()] != [tensor.numel() for tensor in weights.values()]:
-            raise ValueError("these are not the weights of torchvision's VGG of this shape: numbers of elements differ.")
-        self.load_state_dict({name: given.reshape(own[name].shape) for name, given in zip(own, weights.values(), strict=True)})
+        if [tensor.numel() for tensor in own.values()] != [
+            tensor.numel() for tensor in weights.values()
+        ]:
+            raise ValueError(
+                "these are not the weights of torchvision's VGG of this shape: numbers of elements differ."
+            )
+        self.load_state_dict(
+            {
+                name: given.reshape(own[name].shape)
+                for name, given in zip(own, weights.values(), strict=True)
+            }
+        )
 
 
 def vgg16(classes: Sequence[str], field: int = 224) -> VGG:
-    """VGG-16 (Simonyan and Zisserman 2015, configuration D), 138 million parameters with 1,000 classes.
+    """VGG-16 (Simonyan and Zisserman 2015, configuration D), 138 million parameters with 1,000
+    classes.
 
     >>> import torch
     >>> with torch.device("meta"):
@@ -98,11 +118,14 @@ def vgg16(classes: Sequence[str], field: int = 224) -> VGG:
     >>> sum(parameter.numel() for parameter in network.parameters())
     138357544
     """
-    return VGG(classes, field, (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096), batch_norm=False)
+    return VGG(
+        classes, field, (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096), batch_norm=False
+    )
 
 
 def small_vgg(classes: Sequence[str], field: int = 64) -> VGG:
-    """A VGG of about a million parameters with batch normalisation, for the embedded data; trains in minutes on a CPU.
+    """A VGG of about a million parameters with batch normalisation, for the embedded data; trains
+    in minutes on a CPU.
 
     >>> sum(parameter.numel() for parameter in small_vgg(["cat", "dog"]).parameters())
     1033490
@@ -111,7 +134,8 @@ def small_vgg(classes: Sequence[str], field: int = 64) -> VGG:
 
 
 def vgg16_caffe(classes: Sequence[str], field: int = 224) -> VGG:
-    """VGG-16 for the weights that Simonyan and Zisserman published for Caffe: grey levels less their mean, not scaled.
+    """VGG-16 for the weights that Simonyan and Zisserman published for Caffe: grey levels less
+    their mean, not scaled.
 
     >>> with torch.device("meta"):
     ...     network, usual = vgg16_caffe(["cat", "dog"]), vgg16(["cat", "dog"])
@@ -119,4 +143,6 @@ def vgg16_caffe(classes: Sequence[str], field: int = 224) -> VGG:
     [134268738, 134268738]
     """
     widths, depths, hidden = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096)
-    return VGG(classes, field, widths, depths, hidden, batch_norm=False, mean=CAFFE_MEAN, std=(1.0,) * 3)
+    return VGG(
+        classes, field, widths, depths, hidden, batch_norm=False, mean=CAFFE_MEAN, std=(1.0,) * 3
+    )

@@ -1,10 +1,12 @@
-"""Zoomout: each pixel classified by what a network sees around it at every level, from its edge to the scene (Sec. 5).
+"""Zoomout: each pixel classified by what a network sees around it at every level, from its edge to
+the scene (Sec. 5).
 
-After Mostajabi et al. (2015): the activations of several stages of a network, each normalised, are brought to the image's own
-pixels and laid upon one another; a small perceptron classifies each pixel by that column. It is trained together with the
-network below it. The perceptron's first layer is linear, and so is bringing a map to other pixels: the two are done in
-whichever order is cheaper, which gives the same result. In training, columns are made for a few pixels only; to segment a
-whole image, each map goes through its part of the first layer while it is still small.
+After Mostajabi et al. (2015): the activations of several stages of a network, each normalised, are
+brought to the image's own pixels and laid upon one another; a small perceptron classifies each
+pixel by that column. It is trained together with the network below it. The perceptron's first layer
+is linear, and so is bringing a map to other pixels: the two are done in whichever order is cheaper,
+which gives the same result. In training, columns are made for a few pixels only; to segment a whole
+image, each map goes through its part of the first layer while it is still small.
 """
 
 from __future__ import annotations
@@ -28,11 +30,14 @@ class ZoomOut(nn.Module):
     """A per-pixel classifier on the stages of a network, which becomes part of it.
 
     Args:
-        backbone: any classifier of the project; it becomes part of this one, and loses its own classifier.
+        backbone: any classifier of the project; it becomes part of this one, and loses its own
+            classifier.
         labels: names of the labels.
         hidden: units of the perceptron's hidden layer.
-        levels: stages whose activations make the column, :data:`SCENE` being their mean over the image.
-        stride: pixels of the input between neighbouring positions at which a whole image is classified.
+        levels: stages whose activations make the column, :data:`SCENE` being their mean over the
+            image.
+        stride: pixels of the input between neighbouring positions at which a whole image is
+            classified.
 
     Raises:
         ValueError: for a level that is none.
@@ -44,47 +49,71 @@ class ZoomOut(nn.Module):
     """
 
     def __init__(
-        self, backbone: Network, labels: Sequence[str], hidden: int, levels: Sequence[str] = LEVELS, stride: int = 2
+        self,
+        backbone: Network,
+        labels: Sequence[str],
+        hidden: int,
+        levels: Sequence[str] = LEVELS,
+        stride: int = 2,
     ) -> None:
         super().__init__()
         if unknown := [level for level in levels if level not in LEVELS]:
             raise ValueError(f"a level is one of {', '.join(LEVELS)}. Got {unknown[0]!r}.")
-        self.backbone, self.labels, self.levels, self.stride = backbone, tuple(labels), tuple(levels), stride
+        self.backbone, self.labels, self.levels, self.stride = (
+            backbone,
+            tuple(labels),
+            tuple(levels),
+            stride,
+        )
         widths = _headless(backbone, levels)
-        self.columns = nn.ModuleDict({level: nn.Linear(widths[level], hidden, bias=False) for level in levels})
+        self.columns = nn.ModuleDict(
+            {level: nn.Linear(widths[level], hidden, bias=False) for level in levels}
+        )
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.classifier = nn.Linear(hidden, len(self.labels))
         for column in self.columns.values():
             nn.init.normal_(column.weight, std=(2 / sum(widths[level] for level in levels)) ** 0.5)
 
     def forward(self, images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """Logits ``(B, P, K)`` of some pixels of RGB images in grey levels 0..255, ``(B, 3, H, W)``.
+        """Logits ``(B, P, K)`` of some pixels of RGB images in grey levels 0..255, ``(B, 3, H,
+        W)``.
 
         Args:
-            points: their places ``(B, P, 2)``, x and y in pixels, the centre of the first pixel being (0, 0).
+            points: their places ``(B, P, 2)``, x and y in pixels, the centre of the first pixel
+                being (0, 0).
         """
         height, width = images.shape[-2:]
         size = torch.tensor([width, height], device=points.device)
         grid = ((2 * points + 1) / size - 1)[:, None]
         hidden = self.bias
         for level, maps in self._normalised(images).items():
-            column = functional.grid_sample(maps.float(), grid, "bilinear", "border", align_corners=False)[:, :, 0]
+            column = functional.grid_sample(
+                maps.float(), grid, "bilinear", "border", align_corners=False
+            )[:, :, 0]
             hidden = hidden + self.columns[level](column.transpose(1, 2))
         return self.classifier(hidden.relu())
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits ``(B, K, H / stride, W / stride)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)``."""
+        """Logits ``(B, K, H / stride, W / stride)`` of RGB images in grey levels 0..255, ``(B, 3,
+        H, W)``.
+        """
         shape = [-(-side // self.stride) for side in images.shape[-2:]]
         hidden: torch.Tensor | float = 0.0
         for level, maps in self._normalised(images).items():
             small = self.columns[level](maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-            hidden = hidden + functional.interpolate(small, shape, mode="bilinear", align_corners=False)
+            hidden = hidden + functional.interpolate(
+                small, shape, mode="bilinear", align_corners=False
+            )
         hidden = (hidden + self.bias[:, None, None]).relu()
         return self.classifier(hidden.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def log_probabilities(self, images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-        """Log-probabilities of the labels at every pixel of a label map of that shape: float32 ``(B, K, *shape)``."""
-        return functional.interpolate(self.logits(images).float(), shape, mode="bilinear", align_corners=False).log_softmax(dim=1)
+        """Log-probabilities of the labels at every pixel of a label map of that shape: float32
+        ``(B, K, *shape)``.
+        """
+        return functional.interpolate(
+            self.logits(images).float(), shape, mode="bilinear", align_corners=False
+        ).log_softmax(dim=1)
 
     def _normalised(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """The maps of every level, the vector at each position of mean 0 and variance 1."""
@@ -100,7 +129,9 @@ def _standardised(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
-    """Channels of each level; what the backbone has beyond the last stage that is looked at is taken out of it."""
+    """Channels of each level; what the backbone has beyond the last stage that is looked at is
+    taken out of it.
+    """
     with torch.inference_mode(False), torch.enable_grad():
         outline = copy.deepcopy(backbone).to("meta").eval().requires_grad_(True)
         named = dict(outline.named_parameters())
@@ -111,7 +142,12 @@ def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
     gone: list[str] = []
     for path, _ in outline.named_modules():
         own = [name for name in named if name.startswith(f"{path}.")]
-        if path and own and not used.intersection(own) and not path.startswith(tuple(f"{one}." for one in gone)):
+        if (
+            path
+            and own
+            and not used.intersection(own)
+            and not path.startswith(tuple(f"{one}." for one in gone))
+        ):
             backbone.set_submodule(path, nn.Identity())
             gone.append(path)
     widths = {name: one.shape[1] for name, one in maps.items()}

@@ -67,7 +67,9 @@ def _sizes(letter: str, pace: float) -> tuple[str, ...]:
 
 
 def _extents() -> np.ndarray:
-    """Root mean square distance of each test trajectory from its centre of mass, in pixels: float64 (100,)."""
+    """Root mean square distance of each test trajectory from its centre of mass, in pixels: float64
+    (100,).
+    """
     return np.sqrt([axis_variance(kernel).sum() for kernel in shake_bank("test")])
 
 

@@ -1,4 +1,6 @@
-"""The pictures of the page with a blur slider, and what the networks that go with them see: photographs, and embedded images."""
+"""The pictures of the page with a blur slider, and what the networks that go with them see:
+photographs, and embedded images.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,27 @@ from blurpaper.store import Store
 
 PHOTOGRAPHS = (
     *EXAMPLES,
-    Example("camera", "a man with a camera", ("tripod", "reflex camera"), "Lav Varshney, CC0, from scikit-image"),
-    Example("rocket", "a rocket on its launch pad", ("missile", "projectile"), "SpaceX, public domain, from scikit-image"),
+    Example(
+        "camera",
+        "a man with a camera",
+        ("tripod", "reflex camera"),
+        "Lav Varshney, CC0, from scikit-image",
+    ),
+    Example(
+        "rocket",
+        "a rocket on its launch pad",
+        ("missile", "projectile"),
+        "SpaceX, public domain, from scikit-image",
+    ),
 )
 EMBEDDED = 4
-"""How many of the embedded images are shown: of classes evenly spread over all there are, whatever the networks say of them."""
+"""How many of the embedded images are shown: of classes evenly spread over all there are, whatever
+the networks say of them.
+"""
 EMOJI = "emoji"
-"""The embedded data; and the profile whose committed pictures of them are shown in a run on other data."""
+"""The embedded data; and the profile whose committed pictures of them are shown in a run on other
+data.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,13 +62,18 @@ class Words:
 
 
 def on_photographs(store: Store) -> Played:
-    """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in scikit-image's photographs."""
+    """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in
+    scikit-image's photographs.
+    """
     named = exhibits.on_photographs()
     settings, model = named[0][0], named[0][1].model
     pictures = {example.name: photograph(example) for example in PHOTOGRAPHS}
     words = {
         example.name: Words(
-            example.what, f"Photograph of {example.what}", example.answers, f"Photograph: {example.source}. Seen by {model}."
+            example.what,
+            f"Photograph of {example.what}",
+            example.answers,
+            f"Photograph: {example.source}. Seen by {model}.",
         )
         for example in PHOTOGRAPHS
     }
@@ -65,7 +86,8 @@ def are_embedded(profile: Profile) -> bool:
 
 
 def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
-    """What a run's own networks see in some of its embedded images; of a run on other data, the committed ones of :data:`EMOJI`.
+    """What a run's own networks see in some of its embedded images; of a run on other data, the
+    committed ones of :data:`EMOJI`.
 
     Returns:
         None where nothing of that kind was committed.
@@ -88,18 +110,30 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
         for number, name in names.items()
     }
     networks = {mix: NetworkSpec(profile.model, mix) for mix in ("original", "mix")}
-    return _found(networks, {images.ids[number]: images[number] for number in chosen}, words, profile, store)
+    return _found(
+        networks, {images.ids[number]: images[number] for number in chosen}, words, profile, store
+    )
 
 
 def together(*sets: Played | None) -> Played:
     """Pictures of several sets as one; their networks are of the same names."""
     known = [one for one in sets if one]
-    return {**known[0], "photographs": {name: one for played in known for name, one in played["photographs"].items()}}
+    return {
+        **known[0],
+        "photographs": {
+            name: one for played in known for name, one in played["photographs"].items()
+        },
+    }
 
 
 def mean(played: Played, network: str, condition: str, number: str) -> float:
-    """Entropy or the last stage's distance of a network under a condition, averaged over the pictures of a set."""
-    told = [one["seen"][condition]["networks"][network][number] for one in played["photographs"].values()]
+    """Entropy or the last stage's distance of a network under a condition, averaged over the
+    pictures of a set.
+    """
+    told = [
+        one["seen"][condition]["networks"][network][number]
+        for one in played["photographs"].values()
+    ]
     return float(np.mean([one[-1] if isinstance(one, list) else one for one in told]))
 
 

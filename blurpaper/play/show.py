@@ -1,7 +1,7 @@
 """The markup of the page with a blur slider, which `play.js` brings to life.
 
-Without JavaScript the page shows a table for one blur. With it, the table gives way to the controls; what they show comes with
-the page as JSON, so that nothing has to be loaded.
+Without JavaScript the page shows a table for one blur. With it, the table gives way to the
+controls; what they show comes with the page as JSON, so that nothing has to be loaded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from blurpaper.play.seen import Played
 FIRST = "D4"
 """The blur at the beginning, and the only one without JavaScript."""
 NOTE = "play-own"
-"""The part of the page for an image of the reader's own; `browser` fills its attribute ``data-browser``."""
+"""The part of the page for an image of the reader's own; `browser` fills its attribute
+``data-browser``.
+"""
 
 
 def html(played: Played) -> str:
-    """The page's part that is played with: a table for readers without JavaScript, hidden controls, and the data."""
+    """The page's part that is played with: a table for readers without JavaScript, hidden controls,
+    and the data.
+    """
     data = {**played, "first": FIRST}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return (
@@ -32,11 +36,13 @@ def html(played: Played) -> str:
 
 
 def own(how: str) -> str:
-    """The page's part for an image of the reader's own, which says how to have it until `browser` puts the networks there."""
+    """The page's part for an image of the reader's own, which says how to have it until `browser`
+    puts the networks there.
+    """
     return f'<div class="play-own" id="{NOTE}" data-browser=""><p>{how}</p></div>'
 
 
-# --- Without JavaScript -----------------------------------------------------------------------------------------------------
+# --- Without JavaScript ---------------------------------------------------------------------------
 
 
 def _plain(played: Played) -> str:
@@ -57,7 +63,9 @@ def _plain(played: Played) -> str:
             )
         alt = f"{escape(picture['title'])}, blurred by {said(FIRST)}"
         image = f'<img class="dark-light" alt="{alt}" src="{here["picture"]}" width="160">'
-        rows.append(f'<tr><th scope="row">{image}<br>{escape(picture["choice"])}</th>{"".join(cells)}</tr>')
+        rows.append(
+            f'<tr><th scope="row">{image}<br>{escape(picture["choice"])}</th>{"".join(cells)}</tr>'
+        )
     head = f'<tr><th rowspan="2" scope="col">picture</th>{top}</tr><tr>{second}</tr>'
     table = f'<table class="blurpaper"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
     return (
@@ -66,11 +74,15 @@ def _plain(played: Played) -> str:
     )
 
 
-# --- With JavaScript --------------------------------------------------------------------------------------------------------
+# --- With JavaScript ------------------------------------------------------------------------------
 
 
 def _controls(played: Played) -> str:
-    pictures = _choices("photograph", "Picture", [(name, one["choice"]) for name, one in played["photographs"].items()])
+    pictures = _choices(
+        "photograph",
+        "Picture",
+        [(name, one["choice"]) for name, one in played["photographs"].items()],
+    )
     blurs = _choices("kind", "Blur", [(kind["key"], kind["title"]) for kind in played["kinds"]])
     notches = len(played["kinds"][0]["steps"]) - 1
     return (

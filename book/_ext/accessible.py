@@ -8,9 +8,13 @@ _TOGGLE = '<summary><span class="toctree-toggle"'
 
 
 def _mend(app, pagename, templatename, context, doctree) -> None:  # noqa: ANN001 (Sphinx's own signature)
-    """Entries of a bibliography are no items of a list, and parameters a line each no definitions without a term."""
+    """Entries of a bibliography are no items of a list, and parameters a line each no definitions
+    without a term.
+    """
     if "body" in context:
-        body = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        body = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
         context["body"] = _PARAMETERS.sub(_as_lines, body)
 
 
@@ -24,7 +28,9 @@ def _name_toggles(app, exception) -> None:  # noqa: ANN001 (Sphinx's own signatu
     for path in () if exception else Path(app.outdir).rglob("*.html"):
         page = path.read_text(encoding="utf-8")
         if _TOGGLE in page:
-            named = page.replace(_TOGGLE, _TOGGLE.replace("<summary>", '<summary aria-label="pages of this part">'))
+            named = page.replace(
+                _TOGGLE, _TOGGLE.replace("<summary>", '<summary aria-label="pages of this part">')
+            )
             path.write_text(named, encoding="utf-8", newline="\n")
 
 

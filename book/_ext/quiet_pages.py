@@ -1,4 +1,6 @@
-"""Leaves out of every page the scripts for live code cells, which this book does not offer and which would go to the web."""
+"""Leaves out of every page the scripts for live code cells, which this book does not offer and
+which would go to the web.
+"""
 
 
 def _without_thebe(app, pagename, templatename, context, doctree) -> None:  # noqa: ANN001 (Sphinx's own signature)
@@ -6,7 +8,9 @@ def _without_thebe(app, pagename, templatename, context, doctree) -> None:  # no
         told = f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}"
         return "thebe" in told.lower()
 
-    context["script_files"] = [script for script in context.get("script_files", []) if not is_thebe(script)]
+    context["script_files"] = [
+        script for script in context.get("script_files", []) if not is_thebe(script)
+    ]
 
 
 def setup(app) -> dict:  # noqa: ANN001
