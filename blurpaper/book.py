@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from blurpaper import code, csp
+from blurpaper.errors import UserError
 from blurpaper.house import CARRIED, HOME
 from blurpaper.profile import Profile
 from blurpaper.store import Store, sha256_of
@@ -26,7 +27,7 @@ ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
 
 
-class BookError(RuntimeError):
+class BookError(UserError):
     """A chapter or a book that could not be made, in one sentence or with the words of the tool
     that failed.
 

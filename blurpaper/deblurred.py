@@ -26,6 +26,7 @@ from blurpaper import (
 )
 from blurpaper.data.base import ImageSet
 from blurpaper.deblurring import learning, patches
+from blurpaper.errors import UserError
 from blurpaper.kernels import CANONICAL, PSF, SHARP
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.profile import Profile
@@ -42,7 +43,7 @@ def check(profile: Profile) -> None:
     """See that what a profile says of deblurring can be done, before anything is.
 
     Raises:
-        ValueError: for the name of no PSF, method or network, or a PSF under which the networks are
+        UserError: for the name of no PSF, method or network, or a PSF under which the networks are
             not measured.
 
     >>> from blurpaper.profile import load
@@ -60,7 +61,7 @@ def check(profile: Profile) -> None:
         deblurring.check(method, deblurring.ROUNDING)
     for spec in networks(profile):
         if settings.psf not in tallies.settings_of(spec, profile)[0]:
-            raise ValueError(
+            raise UserError(
                 f"deblurring.psf is a condition under which {spec} is measured. Got {settings.psf!r}."
             )
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import torch
 
+from blurpaper.errors import UserError
 from blurpaper.profile import Compute
 
 
@@ -15,14 +16,14 @@ def device_of(compute: Compute) -> torch.device:
     """The device a profile asks for: ``auto`` takes a GPU where there is one.
 
     Raises:
-        RuntimeError: if it asks for CUDA and there is none.
+        UserError: if it asks for CUDA and there is none.
 
     >>> from blurpaper.profile import load
     >>> device_of(load("smoke", {"compute.device": "cpu"}).compute)
     device(type='cpu')
     """
     if compute.device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(
+        raise UserError(
             "the profile asks for compute.device=cuda and torch sees no CUDA GPU: use auto or cpu."
         )
     gpu = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())

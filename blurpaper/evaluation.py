@@ -70,7 +70,7 @@ def home_profile(model: str) -> str:
     """The profile whose protocol a model is applied with unless another is named.
 
     Raises:
-        ValueError: for a name that is no model's.
+        UserError: for a name that is no model's.
 
     >>> home_profile("small_vgg"), home_profile("efficientnet_lite0")
     ('emoji', 'photos')

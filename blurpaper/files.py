@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from blurpaper import psf_files
 from blurpaper.data.reading import ImageError, image_files, jpeg_steps, read_image, write_image
+from blurpaper.errors import UserError
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
         how many were blurred, and a sentence for each that could not be.
 
     Raises:
-        ValueError: for the name of no PSF.
+        UserError: for the name of no PSF.
         ImageError: if there is nothing to blur, or the PSF's file cannot be read.
 
     >>> import tempfile
@@ -86,7 +87,7 @@ def deblur(
         how many were deblurred, and a sentence for each that could not be.
 
     Raises:
-        ValueError: for the name of no PSF or method, or noise that is not above 0.
+        UserError: for the name of no PSF or method, or noise that is not above 0.
         ImageError: if there is nothing to deblur, or the PSF's file cannot be read.
 
     >>> import tempfile
@@ -105,7 +106,7 @@ def deblur(
     chosen = _chooser(condition, pixels)
     deblurring.check(method, deblurring.ROUNDING if noise is None else noise)
     if condition == SHAKE and not source.is_dir():
-        raise ValueError(
+        raise UserError(
             "the name of a file chooses one of a hundred kernels for shake: name the kernel, as in shake:17."
         )
 

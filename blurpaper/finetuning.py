@@ -12,6 +12,7 @@ from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import photos
 from blurpaper.data.readable import readable
 from blurpaper.data.reading import ImageError
+from blurpaper.errors import UserError
 from blurpaper.evaluation import Named, classes_of, fitted
 from blurpaper.networks import NetworkSpec, files, foreign_spec
 from blurpaper.networks.foreign import ForeignNetwork
@@ -49,18 +50,18 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
     ('sharp,G4', {'sharp': 0.5, 'G4': 0.5})
 
     Raises:
-        ValueError: for an unknown condition or one named twice.
+        UserError: for an unknown condition or one named twice.
     """
     if text in MIXES:
         return text, dict(MIXES[text])
     names = [name.strip() for name in text.split(",")]
     if len(set(names)) < len(names):
-        raise ValueError(f"each condition of a mix is named once. Got {text!r}.")
+        raise UserError(f"each condition of a mix is named once. Got {text!r}.")
     mix = {name: 1 / len(names) for name in names}
     try:
         check_mix(mix)
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"a mix is one of {', '.join(MIXES)}, or conditions with commas: {error}"
         ) from None
     known = next((name for name, shares in MIXES.items() if shares == mix), None)

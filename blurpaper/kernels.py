@@ -27,6 +27,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from blurpaper.errors import UserError
 from blurpaper.shake import SHAKE_BANKS, check_scale, shake_bank
 
 CANONICAL = 384
@@ -56,37 +57,37 @@ class PSF:
         """Read a name such as ``"D8"`` or ``"shake:17"``.
 
         Raises:
-            ValueError: if the name is not that of a PSF, with the names that are.
+            UserError: if the name is not that of a PSF, with the names that are.
         """
         if not isinstance(name, str):
-            raise ValueError(f"a PSF is named by a string such as 'D8'. Got {name!r}.")
+            raise UserError(f"a PSF is named by a string such as 'D8'. Got {name!r}.")
         if name == SHAKE:
-            raise ValueError(
+            raise UserError(
                 f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got {name!r}."
             )
         if match := re.fullmatch(r"shake:([0-9]{1,6})", name):
             return cls(SHAKE, 0.0, int(match[1]))
         if match := re.fullmatch(r"([A-Z])([0-9]{1,4}(?:\.[0-9]{1,4})?)", name):
             return cls(match[1], float(match[2]))
-        raise ValueError(f"{_EXPECTED} Got {name!r}.")
+        raise UserError(f"{_EXPECTED} Got {name!r}.")
 
     def __post_init__(self) -> None:
         name = self.name
         if self.kind == SHAKE:
             if self.index is None or not 0 <= self.index < SHAKE_BANKS["test"]:
-                raise ValueError(
+                raise UserError(
                     f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got {name!r}."
                 )
             return
         if self.kind not in KINDS:
-            raise ValueError(f"{_EXPECTED} Got {name!r}.")
+            raise UserError(f"{_EXPECTED} Got {name!r}.")
         kind = KINDS[self.kind]
         if not kind.smallest <= self.size <= _LARGEST:
-            raise ValueError(
+            raise UserError(
                 f"{kind.what} is from {kind.smallest:g} to {_LARGEST:g} pixels. Got {name!r}."
             )
         if kind.whole and self.size != int(self.size):
-            raise ValueError(f"{kind.what} is a whole number of pixels. Got {name!r}.")
+            raise UserError(f"{kind.what} is a whole number of pixels. Got {name!r}.")
 
     @property
     def name(self) -> str:
@@ -113,7 +114,7 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
         scale: canonical scale in use, divided by the paper's 384.
 
     Raises:
-        ValueError: for a name or a scale that means no PSF, saying what it got.
+        UserError: for a name or a scale that means no PSF, saying what it got.
 
     >>> psf("D8").shape
     (17, 17)

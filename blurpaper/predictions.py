@@ -49,7 +49,7 @@ def recipes(
     recipe).
 
     Raises:
-        ValueError: for a per-scale network, which is one for each scale, or a condition that is not
+        UserError: for a per-scale network, which is one for each scale, or a condition that is not
             known.
 
     >>> import tempfile

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from blurpaper.errors import UserError
+
 T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
@@ -26,7 +28,7 @@ def count() -> int:
     Gloo).
 
     Raises:
-        RuntimeError: if some have a GPU of their own and some have none.
+        UserError: if some have a GPU of their own and some have none.
 
     >>> count()
     1
@@ -46,7 +48,7 @@ def count() -> int:
         distributed.all_gather_object(gpus, gpu)
         if any(gpus) and not all(gpus):
             distributed.destroy_process_group()
-            raise RuntimeError(
+            raise UserError(
                 f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there are GPUs "
                 "(torchrun --nproc-per-node), or hide the GPUs to compute on CPUs (CUDA_VISIBLE_DEVICES=)."
             )

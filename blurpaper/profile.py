@@ -15,10 +15,12 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from blurpaper.errors import UserError
+
 FOLDER = Path(__file__).parent / "profiles"
 
 
-class ProfileError(ValueError):
+class ProfileError(UserError):
     """A profile that cannot be used, in one sentence.
 
     >>> try:

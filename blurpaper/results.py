@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blurpaper.errors import UserError
 from blurpaper.house import HOME
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ PAPER = Path(__file__).parent / "paper" / "results.csv"
 PUBLISHED = HOME / "results"
 
 
-class ResultsError(RuntimeError):
+class ResultsError(UserError):
     """Results that are missing or not in order, in one sentence.
 
     >>> try:

@@ -15,6 +15,7 @@ import torch
 from blurpaper import canonical, data, pixels, predictions, trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
+from blurpaper.errors import UserError
 from blurpaper.kernels import CANONICAL, check_condition
 from blurpaper.networks import NetworkSpec, module_of, segmenters
 from blurpaper.networks.zoomout import ZoomOut
@@ -55,7 +56,7 @@ def check(profile: Profile) -> None:
     """See that what a profile says of segmentation can be done, before anything is.
 
     Raises:
-        ValueError: for the name of no set, mix or condition.
+        UserError: for the name of no set, mix or condition.
 
     >>> from blurpaper.profile import load
     >>> check(load("photos"))
@@ -100,7 +101,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     """What a Zoomout network is made from.
 
     Raises:
-        ValueError: for a network of another train scale or recipe than those there are here.
+        UserError: for a network of another train scale or recipe than those there are here.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -110,7 +111,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     ('segmenters', 'small_vgg:onlyD8.emoji-scenes', {'D8': 1.0})
     """
     if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
-        raise ValueError(
+        raise UserError(
             f"a segmentation network is MODEL:MIX[#SEED], at one scale and with labels. Got {str(spec)!r}."
         )
     settings = profile.segmentation

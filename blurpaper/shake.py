@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from blurpaper.errors import UserError
 from blurpaper.randomness import stream
 
 SHAKE_BANKS = {"test": 100, "train": 10_000}
@@ -27,14 +28,14 @@ def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
     other than 1 the arrays are as large as that scale needs.
 
     Raises:
-        ValueError: for a split that is neither ``train`` nor ``test``, or a scale that is not a
+        UserError: for a split that is neither ``train`` nor ``test``, or a scale that is not a
             positive number.
 
     >>> shake_bank("test").shape
     (100, 31, 31)
     """
     if split not in SHAKE_BANKS:
-        raise ValueError(
+        raise UserError(
             f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}."
         )
     check_scale(scale)
@@ -57,7 +58,7 @@ def check_scale(scale: float) -> None:
     scale must be a positive number. Got 0.
     """
     if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be a positive number. Got {scale!r}.")
+        raise UserError(f"scale must be a positive number. Got {scale!r}.")
 
 
 def _trajectories(split: str, count: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from blurpaper import profile as profiles
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES
 from blurpaper.data.base import ImageSet
+from blurpaper.errors import UserError
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.networks.pretrained import ORIGINALS
@@ -38,7 +39,7 @@ def network(
     trained by the profile and kept.
 
     Raises:
-        ValueError: if the profile says no way to make it.
+        UserError: if the profile says no way to make it.
 
     >>> import tempfile
     >>> tiny = profiles.load("smoke", {"emoji.train": 20, "compute.device": "cpu"})
@@ -148,7 +149,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     it starts from.
 
     Raises:
-        ValueError: for a per-scale network, which is one for each scale.
+        UserError: for a per-scale network, which is one for each scale.
 
     >>> import tempfile
     >>> store = Store(tempfile.mkdtemp())
@@ -157,7 +158,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     ('small_vgg:sharp+D8', {'sharp': 0.5, 'D8': 0.5}, 64)
     """
     if spec.train_scale == "per-scale":
-        raise ValueError(
+        raise UserError(
             f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512."
         )
     images, schedule = _training_of(spec, profile, store)
@@ -186,7 +187,7 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
     """How a network is trained.
 
     Raises:
-        ValueError: if the profile says no way to make it.
+        UserError: if the profile says no way to make it.
 
     >>> schedule_of(NetworkSpec.parse("small_vgg:mix"), profiles.load("emoji")).batch
     128
@@ -194,7 +195,7 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
     if not spec.is_original:
         return profile.agreement if spec.recipe == "agreement" else profile.finetuning
     if profile.pretraining is None:
-        raise ValueError(
+        raise UserError(
             f"profile {profile.name} has no pretraining, and no weights of {spec} can be had."
         )
     return profile.pretraining

@@ -23,6 +23,7 @@ from blurpaper import processes
 from blurpaper.batches import Task, ahead, epoch_order, make_batch
 from blurpaper.data.kept import KeptSet, room
 from blurpaper.devices import autocast, device_of
+from blurpaper.errors import UserError
 from blurpaper.networks.base import Network
 from blurpaper.networks.layers import shared_batch
 from blurpaper.objectives import Objective
@@ -31,7 +32,7 @@ from blurpaper.randomness import seed_of
 from blurpaper.writing import written
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError):
     """Training that cannot go on, in one sentence.
 
     >>> import tempfile
@@ -200,7 +201,7 @@ def reestimate_batch_norm(
     no weight is trained.
 
     Raises:
-        ValueError: if the network has no batch normalisation.
+        UserError: if the network has no batch normalisation.
 
     >>> from blurpaper import networks, profile
     >>> from blurpaper.data.examples import CarriedSet
@@ -218,7 +219,7 @@ def reestimate_batch_norm(
     network.to(device, memory_format=torch.channels_last).eval()
     layers = _normalisations(network)
     if not layers:
-        raise ValueError(
+        raise UserError(
             f"{type(network).__name__} has no batch normalisation whose statistics could be re-estimated."
         )
     for layer in layers:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blurpaper.errors import UserError
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a full quota, a file larger than is allowed."""
 
 
-class StoreError(RuntimeError):
+class StoreError(UserError):
     """The store cannot be read or written, in one sentence.
 
     >>> import tempfile

@@ -42,7 +42,7 @@ def run(line):
     )
 
 
-def refused(done, sentence, status=1):
+def refused(done, sentence, status=2):
     """See that a command ended with one sentence, the last line of what it said."""
     assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
     assert done.exit_code == status, done.output

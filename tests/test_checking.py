@@ -140,7 +140,7 @@ def test_a_chapter_that_is_missing_or_damaged_is_named(checkout) -> None:
     path.unlink()
     assert "has not been executed for profile smoke" in unexecuted()
     said = run()
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert said.output.splitlines()[-1] == "1 problem; the claims were not looked at"
 
 
@@ -250,7 +250,7 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
         f"blurpaper.shake has changed {since}: 2 masks are stale; {again}",
     ]
     said = run("--published")
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert said.output.splitlines() == [*stale(), "2 problems"]
 
 
@@ -293,7 +293,7 @@ def test_results_that_are_not_committed_are_missed_only_where_they_are_to_be_che
 ) -> None:
     assert stale() == []
     said = run("--published")
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert (
         "no results of profile smoke are committed; run `blurpaper publish --profile smoke`"
         in said.output
@@ -324,7 +324,7 @@ def test_a_claim_without_a_verdict_needs_an_explanation(checkout, monkeypatch, v
     assert checking.open_claims([CLAIM, explained]) == []
     monkeypatch.setattr(claims, "summary", lambda *_: [CLAIM, open_claim])
     said = run()
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert (
         "claim blur-hurts (Sec. 3) has no verdict in this run, and nothing says why" in said.output
     )
@@ -347,7 +347,7 @@ def test_json_is_the_claims_and_nothing_else_on_standard_output(checkout) -> Non
     assert said.exit_code == 0 and json.loads(said.stdout) == [CLAIM]
     (checkout / "book" / "credits.md").write_text("It takes 37 minutes.\n")
     said = run("--json")
-    assert said.exit_code == 1 and json.loads(said.stdout) == [CLAIM] and "37" in said.stderr
+    assert said.exit_code == 2 and json.loads(said.stdout) == [CLAIM] and "37" in said.stderr
 
 
 # --- Prose ----------------------------------------------------------------------------------------

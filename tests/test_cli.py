@@ -204,12 +204,12 @@ def test_help_of_deblur_names_every_method() -> None:
         ),
     ],
 )
-def test_bad_input_gets_one_sentence_and_status_1(
+def test_bad_input_gets_one_sentence_and_status_2(
     arguments, sentence, picture, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = run(*["in.png" if argument == "IN" else argument for argument in arguments])
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert sentence in said.output
     assert len(said.output.strip().splitlines()) == 1
 
@@ -324,3 +324,15 @@ def test_pictures_of_other_formats_in_a_folder_are_told_of(tmp_path) -> None:
     said = run("blur", tmp_path / "in", tmp_path / "out", "--psf", "D2")
     assert said.exit_code == 0
     assert "passed over: 0.GIF, 1.GIF, 2.GIF and 2 more; save them as PNG or JPEG" in said.output
+
+
+@pytest.mark.parametrize("fault", [ValueError("shapes differ"), RuntimeError("stack expects")])
+def test_only_a_users_mistake_becomes_a_sentence(fault, monkeypatch) -> None:
+    """A ``ValueError`` or ``RuntimeError`` of torch or numpy is a fault of ours: it comes through."""
+
+    def broken(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("blurpaper.kernels.check_condition", broken)
+    said = run("evaluate", "--network", "efficientnet_lite0", "--images", ".")
+    assert said.exception is fault

@@ -239,22 +239,22 @@ HEAD = ",".join(results.COLUMNS)
         HEAD + "\n" + ("," * 13 + "1,,,\n") * 2,
     ],
 )
-def test_a_file_that_is_no_table_of_results_gets_one_sentence_and_status_1(text, files) -> None:
+def test_a_file_that_is_no_table_of_results_gets_one_sentence_and_status_2(text, files) -> None:
     files[1].write_text(text)
     for arguments in (files, files[::-1]):
         said = run(*arguments)
-        assert said.exit_code == 1
+        assert said.exit_code == 2
         assert len(said.output.strip().splitlines()) == 1
         assert "b.csv" in said.output or "same key" in said.output
 
 
 @pytest.mark.parametrize("missing", ["nowhere.csv", "."])
-def test_a_file_that_is_not_there_gets_one_sentence_and_status_1(missing, files) -> None:
+def test_a_file_that_is_not_there_gets_one_sentence_and_status_2(missing, files) -> None:
     said = run(files[0], files[0].parent / missing)
-    assert said.exit_code == 1 and "no results at" in said.output
+    assert said.exit_code == 2 and "no results at" in said.output
 
 
 def test_a_picture_is_no_table_of_results(files) -> None:
     files[1].write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe\x00")
     said = run(*files)
-    assert said.exit_code == 1 and "b.csv" in said.output
+    assert said.exit_code == 2 and "b.csv" in said.output

@@ -141,7 +141,7 @@ def test_safetensors_are_a_network_again(tmp_path) -> None:
 
 def test_another_suffix_is_refused_before_anything_is_loaded(tmp_path) -> None:
     said = CliRunner().invoke(main, ["export", "efficientnet_lite0", str(tmp_path / "out.pt")])
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert "ends in .onnx or .safetensors" in said.output
     assert not (tmp_path / "out.pt").exists()
 
@@ -149,5 +149,5 @@ def test_another_suffix_is_refused_before_anything_is_loaded(tmp_path) -> None:
 def test_without_the_package_it_is_told_how_to_install_it(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     said = CliRunner().invoke(main, ["export", "efficientnet_lite0", str(tmp_path / "out.onnx")])
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert "pip install 'blurpaper[onnx]'" in said.output

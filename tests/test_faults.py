@@ -140,7 +140,7 @@ def trains(store: Path, size: int = resource.RLIM_INFINITY) -> subprocess.Comple
 def test_what_a_full_disk_or_damage_took_is_told_of_and_made_again_the_same(tmp_path) -> None:
     """A network does not fit, then it does; then a bit of it is flipped."""
     done = trains(tmp_path / "store", 2_000_000)
-    assert done.returncode == 1
+    assert done.returncode == 2
     check_sentence(
         done.stderr,
         "cannot write",
@@ -190,7 +190,7 @@ def test_a_picture_that_does_not_fit_leaves_the_one_that_was_there(tmp_path) -> 
     (tmp_path / "out.png").write_bytes(b"before")
     with largest_file(50_000):
         done = run("blur", tmp_path / "in.png", tmp_path / "out.png", "--psf", "D2")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     check_sentence(
         done.output, f"cannot write {tmp_path / 'out.png'}: File too large; free some space"
     )
@@ -210,7 +210,7 @@ def test_a_chapter_that_cannot_be_written_down_is_one_sentence(
     monkeypatch.setattr(papermill, "execute_notebook", execute)
     monkeypatch.setattr(book, "ROOT", tmp_path)
     done = run("chapter", "02", "--profile", "smoke", BLURPAPER_STORE=str(tmp_path / "store"))
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     check_sentence(
         done.output, "cannot write", "executed.ipynb", os.strerror(number), "name another place"
     )
@@ -253,7 +253,7 @@ def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(
         "publish": ("--profile", "smoke"),
     }[verb]
     done = run(verb, *given, BLURPAPER_STORE=str(tmp_path / "file" / "store"))
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     check_sentence(done.output, f"cannot write {tmp_path / 'file' / 'store'}")
 
 

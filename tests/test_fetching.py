@@ -542,7 +542,7 @@ def test_what_cannot_be_downloaded_is_one_sentence_that_says_what_to_do(
         Source("toy", "a toy", "none", made.folders, made.counts, archive, made.layout),
     )
     result = CliRunner().invoke(main, ["data", "fetch", "toy"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert archive.url in result.output and reason in result.output
     assert (
         str(root / "archives" / "toy.archive") in result.output and "Traceback" not in result.output
@@ -635,4 +635,4 @@ def test_where_prints_the_folder(root, tmp_path, monkeypatch):
 @pytest.mark.parametrize("verb", ["fetch", "verify", "where"])
 def test_an_unknown_set_is_an_error_that_lists_those_there_are(verb):
     result = CliRunner().invoke(main, ["data", verb, "imagenot"])
-    assert result.exit_code == 1 and "'imagenot'" in result.output and "imagewoof" in result.output
+    assert result.exit_code == 2 and "'imagenot'" in result.output and "imagewoof" in result.output

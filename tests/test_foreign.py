@@ -305,7 +305,7 @@ def test_bad_input_gets_one_sentence(folder, line, sentence) -> None:
     )
     done = run("evaluate", *line.split(), "--images", "album", "--conditions", "sharp", *LIGHT)
     said = [one for one in done.output.splitlines() if not one.startswith("network: ")]
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == 2, done.output
     assert re.search(sentence, said[-1]) and len(said) == 1, done.output
 
 
@@ -326,7 +326,7 @@ def test_weights_that_cannot_be_fetched_are_told_with_their_place_and_the_way_ou
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
     done = run("evaluate", "--network", network, "--images", "album")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert f"from https://{where}" in done.output or f"from {where}" in done.output
     (told,) = (one for one in done.output.splitlines() if one.startswith("Error: "))
     assert told.endswith("or give them as a file (--weights FILE.safetensors).")
@@ -346,7 +346,7 @@ def test_a_classifier_of_21_thousand_classes_is_told_to_want_their_names(folder)
         "t.safetensors",
     )
     done = run(*line, *LIGHT)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "names of the 21,843 outputs" in done.output and "--classes FILE" in done.output
     done = run("evaluate", *line[1:7], "--conditions", "sharp,D8", *LIGHT)
     assert (
@@ -487,7 +487,7 @@ def test_a_tuned_network_is_a_plain_state_dict_that_is_evaluated_again_by_its_fi
     if network == "FACTORY":
         refused = run(*again, "tuned.safetensors")
         assert (
-            refused.exit_code == 1
+            refused.exit_code == 2
             and "code that is not run because a file names it" in refused.output
         )
         assert f"--network {factory(folder)} --weights tuned.safetensors" in refused.output
@@ -539,7 +539,7 @@ def test_a_file_never_has_code_imported_that_it_names(folder) -> None:
     ):
         foreign_spec.save(spec.network, odd, "mix", "labels", folder / "bad.safetensors")
         done = run("evaluate", "--network", "bad.safetensors", "--images", "album")
-        assert done.exit_code == 1 and "which neither timm nor torchvision has here" in done.output
+        assert done.exit_code == 2 and "which neither timm nor torchvision has here" in done.output
 
 
 def test_what_was_predicted_is_loaded_the_second_time(folder, monkeypatch) -> None:

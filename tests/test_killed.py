@@ -187,7 +187,7 @@ def test_a_chapter_whose_process_is_killed_says_so_in_a_sentence_and_keeps_what_
     run = chapter.start("dead")
     run.until(lambda: list(run.store.glob("networks/*.partial/checkpoint.safetensors")))
     assert run.kill("ipykernel_launcher") == 1
-    assert run.ends(60) == 1
+    assert run.ends(60) == 2
     assert "Traceback" not in run.said()
     last = run.said().splitlines()[-1]
     assert last.startswith("Error: chapter 01_small failed: its process was killed")
@@ -241,7 +241,7 @@ def test_when_one_of_two_fails_the_other_is_stopped_and_no_third_begins(two_that
     began = time.monotonic()
     (first, _) = two_that_sleep.members("ipykernel_launcher")
     os.kill(first, signal.SIGKILL)
-    assert two_that_sleep.ends(30) == 1
+    assert two_that_sleep.ends(30) == 2
     assert time.monotonic() - began < 30
     assert re.search(
         r"Error: chapter 0[12]_sleeps failed: its process was killed", two_that_sleep.said()

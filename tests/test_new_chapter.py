@@ -92,7 +92,7 @@ def test_a_second_one_comes_after_the_first(checkout) -> None:
 def test_what_is_no_name_is_refused_in_a_sentence_and_nothing_is_written(checkout, name) -> None:
     before = files(checkout)
     done = run(name)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert re.fullmatch(r"Error: a chapter is named by .* Got '.*'\.\n", done.output)
     assert files(checkout) == before
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_added_is_refused_in_a_sentence_and_nothing_is_written(
     (checkout / "_toc.yml").write_text(contents)
     before = files(checkout)
     done = run(name)
-    assert done.exit_code == 1 and said in done.output
+    assert done.exit_code == 2 and said in done.output
     assert len(done.output.strip().splitlines()) == 1
     assert files(checkout) == before
 
@@ -129,7 +129,7 @@ def test_an_installed_copy_is_not_written_to(checkout, monkeypatch) -> None:
     before = files(checkout)
     for verb in (["new-chapter", "new"], ["publish", "--profile", "smoke"]):
         done = CliRunner().invoke(main, verb)
-        assert done.exit_code == 1 and "needs a checkout of blurpaper" in done.output
+        assert done.exit_code == 2 and "needs a checkout of blurpaper" in done.output
         assert len(done.output.strip().splitlines()) == 1
     assert files(checkout) == before
 

@@ -76,14 +76,14 @@ def test_what_is_measured_replaces_the_same_and_nothing_else(tmp_path, monkeypat
 
 def test_an_unknown_benchmark_is_one_sentence() -> None:
     done = CliRunner().invoke(main, ["bench", "nonsense"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert done.output.startswith("Error: a benchmark is one of blurring, limits, ")
 
 
 def test_without_a_checkout_there_is_nothing_to_run(monkeypatch) -> None:
     monkeypatch.setattr(book, "ROOT", book.CARRIED)
     done = CliRunner().invoke(main, ["bench"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "bench needs a checkout" in done.output
 
 

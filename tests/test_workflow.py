@@ -119,13 +119,13 @@ def test_a_step_has_the_store_make_what_it_says(tmp_path) -> None:
 def test_an_unknown_step_and_missing_data_are_sentences() -> None:
     unknown = CliRunner().invoke(steps.main, ["do", "train/nothing", "--profile", "smoke"])
     assert (
-        unknown.exit_code == 1
+        unknown.exit_code == 2
         and "'train/nothing'" in unknown.output
         and "train/small_vgg_mix" in unknown.output
     )
     missing = CliRunner().invoke(steps.main, ["do", "weights/vgg16", "--profile", "imagenet"])
     assert (
-        missing.exit_code == 1
+        missing.exit_code == 2
         and "image-net.org" in missing.output
         and "Nothing was run." in missing.output
     )

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from blurpaper.blur import fourier
+from blurpaper.errors import UserError
 from blurpaper.kernels import PSF, SHARP, psf
 
 PSFLike = str | PSF | np.ndarray | torch.Tensor | None
@@ -34,7 +35,7 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
 
     Raises:
         TypeError: if the images are not 8-bit.
-        ValueError: for another shape, a PSF that is not finite, of odd sides and of unit sum, or a
+        UserError: for another shape, a PSF that is not finite, of odd sides and of unit sum, or a
             wrong number of PSFs.
 
     >>> apply(torch.zeros(2, 3, 32, 48, dtype=torch.uint8), ["D4", None]).shape
@@ -86,7 +87,7 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
     """The array of a PSF, float32 ``(h, w)`` of odd sides; None for no blur.
 
     Raises:
-        ValueError: for a name that means no PSF, or an array that is not finite, of odd sides and
+        UserError: for a name that means no PSF, or an array that is not finite, of odd sides and
             of unit sum.
 
     >>> kernel_of(np.full((1, 5), 0.2)).dtype
@@ -102,12 +103,12 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
         return one.array()
     kernel = np.asarray(one.detach().cpu() if isinstance(one, torch.Tensor) else one)
     if kernel.dtype.kind not in "buif":
-        raise ValueError(f"a PSF is an array of real numbers. Got {kernel.dtype}.")
+        raise UserError(f"a PSF is an array of real numbers. Got {kernel.dtype}.")
     kernel = kernel.astype(np.float32, copy=False)
     if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):
-        raise ValueError(f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}.")
+        raise UserError(f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}.")
     if not np.isfinite(kernel).all() or abs(kernel.sum(dtype=np.float64) - 1) > 1e-3:
-        raise ValueError(
+        raise UserError(
             f"a PSF is finite and of unit sum: divide it by its sum, {kernel.sum(dtype=np.float64):g}."
         )
     return kernel

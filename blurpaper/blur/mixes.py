@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from blurpaper.errors import UserError
 from blurpaper.kernels import SHAKE, SHAKE_BANKS, SHARP, check_condition, psf, shake_bank
 
 MIXES: dict[str, dict[str, float]] = {
@@ -26,7 +27,7 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
     own.
 
     Raises:
-        ValueError: if the name is unknown, or a condition is, or the probabilities are not positive
+        UserError: if the name is unknown, or a condition is, or the probabilities are not positive
             and of sum 1.
 
     >>> check_mix("onlyD8")
@@ -34,22 +35,22 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
     """
     if isinstance(mix, str):
         if mix not in MIXES:
-            raise ValueError(f"a mix is one of {', '.join(MIXES)}. Got {mix!r}.")
+            raise UserError(f"a mix is one of {', '.join(MIXES)}. Got {mix!r}.")
         return dict(MIXES[mix])
     if not isinstance(mix, Mapping):
-        raise ValueError(
+        raise UserError(
             f"a mix is a name, or a mapping from conditions to probabilities. Got {mix!r}."
         )
     if not mix:
-        raise ValueError("a mix names at least one condition. Got none.")
+        raise UserError("a mix names at least one condition. Got none.")
     for condition, probability in mix.items():
         check_condition(condition)
         if not (isinstance(probability, (int, float)) and 0 < probability <= 1):
-            raise ValueError(
+            raise UserError(
                 f"the probability of {condition} must be above 0 and at most 1. Got {probability!r}."
             )
     if abs(sum(mix.values()) - 1) > 1e-6:
-        raise ValueError(f"the probabilities of a mix sum to 1. Got {sum(mix.values()):g}.")
+        raise UserError(f"the probabilities of a mix sum to 1. Got {sum(mix.values()):g}.")
     return dict(mix)
 
 

@@ -30,7 +30,7 @@ class RandomBlur(v2.Transform):
     image of a batch, each frame of a video, gets its own PSF.
 
     Raises:
-        ValueError: for a mix or a scale that is none.
+        UserError: for a mix or a scale that is none.
         TypeError: when it is shown floats, or a PIL image of more than eight bits.
 
     >>> transform = RandomBlur({"sharp": 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2})

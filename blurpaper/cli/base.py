@@ -12,55 +12,51 @@ from typing import Any
 import click
 
 from blurpaper import __version__
-
-EXPECTED_ERRORS = (
-    "ProfileError", "StoreError", "TrainingError", "WeightsError", "ImageError", "MissingDataError", "ResultsError", "BookError",
-    "FetchError",
-)  # fmt: skip
-"""Errors whose message is a sentence for the user; they are told by name, so that their modules
-need not be imported.
-"""
+from blurpaper.errors import UserError
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A full disk, a full quota, a file larger than is allowed, a disk that is only read."""
 
-
 _KEPT = "what was finished is kept: give the same command again to go on"
+_WRITTEN = "the images that were written are whole"
+
+
+class _Refusal(click.ClickException):
+    """A user's mistake: one sentence, exit status 2."""
+
+    exit_code = 2
 
 
 class Command(click.Group):
-    """Turns expected errors into one sentence and exit status 1, and an interrupt into how to go
-    on.
+    """Turns the errors that are a user's into one sentence and exit status 2, and an interrupt into
+    how to go on; any other exception shows its traceback.
     """
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            kept = (
-                "the images that were written are whole"
-                if ctx.invoked_subcommand in ("blur", "deblur")
-                else _KEPT
-            )
-            click.echo(f"\nstopped; {kept}.", err=True)
+            images = ctx.invoked_subcommand in ("blur", "deblur")
+            click.echo(f"\nstopped; {_WRITTEN if images else _KEPT}.", err=True)
             ctx.exit(130)
-        except Exception as error:
-            names = {kind.__name__ for kind in type(error).__mro__}
-            if "OutOfMemoryError" in names:
-                raise click.ClickException(
-                    "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or batch of the section that "
-                    "trains; the run with --dry-run says what is needed), or compute elsewhere (-p compute.device=cpu)."
-                ) from None
-            if names & set(EXPECTED_ERRORS) or type(error) in (ValueError, RuntimeError):
-                raise click.ClickException(str(error)) from None
-            if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
-                from blurpaper.writing import remedy
+        except UserError as error:
+            raise _Refusal(str(error)) from None
+        except OSError as error:
+            if error.errno not in CANNOT_WRITE:
+                raise
+            from blurpaper.writing import remedy
 
-                where = f" {error.filename}" if error.filename else ""
-                raise click.ClickException(
-                    f"cannot write{where}: {error.strerror}; {remedy(error)}."
-                ) from None
-            raise
+            where = f" {error.filename}" if error.filename else ""
+            raise _Refusal(f"cannot write{where}: {error.strerror}; {remedy(error)}.") from None
+        except RuntimeError as error:
+            # torch's own class, told by name so that torch is not imported for it.
+            if type(error).__name__ != "OutOfMemoryError":
+                raise
+            raise _Refusal(
+                "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or batch "
+                "of the section that trains; the run with --dry-run says what is needed), or compute "
+                "elsewhere (-p compute.device=cpu)."
+            ) from None
 
 
 profile_option = click.option(
@@ -112,7 +108,7 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
     """Stop with exit status 2, naming each folder, where photographs of a profile are missing.
 
     Raises:
-        ValueError: if it names a network or a way to deblur that there is not.
+        UserError: if it names a network or a way to deblur that there is not.
     """
     from blurpaper import data, deblurred, needs, results, segmented
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from blurpaper.errors import UserError
+
 
 def _three(
     _: click.Context, parameter: click.Parameter, text: str | None
@@ -20,7 +22,7 @@ def _three(
     except ValueError:
         found = ()
     if len(found) not in (1, 3):
-        raise ValueError(f"{parameter.opts[0]} is three numbers with commas, or one. Got {text!r}.")
+        raise UserError(f"{parameter.opts[0]} is three numbers with commas, or one. Got {text!r}.")
     return found * (3 // len(found))
 
 
@@ -79,9 +81,9 @@ def _names(path: Path) -> list[str]:
             line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
         ]
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--classes {path} cannot be read as a text file: {error}.") from None
+        raise UserError(f"--classes {path} cannot be read as a text file: {error}.") from None
     if not names or len(set(names)) < len(names):
-        raise ValueError(
+        raise UserError(
             f"--classes {path} names each class once, a line each. Got {len(names)} lines, {len(set(names))} differ."
         )
     return names

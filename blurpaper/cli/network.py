@@ -18,6 +18,7 @@ from blurpaper.cli.base import (
     say_passed_over,
 )
 from blurpaper.cli.elsewhere import elsewhere_options, named
+from blurpaper.errors import UserError
 
 network_option = click.option(
     "--network",
@@ -172,7 +173,7 @@ def evaluate(
         *(("--scales", scale.split("+")) for scale in wanted),
     ):
         if len(set(given)) < len(given):
-            raise ValueError(f"each of {option} is named once. Got {', '.join(given)}.")
+            raise UserError(f"each of {option} is named once. Got {', '.join(given)}.")
     found = evaluation.measure(spec, images, names, wanted, settings, Store())
     rows, left_out = found.rows, found.left_out
     if not found.labelled and not getattr(spec, "named", True):
@@ -261,11 +262,11 @@ def finetune(
     start = named(network, images, said)
     settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)
     if out.suffix != ".safetensors":
-        raise ValueError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
+        raise UserError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
     if test and not report:
-        raise ValueError("--test is what the report is made on: add --report FILE.")
+        raise UserError("--test is what the report is made on: add --report FILE.")
     if test and not test.is_dir():
-        raise ValueError(f"no folder at {test} (--test).")
+        raise UserError(f"no folder at {test} (--test).")
     for path in filter(None, (out, report)):
         check_writable(path)
     began = time.monotonic()

@@ -12,6 +12,7 @@ from blurpaper.data.base import ImageSet
 from blurpaper.data.joined import JoinedSet
 from blurpaper.data.label_map import SegmentedSet
 from blurpaper.data.subset import Subset
+from blurpaper.errors import UserError
 from blurpaper.profile import Emoji, Profile
 from blurpaper.store import TENSORS, Recipe, Store
 
@@ -43,7 +44,7 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
         split: ``train`` or ``test``.
 
     Raises:
-        ValueError: for an unknown name or split.
+        UserError: for an unknown name or split.
         MissingDataError: if photographs are not there, saying how to get them.
 
     >>> import tempfile
@@ -74,7 +75,7 @@ def check_segmented(name: str) -> None:
     """See that it is the name of a set with a label at every pixel.
 
     Raises:
-        ValueError: if it is not, listing those there are.
+        UserError: if it is not, listing those there are.
 
     >>> check_segmented("voc2012")
     >>> try:
@@ -86,7 +87,7 @@ def check_segmented(name: str) -> None:
     from blurpaper.data import voc
 
     if name != SCENES and name not in voc.TASKS:
-        raise ValueError(
+        raise UserError(
             f"a segmented set is one of {SCENES}, {', '.join(voc.TASKS)}. Got {name!r}."
         )
 
@@ -113,7 +114,7 @@ def load_segmented(name: str, split: str, profile: Profile, store: Store) -> Seg
         split: ``train`` or ``test``.
 
     Raises:
-        ValueError: for an unknown name or split.
+        UserError: for an unknown name or split.
         MissingDataError: if photographs are not there, saying how to get them.
 
     >>> import tempfile
@@ -150,7 +151,7 @@ def _check_known(name: str) -> None:
     from blurpaper.data import photos
 
     if not is_known(name):
-        raise ValueError(
+        raise UserError(
             f"a data set is one of emoji, scikit-image, {', '.join(photos.SETS)}. Got {name!r}."
         )
 
@@ -160,7 +161,7 @@ def missing(profile: Profile) -> list[str]:
     saying how to get it.
 
     Raises:
-        ValueError: if it names a set that is not known.
+        UserError: if it names a set that is not known.
 
     >>> import tempfile
     >>> from unittest.mock import patch
@@ -197,7 +198,7 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     those with label maps.
 
     Raises:
-        ValueError: if it names a set that is not known.
+        UserError: if it names a set that is not known.
 
     >>> from blurpaper import profile
     >>> wanted(profile.load("smoke"))
@@ -280,7 +281,7 @@ class EmojiSet(ImageSet):
         from blurpaper.data import artwork
 
         if split not in ("train", "test"):
-            raise ValueError(f"emoji has train and test images. Got {split!r}.")
+            raise UserError(f"emoji has train and test images. Got {split!r}.")
         settings = profile.emoji
         count = getattr(settings, split)
         inputs = settings.model_dump(include={"classes", "side", "seed"})

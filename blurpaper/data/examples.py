@@ -15,6 +15,7 @@ import torch
 
 from blurpaper.data.base import ImageSet
 from blurpaper.data.reading import write_image
+from blurpaper.errors import UserError
 from blurpaper.networks.imagenet import imagenet_names
 
 
@@ -100,7 +101,7 @@ class CarriedSet(ImageSet):
     others to learn from.
 
     Raises:
-        ValueError: for another split than ``train`` and ``test``.
+        UserError: for another split than ``train`` and ``test``.
 
     >>> CarriedSet("test").ids
     ('chelsea', 'coffee')
@@ -109,7 +110,7 @@ class CarriedSet(ImageSet):
     def __init__(self, split: str) -> None:
         names = {"train": TRAINING, "test": tuple(example.name for example in EXAMPLES)}.get(split)
         if names is None:
-            raise ValueError(f"scikit-image has train and test images. Got {split!r}.")
+            raise UserError(f"scikit-image has train and test images. Got {split!r}.")
         digest = hashlib.sha256()
         for name in names:
             digest.update(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.data.sources import ARCHIVES, Archive, Source, named
+from blurpaper.errors import UserError
 from blurpaper.folders import data_folder
 from blurpaper.progress import progress
 
@@ -31,7 +32,7 @@ TIMEOUT = 30
 BLOCK = 2**16
 
 
-class FetchError(RuntimeError):
+class FetchError(UserError):
     """A set that cannot be downloaded or unpacked, in one sentence.
 
     >>> import tempfile
@@ -50,7 +51,7 @@ def fetch(name: str) -> str:
     what was done.
 
     Raises:
-        ValueError: for an unknown name.
+        UserError: for an unknown name.
         FetchError: if it cannot be had, saying why and what to do.
 
     >>> import tempfile

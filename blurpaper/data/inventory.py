@@ -55,7 +55,7 @@ def verify(name: str) -> list[str]:
     cannot be read, a bad archive.
 
     Raises:
-        ValueError: for an unknown name.
+        UserError: for an unknown name.
 
     >>> import tempfile
     >>> from unittest.mock import patch

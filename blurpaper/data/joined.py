@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from blurpaper.data.base import ImageSet
+from blurpaper.errors import UserError
 
 
 class JoinedSet(ImageSet):
     """Sets one after the other; ids begin with the name of their set.
 
     Raises:
-        ValueError: if the sets do not have the same classes.
+        UserError: if the sets do not have the same classes.
 
     >>> from blurpaper.data.examples import CarriedSet
     >>> JoinedSet([CarriedSet("test"), CarriedSet("train")]).ids[:2]
@@ -26,7 +27,7 @@ class JoinedSet(ImageSet):
 
     def __init__(self, parts: Sequence[ImageSet]) -> None:
         if len({part.classes for part in parts}) > 1:
-            raise ValueError(
+            raise UserError(
                 f"sets can be joined if they have the same classes. Got {', '.join(part.name for part in parts)}."
             )
         super().__init__(

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from blurpaper.errors import UserError
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 """Of the files that are read as images where a folder is named."""
 
@@ -16,7 +18,7 @@ OTHER_PICTURES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")
 """Of files that are pictures too, and are passed over there."""
 
 
-class ImageError(ValueError):
+class ImageError(UserError):
     """A file that cannot be read as an image, or a folder that holds none, in one sentence.
 
     >>> try:

@@ -24,6 +24,7 @@ import torch
 from blurpaper.data import artwork
 from blurpaper.data.emoji import background, lay, photographed, placed
 from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
+from blurpaper.errors import UserError
 from blurpaper.profile import Profile
 from blurpaper.progress import progress
 from blurpaper.randomness import stream
@@ -166,7 +167,7 @@ class SceneSet(SegmentedSet):
     """The embedded scenes of a split, drawn (or loaded from the store) when the first is asked for.
 
     Raises:
-        ValueError: for an unknown split.
+        UserError: for an unknown split.
 
     >>> import tempfile
     >>> from blurpaper.profile import load
@@ -180,7 +181,7 @@ class SceneSet(SegmentedSet):
 
     def __init__(self, split: str, profile: Profile, store: Store) -> None:
         if split not in ("train", "test"):
-            raise ValueError(f"emoji-scenes has train and test images. Got {split!r}.")
+            raise UserError(f"emoji-scenes has train and test images. Got {split!r}.")
         settings = profile.segmentation.scenes
         count = getattr(settings, split)
         drawn = {name: getattr(settings, name) for name in ("seed", "width", "height")}

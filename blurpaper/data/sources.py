@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from blurpaper.errors import UserError
+
 ARCHIVES = "archives"
 """Folder below the data folder in which archives are kept, or put by hand."""
 
@@ -203,11 +205,11 @@ def named(name: str) -> Source:
     """A known set.
 
     Raises:
-        ValueError: for an unknown name, listing those there are.
+        UserError: for an unknown name, listing those there are.
 
     >>> named("nips2017-dev").name
     'nips2017-dev'
     """
     if name not in SOURCES:
-        raise ValueError(f"a set of photographs is one of {', '.join(SOURCES)}. Got {name!r}.")
+        raise UserError(f"a set of photographs is one of {', '.join(SOURCES)}. Got {name!r}.")
     return SOURCES[name]

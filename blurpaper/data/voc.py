@@ -18,6 +18,7 @@ from blurpaper.data import photos
 from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
 from blurpaper.data.photos import MissingDataError
 from blurpaper.data.reading import ImageError, read_image
+from blurpaper.errors import UserError
 from blurpaper.folders import data_folder
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def load(name: str, split: str) -> VocSet:
         split: ``train``, or ``test``, which is VOC's validation set.
 
     Raises:
-        ValueError: for an unknown name or split.
+        UserError: for an unknown name or split.
         MissingDataError: if its folders or its list are not there, saying where they were looked
             for and how to get them.
         ImageError: if the list is empty, unreadable or names something twice, or an image or a mask
@@ -177,7 +178,7 @@ def is_there(name: str, split: str) -> bool:
     """Whether the folders and the list of a set exist.
 
     Raises:
-        ValueError: for an unknown name or split.
+        UserError: for an unknown name or split.
 
     >>> import tempfile
     >>> from unittest.mock import patch
@@ -197,7 +198,7 @@ def how_to_get(name: str, split: str) -> str:
     """One sentence: where a set is looked for, what of it is not there, and how to get it.
 
     Raises:
-        ValueError: for an unknown name or split.
+        UserError: for an unknown name or split.
 
     >>> how_to_get("voc2012", "train").partition("): ")[2]
     'PASCAL VOC 2012, training and validation images with segmentations; get it by `blurpaper data fetch voc2012`.'
@@ -214,11 +215,11 @@ def how_to_get(name: str, split: str) -> str:
 def _places(name: str, split: str) -> tuple[Path, Path, Path]:
     """The folder of images, that of masks, and the list."""
     if name not in TASKS:
-        raise ValueError(
+        raise UserError(
             f"a set with VOC's segmentations is one of {', '.join(TASKS)}. Got {name!r}."
         )
     if split not in LISTS:
-        raise ValueError(f"{name} has {' and '.join(LISTS)} images. Got {split!r}.")
+        raise UserError(f"{name} has {' and '.join(LISTS)} images. Got {split!r}.")
     devkit = data_folder() / name / _DEVKIT
     return devkit / _IMAGES, devkit / _MASKS, devkit / _LISTS / LISTS[split]
 

@@ -20,6 +20,7 @@ from blurpaper.blur.convolution import check_eight_bits
 from blurpaper.deblurring import baselines, priors, splitting
 from blurpaper.deblurring.mixture import Mixture
 from blurpaper.deblurring.observation import Observation
+from blurpaper.errors import UserError
 
 __all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "check", "epll", "priors", "restore"]
 
@@ -64,7 +65,7 @@ def restore(
 
     Raises:
         TypeError: if the images are not 8-bit.
-        ValueError: for another shape, noise that is not above 0, the name of no method, or a PSF
+        UserError: for another shape, noise that is not above 0, the name of no method, or a PSF
             that is none.
 
     >>> blurred = blur.apply(torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8), "D4")
@@ -73,13 +74,13 @@ def restore(
     """
     check_eight_bits(images)
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape:
-        raise ValueError(
+        raise UserError(
             f"images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or composite an alpha channel first. "
             f"Got {tuple(images.shape)}."
         )
     check(method, noise)
     if isinstance(psf, (list, tuple)):
-        raise ValueError(
+        raise UserError(
             f"one PSF for all images: deblur those with another by themselves. Got {len(psf)} PSFs."
         )
     kernel = blur.kernel_of(psf)
@@ -111,9 +112,9 @@ def check(method: str, noise: float) -> None:
     >>> check("epll", 0.29)
     """
     if method not in METHODS:
-        raise ValueError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
+        raise UserError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
     if not noise > 0 or not np.isfinite(noise):
-        raise ValueError(f"noise is a standard deviation above 0, in grey levels. Got {noise!r}.")
+        raise UserError(f"noise is a standard deviation above 0, in grey levels. Got {noise!r}.")
 
 
 def epll(

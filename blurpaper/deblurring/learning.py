@@ -16,6 +16,7 @@ import torch
 
 from blurpaper.deblurring.mixture import Mixture, Scores, diagonals, matrices, products
 from blurpaper.deblurring.patches import DIMENSIONS
+from blurpaper.errors import UserError
 from blurpaper.randomness import stream
 
 _FORGETTING = 0.7
@@ -43,7 +44,7 @@ def learn(
         tick: told of the patches of every step.
 
     Raises:
-        ValueError: if there are fewer patches than a batch, or in a batch than components.
+        UserError: if there are fewer patches than a batch, or in a batch than components.
 
     >>> from blurpaper.data.examples import CarriedSet
     >>> from blurpaper.deblurring.patches import sample
@@ -55,7 +56,7 @@ def learn(
     True
     """
     if not components <= batch <= len(patches):
-        raise ValueError(
+        raise UserError(
             f"a mixture of {components} is learnt in batches of at least as many patches, of which there are enough for one. "
             f"Got batches of {batch} and {len(patches)} patches."
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from blurpaper.deblurring.patches import DIMENSIONS, basis
+from blurpaper.errors import UserError
 
 _CHUNK = 8192
 """Patches whose products are held at a time: 66 MB."""
@@ -66,7 +67,7 @@ class Mixture:
         """The mixture that such tensors hold.
 
         Raises:
-            ValueError: if they hold none.
+            UserError: if they hold none.
         """
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
         count = shapes.get("weights", (0,))[0]
@@ -74,7 +75,7 @@ class Mixture:
             "weights": (count,),
             "covariances": (count, DIMENSIONS * (DIMENSIONS + 1) // 2),
         }:
-            raise ValueError(
+            raise UserError(
                 f"these tensors are not a mixture on patches of {DIMENSIONS + 1} pixels. Got {shapes}."
             )
         return cls(state["weights"], matrices(state["covariances"]))

@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 
 from blurpaper.data.base import ImageSet
+from blurpaper.errors import UserError
 from blurpaper.randomness import stream
 
 SIDE = 8
@@ -43,7 +44,7 @@ def sample(images: ImageSet, count: int, seed: int) -> torch.Tensor:
     no density. Images smaller than a patch are left out.
 
     Raises:
-        ValueError: if every image is.
+        UserError: if every image is.
 
     >>> from blurpaper.data.examples import CarriedSet
     >>> sample(CarriedSet("test"), 10, seed=0).shape
@@ -65,7 +66,7 @@ def sample(images: ImageSet, count: int, seed: int) -> torch.Tensor:
         noise = torch.from_numpy(draw.random_sample((share, PIXELS))).float()
         found.append((taken + (noise - 0.5) / 255) @ basis().T)
     if not found:
-        raise ValueError(
+        raise UserError(
             f"no image of {images.name} is as large as a patch of {SIDE} x {SIDE} pixels."
         )
     patches = torch.cat(found)

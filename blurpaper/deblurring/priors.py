@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from blurpaper.deblurring.mixture import Mixture
+from blurpaper.errors import UserError
 
 FOLDERS = (Path(__file__).parents[2] / "results" / "priors", Path(__file__).parents[1] / "priors")
 """Where released priors are: in a checkout, and in an installed package."""
@@ -16,7 +17,7 @@ def load(path: Path) -> Mixture:
     """Read a prior from a safetensors file.
 
     Raises:
-        ValueError: if the file is missing, damaged or holds something else.
+        UserError: if the file is missing, damaged or holds something else.
 
     >>> import tempfile
     >>> from safetensors.torch import save_file
@@ -31,9 +32,9 @@ def load(path: Path) -> Mixture:
     try:
         return Mixture.of_state(load_file(path))
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a prior: {error}.") from None
+        raise UserError(f"{path} cannot be read as a prior: {error}.") from None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +43,7 @@ def released() -> Mixture:
     bsds500/train.
 
     Raises:
-        ValueError: if this installation lacks it.
+        UserError: if this installation lacks it.
 
     >>> released().covariances.shape
     torch.Size([200, 63, 63])
@@ -51,6 +52,6 @@ def released() -> Mixture:
     for path in paths:
         if path.is_file():
             return load(path)
-    raise ValueError(
+    raise UserError(
         f"the prior that comes with blurpaper is not at {paths[0]}: install the package again, or name another."
     )

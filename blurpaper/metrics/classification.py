@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from blurpaper.errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
     import torch
@@ -29,7 +31,7 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
         ``confidence`` (probability of the first class), each ``(N,)``.
 
     Raises:
-        ValueError: if there is not one label a row, a label is no class, or a log-probability is no
+        UserError: if there is not one label a row, a label is no class, or a log-probability is no
             number.
 
     >>> import torch
@@ -40,17 +42,17 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
     import torch
 
     if len(log_probabilities) != len(labels):
-        raise ValueError(
+        raise UserError(
             f"one label per row. Got {len(labels)} labels for {len(log_probabilities)} rows."
         )
     log_p = log_probabilities.float().log_softmax(dim=1)
     if bool(log_p.isnan().any()):
-        raise ValueError(
+        raise UserError(
             f"log-probabilities are numbers. Got nan in {int(log_p.isnan().any(dim=1).sum())} of {len(log_p)} rows."
         )
     truth = torch.as_tensor(np.asarray(labels))[:, None]
     if len(truth) and not (int(truth.min()) >= 0 and int(truth.max()) < log_p.shape[1]):
-        raise ValueError(
+        raise UserError(
             f"labels are 0 to {log_p.shape[1] - 1}. Got {int(truth.min())} to {int(truth.max())}."
         )
     own = log_p.gather(1, truth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from blurpaper.errors import UserError
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.networks.spec import NetworkSpec
 
@@ -27,13 +28,13 @@ def module_of(model: str) -> str:
     """The module that defines a model.
 
     Raises:
-        ValueError: for a name that is no model's, with those that are.
+        UserError: for a name that is no model's, with those that are.
 
     >>> module_of("small_vgg")
     'blurpaper.networks.vgg'
     """
     if model not in MODELS:
-        raise ValueError(f"a model is one of {', '.join(MODELS)}. Got {model!r}.")
+        raise UserError(f"a model is one of {', '.join(MODELS)}. Got {model!r}.")
     return MODELS[model]
 
 

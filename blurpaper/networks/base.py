@@ -10,12 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from blurpaper.errors import UserError
+
 STAGES = ("pool1", "pool2", "pool3", "pool4", "pool5")
 STRIDE = 32
 """Pixels of the input between neighbouring positions of the last map, in every network here."""
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UserError):
     """Weights that are missing or are not what they should be, in one sentence.
 
     >>> from blurpaper.networks.released import named

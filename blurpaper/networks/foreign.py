@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from blurpaper.errors import UserError
 from blurpaper.networks.base import STAGES, Network, WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -101,7 +102,7 @@ class ForeignNetwork(Network):
         """Logits ``(B, K, 1, 1)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)``.
 
         Raises:
-            ValueError: if the images are smaller than the module can take.
+            UserError: if the images are smaller than the module can take.
         """
         inputs = self.normalised(images)
         if not self._is_small(inputs):
@@ -113,7 +114,7 @@ class ForeignNetwork(Network):
                 if "out of memory" in str(error):
                     raise
         height, width = inputs.shape[-2:]
-        raise ValueError(
+        raise UserError(
             f"{self.name} was made for {self.field} x {self.field} pixels and cannot be applied to images of {height} x {width}: "
             "choose larger scales."
         )

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import torch
 from torch import nn
 
+from blurpaper.errors import UserError
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.foreign import FIELD, IMAGENET_MEAN, IMAGENET_STD, head_of
 
@@ -56,7 +57,7 @@ def origin_of(text: str) -> str | None:
     ('timm/resnet18.a1_in1k', 'torchvision/alexnet', 'own.models.tiny', None)
 
     Raises:
-        ValueError: for a name that its library does not have.
+        UserError: for a name that its library does not have.
     """
     library, slash, name = text.partition("/")
     if slash:
@@ -65,7 +66,7 @@ def origin_of(text: str) -> str | None:
         if not _has(library, name):
             near = difflib.get_close_matches(name, _names(library), n=1)
             meant = f"; did you mean {library}/{near[0]}?" if near else "."
-            raise ValueError(f"{library} has no classifier {name!r}{meant}")
+            raise UserError(f"{library} has no classifier {name!r}{meant}")
         return text
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", text):
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blurpaper.blur import MIXES
+from blurpaper.errors import UserError
 from blurpaper.networks import MODELS, headers, origins
 from blurpaper.networks.base import Network, WeightsError
 from blurpaper.networks.origins import is_foreign
@@ -159,7 +160,7 @@ def named(
             ``classes``, ``field``, ``mean``, ``std``.
 
     Raises:
-        ValueError: for a string that names no network, or for what is said of one that is the
+        UserError: for a string that names no network, or for what is said of one that is the
             project's.
         WeightsError: for a file that is not there or holds none, or is a pickle, or for weights
             that cannot be had.
@@ -195,7 +196,7 @@ def _ours(
     found: NetworkSpec | NetworkFile, wanted: Mapping[str, object]
 ) -> NetworkSpec | NetworkFile:
     if wanted:
-        raise ValueError(
+        raise UserError(
             f"--{next(iter(wanted))} is for a network of timm, of torchvision or of a function of yours. Got {found}, which says "
             "that itself."
         )
@@ -206,14 +207,14 @@ def _origin_of(text: str) -> str | None:
     """Where a network that is not the project's comes from; None for one of its own.
 
     Raises:
-        ValueError: for what is neither.
+        UserError: for what is neither.
     """
     model = re.split("[:@/#]", text)[0]
     if ":" in text or model in MODELS or model in (*MIXES, ORIGINAL):
         return None
     if origin := origins.origin_of(text):
         return origin
-    raise ValueError(
+    raise UserError(
         f"a model is one of {', '.join(MODELS)}, timm/NAME, torchvision/NAME or package.module.function. Got {text!r}."
     )
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from blurpaper.errors import UserError
 from blurpaper.networks.base import STRIDE, Network
 from blurpaper.networks.layers import ConvNorm
 from blurpaper.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
@@ -153,7 +154,7 @@ class ResNet(Network):
         if [tensor.shape for tensor in own.values()] != [
             tensor.shape for tensor in weights.values()
         ]:
-            raise ValueError(
+            raise UserError(
                 "these are not the weights of torchvision's ResNet of this shape: shapes differ."
             )
         self.load_state_dict(dict(zip(own, weights.values(), strict=True)))

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from blurpaper.blur import MIXES
+from blurpaper.errors import UserError
 
 ORIGINAL = "original"
 DEFAULT_SCALE = "256"
@@ -36,13 +37,13 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         if self.mix != ORIGINAL and self.mix not in MIXES:
-            raise ValueError(f"a mix is original or one of {', '.join(MIXES)}. Got {self.mix!r}.")
+            raise UserError(f"a mix is original or one of {', '.join(MIXES)}. Got {self.mix!r}.")
         if self.train_scale not in TRAIN_SCALES:
-            raise ValueError(
+            raise UserError(
                 f"a train scale is one of {', '.join(TRAIN_SCALES)}. Got {self.train_scale!r}."
             )
         if self.recipe not in RECIPES:
-            raise ValueError(f"a recipe is one of {', '.join(RECIPES)}. Got {self.recipe!r}.")
+            raise UserError(f"a recipe is one of {', '.join(RECIPES)}. Got {self.recipe!r}.")
 
     @classmethod
     def parse(cls, text: str, model: str | None = None) -> NetworkSpec:
@@ -50,12 +51,12 @@ class NetworkSpec:
         will do.
 
         Raises:
-            ValueError: for a string that names no network, saying what it got.
+            UserError: for a string that names no network, saying what it got.
         """
         pattern = r"(?:(?P<model>\w+):)?(?P<mix>[\w+-]+)(?:@(?P<train_scale>[\w+-]+))?(?:/(?P<recipe>[\w-]+))?(?:#(?P<seed>\d{1,9}))?"
         match = re.fullmatch(pattern, text)
         if not match:
-            raise ValueError(
+            raise UserError(
                 f"a network is MODEL[:MIX][@SCALE][#SEED], as in efficientnet_lite0:mix@512. Got {text!r}."
             )
         parts = {name: value for name, value in match.groupdict().items() if value is not None}
@@ -64,7 +65,7 @@ class NetworkSpec:
             if not is_mix:
                 parts["model"], parts["mix"] = parts["mix"], ORIGINAL
             elif model is None:
-                raise ValueError(
+                raise UserError(
                     f"name the model too, as in efficientnet_lite0:{text}. Got {text!r}."
                 )
             else:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from blurpaper.errors import UserError
 from blurpaper.networks.base import STRIDE, Network
 from blurpaper.networks.layers import ConvNorm, Dropout
 
@@ -97,7 +98,7 @@ class VGG(Network):
         if [tensor.numel() for tensor in own.values()] != [
             tensor.numel() for tensor in weights.values()
         ]:
-            raise ValueError(
+            raise UserError(
                 "these are not the weights of torchvision's VGG of this shape: numbers of elements differ."
             )
         self.load_state_dict(

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from blurpaper.errors import UserError
 from blurpaper.networks.base import STAGES, Network
 
 SCENE = "scene"
@@ -40,7 +41,7 @@ class ZoomOut(nn.Module):
             classified.
 
     Raises:
-        ValueError: for a level that is none.
+        UserError: for a level that is none.
 
     >>> from blurpaper.networks import build
     >>> segmenter = ZoomOut(build("small_vgg", ["cat", "dog"], 64), ["background", "cat"], hidden=16)
@@ -58,7 +59,7 @@ class ZoomOut(nn.Module):
     ) -> None:
         super().__init__()
         if unknown := [level for level in levels if level not in LEVELS]:
-            raise ValueError(f"a level is one of {', '.join(LEVELS)}. Got {unknown[0]!r}.")
+            raise UserError(f"a level is one of {', '.join(LEVELS)}. Got {unknown[0]!r}.")
         self.backbone, self.labels, self.levels, self.stride = (
             backbone,
             tuple(labels),
