@@ -13,8 +13,9 @@ import nbformat
 import pytest
 import yaml
 from click.testing import CliRunner
+from prose import typed_numbers
 
-from blurpaper import book, checking, execution, new_chapter, profile
+from blurpaper import book, execution, new_chapter, profile
 from blurpaper.cli import main
 from blurpaper.store import Store
 
@@ -173,7 +174,7 @@ def test_it_runs_as_it_is_and_is_as_chapters_are_to_be(checkout, tmp_path) -> No
     assert notebook.cells[0].source.startswith("# Other blurs\n")
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     assert [one for one in tags if "parameters" in one] == [["parameters", "remove-cell"]]
-    assert not [sentence for sentence in checking.typed_numbers() if "other_blurs" in sentence]
+    assert not [sentence for sentence in typed_numbers(checkout) if "other_blurs" in sentence]
 
     store = Store(tmp_path / "store")
     done = nbformat.read(
