@@ -76,10 +76,6 @@ def outcome(problems: int, claims: int, profile: Profile, published: bool = Fals
 def unexecuted(profile: Profile) -> list[str]:
     """What is wrong with each chapter: not executed, in error, or executed from other text,
     settings or code than there are.
-
-    >>> from blurpaper.profile import load
-    >>> unexecuted(load("smoke", {"name": "never-run"}))[0]
-    'chapter 00_introduction has not been executed for profile never-run; run `blurpaper chapter 00 --profile never-run`'
     """
     found = []
     for chapter in book.chapters():

@@ -18,15 +18,11 @@ from typing import Any
 
 from blurpaper import book, code, data, results
 from blurpaper.profile import Profile
+from blurpaper.provenance import ANCHORS, RUN
 from blurpaper.store import Codec, Recipe, Store, sha256_of, surroundings
 from blurpaper.writing import written
 
 KIND = "chapters"
-
-_SHOWS_THE_STORE = "blurpaper.provenance"
-"""What a chapter imports itself that tells how artifacts were made: which there are is then among
-what it is made from.
-"""
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,6 @@ class Run:
     >>> run = Run(load("smoke"), {}, "smoke", Store(tempfile.mkdtemp()), published=True)
     >>> run.parameters
     {'profile': 'smoke', 'overrides': {}, 'published': True}
-    >>> run.recipe("01_kernels").kind, run.recipe("01_kernels").name
-    ('chapters', '01_kernels.smoke')
     """
 
     profile: Profile
@@ -64,7 +58,7 @@ class Run:
             "parameters": self.parameters,
             "settings": self.profile.model_dump(mode="json"),
             "committed": {path.name: sha256_of(path) for path in sorted(committed)},
-            "chapters": book.chapters(),
+            "targets": book.targets(book.ROOT),
             "versions": surroundings()["versions"],
             "data": {} if self.published else data.fingerprints(self.profile, self.store),
         }
@@ -112,13 +106,10 @@ def execute(chapter: str, run: Run) -> Path:
 
 
 def shows_the_store(chapter: str) -> bool:
-    """Whether a chapter tells how artifacts were made, and so is to be executed when the others
-    have made theirs.
-
-    >>> [chapter for chapter in book.chapters() if shows_the_store(chapter)]
-    ['12_runs']
+    """Whether a chapter accounts for the run: the artifacts in the store are then among what it is
+    made from, and it is executed when the others have made theirs.
     """
-    return _SHOWS_THE_STORE in code.imported_directly(_script(chapter))
+    return f"# ({ANCHORS[RUN]})=\n" in _script(chapter)
 
 
 _NOTEBOOK: Codec[str] = Codec(

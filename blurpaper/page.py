@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, Markdown, display
 
-from blurpaper import deblurred, exhibits, results
+from blurpaper import book, deblurred, exhibits, results
 from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
-from blurpaper.provenance import PAPER, PHOTOS, RUN
+from blurpaper.provenance import ANCHORS, PAPER, PHOTOS, RUN
 from blurpaper.store import Store
 from blurpaper.tables import download, rounded
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-RUNS_PAGE = "12_runs.html"
-ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
-"""Where that page tells how a source was made."""
 _IN_PROSE = re.compile(rf"(?<![\w*])\*({'|'.join(ANCHORS)})\*(?![\w*])")
 
 # timm's downloader warns that it cannot draw widgets; it has nothing to download here.
@@ -170,18 +167,21 @@ class Page:
             )
         )
 
-    def claims(self, chapter: str) -> None:
-        """Show the claims of the paper that a chapter decides, by its number."""
-        from blurpaper import book, claims
+    def claims(self, *tables: str) -> None:
+        """Show the paper's claims that some tables and figures decide; without any, the ledger."""
+        from blurpaper import claims
         from blurpaper.claims import html
 
-        entries = claims.ledger(self.profile, self.store, chapter)
-        pages = {name[:2]: name for name in book.chapters()}
-        self.table(
-            html.table(entries, pages),
+        entries = claims.ledger(self.profile, self.store, tables)
+        caption = (
             "The paper's claims that this chapter decides, and what each source says of them; how that comes about, the chapter "
-            "on the claims explains.",
-            claims.tables(entries),
+            "on the claims explains."
+            if tables
+            else "Every claim, and what each source says of it: the verdict, and the number that decides it with its 95 % "
+            "interval over images. The words of the claims are ours; section numbers are the paper's."
+        )
+        self.table(
+            html.table(entries, book.page_of, filtered=not tables), caption, claims.tables(entries)
         )
 
     def say(self, text: str) -> None:
@@ -224,7 +224,7 @@ class Page:
         if source not in ANCHORS:
             return escape(text)
         anchor = ANCHORS[RUN if source == PHOTOS and self.profile.name == "photos" else source]
-        return f'<a href="{RUNS_PAGE}#{anchor}">{escape(text)}</a>'
+        return f'<a href="{book.page_of(anchor)}">{escape(text)}</a>'
 
 
 def _model_and_data(rows: pd.DataFrame) -> str:

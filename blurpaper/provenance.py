@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 """The sources, as the book calls them."""
 
+ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
+"""The target of the book where each source is accounted for."""
+
 SHORT = 12
 """Digits of a commit, a key or a checksum that are shown; the whole is told when it is pointed at.
 """

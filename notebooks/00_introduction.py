@@ -23,7 +23,7 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import book, claims, deciding, deciding_html, figures, results
+from blurpaper import claims, deciding, deciding_html, figures, results
 from blurpaper.claims import html
 from blurpaper.page import Page, in_words, percent, with_interval
 
@@ -45,18 +45,11 @@ page.table(
     {known.source: rows},
 )
 
-# %% tags=["remove-input"]
-chapters = book.chapters()
-listed = (book.ROOT / "_toc.yml").read_text(encoding="utf-8")
-there = {name[:2]: name for name in chapters if f"notebooks/{name}" in listed}
-links = {"15": "blur a photograph yourself and see what two networks say", "20": "blur your images", "21": "measure your own network",
-         "22": "make it robust without labels"}  # fmt: skip
-told = [f"[{words}]({there[number]})" for number, words in links.items() if number in there]
-page.say(
-    "A PSF is named by its kind and size in pixels of an image whose smaller side is 384: `D8` is a defocus disk of radius 8, `H4` motion over "
-    "4 pixels, `shake` the path of a shaking camera."
-    + (f" To try it: {', '.join(told)}." if told else "")
-)
+# %% [markdown]
+# A PSF is named by its kind and size in pixels of an image whose smaller side is 384: `D8` is a defocus disk of radius 8, `H4`
+# motion over 4 pixels, `shake` the path of a shaking camera. To try it:
+# [blur a photograph yourself and see what two networks say](15_play), [blur your images](20_blur_your_images),
+# [measure your own network](21_measure_your_model), [make it robust without labels](22_robust_without_labels).
 
 # %% [markdown]
 # ## The answer in one figure

@@ -11,7 +11,7 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from blurpaper import book, page, provenance, results
+from blurpaper import page, provenance, results
 from blurpaper.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
 from blurpaper.profile import load
 from blurpaper.store import TENSORS, Recipe, Store
@@ -140,14 +140,10 @@ def test_every_caption_links_to_an_anchor_that_is_there(
     assert len(captions) >= 2
     for caption in captions:
         links = re.findall(r'<a href="([^"#]*)#([^"]*)">([^<]*)</a>', caption)
-        assert {target for target, _, _ in links} == {page.RUNS_PAGE}
+        assert {target for target, _, _ in links} == {"12_runs.html"}
         assert {anchor for _, anchor, _ in links} <= anchors
         assert links[-1][1] == "run-this" and f"profile {profile}, as committed" in links[-1][2]
         assert caption.rstrip().endswith("</a>.</span>")
-    assert (book.NOTEBOOKS / page.RUNS_PAGE).with_suffix(".py").is_file()
-    assert f"notebooks/{page.RUNS_PAGE.removesuffix('.html')}\n" in (
-        book.ROOT / "_toc.yml"
-    ).read_text(encoding="utf-8")
 
 
 def test_each_source_links_to_its_own_run(published_chapter) -> None:

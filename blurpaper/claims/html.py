@@ -5,7 +5,7 @@ decides it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 from blurpaper import intervals
@@ -21,8 +21,8 @@ from blurpaper.claims.registry import (
 from blurpaper.claims.verdicts import Finding
 from blurpaper.tables import rounded
 
-LEDGER = "09"
-"""Number of the chapter that is the ledger."""
+LEDGER = "claims"
+"""Where it stands in the book: a target."""
 _MARKS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", UNDECIDED: "?", NOT_RUN: "–"}
 _UNITS = {
     "points": (100, 1, " points"),
@@ -40,18 +40,18 @@ def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
     }
 
 
-def table(entries: Sequence[Entry], pages: dict[str, str], filtered: bool = False) -> str:
+def table(entries: Sequence[Entry], page_of: Callable[[str], str], filtered: bool = False) -> str:
     """The claims as a table.
 
     Args:
-        pages: number of a chapter -> its name, for links.
+        page_of: the link to a target of the book, such as a table.
         filtered: the ledger itself, with choices of verdict and of section above it, each claim
-            linked to its row in the chapter that decides it; else the claims of a chapter, linked
-            to their rows in the ledger.
+            linked to its row in the chapter of its table; else the claims of a chapter, linked to
+            their rows in the ledger.
     """
     sources = list(entries[0].findings)
     head = "".join(f'<th scope="col">{escape(source)}</th>' for source in sources)
-    body = "".join(_row(entry, sources, pages, filtered) for entry in entries)
+    body = "".join(_row(entry, sources, page_of, filtered) for entry in entries)
     whole = f'<table class="blurpaper ledger"><thead><tr><th scope="col">section</th><th scope="col">claim</th>{head}</tr></thead>'
     return (
         _choices(entries, sources) if filtered else ""
@@ -71,7 +71,9 @@ def _choices(entries: Sequence[Entry], sources: Sequence[str]) -> str:
     return f'<form class="ledger-filter">{by_verdict}{by_section} <output aria-live="polite"></output></form>'
 
 
-def _row(entry: Entry, sources: Sequence[str], pages: dict[str, str], filtered: bool) -> str:
+def _row(
+    entry: Entry, sources: Sequence[str], page_of: Callable[[str], str], filtered: bool
+) -> str:
     claim = entry.claim
     cells = "".join(
         f'<td class="{_class(entry.findings[source])}">{_told(entry.findings[source])}</td>'
@@ -81,11 +83,11 @@ def _row(entry: Entry, sources: Sequence[str], pages: dict[str, str], filtered: 
         f'data-verdict-{number}="{entry.findings[source].verdict}"'
         for number, source in enumerate(sources)
     )
-    where = f"{claim.shown}, " if claim.shown else ""
+    page = page_of(claim.table if filtered else LEDGER).partition("#")[0]
     if filtered:
-        link = f'<a href="{escape(pages[claim.chapter])}.html#claim-{claim.id}">{escape(where)}chapter {claim.chapter}</a>'
+        link = f'<a href="{page}#claim-{claim.id}">{claim.shown}</a>'
     else:
-        link = f'{escape(where)}<a href="{escape(pages[LEDGER])}.html#{claim.id}">in the ledger</a>'
+        link = f'{claim.shown}, <a href="{page}#{claim.id}">in the ledger</a>'
     note = f"<br><em>{escape(claim.note)}</em>" if claim.note else ""
     anchor = claim.id if filtered else f"claim-{claim.id}"
     words = f"{escape(claim.says)}<br><small>{escape(claim.tolerance)} ({link}){note}</small>"

@@ -108,7 +108,7 @@ def _jobs(settings: Profile) -> int:
 def chapter(
     name: str, profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool
 ) -> None:
-    """Execute one chapter, NAME being its number or name (02, pretrained)."""
+    """Execute one chapter: NAME is the number or the name of its notebook."""
     from blurpaper import book, execution
     from blurpaper.store import Store
 
