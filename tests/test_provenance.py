@@ -233,19 +233,9 @@ def test_of_a_store_the_newest_of_the_profile_are_told(tmp_path) -> None:
 def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_however_old(
     tmp_path,
 ) -> None:
-    stamped(
-        tmp_path,
-        key=KEYS[0],
-        profile="smoke",
-        inputs={"start": {"network": KEYS[1]}, "scales": ["256"]},
-    )
-    stamped(
-        tmp_path,
-        key=KEYS[1],
-        profile="emoji",
-        name="small_vgg:original",
-        inputs={"images": KEYS[2]},
-    )
+    """And nothing is told for a parent that is gone."""
+    stamped(tmp_path, key=KEYS[0], profile="smoke", parents=[KEYS[1], KEYS[9]])
+    stamped(tmp_path, key=KEYS[1], profile="emoji", name="small_vgg:original", parents=[KEYS[2]])
     stamped(
         tmp_path, key=KEYS[2], kind="data", name="emoji-train", made="2025-01-01T00:00:00+00:00"
     )
@@ -255,28 +245,11 @@ def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_howeve
 
 
 def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(tmp_path) -> None:
-    stamped(tmp_path, key=KEYS[0], kind="priors", profile="smoke", name="scikit-image.8")
-    stamped(
-        tmp_path,
-        key=KEYS[1],
-        kind="deblurring-seconds",
-        name="epll.emoji",
-        inputs={"prior": KEYS[0], "images": KEYS[9]},
-    )
-    stamped(
-        tmp_path,
-        key=KEYS[2],
-        kind="deblurring-seconds",
-        name="wiener.emoji",
-        inputs={"prior": "", "images": KEYS[9]},
-    )
-    stamped(
-        tmp_path,
-        key=KEYS[3],
-        kind="deblurring-seconds",
-        name="wiener.other",
-        inputs={"images": KEYS[8]},
-    )
+    stamped(tmp_path, key=KEYS[0], profile="smoke", parents=[KEYS[1]])
+    stamped(tmp_path, key=KEYS[1], kind="data", name="emoji-train")
+    stamped(tmp_path, key=KEYS[2], kind="play", name="a+b", parents=[KEYS[0], KEYS[8]])
+    stamped(tmp_path, key=KEYS[3], kind="play", name="c+d", parents=[KEYS[8]])
+    stamped(tmp_path, key=KEYS[4], kind="play", name="e+f", profile="emoji", parents=[KEYS[0]])
     assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {0, 1, 2}
 
 
@@ -319,4 +292,4 @@ def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
 def test_uncommitted_changes_are_told(tmp_path) -> None:
     stamped(tmp_path, profile="smoke", commit="a" * 40, dirty=True)
     html = provenance.described(provenance.stored(load("smoke"), Store(tmp_path)))
-    assert f"{'a' * provenance.SHORT}</code> and uncommitted changes (1 artifact)" in html
+    assert f"{'a' * 12}</code> and uncommitted changes (1 artifact)" in html
