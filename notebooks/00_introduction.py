@@ -23,7 +23,7 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import claims, deciding, deciding_html, figures, results
+from blurpaper import claims, figures, remedies, results
 from blurpaper.claims import html
 from blurpaper.page import Page, in_words, percent, with_interval
 
@@ -33,16 +33,15 @@ page = Page(profile, overrides, published)
 # ## What to do about blurred images
 
 # %% tags=["remove-input"]
-known = deciding.evidence(page)
-choices = deciding.choices(known)
-rows = deciding.used(choices)
+source, found = remedies.remedies(page)
+device = found["device"].max()
 page.table(
-    deciding_html.table(choices),
+    remedies.table(found),
     "What helps, by how the images are blurred: accuracy in per cent without it and with it, on the same test images under the conditions "
-    "named; what is gained there and changed on sharp images, in points; 95 % intervals; and the time it takes"
-    + (f" ({known.device})" if known.device else "")
+    "named; the gain in points, with its 95 % interval; and the time it takes"
+    + (f" ({device})" if device else "")
     + ". Advice is given where the interval of a gain lies above zero under one of the blurs shown.",
-    {known.source: rows},
+    {source: found},
 )
 
 # %% [markdown]

@@ -72,7 +72,6 @@ page.say(
 shell("blurpaper evaluate --network efficientnet_lite0:mix --images held_out --conditions sharp,D8")
 
 # %% [markdown]
-# (robust-without-labels)=
 # ## On your own photographs
 #
 # Below, the whole procedure at a size for a book that is built in minutes: eight photographs, in two batches, seen once. *It shows that

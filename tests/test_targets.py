@@ -12,7 +12,7 @@ from blurpaper.claims import html
 from blurpaper.provenance import ANCHORS
 
 LIBRARY = Path(blurpaper.__file__).parent
-NUMBERED = {"browser.py", "deciding.py", "needs.py", "plan.py", "steps.py"}
+NUMBERED = {"browser.py", "needs.py", "plan.py", "steps.py"}
 """Modules that still tell chapters by their numbers."""
 NUMBERS = {name[:2] for name in book.chapters()}
 CHAPTER = r"(?<!\w)\d\d_[a-z]|[Cc]hapters? \d|(?<![\w.,:])0\d(?![\w.])"
