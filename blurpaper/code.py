@@ -219,6 +219,7 @@ class _Normal(ast.NodeTransformer):
         self.seen.add(dotted)
         module, defined, rest = _found(".".join((dotted, *attributes)))
         self._form.uses.add((defined, module))
+        self._form.uses |= {("", one) for one in _run_by(".".join((dotted, *attributes)))}
         if dotted == _PACKAGE:  # import blurpaper.kernels; blurpaper.kernels.psf
             self.seen |= {one for one in self.imported if f"{one}.".startswith(f"{module}.")}
         return ast.Name(f"<{module}>" + ".".join((defined, *rest)), ast.Load())
@@ -247,6 +248,18 @@ def _found(dotted: str) -> tuple[str, str, list[str]]:
     if _in_library(passed_on) and not f"{dotted}.".startswith(f"{passed_on}."):
         return _found(".".join((passed_on, *names[1:])))
     return module, names[0], names[1:]
+
+
+def _run_by(dotted: str) -> Iterator[str]:
+    """The modules that are run on the way to a name, because a package imports them as modules:
+    what registers itself there.
+    """
+    module, _, rest = dotted.rpartition(".")
+    while module:
+        if path_of(module).name == "__init__.py" and not path_of(f"{module}.{rest}").is_file():
+            passed_on = _passed_on(module).values()
+            yield from (one for one in passed_on if _in_library(one) and path_of(one).is_file())
+        module, _, rest = module.rpartition(".")
 
 
 @cache

@@ -127,6 +127,14 @@ def test_every_way_to_use_the_library_is_seen(house, text, used):
     }
 
 
+def test_what_registers_itself_in_a_package_counts_though_no_name_of_it_is_used(house):
+    house("deep/__init__", "from blurpaper.deep import one\nfrom blurpaper.deep.all import found")
+    house("deep/all", "FOUND = []\ndef found():\n    return FOUND")
+    house("deep/one", "from blurpaper.deep.all import FOUND\nFOUND.append(1)")
+    house("top", "from blurpaper import deep\nx = deep.found()")
+    assert code.closure(["blurpaper.top"]) >= {"blurpaper.deep.all", "blurpaper.deep.one"}
+
+
 def test_modules_that_import_one_another_are_followed_once(house):
     house("base", "from blurpaper import top\n")
     assert code.closure(["blurpaper.top"]) == {"blurpaper.top", "blurpaper.base"}
