@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper import blurriness, intervals, metrics, predictions, results
+from blurpaper import intervals, metrics, predictions, results
 from blurpaper import profile as profiles
 from blurpaper.evaluation import Measured, Named
 from blurpaper.kernels import SHARP
 from blurpaper.networks.released import NetworkFile, released
 from blurpaper.profile import Profile
 from blurpaper.randomness import stream
-from blurpaper.store import Store
 from blurpaper.tables import rounded
 from blurpaper.writing import written
 
@@ -301,6 +300,7 @@ def of_measured(
     >>> import tempfile
     >>> from blurpaper.data.examples import album
     >>> from blurpaper.evaluation import measure
+    >>> from blurpaper.store import Store
     >>> folder, store, photos = album(Path(tempfile.mkdtemp()), ["coffee"]), Store(tempfile.mkdtemp()), profiles.load("photos")
     >>> network = released("efficientnet_lite0", "mix")
     >>> measured = measure(network, folder, ["sharp"], ["256"], photos, store)
@@ -339,35 +339,32 @@ def lines(
     conditions: Sequence[str],
     scale: str,
     profile: Profile,
-    store: Store,
     right: float | None = None,
     per_image: Path | None = None,
 ) -> list[str]:
-    """What is told of a folder that was measured, a line each: when to ask for another picture, how
-    blurred the images are.
+    """What is told of a folder that was measured: a line on when to ask for another picture, where
+    that is known.
 
     Args:
         right: how often the answers kept shall be right; told if that cannot be had.
-        per_image: CSV file for the radius of each image, its range and the network's confidence.
+        per_image: CSV file for the network's confidence in each image.
 
     >>> import tempfile
     >>> from blurpaper.data.examples import album
     >>> from blurpaper.evaluation import measure
+    >>> from blurpaper.store import Store
     >>> folder, store, photos = album(Path(tempfile.mkdtemp()), ["coffee"]), Store(tempfile.mkdtemp()), profiles.load("photos")
     >>> network = released("efficientnet_lite0", "mix")
     >>> measured = measure(network, folder, ["sharp"], ["256"], photos, store)
-    >>> told_of_it = lines(network, measured, ["sharp", "D8"], "256", photos, store)
+    >>> told_of_it = lines(network, measured, ["sharp", "D8"], "256", photos)
     >>> [line.partition(" ")[0] for line in told_of_it]
-    ['confidence:', 'blur:']
+    ['confidence:']
     """
     images = measured.images
-    blurred = blurriness.of_images(images, profile, store)
     advice, as_is = of_measured(spec, measured, conditions, scale, profile, right)
     if per_image:
         with written(per_image) as temporary:
-            blurred.merge(as_is, on="image").to_csv(
-                temporary, index=False, float_format="%.4g", lineterminator="\n"
-            )
+            as_is.to_csv(temporary, index=False, float_format="%.4g", lineterminator="\n")
     found = []
     if advice:
         others = advice.where != images.name and "confidence" in as_is
@@ -377,7 +374,7 @@ def lines(
             f"no threshold on confidence is known that keeps {_percent(right)} right: that takes {FEWEST_IMAGES} labelled images "
             "or committed decisions of this network, and a confidence that tells right from wrong."
         )
-    return [*found, blurriness.told(blurred["radius"].to_numpy(), profile.evaluation.bootstrap)]
+    return found
 
 
 def told(advice: Advice, confidence: np.ndarray | None = None) -> str:

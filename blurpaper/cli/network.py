@@ -116,7 +116,7 @@ def _take_own_gpu() -> None:
 @click.option(
     "--per-image",
     type=click.Path(path_type=Path),
-    help="CSV file for each image's blur and the confidence in it.",
+    help="CSV file for the confidence in each image.",
 )
 @report_option
 @elsewhere_options
@@ -141,9 +141,8 @@ def evaluate(
 
     Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives
     agreement with the prediction on the sharp image. Broken images are named and left out; if they
-    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured. Two lines
-    follow the table: at which confidence to ask for another picture, and how blurred the images
-    are, as far as they tell.
+    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured. Below the
+    table stands the confidence below which to ask for another picture, where it is known.
 
     A network from timm, torchvision or a function of yours has the input and the weights that its
     library says, unless --field, --mean, --std or --weights says otherwise. If its classes are
@@ -192,8 +191,9 @@ def evaluate(
     )
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
-    remarks = advice.lines(spec, found, names, wanted[0], settings, Store(), right, per_image)
-    click.echo("\n".join(remarks))
+    remarks = advice.lines(spec, found, names, wanted[0], settings, right, per_image)
+    for remark in remarks:
+        click.echo(remark)
     if report:
         from blurpaper import report as reports
 
