@@ -5,18 +5,20 @@ tables and examples in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper import __version__, results
+from blurpaper import __version__, intervals, metrics, results
 from blurpaper.evaluation import Measured, Named, fitted, measure
 from blurpaper.finetuning import mix_of
 from blurpaper.flips import Line, examples
 from blurpaper.kernels import SHARP
 from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.profile import Profile
+from blurpaper.randomness import stream
 from blurpaper.store import Store, surroundings
 from blurpaper.tables import rounded
 from blurpaper.tallies import DISKS
@@ -30,6 +32,12 @@ _METRICS = {
     "cross_entropy": "cross-entropy, nats", "ece": "calibration error, %",
 }  # fmt: skip
 _SHARES = ("top1", "top5", "agreement", "ece")
+_FEWEST_IMAGES = 50
+"""Labelled images below which no threshold is chosen."""
+_FEWEST_KEPT = 20
+"""Answers, and images, that a threshold has to keep for their accuracy to be looked at."""
+
+Interval = tuple[float, float, float]
 
 
 def write(
@@ -41,6 +49,7 @@ def write(
     profile: Profile,
     facts: Mapping[str, str],
     remarks: Sequence[str] = (),
+    threshold: Threshold | None = None,
 ) -> None:
     """Write a report.
 
@@ -75,12 +84,14 @@ def write(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pages.filters["percent"] = _percent
     content = pages.get_template("report.html").render(
         title=title,
         lead=lead(lines, conditions, scales[0]),
         figure=Markup(svg.inline(_drawn(lines, conditions, scales))),  # made here
         seen=_seen(lines, conditions, scales),
         remarks=remarks,
+        threshold=threshold,
         tables=[_table(line, conditions, scales) for line in lines],
         examples=list(examples(lines, conditions, scales[0], profile)),
         tuned=len(lines) > 1,
@@ -101,9 +112,8 @@ def evaluated(
     conditions: Sequence[str],
     scales: Sequence[str],
     profile: Profile,
-    remarks: Sequence[str],
 ) -> None:
-    """Write what was found of a network on a folder of images, with the advice that goes with it.
+    """Write what was found of a network on a folder of images.
 
     >>> import re
     >>> import tempfile
@@ -116,7 +126,7 @@ def evaluated(
     >>> spec = in_memory(peak, ["red", "green", "blue"])
     >>> found = measure(spec, folder, ["sharp", "D2"], ["256"], photos, store)
     >>> path = folder.with_suffix(".html")
-    >>> evaluated(path, spec, folder, found, ["sharp", "D2"], ["256"], photos, remarks=[])
+    >>> evaluated(path, spec, folder, found, ["sharp", "D2"], ["256"], photos)
     >>> re.search('class="lead">(.*?)<', path.read_text(encoding="utf-8"))[1]
     'Of 2 images, 50.0 % get the answer that they get sharp under D2.'
     """
@@ -129,7 +139,7 @@ def evaluated(
         scales,
         profile,
         facts,
-        remarks,
+        threshold=_threshold(measured, conditions, scales[0], profile.evaluation.bootstrap),
     )
 
 
@@ -247,8 +257,8 @@ def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count:,} images"
 
 
-def _percent(share: float) -> str:
-    return f"{rounded(100 * share, 1)} %"
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{rounded(100 * share, digits)} %"
 
 
 def _table(line: Line, conditions: Sequence[str], scales: Sequence[str]) -> dict[str, object]:
@@ -317,6 +327,88 @@ def _machine() -> dict[str, str]:
         "Machine": found["device"],
         "Versions": f"blurpaper {__version__}, Python {found['python']}, {versions}",
     }
+
+
+# --- Confidence -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The confidence from which on answers are right as often as all answers on sharp images.
+
+    Attributes:
+        confidence: the threshold, chosen on all images; 0 if every answer can be kept.
+        sharp: accuracy on all sharp images.
+        right: how often answers that reach it are right, with its 95 % interval over images.
+        kept: condition -> the share of its answers that reach it, likewise.
+    """
+
+    confidence: float
+    sharp: float
+    right: Interval
+    kept: Mapping[str, Interval]
+
+
+def threshold(decided: Mapping[str, Mapping[str, np.ndarray]], resamples: int) -> Threshold | None:
+    """The lowest confidence from which on answers, those of all conditions together, are right as
+    often as all on sharp images (selective classification; Geifman and El-Yaniv 2017).
+
+    What it does is judged by cross-fitting: each half of the images by the threshold, and the
+    accuracy on sharp images, of the other half, so that the choice flatters nothing.
+
+    Args:
+        decided: condition, ``sharp`` among them -> ``rank`` and ``confidence`` of the same images
+            (:func:`metrics.decisions`).
+
+    Returns:
+        None if no confidence does it, on all images and on either half, or too few are kept.
+    """
+    confidence, rank = (
+        np.stack([of[name] for of in decided.values()]) for name in ("confidence", "rank")
+    )
+    correct, sharp, count = rank < 1, np.asarray(decided[SHARP]["rank"]) < 1, rank.shape[1]
+    first = stream("threshold", count).permutation(count) < count // 2
+    chosen = [
+        lowest(confidence[:, half], correct[:, half], sharp[half].mean())
+        for half in (~first, first, np.ones(count, bool))
+    ]
+    if None in chosen:
+        return None
+    kept = confidence >= np.where(first, *chosen[:2])
+    if kept.any(axis=0).sum() < _FEWEST_KEPT:
+        return None
+    above, below = (kept & correct).sum(axis=0), kept.sum(axis=0)
+    right = intervals.of_statistic(lambda of: (of @ above) / (of @ below), count, resamples)
+    shares = np.transpose(intervals.of_mean(kept.T, resamples)).tolist()
+    return Threshold(chosen[2], sharp.mean(), right, dict(zip(decided, shares, strict=True)))
+
+
+def lowest(confidence: np.ndarray, correct: np.ndarray, right: float) -> float | None:
+    """The lowest confidence such that the answers that reach it are right at this rate; 0 if all of
+    them are, None if no confidence does that.
+
+    Args:
+        confidence, correct: of each answer, of any one shape.
+    """
+    confidence = np.ravel(confidence)
+    coverage, risk = metrics.risk_coverage(confidence, np.ravel(correct))
+    kept = np.round(coverage * confidence.size).astype(int)
+    kept = kept[(risk <= 1 - right + 1e-12) & (kept >= _FEWEST_KEPT)]
+    if not kept.size:
+        return None
+    return 0.0 if kept[-1] == confidence.size else float(np.sort(confidence)[-kept[-1]])
+
+
+def _threshold(
+    measured: Measured, conditions: Sequence[str], scale: str, resamples: int
+) -> Threshold | None:
+    """Where it can be known: on labelled images, sharp ones among them, that are not too few."""
+    truth, found = measured.truth[scale], measured.log_probabilities
+    if not measured.labelled or SHARP not in conditions or len(truth) < _FEWEST_IMAGES:
+        return None
+    return threshold(
+        {name: metrics.decisions(found[name][scale], truth) for name in conditions}, resamples
+    )
 
 
 # --- Figure ---------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from helpers import album
 from PIL import Image
 from safetensors.torch import save_file
 
-from blurpaper import flips, report, results
+from blurpaper import flips, report, results, tallies
+from blurpaper import profile as profiles
 from blurpaper.cli import main
 from blurpaper.data.base import ImageSet
 from blurpaper.evaluation import Measured
@@ -251,3 +252,129 @@ def test_the_lead_tells_of_the_worst_blur_never_of_sharp_images_as_blurred(
     assert report.lead([line], conditions, "256") == sentence
     before_and_after = report.lead([line, line], conditions, "256")
     assert "under sharp" not in before_and_after
+
+
+# --- The confidence from which on answers are as right as on sharp images -------------------------
+
+
+def calibrated(images: int, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
+    """Answers that are right as often as their confidence says, less confident the stronger the
+    blur.
+    """
+    random, found = np.random.RandomState(seed), {}
+    for blur, name in enumerate(("sharp", "D4", "D8")):
+        confidence = random.beta(5 - blur, 1 + blur, images)
+        found[name] = {"confidence": confidence, "rank": random.rand(images) >= confidence}
+    return found
+
+
+def committed(name: str, network: str, recipe: str, data: str) -> dict[str, dict[str, np.ndarray]]:
+    """The committed decisions of a network under defocus at scale 256, among all its classes."""
+    rows = results.select(
+        results.published_decisions(name), model=profiles.load(name).model, network=network,
+        recipe=recipe, data=data, scale="256", input="as is", seed="0", condition=tallies.DISKS,
+    )  # fmt: skip
+    rows = results.select(rows, classes=max(rows["classes"].unique(), key=int))
+    return {
+        condition: {what: group.sort_values("image")[what].to_numpy() for what in ("rank", "confidence")}
+        for condition, group in rows.groupby("condition", observed=True, sort=False)
+    }  # fmt: skip
+
+
+def test_the_threshold_is_the_lowest_that_keeps_the_rate_by_trying_all() -> None:
+    decided = calibrated(200)
+    confidence, wrong = (
+        np.stack([of[name] for of in decided.values()]) for name in ("confidence", "rank")
+    )
+    found = report.lowest(confidence, ~wrong, 0.9)
+    kept = {one: confidence >= one for one in confidence.ravel()}
+    assert found == min(
+        one
+        for one, those in kept.items()
+        if (~wrong[those]).mean() >= 0.9 and those.sum() >= report._FEWEST_KEPT
+    )
+
+
+def test_equal_confidences_are_kept_or_turned_away_together() -> None:
+    confidence = np.repeat([0.2, 0.5, 0.9], 100)
+    correct = np.concatenate([np.zeros(100), np.arange(100) < 80, np.ones(100)]).astype(bool)
+    assert report.lowest(confidence, correct, 0.9) == 0.5
+    assert report.lowest(confidence, correct, 0.91) == 0.9
+
+
+def test_no_threshold_is_named_that_confidence_cannot_keep_and_none_where_all_can_be_kept() -> None:
+    random = np.random.RandomState(1)
+    blind = {
+        name: {"confidence": random.rand(400), "rank": random.rand(400) < wrong}
+        for name, wrong in (("sharp", 0.02), ("D8", 0.5))
+    }
+    assert report.threshold(blind, 100) is None
+    assert report.lowest(np.ones(100), np.ones(100, bool), 0.99) == 0.0
+    unharmed = dict.fromkeys(("sharp", "D8"), blind["sharp"])
+    assert report.threshold(unharmed, 100).confidence == 0.0
+
+
+def test_of_calibrated_answers_fewer_are_kept_the_stronger_the_blur_and_the_rate_is_kept() -> None:
+    found = report.threshold(calibrated(4000), 200)
+    kept = [share for share, _, _ in found.kept.values()]
+    assert kept == sorted(kept, reverse=True) and kept[0] > 0.65 > 0.4 > kept[-1]
+    assert found.right[1] <= found.sharp <= found.right[2]
+
+
+def test_an_image_is_judged_by_no_threshold_that_it_had_a_part_in(monkeypatch) -> None:
+    decided, halves = calibrated(400), []
+
+    def lowest(confidence, correct, right) -> float:
+        halves.append(set(confidence[0]))
+        return (0.3, 0.6, 0.5)[len(halves) - 1]
+
+    monkeypatch.setattr(report, "lowest", lowest)
+    found = report.threshold(decided, 20)
+    one, other, whole = halves
+    assert len(one) == len(other) == 200 and one | other == whole
+    limits = np.where(np.isin(decided["sharp"]["confidence"], list(one)), 0.6, 0.3)
+    kept = np.stack([of["confidence"] >= limits for of in decided.values()])
+    right = np.stack([~of["rank"] for of in decided.values()])
+    assert found.confidence == 0.5 and found.right[0] == pytest.approx(right[kept].mean())
+    assert [share for share, _, _ in found.kept.values()] == pytest.approx(kept.mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("network", "recipe"), [("original", ""), ("mix", "labels"), ("mix", "agreement")]
+)
+@pytest.mark.parametrize(
+    ("name", "data"), [("photos", "nips2017-dev"), ("photos", "imagewoof"), ("emoji", "emoji")]
+)
+def test_on_committed_decisions_the_other_half_is_as_right_as_on_sharp_images(
+    name, data, network, recipe
+) -> None:
+    found = report.threshold(committed(name, network, recipe, data), 500)
+    assert found.right[2] >= found.sharp
+    if found.confidence > 0:  # else all are kept, and more may be right than of the sharp ones
+        assert found.right[1] <= found.sharp
+        kept = [found.kept[condition][0] for condition in ("sharp", "D4", "D8")]
+        assert kept == sorted(kept, reverse=True)
+
+
+def test_a_report_has_the_threshold_of_labelled_images_sharp_ones_among_them_that_are_not_few(
+    folder, monkeypatch
+) -> None:
+    def said(*arguments: str) -> str:
+        done = run("evaluate", *NETWORK, *arguments, "--report", "r.html", *LIGHT)
+        assert done.exit_code == 0, done.output
+        return Page((folder / "r.html").read_text(encoding="utf-8")).text
+
+    told = "right as often as"
+    assert told not in said("--conditions", "sharp,D8")
+    monkeypatch.setattr(report, "_FEWEST_IMAGES", 8)
+    monkeypatch.setattr(report, "_FEWEST_KEPT", 1)
+    assert told not in said("--conditions", "D4,D8")
+    monkeypatch.setattr(report, "lowest", lambda *_: 0.25)  # of two classes all are surer
+    assert re.search(
+        r"confidence of at least 0.25 are right as often as all answers on sharp images \((.*) %\):\s+"
+        r".* of them are right.\s+They are\s+100 % \(100 % to 100 %\) of the answers on sharp,\s+100 %",
+        said("--conditions", "sharp,D8"),
+    )
+    bare = folder / "bare"
+    (folder / "album & <b>" / "cat").rename(bare)
+    assert told not in said("--images", str(bare), "--conditions", "sharp,D8")
