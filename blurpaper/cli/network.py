@@ -181,7 +181,7 @@ def evaluate(
     if report:
         from blurpaper import report as reports
 
-        reports.evaluated(report, spec, images, found, names, wanted, settings)
+        reports.evaluated(report, spec, images, found, settings)
         click.echo(f"report: {report}", err=True)
     say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
     say_passed_over(images)
