@@ -125,10 +125,8 @@ def _provenance_fault(made: Mapping[str, Any] | None, script: Path, profile: Pro
         return "shows the committed results, not those of a run (`--published` checks those)"
     if other := _differing(made["settings"], profile.model_dump(mode="json")):
         return f"was executed with other settings ({', '.join(other)})"
-    needed = sorted(code.imported_by(script.read_text(encoding="utf-8")))
-    if changed := [module for module in needed if code.hash_of(module) != made["code"].get(module)]:
-        return f"was executed with other code (changed since: {', '.join(changed)})"
-    return ""
+    now = code.fingerprint(code.used_by(script.read_text(encoding="utf-8")))
+    return "" if now == made["code"] else "was executed with other code"
 
 
 def _differing(one: object, other: object, name: str = "") -> list[str]:
@@ -173,26 +171,23 @@ def stale(profile: Profile) -> list[str]:
         f"run `blurpaper publish --profile {profile.name}`",
     )
     made = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if "code" not in made:
-        return [
-            f"whether {table} is older than the code cannot be known, as its code was not recorded; {again}"
-        ]
     found = []
-    for module, recorded in made["code"].items():
-        now = code.hash_of(module)
-        if now == recorded:
-            continue
+    if "code" not in made:
+        found.append(f"{table} is older than its code; {again}")
+    # A module is known by what it says: it may have been moved since.
+    now = {code.hash_of(module) for module in code.library()}
+    changed = {module for module, was in made.get("code", {}).items() if was not in now}
+    if changed:
         touched = Counter(
             artifact["kind"]
             for artifact in made["artifacts"]
-            if any(module in made["closures"][root] for root in artifact["modules"])
+            if changed & {one for root in artifact["modules"] for one in made["closures"][root]}
         )
-        kinds = [f"{count} {kind}" for kind, count in touched.most_common()] + ["the tables"] * (
-            module in made["tables"]
-        )
-        happened = "has changed" if now else "is gone"
+        kinds = [f"{count} {kind}" for kind, count in touched.most_common()]
+        kinds += ["the tables"] * bool(changed & set(made["tables"]))
         found.append(
-            f"{module} {happened} since {table} was made: {', '.join(kinds)} are stale; {again}"
+            f"{table} is older than its code: {', '.join(sorted(changed))} changed since; "
+            f"stale are {', '.join(kinds)}; {again}"
         )
     settings = [
         name

@@ -163,13 +163,9 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
     assert sum(beside.values()) >= (jobs - 1) * 2
 
 
-def test_code_that_a_chapter_imports_counts_and_other_code_does_not() -> None:
-    needed = code.imported_by("from blurpaper import page")
-    assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= needed
-    assert "blurpaper.doctor" not in needed
-    assert code.imported_directly(
-        "from blurpaper import page\nfrom blurpaper.blur import MIXES"
-    ) == {
-        "blurpaper.page",
-        "blurpaper.blur",
-    }
+def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
+    script = "from blurpaper import page\nfrom blurpaper.blur import MIXES\npage.Page(MIXES)"
+    assert code.used_by(script) == {"blurpaper.page", "blurpaper.blur.mixes"}
+    used = code.closure(code.used_by(script))
+    assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= used
+    assert not used & {"blurpaper.cli", "blurpaper.finetuning"}

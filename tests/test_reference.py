@@ -34,7 +34,6 @@ UNTOLD = {
 WITHOUT_EXAMPLE = {
     "execution.execute": "a kernel of Jupyter",
     "speed.bench": "minutes",
-    "blurriness_reference.main": "photographs, and it writes a committed file",
     "data.voc.load": "VOC 2012",
     "networks.pretrained.original_resnet50": "a download",
     "networks.pretrained.original_vgg16": "a download",

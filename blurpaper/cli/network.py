@@ -108,16 +108,6 @@ def _take_own_gpu() -> None:
     type=click.Path(path_type=Path),
     help="CSV file for the rows; without it they are only shown.",
 )
-@click.option(
-    "--right",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Share of the answers kept that shall be right.  [default: as of all sharp images]",
-)
-@click.option(
-    "--per-image",
-    type=click.Path(path_type=Path),
-    help="CSV file for each image's blur and the confidence in it.",
-)
 @report_option
 @elsewhere_options
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
@@ -129,8 +119,6 @@ def evaluate(
     conditions: str,
     scales: str,
     out: Path | None,
-    right: float | None,
-    per_image: Path | None,
     report: Path | None,
     profile: str | None,
     overrides: tuple[str, ...],
@@ -141,21 +129,19 @@ def evaluate(
 
     Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives
     agreement with the prediction on the sharp image. Broken images are named and left out; if they
-    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured. Two lines
-    follow the table: at which confidence to ask for another picture, and how blurred the images
-    are, as far as they tell.
+    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured.
 
     A network from timm, torchvision or a function of yours has the input and the weights that its
     library says, unless --field, --mean, --std or --weights says otherwise. If its classes are
     neither ImageNet's nor in --classes, they are the subfolders in their order, where there are as
     many.
     """
-    from blurpaper import advice, evaluation, kernels, results
+    from blurpaper import evaluation, kernels, results
     from blurpaper.networks.released import NetworkFile
     from blurpaper.store import Store
     from blurpaper.writing import check_writable
 
-    for path in filter(None, (out, per_image, report)):
+    for path in filter(None, (out, report)):
         check_writable(path)
     spec = named(network, images, said)
     if isinstance(spec, NetworkFile):
@@ -192,12 +178,10 @@ def evaluate(
     )
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
-    remarks = advice.lines(spec, found, names, wanted[0], settings, Store(), right, per_image)
-    click.echo("\n".join(remarks))
     if report:
         from blurpaper import report as reports
 
-        reports.evaluated(report, spec, images, found, names, wanted, settings, remarks)
+        reports.evaluated(report, spec, images, found, settings)
         click.echo(f"report: {report}", err=True)
     say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
     say_passed_over(images)

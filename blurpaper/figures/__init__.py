@@ -5,7 +5,6 @@ A function gives a figure, or a list of such that a page sets beside one another
 room.
 """
 
-from blurpaper.figures.blurriness import estimated_radii
 from blurpaper.figures.deblurring import accuracy_against_seconds, mistaken_psf, psnr_by_noise
 from blurpaper.figures.exhibits import Verdict, distance_maps, likely_classes, psfs, verdicts
 from blurpaper.figures.palette import (
@@ -51,7 +50,6 @@ __all__ = [
     "distance_by_stage",
     "distance_maps",
     "error_shares",
-    "estimated_radii",
     "gallery",
     "growth",
     "inline",
