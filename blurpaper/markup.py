@@ -1,8 +1,19 @@
-"""HTML from the templates in ``templates/``: all that is put in is escaped, unless they say that it
-is HTML already.
+"""HTML from the templates in ``templates/``, and how numbers are written in it.
+
+All that is put into a template is escaped, unless the template says that it is HTML already.
 """
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+def rounded(value: float, digits: int) -> str:
+    """A number for people: a real minus sign, and no negative zero.
+
+    >>> rounded(-3.14159, 2), rounded(-0.001, 1)
+    ('−3.14', '0.0')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
 
 _TEMPLATES = Environment(
     loader=PackageLoader("blurpaper"),
@@ -11,6 +22,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["rounded"] = rounded
 
 
 def render(template: str, **values: object) -> str:

@@ -11,10 +11,9 @@ from blurpaper import book, provenance, results
 from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
 from blurpaper.kernels import PSF, SHARP
-from blurpaper.markup import render
+from blurpaper.markup import render, rounded
 from blurpaper.page import foremost
 from blurpaper.provenance import PHOTOS, RUN
-from blurpaper.tables import rounded
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
@@ -105,12 +104,8 @@ def remedies(page: Page) -> tuple[str, pd.DataFrame]:
 
 def table(found: pd.DataFrame) -> str:
     """Remedies as HTML: shares in per cent, differences in points."""
-
-    def points(share: float) -> str:
-        return rounded(100 * share, 1)
-
     kinds = [rows.to_dict("records") for _, rows in found.groupby("images", sort=False)]
-    return render("remedies.html", kinds=kinds, page=book.page_of, points=points)
+    return render("remedies.html", kinds=kinds, page=book.page_of)
 
 
 def _network(table3: pd.DataFrame, name: str) -> pd.DataFrame:

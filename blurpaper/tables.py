@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.markup import render
+from blurpaper.markup import render, rounded
 from blurpaper.results import COLUMNS, select
 
 if TYPE_CHECKING:
@@ -95,15 +95,6 @@ def number(value: float, low: float, high: float, metric: str) -> tuple[str, str
     scale, digits = (100, 1) if share else (1, 3 if metric == "ssim" else 2)
     shown, *bounds = (rounded(scale * one, digits) for one in (value, low, high))
     return shown, "" if np.isnan(low) else (" to " if low < 0 else "–").join(bounds)
-
-
-def rounded(value: float, digits: int) -> str:
-    """A number for people: a real minus sign, and no negative zero.
-
-    >>> rounded(-3.14159, 2), rounded(-0.001, 1)
-    ('−3.14', '0.0')
-    """
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> tuple[str, str]:

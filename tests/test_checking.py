@@ -350,6 +350,8 @@ def test_json_is_the_claims_and_nothing_else_on_standard_output(checkout) -> Non
     assert said.exit_code == 0 and json.loads(said.stdout) == [CLAIM]
     (checkout / "results").mkdir()
     (checkout / "results" / "smoke.csv").touch()
+    settings = profile.load("smoke").model_dump(mode="json")
+    (checkout / "results" / "smoke.json").write_text(json.dumps({"profile": settings}))
     said = run("--json")
     assert said.exit_code == 1 and json.loads(said.stdout) == [CLAIM]
     assert "is older than its code" in said.stderr and "1 problem\n" in said.stderr

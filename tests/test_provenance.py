@@ -289,6 +289,22 @@ def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
     assert "networks: 1 artifact," in html
 
 
+def test_what_a_store_made_an_artifact_from_is_told_with_it(tmp_path) -> None:
+    store = Store(tmp_path)
+
+    def made(name, profile, **inputs):
+        about = {"profile": profile}
+        recipe = Recipe("networks", name, inputs, ["blurpaper.randomness"], TENSORS, about)
+        store.get(recipe, lambda _: {})
+        return recipe.key
+
+    start = made("original", "emoji", seed=0)
+    made("unused", "emoji", seed=1)
+    tuned = made("mix", "smoke", start=start)
+    origin = provenance.stored(load("smoke"), Store(tmp_path))
+    assert {stamp["key"] for stamp in origin.stamps} == {start, tuned}
+
+
 def test_uncommitted_changes_are_told(tmp_path) -> None:
     stamped(tmp_path, profile="smoke", commit="a" * 40, dirty=True)
     html = provenance.described(provenance.stored(load("smoke"), Store(tmp_path)))

@@ -17,8 +17,7 @@ from blurpaper.claims.registry import (
     VERDICTS,
     Criterion,
 )
-from blurpaper.markup import render
-from blurpaper.tables import rounded
+from blurpaper.markup import render, rounded
 
 LEDGER = "claims"
 """Where it stands in the book: a target."""
