@@ -81,8 +81,8 @@ def page_of(target: str) -> str:
 @lru_cache
 def targets(root: Path) -> dict[str, str]:
     """Every target of the book in a checkout, and the link to it from a chapter."""
-    found = {}
-    contents = (root / "_toc.yml").read_text(encoding="utf-8")
+    found, path = {}, root / "_toc.yml"
+    contents = path.read_text(encoding="utf-8") if path.is_file() else ""
     for name in re.findall(r"^[ \t-]*(?:root|file):\s*[\"']?([\w/.-]+)", contents, re.MULTILINE):
         page = os.path.relpath(f"{name}.html", "notebooks")
         for path in filter(Path.is_file, (root / f"{name}.py", root / f"{name}.md")):

@@ -57,7 +57,6 @@ def executed(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
     (root / "notebooks").mkdir()
     (root / "notebooks" / "01_disk.py").write_text(SCRIPT)
-    (root / "_toc.yml").write_text("root: notebooks/01_disk\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(book, "ROOT", root)
         patch.setattr(book, "NOTEBOOKS", root / "notebooks")

@@ -37,7 +37,6 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "photos.csv").write_text("a")
     (tmp_path / "notebooks" / "01_disk.py").write_text(SCRIPT)
-    (tmp_path / "_toc.yml").write_text("root: notebooks/01_disk\n")
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(book, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(results, "PUBLISHED", tmp_path / "results")
