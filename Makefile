@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book smoke pdf test test-all lint lab clean
+.PHONY: book smoke pdf test test-all lint size lab clean
 
 book: $(INSTALLED)  ## run the embedded profile and build its book; BROWSER=1: with networks for images of the reader's own
 	$(BIN)/blurpaper run --profile emoji $(if $(BROWSER),--with-browser-model)
@@ -27,6 +27,9 @@ test-all: $(INSTALLED) lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+size: ## modules, lines of code, the longest chain of imports between rooms, notebooks, tests
+	$(PYTHON) tools/size.py
 
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
 lab: export BLURPAPER_DATA ?= $(CURDIR)/data
