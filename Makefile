@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: book smoke pdf test test-all lint lab clean
 
-book: $(INSTALLED)  ## run the embedded profile and build its book; BROWSER=1: with networks for images of the reader's own
-	$(BIN)/blurpaper run --profile emoji $(if $(BROWSER),--with-browser-model)
+book: $(INSTALLED)  ## run the embedded profile and build its book
+	$(BIN)/blurpaper run --profile emoji
 
 smoke: $(INSTALLED)  ## the same in miniature, to see that everything works
 	$(BIN)/blurpaper run --profile smoke

@@ -35,7 +35,6 @@ def test_help_names_every_verb() -> None:
         "train",
         "evaluate",
         "finetune",
-        "export",
         "data",
         "blur",
         "deblur",

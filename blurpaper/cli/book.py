@@ -20,18 +20,11 @@ from blurpaper.gpus import GPUS
 if TYPE_CHECKING:
     from blurpaper.profile import Profile
 
-browser_option = click.option(
-    "--with-browser-model",
-    is_flag=True,
-    help="Let readers of the book show the networks images of their own: 31 MB more, from npm's registry and the onnx package.",
-)
-
 
 @main.command()
 @profile_option
 @override_option
 @cache_option
-@browser_option
 @click.option(
     "--published", is_flag=True, help="Draw the book from the committed results, computing nothing."
 )
@@ -54,7 +47,6 @@ def run(
     profile: str,
     overrides: tuple[str, ...],
     cache_gb: float | None,
-    with_browser_model: bool,
     published: bool,
     jobs: int | None,
     dry_run: bool,
@@ -75,10 +67,6 @@ def run(
         return
     if not published:
         need_data(settings)
-    if with_browser_model:
-        from blurpaper import browser
-
-        browser.prepare()
     whole = execution.Run(settings, parsed, profile, Store(), published)
     number = itertools.count(1)
     all_chapters.execute(
@@ -87,7 +75,7 @@ def run(
         jobs or _jobs(settings),
         lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True),
     )
-    click.echo(f"[book] {book.build(settings, with_browser_model)}")
+    click.echo(f"[book] {book.build(settings)}")
 
 
 def _jobs(settings: Profile) -> int:
@@ -136,16 +124,15 @@ def new_chapter(name: str) -> None:
 @main.command()
 @profile_option
 @override_option
-@browser_option
 @click.option(
     "--pdf", is_flag=True, help="Also print it to one PDF, which needs Chromium and pypdf."
 )
-def book(profile: str, overrides: tuple[str, ...], with_browser_model: bool, pdf: bool) -> None:
+def book(profile: str, overrides: tuple[str, ...], pdf: bool) -> None:
     """Build the book from the chapters executed so far."""
     from blurpaper import book as books
 
     settings, _ = load_profile(profile, overrides)
-    click.echo(books.build(settings, with_browser_model))
+    click.echo(books.build(settings))
     if pdf:
         from blurpaper import pdf as printing
 
