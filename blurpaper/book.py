@@ -17,7 +17,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from blurpaper import code, csp
+from blurpaper import code
 from blurpaper.errors import UserError
 from blurpaper.house import CARRIED, HOME
 from blurpaper.profile import Profile
@@ -212,7 +212,6 @@ def build(profile: Profile) -> Path:
     shutil.rmtree(html, ignore_errors=True)
     (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
-    csp.secure(html)
     made_of.write_text(ingredients, encoding="utf-8")
     return _latest(html)
 
