@@ -124,19 +124,12 @@ def new_chapter(name: str) -> None:
 @main.command()
 @profile_option
 @override_option
-@click.option(
-    "--pdf", is_flag=True, help="Also print it to one PDF, which needs Chromium and pypdf."
-)
-def book(profile: str, overrides: tuple[str, ...], pdf: bool) -> None:
+def book(profile: str, overrides: tuple[str, ...]) -> None:
     """Build the book from the chapters executed so far."""
     from blurpaper import book as books
 
     settings, _ = load_profile(profile, overrides)
     click.echo(books.build(settings))
-    if pdf:
-        from blurpaper import pdf as printing
-
-        click.echo(printing.write(settings))
 
 
 @main.command()
