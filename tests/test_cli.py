@@ -38,7 +38,6 @@ def test_help_names_every_verb() -> None:
         "data",
         "blur",
         "deblur",
-        "new-chapter",
         "book",
         "publish",
         "check",

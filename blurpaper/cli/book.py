@@ -1,4 +1,4 @@
-"""The book: run every chapter or one, begin a new one, build, clean up."""
+"""The book: run every chapter or one, build, clean up."""
 
 from __future__ import annotations
 
@@ -107,18 +107,6 @@ def chapter(
     click.echo(
         execution.execute(whole, execution.Run(settings, parsed, profile, Store(), published))
     )
-
-
-@main.command("new-chapter")
-@click.argument("name")
-def new_chapter(name: str) -> None:
-    """Begin a chapter that runs as it is, notebooks/NN_NAME.py, and list it in the table of
-    contents.
-    """
-    from blurpaper import new_chapter as new
-
-    path = new.create(name)
-    click.echo(f"{path}; try: blurpaper chapter {path.stem[:2]} --profile smoke")
 
 
 @main.command()
