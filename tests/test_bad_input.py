@@ -581,15 +581,6 @@ def test_a_command_that_cannot_be_understood_exits_with_status_2(place, line, se
     refused(run(line), sentence, status=2)
 
 
-def test_the_doctor_says_that_a_file_is_no_store(place) -> None:
-    Path("store").write_text("in the way")
-    done = run("doctor")
-    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
-    assert re.search(
-        r"PROBLEM: cannot use the store at .*store \(.*\); set BLURPAPER_STORE", done.output
-    )
-
-
 # --- Folders --------------------------------------------------------------------------------------
 
 

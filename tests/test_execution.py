@@ -167,7 +167,7 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
 def test_code_that_a_chapter_imports_counts_and_other_code_does_not() -> None:
     needed = code.imported_by("from blurpaper import page")
     assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= needed
-    assert "blurpaper.doctor" not in needed
+    assert "blurpaper.finetuning" not in needed
     assert code.imported_directly(
         "from blurpaper import page\nfrom blurpaper.blur import MIXES"
     ) == {

@@ -1,8 +1,7 @@
-"""This installation: what it has, and how fast it is."""
+"""How fast this installation is."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -48,15 +47,3 @@ def bench(names: tuple[str, ...], quick: bool, as_json: bool, out: Path | None) 
         speed.keep(found, out)
     if as_json:
         click.echo(json.dumps(found, indent=1))
-
-
-@main.command()
-def doctor() -> None:
-    """Say what this installation has: device, precision, store, data, weights; exit 1 if something
-    needed is missing.
-    """
-    from blurpaper import doctor as doctors
-
-    lines, healthy = doctors.examine()
-    click.echo("\n".join(lines))
-    sys.exit(0 if healthy else 1)
