@@ -41,7 +41,6 @@ def test_help_names_every_verb() -> None:
         "publish",
         "check",
         "compare",
-        "clean",
     ):
         assert f"\n  {verb}" in said
         assert "Usage" in run(verb, "--help").output

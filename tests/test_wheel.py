@@ -179,7 +179,3 @@ def test_what_would_change_a_checkout_is_refused_in_a_sentence(run) -> None:
         done = run(*arguments)
         assert done.returncode == 2 and "needs a checkout of blurpaper" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
-    kept = run.place / "_build"
-    kept.mkdir(exist_ok=True)
-    assert run("clean").returncode == 2 and kept.is_dir()  # nobody said yes
-    assert run("clean", "--yes").returncode == 0 and not kept.exists()

@@ -1,4 +1,4 @@
-"""The book: run every chapter or one, build, clean up."""
+"""The book: run every chapter or one, build."""
 
 from __future__ import annotations
 
@@ -118,32 +118,3 @@ def book(profile: str, overrides: tuple[str, ...]) -> None:
 
     settings, _ = load_profile(profile, overrides)
     click.echo(books.build(settings))
-
-
-@main.command()
-@click.option(
-    "--store",
-    is_flag=True,
-    help="Also remove the store: trained networks, predictions, embedded data.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def clean(store: bool, yes: bool) -> None:
-    """Remove executed chapters and built books; computed results stay in the store unless --store
-    is given.
-    """
-    import shutil
-
-    from blurpaper import book
-    from blurpaper.store import default_root
-
-    folders = [book.build_root(), *([default_root()] if store else [])]
-    if (
-        book.is_installed() and folders[0].exists() and not yes
-    ):  # the current folder may be anybody's
-        click.confirm(f"remove {folders[0]}, whatever is in it?", abort=True)
-    if store and not yes:
-        click.confirm(f"remove everything computed so far, in {default_root()}?", abort=True)
-    for folder in folders:
-        if folder.exists():
-            shutil.rmtree(folder)
-            click.echo(f"removed {folder}")
