@@ -66,12 +66,14 @@ def imported_by(source: str) -> set[str]:
 
 
 def imported_directly(source: str) -> set[str]:
-    """The modules of the library that a script names in its own imports.
+    """The modules of the library that a script names in its own imports; with a cell for the shell,
+    the command line as well.
 
     >>> imported_directly("from blurpaper import kernels")
     {'blurpaper.kernels'}
     """
-    return set(_imported(ast.parse(source)))
+    shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
+    return set(_imported(ast.parse(source))) | shell
 
 
 def closure(modules: Iterable[str]) -> set[str]:

@@ -2,16 +2,20 @@
 a script sees.
 """
 
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 from scipy import ndimage
 
-from blurpaper import kernels, results
+from blurpaper import book, kernels, results
 from blurpaper.cli import main
 
 
@@ -44,6 +48,41 @@ def test_help_names_every_verb() -> None:
     ):
         assert f"\n  {verb}" in said
         assert "Usage" in run(verb, "--help").output
+
+
+def shown() -> Iterator[tuple[str, str]]:
+    """(file, command) of every command in a page, in its prose or as a block or cell for the shell."""
+    for path in (
+        *book.ROOT.glob("*.md"),
+        *book.ROOT.glob("book/*.md"),
+        *book.NOTEBOOKS.glob("*.py"),
+    ):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            text = re.sub(
+                r'^# %%.* language="bash"\n((?:#.*\n)+)', r"# ```sh\n\1# ```\n", text, flags=re.M
+            )
+            text = re.sub(r"^# ?", "", text, flags=re.M)
+        blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S))
+        for line in blocks.replace("\\\n", " ").splitlines():
+            if found := re.match(r"(?:.*-m )?blurpaper (.*)", line):
+                yield path.name, found[1]
+        yield from ((path.name, one) for one in re.findall(r"`blurpaper ([^`]+)`", text))
+
+
+def test_every_command_that_a_page_shows_is_one_that_there_is() -> None:
+    commands = list(shown())
+    assert {"README.md", "21_measure_your_model.py"} <= {file for file, _ in commands}
+    for file, line in commands:
+        group, (verb, *rest) = main, shlex.split(line, comments=True)
+        if verb == "data" and rest:
+            group, (verb, *rest) = main.commands["data"], rest
+        assert verb in group.commands, (file, line)
+        if rest:  # else it is only named
+            try:
+                group.commands[verb].make_context(verb, rest, click.Context(main))
+            except click.ClickException as error:
+                raise AssertionError(f"{file}: {line}: {error.format_message()}") from None
 
 
 @pytest.mark.parametrize("module", ["torch", "pandas", "scipy", "matplotlib", "pydantic"])

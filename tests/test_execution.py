@@ -174,3 +174,9 @@ def test_code_that_a_chapter_imports_counts_and_other_code_does_not() -> None:
         "blurpaper.page",
         "blurpaper.blur",
     }
+
+
+def test_of_a_chapter_that_gives_commands_the_code_of_the_command_line_counts() -> None:
+    script = 'import os\n\n# %% magic_args="-e" language="bash"\n# blurpaper blur photos blurred --psf D8\n'
+    assert {"blurpaper.cli.images", "blurpaper.files"} <= code.imported_by(script)
+    assert code.imported_by("import os\n") == set()
