@@ -93,13 +93,13 @@ def need_checkout(what: str) -> None:
 
     >>> from unittest.mock import patch
     >>> from blurpaper import book
-    >>> need_checkout("bench")
+    >>> need_checkout("publish")
     >>> with patch.object(book, "ROOT", CARRIED):
     ...     try:
-    ...         need_checkout("bench")
+    ...         need_checkout("publish")
     ...     except BookError as error:
     ...         print(str(error).partition(";")[0])
-    bench needs a checkout of blurpaper
+    publish needs a checkout of blurpaper
     """
     if is_installed():
         raise BookError(

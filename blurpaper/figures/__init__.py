@@ -29,7 +29,6 @@ from blurpaper.figures.recognition import (
     transfer_matrix,
 )
 from blurpaper.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
-from blurpaper.figures.speed import growth, stages
 from blurpaper.figures.style import gallery, label_ends, label_levels
 from blurpaper.figures.svg import inline, variables
 
@@ -53,7 +52,6 @@ __all__ = [
     "error_shares",
     "estimated_radii",
     "gallery",
-    "growth",
     "inline",
     "iou_by_label",
     "label_ends",
@@ -66,7 +64,6 @@ __all__ = [
     "psnr_by_noise",
     "risk_coverage",
     "scale_settings",
-    "stages",
     "transfer_matrix",
     "variables",
     "verdicts",
