@@ -100,7 +100,7 @@ save_file(
 # looks. This one has random weights and two classes, whose names are the subfolders':
 
 # %%
-Path("my_models.py").write_text(
+_ = Path("my_models.py").write_text(
     """
 import torch
 from torch import nn
@@ -112,7 +112,8 @@ def tiny():
 )
 
 # %% language="bash"
-# blurpaper evaluate --network my_models.tiny --field 64 --images photos --conditions sharp,D8
+# blurpaper evaluate --network my_models.tiny --field 64 \
+#   --images photos --conditions sharp,D8
 
 # %% [markdown]
 # ## What to expect
@@ -121,7 +122,8 @@ def tiny():
 # book on your own images, and with the one that was made robust:
 
 # %% language="bash"
-# blurpaper evaluate --network efficientnet_lite0:mix --images photos --conditions sharp,D8
+# blurpaper evaluate --network efficientnet_lite0:mix \
+#   --images photos --conditions sharp,D8
 
 # %% [markdown]
 # A model that pools over all positions is given whole images, at each scale of the paper, of which 256 goes with a crop of 224. One of a fixed size, such as a vision

@@ -73,7 +73,8 @@ page.say(
 # If your photographs are of ImageNet's kind, use that one and stop here:
 
 # %% language="bash"
-# blurpaper evaluate --network efficientnet_lite0:mix --images held_out --conditions sharp,D8
+# blurpaper evaluate --network efficientnet_lite0:mix \
+#   --images held_out --conditions sharp,D8
 
 # %% [markdown]
 # ## On your own photographs
@@ -115,8 +116,10 @@ count, steps, left_out
 # says of the blurred one what it says of the sharp one. It does not say that either is right, so look at a few.
 
 # %% magic_args="-e" language="bash"
-# blurpaper evaluate --network efficientnet_lite0 --images held_out --conditions sharp,D8
-# blurpaper evaluate --network tuned.safetensors --images held_out --conditions sharp,D8
+# blurpaper evaluate --network efficientnet_lite0 \
+#   --images held_out --conditions sharp,D8
+# blurpaper evaluate --network tuned.safetensors \
+#   --images held_out --conditions sharp,D8
 
 # %% [markdown]
 # The file holds the network and says in its header what it is; any tool that reads safetensors reads it, and the library gives it back as a

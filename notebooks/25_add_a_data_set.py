@@ -53,7 +53,8 @@ album(Path("photos"), ["Egyptian cat/chelsea", "espresso/coffee"])
 # the sharp image.
 
 # %% language="bash"
-# blurpaper evaluate --network efficientnet_lite0 --images photos --conditions sharp,D8
+# blurpaper evaluate --network efficientnet_lite0 \
+#   --images photos --conditions sharp,D8
 
 # %% [markdown]
 # If some subfolders are classes and others are not, somebody meant something, and nothing is measured: the error names a subfolder that is none.
