@@ -30,23 +30,28 @@ def picture(tmp_path):
     return tmp_path / "in.png", pixels
 
 
-def test_help_names_every_verb() -> None:
+VERBS = [
+    "run",
+    "chapter",
+    "book",
+    "publish",
+    "check",
+    "compare",
+    "train",
+    "evaluate",
+    "finetune",
+    "blur",
+    "deblur",
+    "data",
+]
+
+
+def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
+    assert sorted(main.commands) == sorted(VERBS)
+    assert set(main.commands["data"].commands) == {"list", "fetch", "verify"}
     said = run("--help").output
-    for verb in (
-        "run",
-        "chapter",
-        "train",
-        "evaluate",
-        "finetune",
-        "data",
-        "blur",
-        "deblur",
-        "book",
-        "publish",
-        "check",
-        "compare",
-    ):
-        assert f"\n  {verb}" in said
+    for verb in VERBS:
+        assert f"\n  {verb} " in said
         assert "Usage" in run(verb, "--help").output
 
 
