@@ -99,8 +99,8 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
     )
     edit(
         networks / "pretrained.py",
-        "import EfficientNetLite, ",
-        "import EfficientNetLite, efficientnet_lite0_grey, ",
+        "    EfficientNetLite,\n",
+        "    EfficientNetLite,\n    efficientnet_lite0_grey,\n",
     )
     edit(
         networks / "pretrained.py",
