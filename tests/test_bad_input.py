@@ -542,7 +542,6 @@ def test_a_notebook_refuses_parameters_as_the_command_line_does(
             "is not one network but one for each scale",
         ),
         ("train small_vgg:mix#x --profile smoke", "Got 'small_vgg:mix#x'"),
-        ("data where nowhere", "a set of photographs is one of .* Got 'nowhere'"),
         ("data fetch nowhere", "a set of photographs is one of .* Got 'nowhere'"),
         ("data verify nowhere", "a set of photographs is one of .* Got 'nowhere'"),
         ("compare a.csv b.csv", r"no results at a\.csv"),
@@ -579,15 +578,6 @@ def test_a_command_that_cannot_be_done_says_why(place, line, sentence) -> None:
 )
 def test_a_command_that_cannot_be_understood_exits_with_status_2(place, line, sentence) -> None:
     refused(run(line), sentence, status=2)
-
-
-def test_the_doctor_says_that_a_file_is_no_store(place) -> None:
-    Path("store").write_text("in the way")
-    done = run("doctor")
-    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
-    assert re.search(
-        r"PROBLEM: cannot use the store at .*store \(.*\); set BLURPAPER_STORE", done.output
-    )
 
 
 # --- Folders --------------------------------------------------------------------------------------

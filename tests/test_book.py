@@ -12,7 +12,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from alt_texts import check_alt_texts
-from policies import check_page
 
 from blurpaper import book, claims, execution, experiments, publishing, results
 from blurpaper.profile import load
@@ -56,11 +55,6 @@ def test_every_figure_has_a_caption_that_names_its_run_and_a_text_for_those_who_
             assert "profile smoke" in figure, name
             assert "<figcaption>" in figure, name
     assert found >= 12
-
-
-def test_every_page_has_a_strict_content_security_policy(smoke_run) -> None:
-    for path in smoke_run[0].rglob("*.html"):
-        check_page(path.read_text("utf-8"))
 
 
 def test_table_1_shows_the_paper_beside_the_run(smoke_run) -> None:
@@ -205,7 +199,6 @@ def test_chapters_are_drawn_from_the_committed_results(name, chapter, published_
         "10_choices",
         "11_recipe",
         "13_beyond",
-        "14_speed",
         "15_play",
     )  # which show no table of their own
     if chapter[:2] in ("02", "03", "04", "05", "06", "07", "08") and name == "emoji":

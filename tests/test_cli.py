@@ -2,17 +2,20 @@
 a script sees.
 """
 
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from PIL import Image
 from scipy import ndimage
 
-from blurpaper import kernels, results
+from blurpaper import book, kernels, results
 from blurpaper.cli import main
 
 
@@ -27,28 +30,64 @@ def picture(tmp_path):
     return tmp_path / "in.png", pixels
 
 
-def test_help_names_every_verb() -> None:
+VERBS = [
+    "run",
+    "chapter",
+    "book",
+    "publish",
+    "check",
+    "compare",
+    "train",
+    "evaluate",
+    "finetune",
+    "blur",
+    "deblur",
+    "data",
+]
+
+
+def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
+    assert sorted(main.commands) == sorted(VERBS)
+    assert set(main.commands["data"].commands) == {"list", "fetch", "verify"}
     said = run("--help").output
-    for verb in (
-        "run",
-        "chapter",
-        "train",
-        "evaluate",
-        "finetune",
-        "export",
-        "data",
-        "blur",
-        "deblur",
-        "new-chapter",
-        "book",
-        "publish",
-        "check",
-        "compare",
-        "doctor",
-        "clean",
-    ):
-        assert f"\n  {verb}" in said
+    for verb in VERBS:
+        assert f"\n  {verb} " in said
         assert "Usage" in run(verb, "--help").output
+
+
+def shown() -> Iterator[tuple[str, str]]:
+    """(file, command) of every command in a page, in its prose or as a block or cell for the shell."""
+    for path in (
+        *book.ROOT.glob("*.md"),
+        *book.ROOT.glob("book/*.md"),
+        *book.NOTEBOOKS.glob("*.py"),
+    ):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            text = re.sub(
+                r'^# %%.* language="bash"\n((?:#.*\n)+)', r"# ```sh\n\1# ```\n", text, flags=re.M
+            )
+            text = re.sub(r"^# ?", "", text, flags=re.M)
+        blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S))
+        for line in blocks.replace("\\\n", " ").splitlines():
+            if found := re.match(r"(?:.*-m )?blurpaper (.*)", line):
+                yield path.name, found[1]
+        yield from ((path.name, one) for one in re.findall(r"`blurpaper ([^`]+)`", text))
+
+
+def test_every_command_that_a_page_shows_is_one_that_there_is() -> None:
+    commands = list(shown())
+    assert {"README.md", "21_measure_your_model.py"} <= {file for file, _ in commands}
+    for file, line in commands:
+        group, (verb, *rest) = main, shlex.split(line, comments=True)
+        if verb == "data" and rest:
+            group, (verb, *rest) = main.commands["data"], rest
+        assert verb in group.commands, (file, line)
+        if rest:  # else it is only named
+            try:
+                group.commands[verb].make_context(verb, rest, click.Context(main))
+            except click.ClickException as error:
+                raise AssertionError(f"{file}: {line}: {error.format_message()}") from None
 
 
 @pytest.mark.parametrize("module", ["torch", "pandas", "scipy", "matplotlib", "pydantic"])
@@ -286,13 +325,6 @@ def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(t
     agreement = results.select(rows, metric="agreement").set_index("condition")["value"]
     assert agreement["sharp"] == 1.0
     assert set(rows["metric"]) == {"agreement", "entropy"}
-
-
-def test_doctor_finds_a_complete_installation_healthy(tmp_path) -> None:
-    said = run("doctor", BLURPAPER_STORE=str(tmp_path / "store"))
-    assert said.exit_code == 0
-    assert f"torch {torch.__version__.split('+')[0]}" in said.output
-    assert "weights of efficientnet_lite0: installed" in said.output
 
 
 @pytest.mark.parametrize(

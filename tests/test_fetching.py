@@ -622,17 +622,14 @@ def test_list_says_of_every_set_what_it_is_and_how_to_get_it(offer, root):
     assert f"train: not there, {root / 'imagewoof/train'}" in result.output
 
 
-def test_where_prints_the_folder(root, tmp_path, monkeypatch):
-    def where(*name):
-        return CliRunner().invoke(main, ["data", "where", *name]).output
-
-    assert where() == f"{root}\n" and where("voc2012") == f"{root / 'voc2012'}\n"
-    monkeypatch.delenv("BLURPAPER_DATA")
+def test_without_a_variable_the_folder_is_data_of_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("BLURPAPER_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert where() == f"{tmp_path / 'data'}\n"
+    said = CliRunner().invoke(main, ["data", "list"]).output
+    assert said.startswith(f"photographs, looked for in {tmp_path / 'data'}:\n")
 
 
-@pytest.mark.parametrize("verb", ["fetch", "verify", "where"])
+@pytest.mark.parametrize("verb", ["fetch", "verify"])
 def test_an_unknown_set_is_an_error_that_lists_those_there_are(verb):
     result = CliRunner().invoke(main, ["data", verb, "imagenot"])
     assert result.exit_code == 2 and "'imagenot'" in result.output and "imagewoof" in result.output

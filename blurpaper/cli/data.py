@@ -1,4 +1,4 @@
-"""Sets of photographs: list, locate, fetch and verify them."""
+"""Sets of photographs: list, fetch and verify them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blurpaper.cli.base import main
 
 @main.group("data")
 def data_group() -> None:
-    """List, locate, fetch and verify sets of photographs."""
+    """List, fetch and verify sets of photographs."""
 
 
 @data_group.command("list")
@@ -20,16 +20,6 @@ def data_list() -> None:
     from blurpaper.data import inventory
 
     click.echo("\n".join(inventory.overview()))
-
-
-@data_group.command("where")
-@click.argument("name", required=False)
-def data_where(name: str | None) -> None:
-    """Print the folder that photographs, or those of the set NAME, are looked for in."""
-    from blurpaper.data import sources
-    from blurpaper.folders import data_folder
-
-    click.echo(data_folder().absolute() / (sources.named(name).name if name else ""))
 
 
 @data_group.command("fetch")

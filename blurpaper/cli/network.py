@@ -284,30 +284,3 @@ def finetune(
             done,
         )
         click.echo(f"report: {report}", err=True)
-
-
-@main.command()
-@click.argument("network", metavar="NETWORK")
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--half", is_flag=True, help="Weights in half precision: half the file.")
-def export(network: str, out: Path, half: bool) -> None:
-    """Write a network to OUT for other programs: .onnx (pip install 'blurpaper[onnx]') or
-    .safetensors.
-
-    NETWORK is MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file. The graph of .onnx
-    takes RGB in grey levels 0 to 255, float32 (B, 3, H, W), any number and size from the field of
-    the network on, and gives log-probabilities (B, K), averaged over positions and normalised
-    again; its metadata name the classes.
-    """
-    from blurpaper import evaluation, trained
-    from blurpaper import export as exporting
-    from blurpaper.networks.released import named
-    from blurpaper.store import Store
-
-    exporting.check_suffix(out)
-    if out.suffix == ".onnx":
-        exporting.need_onnx()
-    spec = named(network)
-    settings, _ = load_profile(evaluation.home_profile(spec.model))
-    exporting.export(trained.network(spec, settings, Store()), spec, out, half)
-    click.echo(f"{out}: {spec}, {out.stat().st_size / 1e6:.1f} MB")
