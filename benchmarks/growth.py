@@ -1,12 +1,12 @@
 """How time and peak memory grow: with the number and size of images, the size of the PSF, and the
-threads; cached and not.
+threads.
 
 Evaluation is of a folder of JPEG photographs (made here, with spectra like those of photographs) by
 a small network with random weights, sharp and under D8, by the protocol of the profile photos, in
-parts of 16 images. ``cold cache`` is the first network that looks at a folder, ``warm cache`` the
-second. Every measurement has a process of its own. Its memory is the most that was resident, mapped
-files included, less what was before the work and after the same on a tiny image; its seconds are of
-the work alone. Numbers are medians of several rounds, with the least and the most of them.
+parts of 16 images. Every measurement has a process of its own. Its memory is the most that was
+resident, mapped files included, less what was before the work and after the same on a tiny image;
+its seconds are of the work alone. Numbers are medians of several rounds, with the least and the
+most of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,81 +88,53 @@ def measure(quick: bool = False) -> list[Row]:
     threads = [count for count in (1, 2) if count <= (os.cpu_count() or 1)]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        networks = [str(folder / f"{name}.safetensors") for name in ("first", "second")]
+        network = str(folder / "network.safetensors")
         photographs(folder / "tiny", 1, 64)
-        run({"make": networks})
+        run({"make": network})
         rows: list[Row] = []
+
+        def add(series: str, x: float, task: Row) -> None:
+            rows.append(repeated(series, x, task, folder, rounds))
+
         for count in counts:
             photographs(folder / f"{count}", count, 480)
-            task = {"evaluate": str(folder / f"{count}"), "network": networks[0]}
-            rows += repeated("images, no cache", count, [task | {"cache_gb": 0}], folder, rounds)
-            both = [task, task | {"network": networks[1]}]
-            rows += repeated("images, {} cache", count, both, folder, rounds, ("cold", "warm"))
+            add(
+                "images, evaluation",
+                count,
+                {"evaluate": str(folder / f"{count}"), "network": network},
+            )
         for side in sides:
             photographs(folder / f"side{side}", 4 if quick else SHARD, side)
-            task = {"evaluate": str(folder / f"side{side}"), "network": networks[0], "cache_gb": 0}
-            rows += repeated(
-                "megapixels, evaluation", side * side * 4 / 3 / 1e6, [task], folder, rounds
-            )
+            task = {"evaluate": str(folder / f"side{side}"), "network": network}
+            add("megapixels, evaluation", side * side * 4 / 3 / 1e6, task)
         for name in disks:
-            across = kernels.psf(name).shape[-1]
-            rows += repeated(
-                "pixels across the PSF, disk", across, [{"blur": name}], folder, rounds
-            )
+            add("pixels across the PSF, disk", kernels.psf(name).shape[-1], {"blur": name})
         for scale in (0.5, 1, 2):
             across = kernels.shake_bank("test", scale).shape[-1]
-            rows += repeated(
-                "pixels across the PSF, shake",
-                across,
-                [{"blur": "shake", "scale": scale}],
-                folder,
-                rounds,
-            )
+            add("pixels across the PSF, shake", across, {"blur": "shake", "scale": scale})
         for count in threads:
-            task = {
-                "evaluate": str(folder / f"{counts[1]}"),
-                "network": networks[0],
-                "cache_gb": 0,
-                "threads": count,
-            }
-            rows += repeated("threads, evaluation", count, [task], folder, rounds)
+            task = {"evaluate": str(folder / f"{counts[1]}"), "network": network, "threads": count}
+            add("threads, evaluation", count, task)
             for name in ("D8", "shake"):
-                rows += repeated(
-                    f"threads, blur by {name}",
-                    count,
-                    [{"blur": name, "threads": count}],
-                    folder,
-                    rounds,
-                )
+                add(f"threads, blur by {name}", count, {"blur": name, "threads": count})
     return rows
 
 
-def repeated(
-    series: str,
-    x: float,
-    tasks: Sequence[Row],
-    folder: Path,
-    rounds: int,
-    names: Sequence[str] = ("",),
-) -> Iterator[Row]:
-    """A row for each of some tasks that follow one another in one store, which is new in every
-    round.
-    """
-    found: list[list[Row]] = [[] for _ in tasks]
+def repeated(series: str, x: float, task: Row, folder: Path, rounds: int) -> Row:
+    """The row of a task that is done several times, with a new store in every round."""
+    found = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=folder) as store:
-            for task, mine in zip(tasks, found, strict=True):
-                mine.append(run(task | {"store": store, "tiny": str(folder / "tiny")}))
-    for name, mine in zip(names, found, strict=True):
-        row: Row = {"series": series.format(name), "x": x}
-        for what in ("seconds", "megabytes"):
-            values = [one[what] for one in mine]
-            row |= {
-                what: statistics.median(values),
-                f"{what}, least": min(values),
-                f"{what}, most": max(values),
-            }
-        yield row
+            found.append(run(task | {"store": store, "tiny": str(folder / "tiny")}))
+    row: Row = {"series": series, "x": x}
+    for what in ("seconds", "megabytes"):
+        values = [one[what] for one in found]
+        row |= {
+            what: statistics.median(values),
+            f"{what}, least": min(values),
+            f"{what}, most": max(values),
+        }
+    return row
 
 
 def run(task: Row) -> Row:
@@ -209,20 +181,19 @@ def worked(task: Row) -> Row:
     if "threads" in task:
         torch.set_num_threads(int(task["threads"]))
     if "make" in task:
-        _make_networks(task["make"])
+        _make_network(Path(task["make"]))
         return {}
     return _blur(task) if "blur" in task else _evaluate(task)
 
 
-def _make_networks(paths: Sequence[str]) -> None:
+def _make_network(path: Path) -> None:
     import torch
 
     from blurpaper.networks import NetworkSpec, build, files
 
-    for seed, path in enumerate(paths):
-        torch.manual_seed(seed)
-        network = build("small_vgg", tuple(map(str, range(100))), 64).eval()
-        files.save(network, NetworkSpec("small_vgg", seed=seed), Path(path))
+    torch.manual_seed(0)
+    network = build("small_vgg", tuple(map(str, range(100))), 64).eval()
+    files.save(network, NetworkSpec("small_vgg"), path)
 
 
 def _evaluate(task: Row) -> Row:
@@ -232,11 +203,7 @@ def _evaluate(task: Row) -> Row:
     from blurpaper.store import Store
 
     network, store = NetworkFile(Path(task["network"])), Store(task["store"])
-    settings = {
-        "evaluation.shard": SHARD,
-        "evaluation.batch": BATCH,
-        "compute.cache_gb": task.get("cache_gb", 4),
-    }
+    settings = {"evaluation.shard": SHARD, "evaluation.batch": BATCH}
 
     def evaluate(folder: str, profile: str, place: Store, overrides: Row) -> None:
         evaluation.evaluate(
@@ -244,7 +211,7 @@ def _evaluate(task: Row) -> Row:
         )
 
     with tempfile.TemporaryDirectory() as elsewhere:
-        evaluate(task["tiny"], "emoji", Store(elsewhere), {"compute.cache_gb": 0})
+        evaluate(task["tiny"], "emoji", Store(elsewhere), {})
     return _measured(lambda: evaluate(task["evaluate"], "photos", store, settings), times=1)
 
 

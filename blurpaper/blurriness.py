@@ -238,7 +238,7 @@ def of_images(images: ImageSet, profile: Profile, store: Store) -> pd.DataFrame:
         )
 
         def measure(_: Path, numbers: range = numbers) -> dict[str, torch.Tensor]:
-            shown = canonical.images_of(images, numbers, settings, store)
+            shown = canonical.images_of(images, numbers, settings.protocol)
             return {"features": torch.from_numpy(np.stack([features(image) for image in shown]))}
 
         parts.append(store.get(recipe, measure)["features"].numpy())

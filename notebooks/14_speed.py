@@ -133,8 +133,7 @@ show("priors", "Priors learnt in the same time.")
 # ## Growth
 #
 # Evaluation of a folder of photographs, and blur alone, against what they could grow with. One part of a set is in memory
-# at a time: memory grows a little until a part is full, far slower than the number of images, and not at all where decoded photographs are found
-# in the cache on disk, which `--cache-gb` bounds and the next run finds again.
+# at a time: memory grows a little until a part is full, far slower than the number of images.
 
 # %% tags=["remove-input"]
 if rows("growth"):

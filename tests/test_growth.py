@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -94,13 +93,8 @@ def test_the_photographs_are_as_many_and_as_large_as_asked_for_and_fall_as_one_o
     assert -2.2 < growth.exponent(np.arange(2, 24), spectrum[2:24]) < -0.6
 
 
-def test_what_is_measured_are_series_of_plain_numbers_the_warm_after_the_cold_in_one_store(
-    monkeypatch,
-) -> None:
-    tasks = []
-
+def test_what_is_measured_are_series_of_plain_numbers(monkeypatch) -> None:
     def fake(task: dict) -> dict:
-        tasks.append(task)
         size = len(list(Path(task["evaluate"]).iterdir())) if "evaluate" in task else 1
         return {"seconds": 0.1 * size, "megabytes": 50.0}
 
@@ -117,25 +111,15 @@ def test_what_is_measured_are_series_of_plain_numbers_the_warm_after_the_cold_in
     ]
     assert all(list(row) == ["series", "x", *told] for row in rows)
     powers = {row["series"]: row for row in growth.exponents(rows)}
-    for name in ("no cache", "cold cache", "warm cache"):
-        assert (powers[f"images, {name}"]["time"], powers[f"images, {name}"]["memory"]) == (
-            pytest.approx(1),
-            pytest.approx(0),
-        )
+    assert (powers["images, evaluation"]["time"], powers["images, evaluation"]["memory"]) == (
+        pytest.approx(1),
+        pytest.approx(0),
+    )
     assert {
         "pixels across the PSF, disk",
         "pixels across the PSF, shake",
         "megapixels, evaluation",
     } < set(powers)
-    cold = [
-        (one, two)
-        for one, two in pairwise(tasks)
-        if one.get("store") == two.get("store") and "evaluate" in one
-    ]
-    assert len(cold) == 3
-    assert all(
-        one["network"] != two["network"] and one["evaluate"] == two["evaluate"] for one, two in cold
-    )
 
 
 def test_a_blur_is_measured_in_a_process_of_its_own_and_a_failing_says_why() -> None:
@@ -157,7 +141,7 @@ def test_the_peak_remembers_memory_that_was_given_back() -> None:
 
 
 def test_the_figure_has_a_panel_for_each_axis_and_draws_the_rows() -> None:
-    rows = power_law("images, cold cache", 1.0, 0.1) + power_law("images, warm cache", 0.8, 0.0)
+    rows = power_law("images, one", 1.0, 0.1) + power_law("images, other", 0.8, 0.0)
     rows += power_law("threads, evaluation", -0.9, 0.0, x=(1, 2))
     rows[0]["megabytes"] = -1.0
     rows[1] |= {
@@ -170,16 +154,16 @@ def test_the_figure_has_a_panel_for_each_axis_and_draws_the_rows() -> None:
         top, bottom, last, _ = panels
         assert [axis.get_xscale() + axis.get_yscale() for axis in panels] == ["loglog"] * 4
         assert [axis.get_xlabel() for axis in panels] == ["images", "images", "threads", "threads"]
-        (cold, _, (bars,)), (warm, *_) = top.containers
+        (one, _, (bars,)), (other, *_) = top.containers
         ends = np.array([bar[:, 1] for bar in bars.get_segments()])
         assert ends[1] / rows[1]["seconds"] == pytest.approx([0.9, 1.5])
         assert ends[2] == pytest.approx(rows[2]["seconds"])
         (proportional,) = (line for line in top.lines if line.get_linestyle() == ":")
-        assert cold.get_ydata() == pytest.approx([row["seconds"] for row in rows[:4]])
-        assert warm.get_ydata() == pytest.approx([row["seconds"] for row in rows[4:8]])
+        assert one.get_ydata() == pytest.approx([row["seconds"] for row in rows[:4]])
+        assert other.get_ydata() == pytest.approx([row["seconds"] for row in rows[4:8]])
         assert proportional.get_ydata() == pytest.approx(0.3 * np.array([1, 3, 10, 200]))
         assert np.isnan(bottom.lines[0].get_ydata()).tolist() == [True, False, False, False]
-        assert names_of(top) == ["cold cache: power 1.00", "warm cache: power 0.80"]
+        assert names_of(top) == ["one: power 1.00", "other: power 0.80"]
         assert names_of(last) == ["evaluation"]
     finally:
         for figure in drawn:

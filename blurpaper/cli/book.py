@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from blurpaper.cli.base import (
-    cache_option,
     load_profile,
     main,
     need_data,
@@ -30,7 +29,6 @@ browser_option = click.option(
 @main.command()
 @profile_option
 @override_option
-@cache_option
 @browser_option
 @click.option(
     "--published", is_flag=True, help="Draw the book from the committed results, computing nothing."
@@ -53,7 +51,6 @@ browser_option = click.option(
 def run(
     profile: str,
     overrides: tuple[str, ...],
-    cache_gb: float | None,
     with_browser_model: bool,
     published: bool,
     jobs: int | None,
@@ -66,7 +63,7 @@ def run(
     from blurpaper import all_chapters, book, execution
     from blurpaper.store import Store
 
-    settings, parsed = load_profile(profile, overrides, cache_gb)
+    settings, parsed = load_profile(profile, overrides)
     chapters = book.chapters()
     if dry_run:
         from blurpaper import plan
@@ -101,18 +98,15 @@ def _jobs(settings: Profile) -> int:
 @click.argument("name")
 @profile_option
 @override_option
-@cache_option
 @click.option(
     "--published", is_flag=True, help="Draw it from the committed results, computing nothing."
 )
-def chapter(
-    name: str, profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool
-) -> None:
+def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
     """Execute one chapter, NAME being its number or name (02, pretrained)."""
     from blurpaper import book, execution
     from blurpaper.store import Store
 
-    settings, parsed = load_profile(profile, overrides, cache_gb)
+    settings, parsed = load_profile(profile, overrides)
     whole = book.chapter_named(name)
     if not published:
         need_data(settings)
