@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from blurpaper import exhibits, export, trained
-from blurpaper.data import fetching
-from blurpaper.data.sources import Archive
+from blurpaper.data import download
 from blurpaper.kernels import CANONICAL, SHARP, psf
 from blurpaper.networks import module_of
 from blurpaper.networks.imagenet import imagenet_names
@@ -28,16 +27,13 @@ from blurpaper.play.seen import SCALE
 from blurpaper.store import Codec, Recipe, Store, default_root
 from blurpaper.writing import written
 
-RUNTIME = Archive(
-    "https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-1.23.2.tgz",
-    "onnxruntime-web-1.23.2.tgz",
+RUNTIME = "https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-1.23.2.tgz"
+"""The runtime of the ONNX project (Microsoft, MIT), 26 MB."""
+CHECKSUM = (
     "sha512:4f4f4952d327f8264b937985c2a887d258107fee12efea181c7b64eae85a6000"
-    "0923de5b4dc2a2e5b38e658c0e4577d2fd12d90a30c311719622e3820059448e",
-    "26 MB",
+    "0923de5b4dc2a2e5b38e658c0e4577d2fd12d90a30c311719622e3820059448e"
 )
-"""The runtime of the ONNX project (Microsoft, MIT); the checksum is the one that npm's registry
-publishes.
-"""
+"""As npm's registry publishes it."""
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 """What is needed of it."""
 FOLDER = "_static/browser"
@@ -63,15 +59,14 @@ def runtime() -> Path:
         FetchError: if it cannot be had, or is not what its checksum says.
     """
     cache = default_root() / "browser"
-    folder = cache / Path(RUNTIME.file).stem
+    folder = cache / Path(RUNTIME).stem
     if not all((folder / name).is_file() for name in FILES):
-        with fetching.session() as web:
-            archive = fetching.download(RUNTIME, cache, web)
+        archive = download.download(RUNTIME, CHECKSUM, cache / Path(RUNTIME).name)
         with tarfile.open(archive) as content:
             for name in FILES:
                 member = content.extractfile(f"package/dist/{name}")
                 if member is None:
-                    raise fetching.FetchError(f"{archive} has no dist/{name}.")
+                    raise download.FetchError(f"{archive} has no dist/{name}.")
                 with member, written(folder / name) as temporary, temporary.open("wb") as file:
                     shutil.copyfileobj(member, file)
     return folder

@@ -31,8 +31,8 @@ from blurpaper import (
     results,
     trained,
 )
+from blurpaper.data.download import FetchError
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.data.fetching import FetchError
 from blurpaper.experiments import Published
 from blurpaper.networks import build
 from blurpaper.play import blurs, pictures, seen, show
