@@ -20,7 +20,6 @@ from blurpaper import (
     predictions,
     protocol,
     quality,
-    resizing,
     tallies,
     trained,
 )
@@ -274,7 +273,7 @@ def results_of(
 
         def make(numbers: range) -> dict[str, torch.Tensor]:
             network, mixture = given()
-            restored, measured = _treated(treatment, images, numbers, mixture, profile, store, tick)
+            restored, measured = _treated(treatment, images, numbers, mixture, profile, tick)
             ids = [images.ids[number] for number in numbers]
             found = protocol.log_probabilities(
                 {"256": network},
@@ -300,10 +299,9 @@ def _treated(
     numbers: range,
     mixture: deblurring.Mixture | None,
     profile: Profile,
-    store: Store,
     tick: Callable[[int], object],
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    sharp = canonical.images_of(images, numbers, profile, store)
+    sharp = canonical.images_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
     return treated(
         treatment,
@@ -407,7 +405,7 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
             with progress(f"timing {treatment}", len(images), "image") as tick:
                 return {
                     "seconds": _treated(
-                        treatment, images, range(len(images)), mixture, profile, store, tick
+                        treatment, images, range(len(images)), mixture, profile, tick
                     )[1]["seconds"]
                 }
 
@@ -452,7 +450,7 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
         scores = []
         with progress("EPLL by channel", len(images), "image") as tick:
             for number, name in enumerate(images.ids):
-                (sharp,) = resizing.canonical_images(images, [number], profile.protocol)
+                (sharp,) = canonical.images_of(images, [number], profile.protocol)
                 seen = protocol.blurred(sharp[None], [name], psf, profile.protocol.canonical)
                 kernel = protocol.test_psf(psf, name, profile.protocol.canonical / CANONICAL)
                 apart = deblurring.restore(

@@ -363,10 +363,6 @@ class Plan:
         yield f"store: {counted(weights)}B of networks, {counted(decided)}B of log-probabilities and distances"
         if self.trained:
             yield f"and while one is trained a checkpoint, {counted(3 * max(job.disk for job in self.trained))}B at most"
-        if self.profile.compute.cache_gb and any(
-            name != "emoji" for name in self.profile.evaluation.test_sets
-        ):
-            yield f"and photographs at the canonical scale, {self.profile.compute.cache_gb:g} GB at most (--cache-gb)"
 
     def _time(self) -> Iterator[str]:
         gpu, jobs = self.gpu, [job for found in self.classified.values() for job in found]

@@ -290,10 +290,8 @@ class _Graph:
         return segmented.network(spec, self.profile, store)
 
     def _segmented(self, spec: NetworkSpec, store: Store) -> object:
-        return [
-            segmented.confusions(spec, one, self.profile, store)
-            for one in self.profile.segmentation.conditions
-        ]
+        conditions = self.profile.segmentation.conditions
+        return segmented.confusions(spec, conditions, self.profile, store)
 
     # --- Deblurring, and experiments with work of their own ---------------------------------------
 

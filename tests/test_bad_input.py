@@ -488,6 +488,7 @@ def test_a_profile_that_cannot_be_used_is_refused_before_any_work(place, what) -
 
 PARAMETERS = {
     "seeed=1": "seeed: no such field; did you mean 'seed'",
+    "compute.cache_gb=9": "compute.cache_gb: no such field",
     "protocoll.canonical=96": "no section 'protocoll'; did you mean 'protocol'",
     "seed.x=1": "override 'seed.x': no section 'seed'",
     "seed=yes": "seed: .*integer. Got True",

@@ -72,11 +72,6 @@ override_option = click.option(
     metavar="FIELD=VALUE",
     help="Override a field of the profile: -p protocol.jitter=[384].",
 )
-cache_option = click.option(
-    "--cache-gb",
-    type=click.FloatRange(min=0),
-    help="Gigabytes of resized photographs to keep for the next run, 0 for none; short for -p compute.cache_gb=...",
-)
 
 
 @click.group(
@@ -92,15 +87,11 @@ def main() -> None:
     """
 
 
-def load_profile(
-    name: str, overrides: tuple[str, ...] = (), cache_gb: float | None = None
-) -> tuple[Any, dict[str, Any]]:
+def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
     """A profile with its overrides, and the overrides as they were read."""
     from blurpaper import profile
 
     parsed = profile.parse_overrides(overrides)
-    if cache_gb is not None:
-        parsed["compute.cache_gb"] = cache_gb
     return profile.load(name, parsed), parsed
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from blurpaper.cli.base import (
-    cache_option,
     load_profile,
     main,
     need_data,
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 @main.command()
 @profile_option
 @override_option
-@cache_option
 @click.option(
     "--published", is_flag=True, help="Draw the book from the committed results, computing nothing."
 )
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
 def run(
     profile: str,
     overrides: tuple[str, ...],
-    cache_gb: float | None,
     published: bool,
     jobs: int | None,
     dry_run: bool,
@@ -58,7 +55,7 @@ def run(
     from blurpaper import all_chapters, book, execution
     from blurpaper.store import Store
 
-    settings, parsed = load_profile(profile, overrides, cache_gb)
+    settings, parsed = load_profile(profile, overrides)
     chapters = book.chapters()
     if dry_run:
         from blurpaper import plan
@@ -89,18 +86,15 @@ def _jobs(settings: Profile) -> int:
 @click.argument("name")
 @profile_option
 @override_option
-@cache_option
 @click.option(
     "--published", is_flag=True, help="Draw it from the committed results, computing nothing."
 )
-def chapter(
-    name: str, profile: str, overrides: tuple[str, ...], cache_gb: float | None, published: bool
-) -> None:
+def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
     """Execute one chapter, NAME being its number or name (02, pretrained)."""
     from blurpaper import book, execution
     from blurpaper.store import Store
 
-    settings, parsed = load_profile(profile, overrides, cache_gb)
+    settings, parsed = load_profile(profile, overrides)
     whole = book.chapter_named(name)
     if not published:
         need_data(settings)

@@ -17,21 +17,19 @@ def data_group() -> None:
 @data_group.command("list")
 def data_list() -> None:
     """Say of every known set what it is, whether it is there and how to get it."""
-    from blurpaper.data import inventory
+    from blurpaper.data import download
 
-    click.echo("\n".join(inventory.overview()))
+    click.echo("\n".join(download.overview()))
 
 
 @data_group.command("fetch")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def data_fetch(names: tuple[str, ...]) -> None:
-    """Download sets of photographs; one that is there is left alone, one that was cut off is taken
-    up again.
-    """
-    from blurpaper.data import fetching, sources
+    """Download sets of photographs; one that is there is left alone."""
+    from blurpaper.data import download, sources
 
     for source in [sources.named(name) for name in names]:
-        click.echo(fetching.fetch(source.name))
+        click.echo(download.fetch(source.name))
 
 
 @data_group.command("verify")
@@ -40,15 +38,15 @@ def data_verify(names: tuple[str, ...]) -> None:
     """Read every image of the sets named, or of all that are there; exit 1 if one is missing or
     broken.
     """
-    from blurpaper.data import inventory
+    from blurpaper.data import download
     from blurpaper.folders import data_folder
 
     broken = False
-    for name in names or inventory.found():
-        problems = inventory.verify(name)
+    for name in names or download.found():
+        problems = download.verify(name)
         click.echo("\n".join(problems) or f"{name} is whole.", err=bool(problems))
         broken = broken or bool(problems)
-    if not names and not inventory.found():
+    if not names and not download.found():
         click.echo(
             f"no set of photographs is in {data_folder().absolute()}: `blurpaper data list` says what there is."
         )

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from blurpaper.cli.base import (
-    cache_option,
     load_profile,
     main,
     need_data,
@@ -112,7 +111,6 @@ def _take_own_gpu() -> None:
 @elsewhere_options
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
 @override_option
-@cache_option
 def evaluate(
     network: str,
     images: Path,
@@ -122,7 +120,6 @@ def evaluate(
     report: Path | None,
     profile: str | None,
     overrides: tuple[str, ...],
-    cache_gb: float | None,
     **said: Any,  # noqa: ANN401 (of a network from elsewhere)
 ) -> None:
     """Measure a network under blur on a folder of images, by the paper's protocol.
@@ -146,7 +143,7 @@ def evaluate(
     spec = named(network, images, said)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
-    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides, cache_gb)
+    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides)
     settings = evaluation.fitted(settings, spec)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
