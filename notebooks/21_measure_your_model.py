@@ -169,4 +169,4 @@ shell("blurpaper evaluate --network my_models.large --images photos", status=1)
 
 # %% [markdown]
 # **Further.** [Make it robust, without labels](22_robust_without_labels): `finetune` takes the same names · [add it to the book](24_add_a_network) ·
-# [the reference](../book/api/protocol)
+# [the reference](../book/reference/blurpaper)
