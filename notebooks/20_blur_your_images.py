@@ -131,4 +131,4 @@ for images, psf in ((cat / 255, "D8"), (cat, torch.ones(5, 5)), (cat, torch.full
 # A kernel wider than the image is no error: the image is mirrored as often as it takes. The colours of the outcome stay between
 # the darkest and the brightest of the input; if yours look darker at the borders, they were blurred by something that pads with zeros.
 #
-# **Further.** [A kernel of your own](23_add_a_kernel) · [the reference](../book/api/blur) · [every kernel of the paper](01_kernels)
+# **Further.** [A kernel of your own](23_add_a_kernel) · [the reference](../book/reference/blurpaper) · [every kernel of the paper](01_kernels)

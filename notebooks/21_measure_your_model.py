@@ -166,4 +166,4 @@ for words, other in (
 # whoever made it decides what runs when it is read.
 #
 # **Further.** [Make it robust, without labels](22_robust_without_labels): `finetune` takes the same names · [add it to the book](24_add_a_network) ·
-# [the reference](../book/api/protocol)
+# [the reference](../book/reference/blurpaper)

@@ -169,4 +169,4 @@ if minutes:
 # the photographs are all alike, the network learns them and not the blur.
 #
 # **Further.** [With labels](03_finetuning) · [how the recipe was found](11_recipe) · [a network that is not among ours](21_measure_your_model) ·
-# [the reference](../book/api/training)
+# [the reference](../book/reference/blurpaper)

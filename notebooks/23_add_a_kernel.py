@@ -189,4 +189,4 @@ except ValueError as error:
 #
 # As kernels are among what every result is made from, a line more there makes all of them stale: the next run computes them anew.
 #
-# **Further.** [The kernels of the paper](01_kernels) · [the reference](../book/api/kernels)
+# **Further.** [The kernels of the paper](01_kernels) · [the reference](../book/reference/blurpaper)

@@ -182,4 +182,4 @@ except ValueError as error:
 #
 # Only results that a module helped to make go stale with it: a model in a module of its own leaves all others as they are.
 #
-# **Further.** [The second architecture of the book](08_second_model) · [the reference](../book/api/networks)
+# **Further.** [The second architecture of the book](08_second_model) · [the reference](../book/reference/blurpaper)

@@ -126,3 +126,12 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
             expected, abs=margin.get(condition, 0.03)
         ), condition
         assert np.concatenate(everywhere).mean() >= np.concatenate(crop).mean() - 0.01, condition
+
+
+def test_batches_are_of_one_shape_and_bounded_and_have_each_image_once() -> None:
+    shapes = [(4, 6), (6, 4), (4, 6), (4, 6), (6, 4), (5, 5)]
+    images = [torch.zeros(3, *shape) for shape in shapes]
+    batches = list(protocol.same_shape(images, 2))
+    assert sorted(number for batch in batches for number in batch) == list(range(len(shapes)))
+    assert all(len({shapes[number] for number in batch}) == 1 for batch in batches)
+    assert max(map(len, batches)) == 2
