@@ -1,5 +1,5 @@
-"""The book: which chapters it has, where its files lie, and its pages, which jupyter-book makes of
-the executed chapters.
+"""The book: its chapters, what stands where in them, and its pages, which jupyter-book makes of the
+executed chapters.
 
 Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to
 ``_build/<profile>/html``, and ``_build/html`` points to the last book built. ``_build`` is in the
@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,13 +41,10 @@ class BookError(UserError):
 
 
 def chapters() -> list[str]:
-    """Names of all chapters in their order, such as ``02_pretrained``.
+    """Names of all chapters in their order: a number of two digits and a word.
 
     Raises:
         BookError: if there are none.
-
-    >>> chapters()[:3]
-    ['00_introduction', '01_kernels', '02_pretrained']
     """
     found = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
@@ -61,14 +59,37 @@ def chapter_named(name: str) -> str:
 
     Raises:
         BookError: if there is none, listing those there are.
-
-    >>> chapter_named("kernels"), chapter_named("06")
-    ('01_kernels', '06_deblurring')
     """
     matches = [chapter for chapter in chapters() if name in (chapter, chapter[:2], chapter[3:])]
     if not matches:
         raise BookError(f"no chapter {name!r}; there are {', '.join(chapters())}.")
     return matches[0]
+
+
+def page_of(target: str) -> str:
+    """The link from a chapter to a target of the book: page and anchor of the place that is marked
+    ``(target)=`` in one of the files listed in ``_toc.yml``.
+
+    Raises:
+        BookError: if there is no such place.
+    """
+    if target not in (found := targets(ROOT)):
+        raise BookError(f"no chapter listed in {ROOT / '_toc.yml'} has a target ({target})=.")
+    return found[target]
+
+
+@lru_cache
+def targets(root: Path) -> dict[str, str]:
+    """Every target of the book in a checkout, and the link to it from a chapter."""
+    found = {}
+    contents = (root / "_toc.yml").read_text(encoding="utf-8")
+    for name in re.findall(r"^[ \t-]*(?:root|file):\s*[\"']?([\w/.-]+)", contents, re.MULTILINE):
+        page = os.path.relpath(f"{name}.html", "notebooks")
+        for path in filter(Path.is_file, (root / f"{name}.py", root / f"{name}.md")):
+            text = path.read_text(encoding="utf-8")
+            for target in re.findall(r"^(?:# )?\(([\w-]+)\)=$", text, re.MULTILINE):
+                found[target] = f"{page}#{target}"
+    return found
 
 
 def is_installed() -> bool:
@@ -127,12 +148,7 @@ def build_folder(profile: Profile) -> Path:
 
 
 def executed(chapter: str, profile: Profile) -> Path:
-    """Where a chapter lies once it is executed.
-
-    >>> from blurpaper.profile import load
-    >>> executed("01_kernels", load("smoke")).relative_to(build_root()).as_posix()
-    'smoke/source/notebooks/01_kernels.ipynb'
-    """
+    """Where a chapter lies once it is executed."""
     return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
 
 

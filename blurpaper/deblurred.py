@@ -418,6 +418,7 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
             inputs,
             ["blurpaper.treatment"],
             TENSORS,
+            {"profile": profile.name, "data": images.fingerprint},
         )
         found[str(treatment)] = float(store.get(recipe, make)["seconds"].median())
     return found
@@ -461,7 +462,8 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
         return {"psnr": torch.tensor(scores)}
 
     inputs = _inputs_of(images, treatment, profile, store)
-    recipe = Recipe("by-channel", images.name, inputs, ["blurpaper.treatment"], TENSORS)
+    about = {"profile": profile.name, "data": images.fingerprint}
+    recipe = Recipe("by-channel", images.name, inputs, ["blurpaper.treatment"], TENSORS, about)
     together = results_of(treatment, images, profile, store)["psnr"]
     return {
         "epll": together.numpy(),

@@ -18,17 +18,13 @@ from typing import Any
 
 from blurpaper import book, code, data, results
 from blurpaper.profile import Profile
+from blurpaper.provenance import ANCHORS, RUN
 from blurpaper.store import Codec, Recipe, Store, sha256_of
 from blurpaper.writing import written
 
 KIND = "chapters"
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-_SHOWS_THE_STORE = "blurpaper.provenance"
-"""What a chapter imports itself that tells how artifacts were made: which there are is then among
-what it is made from.
-"""
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,6 @@ class Run:
     >>> run = Run(load("smoke"), {}, "smoke", Store(tempfile.mkdtemp()), published=True)
     >>> run.parameters
     {'profile': 'smoke', 'overrides': {}, 'published': True}
-    >>> run.recipe("01_kernels").kind, run.recipe("01_kernels").name
-    ('chapters', '01_kernels.smoke')
     """
 
     profile: Profile
@@ -63,7 +57,7 @@ class Run:
             "parameters": self.parameters,
             "settings": self.profile.model_dump(mode="json"),
             "files": [(path.name, sha256_of(path)) for path in shown],
-            "chapters": book.chapters(),
+            "targets": book.targets(book.ROOT),
             "data": {} if self.published else data.fingerprints(self.profile, self.store),
         }
 
@@ -104,13 +98,10 @@ def execute(chapter: str, run: Run) -> Path:
 
 
 def shows_the_store(chapter: str) -> bool:
-    """Whether a chapter tells how artifacts were made, and so is to be executed when the others
-    have made theirs.
-
-    >>> [chapter for chapter in book.chapters() if shows_the_store(chapter)]
-    ['12_runs']
+    """Whether a chapter accounts for the run: the artifacts in the store are then among what it is
+    made from, and it is executed when the others have made theirs.
     """
-    return _SHOWS_THE_STORE in code.used_by(_script(chapter))
+    return f"# ({ANCHORS[RUN]})=\n" in _script(chapter)
 
 
 _NOTEBOOK: Codec[str] = Codec(

@@ -17,11 +17,11 @@ from blurpaper import __version__, intervals, metrics, protocol, resizing, resul
 from blurpaper.evaluation import Measured, Named, fitted, measure
 from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP
+from blurpaper.markup import render
 from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.profile import Profile
 from blurpaper.randomness import stream
 from blurpaper.store import Store, surroundings
-from blurpaper.tables import rounded
 from blurpaper.tallies import DISKS
 from blurpaper.writing import written
 
@@ -106,25 +106,15 @@ def write(
         threshold: of the one network, if it is known.
         seen, done: of the tuning, as for :func:`tuned`.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
     from blurpaper.figures import variables
 
-    pages = Environment(
-        loader=PackageLoader("blurpaper", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    pages.filters["rounded"] = rounded
     conditions, scales = (
         list(lines[0].measured.rows[column].unique()) for column in ("condition", "scale")
     )
     metric = "top1" if lines[0].measured.labelled else "agreement"
     blurs = [name for name in conditions if name != SHARP] or conditions
-    content = pages.get_template("report.html").render(
+    content = render(
+        "report.html",
         spec=spec,
         folder=folder,
         lines=lines,
@@ -136,7 +126,7 @@ def write(
         done=done,
         metric=metric,
         worst=min(blurs, key=lambda name: lines[0].value(metric, scales[0], name)[0]),
-        figure=Markup(_drawn(lines, conditions, scales, metric)),  # made here
+        figure=_drawn(lines, conditions, scales, metric),
         examples=list(examples(lines, conditions, scales[0], profile)),
         machine=surroundings(),
         version=__version__,

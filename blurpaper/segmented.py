@@ -336,5 +336,6 @@ def label_maps(
         inputs,
         ["blurpaper.segmentation"],
         TENSORS,
+        {"profile": profile.name, "data": images.fingerprint},
     )
     return {name: one.numpy() for name, one in store.get(recipe, make).items()}

@@ -59,6 +59,7 @@ else:
     )
 
 # %% [markdown]
+# (figure1)=
 # ## One image, sharp and blurred (Figure 1)
 #
 # The five likeliest classes before and after a defocus of radius 8. Right answers are green and have a tick.
@@ -111,6 +112,7 @@ for example in EXAMPLES:
     )
 
 # %% [markdown]
+# (table1)=
 # ## Accuracy under every blur (Table 1)
 #
 # Twelve conditions, four scale settings. Each test image is blurred once for a condition and shown to the network at each
@@ -311,4 +313,4 @@ for name, frame in at_256.items():
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("02")
+page.claims("table1", "figure1")

@@ -89,6 +89,7 @@ page.say(
 # and it scaled photographs out of proportion to fit its network, which we do not. The rates of its six passes and two are lost in our copy of it.
 # On photographs, ours are a selection of VOC 2012 {cite}`everingham2010`, those that show an animal, with seven labels.
 #
+# (table6)=
 # ## All pixels, and those near boundaries (Table 6)
 
 # %% tags=["hide-input"]
@@ -437,4 +438,4 @@ page.say("\n".join(lines))
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("07")
+page.claims("table6")

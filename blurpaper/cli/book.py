@@ -90,7 +90,7 @@ def _jobs(settings: Profile) -> int:
     "--published", is_flag=True, help="Draw it from the committed results, computing nothing."
 )
 def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
-    """Execute one chapter, NAME being its number or name (02, pretrained)."""
+    """Execute one chapter: NAME is the number or the name of its notebook."""
     from blurpaper import book, execution
     from blurpaper.store import Store
 

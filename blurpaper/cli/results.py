@@ -38,8 +38,7 @@ def publish(profile: str) -> None:
     help="Print the verdicts on the claims as data, and what is wrong as errors.",
 )
 def check(profile: str, published: bool, as_json: bool) -> None:
-    """See that the book holds: chapters executed, results as new as their code, claims decided, no
-    number typed in prose.
+    """Check the book: chapters executed, results as new as their code, claims decided.
 
     Prints a line for each failing and exits 1 if there is one.
     """
