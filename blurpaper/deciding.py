@@ -360,7 +360,7 @@ def _segmented(known: Evidence) -> Choice:
         for one in ("D4", "D8")
     ]
     cost = _minutes(known, "segmenters mix", "once")
-    command = f"blurpaper train mix --segmentation --profile {known.profile.name}"
+    command = f"blurpaper train segmentation:mix --profile {known.profile.name}"
     does = "fine-tune the network and its per-pixel classifier on the mix"
     images, sharp = (
         "to be labelled pixel by pixel, and out of focus",

@@ -11,7 +11,6 @@ from blurpaper.data import photos, voc
 from blurpaper.data.reading import image_files
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import NetworkSpec
-from blurpaper.networks.pretrained import ORIGINALS
 from blurpaper.profile import Profile
 
 
@@ -34,13 +33,12 @@ class Measurement:
 
 def measurements(profile: Profile) -> list[Measurement]:
     """Every classification of the test images that the chapters need."""
-    original = NetworkSpec(profile.model)
-    found = []
+    listed, found = tallies.by_table(profile), []
     for chapter, specs in (
-        ("02", [original, *tallies.pooled(profile)]),
-        ("03", tallies.finetuned(profile)),
-        ("04", tallies.at_scales(profile)),
-        ("08", tallies.second(profile)),
+        ("02", listed["table1"]),
+        ("03", listed["table3"]),
+        ("04", listed["table4"]),
+        ("08", listed["tableA"]),
     ):
         for spec in specs:
             conditions, settings = tallies.settings_of(spec, profile)
@@ -70,11 +68,6 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     for one in measurements(profile):
         wanted += [trained.start_of(one.spec), one.spec]
     return list(dict.fromkeys(wanted))
-
-
-def is_published(spec: NetworkSpec) -> bool:
-    """Whether a network's weights are had, not trained."""
-    return spec.is_original and spec.model in ORIGINALS
 
 
 def images_in(name: str, split: str, profile: Profile) -> int:

@@ -19,6 +19,7 @@ from blurpaper import (
     predictions,
     results,
     segmented,
+    tallies,
     trained,
     training,
 )
@@ -78,9 +79,9 @@ class Plan:
         self.networks = needs.networks(profile)
         self.models = tuple(dict.fromkeys(spec.model for spec in self.networks))
         self.trained = [
-            self.training(spec) for spec in self.networks if not needs.is_published(spec)
+            self.training(spec) for spec in self.networks if not trained.is_published(spec)
         ]
-        self.trained += map(self.learning_to_segment, segmented.networks(profile))
+        self.trained += map(self.learning_to_segment, tallies.by_table(profile)["table6"])
         self.classified = self._classifications()
 
     def lines(self) -> Iterator[str]:
@@ -88,7 +89,7 @@ class Plan:
         yield f"store: {self.store.root}"
         yield from _section("data", self._data())
         published = [
-            f"{spec}: original weights" for spec in self.networks if needs.is_published(spec)
+            f"{spec}: original weights" for spec in self.networks if trained.is_published(spec)
         ]
         yield from _section("networks", [*published, *map(str, self.trained)])
         yield from _section("chapters", self._chapters())
@@ -143,7 +144,7 @@ class Plan:
             for name in self.profile.evaluation.test_sets
             for treatment in deblurred.of_table5(self.profile)
         ]
-        jobs["07"] = list(map(self.segmenting, segmented.networks(self.profile)))
+        jobs["07"] = list(map(self.segmenting, tallies.by_table(self.profile)["table6"]))
         return jobs
 
     def deblurring(self, treatment: Treatment, name: str) -> Job:
@@ -322,7 +323,7 @@ class Plan:
         maps = "16" if self.half else "32"
         kinds: dict[tuple[str, int, str], tuple[str, Schedule]] = {}
         for spec in self.networks:
-            if not needs.is_published(spec) and spec.recipe != "batch-norm":
+            if not trained.is_published(spec) and spec.recipe != "batch-norm":
                 schedule = trained.schedule_of(spec, self.profile)
                 how = "agreement" if schedule is self.profile.agreement else "labels"
                 kinds.setdefault((spec.model, schedule.batch, how), (spec.model, schedule))
@@ -380,7 +381,7 @@ class Plan:
         yield f"one {gpu.name}: {peak}, {UTILISATION:.0%} of it used, as was measured on an H100"
         hours = f"training {in_hours(train)}, classifying {in_hours(classify)}, together {in_hours(train + classify)}"
         yield f"  {hours} of GPU for what is left to do"
-        spec = next((spec for spec in self.networks if not needs.is_published(spec)), None)
+        spec = next((spec for spec in self.networks if not trained.is_published(spec)), None)
         if spec:
             needed = rate / (costs.TRAINING * self._cost(spec.model, self._crop).flops)
             yield f"  training {spec.model} then takes {needed:,.0f} crops a second, if decoding and blurring keep up with it"

@@ -542,6 +542,7 @@ def test_a_notebook_refuses_parameters_as_the_command_line_does(
             "is not one network but one for each scale",
         ),
         ("train small_vgg:mix#x --profile smoke", "Got 'small_vgg:mix#x'"),
+        ("train segmentation:mix@512 --profile smoke", "Got 'segmentation:mix@512'"),
         ("data where nowhere", "a set of photographs is one of .* Got 'nowhere'"),
         ("data fetch nowhere", "a set of photographs is one of .* Got 'nowhere'"),
         ("data verify nowhere", "a set of photographs is one of .* Got 'nowhere'"),

@@ -5,7 +5,6 @@ before and after.
 from __future__ import annotations
 
 import errno
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,25 +104,22 @@ def load_profile(
 
 
 def need_data(profile: Any) -> None:  # noqa: ANN401
-    """Stop with exit status 2, naming each folder, where photographs of a profile are missing.
+    """See that a profile can be run: its names are known and its photographs there.
 
     Raises:
-        UserError: if it names a network or a way to deblur that there is not.
+        UserError: naming what is not known, or each folder that is missing.
     """
-    from blurpaper import data, deblurred, needs, results, segmented
+    from blurpaper import data, deblurred, results, segmented, tallies
 
-    needs.networks(profile)
+    tallies.starts(profile)
     deblurred.check(profile)
     segmented.check(profile)
     if missing := data.missing(profile):
-        click.echo("\n".join(missing), err=True)
-        click.echo("Nothing was run.", err=True)
+        missing.append("Nothing was run.")
         if (results.PUBLISHED / f"{profile.name}.csv").is_file():
-            click.echo(
-                f"To see the published results instead: blurpaper run --published --profile {profile.name}",
-                err=True,
-            )
-        sys.exit(2)
+            command = f"blurpaper run --published --profile {profile.name}"
+            missing.append(f"To see the published results instead: {command}")
+        raise UserError("\n".join(missing))
 
 
 def say_passed_over(folder: Path) -> None:

@@ -226,7 +226,7 @@ def _all(profile: Profile, store: Store) -> dict[tuple[str, str], dict[str, np.n
     """
     return {
         (spec.mix, condition): segmented.confusions(spec, condition, profile, store)
-        for spec in segmented.networks(profile)
+        for spec in tallies.by_table(profile)["table6"]
         for condition in profile.segmentation.conditions
     }
 
