@@ -19,7 +19,7 @@ import yaml
 
 from blurpaper import results
 from blurpaper.house import HOME
-from blurpaper.jobs import in_hours
+from blurpaper.plan import in_hours
 from blurpaper.store import sha256_of
 
 if TYPE_CHECKING:

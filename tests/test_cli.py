@@ -230,7 +230,7 @@ def test_missing_photographs_stop_a_run_before_any_work(tmp_path) -> None:
 def test_a_dry_run_says_what_is_to_do_and_does_nothing(tmp_path) -> None:
     said = run("run", "--profile", "smoke", "--dry-run", BLURPAPER_STORE=str(tmp_path / "store"))
     assert said.exit_code == 0
-    assert "to train, 40 steps" in said.output
+    assert "small_vgg:original: 40 steps of 64" in said.output
     assert "100 images x 12 conditions" in said.output
     assert not (tmp_path / "store").exists()
 

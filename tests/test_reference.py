@@ -27,7 +27,7 @@ UNTOLD = {
     "plots, told of by the package that has them all": r"blurpaper\.figures\..+",
     "single claims, which the ledger tells": r"blurpaper\.claims\.(deblur|finetun|invariance|pretrained|scales|segment).*",
     "what only makes pages": r"blurpaper\.(browser|claims\.html|csp|deciding_html|exhibits|flips|pdf|play(\..+)?|provenance)",
-    "what only plans and publishes runs": r"blurpaper\.(costs|doctor|gpus|jobs|needs|plan|publishing)",
+    "what only plans and publishes runs": r"blurpaper\.(doctor|plan|publishing)",
     "what only makes or fetches data": r"blurpaper\.data\.(artwork|listing|unpacking)",
 }
 """Modules that the reference leaves out, and why."""

@@ -109,11 +109,9 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
     Raises:
         UserError: naming what is not known, or each folder that is missing.
     """
-    from blurpaper import data, deblurred, results, segmented, tallies
+    from blurpaper import data, plan, results
 
-    tallies.starts(profile)
-    deblurred.check(profile)
-    segmented.check(profile)
+    plan.check(profile)
     if missing := data.missing(profile):
         missing.append("Nothing was run.")
         if (results.PUBLISHED / f"{profile.name}.csv").is_file():
