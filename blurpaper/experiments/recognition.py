@@ -417,8 +417,7 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     ['mix', 'original']
     """
     name = profile.evaluation.test_sets[0]
-    for mix in profile.evaluation.invariance_networks:
-        spec = NetworkSpec.parse(f"{profile.model}:{mix}")
+    for spec in tallies.by_table(profile)["figure4"]:
         for condition, by_stage in predictions.distances(spec, name, profile, store).items():
             by_stage = by_stage[
                 ~np.isnan(by_stage).any(axis=1)
