@@ -58,24 +58,11 @@ def check(profile: Profile) -> None:
         PSF.parse(name)
     for method in settings.methods:
         deblurring.check(method, deblurring.ROUNDING)
-    for spec in networks(profile):
+    for spec in tallies.by_table(profile)["table5"]:
         if settings.psf not in tallies.settings_of(spec, profile)[0]:
             raise UserError(
                 f"deblurring.psf is a condition under which {spec} is measured. Got {settings.psf!r}."
             )
-
-
-def networks(profile: Profile) -> list[NetworkSpec]:
-    """The original, and the fine-tuned networks that look at blurred images instead.
-
-    >>> from blurpaper.profile import load
-    >>> [str(spec) for spec in networks(load("emoji"))]
-    ['small_vgg:original', 'small_vgg:mix', 'small_vgg:mix/agreement', 'small_vgg:onlyD8']
-    """
-    return [
-        NetworkSpec(profile.model),
-        *(NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.deblurring.networks),
-    ]
 
 
 # --- The prior ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ made of the test scenes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import canonical, data, pixels, predictions, trained, training
+from blurpaper import canonical, data, pixels, predictions, tallies, trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.errors import UserError
@@ -27,19 +28,6 @@ from blurpaper.store import TENSORS, Recipe, Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def networks(profile: Profile) -> list[NetworkSpec]:
-    """The original, trained on sharp scenes, and those fine-tuned from it.
-
-    >>> from blurpaper.profile import load
-    >>> [str(spec) for spec in networks(load("emoji"))]
-    ['small_vgg:original', 'small_vgg:sharp-only', 'small_vgg:mix']
-    """
-    return [
-        NetworkSpec(profile.model),
-        *(NetworkSpec(profile.model, mix) for mix in profile.segmentation.networks),
-    ]
 
 
 def labels(profile: Profile) -> tuple[str, ...]:
@@ -112,7 +100,8 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     """
     if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
         raise UserError(
-            f"a segmentation network is MODEL:MIX[#SEED], at one scale and with labels. Got {str(spec)!r}."
+            "a segmentation network is segmentation:MIX[#SEED], at one scale and with labels. "
+            f"Got {str(replace(spec, model=tallies.SEGMENTATION))!r}."
         )
     settings = profile.segmentation
     images = data.load_segmented(settings.data, "train", profile, store)
@@ -280,7 +269,7 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
 
     ids = np.array(data.load_segmented(profile.segmentation.data, "test", profile, store).ids)
     frames = []
-    for spec in networks(profile):
+    for spec in tallies.by_table(profile)["table6"]:
         by_condition = confusions(spec, profile.segmentation.conditions, profile, store)
         for condition, by_region in by_condition.items():
             for region, found in by_region.items():

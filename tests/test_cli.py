@@ -269,7 +269,7 @@ def test_missing_photographs_stop_a_run_before_any_work(tmp_path) -> None:
 def test_a_dry_run_says_what_is_to_do_and_does_nothing(tmp_path) -> None:
     said = run("run", "--profile", "smoke", "--dry-run", BLURPAPER_STORE=str(tmp_path / "store"))
     assert said.exit_code == 0
-    assert "to train, 40 steps" in said.output
+    assert "small_vgg:original: 40 steps of 64" in said.output
     assert "100 images x 12 conditions" in said.output
     assert not (tmp_path / "store").exists()
 
@@ -368,3 +368,22 @@ def test_only_a_users_mistake_becomes_a_sentence(fault, monkeypatch) -> None:
     monkeypatch.setattr("blurpaper.kernels.check_condition", broken)
     said = run("evaluate", "--network", "efficientnet_lite0", "--images", ".")
     assert said.exception is fault
+
+
+def test_train_makes_a_segmentation_network_by_its_name(tmp_path) -> None:
+    phases = "pretraining.phases=[{epochs: 1, rate: 0.01}]"
+    few = ("emoji.train=64", "segmentation.scenes.train=16", phases)
+    options = [word for field in few for word in ("-p", field)]
+    store = {"BLURPAPER_STORE": str(tmp_path)}
+    said = run("train", "segmentation:sharp-only", "--profile", "smoke", *options, **store)
+    assert said.exit_code == 0, said.output
+    assert f"segmentation:sharp-only is in {tmp_path}" in said.output
+    kept = {path.parent.name.rpartition("-")[0] for path in tmp_path.glob("*/*/stamp.json")}
+    segmenters = {f"small_vgg_{mix}.emoji-scenes" for mix in ("original", "sharp-only")}
+    assert kept == {"emoji-train", "emoji-scenes-train", "small_vgg_original"} | segmenters
+
+
+def test_published_weights_are_not_trained(tmp_path) -> None:
+    said = run("train", "efficientnet_lite0", "--profile", "photos", BLURPAPER_STORE=str(tmp_path))
+    assert said.exit_code == 0 and "nothing to train" in said.output
+    assert not list(tmp_path.iterdir())

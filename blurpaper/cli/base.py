@@ -5,7 +5,6 @@ before and after.
 from __future__ import annotations
 
 import errno
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,25 +95,20 @@ def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[
 
 
 def need_data(profile: Any) -> None:  # noqa: ANN401
-    """Stop with exit status 2, naming each folder, where photographs of a profile are missing.
+    """See that a profile can be run: its names are known and its photographs there.
 
     Raises:
-        UserError: if it names a network or a way to deblur that there is not.
+        UserError: naming what is not known, or each folder that is missing.
     """
-    from blurpaper import data, deblurred, needs, results, segmented
+    from blurpaper import data, plan, results
 
-    needs.networks(profile)
-    deblurred.check(profile)
-    segmented.check(profile)
+    plan.check(profile)
     if missing := data.missing(profile):
-        click.echo("\n".join(missing), err=True)
-        click.echo("Nothing was run.", err=True)
+        missing.append("Nothing was run.")
         if (results.PUBLISHED / f"{profile.name}.csv").is_file():
-            click.echo(
-                f"To see the published results instead: blurpaper run --published --profile {profile.name}",
-                err=True,
-            )
-        sys.exit(2)
+            command = f"blurpaper run --published --profile {profile.name}"
+            missing.append(f"To see the published results instead: {command}")
+        raise UserError("\n".join(missing))
 
 
 def say_passed_over(folder: Path) -> None:

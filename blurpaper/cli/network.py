@@ -43,31 +43,34 @@ report_option = click.option(
 @click.argument("spec")
 @profile_option
 @override_option
-@click.option(
-    "--segmentation",
-    is_flag=True,
-    help="The network that labels every pixel of the profile's scenes.",
-)
-def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: bool) -> None:
+def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     """Train the network SPEC, as in small_vgg:original, and keep it in the store.
+
+    segmentation:MIX is the network that labels every pixel of the profile's scenes. Published
+    weights are fetched.
 
     On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P. To have
     torchrun start them all again from the last checkpoint when one dies, set
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 and add --max-restarts 3.
     """
     _take_own_gpu()
-    from blurpaper import needs, processes, segmented, trained
+    from dataclasses import replace
+
+    from blurpaper import processes, segmented, tallies, trained
     from blurpaper.networks import NetworkSpec
     from blurpaper.store import Store
 
     settings, _ = load_profile(profile, overrides)
-    parsed = NetworkSpec.parse(spec, settings.model)
-    if needs.is_published(parsed) and not segmentation:
-        click.echo(f"{parsed} has its weights from elsewhere: there is nothing to train")
+    parsed, store = NetworkSpec.parse(spec, settings.model), Store()
+    if trained.is_published(parsed):
+        trained.network(parsed, settings, store)
+        click.echo(f"the weights of {parsed} are published: there is nothing to train")
         return
     need_data(settings)
-    store = Store()
-    (segmented if segmentation else trained).network(parsed, settings, store)
+    if parsed.model == tallies.SEGMENTATION:
+        segmented.network(replace(parsed, model=settings.model), settings, store)
+    else:
+        trained.network(parsed, settings, store)
     if processes.number() == 0:
         click.echo(f"{parsed} is in {store.root}")
     if processes.count() > 1:

@@ -227,7 +227,7 @@ def _all(profile: Profile, store: Store) -> dict[tuple[str, str], dict[str, np.n
     conditions = profile.segmentation.conditions
     return {
         (spec.mix, condition): counts
-        for spec in segmented.networks(profile)
+        for spec in tallies.by_table(profile)["table6"]
         for condition, counts in segmented.confusions(spec, conditions, profile, store).items()
     }
 
