@@ -18,11 +18,11 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from blurpaper import code, csp
+from blurpaper import code
 from blurpaper.errors import UserError
 from blurpaper.house import CARRIED, HOME
 from blurpaper.profile import Profile
-from blurpaper.store import Store, sha256_of
+from blurpaper.store import sha256_of
 
 ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
@@ -114,13 +114,13 @@ def need_checkout(what: str) -> None:
 
     >>> from unittest.mock import patch
     >>> from blurpaper import book
-    >>> need_checkout("bench")
+    >>> need_checkout("publish")
     >>> with patch.object(book, "ROOT", CARRIED):
     ...     try:
-    ...         need_checkout("bench")
+    ...         need_checkout("publish")
     ...     except BookError as error:
     ...         print(str(error).partition(";")[0])
-    bench needs a checkout of blurpaper
+    publish needs a checkout of blurpaper
     """
     if is_installed():
         raise BookError(
@@ -152,13 +152,9 @@ def executed(chapter: str, profile: Profile) -> Path:
     return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
 
 
-def build(profile: Profile, with_browser_model: bool = False) -> Path:
+def build(profile: Profile) -> Path:
     """Compile the executed chapters into the book, unless it is made of the same already; the path
     of its first page.
-
-    Args:
-        with_browser_model: let readers show the networks images of their own
-            (:mod:`blurpaper.browser`): 31 MB more.
 
     Raises:
         BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it
@@ -180,8 +176,6 @@ def build(profile: Profile, with_browser_model: bool = False) -> Path:
         )
     html, made_of = folder / "html", folder / "html.made-of"
     ingredients = _ingredients(profile)
-    if with_browser_model:
-        ingredients += f" {sha256_of(Path(__file__).with_name('browser.py'))}"
     if (
         (html / "index.html").is_file()
         and made_of.is_file()
@@ -234,11 +228,6 @@ def build(profile: Profile, with_browser_model: bool = False) -> Path:
     shutil.rmtree(html, ignore_errors=True)
     (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
-    if with_browser_model:
-        from blurpaper import browser  # which imports networks, and those torch
-
-        browser.place(html, Store())
-    csp.secure(html)
     made_of.write_text(ingredients, encoding="utf-8")
     return _latest(html)
 

@@ -23,7 +23,6 @@ _OF_NO_NUMBER = {
     "title",
     "compute.device",
     "compute.checkpoint_seconds",
-    "compute.cache_gb",
     "evaluation.batch",
 }
 """Fields of a profile that change no result."""

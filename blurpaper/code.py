@@ -74,8 +74,11 @@ def library() -> list[str]:
 
 
 def used_by(source: str) -> set[str]:
-    """The modules of the library that a script uses itself."""
-    return {module for _, module in _read(source).uses}
+    """The modules of the library that a script uses itself; with a cell for the shell, the command
+    line as well.
+    """
+    shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
+    return {module for _, module in _read(source).uses} | shell
 
 
 def closure(modules: Iterable[str]) -> set[str]:

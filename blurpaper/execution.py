@@ -144,6 +144,7 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
                 "--log-level=50"
             ],  # what matters comes back as an error; it logs TCP here, and interrupts
             cwd=str(Path.cwd()),
+            coalesce_streams=True,  # what a command prints comes in pieces
             stderr_file=sys.stderr,
             progress_bar=False,
         )

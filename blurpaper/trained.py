@@ -52,7 +52,7 @@ def network(
     """
     if isinstance(spec, NetworkFile | ForeignSpec):
         return spec.load()
-    if spec.is_original and spec.model in ORIGINALS:
+    if is_published(spec):
         return ORIGINALS[spec.model](profile.protocol.field)
     recipe = network_recipe(spec, profile, store)
     return get(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
@@ -69,7 +69,7 @@ def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | Net
     >>> str(kept(NetworkSpec("efficientnet_lite0"), tiny, store))
     'efficientnet_lite0:original'
     """
-    if spec.is_original and spec.model in ORIGINALS:
+    if is_published(spec):
         return spec
     network(spec, profile, store)
     recipe = network_recipe(spec, profile, store)
@@ -211,6 +211,11 @@ def train_set_of(schedule: Schedule, profile: Profile) -> str:
     return schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
 
 
+def is_published(spec: NetworkSpec) -> bool:
+    """Whether a network's weights are published ones, which nothing here trains."""
+    return spec.is_original and spec.model in ORIGINALS
+
+
 def start_of(spec: NetworkSpec) -> NetworkSpec:
     """The network that a fine-tuned one starts from.
 
@@ -282,7 +287,7 @@ def identity_of(
         return spec.identity
     if isinstance(spec, NetworkFile):
         return f"file {spec.sha256}"
-    if spec.is_original and spec.model in ORIGINALS:
+    if is_published(spec):
         return f"{spec} as published"
     recipe = network_recipe(spec, profile, store)
     store.note(recipe)

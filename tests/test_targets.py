@@ -12,8 +12,6 @@ from blurpaper.claims import html
 from blurpaper.provenance import ANCHORS
 
 LIBRARY = Path(blurpaper.__file__).parent
-NUMBERED = {"browser.py", "needs.py", "plan.py", "steps.py"}
-"""Modules that still tell chapters by their numbers."""
 NUMBERS = {name[:2] for name in book.chapters()}
 CHAPTER = r"(?<!\w)\d\d_[a-z]|[Cc]hapters? \d|(?<![\w.,:])0\d(?![\w.])"
 """The name of its file, or its number."""
@@ -50,7 +48,7 @@ def page():
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in sorted(LIBRARY.rglob("*.py")) if path.name not in NUMBERED],
+    sorted(LIBRARY.rglob("*.py")),
     ids=lambda path: path.relative_to(LIBRARY).as_posix(),
 )
 def test_no_module_knows_a_chapter(path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from blurpaper.cli.base import (
-    cache_option,
     load_profile,
     main,
     need_data,
@@ -44,31 +43,34 @@ report_option = click.option(
 @click.argument("spec")
 @profile_option
 @override_option
-@click.option(
-    "--segmentation",
-    is_flag=True,
-    help="The network that labels every pixel of the profile's scenes.",
-)
-def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: bool) -> None:
+def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     """Train the network SPEC, as in small_vgg:original, and keep it in the store.
+
+    segmentation:MIX is the network that labels every pixel of the profile's scenes. Published
+    weights are fetched.
 
     On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P. To have
     torchrun start them all again from the last checkpoint when one dies, set
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 and add --max-restarts 3.
     """
     _take_own_gpu()
-    from blurpaper import needs, processes, segmented, trained
+    from dataclasses import replace
+
+    from blurpaper import processes, segmented, tallies, trained
     from blurpaper.networks import NetworkSpec
     from blurpaper.store import Store
 
     settings, _ = load_profile(profile, overrides)
-    parsed = NetworkSpec.parse(spec, settings.model)
-    if needs.is_published(parsed) and not segmentation:
-        click.echo(f"{parsed} has its weights from elsewhere: there is nothing to train")
+    parsed, store = NetworkSpec.parse(spec, settings.model), Store()
+    if trained.is_published(parsed):
+        trained.network(parsed, settings, store)
+        click.echo(f"the weights of {parsed} are published: there is nothing to train")
         return
     need_data(settings)
-    store = Store()
-    (segmented if segmentation else trained).network(parsed, settings, store)
+    if parsed.model == tallies.SEGMENTATION:
+        segmented.network(replace(parsed, model=settings.model), settings, store)
+    else:
+        trained.network(parsed, settings, store)
     if processes.number() == 0:
         click.echo(f"{parsed} is in {store.root}")
     if processes.count() > 1:
@@ -112,7 +114,6 @@ def _take_own_gpu() -> None:
 @elsewhere_options
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
 @override_option
-@cache_option
 def evaluate(
     network: str,
     images: Path,
@@ -122,7 +123,6 @@ def evaluate(
     report: Path | None,
     profile: str | None,
     overrides: tuple[str, ...],
-    cache_gb: float | None,
     **said: Any,  # noqa: ANN401 (of a network from elsewhere)
 ) -> None:
     """Measure a network under blur on a folder of images, by the paper's protocol.
@@ -146,7 +146,7 @@ def evaluate(
     spec = named(network, images, said)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
-    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides, cache_gb)
+    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides)
     settings = evaluation.fitted(settings, spec)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
@@ -284,30 +284,3 @@ def finetune(
             done,
         )
         click.echo(f"report: {report}", err=True)
-
-
-@main.command()
-@click.argument("network", metavar="NETWORK")
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--half", is_flag=True, help="Weights in half precision: half the file.")
-def export(network: str, out: Path, half: bool) -> None:
-    """Write a network to OUT for other programs: .onnx (pip install 'blurpaper[onnx]') or
-    .safetensors.
-
-    NETWORK is MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file. The graph of .onnx
-    takes RGB in grey levels 0 to 255, float32 (B, 3, H, W), any number and size from the field of
-    the network on, and gives log-probabilities (B, K), averaged over positions and normalised
-    again; its metadata name the classes.
-    """
-    from blurpaper import evaluation, trained
-    from blurpaper import export as exporting
-    from blurpaper.networks.released import named
-    from blurpaper.store import Store
-
-    exporting.check_suffix(out)
-    if out.suffix == ".onnx":
-        exporting.need_onnx()
-    spec = named(network)
-    settings, _ = load_profile(evaluation.home_profile(spec.model))
-    exporting.export(trained.network(spec, settings, Store()), spec, out, half)
-    click.echo(f"{out}: {spec}, {out.stat().st_size / 1e6:.1f} MB")

@@ -28,7 +28,6 @@ from blurpaper.figures.recognition import (
     transfer_matrix,
 )
 from blurpaper.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
-from blurpaper.figures.speed import growth, stages
 from blurpaper.figures.style import gallery, label_ends, label_levels
 from blurpaper.figures.svg import inline, variables
 
@@ -51,7 +50,6 @@ __all__ = [
     "distance_maps",
     "error_shares",
     "gallery",
-    "growth",
     "inline",
     "iou_by_label",
     "label_ends",
@@ -64,7 +62,6 @@ __all__ = [
     "psnr_by_noise",
     "risk_coverage",
     "scale_settings",
-    "stages",
     "transfer_matrix",
     "variables",
     "verdicts",

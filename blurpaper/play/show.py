@@ -14,10 +14,6 @@ from blurpaper.play.seen import Played
 
 FIRST = "D4"
 """The blur at the beginning, and the only one without JavaScript."""
-NOTE = "play-own"
-"""The part of the page for an image of the reader's own; `browser` fills its attribute
-``data-browser``.
-"""
 
 
 def html(played: Played) -> str:
@@ -34,10 +30,3 @@ def html(played: Played) -> str:
         blurs=[(kind["key"], kind["title"]) for kind in played["kinds"]],
         data=data.replace("<", "\\u003c"),
     )
-
-
-def own(how: str) -> str:
-    """The page's part for an image of the reader's own, which says how to have it until `browser`
-    puts the networks there.
-    """
-    return f'<div class="play-own" id="{NOTE}" data-browser=""><p>{how}</p></div>'
