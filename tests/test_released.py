@@ -58,7 +58,7 @@ def test_a_mix_of_ones_own_is_named_by_its_conditions(tmp_path) -> None:
 
 
 def test_a_name_means_the_released_network_unless_it_names_a_recipe(kept, monkeypatch) -> None:
-    monkeypatch.setattr(released, "FOLDERS", (kept[1].parent,))
+    monkeypatch.setattr(released, "FOLDER", kept[1].parent)
     assert released.named("small_vgg:mix") == released.NetworkFile(kept[1])
     assert released.named("small_vgg:mix/labels") == NetworkSpec("small_vgg", "mix")
     assert released.named("small_vgg:mix#1") == NetworkSpec("small_vgg", "mix", seed=1)
@@ -83,7 +83,7 @@ def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the
     kept, tmp_path, monkeypatch
 ) -> None:
     folder = tmp_path / "out"
-    monkeypatch.setattr(publishing, "FOLDERS", (folder,))
+    monkeypatch.setattr(released, "FOLDER", folder)
     monkeypatch.setattr(trained, "network", lambda *_: kept[0])
     spec, profile, store = (
         NetworkSpec("small_vgg", "mix", recipe="agreement"),
@@ -102,7 +102,7 @@ def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the
 
 
 def test_the_released_networks_are_small_and_whole() -> None:
-    found = sorted(released.FOLDERS[0].glob("*.safetensors"))
+    found = sorted(released.FOLDER.glob("*.safetensors"))
     assert [path.name for path in found] == ["efficientnet_lite0.mix.safetensors"]
     assert sum(path.stat().st_size for path in found) <= 10e6
     network = files.load(found[0])

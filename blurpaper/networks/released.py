@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from blurpaper.blur import MIXES
 from blurpaper.errors import UserError
+from blurpaper.house import HOME
 from blurpaper.networks import MODELS, headers, origins
 from blurpaper.networks.base import Network, WeightsError
 from blurpaper.networks.origins import is_foreign
@@ -23,11 +24,8 @@ from blurpaper.store import sha256_of
 if TYPE_CHECKING:
     from blurpaper.networks.foreign_spec import ForeignSpec
 
-FOLDERS = (
-    Path(__file__).parent.parent.parent / "results" / "weights",
-    Path(__file__).parent.parent / "weights",
-)
-"""Where the released networks are: in a checkout, and in an installed package."""
+FOLDER = HOME / "results" / "weights"
+"""Where the released networks are."""
 
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin", ".tar")
 """Suffixes of files of weights that are not read."""
@@ -133,17 +131,13 @@ def released(model: str, mix: str) -> NetworkFile | None:
     >>> released("efficientnet_lite0", "mix").recipe, released("small_vgg", "mix")
     ('agreement', None)
     """
-    paths = (folder / file_name(model, mix) for folder in FOLDERS)
-    return next((NetworkFile(path) for path in paths if path.is_file()), None)
+    path = path_of(model, mix)
+    return NetworkFile(path) if path.is_file() else None
 
 
-def file_name(model: str, mix: str) -> str:
-    """Its name in the folder of released networks.
-
-    >>> file_name("efficientnet_lite0", "mix")
-    'efficientnet_lite0.mix.safetensors'
-    """
-    return f"{model}.{mix}.safetensors"
+def path_of(model: str, mix: str) -> Path:
+    """The file of a released network."""
+    return FOLDER / f"{model}.{mix}.safetensors"
 
 
 def named(
