@@ -407,7 +407,10 @@ def test_what_is_no_mix_in_python_is_a_value_error(mix, sentence) -> None:
         ("--network small_vgg:mix@300", "a train scale is one of 128, .* Got '300'"),
         ("--network small_vgg:mix/magic", "a recipe is one of labels, .* Got 'magic'"),
         ("--network mix", "name the model too, as in efficientnet_lite0:mix"),
-        ("--network a:b:c", r"a network is MODEL\[:MIX\].* Got 'a:b:c'"),
+        (
+            "--network a:b:c",
+            r"a network is MODEL\[:MIX\]\[@SCALE\]\[/RECIPE\]\[#SEED\], .* Got 'a:b:c'",
+        ),
         (
             "--profile photos",
             "profile photos has no pretraining, and no weights of small_vgg:original can be had",

@@ -57,7 +57,8 @@ class NetworkSpec:
         match = re.fullmatch(pattern, text)
         if not match:
             raise UserError(
-                f"a network is MODEL[:MIX][@SCALE][#SEED], as in efficientnet_lite0:mix@512. Got {text!r}."
+                "a network is MODEL[:MIX][@SCALE][/RECIPE][#SEED], as in "
+                f"efficientnet_lite0:mix@512/agreement. Got {text!r}."
             )
         parts = {name: value for name, value in match.groupdict().items() if value is not None}
         if "model" not in parts:
