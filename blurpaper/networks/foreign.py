@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from blurpaper.errors import UserError
-from blurpaper.networks.base import STAGES, Network, WeightsError
+from blurpaper.networks.base import Classifier, WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's photographs, their grey levels from 0 to 1: what most classifiers were trained
@@ -31,9 +31,8 @@ any size.
 """
 
 
-class ForeignNetwork(Network):
-    """A module as a network; of its stages only the last is known, the last map that it makes of
-    all positions.
+class ForeignNetwork(Classifier):
+    """A module as a network; its features are the last map that it makes of all positions.
 
     Args:
         module: gives logits ``(B, K)``, or an object that has them as ``logits``, for normalised
@@ -56,7 +55,7 @@ class ForeignNetwork(Network):
     >>> network = ForeignNetwork(nn.Sequential(*layers), "mine", field=64, classes=["cat", "dog"])
     >>> network(torch.zeros(1, 3, 64, 96)).shape
     torch.Size([1, 2, 1, 1])
-    >>> network.fixed, network.stage_maps(torch.zeros(1, 3, 64, 96))["pool5"].shape
+    >>> network.fixed, network.features_and_logits(torch.zeros(1, 3, 64, 96))[0].shape
     (False, torch.Size([1, 8, 8, 12]))
     """
 
@@ -96,7 +95,6 @@ class ForeignNetwork(Network):
             raise WeightsError(
                 f"{name} has {outputs:,} outputs, and {len(self.classes):,} classes were named."
             )
-        self._seen: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, K, 1, 1)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)``.
@@ -119,13 +117,13 @@ class ForeignNetwork(Network):
             "choose larger scales."
         )
 
-    def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The last map, of any shape with the batch first, of normalised input; the logits if there
-        is none.
+    def features_and_logits(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last map, of any shape with the batch first, and logits ``(B, K, 1, 1)``; the logits
+        twice if there is no map.
         """
         if self.last is None:
             logits = self._logits(self._shown(inputs))
-            return self._noted(logits, logits)
+            return logits, logits
         caught: list[torch.Tensor] = []
         handle = self.module.get_submodule(self.last).register_forward_hook(
             lambda _, __, output: caught.append(output)
@@ -134,20 +132,7 @@ class ForeignNetwork(Network):
             logits = self._logits(self._shown(inputs))
         finally:
             handle.remove()
-        return self._noted(caught[-1], logits)
-
-    def classify(self, last: torch.Tensor) -> torch.Tensor:
-        """Logits ``(B, K, 1, 1)`` that belong to the last map just given by :meth:`stage_maps`."""
-        noted, self._seen = self._seen, None
-        if noted is None or noted[0] is not last:
-            raise RuntimeError(
-                f"{self.name} is run whole: classify takes the map that stage_maps gave last."
-            )
-        return noted[1]
-
-    def _noted(self, last: torch.Tensor, logits: torch.Tensor) -> dict[str, torch.Tensor]:
-        self._seen = (last, logits)
-        return {STAGES[-1]: last}
+        return caught[-1], logits
 
     def _is_small(self, inputs: torch.Tensor) -> bool:
         return min(inputs.shape[-2:]) < self.field
