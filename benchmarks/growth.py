@@ -228,10 +228,10 @@ def _make_networks(paths: Sequence[str]) -> None:
 def _evaluate(task: Row) -> Row:
     from blurpaper import evaluation
     from blurpaper import profile as profiles
-    from blurpaper.networks.released import NetworkFile
+    from blurpaper.networks.files import NetworkFile
     from blurpaper.store import Store
 
-    network, store = NetworkFile(Path(task["network"])), Store(task["store"])
+    network, store = NetworkFile.at(Path(task["network"])), Store(task["store"])
     settings = {
         "evaluation.shard": SHARD,
         "evaluation.batch": BATCH,

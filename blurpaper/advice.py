@@ -23,9 +23,11 @@ import numpy as np
 
 from blurpaper import blurriness, intervals, metrics, predictions, results
 from blurpaper import profile as profiles
-from blurpaper.evaluation import Measured, Named
+from blurpaper.evaluation import Measured
 from blurpaper.kernels import SHARP
-from blurpaper.networks.released import NetworkFile, released
+from blurpaper.networks import NetworkSpec
+from blurpaper.networks.files import NetworkFile
+from blurpaper.networks.weights import released
 from blurpaper.profile import Profile
 from blurpaper.randomness import stream
 from blurpaper.store import Store
@@ -234,7 +236,7 @@ def in_table(decisions: pd.DataFrame, where: str) -> Decided | None:
 
 
 def committed(
-    spec: Named,
+    spec: NetworkSpec,
     conditions: Sequence[str],
     scale: str,
     profile: Profile,
@@ -274,7 +276,7 @@ def committed(
 
 def _is_released(file: NetworkFile) -> bool:
     known = released(file.model, file.mix)
-    return known is not None and known.sha256 == file.sha256
+    return known is not None and known.identity == file.identity
 
 
 def _as_committed(profile: Profile) -> bool:
@@ -285,7 +287,7 @@ def _as_committed(profile: Profile) -> bool:
 
 
 def of_measured(
-    spec: Named,
+    spec: NetworkSpec,
     measured: Measured,
     conditions: Sequence[str],
     scale: str,
@@ -334,7 +336,7 @@ def of_measured(
 
 
 def lines(
-    spec: Named,
+    spec: NetworkSpec,
     measured: Measured,
     conditions: Sequence[str],
     scale: str,

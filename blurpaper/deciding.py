@@ -16,7 +16,7 @@ from blurpaper import results, segmented, trained
 from blurpaper.experiments import Published
 from blurpaper.kernels import PSF, SHARP
 from blurpaper.networks import NetworkSpec
-from blurpaper.networks.released import released
+from blurpaper.networks.weights import released
 from blurpaper.page import foremost
 from blurpaper.profile import Profile
 from blurpaper.provenance import PHOTOS, RUN

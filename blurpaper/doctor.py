@@ -14,7 +14,7 @@ def examine() -> tuple[list[str], bool]:
 
     from blurpaper.data import photos
     from blurpaper.devices import has_bfloat16
-    from blurpaper.networks.pretrained import ORIGINALS, WeightsError
+    from blurpaper.networks.weights import ORIGINALS, WeightsError
     from blurpaper.store import default_root, surroundings
 
     around = surroundings()

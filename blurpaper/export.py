@@ -18,13 +18,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from blurpaper.networks import Network, NetworkSpec, files, foreign_spec
+from blurpaper.networks import Network, NetworkSpec, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.efficientnet import EfficientNetLite
-from blurpaper.networks.foreign import ForeignNetwork
-from blurpaper.networks.foreign_spec import ForeignSpec
 from blurpaper.networks.layers import ConvNorm
-from blurpaper.networks.released import NetworkFile
 from blurpaper.writing import written
 
 if TYPE_CHECKING:
@@ -38,9 +35,7 @@ worth it.
 """
 
 
-def export(
-    network: Network, spec: NetworkSpec | NetworkFile | ForeignSpec, path: Path, half: bool = False
-) -> None:
+def export(network: Network, spec: NetworkSpec, path: Path, half: bool = False) -> None:
     """Write a network to a file, whose suffix says as what.
 
     Args:
@@ -56,21 +51,14 @@ def export(
     >>> from blurpaper.networks import build
     >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
     >>> export(build("small_vgg", ["cat", "dog"], 64), NetworkSpec("small_vgg", "mix"), path, half=True)
-    >>> header, tensors = files.read(path, ["network"])
-    >>> header["network"], tensors["classifier.0.weight"].dtype
+    >>> files.metadata(path)["network"], files.read(path)["classifier.0.weight"].dtype
     ('small_vgg:mix', torch.float16)
     """
     check_suffix(path)
-    name = spec.header["network"] if isinstance(spec, NetworkFile) else str(spec)
     if path.suffix == ".onnx":
-        to_onnx(network, path, name, half)
-    elif isinstance(network, ForeignNetwork):
-        kept = copy.deepcopy(network)
-        if half:
-            kept.module.half()
-        foreign_spec.save(kept, spec.model, spec.mix, spec.recipe, path)
+        to_onnx(network, path, spec.name, half)
     else:
-        files.write(network, files.about(network, spec) | {"network": name}, path, half)
+        files.save(network, spec, path, half)
 
 
 def to_onnx(network: Network, path: Path, name: str = "", half: bool = False) -> None:

@@ -11,7 +11,7 @@ from blurpaper.data import photos, voc
 from blurpaper.data.reading import image_files
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import NetworkSpec
-from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.profile import Profile
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from blurpaper import code, deblurred, exhibits, experiments, results, segmented, trained
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
-from blurpaper.networks.released import path_of
+from blurpaper.networks.weights import path_of
 from blurpaper.play import pictures, seen
 from blurpaper.profile import Profile
 from blurpaper.store import Recipe, Store, surroundings

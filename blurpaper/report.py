@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blurpaper import __version__, results
-from blurpaper.evaluation import Measured, Named, fitted, measure
+from blurpaper.evaluation import Measured, fitted, measure
 from blurpaper.finetuning import mix_of
 from blurpaper.flips import Line, examples
 from blurpaper.kernels import SHARP
-from blurpaper.networks.foreign_spec import ForeignSpec
+from blurpaper.networks import NetworkSpec
 from blurpaper.profile import Profile
 from blurpaper.store import Store, surroundings
 from blurpaper.tables import rounded
@@ -95,7 +95,7 @@ def write(
 
 def evaluated(
     path: Path,
-    spec: Named,
+    spec: NetworkSpec,
     folder: Path,
     measured: Measured,
     conditions: Sequence[str],
@@ -110,10 +110,10 @@ def evaluated(
     >>> from torch import nn
     >>> from blurpaper import profile
     >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.foreign_spec import in_memory
+    >>> from blurpaper.networks.external import External, ExternalSpec
     >>> folder, store, photos = album(Path(tempfile.mkdtemp())), Store(tempfile.mkdtemp()), profile.load("photos")
     >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
-    >>> spec = in_memory(peak, ["red", "green", "blue"])
+    >>> spec = ExternalSpec("peak", network=External(peak, "peak", classes=["red", "green", "blue"]))
     >>> found = measure(spec, folder, ["sharp", "D2"], ["256"], photos, store)
     >>> path = folder.with_suffix(".html")
     >>> evaluated(path, spec, folder, found, ["sharp", "D2"], ["256"], photos, remarks=[])
@@ -135,8 +135,8 @@ def evaluated(
 
 def tuned(
     path: Path,
-    before: Named,
-    after: Named,
+    before: NetworkSpec,
+    after: NetworkSpec,
     folder: Path,
     seen: bool,
     mix: str,
@@ -155,11 +155,12 @@ def tuned(
     >>> from torch import nn
     >>> from blurpaper import profile
     >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.foreign_spec import in_memory
+    >>> from blurpaper.networks.external import External, ExternalSpec
     >>> folder, store, photos = album(Path(tempfile.mkdtemp())), Store(tempfile.mkdtemp()), profile.load("photos")
     >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
     >>> mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmin(dim=1))
-    >>> before, after = (in_memory(module, ["red", "green", "blue"]) for module in (peak, mean))
+    >>> names = ["red", "green", "blue"]
+    >>> before, after = (ExternalSpec("it", network=External(one, "it", classes=names)) for one in (peak, mean))
     >>> path = folder.with_suffix(".html")
     >>> tuned(path, before, after, folder, False, "mix", photos, store, "means instead of peaks")
     >>> re.search('class="lead">(.*?)<', path.read_text(encoding="utf-8"))[1]
@@ -167,8 +168,6 @@ def tuned(
     """
     profile = fitted(profile, before)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
-    if isinstance(before, ForeignSpec):
-        before, after = before.with_classes_of(folder), after.with_classes_of(folder)
     first = measure(before, folder, conditions, ["256"], profile, store)
     last = measure(after, folder, conditions, ["256"], profile, store, like=first)
     facts = {
@@ -293,9 +292,8 @@ def _seen(lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str
     return f"{what} under each blur. {'; '.join(told)}."
 
 
-def _network(spec: Named) -> dict[str, str]:
-    told = f", {spec.told}" if isinstance(spec, ForeignSpec) else ""
-    return {"Network": f"{spec}{told}"}
+def _network(spec: NetworkSpec) -> dict[str, str]:
+    return {"Network": spec.description}
 
 
 def _protocol(folder: Path, measured: Measured, profile: Profile) -> dict[str, str]:

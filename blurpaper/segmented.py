@@ -38,7 +38,7 @@ def networks(profile: Profile) -> list[NetworkSpec]:
     """
     return [
         NetworkSpec(profile.model),
-        *(NetworkSpec(profile.model, mix) for mix in profile.segmentation.networks),
+        *(NetworkSpec.parse(mix, profile.model) for mix in profile.segmentation.networks),
     ]
 
 

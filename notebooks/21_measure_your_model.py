@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 from blurpaper.guide import Workbench
-from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.page import Page
 
 page = Page(profile, overrides, published)

@@ -120,9 +120,9 @@ shell("blurpaper evaluate --network tuned.safetensors --images held_out --condit
 # module:
 
 # %%
-from blurpaper.networks.released import NetworkFile
+from blurpaper.networks.files import NetworkFile
 
-tuned = NetworkFile(Path("tuned.safetensors"))
+tuned = NetworkFile.at(Path("tuned.safetensors"))
 network = tuned.load()
 (
     tuned.header["network"],

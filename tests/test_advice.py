@@ -126,15 +126,16 @@ def test_committed_decisions_stand_in_for_the_same_network_only() -> None:
 
 def test_a_file_of_the_same_name_is_not_the_network_that_was_measured(tmp_path) -> None:
     from blurpaper.networks import files
-    from blurpaper.networks.released import NetworkFile, released
+    from blurpaper.networks.files import NetworkFile
+    from blurpaper.networks.weights import released
 
     settings, known = profiles.load("photos"), released("efficientnet_lite0", "mix")
     assert advice.committed(known, ["sharp"], "256", settings) is not None
     network = known.load()
     with_other_weights = tmp_path / "tuned.safetensors"
     next(network.parameters()).data.add_(1)
-    files.save(network, NetworkSpec.parse(known.header["network"]), with_other_weights)
-    assert advice.committed(NetworkFile(with_other_weights), ["sharp"], "256", settings) is None
+    files.save(network, NetworkSpec.parse(known.name), with_other_weights)
+    assert advice.committed(NetworkFile.at(with_other_weights), ["sharp"], "256", settings) is None
 
 
 def test_evaluate_ends_with_both_lines_and_a_file_of_each_image(tmp_path) -> None:

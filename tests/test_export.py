@@ -16,8 +16,8 @@ from blurpaper import export
 from blurpaper.cli import main
 from blurpaper.networks import Network, NetworkSpec, build, files
 from blurpaper.networks.base import WeightsError
-from blurpaper.networks.foreign import ForeignNetwork
-from blurpaper.networks.released import released
+from blurpaper.networks.external import External
+from blurpaper.networks.weights import released
 
 CLASSES = ("cat", "dog", "bird", "tree", "car")
 
@@ -71,7 +71,7 @@ def test_a_network_from_elsewhere_says_the_same_too(name, tmp_path) -> None:
         else timm.create_model(name, img_size=64, num_classes=5)
     )
     torch.nn.init.normal_(list(module.parameters())[-2], std=0.5)  # so that it prefers something
-    network = ForeignNetwork(module.eval(), name, field=64).eval()
+    network = External(module.eval(), name, field=64).eval()
     export.to_onnx(network, tmp_path / "out.onnx", name)
     for shape in ((1, 3, 64, 64), (2, 3, 97, 131)):
         images = torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 255
@@ -87,7 +87,7 @@ def test_what_onnx_has_no_words_for_is_told_in_a_sentence(tmp_path) -> None:
             return torch.linalg.eigvals(images[..., :5, :5].mean(dim=1)).real
 
     with pytest.raises(WeightsError, match="odd cannot be written as ONNX"):
-        export.to_onnx(ForeignNetwork(Odd(), "odd", field=64).eval(), tmp_path / "out.onnx", "odd")
+        export.to_onnx(External(Odd(), "odd", field=64).eval(), tmp_path / "out.onnx", "odd")
     assert not list(tmp_path.iterdir())
 
 
@@ -135,8 +135,7 @@ def test_safetensors_are_a_network_again(tmp_path) -> None:
     assert all(
         np.allclose(tensor, other[name], rtol=1e-3, atol=1e-4) for name, tensor in one.items()
     )
-    header, _ = files.read(tmp_path / "out.safetensors", ("network",))
-    assert header["network"] == "small_vgg:mix"
+    assert files.metadata(tmp_path / "out.safetensors")["network"] == "small_vgg:mix"
 
 
 def test_another_suffix_is_refused_before_anything_is_loaded(tmp_path) -> None:

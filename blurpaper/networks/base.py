@@ -18,15 +18,7 @@ STRIDE = 32
 
 
 class WeightsError(UserError):
-    """Weights that are missing or are not what they should be, in one sentence.
-
-    >>> from blurpaper.networks.released import named
-    >>> try:
-    ...     named("network.pth")
-    ... except WeightsError as error:
-    ...     print(error)
-    network.pth is a pickle, which may run any code when it is read: save the network as .safetensors.
-    """
+    """Weights that are missing or are not what they should be, in one sentence."""
 
 
 class Classifier(nn.Module, ABC):
@@ -50,6 +42,11 @@ class Classifier(nn.Module, ABC):
         self.register_buffer(
             "std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
         )
+
+    @property
+    def plain(self) -> nn.Module:
+        """The module whose tensors a file of the network holds."""
+        return self
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
         """RGB images in grey levels 0..255, ``(B, 3, H, W)``, as the network's layers want them."""
