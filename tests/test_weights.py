@@ -54,10 +54,15 @@ def test_a_mix_of_ones_own_is_named_by_its_conditions(tmp_path) -> None:
     assert str(file) == "own.safetensors (small_vgg:sharp,G4,shake:17/agreement)"
 
 
-def test_a_name_means_the_released_network_unless_it_names_a_recipe(kept, monkeypatch) -> None:
+def test_the_bundled_network_has_its_whole_name_and_that_without_a_recipe(
+    kept, monkeypatch
+) -> None:
     monkeypatch.setattr(weights, "FOLDER", kept[1].parent)
     assert weights.named("small_vgg:mix") == NetworkFile.at(kept[1])
+    assert weights.named("small_vgg:mix/agreement#2") == NetworkFile.at(kept[1])
     assert weights.named("small_vgg:mix/labels") == NetworkSpec("small_vgg", "mix")
+    unlabelled = NetworkSpec("small_vgg", "mix", recipe="agreement")
+    assert weights.named("small_vgg:mix/agreement") == unlabelled  # of another seed
     assert weights.named("small_vgg:mix#1") == NetworkSpec("small_vgg", "mix", seed=1)
     assert weights.named("small_vgg") == NetworkSpec("small_vgg")
     assert weights.named(str(kept[1])) == NetworkFile.at(kept[1])

@@ -28,7 +28,7 @@ network_option = click.option(
     "--network",
     required=True,
     metavar="NETWORK",
-    help="MODEL[:MIX], as in efficientnet_lite0:mix; a .safetensors file; timm/NAME; torchvision/NAME; or a function that makes "
+    help="MODEL[:MIX][/RECIPE], as in efficientnet_lite0:mix/agreement; a .safetensors file; timm/NAME; torchvision/NAME; or a function that makes "
     "a torch module, package.module.function.",
 )
 images_option = click.option(

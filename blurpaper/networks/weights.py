@@ -1,5 +1,5 @@
 """Networks as a user names them, and the weights that need no training: ImageNet's as others
-published them, and the network that comes with blurpaper.
+published them, and the bundled network's.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from blurpaper.networks.spec import ORIGINAL
 from blurpaper.store import sha256_of
 
 FOLDER = HOME / "results" / "weights"
-"""Where the networks that come with blurpaper are."""
+"""Where the bundled networks are."""
 
 
 def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
     """The network that a user names: MODEL[:MIX], a file, or one from elsewhere
     (:mod:`blurpaper.networks.external`).
 
-    MODEL:MIX without a recipe is the one that comes with blurpaper, if there is one.
+    The bundled network has its whole name, and for now MODEL:MIX without a recipe as well.
 
     Args:
         folder: its subfolders name the classes of a network from elsewhere if nothing else does.
@@ -47,8 +47,8 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
 
     >>> str(named("small_vgg:mix@512"))
     'small_vgg:mix@512'
-    >>> named("efficientnet_lite0:mix").path.name
-    'efficientnet_lite0.mix.safetensors'
+    >>> str(named("efficientnet_lite0:mix/agreement"))
+    'efficientnet_lite0.mix.safetensors (efficientnet_lite0:mix/agreement)'
     """
     said = {name: value for name, value in said.items() if value is not None}
     if text.endswith(".safetensors") or Path(text).is_file():
@@ -60,7 +60,7 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
     else:
         found = NetworkSpec.parse(text)
         bundled = released(found.model, found.mix)
-        if bundled and "/" not in text and found == NetworkSpec(found.model, found.mix):
+        if bundled and text in (bundled.name, f"{found.model}:{found.mix}"):
             found = bundled
     if said:
         raise UserError(
@@ -76,7 +76,7 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
 
 
 def released(model: str, mix: str) -> NetworkFile | None:
-    """The network of that model and mix that comes with blurpaper, if one does.
+    """The bundled network of that model and mix, if there is one.
 
     >>> released("efficientnet_lite0", "mix").recipe, released("small_vgg", "mix")
     ('agreement', None)
@@ -86,7 +86,7 @@ def released(model: str, mix: str) -> NetworkFile | None:
 
 
 def path_of(model: str, mix: str) -> Path:
-    """The file of a network that comes with blurpaper."""
+    """The file of a bundled network."""
     return FOLDER / f"{model}.{mix}.safetensors"
 
 
