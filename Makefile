@@ -6,17 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book smoke pdf test test-all lint lab clean
+.PHONY: book smoke test test-all lint size lab clean
 
-book: $(INSTALLED)  ## run the embedded profile and build its book; BROWSER=1: with networks for images of the reader's own
-	$(BIN)/blurpaper run --profile emoji $(if $(BROWSER),--with-browser-model)
+book: $(INSTALLED)  ## run the embedded profile and build its book
+	$(BIN)/blurpaper run --profile emoji
 
 smoke: $(INSTALLED)  ## the same in miniature, to see that everything works
 	$(BIN)/blurpaper run --profile smoke
-
-pdf: book  ## and the same as one PDF, printed by Chromium
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[pdf]'
-	$(BIN)/blurpaper book --profile emoji --pdf
 
 test: $(INSTALLED) lint  ## what every change must pass
 	$(BIN)/python -m pytest -m "not slow"
@@ -27,6 +23,9 @@ test-all: $(INSTALLED) lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+size: ## modules, lines of code, the longest chain of imports between rooms, notebooks, tests
+	$(PYTHON) tools/size.py
 
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
 lab: export BLURPAPER_DATA ?= $(CURDIR)/data

@@ -1,3 +1,1 @@
-"""Ours beside the best of others, on this machine: ``blurpaper bench``; :mod:`benchmarks.suite`
-lists what it measures.
-"""
+"""Speed on this machine, beside the best of other libraries: ``python -m benchmarks --help``."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmarks.growth import peak
 from benchmarks.pipeline import blurred_by_peer, photographs
 from blurpaper import training
 from blurpaper.batches import Task
@@ -71,6 +71,21 @@ def _alone(way: str, steps: int) -> tuple[float, float]:
         images, paths = photographs(IMAGES, Path(folder))
         rate = WAYS[way](images, paths, steps)
     return rate, peak() / 1e6
+
+
+def peak() -> int:
+    """The most bytes that this process has had resident so far."""
+    import resource
+
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux ru_maxrss may be the parent's
+        (kilobytes,) = (
+            line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")
+        )
+        return 1024 * int(kilobytes)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def ours(images: ImageSet, mix: str, precision: str, steps: int) -> float:

@@ -6,9 +6,9 @@ python -m benchmarks.gpu [--out FILE] [--only blur train ...] [--models vgg16 ..
 
 Networks have random weights and images are made here; nothing is read from disk. A step of training
 is measured on a batch that lies on the GPU, ``batches`` is the making of batches alone (scale,
-blur, crop), ``loop`` both as the library does them together. ``share`` is arithmetic done, by
-blurpaper.costs, over the peak of blurpaper.gpus; ``memory`` is the most that was allocated and
-``foreseen`` what blurpaper.costs says. In the mode float32 convolutions do without TF32, in tf32
+blur, crop), ``loop`` both as the library does them together. ``share`` is arithmetic done over
+the peak, both by blurpaper.plan; ``memory`` is the most that was allocated and ``foreseen`` what
+blurpaper.plan says. In the mode float32 convolutions do without TF32, in tf32
 they use it, as torch has it by default; ``tuned`` lets cuDNN try its algorithms first.
 """
 
@@ -26,17 +26,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import batches, blur, costs, deblurring, plan, protocol, training
+from blurpaper import batches, blur, deblurring, plan, protocol, training
 from blurpaper import profile as profiles
 from blurpaper.batches import Batch, Task
 from blurpaper.data.base import ImageSet
 from blurpaper.devices import autocast
-from blurpaper.gpus import GPUS
-from blurpaper.networks import build
+from blurpaper.networks import Network, build
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Agreement, Labels, Objective
 from blurpaper.pixels import PerPixel, PixelBatch
-from blurpaper.profile import Phase
+from blurpaper.profile import Phase, Schedule
 
 MODES = {
     "float32": ("float32", False, False),
@@ -116,7 +115,7 @@ def about(device: torch.device) -> dict[str, object]:
         "device": name,
         "torch": torch.__version__,
         "cudnn": cudnn,
-        "assumed share": plan.UTILISATION,
+        "assumed share": plan.SHARE,
     }
 
 
@@ -160,14 +159,18 @@ def share(flops: float, mode: str) -> float | None:
     gpu = next(
         (
             gpu
-            for name, gpu in GPUS.items()
+            for name, gpu in plan.GPUS.items()
             if torch.cuda.is_available() and name in torch.cuda.get_device_name()
         ),
         None,
     )
     if gpu is None or mode == "float32":
         return None
-    return flops / 1e12 / (gpu.half if mode.startswith("bfloat16") else gpu.single)
+    return (
+        flops
+        / 1e12
+        / (gpu.bfloat16 if mode.startswith("bfloat16") and gpu.bfloat16 else gpu.float32)
+    )
 
 
 def performance(images: int, seconds: float, flops: float, mode: str) -> Row:
@@ -237,27 +240,37 @@ def measure_training(options: argparse.Namespace) -> Iterator[Row]:
     seen = smooth(count, field, field).to(options.device).float()
     batch = Batch(seen, torch.arange(count, device=options.device), seen)
     for model in options.models:
-        flops = costs.TRAINING * costs.forward(model, len(CLASSES), field, (field, field)).flops
+        flops = plan.TRAINING * plan.forward(outline(model, field), (field, field)).flops
         for mode in options.modes:
             with computing(mode) as precision:
                 seconds = step(Labels(build(model, CLASSES, field)), batch, precision, options)
                 sized = schedule.model_copy(update={"batch": count})
-                foreseen = costs.training_memory(
-                    model, len(CLASSES), field, sized, precision == "bfloat16"
-                )
+                foreseen = training_memory(model, field, sized, precision == "bfloat16")
                 row: Row = {"model": model, "recipe": "labels", "mode": mode, "batch": count}
                 yield row | performance(count, seconds, flops, mode) | memory(foreseen)
     model, mode = options.models[0], "bfloat16"
-    flops = (costs.TRAINING + 1) * costs.forward(model, len(CLASSES), field, (field, field)).flops
+    flops = (plan.TRAINING + 1) * plan.forward(outline(model, field), (field, field)).flops
     with computing(mode) as precision:
         networks = [build(model, CLASSES, field) for _ in range(2)]
         seconds = step(
             Agreement(*networks, options.profile.agreement.features), batch, precision, options
         )
         sized = options.profile.agreement.model_copy(update={"batch": count})
-        foreseen = costs.training_memory(model, len(CLASSES), field, sized, True)
+        foreseen = training_memory(model, field, sized, True)
         row = {"model": model, "recipe": "agreement", "mode": mode, "batch": count}
         yield row | performance(count, seconds, flops, mode) | memory(foreseen)
+
+
+def outline(model: str, field: int) -> Network:
+    """The network without numbers, that costs are counted on."""
+    return plan.skeleton(model, len(CLASSES), field)
+
+
+def training_memory(model: str, field: int, schedule: Schedule, half: bool) -> int:
+    """Bytes that a step of training is foreseen to take."""
+    network = outline(model, field)
+    one = plan.forward(network, (field, field), schedule.batch, training=True, half=half)
+    return plan.training_memory(network, schedule, one.activations)
 
 
 def step(
@@ -317,10 +330,8 @@ def measure_loop(options: argparse.Namespace) -> Iterator[Row]:
                 )
                 seconds = (times[-1] - times[7]) / (len(times) - 8)
                 flops = (
-                    costs.TRAINING
-                    * costs.forward(
-                        model, len(CLASSES), settings.field, (settings.field,) * 2
-                    ).flops
+                    plan.TRAINING
+                    * plan.forward(outline(model, settings.field), (settings.field,) * 2).flops
                 )
                 row: Row = {"what": f"loop, {model}", "mix": "mix", "mode": mode, "batch": count}
                 yield row | performance(count, seconds, flops, mode)
@@ -346,7 +357,7 @@ def measure_classification(options: argparse.Namespace) -> Iterator[Row]:
                 list(smooth(count, *CANONICAL)),
             )
             flops, ids = (
-                costs.forward(model, len(CLASSES), settings.field, shape).flops,
+                plan.forward(outline(model, settings.field), shape).flops,
                 [f"test/{n}" for n in range(count)],
             )
             for mode in options.modes:
@@ -359,11 +370,9 @@ def measure_classification(options: argparse.Namespace) -> Iterator[Row]:
                     half = precision == "bfloat16"
                     row: Row = {"model": model, "scale": scale, "mode": mode, "batch": count}
                     row |= performance(count, seconds, flops, mode)
-                    row |= memory(
-                        costs.evaluation_memory(
-                            model, len(CLASSES), settings.field, shape, count, half
-                        )
-                    )
+                    bare = outline(model, settings.field)
+                    seen = plan.forward(bare, shape, count, half=half)
+                    row |= memory(4 * plan.weights(bare) + seen.activations)
                     if mode == "bfloat16":
                         by_scale = {scale: network}
                         seconds = spent(
@@ -389,7 +398,7 @@ def measure_segmentation(options: argparse.Namespace) -> Iterator[Row]:
     count, model = options.batch or settings.pretraining.batch, options.profile.model
     if model not in options.models:
         return
-    skeleton = costs.segmenter(model, len(CLASSES), field, LABELS, settings)
+    skeleton = plan.segmenter(model, len(CLASSES), field, LABELS, settings)
     crops = smooth(count, settings.crop, settings.crop).to(options.device).float()
     points = torch.randint(0, settings.crop, (count, settings.points, 2), device=options.device)
     batch = PixelBatch(
@@ -407,8 +416,10 @@ def measure_segmentation(options: argparse.Namespace) -> Iterator[Row]:
             )
             objective = PerPixel(network, settings.crop, settings.points, settings.pace)
             flops = (
-                costs.TRAINING
-                * costs.segmenting(skeleton, (settings.crop,) * 2, points=settings.points).flops
+                plan.TRAINING
+                * plan.forward(
+                    skeleton, (settings.crop,) * 2, training=True, points=settings.points
+                ).flops
             )
             seconds = step(objective, batch, precision, options)
             yield {"what": "training", "mode": mode, "batch": count} | performance(
@@ -417,7 +428,7 @@ def measure_segmentation(options: argparse.Namespace) -> Iterator[Row]:
             network.eval()
             with torch.inference_mode(), autocast(compute, options.device):
                 seconds = spent(partial(network.log_probabilities, whole, CANONICAL), options)
-            flops = costs.segmenting(skeleton, CANONICAL).flops
+            flops = plan.forward(skeleton, CANONICAL).flops
             yield {"what": "segmenting", "mode": mode, "batch": count} | performance(
                 count, seconds, flops, mode
             )

@@ -28,7 +28,6 @@ from blurpaper.data.base import ImageSet
 from blurpaper.networks import Network
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.profile import Profile, load
-from blurpaper.store import Store
 
 PHOTOGRAPHS = 50
 STAGES = ("decode", "resize", "blur", "network")
@@ -38,7 +37,7 @@ def measure(quick: bool = False) -> list[dict[str, object]]:
     """A row for each pipeline: seconds, images a second at each condition and scale, seconds of
     each stage, our ratio to it.
     """
-    profile = load("photos", {"compute.cache_gb": 0.0})
+    profile = load("photos")
     conditions = profile.evaluation.conditions[:: 6 if quick else 1]
     once = list(profile.protocol.scales)
     each = [scale for setting in profile.evaluation.scales for scale in setting.split("+")]
@@ -119,7 +118,7 @@ class _Clock(defaultdict):
 def ours(
     images: ImageSet, conditions: Sequence[str], profile: Profile, precision: str
 ) -> dict[str, float]:
-    """What the library does for Table 1; the store keeps nothing of it."""
+    """What the library does for Table 1."""
     compute = profile.compute.model_copy(update={"precision": precision})
     networks = dict.fromkeys(
         profile.protocol.scales, ORIGINALS[profile.model](profile.protocol.field)
@@ -131,12 +130,12 @@ def ours(
         "resize": (protocol, "network_input"),
         "network": (Network, "log_probabilities"),
     }
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with ExitStack() as stack:
         for stage, (owner, name) in stages.items():
             stack.enter_context(
                 mock.patch.object(owner, name, clock.of(stage, getattr(owner, name)))
             )
-        found = canonical.images_of(images, range(len(images)), profile, Store(folder))
+        found = canonical.images_of(images, range(len(images)), profile.protocol)
         for condition in conditions:
             protocol.log_probabilities(
                 networks,

@@ -2,4 +2,5 @@
 
 from blurpaper.cli import main
 
-main()
+if __name__ == "__main__":  # whoever lists the modules imports this one too
+    main()

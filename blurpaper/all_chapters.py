@@ -37,17 +37,6 @@ def execute(
 
     Raises:
         BookError: of the first that fails; the others are stopped, and what they had made is kept.
-
-    >>> import tempfile
-    >>> from unittest.mock import patch
-    >>> from blurpaper import profile, store
-    >>> smoke, own = profile.load("smoke"), store.Store(tempfile.mkdtemp())
-    >>> run = execution.Run(smoke, {}, "smoke", own, published=True)
-    >>> with patch.object(execution, "execute"):  # the order alone
-    ...     execute(["00_introduction", "12_runs", "14_speed"], run, tell=print)
-    00_introduction
-    14_speed
-    12_runs
     """
     first, *others = chapters
     last = [chapter for chapter in others if execution.shows_the_store(chapter)]

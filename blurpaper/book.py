@@ -1,5 +1,5 @@
-"""The book: which chapters it has, where its files lie, and its pages, which jupyter-book makes of
-the executed chapters.
+"""The book: its chapters, what stands where in them, and its pages, which jupyter-book makes of the
+executed chapters.
 
 Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to
 ``_build/<profile>/html``, and ``_build/html`` points to the last book built. ``_build`` is in the
@@ -14,14 +14,15 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from blurpaper import code, csp
+from blurpaper import code
 from blurpaper.errors import UserError
 from blurpaper.house import CARRIED, HOME
 from blurpaper.profile import Profile
-from blurpaper.store import Store, sha256_of
+from blurpaper.store import sha256_of
 
 ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
@@ -40,13 +41,10 @@ class BookError(UserError):
 
 
 def chapters() -> list[str]:
-    """Names of all chapters in their order, such as ``02_pretrained``.
+    """Names of all chapters in their order: a number of two digits and a word.
 
     Raises:
         BookError: if there are none.
-
-    >>> chapters()[:3]
-    ['00_introduction', '01_kernels', '02_pretrained']
     """
     found = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
@@ -61,14 +59,37 @@ def chapter_named(name: str) -> str:
 
     Raises:
         BookError: if there is none, listing those there are.
-
-    >>> chapter_named("kernels"), chapter_named("06")
-    ('01_kernels', '06_deblurring')
     """
     matches = [chapter for chapter in chapters() if name in (chapter, chapter[:2], chapter[3:])]
     if not matches:
         raise BookError(f"no chapter {name!r}; there are {', '.join(chapters())}.")
     return matches[0]
+
+
+def page_of(target: str) -> str:
+    """The link from a chapter to a target of the book: page and anchor of the place that is marked
+    ``(target)=`` in one of the files listed in ``_toc.yml``.
+
+    Raises:
+        BookError: if there is no such place.
+    """
+    if target not in (found := targets(ROOT)):
+        raise BookError(f"no chapter listed in {ROOT / '_toc.yml'} has a target ({target})=.")
+    return found[target]
+
+
+@lru_cache
+def targets(root: Path) -> dict[str, str]:
+    """Every target of the book in a checkout, and the link to it from a chapter."""
+    found = {}
+    contents = (root / "_toc.yml").read_text(encoding="utf-8")
+    for name in re.findall(r"^[ \t-]*(?:root|file):\s*[\"']?([\w/.-]+)", contents, re.MULTILINE):
+        page = os.path.relpath(f"{name}.html", "notebooks")
+        for path in filter(Path.is_file, (root / f"{name}.py", root / f"{name}.md")):
+            text = path.read_text(encoding="utf-8")
+            for target in re.findall(r"^(?:# )?\(([\w-]+)\)=$", text, re.MULTILINE):
+                found[target] = f"{page}#{target}"
+    return found
 
 
 def is_installed() -> bool:
@@ -93,13 +114,13 @@ def need_checkout(what: str) -> None:
 
     >>> from unittest.mock import patch
     >>> from blurpaper import book
-    >>> need_checkout("bench")
+    >>> need_checkout("publish")
     >>> with patch.object(book, "ROOT", CARRIED):
     ...     try:
-    ...         need_checkout("bench")
+    ...         need_checkout("publish")
     ...     except BookError as error:
     ...         print(str(error).partition(";")[0])
-    bench needs a checkout of blurpaper
+    publish needs a checkout of blurpaper
     """
     if is_installed():
         raise BookError(
@@ -127,22 +148,13 @@ def build_folder(profile: Profile) -> Path:
 
 
 def executed(chapter: str, profile: Profile) -> Path:
-    """Where a chapter lies once it is executed.
-
-    >>> from blurpaper.profile import load
-    >>> executed("01_kernels", load("smoke")).relative_to(build_root()).as_posix()
-    'smoke/source/notebooks/01_kernels.ipynb'
-    """
+    """Where a chapter lies once it is executed."""
     return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
 
 
-def build(profile: Profile, with_browser_model: bool = False) -> Path:
+def build(profile: Profile) -> Path:
     """Compile the executed chapters into the book, unless it is made of the same already; the path
     of its first page.
-
-    Args:
-        with_browser_model: let readers show the networks images of their own
-            (:mod:`blurpaper.browser`): 31 MB more.
 
     Raises:
         BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it
@@ -164,8 +176,6 @@ def build(profile: Profile, with_browser_model: bool = False) -> Path:
         )
     html, made_of = folder / "html", folder / "html.made-of"
     ingredients = _ingredients(profile)
-    if with_browser_model:
-        ingredients += f" {sha256_of(Path(__file__).with_name('browser.py'))}"
     if (
         (html / "index.html").is_file()
         and made_of.is_file()
@@ -218,11 +228,6 @@ def build(profile: Profile, with_browser_model: bool = False) -> Path:
     shutil.rmtree(html, ignore_errors=True)
     (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
-    if with_browser_model:
-        from blurpaper import browser  # which imports networks, and those torch
-
-        browser.place(html, Store())
-    csp.secure(html)
     made_of.write_text(ingredients, encoding="utf-8")
     return _latest(html)
 

@@ -1,143 +1,274 @@
-"""A fingerprint of code: what a module and all it imports from this library say, comments and
-docstrings left out.
+"""A fingerprint of code that survives a move.
+
+It hashes the syntax of the modules that make something and, transitively, of those whose functions
+they use. Left out is whatever computes nothing: comments, docstrings, layout, import statements,
+and the names of modules, so that a file may be moved, renamed or imported in another way, and
+Python be updated, without a change. A name from another module stands for what that module says,
+wherever it lies. The versions of libraries that compute are added by :mod:`blurpaper.store`.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 _PACKAGE = __package__
 _ROOT = Path(__file__).parent
-_NOT_SCIENCE = {
+CARRIERS = frozenset(
     f"{_PACKAGE}.{name}"
-    for name in ("store", "writing", "code", "profile", "progress", "data.sources")
+    for name in ("store", "writing", "code", "contents", "errors", "profile", "progress", "data.sources")
+)  # fmt: skip
+"""Modules that carry values without making them: what they hold is in the inputs of an artifact."""
+
+LIBRARIES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "numpy": "numpy",
+    "cv2": "opencv-python-headless",
+    "numba": "numba",
+    "scipy": "scipy",
+    "PIL": "pillow",
+    "resvg_py": "resvg-py",
+    "matplotlib": "matplotlib",
+    "seaborn": "seaborn",
 }
-"""Modules that carry values without making them: what they hold is in the inputs of an artifact
-already.
-"""
+"""Libraries whose version may change a result: the name they are imported by, and PyPI's."""
 
 
 def fingerprint(modules: Iterable[str]) -> str:
-    """Hexadecimal hash of the syntax trees of modules and, transitively, of what they import from
-    the library.
+    """Hexadecimal hash of modules of the library and of all that they use of it."""
+    parts = sorted({_whole(module) for module in closure(modules)})
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    >>> fingerprint(["blurpaper.kernels"]) == fingerprint(["blurpaper.shake"])
-    False
+
+def versions(modules: Iterable[str]) -> dict[str, str]:
+    """The versions of the :data:`LIBRARIES` that modules use, directly or not; without the local
+    part that tells a build for CUDA from one for CPUs.
     """
-    text = "\n".join(_normal_form(module) for module in sorted(closure(modules)))
-    return hashlib.sha256(text.encode()).hexdigest()
+    used = {name for module in closure(modules) for name in _form(module).libraries}
+    return {
+        distribution: version(distribution).partition("+")[0]
+        for name, distribution in LIBRARIES.items()
+        if name in used
+    }
 
 
 def hash_of(module: str) -> str | None:
-    """Sixteen hexadecimal digits for what one module says itself; None if there is no such module.
-
-    Unlike a fingerprint it is the same under every version of Python, for it is committed and
-    compared elsewhere.
-
-    >>> len(hash_of("blurpaper.kernels"))
-    16
-    """
-    return _hash_of(module) if path_of(module).is_file() else None
+    """Sixteen hexadecimal digits for what one module says itself; None if there is no such module."""
+    return _own(module) if path_of(module).is_file() else None
 
 
 def library() -> list[str]:
-    """Every module of the library.
-
-    >>> "blurpaper.kernels" in library()
-    True
-    """
+    """Every module of the library."""
     parts = [path.relative_to(_ROOT).with_suffix("").parts for path in _ROOT.rglob("*.py")]
     return sorted(
         {".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts}
     )
 
 
-def imported_by(source: str) -> set[str]:
-    """The modules of the library that a script imports, directly or not.
-
-    >>> "blurpaper.kernels" in imported_by("from blurpaper import protocol")
-    True
+def used_by(source: str) -> set[str]:
+    """The modules of the library that a script uses itself; with a cell for the shell, the command
+    line as well.
     """
-    return closure(imported_directly(source))
-
-
-def imported_directly(source: str) -> set[str]:
-    """The modules of the library that a script names in its own imports.
-
-    >>> imported_directly("from blurpaper import kernels")
-    {'blurpaper.kernels'}
-    """
-    return set(_imported(ast.parse(source)))
+    shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
+    return {module for _, module in _read(source).uses} | shell
 
 
 def closure(modules: Iterable[str]) -> set[str]:
-    """The modules and everything of this library that they import, directly or not.
-
-    >>> sorted(closure(["blurpaper.kernels"]))
-    ['blurpaper.kernels', 'blurpaper.randomness', 'blurpaper.shake']
-    """
+    """The modules and everything of this library that they use, directly or not."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module not in found and module not in _NOT_SCIENCE:
+        if module not in found and module not in CARRIERS:
             found.add(module)
-            waiting += _imports(module)
+            waiting += [used for _, used in _form(module).uses]
     return found
 
 
 def path_of(module: str) -> Path:
-    """The file of a module.
-
-    >>> path_of("blurpaper.kernels").name
-    'kernels.py'
-    """
+    """The file of a module."""
     path = _ROOT.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-@cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(path_of(module).read_text(encoding="utf-8"))
+_ORIGIN = re.compile(rf"<({_PACKAGE}[.\w]*)>")
+"""The module that defines an imported name, as it stands before the name in a normal form."""
+
+
+# --- What one module says -------------------------------------------------------------------------
+
+
+@dataclass
+class _Form:
+    """The normal form of a module.
+
+    Attributes:
+        text: its syntax, without what computes nothing; see :data:`_ORIGIN`.
+        uses: names of other modules of the library, each with the module that defines it; a module
+            that is used as a whole, or imported for its effects alone, has the empty name.
+        libraries: what else it imports, by its first name.
+    """
+
+    text: str = ""
+    uses: set[tuple[str, str]] = field(default_factory=set)
+    libraries: set[str] = field(default_factory=set)
 
 
 @cache
-def _imports(module: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_imported(_tree(module))))
+def _form(module: str) -> _Form:
+    return _read(path_of(module).read_text(encoding="utf-8"))
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
+@cache
+def _own(module: str) -> str:
+    """Hash of what a module says itself, wherever its imported names come from."""
+    return hashlib.sha256(_ORIGIN.sub("", _form(module).text).encode()).hexdigest()[:16]
+
+
+@cache
+def _whole(module: str) -> str:
+    """Its text, each imported name with the hash of the module that defines it: two modules that
+    say the same may have a name from different places.
+    """
+    return _ORIGIN.sub(lambda origin: _meaning(origin[1]), _form(module).text)
+
+
+def _meaning(module: str) -> str:
+    return "" if module in CARRIERS else _own(module)
+
+
+def _read(source: str) -> _Form:
+    tree, form = ast.parse(source), _Form()
+    normal = _Normal(form, dict(_bindings(tree)))
+    normal.visit(tree)
+    for imported in normal.imported:
+        if _in_library(imported) and imported not in normal.seen:  # for its effects
+            form.uses.add(("", _module(imported)))
+        elif not _in_library(imported):
+            form.libraries.add(imported.partition(".")[0])
+    form.text = _tree_as_text(tree)
+    return form
+
+
+def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """The names that imports bind, each with the dotted name of what it stands for."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == _PACKAGE)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
             for alias in node.names:
-                submodule = f"{node.module}.{alias.name}"
-                yield submodule if path_of(submodule).is_file() else node.module
+                yield (
+                    alias.asname or alias.name.partition(".")[0],
+                    (alias.name if alias.asname else alias.name.partition(".")[0]),
+                )
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+
+
+class _Normal(ast.NodeTransformer):
+    """Takes out of a tree what computes nothing, and notes what it uses."""
+
+    def __init__(self, form: _Form, bound: dict[str, str]) -> None:
+        self._form, self._bound = form, bound
+        self.imported: set[str] = set()
+        self.seen: set[str] = set()
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if hasattr(node, "body") and node.body == []:
+            node.body = [ast.Pass()]
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.imported |= {alias.name for alias in node.names}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self.imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str) and re.fullmatch(rf"{_PACKAGE}(\.\w+)+", node.value):
+            return ast.Constant("")  # the name of a module
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self._named(node, node.id, [])
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        attributes, root = [], node
+        while isinstance(root, ast.Attribute):
+            attributes.append(root.attr)
+            root = root.value
+        if isinstance(root, ast.Name) and root.id in self._bound:
+            return self._named(node, root.id, attributes[::-1])
+        return self.generic_visit(node)
+
+    def _named(self, node: ast.AST, name: str, attributes: list[str]) -> ast.AST:
+        """A name, and what is asked of it, by where it comes from instead of how it was imported."""
+        if name not in self._bound:
+            return node
+        dotted = self._bound[name]
+        if not _in_library(dotted):
+            return ast.Name(".".join((dotted, *attributes)), ast.Load())
+        self.seen.add(dotted)
+        module, defined, rest = _found(".".join((dotted, *attributes)))
+        self._form.uses.add((defined, module))
+        self._form.uses |= {("", one) for one in _run_by(".".join((dotted, *attributes)))}
+        if dotted == _PACKAGE:  # import blurpaper.kernels; blurpaper.kernels.psf
+            self.seen |= {one for one in self.imported if f"{one}.".startswith(f"{module}.")}
+        return ast.Name(f"<{module}>" + ".".join((defined, *rest)), ast.Load())
+
+
+def _in_library(dotted: str) -> bool:
+    return dotted.partition(".")[0] == _PACKAGE
+
+
+def _module(dotted: str) -> str:
+    return _found(dotted)[0]
+
+
+def _found(dotted: str) -> tuple[str, str, list[str]]:
+    """Where something of the library is defined: the module, its name there, and what follows.
+
+    A package that only passes a name on is seen through, as long as it is one that it imports.
+    """
+    first, *names = dotted.split(".")
+    module = first
+    while names and path_of(f"{module}.{names[0]}").is_file():
+        module = f"{module}.{names.pop(0)}"
+    if not names:
+        return module, "", []
+    passed_on = _passed_on(module).get(names[0], "")
+    if _in_library(passed_on) and not f"{dotted}.".startswith(f"{passed_on}."):
+        return _found(".".join((passed_on, *names[1:])))
+    return module, names[0], names[1:]
+
+
+def _run_by(dotted: str) -> Iterator[str]:
+    """The modules that are run on the way to a name, because a package imports them as modules:
+    what registers itself there.
+    """
+    module, _, rest = dotted.rpartition(".")
+    while module:
+        if path_of(module).name == "__init__.py" and not path_of(f"{module}.{rest}").is_file():
+            passed_on = _passed_on(module).values()
+            yield from (one for one in passed_on if _in_library(one) and path_of(one).is_file())
+        module, _, rest = module.rpartition(".")
 
 
 @cache
-def _normal_form(module: str) -> str:
-    tree = _tree(module)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            kept = [
-                s
-                for s in body
-                if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
-            ]
-            node.body = kept or [ast.Pass()]
-    return f"# {module}\n{ast.unparse(tree)}"
-
-
-@cache
-def _hash_of(module: str) -> str:
-    return hashlib.sha256(_tree_as_text(ast.parse(_normal_form(module))).encode()).hexdigest()[:16]
+def _passed_on(module: str) -> dict[str, str]:
+    """What a module has from others, by name."""
+    return dict(_bindings(ast.parse(path_of(module).read_text(encoding="utf-8"))))
 
 
 def _tree_as_text(node: object) -> str:
@@ -151,6 +282,6 @@ def _tree_as_text(node: object) -> str:
     fields = (
         f"{name}={_tree_as_text(value)}"
         for name, value in ast.iter_fields(node)
-        if value is not None and value != []
+        if value is not None and value != [] and not isinstance(value, ast.expr_context)
     )
     return f"{type(node).__name__}({','.join(fields)})"

@@ -20,7 +20,6 @@ from blurpaper import (
     predictions,
     protocol,
     quality,
-    resizing,
     tallies,
     trained,
 )
@@ -59,24 +58,11 @@ def check(profile: Profile) -> None:
         PSF.parse(name)
     for method in settings.methods:
         deblurring.check(method, deblurring.ROUNDING)
-    for spec in networks(profile):
+    for spec in tallies.by_table(profile)["table5"]:
         if settings.psf not in tallies.settings_of(spec, profile)[0]:
             raise UserError(
                 f"deblurring.psf is a condition under which {spec} is measured. Got {settings.psf!r}."
             )
-
-
-def networks(profile: Profile) -> list[NetworkSpec]:
-    """The original, and the fine-tuned networks that look at blurred images instead.
-
-    >>> from blurpaper.profile import load
-    >>> [str(spec) for spec in networks(load("emoji"))]
-    ['small_vgg:original', 'small_vgg:mix', 'small_vgg:mix/agreement', 'small_vgg:onlyD8']
-    """
-    return [
-        NetworkSpec(profile.model),
-        *(NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.deblurring.networks),
-    ]
 
 
 # --- The prior ------------------------------------------------------------------------------------
@@ -274,7 +260,7 @@ def results_of(
 
         def make(numbers: range) -> dict[str, torch.Tensor]:
             network, mixture = given()
-            restored, measured = _treated(treatment, images, numbers, mixture, profile, store, tick)
+            restored, measured = _treated(treatment, images, numbers, mixture, profile, tick)
             ids = [images.ids[number] for number in numbers]
             found = protocol.log_probabilities(
                 {"256": network},
@@ -300,10 +286,9 @@ def _treated(
     numbers: range,
     mixture: deblurring.Mixture | None,
     profile: Profile,
-    store: Store,
     tick: Callable[[int], object],
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    sharp = canonical.images_of(images, numbers, profile, store)
+    sharp = canonical.images_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
     return treated(
         treatment,
@@ -407,7 +392,7 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
             with progress(f"timing {treatment}", len(images), "image") as tick:
                 return {
                     "seconds": _treated(
-                        treatment, images, range(len(images)), mixture, profile, store, tick
+                        treatment, images, range(len(images)), mixture, profile, tick
                     )[1]["seconds"]
                 }
 
@@ -420,6 +405,7 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
             inputs,
             ["blurpaper.treatment"],
             TENSORS,
+            {"profile": profile.name, "data": images.fingerprint},
         )
         found[str(treatment)] = float(store.get(recipe, make)["seconds"].median())
     return found
@@ -452,7 +438,7 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
         scores = []
         with progress("EPLL by channel", len(images), "image") as tick:
             for number, name in enumerate(images.ids):
-                (sharp,) = resizing.canonical_images(images, [number], profile.protocol)
+                (sharp,) = canonical.images_of(images, [number], profile.protocol)
                 seen = protocol.blurred(sharp[None], [name], psf, profile.protocol.canonical)
                 kernel = protocol.test_psf(psf, name, profile.protocol.canonical / CANONICAL)
                 apart = deblurring.restore(
@@ -463,7 +449,8 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
         return {"psnr": torch.tensor(scores)}
 
     inputs = _inputs_of(images, treatment, profile, store)
-    recipe = Recipe("by-channel", images.name, inputs, ["blurpaper.treatment"], TENSORS)
+    about = {"profile": profile.name, "data": images.fingerprint}
+    recipe = Recipe("by-channel", images.name, inputs, ["blurpaper.treatment"], TENSORS, about)
     together = results_of(treatment, images, profile, store)["psnr"]
     return {
         "epll": together.numpy(),

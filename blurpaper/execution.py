@@ -18,15 +18,13 @@ from typing import Any
 
 from blurpaper import book, code, data, results
 from blurpaper.profile import Profile
-from blurpaper.store import Codec, Recipe, Store, sha256_of, surroundings
+from blurpaper.provenance import ANCHORS, RUN
+from blurpaper.store import Codec, Recipe, Store, sha256_of
 from blurpaper.writing import written
 
 KIND = "chapters"
 
-_SHOWS_THE_STORE = "blurpaper.provenance"
-"""What a chapter imports itself that tells how artifacts were made: which there are is then among
-what it is made from.
-"""
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,6 @@ class Run:
     >>> run = Run(load("smoke"), {}, "smoke", Store(tempfile.mkdtemp()), published=True)
     >>> run.parameters
     {'profile': 'smoke', 'overrides': {}, 'published': True}
-    >>> run.recipe("01_kernels").kind, run.recipe("01_kernels").name
-    ('chapters', '01_kernels.smoke')
     """
 
     profile: Profile
@@ -54,18 +50,14 @@ class Run:
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
-        """What all chapters are made from: settings, committed results, data."""
-        committed = [
-            path
-            for path in (*results.PUBLISHED.rglob("*"), *results.PAPER.parent.iterdir())
-            if path.is_file()
-        ]
+        """What all chapters are made from: settings, committed results, templates, data."""
+        folders = (results.PUBLISHED, results.PAPER.parent, TEMPLATES)
+        shown = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
         return {
             "parameters": self.parameters,
             "settings": self.profile.model_dump(mode="json"),
-            "committed": {path.name: sha256_of(path) for path in sorted(committed)},
-            "chapters": book.chapters(),
-            "versions": surroundings()["versions"],
+            "files": [(path.name, sha256_of(path)) for path in shown],
+            "targets": book.targets(book.ROOT),
             "data": {} if self.published else data.fingerprints(self.profile, self.store),
         }
 
@@ -80,20 +72,14 @@ class Run:
 
     def recipe(self, chapter: str) -> Recipe[str]:
         script = _script(chapter)
-        own = {
-            "text": hashlib.sha256(script.encode()).hexdigest(),
-            # As files, not as what they say to Python: a chapter may show docstrings.
-            "code": {
-                module: sha256_of(code.path_of(module))
-                for module in sorted(code.imported_by(script))
-            },
-        }
+        own: dict[str, Any] = {"text": hashlib.sha256(script.encode()).hexdigest()}
         if not self.published and shows_the_store(chapter):
             own["artifacts"] = [
                 name for name in self.store.names() if not name.startswith(f"{KIND}/")
             ]
+        modules = ["blurpaper.execution", *sorted(code.used_by(script))]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
-        return Recipe(KIND, name, self.inputs | own, ["blurpaper.execution"], _NOTEBOOK, about)
+        return Recipe(KIND, name, self.inputs | own, modules, _NOTEBOOK, about)
 
 
 def execute(chapter: str, run: Run) -> Path:
@@ -112,13 +98,10 @@ def execute(chapter: str, run: Run) -> Path:
 
 
 def shows_the_store(chapter: str) -> bool:
-    """Whether a chapter tells how artifacts were made, and so is to be executed when the others
-    have made theirs.
-
-    >>> [chapter for chapter in book.chapters() if shows_the_store(chapter)]
-    ['12_runs']
+    """Whether a chapter accounts for the run: the artifacts in the store are then among what it is
+    made from, and it is executed when the others have made theirs.
     """
-    return _SHOWS_THE_STORE in code.imported_directly(_script(chapter))
+    return f"# ({ANCHORS[RUN]})=\n" in _script(chapter)
 
 
 _NOTEBOOK: Codec[str] = Codec(
@@ -150,7 +133,7 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
     }
     with written(raw) as temporary:
         jupytext.write(notebook, temporary, fmt="ipynb")
-    recorded = {module: code.hash_of(module) for module in code.library()}
+    recorded = code.fingerprint(code.used_by(_script(chapter)))
     try:
         papermill.execute_notebook(
             raw,
@@ -161,6 +144,7 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
                 "--log-level=50"
             ],  # what matters comes back as an error; it logs TCP here, and interrupts
             cwd=str(Path.cwd()),
+            coalesce_streams=True,  # what a command prints comes in pieces
             stderr_file=sys.stderr,
             progress_bar=False,
         )

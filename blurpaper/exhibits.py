@@ -100,8 +100,8 @@ def scenes(profile: Profile, store: Store) -> dict[str, int]:
     images = data.load_segmented(profile.segmentation.data, "test", profile, store)
     kinds = ("all", "labels given", "regions given")
     errors = {}
-    for condition in (SHARP, "D8"):
-        counts = segmented.confusions(NetworkSpec(profile.model), condition, profile, store)
+    found = segmented.confusions(NetworkSpec(profile.model), (SHARP, "D8"), profile, store)
+    for condition, counts in found.items():
         errors[condition] = np.array(
             oracles.shares(*(overlap.mean_iou(counts[kind]) for kind in kinds))
         )

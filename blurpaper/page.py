@@ -6,27 +6,24 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, Markdown, display
 
-from blurpaper import deblurred, exhibits, results
+from blurpaper import book, deblurred, exhibits, results
 from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
-from blurpaper.provenance import PAPER, PHOTOS, RUN
+from blurpaper.markup import render, rounded
+from blurpaper.provenance import ANCHORS, PAPER, PHOTOS, RUN
 from blurpaper.store import Store
-from blurpaper.tables import download, rounded
+from blurpaper.tables import download
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
-RUNS_PAGE = "12_runs.html"
-ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
-"""Where that page tells how a source was made."""
 _IN_PROSE = re.compile(rf"(?<![\w*])\*({'|'.join(ANCHORS)})\*(?![\w*])")
 
 # timm's downloader warns that it cannot draw widgets; it has nothing to download here.
@@ -98,30 +95,21 @@ class Page:
         """Seconds an image takes to deblur, by treatment, in the published run on photographs and
         in this run, where known.
         """
-        is_published = isinstance(self.store, Published)
-        own = (
-            results.published_seconds(self.profile.name)
-            if is_published
-            else deblurred.seconds(self.profile, self.store)
-        )
-        photos = results.published_seconds("photos") if self.profile.name != "photos" else {}
-        return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
+        return self._beside(results.published_seconds, deblurred.seconds)
 
     def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
         """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on
         photographs and of this run.
         """
-        is_published = isinstance(self.store, Published)
-        own = (
-            results.published_label_maps(self.profile.name)
-            if is_published
-            else exhibits.label_maps(self.profile, self.store)
-        )
-        photos = results.published_label_maps("photos") if self.profile.name != "photos" else {}
-        return {name: found for name, found in {PHOTOS: photos, RUN: own}.items() if found}
+        return self._beside(results.published_label_maps, exhibits.label_maps)
 
     def figure(
-        self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()
+        self,
+        figure: Figure | Sequence[Figure],
+        caption: str,
+        alt: str,
+        sources: Iterable[str] = (),
+        photographs: bool = False,
     ) -> None:
         """Show a plot, or several beside one another, as vector graphics in the colours of the
         page, light or dark.
@@ -130,16 +118,19 @@ class Page:
             caption: what is to be seen; which run made it, and from which ``sources``, is added,
                 with links to how.
             alt: a text for those who cannot see it.
+            photographs: it holds photographs, which are smoothed where they are enlarged.
         """
-        self._figure(figure, caption, alt, sources, photographs=False)
+        from blurpaper.figures import inline
+
+        plots = figure if isinstance(figure, Sequence) else [figure]
+        drawn = "".join(inline(one, photographs) for one in plots)
+        self._show(drawn, caption, [(one, self._origin(one), "") for one in sources], alt)
 
     def photograph(
         self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()
     ) -> None:
-        """Show plots that hold photographs, smoothed where they are enlarged; its arguments are
-        those of :meth:`figure`.
-        """
-        self._figure(figure, caption, alt, sources, photographs=True)
+        """Show plots that hold photographs; its arguments are those of :meth:`figure`."""
+        self.figure(figure, caption, alt, sources, photographs=True)
 
     def table(
         self,
@@ -157,31 +148,28 @@ class Page:
                 without one, none is linked.
         """
         sources = sources or {}
-        told = " ".join(
-            f"{self._link(of or name, name)}{_model_and_data(frame)}."
-            for name, frame in sources.items()
-        )
-        rows = f" {download(sources)}" if sources else ""
-        run = f"<span class='run'>In the book of {self._link(RUN, self.run)}.</span>"
-        shown = f"<figcaption>{caption} {told}{rows} {run}</figcaption>"
-        display(
-            HTML(
-                f'<figure class="blurpaper">{shown}<div class="wide" tabindex="0">{html}</div></figure>'
-            )
+        self._show(
+            html,
+            caption,
+            [(one, self._origin(of or one), _data_of(rows)) for one, rows in sources.items()],
+            rows=download(sources) if sources else None,
         )
 
-    def claims(self, chapter: str) -> None:
-        """Show the claims of the paper that a chapter decides, by its number."""
-        from blurpaper import book, claims
+    def claims(self, *tables: str) -> None:
+        """Show the paper's claims that some tables and figures decide; without any, the ledger."""
+        from blurpaper import claims
         from blurpaper.claims import html
 
-        entries = claims.ledger(self.profile, self.store, chapter)
-        pages = {name[:2]: name for name in book.chapters()}
-        self.table(
-            html.table(entries, pages),
+        entries = claims.ledger(self.profile, self.store, tables)
+        caption = (
             "The paper's claims that this chapter decides, and what each source says of them; how that comes about, the chapter "
-            "on the claims explains.",
-            claims.tables(entries),
+            "on the claims explains."
+            if tables
+            else "Every claim, and what each source says of it: the verdict, and the number that decides it with its 95 % "
+            "interval over images. The words of the claims are ours; section numbers are the paper's."
+        )
+        self.table(
+            html.table(entries, book.page_of, filtered=not tables), caption, claims.tables(entries)
         )
 
     def say(self, text: str) -> None:
@@ -190,49 +178,50 @@ class Page:
         """
         display(
             Markdown(
-                _IN_PROSE.sub(lambda found: f"<em>{self._link(found[1], found[1])}</em>", text)
+                _IN_PROSE.sub(
+                    lambda one: f'<em><a href="{self._origin(one[1])}">{one[1]}</a></em>', text
+                )
             )
         )
 
-    def _figure(
+    def _beside(self, published: Callable, computed: Callable) -> dict[str, dict[str, Any]]:
+        """What is published of the photographs, and what this run has or computes of the same."""
+        name = self.profile.name
+        own = (
+            published(name)
+            if isinstance(self.store, Published)
+            else computed(self.profile, self.store)
+        )
+        photos = {} if name == PHOTOS else published(PHOTOS)
+        return {source: found for source, found in {PHOTOS: photos, RUN: own}.items() if found}
+
+    def _show(
         self,
-        shown: Figure | Sequence[Figure],
+        shown: str,
         caption: str,
-        alt: str,
-        sources: Iterable[str],
-        photographs: bool,
+        sources: list[tuple[str, str, str]],
+        alt: str = "",
+        rows: Mapping[str, Any] | None = None,
     ) -> None:
-        from blurpaper.figures import inline
+        run = self.run, self._origin(RUN)
+        values = {"caption": caption, "sources": sources, "alt": alt, "rows": rows, "run": run}
+        display(HTML(render("figure.html", shown=shown, **values)))
 
-        drawn = "".join(
-            inline(one, photographs) for one in (shown if isinstance(shown, Sequence) else [shown])
-        )
-        image = f'<div class="wide" tabindex="0"><div class="panels" role="img" aria-label="{escape(alt)}">{drawn}</div></div>'
-        names = ", ".join(self._link(name, name) for name in sources)
-        numbers = f"Numbers: {names}. " if names else ""
-        run = f"<span class='run'>{numbers}In the book of {self._link(RUN, self.run)}.</span>"
-        display(
-            HTML(
-                f'<figure class="blurpaper">{image}<figcaption>{caption} {run}</figcaption></figure>'
-            )
-        )
-
-    def _link(self, source: str, text: str) -> str:
-        """Some words as a link to how a source was made; where this run is the one on photographs,
-        there is one such place.
+    def _origin(self, source: str) -> str:
+        """The link to how a source was made, if it is one; where this run is the one on
+        photographs, there is one such place.
         """
-        if source not in ANCHORS:
-            return escape(text)
-        anchor = ANCHORS[RUN if source == PHOTOS and self.profile.name == "photos" else source]
-        return f'<a href="{RUNS_PAGE}#{anchor}">{escape(text)}</a>'
+        if source == PHOTOS == self.profile.name:
+            source = RUN
+        return book.page_of(ANCHORS[source]) if source in ANCHORS else ""
 
 
-def _model_and_data(rows: pd.DataFrame) -> str:
+def _data_of(rows: pd.DataFrame) -> str:
     """What was measured on what, after the name of its source; nothing of rows that have no model."""
     if "model" not in rows or not rows["model"].any():
         return ""
     pairs = dict.fromkeys(zip(rows["model"], rows["data"], strict=True))
-    return ": " + escape(" and ".join(f"{model} on {data}" for model, data in pairs))
+    return ": " + " and ".join(f"{model} on {data}" for model, data in pairs)
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:

@@ -1,405 +1,333 @@
-"""What a run would do and cost, said before anything is spent: data, networks, arithmetic, memory,
-disk, hours.
+"""What a run takes, before anything is computed: data, training steps, memory, disk and GPU-hours.
 
-The numbers come out whether or not the data is there: known sets have known counts, and networks
-are counted without building them (:mod:`blurpaper.costs`).
+Arithmetic and memory are counted on torch's meta device, where tensors have a shape and no numbers,
+and known sets have known sizes, so no data is needed. The time of an image is that of its arithmetic
+at a fixed share of the GPU's peak, and a fixed time for scaling, blurring and cropping it. What the
+store has already is loaded by a run; it is not subtracted here.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+import weakref
+from collections.abc import Iterator
+from functools import cache, cached_property, lru_cache, partial
+from typing import Any, NamedTuple
 
-from blurpaper import (
-    costs,
-    data,
-    deblurred,
-    needs,
-    predictions,
-    results,
-    segmented,
-    trained,
-    training,
-)
-from blurpaper.data import photos
-from blurpaper.gpus import GPUS, Gpu
-from blurpaper.jobs import Job, counted, in_hours
-from blurpaper.needs import Measurement
-from blurpaper.networks import STAGES, NetworkSpec
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
+
+from blurpaper import data, deblurred, results, segmented, tallies, trained, training
+from blurpaper.errors import UserError
+from blurpaper.kernels import check_condition
+from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.profile import Profile, Schedule
+from blurpaper.profile import Agreement, Profile, Schedule, Segmentation
 from blurpaper.segmentation import COUNTED
-from blurpaper.store import Store
-from blurpaper.treatment import Treatment
 
-UTILISATION = 0.165
-"""Share of a GPU's peak that training VGG-16 reached on an H100 with batches made on the fly, in
-bfloat16 (benchmarks/gpu.py).
+SHARE, HANDLING = 0.27, 0.5e-3
+"""Share of a GPU's peak that the arithmetic of VGG-16 reaches, and seconds that an image takes
+besides, both as measured on an H100. Rates of the whole protocol and of training there
+(results/bench.gpu.json) are met within a factor of two, for other architectures too.
 """
+TRAINING = 3
+"""Arithmetic of a training step in forward passes: one forward, two backward."""
 ASPECT = 4 / 3
-"""Longer side of a photograph over the shorter, assumed: what most cameras make."""
-_LARGEST_CHECKED = 100_000
-"""Images of a set beyond which the store is not asked for what was made from it: all its files
-would be read for that.
-"""
+"""Longer side of a photograph over the shorter, assumed."""
 
 
-def describe(profile: Profile, chapters: Sequence[str], gpu: str = "A100") -> str:
+class Gpu(NamedTuple):
+    """A GPU: peak TFLOPS of dense matrices, memory in GB.
+
+    Attributes:
+        bfloat16: none if it has no such type; float32 is computed in then.
+        float32: on tensor cores (TF32) where it has them.
+    """
+
+    name: str
+    bfloat16: float | None
+    float32: float
+    memory: int
+
+
+GPUS = {
+    "H100": Gpu("H100 SXM", 989, 495, 80),
+    "A100": Gpu("A100 80GB", 312, 156, 80),
+    "RTX4090": Gpu("RTX 4090", 165, 82.6, 24),
+    "V100": Gpu("V100 SXM2", None, 15.7, 32),
+    "T4": Gpu("T4", None, 8.1, 16),
+}
+"""GPUs by the name that ``--gpu`` takes, from their makers' data sheets."""
+
+
+def check(profile: Profile) -> None:
+    """See that every set, network, condition and method that a profile names is known.
+
+    Raises:
+        UserError: naming the first that is not.
+    """
+    data.wanted(profile)
+    tallies.starts(profile)
+    for one in tallies.measurements(profile):
+        for condition in one.conditions:
+            check_condition(condition)
+    deblurred.check(profile)
+    segmented.check(profile)
+
+
+def describe(profile: Profile, gpu: str = "A100") -> str:
     """The plan of a run, as text.
 
     Args:
-        chapters: their whole names.
-        gpu: the GPU, one of :data:`blurpaper.gpus.GPUS`, that hours are estimated for.
+        gpu: one of :data:`GPUS`.
+
+    Raises:
+        UserError: for another GPU, or a profile that cannot be run.
     """
-    return "\n".join(Plan(profile, chapters, GPUS[gpu]).lines())
+    if gpu.upper() not in GPUS:
+        raise UserError(f"a GPU is one of {', '.join(GPUS)}. Got {gpu!r}.")
+    check(profile)
+    return "\n".join(_Plan(profile, GPUS[gpu.upper()]).lines())
 
 
-class Plan:
-    """The jobs of a run, and what each takes.
+# --- Costs ----------------------------------------------------------------------------------------
+
+
+class Pass(NamedTuple):
+    """A forward pass: arithmetic for one image, a multiplication and an addition being two; and
+    bytes of the batch's tensors alive at once, in training all that the backward pass needs.
+    """
+
+    flops: int
+    activations: int
+
+
+@lru_cache(maxsize=8)
+def skeleton(model: str, classes: int, field: int) -> Network:
+    """A network without numbers, on the meta device."""
+    with torch.device("meta"):
+        return build(model, tuple(map(str, range(classes))), field).requires_grad_(True)
+
+
+def segmenter(model: str, classes: int, field: int, labels: int, settings: Segmentation) -> ZoomOut:
+    """A Zoomout network without numbers, on the meta device."""
+    with torch.device("meta"):
+        backbone, names = build(model, ("",) * classes, field), tuple(map(str, range(labels)))
+        return ZoomOut(backbone, names, settings.hidden, stride=settings.stride)
+
+
+@lru_cache(maxsize=64)
+def forward(
+    network: nn.Module,
+    shape: tuple[int, int],
+    batch: int = 1,
+    training: bool = False,
+    half: bool = False,
+    points: int = 0,
+) -> Pass:
+    """The cost of a forward pass over a batch of images of one shape (rows, columns).
 
     Args:
-        look: count the images that are there, and ask the store what is done; otherwise sets have
-            the images they are known to have, and nothing is done: neither disk nor store is read.
+        network: on the meta device.
+        training: as in training; otherwise as test images are classified or segmented.
+        half: maps of 16 bits, as under autocast; parameters are float32 anyway.
+        points: pixels of each image that a segmentation network is trained on.
+    """
+    network.train(training)
+    images, places = (torch.empty(batch, *of, device="meta") for of in ((3, *shape), (points, 2)))
+    whole = (shape,) if isinstance(network, ZoomOut) else ()
+    live = _Live(network, half)
+    with torch.set_grad_enabled(training), FlopCounterMode(display=False) as counter, live:
+        if training:
+            network(images, places) if points else network(images)
+        else:
+            network.log_probabilities(images, *whole)
+    return Pass(counter.get_total_flops() // batch, int(live.peak))
+
+
+def weights(network: nn.Module) -> int:
+    """Numbers that a network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def training_memory(network: nn.Module, schedule: Schedule, activations: int) -> int:
+    """Bytes for a training step: weights, gradients, the optimizer's moments, a teacher's weights,
+    activations.
+    """
+    moments = 2 if schedule.optimizer == "adamw" else 1
+    copies = 2 + moments + isinstance(schedule, Agreement)
+    return 4 * weights(network) * copies + activations
+
+
+class _Live(TorchDispatchMode):
+    """Bytes of the tensors made inside that are alive, now and at most."""
+
+    def __init__(self, network: nn.Module, half: bool) -> None:
+        super().__init__()
+        self.now = self.peak = 0.0
+        self._half = half
+        own = [*network.parameters(), *network.buffers()]
+        self._known = {tensor.untyped_storage()._cdata for tensor in own}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:  # noqa: ANN001, ANN401
+        result = func(*args, **(kwargs or {}))
+        tree_map_only(torch.Tensor, self._see, result)
+        return result
+
+    def _see(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata in self._known:
+            return
+        self._known.add(storage._cdata)
+        size = storage.nbytes() * (0.5 if self._half and tensor.dtype == torch.float32 else 1.0)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._gone, storage._cdata, size)
+
+    def _gone(self, identity: int, size: float) -> None:
+        self._known.discard(identity)
+        self.now -= size
+
+
+# --- The plan -------------------------------------------------------------------------------------
+
+
+class Job(NamedTuple):
+    """Something to compute, its hours and memory on the GPU, and the bytes that it leaves in the
+    store.
     """
 
-    def __init__(
-        self, profile: Profile, chapters: Sequence[str], gpu: Gpu, look: bool = True
-    ) -> None:
-        self.profile, self.chapters, self.gpu = profile, chapters, gpu
-        self.store = Store()
-        count = needs.images_in if look else needs.images_known
-        self.counts = {one: count(*one, profile) for one in data.wanted(profile)}
-        self.classes = profile.emoji.classes if profile.train_set == "emoji" else 1000
-        self.half = profile.compute.precision == "bfloat16" and gpu.bfloat16
-        self.checked = (
-            look and not data.missing(profile) and max(self.counts.values()) <= _LARGEST_CHECKED
+    what: str
+    hours: float
+    memory: int
+    disk: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: {in_hours(self.hours)}, {in_bytes(self.memory)}, {in_bytes(self.disk)}"
         )
-        self.networks = needs.networks(profile)
-        self.models = tuple(dict.fromkeys(spec.model for spec in self.networks))
-        self.trained = [
-            self.training(spec) for spec in self.networks if not needs.is_published(spec)
-        ]
-        self.trained += map(self.learning_to_segment, segmented.networks(profile))
-        self.classified = self._classifications()
+
+
+class _Plan:
+    """The jobs of a run on a GPU."""
+
+    def __init__(self, profile: Profile, gpu: Gpu) -> None:
+        self.profile, self.gpu = profile, gpu
+        self.classes = profile.emoji.classes if profile.train_set == "emoji" else 1000
+        self.half = profile.compute.precision == "bfloat16" and gpu.bfloat16 is not None
+        self.peak = (gpu.bfloat16 if self.half else gpu.float32) or 0.0
+        self.count = cache(partial(data.count, profile=profile))
 
     def lines(self) -> Iterator[str]:
-        yield f"profile {self.profile.name}: {self.profile.title}"
-        yield f"store: {self.store.root}"
-        yield from _section("data", self._data())
-        published = [
-            f"{spec}: original weights" for spec in self.networks if needs.is_published(spec)
-        ]
-        yield from _section("networks", [*published, *map(str, self.trained)])
-        yield from _section("chapters", self._chapters())
-        yield from _section(
-            "one image, forward (a training step takes three times that)", self._arithmetic()
-        )
-        yield from _section(
-            "memory of the GPU, without what libraries take for themselves", self._memory()
-        )
-        yield from _section("disk", self._disk())
-        yield from _section("time", self._time())
+        profile, names = self.profile, tallies.starts(self.profile)
+        published = [name for name in names if trained.is_published(NetworkSpec.parse(name))]
+        to_train = [self._training(name) for name in names if name not in published]
+        to_measure = [self._measuring(one) for one in tallies.measurements(profile)]
+        yield f"profile {profile.name}: {profile.title}\n\ndata"
+        scenes = [(profile.segmentation.data, split) for split in ("train", "test")]
+        for name, split in dict.fromkeys([*data.wanted(profile), *scenes]):
+            number = self.count(name, split)
+            yield f"  {name}, {split}: {f'{number:,}' if number else 'an unknown number of'} images"
+        yield from (f"  MISSING: {sentence}" for sentence in data.missing(profile))
+        yield "\nnetworks: time and memory on the GPU to train them, disk"
+        yield from (f"  {name}: its weights are published" for name in published)
+        yield from (f"  {job}" for job in to_train)
+        yield "\nmeasurements: time and memory on the GPU, disk"
+        yield from (f"  {job}" for job in to_measure)
+        yield "\nin all"
+        yield from (f"  {line}" for line in self._totals(to_train, to_measure))
 
-    # --- Jobs -------------------------------------------------------------------------------------
+    def _totals(self, to_train: list[Job], to_measure: list[Job]) -> Iterator[str]:
+        gpu, name, kind = self.gpu, self.profile.name, "bfloat16" if self.half else "float32"
+        train, measure = (sum(job.hours for job in jobs) for jobs in (to_train, to_measure))
+        yield f"GPU-hours on one {gpu.name}, from an empty store: {in_hours(train + measure)}"
+        yield f"  training {in_hours(train)}, measuring {in_hours(measure)}"
+        yield f"  at {SHARE:.0%} of {self.peak:g} TFLOPS in {kind}, and {1000 * HANDLING:g} ms an image"
+        memory = max(job.memory for job in (*to_train, *to_measure))
+        beyond = "MORE than" if memory > gpu.memory * 1e9 else "of"
+        yield f"GPU memory: {in_bytes(memory)}, {beyond} the {gpu.memory} GB of one {gpu.name}"
+        kept, seen = (sum(job.disk for job in jobs) for jobs in (to_train, to_measure))
+        largest = 3 * max((job.disk for job in to_train), default=0)
+        yield f"disk: {in_bytes(kept)} of networks, {in_bytes(seen)} of predictions"
+        yield f"  and at most {in_bytes(largest)} for the checkpoint of each that is being trained"
+        rows = [row for row in results.published_timings(name) if row["kind"] != results.SECONDS]
+        spent = in_hours(sum(float(row["seconds"]) for row in rows) / 3600)
+        devices = " and ".join(sorted({row["device"] for row in rows}))
+        known = f"the committed results took {spent} on {devices}" if rows else "not known"
+        yield f"without a GPU: {known}"
 
-    def training(self, spec: NetworkSpec) -> Job:
-        """The training of a network."""
-        schedule = trained.schedule_of(spec, self.profile)
-        count = sum(
-            self.counts[part, "train"]
-            for part in trained.train_set_of(schedule, self.profile).split("+")
-        )
-        if spec.recipe == "batch-norm":
-            steps = min(self.profile.finetuning.batch_norm_batches, max(1, count // schedule.batch))
-            what, passes = f"to re-estimate, {steps:,} batches of {schedule.batch}", 1
+    def _training(self, name: str) -> Job:
+        spec, profile = NetworkSpec.parse(name), self.profile
+        points = profile.segmentation.points if spec.model == tallies.SEGMENTATION else 0
+        if points:
+            network, side = self._segmenter, profile.segmentation.crop
+            schedule, sets = segmented.schedule_of(spec, profile), profile.segmentation.data
         else:
-            steps = sum(1 for _ in training.steps_of(schedule, count))
-            epochs = sum(phase.epochs for phase in schedule.phases)
-            what = (
-                f"to train, {steps:,} steps of {schedule.batch} ({count:,} images, {epochs} epochs)"
-            )
-            passes = costs.TRAINING + (
-                schedule is self.profile.agreement
-            )  # the teacher looks as well
-        flops = steps * schedule.batch * passes * self._cost(spec.model, self._crop).flops
-        done = self.checked and self.store.has(
-            trained.network_recipe(spec, self.profile, self.store)
-        )
-        return Job(f"{spec} {what}", flops, 4 * self._parameters(spec.model), float(done))
-
-    def _classifications(self) -> dict[str, list[Job]]:
-        """Chapter -> what it classifies; what an earlier one did is not counted again."""
-        jobs = defaultdict(list)
-        seen: set[tuple[object, ...]] = set()
-        for one in needs.measurements(self.profile):
-            new = [c for c in one.conditions if (one.spec, c, one.scales, one.features) not in seen]
-            seen |= {(one.spec, c, one.scales, one.features) for c in new}
-            jobs[one.chapter] += [
-                self.classifying(one, new, name) for name in needs.sets_of(one, self.profile)
-            ]
-        jobs["06"] = [
-            self.deblurring(treatment, name)
-            for name in self.profile.evaluation.test_sets
-            for treatment in deblurred.of_table5(self.profile)
-        ]
-        jobs["07"] = list(map(self.segmenting, segmented.networks(self.profile)))
-        return jobs
-
-    def deblurring(self, treatment: Treatment, name: str) -> Job:
-        """The deblurring of a test set, and its classification."""
-        count, model = self.count_deblurred(name), self.profile.model
-        flops = self._cost(model, self._shape("256", name)).flops * count
-        what = f"{model}:original on {name}, {count:,} images, {self.profile.deblurring.psf} {treatment}"
-        done = 0.0
-        if self.checked:
-            images = deblurred.images_of(name, self.profile, self.store)
-            parts = [
-                recipe
-                for _, recipe in deblurred.recipes(treatment, images, self.profile, self.store)
-            ]
-            done = sum(map(self.store.has, parts)) / len(parts)
-        return Job(what, flops, 4 * (self.classes + 2) * count, done)
-
-    def count_deblurred(self, name: str) -> int:
-        """How many images of a test set are deblurred."""
-        each = self.profile.deblurring.each
-        return (
-            min(self.counts[name, "test"], each * self.classes)
-            if each
-            else self.counts[name, "test"]
-        )
-
-    def classifying(self, one: Measurement, new: Sequence[str], name: str) -> Job:
-        """A measurement on a test set, counting what is ``new`` of its conditions."""
-        count = self.counts[name, "test"]
-        scales = f"scale{'s' * (len(one.scales) > 1)} {', '.join(one.scales)}"
-        what = (
-            f"{one.spec} on {name}, {count:,} images x {len(one.conditions)} conditions x {scales}"
-        )
-        if 0 < len(new) < len(one.conditions):
-            what += f", {len(new)} of the conditions not counted above"
-        each = sum(
-            self._cost(one.spec.model, self._shape(scale, name)).flops for scale in one.scales
-        )
-        numbers = len(STAGES) if one.features else self.classes * len(one.scales)
-        return Job(
-            what,
-            each * count * len(new),
-            4 * numbers * count * len(new),
-            self._done(one, new, name),
-        )
-
-    def _done(self, one: Measurement, new: Sequence[str], name: str) -> float:
-        if not self.checked or one.features or not new:
-            return 0.0
-        images = data.load(name, "test", self.profile, self.store)
-        found = list(
-            predictions.recipes(one.spec, images, new, one.scales, self.profile, self.store)
-        )
-        return sum(self.store.has(recipe) for *_, recipe in found) / len(found)
-
-    def learning_to_segment(self, spec: NetworkSpec) -> Job:
-        """The training of a segmentation network."""
-        settings, schedule, count = (
-            self.profile.segmentation,
-            segmented.schedule_of(spec, self.profile),
-            self._scenes("train"),
-        )
+            network, side = self._skeleton(spec.model), profile.protocol.field
+            schedule = trained.schedule_of(spec, profile)
+            sets = trained.train_set_of(schedule, profile)
+        count = sum(self.count(part, "train") for part in sets.split("+"))
+        one = forward(network, (side, side), schedule.batch, True, self.half, points)
         steps = sum(1 for _ in training.steps_of(schedule, count))
-        epochs = sum(phase.epochs for phase in schedule.phases)
-        each = costs.segmenting(
-            self.segmenter, (settings.crop, settings.crop), points=settings.points
-        ).flops
-        done = self.checked and self.store.has(
-            segmented.network_recipe(spec, self.profile, self.store)
+        # A teacher looks at each image as well.
+        passes = TRAINING + isinstance(schedule, Agreement)
+        if spec.recipe == "batch-norm":  # no weight is trained
+            batches = profile.finetuning.batch_norm_batches
+            steps, passes = min(batches, max(1, count // schedule.batch)), 1
+        what = f"{name}: {steps:,} steps of {schedule.batch} ({count:,} images)"
+        hours = self._hours(steps * schedule.batch, passes * one.flops)
+        memory = training_memory(network, schedule, one.activations)
+        return Job(what, hours, memory, 4 * weights(network))
+
+    def _measuring(self, one: tallies.Measurement) -> Job:
+        sides, number = self.profile.protocol, self.count(one.data, "test")
+        times, inputs = len(one.conditions), "conditions"
+        if one.table == "table6":
+            network, shapes = self._segmenter, [(sides.canonical,) * 2]
+            kept = 2 * len(COUNTED) * len(network.labels) ** 2
+        else:
+            network, aspect = self._skeleton(one.spec.model), 1 if one.data == "emoji" else ASPECT
+            shapes = [(side, round(side * aspect)) for side in map(sides.pixels, one.scales)]
+            kept = len(STAGES) if one.table == "figure4" else self.classes * len(shapes)
+        if one.table == "table5":  # deblurring itself takes a GPU minutes, and is left out
+            times, inputs, each = len(one.treatments), "treatments", self.profile.deblurring.each
+            number = min(number, each * self.classes) if each else number
+        batch = self.profile.evaluation.batch
+        passes = [forward(network, shape, batch, half=self.half) for shape in shapes]
+        what = f"{number:,} images x {times} {inputs} at {', '.join(one.scales)}"
+        return Job(
+            f"{one.table}: {one.spec} on {one.data}, {what}",
+            sum(self._hours(number * times, each.flops) for each in passes),
+            4 * weights(network) + max(each.activations for each in passes),
+            4 * kept * number * times,
         )
-        what = f"{spec} on {settings.data} to train, {steps:,} steps of {schedule.batch} ({count:,} scenes, {epochs} epochs)"
-        flops = steps * schedule.batch * costs.TRAINING * each
-        return Job(what, flops, 4 * costs.weights(self.segmenter), float(done))
 
-    def segmenting(self, spec: NetworkSpec) -> Job:
-        """The segmentation of the test scenes under every condition."""
-        settings, count, labels = (
-            self.profile.segmentation,
-            self._scenes("test"),
-            len(segmented.labels(self.profile)),
-        )
-        done = 0.0
-        if self.checked:
-            images = data.load_segmented(settings.data, "test", self.profile, self.store)
-            parts = [
-                recipe
-                for condition in settings.conditions
-                for _, recipe in segmented.recipes(
-                    spec, images, condition, self.profile, self.store
-                )
-            ]
-            done = sum(map(self.store.has, parts)) / len(parts)
-        each = costs.segmenting(self.segmenter, (self.profile.protocol.canonical,) * 2).flops
-        what = f"{spec} on {settings.data}, {count:,} scenes x {len(settings.conditions)} conditions, label by label"
-        times = count * len(settings.conditions)
-        return Job(what, times * each, times * 8 * len(COUNTED) * labels**2, done)
+    def _hours(self, images: int, flops: int) -> float:
+        return images * (flops / (SHARE * self.peak * 1e12) + HANDLING) / 3600
 
-    def _scenes(self, split: str) -> int:
-        return needs.scenes_in(split, self.profile)
-
-    # --- Costs ------------------------------------------------------------------------------------
-
-    @property
-    def _crop(self) -> tuple[int, int]:
-        return (self.profile.protocol.field,) * 2
-
-    def _shape(self, scale: str, name: str) -> tuple[int, int]:
-        side = self.profile.protocol.pixels(scale)
-        return side, side if name == "emoji" else round(side * ASPECT)
-
-    def _cost(self, model: str, shape: tuple[int, int], batch: int = 1) -> costs.Pass:
-        return costs.forward(
-            model, self.classes, self.profile.protocol.field, shape, batch, half=self.half
-        )
+    def _skeleton(self, model: str) -> Network:
+        return skeleton(model, self.classes, self.profile.protocol.field)
 
     @cached_property
-    def segmenter(self) -> ZoomOut:
-        labels, field = len(segmented.labels(self.profile)), self.profile.protocol.field
-        return costs.segmenter(
-            self.profile.model, self.classes, field, labels, self.profile.segmentation
-        )
-
-    def _parameters(self, model: str) -> int:
-        return costs.parameters(model, self.classes, self.profile.protocol.field)
-
-    # --- Sections ---------------------------------------------------------------------------------
-
-    def _data(self) -> Iterator[str]:
-        for (name, split), count in self.counts.items():
-            number = f"{count:,} images" if count else "images whose number is not known"
-            if count < (known := needs.known_count(name, split)):
-                number += f" of {known:,}"
-            if name == "emoji":
-                yield f"{name}, {split}: {number}, made here"
-            elif photos.is_there(name, split):
-                yield f"{name}, {split}: {number} at {photos.set_folder(name, split).absolute()}"
-            else:
-                yield f"{name}, {split}: {number}, MISSING: {photos.how_to_get(name, split)}"
-        name, scenes = (
-            self.profile.segmentation.data,
-            " and ".join(f"{self._scenes(one):,} {one}" for one in ("train", "test")),
-        )
-        yield f"{name} with its label maps: {scenes} scenes" + (
-            ", made here" if name == data.SCENES else ""
-        )
-        if not self.checked:
-            yield "What is in the store is not said below: that is known by the images themselves, missing or too many to read."
-
-    def _chapters(self) -> Iterator[str]:
-        for chapter in self.chapters:
-            jobs = self.classified.get(chapter[:2], [])
-            yield chapter + ("" if jobs else ": classifies nothing, or little")
-            yield from (f"  {job}" for job in jobs)
-        for number in sorted(set(self.classified) - {chapter[:2] for chapter in self.chapters}):
-            yield "for the results alone, no chapter of this checkout"
-            yield from (f"  {job}" for job in self.classified[number])
-
-    def _arithmetic(self) -> Iterator[str]:
-        name = self.profile.evaluation.test_sets[0]
-        for model in self.models:
-            shapes = [
-                self._crop,
-                *(
-                    self._shape(scale, name)
-                    for scale in sorted(self.profile.protocol.scales, key=int)
-                ),
-            ]
-            each = ", ".join(
-                f"{counted(self._cost(model, shape).flops)}FLOP at {shape[0]} x {shape[1]}"
-                for shape in shapes
-            )
-            yield f"{model}, {self._parameters(model) / 1e6:.1f} million parameters: {each}"
-
-    def _memory(self) -> Iterator[str]:
-        field, settings = self.profile.protocol.field, self.profile.evaluation
-        maps = "16" if self.half else "32"
-        kinds: dict[tuple[str, int, str], tuple[str, Schedule]] = {}
-        for spec in self.networks:
-            if not needs.is_published(spec) and spec.recipe != "batch-norm":
-                schedule = trained.schedule_of(spec, self.profile)
-                how = "agreement" if schedule is self.profile.agreement else "labels"
-                kinds.setdefault((spec.model, schedule.batch, how), (spec.model, schedule))
-        for (_, batch, how), (model, schedule) in kinds.items():
-            size = costs.training_memory(model, self.classes, field, schedule, self.half)
-            yield f"{model}, a training step by {how}, {batch} crops, maps of {maps} bits: {self._fits(size)}"
-        name = settings.test_sets[0]
-        shape = self._shape(max(self.profile.protocol.scales, key=int), name)
-        for model in self.models:
-            size = costs.evaluation_memory(
-                model, self.classes, field, shape, settings.batch, self.half
-            )
-            yield f"{model}, classifying {settings.batch} images of {shape[0]} x {shape[1]}: {self._fits(size)}"
-
-        scenes, batch = self.profile.segmentation, self.profile.segmentation.pretraining.batch
-        kept = costs.segmenting(
-            self.segmenter, (scenes.crop, scenes.crop), batch, scenes.points, self.half
-        ).activations
-        moments = 2 + (2 if scenes.pretraining.optimizer == "adamw" else 1)
-        size = 4 * costs.weights(self.segmenter) * moments + kept
-        yield f"{self.profile.model}, a training step of segmentation, {batch} crops of {scenes.crop} pixels: {self._fits(size)}"
-        shape = (self.profile.protocol.canonical,) * 2
-        size = (
-            4 * costs.weights(self.segmenter)
-            + costs.segmenting(self.segmenter, shape, 1, half=self.half).activations
-        )
-        yield f"{self.profile.model}, segmenting one scene of {shape[0]} x {shape[1]}: {self._fits(size)}"
-
-    def _fits(self, size: int) -> str:
-        return f"{counted(size)}B" + (
-            f", MORE than the {self.gpu.memory} GB of one {self.gpu.name}"
-            * (size > self.gpu.memory * 1e9)
-        )
-
-    def _disk(self) -> Iterator[str]:
-        weights = sum(job.disk for job in self.trained)
-        decided = sum(job.disk for jobs in self.classified.values() for job in jobs)
-        yield f"store: {counted(weights)}B of networks, {counted(decided)}B of log-probabilities and distances"
-        if self.trained:
-            yield f"and while one is trained a checkpoint, {counted(3 * max(job.disk for job in self.trained))}B at most"
-        if self.profile.compute.cache_gb and any(
-            name != "emoji" for name in self.profile.evaluation.test_sets
-        ):
-            yield f"and photographs at the canonical scale, {self.profile.compute.cache_gb:g} GB at most (--cache-gb)"
-
-    def _time(self) -> Iterator[str]:
-        gpu, jobs = self.gpu, [job for found in self.classified.values() for job in found]
-        rate = (gpu.half if self.half else gpu.single) * 1e12 * UTILISATION
-        train, classify = (
-            sum(job.flops * (1 - job.done) for job in some) / rate / 3600
-            for some in (self.trained, jobs)
-        )
-        kind = "bfloat16" if self.half else "float32"
-        peak = f"{rate / UTILISATION / 1e12:g} TFLOPS in {kind} ({gpu.source})"
-        yield f"one {gpu.name}: {peak}, {UTILISATION:.0%} of it used, as was measured on an H100"
-        hours = f"training {in_hours(train)}, classifying {in_hours(classify)}, together {in_hours(train + classify)}"
-        yield f"  {hours} of GPU for what is left to do"
-        spec = next((spec for spec in self.networks if not needs.is_published(spec)), None)
-        if spec:
-            needed = rate / (costs.TRAINING * self._cost(spec.model, self._crop).flops)
-            yield f"  training {spec.model} then takes {needed:,.0f} crops a second, if decoding and blurring keep up with it"
-        known = results.published_seconds(self.profile.name) or results.published_seconds("photos")
-        count = sum(map(self.count_deblurred, self.profile.evaluation.test_sets))
-        spent = count * sum(known.get(method, 0.0) for method in self.profile.deblurring.methods)
-        if known:
-            yield f"deblurring {count:,} images for Table 5 at the speed of the committed run, on a CPU: {in_hours(spent / 3600)}"
-        yield _published_time(self.profile.name)
+    def _segmenter(self) -> ZoomOut:
+        model, field = self.profile.model, self.profile.protocol.field
+        labels = len(segmented.labels(self.profile))
+        return segmenter(model, self.classes, field, labels, self.profile.segmentation)
 
 
-def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    yield f"\n{title}"
-    yield from (f"  {line}" for line in lines)
+def in_hours(hours: float) -> str:
+    """Hours, or minutes or seconds if they are few: ``1.5 h``."""
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * 3600:.1f} s"
 
 
-def _published_time(profile: str) -> str:
-    rows = [row for row in results.published_timings(profile) if row["kind"] != results.SECONDS]
-    if not rows:
-        return f"without a GPU: not known, no run of {profile} was timed"
-    devices = " and ".join(sorted({row["device"] for row in rows}))
-    return f"the committed results took {in_hours(sum(float(row['seconds']) for row in rows) / 3600)} on {devices}"
+def in_bytes(number: float) -> str:
+    """Bytes with a decimal prefix: 1,234,000,000 are ``1.23 GB``."""
+    for prefix in ("", "k", "M", "G"):
+        if number < 999.5:
+            return f"{number:.3g} {prefix}B"
+        number /= 1000
+    return f"{number:,.3g} TB"

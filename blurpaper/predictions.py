@@ -139,7 +139,7 @@ def log_probabilities(
         }
     parts: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
     loaded = lru_cache(lambda: trained.network(spec, profile, store))
-    shard = canonical.Shard(images, profile, store)
+    shard = canonical.Shard(lambda numbers: canonical.images_of(images, numbers, profile.protocol))
 
     def classify(numbers: range, condition: str) -> dict[str, torch.Tensor]:
         networks = dict.fromkeys(base_scales(scales), loaded())
@@ -271,7 +271,7 @@ def distances(
     identity, parts = trained.identity_of(spec, profile, store), []
 
     def measure(numbers: range) -> dict[str, torch.Tensor]:
-        shown = canonical.images_of(images, numbers, profile, store)
+        shown = canonical.images_of(images, numbers, profile.protocol)
         ids, batch = [images.ids[number] for number in numbers], profile.evaluation.batch
         with progress(f"comparing features of {spec}", len(numbers), "image") as tick:
             return invariance.mean_distances(

@@ -298,7 +298,7 @@ class Segmentation(Section):
 
 
 class Compute(Section):
-    """Where to compute, how precisely, how often to save, and how much to keep for speed alone.
+    """Where to compute, how precisely, and how often to save.
 
     >>> load("emoji").compute.precision
     'bfloat16'
@@ -307,10 +307,6 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["bfloat16", "float32"]
     checkpoint_seconds: Positive
-    cache_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
-    """Gigabytes of photographs at the canonical scale that the store may keep for the next network
-    or run, and of decoded ones that a training may keep in memory for its next epoch (an eighth of
-    the memory at most); 0 for none."""
 
 
 class Profile(Section):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
-"""And ``adopted_from``: the key of its making, if its code was rearranged since without changing
-what it makes.
-"""
 _COUNTS = {
     f"blurpaper.{name}"
     for name in (
@@ -44,10 +42,11 @@ _COUNTS = {
 def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """Write to ``results/`` what a profile found; what is missing is computed.
 
-    ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.timings.csv`` what it
-    took; ``.decisions.parquet`` has what each image was decided to be, ``.confusions.parquet`` the
-    pixels of each label, ``.label_maps.npz`` the maps shown, and where the data are embedded
-    ``.play.json`` what the page with a blur slider shows of them.
+    ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.lock.txt`` the version of
+    everything that was installed, ``.timings.csv`` what it took; ``.decisions.parquet`` has what
+    each image was decided to be, ``.confusions.parquet`` the pixels of each label,
+    ``.label_maps.npz`` the maps shown, and where the data are embedded ``.play.json`` what the page
+    with a blur slider shows of them.
 
     The network that the profile releases goes to ``results/weights`` first, so that its file is
     measured too; the prior of EPLL that it was deblurred with to ``results/priors``.
@@ -82,13 +81,17 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         **{name: value for name, value in surroundings().items() if name != "commit"},
         **_code_of(used),
         "artifacts": [
-            {name: stamp.get(name) for name in (*_STAMPED, *({"adopted_from"} & stamp.keys()))}
-            | {"modules": list(recipe.modules)}
+            {name: stamp.get(name) for name in _STAMPED} | {"modules": list(recipe.modules)}
             for recipe, stamp in zip(used, stamps, strict=True)
         ],
     }
     with written(path) as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.lock.txt"
+    with written(path) as temporary:
+        temporary.write_text("\n".join(installed()) + "\n", encoding="utf-8")
     yield path
 
     path = results.PUBLISHED / f"{profile.name}.decisions.parquet"
@@ -124,6 +127,12 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
             for name, value in seconds.items()
         )
     yield path
+
+
+def installed() -> list[str]:
+    """All packages of this environment but blurpaper, as pip reads them: ``name==version``."""
+    found = {(one.name.lower().replace("_", "-"), one.version) for one in distributions()}
+    return [f"{name}=={version}" for name, version in sorted(found) if name != "blurpaper"]
 
 
 def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:

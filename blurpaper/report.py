@@ -4,133 +4,63 @@ tables and examples in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from blurpaper import __version__, results
+from blurpaper import __version__, intervals, metrics, protocol, resizing, results
 from blurpaper.evaluation import Measured, fitted, measure
 from blurpaper.finetuning import mix_of
-from blurpaper.flips import Line, examples
 from blurpaper.kernels import SHARP
+from blurpaper.markup import render
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import Profile
+from blurpaper.randomness import stream
 from blurpaper.store import Store, surroundings
-from blurpaper.tables import rounded
 from blurpaper.tallies import DISKS
 from blurpaper.writing import written
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+EXAMPLES = 12
+_SIDE = 240
+"""Pixels of the larger side of an example."""
+_FEWEST_IMAGES = 50
+"""Labelled images below which no threshold is chosen."""
+_FEWEST_KEPT = 20
+"""Answers, and images, that a threshold has to keep for their accuracy to be looked at."""
+_FOLDS = 10
 
-_METRICS = {
-    "top1": "top-1, %", "top5": "top-5, %", "agreement": "agreement, %", "entropy": "entropy, nats",
-    "cross_entropy": "cross-entropy, nats", "ece": "calibration error, %",
-}  # fmt: skip
-_SHARES = ("top1", "top5", "agreement", "ece")
+Interval = tuple[float, float, float]
+"""A value and the bounds of its 95 % interval."""
 
 
-def write(
-    path: Path,
-    title: str,
-    lines: Sequence[Line],
-    conditions: Sequence[str],
-    scales: Sequence[str],
-    profile: Profile,
-    facts: Mapping[str, str],
-    remarks: Sequence[str] = (),
-) -> None:
-    """Write a report.
+@dataclass(frozen=True)
+class Line:
+    """What one network made of the images: a line of the figure, and a table."""
 
-    Args:
-        lines: one network, or the same before and after it was tuned, measured on the same images.
-        facts: what was done and what it cost: heading -> text.
-        remarks: sentences below the figure.
+    name: str
+    measured: Measured
 
-    >>> import re
-    >>> import tempfile
-    >>> import torch
-    >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> of, shares = {"metric": "top1", "scale": "256"}, {"sharp": 1.0, "D8": 0.5}
-    >>> rows = results.table(of | {"condition": name, "value": one} for name, one in shares.items())
-    >>> said = {"sharp": {"256": torch.eye(2)}, "D8": {"256": torch.tensor([[1.0, 0.0], [1.0, 0.0]])}}
-    >>> measured = Measured(rows, [], CarriedSet("test"), True, {"256": np.arange(2)}, said, seconds=4.0)
-    >>> path = Path(tempfile.mkdtemp()) / "report.html"
-    >>> write(path, "Mine", [Line("mine", measured)], ["sharp", "D8"], ["256"], profile.load("photos"), {})
-    >>> text = path.read_text(encoding="utf-8")
-    >>> re.search('class="lead">(.*?)<', text)[1], text.count("<img")
-    ('Of 2 images, 100.0 % are recognised as they are, and 50.0 % under D8.', 2)
-    """
-    from jinja2 import Environment, PackageLoader
-    from markupsafe import Markup
-
-    from blurpaper.figures import svg
-
-    pages = Environment(
-        loader=PackageLoader("blurpaper", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    content = pages.get_template("report.html").render(
-        title=title,
-        lead=lead(lines, conditions, scales[0]),
-        figure=Markup(svg.inline(_drawn(lines, conditions, scales))),  # made here
-        seen=_seen(lines, conditions, scales),
-        remarks=remarks,
-        tables=[_table(line, conditions, scales) for line in lines],
-        examples=list(examples(lines, conditions, scales[0], profile)),
-        tuned=len(lines) > 1,
-        facts=facts | _machine(),
-        light=svg.variables("light"),
-        dark=svg.variables("dark"),
-        version=__version__,
-    )
-    with written(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    def value(self, metric: str, scale: str, condition: str) -> Interval:
+        """One number of its results."""
+        (row,) = results.select(
+            self.measured.rows, metric=metric, scale=scale, condition=condition
+        ).itertuples()
+        return row.value, row.low, row.high
 
 
 def evaluated(
-    path: Path,
-    spec: NetworkSpec,
-    folder: Path,
-    measured: Measured,
-    conditions: Sequence[str],
-    scales: Sequence[str],
-    profile: Profile,
-    remarks: Sequence[str],
+    path: Path, spec: NetworkSpec, folder: Path, measured: Measured, profile: Profile
 ) -> None:
-    """Write what was found of a network on a folder of images, with the advice that goes with it.
-
-    >>> import re
-    >>> import tempfile
-    >>> from torch import nn
-    >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.external import External, ExternalSpec
-    >>> folder, store, photos = album(Path(tempfile.mkdtemp())), Store(tempfile.mkdtemp()), profile.load("photos")
-    >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
-    >>> spec = ExternalSpec("peak", network=External(peak, "peak", classes=["red", "green", "blue"]))
-    >>> found = measure(spec, folder, ["sharp", "D2"], ["256"], photos, store)
-    >>> path = folder.with_suffix(".html")
-    >>> evaluated(path, spec, folder, found, ["sharp", "D2"], ["256"], photos, remarks=[])
-    >>> re.search('class="lead">(.*?)<', path.read_text(encoding="utf-8"))[1]
-    'Of 2 images, 50.0 % get the answer that they get sharp under D2.'
+    """Write what was measured of a network on the images of a folder, with the confidence from
+    which on its answers are right as often as on sharp images.
     """
-    facts = {**_network(spec), **_protocol(folder, measured, profile), "Cost": cost(measured)}
-    write(
-        path,
-        f"{spec} under blur",
-        [Line(str(spec), measured)],
-        conditions,
-        scales,
-        profile,
-        facts,
-        remarks,
-    )
+    threshold = _threshold(measured, profile.evaluation.bootstrap)
+    write(path, spec, folder, [Line(str(spec), measured)], profile, threshold=threshold)
 
 
 def tuned(
@@ -144,228 +74,272 @@ def tuned(
     store: Store,
     done: str,
 ) -> None:
-    """Write what fine-tuning did to a network, by the images of a folder.
+    """Measure a network before and after fine-tuning on the images of a folder, and write what was
+    found.
 
     Args:
         seen: whether they are those that it was tuned on.
         done: what was done, in words.
-
-    >>> import re
-    >>> import tempfile
-    >>> from torch import nn
-    >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.external import External, ExternalSpec
-    >>> folder, store, photos = album(Path(tempfile.mkdtemp())), Store(tempfile.mkdtemp()), profile.load("photos")
-    >>> peak = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
-    >>> mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Softmin(dim=1))
-    >>> names = ["red", "green", "blue"]
-    >>> before, after = (ExternalSpec("it", network=External(one, "it", classes=names)) for one in (peak, mean))
-    >>> path = folder.with_suffix(".html")
-    >>> tuned(path, before, after, folder, False, "mix", photos, store, "means instead of peaks")
-    >>> re.search('class="lead">(.*?)<', path.read_text(encoding="utf-8"))[1]
-    'Of 2 images under D2, 50.0 % get the answer that they get sharp before tuning and 100.0 % after.'
     """
     profile = fitted(profile, before)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
     first = measure(before, folder, conditions, ["256"], profile, store)
     last = measure(after, folder, conditions, ["256"], profile, store, like=first)
-    facts = {
-        **_network(before),
-        "Fine-tuning": done,
-        **_protocol(folder, first, profile),
-        "Cost": cost(last),
-    }
-    remarks = []
-    if seen:
-        remarks.append(
-            "These are the images that it was tuned on, which flatters it: other images are the better judge (--test)."
-        )
-    if not first.labelled:
-        remarks.append(
-            "Agreement, after tuning too, is with what the network said of the sharp image before."
-        )
     lines = [Line("before", first), Line("after", last)]
-    write(path, f"{before}, tuned on blur", lines, conditions, ["256"], profile, facts, remarks)
+    write(path, before, folder, lines, profile, seen=seen, done=done)
 
 
-def cost(measured: Measured) -> str:
-    """What classifying took, in words.
+def write(
+    path: Path,
+    spec: NetworkSpec,
+    folder: Path,
+    lines: Sequence[Line],
+    profile: Profile,
+    threshold: Threshold | None = None,
+    seen: bool = False,
+    done: str = "",
+) -> None:
+    """Write a report.
 
-    >>> said = {"sharp": {}, "D8": {}}
-    >>> cost(Measured(results.table([]), [], range(20), True, {}, said, seconds=4.0))
-    '40 images classified in 4.0 s, 10.0 a second'
+    Args:
+        lines: one network, or the same before and after it was tuned, measured on the same images.
+        threshold: of the one network, if it is known.
+        seen, done: of the tuning, as for :func:`tuned`.
     """
-    decisions = len(measured.images) * len(measured.log_probabilities)
-    rate = f", {decisions / measured.seconds:.1f} a second" if measured.seconds else ""
-    return f"{_images(decisions)} classified in {measured.seconds:.1f} s{rate}"
+    from blurpaper.figures import variables
 
-
-# --- Numbers --------------------------------------------------------------------------------------
-
-
-def _metric(lines: Sequence[Line]) -> str:
-    return "top1" if lines[0].measured.labelled else "agreement"
-
-
-def _value(line: Line, metric: str, scale: str, condition: str) -> tuple[float, float, float]:
-    (row,) = results.select(
-        line.measured.rows, metric=metric, scale=scale, condition=condition
-    ).itertuples()
-    return float(row.value), float(row.low), float(row.high)
-
-
-def lead(lines: Sequence[Line], conditions: Sequence[str], scale: str) -> str:
-    """What the report says first: how much is lost under the worst blur, and what tuning gains.
-
-    >>> of = {"metric": "top1", "scale": "256"}
-    >>> shares = {"sharp": 0.9, "D8": 0.4}
-    >>> rows = results.table(of | {"condition": name, "value": one} for name, one in shares.items())
-    >>> measured = Measured(rows, [], range(20), True, {}, {}, seconds=4.0)
-    >>> lead([Line("mine", measured)], ["sharp", "D8"], "256")
-    'Of 20 images, 90.0 % are recognised as they are, and 40.0 % under D8.'
-    """
-    metric, first = _metric(lines), lines[0]
-    blurs = [name for name in conditions if name != SHARP]
-    worst = min(blurs or conditions, key=lambda name: _value(first, metric, scale, name)[0])
-    where = f"under {worst}" if blurs else "as they are"
-    count = _images(len(first.measured.images))
-    share = {
-        condition: _percent(_value(first, metric, scale, condition)[0]) for condition in conditions
-    }
-    does = "are recognised" if metric == "top1" else "get the answer that they get sharp"
-    if len(lines) > 1:
-        gain = _percent(_value(lines[1], metric, scale, worst)[0])
-        return f"Of {count} {where}, {share[worst]} {does} before tuning and {gain} after."
-    if metric == "top1" and SHARP in share and blurs:
-        return f"Of {count}, {share[SHARP]} {does} as they are, and {share[worst]} {where}."
-    return f"Of {count}, {share[worst]} {does} {where}."
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
-
-
-def _percent(share: float) -> str:
-    return f"{rounded(100 * share, 1)} %"
-
-
-def _table(line: Line, conditions: Sequence[str], scales: Sequence[str]) -> dict[str, object]:
-    """Headings and rows of a network's table, each number with its interval."""
-    metrics = [name for name in _METRICS if name in set(line.measured.rows["metric"])]
-    rows = []
-    for scale in scales:
-        for condition in conditions:
-            cells = []
-            for metric in metrics:
-                times, digits = (100, 1) if metric in _SHARES else (1, 2)
-                cells.append(
-                    tuple(
-                        rounded(times * number, digits)
-                        for number in _value(line, metric, scale, condition)
-                    )
-                )
-            rows.append((f"{condition} at {scale}" if len(scales) > 1 else condition, cells))
-    return {"name": line.name, "heads": [_METRICS[name] for name in metrics], "rows": rows}
-
-
-def _seen(lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str]) -> str:
-    """The figure in words, for those who cannot see it."""
-    metric = _metric(lines)
-    what = (
-        "Top-1 accuracy" if metric == "top1" else "Agreement with the prediction on the sharp image"
+    conditions, scales = (
+        list(lines[0].measured.rows[column].unique()) for column in ("condition", "scale")
     )
-    told = []
-    for line in lines:
-        for scale in scales:
-            name = " ".join(
-                [
-                    *([line.name] if len(lines) > 1 else []),
-                    *([f"at scale {scale}"] if len(scales) > 1 else []),
-                ]
-            )
-            values = ", ".join(
-                f"{condition} {_percent(_value(line, metric, scale, condition)[0])}"
-                for condition in conditions
-            )
-            told.append(f"{name}: {values}" if name else values)
-    return f"{what} under each blur. {'; '.join(told)}."
-
-
-def _network(spec: NetworkSpec) -> dict[str, str]:
-    return {"Network": spec.description}
-
-
-def _protocol(folder: Path, measured: Measured, profile: Profile) -> dict[str, str]:
-    own, left_out = profile.protocol, len(measured.left_out)
-    scales = ", ".join(f"{name}: {own.pixels(name)}" for name in own.scales)
-    return {
-        "Images": f"{len(measured.images):,} of {folder}"
-        + (f"; {left_out:,} could not be read" if left_out else ""),
-        "Protocol": f"smaller side made {own.canonical} pixels, blurred, rounded to 8 bits, resized (pixels at scale {scales})",
-    }
-
-
-def _machine() -> dict[str, str]:
-    found = surroundings()
-    versions = ", ".join(
-        f"{name} {found['versions'][name]}" for name in ("torch", "timm", "torchvision")
+    metric = "top1" if lines[0].measured.labelled else "agreement"
+    blurs = [name for name in conditions if name != SHARP] or conditions
+    content = render(
+        "report.html",
+        spec=spec,
+        folder=folder,
+        lines=lines,
+        conditions=conditions,
+        scales=scales,
+        protocol=profile.protocol,
+        threshold=threshold,
+        seen=seen,
+        done=done,
+        metric=metric,
+        worst=min(blurs, key=lambda name: lines[0].value(metric, scales[0], name)[0]),
+        figure=_drawn(lines, conditions, scales, metric),
+        examples=list(examples(lines, conditions, scales[0], profile)),
+        machine=surroundings(),
+        version=__version__,
+        light=variables("light"),
+        dark=variables("dark"),
     )
-    return {
-        "Machine": found["device"],
-        "Versions": f"blurpaper {__version__}, Python {found['python']}, {versions}",
-    }
+    with written(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
 
 
-# --- Figure ---------------------------------------------------------------------------------------
-
-
-def _drawn(lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str]) -> Figure:
-    """Accuracy, or agreement, against the conditions with 95 % intervals; disks, which grow, are
-    joined by lines.
-    """
+def _drawn(
+    lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str], metric: str
+) -> str:
+    """The metric under each condition with 95 % intervals; disks, which grow, are joined by lines."""
     from matplotlib import pyplot as plt
 
-    from blurpaper.figures import palette, style  # noqa: F401 (the second sets the style of plots)
+    from blurpaper.figures import inline, palette
 
-    metric = _metric(lines)
     figure, axis = plt.subplots(figsize=(4.7, 3.3))
-    place = {condition: number for number, condition in enumerate(conditions)}
-    grow = [
-        condition for condition in conditions if condition == SHARP or condition.startswith("D")
-    ]
-    for line in lines:
+    places = np.arange(len(conditions))
+    grow = [place for place in places if conditions[place] == SHARP or conditions[place][0] == "D"]
+    for network, line in zip(("original", "mix"), lines):
         for scale in scales:
+            colour, mark = palette.SCALE_COLOURS[scale], palette.SCALE_MARKS[scale]
             if len(lines) > 1:
-                colour, mark = (
-                    palette.NETWORK_COLOURS[_AS[line is not lines[0]]],
-                    palette.NETWORK_MARKS[_AS[line is not lines[0]]],
-                )
-            else:
-                colour, mark = palette.SCALE_COLOURS[scale], palette.SCALE_MARKS[scale]
-            value, low, high = (
-                dict(zip(conditions, numbers))
-                for numbers in zip(*(_value(line, metric, scale, name) for name in conditions))
-            )
-            axis.plot([place[name] for name in grow], [value[name] for name in grow], color=colour)
-            bars = [
-                [value[name] - low[name] for name in conditions],
-                [high[name] - value[name] for name in conditions],
-            ]
-            axis.errorbar(
-                list(place.values()), list(value.values()), np.clip(bars, 0, None), fmt=mark, color=colour,
-                label=line.name if len(lines) > 1 else f"scale {scale}", linestyle="none", capsize=2,
-            )  # fmt: skip
-    axis.set(
-        ylim=(0, 1.03),
-        ylabel="top-1 accuracy" if metric == "top1" else "agreement with the sharp image",
-    )
-    axis.set_xticks(list(place.values()), list(conditions))
+                colour, mark = palette.NETWORK_COLOURS[network], palette.NETWORK_MARKS[network]
+            value, low, high = np.transpose([line.value(metric, scale, one) for one in conditions])
+            bars = np.clip([value - low, high - value], 0, None)
+            name = line.name if len(lines) > 1 else f"scale {scale}"
+            axis.plot(grow, value[grow], color=colour)
+            axis.errorbar(places, value, bars, fmt=mark, color=colour, label=name, capsize=2)
+    told = "top-1 accuracy" if metric == "top1" else "agreement with the sharp image"
+    axis.set(ylim=(0, 1.03), ylabel=told)
+    axis.set_xticks(places, conditions)
     if len(lines) * len(scales) > 1:
         axis.legend(frameon=False, loc="lower left")
     figure.tight_layout()
-    return figure
+    return inline(figure)
 
 
-_AS = {False: "original", True: "mix"}
-"""Whose colours networks have, before and after tuning."""
+# --- Confidence -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The confidence from which on answers are right as often as all answers on sharp images.
+
+    Attributes:
+        confidence: the threshold, chosen on all images; 0 if every answer can be kept.
+        sharp: accuracy on all sharp images.
+        right: how often answers that reach it are right.
+        kept: condition -> the share of its answers that reach it.
+    """
+
+    confidence: float
+    sharp: float
+    right: Interval
+    kept: Mapping[str, Interval]
+
+
+def threshold(decided: Mapping[str, Mapping[str, np.ndarray]], resamples: int) -> Threshold | None:
+    """The lowest confidence from which on answers, those of all conditions together, are right as
+    often as all on sharp images (selective classification; Geifman and El-Yaniv 2017).
+
+    What it does is judged by cross-fitting in ten folds: each tenth of the images by the threshold
+    that the others choose by their own accuracy on sharp images, so that the choice flatters
+    nothing.
+
+    Args:
+        decided: condition, ``sharp`` among them -> ``rank`` and ``confidence`` of the same images
+            (:func:`metrics.decisions`).
+
+    Returns:
+        None if no confidence does it, on all images and without each tenth, or too few are kept.
+    """
+    confidence, rank = (
+        np.stack([of[name] for of in decided.values()]) for name in ("confidence", "rank")
+    )
+    correct, sharp, count = rank < 1, np.asarray(decided[SHARP]["rank"]) < 1, rank.shape[1]
+    fold = stream("threshold", count).permutation(count) % _FOLDS
+    chosen = [
+        lowest(confidence[:, used], correct[:, used], sharp[used].mean())
+        for used in (fold != number for number in range(_FOLDS + 1))  # the last uses all
+    ]
+    if None in chosen:
+        return None
+    kept = confidence >= np.array(chosen)[fold]
+    if kept.any(axis=0).sum() < _FEWEST_KEPT:
+        return None
+    above, below = (kept & correct).sum(axis=0), kept.sum(axis=0)
+    right = intervals.of_statistic(lambda of: (of @ above) / (of @ below), count, resamples)
+    shares = np.transpose(intervals.of_mean(kept.T, resamples)).tolist()
+    return Threshold(chosen[-1], sharp.mean(), right, dict(zip(decided, shares, strict=True)))
+
+
+def lowest(confidence: np.ndarray, correct: np.ndarray, right: float) -> float | None:
+    """The lowest confidence such that the answers that reach it are right at this rate; 0 if all of
+    them are, None if no confidence does that.
+
+    Args:
+        confidence, correct: of each answer, of any one shape.
+    """
+    confidence = np.ravel(confidence)
+    coverage, risk = metrics.risk_coverage(confidence, np.ravel(correct))
+    kept = np.round(coverage * confidence.size).astype(int)
+    kept = kept[(risk <= 1 - right + 1e-12) & (kept >= _FEWEST_KEPT)]
+    if not kept.size:
+        return None
+    return 0.0 if kept[-1] == confidence.size else float(np.sort(confidence)[-kept[-1]])
+
+
+def _threshold(measured: Measured, resamples: int) -> Threshold | None:
+    """Where it can be known: on labelled images, sharp ones among them, that are not too few."""
+    found, (scale, truth) = measured.log_probabilities, next(iter(measured.truth.items()))
+    if not measured.labelled or SHARP not in found or len(truth) < _FEWEST_IMAGES:
+        return None
+    decided = {name: metrics.decisions(of[scale], truth) for name, of in found.items()}
+    return threshold(decided, resamples)
+
+
+# --- Examples -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network said of a picture: a class, and the probability it gave it."""
+
+    network: str
+    name: str
+    confidence: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image of which something else is said once it is blurred, or once the network was tuned.
+
+    Attributes:
+        image: its name.
+        label: its class, or None if it has no label.
+        pictures: condition -> a data URI, and what is said of it.
+    """
+
+    image: str
+    label: str | None
+    pictures: Mapping[str, tuple[str, Sequence[Answer]]]
+
+
+def examples(
+    lines: Sequence[Line], conditions: Sequence[str], scale: str, profile: Profile
+) -> Iterator[Example]:
+    """Up to a dozen images whose answer is right sharp and wrong blurred, or wrong before tuning
+    and right after.
+
+    They are taken from each blur in turn, the most confident mistakes first; each image once.
+    """
+    first, canonical_side = lines[0].measured, profile.protocol.canonical
+    images, truth = first.images, first.truth[scale]
+    for number, condition in _chosen(lines, conditions, scale).items():
+        canonical = resizing.to_canonical(images[number], canonical_side)
+        blurred = protocol.blurred(
+            canonical[None], [images.ids[number]], condition, canonical_side
+        )[0]
+        pictures = {}
+        for shown, image in ((SHARP, canonical), (condition, blurred)):
+            answers = []
+            for line in lines:
+                if shown in line.measured.log_probabilities:
+                    classes, confidence = _answers(line.measured, shown, scale)
+                    name, right = images.classes[classes[number]], classes[number] == truth[number]
+                    answers.append(Answer(line.name, name, confidence[number], right))
+            pictures[shown] = (_data_uri(image), answers)
+        label = images.classes[truth[number]] if first.labelled else None
+        yield Example(images.ids[number], label, pictures)
+
+
+def _chosen(lines: Sequence[Line], conditions: Sequence[str], scale: str) -> dict[int, str]:
+    """Number of an image -> the condition that it is shown under."""
+    waiting = {name: _misled(lines, name, scale) for name in conditions if name != SHARP}
+    chosen: dict[int, str] = {}
+    while any(waiting.values()) and len(chosen) < EXAMPLES:
+        for condition, numbers in waiting.items():
+            numbers[:] = [number for number in numbers if number not in chosen]
+            if numbers and len(chosen) < EXAMPLES:
+                chosen[numbers.pop(0)] = condition
+    return chosen
+
+
+def _misled(lines: Sequence[Line], condition: str, scale: str) -> list[int]:
+    """The images that one condition can be shown by, the most confident mistakes first."""
+    first, last = lines[0].measured, lines[-1].measured
+    classes, confidence = _answers(first, condition, scale)
+    wrong = classes != first.truth[scale]
+    if len(lines) > 1:
+        wrong &= _answers(last, condition, scale)[0] == first.truth[scale]
+    elif SHARP in first.log_probabilities:
+        wrong &= _answers(first, SHARP, scale)[0] == first.truth[scale]
+    numbers = np.flatnonzero(wrong)
+    return numbers[np.argsort(-confidence[numbers], kind="stable")].tolist()
+
+
+def _answers(measured: Measured, condition: str, scale: str) -> tuple[np.ndarray, np.ndarray]:
+    """The first class of each image, and the probability it has."""
+    best = measured.log_probabilities[condition][scale].float().log_softmax(dim=1).max(dim=1)
+    return best.indices.numpy(), best.values.exp().numpy()
+
+
+def _data_uri(image: torch.Tensor) -> str:
+    """A small JPEG of an image, uint8 ``(3, H, W)``."""
+    from PIL import Image
+
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -11,9 +11,6 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from blurpaper.data.base import ImageSet
-from blurpaper.profile import Protocol
-
 
 def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded.
@@ -101,33 +98,3 @@ def to_scene(image: torch.Tensor, canonical: int) -> Scene:
         resized_8bit(image[None], scene_shape(image.shape, canonical))[0],
         (image.shape[-2], image.shape[-1]),
     )
-
-
-def canonical_images(
-    images: ImageSet, numbers: Sequence[int], protocol: Protocol
-) -> list[torch.Tensor]:
-    """Some images of a set, decoded and brought to the canonical scale: uint8 ``(3, H, W)`` each,
-    the smaller side canonical.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> photographs = CarriedSet("test")
-    >>> [tuple(image.shape) for image in photographs]
-    [(3, 300, 451), (3, 400, 600)]
-    >>> canonical = canonical_images(photographs, [0, 1], profile.load("photos").protocol)
-    >>> [tuple(image.shape) for image in canonical]
-    [(3, 384, 577), (3, 384, 576)]
-    """
-    return [to_canonical(images[number], protocol.canonical) for number in numbers]
-
-
-def canonical_scenes(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[Scene]:
-    """Some scenes of a set, decoded and brought to the canonical scale.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> scenes = canonical_scenes(CarriedSet("test"), [0, 1], profile.load("photos").protocol)
-    >>> [(scene.shape, tuple(scene.image.shape[1:])) for scene in scenes]
-    [((300, 451), (313, 471)), ((400, 600), (314, 470))]
-    """
-    return [to_scene(images[number], protocol.canonical) for number in numbers]

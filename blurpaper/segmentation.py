@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from blurpaper import protocol
+from blurpaper import canonical, protocol
 from blurpaper.data.label_map import SegmentedSet
 from blurpaper.devices import autocast, device_of
 from blurpaper.metrics import counting, oracles
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.profile import Profile
-from blurpaper.resizing import Scene, canonical_scenes
+from blurpaper.resizing import Scene
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
 """What is counted: all pixels; those near a boundary; all, had the network been told the scene's
@@ -54,7 +54,7 @@ def scored(
     True
     """
     count, boundary = len(images.classes), profile.segmentation.boundary
-    scenes = scenes or canonical_scenes(images, numbers, profile.protocol)
+    scenes = scenes or canonical.scenes_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
 
     def score(number: int, log_p: torch.Tensor) -> list[np.ndarray]:
@@ -102,7 +102,7 @@ def log_probabilities(
     >>> smoke, images = profile.load("smoke"), CarriedSet("test")
     >>> backbone = networks.build("small_vgg", ["cat", "dog"], 64)
     >>> segmenter = ZoomOut(backbone, ["background", "cat"], hidden=8)
-    >>> scenes = canonical_scenes(images, [0], smoke.protocol)
+    >>> scenes = canonical.scenes_of(images, [0], smoke.protocol)
     >>> ((place, log_p),) = log_probabilities(segmenter, scenes, images.ids[:1], "D8", smoke)
     >>> place, log_p.shape, round(float(log_p.exp().sum(dim=0).mean()), 3)
     (0, torch.Size([2, 300, 451]), 1.0)
@@ -111,9 +111,9 @@ def log_probabilities(
     segmenter.to(device, memory_format=torch.channels_last).eval()
     with torch.inference_mode(), autocast(profile.compute, device):
         for members in protocol.same_shape(scenes, profile.evaluation.batch):
-            canonical = torch.stack([scenes[member].image for member in members]).to(device)
+            sharp = torch.stack([scenes[member].image for member in members]).to(device)
             seen = protocol.blurred(
-                canonical, [ids[member] for member in members], condition, settings.canonical
+                sharp, [ids[member] for member in members], condition, settings.canonical
             )
             found = segmenter.log_probabilities(seen.float(), scenes[members[0]].shape).cpu()
             yield from zip(members, found, strict=True)

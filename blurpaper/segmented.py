@@ -4,7 +4,8 @@ made of the test scenes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import canonical, data, pixels, predictions, trained, training
+from blurpaper import canonical, data, pixels, predictions, tallies, trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.errors import UserError
@@ -27,19 +28,6 @@ from blurpaper.store import TENSORS, Recipe, Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def networks(profile: Profile) -> list[NetworkSpec]:
-    """The original, trained on sharp scenes, and those fine-tuned from it.
-
-    >>> from blurpaper.profile import load
-    >>> [str(spec) for spec in networks(load("emoji"))]
-    ['small_vgg:original', 'small_vgg:sharp-only', 'small_vgg:mix']
-    """
-    return [
-        NetworkSpec(profile.model),
-        *(NetworkSpec.parse(mix, profile.model) for mix in profile.segmentation.networks),
-    ]
 
 
 def labels(profile: Profile) -> tuple[str, ...]:
@@ -112,7 +100,8 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     """
     if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
         raise UserError(
-            f"a segmentation network is MODEL:MIX[#SEED], at one scale and with labels. Got {str(spec)!r}."
+            "a segmentation network is segmentation:MIX[#SEED], at one scale and with labels. "
+            f"Got {str(replace(spec, model=tallies.SEGMENTATION))!r}."
         )
     settings = profile.segmentation
     images = data.load_segmented(settings.data, "train", profile, store)
@@ -187,41 +176,36 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
 
 
 def confusions(
-    spec: NetworkSpec, condition: str, profile: Profile, store: Store
-) -> dict[str, np.ndarray]:
-    """How many pixels of each label were given each label, of every test scene: int64 ``(N, K,
-    K)``.
-
-    By :data:`segmentation.COUNTED`.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> scenes = {"segmentation.scenes.train": 4, "segmentation.scenes.test": 2}
-    >>> tiny, store = load("smoke", {"emoji.train": 20} | scenes), Store(tempfile.mkdtemp())
-    >>> found = confusions(NetworkSpec("small_vgg"), "D8", tiny, store)
-    >>> {name: one.shape for name, one in found.items()}
-    {'all': (2, 20, 20), 'boundary': (2, 20, 20), 'labels given': (2, 20, 20), 'regions given': (2, 20, 20)}
-    >>> bool((found["boundary"] <= found["all"]).all())
-    True
+    spec: NetworkSpec, conditions: Sequence[str], profile: Profile, store: Store
+) -> dict[str, dict[str, np.ndarray]]:
+    """Condition -> :data:`segmentation.COUNTED` -> how many pixels of each label were given each
+    label, of every test scene: int64 ``(N, K, K)``.
     """
     images = data.load_segmented(profile.segmentation.data, "test", profile, store)
-    loaded, parts = (
-        lru_cache(lambda: network(spec, profile, store)),
-        list(recipes(spec, images, condition, profile, store)),
-    )
-    if not all(store.has(recipe) for _, recipe in parts):
+    loaded = lru_cache(lambda: network(spec, profile, store))
+    shard = canonical.Shard(lambda numbers: canonical.scenes_of(images, numbers, profile.protocol))
+    parts_of = {
+        condition: list(recipes(spec, images, condition, profile, store))
+        for condition in conditions
+    }
+    if not all(store.has(recipe) for parts in parts_of.values() for _, recipe in parts):
         loaded()  # trained, if it must be, before the bar of this starts
-    with progress(f"segmenting {images.name} by {spec}, {condition}", len(images), "scene") as tick:
+    counted: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
+    total = len(images) * len(parts_of)
+    with progress(f"segmenting {images.name} by {spec}", total, "scene") as tick:
 
-        def score(numbers: range) -> dict[str, torch.Tensor]:
-            scenes = canonical.scenes_of(images, numbers, profile, store)
-            return scored(loaded(), images, numbers, condition, profile, tick, scenes)
+        def score(numbers: range, condition: str) -> dict[str, torch.Tensor]:
+            return scored(loaded(), images, numbers, condition, profile, tick, shard(numbers))
 
-        parts = [
-            store.get(recipe, lambda _, numbers=numbers: score(numbers))
-            for numbers, recipe in parts
-        ]
-    return {name: torch.cat([part[name] for part in parts]).numpy() for name in COUNTED}
+        for part in zip(*parts_of.values()):  # the same scenes under every condition
+            for condition, (numbers, recipe) in zip(parts_of, part):
+                counted[condition].append(
+                    store.get(recipe, lambda _, n=numbers, c=condition: score(n, c))
+                )
+    return {
+        condition: {name: torch.cat([part[name] for part in parts]).numpy() for name in COUNTED}
+        for condition, parts in counted.items()
+    }
 
 
 def recipes(
@@ -285,9 +269,10 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
 
     ids = np.array(data.load_segmented(profile.segmentation.data, "test", profile, store).ids)
     frames = []
-    for spec in networks(profile):
-        for condition in profile.segmentation.conditions:
-            for region, found in confusions(spec, condition, profile, store).items():
+    for spec in tallies.by_table(profile)["table6"]:
+        by_condition = confusions(spec, profile.segmentation.conditions, profile, store)
+        for condition, by_region in by_condition.items():
+            for region, found in by_region.items():
                 image, truth, predicted = np.nonzero(found)
                 frame = pd.DataFrame(
                     columns(spec, condition, profile) | {"region": region}, index=range(len(image))
@@ -324,7 +309,7 @@ def label_maps(
     numbers = range(len(images))
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        scenes = canonical.scenes_of(images, numbers, profile, store)
+        scenes = canonical.scenes_of(images, numbers, profile.protocol)
         found = log_probabilities(
             network(spec, profile, store), scenes, images.ids, condition, profile
         )
@@ -340,5 +325,6 @@ def label_maps(
         inputs,
         ["blurpaper.segmentation"],
         TENSORS,
+        {"profile": profile.name, "data": images.fingerprint},
     )
     return {name: one.numpy() for name, one in store.get(recipe, make).items()}

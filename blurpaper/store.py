@@ -2,7 +2,7 @@
 
 An artifact is a folder ``<kind>/<name>-<key>`` with one data file and ``stamp.json``. The key is a
 hash of what the artifact is made from: its inputs (settings, keys of other artifacts, fingerprints
-of data) and the code that makes it. It is written under a temporary name and renamed when it is
+of data), the code that makes it, and the versions of the libraries that this code uses. It is written under a temporary name and renamed when it is
 whole; a lock of the operating system keeps a second writer out; a checksum tells a damaged file,
 which is then computed again.
 """
@@ -26,7 +26,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from blurpaper.code import fingerprint
+from blurpaper import code
 from blurpaper.writing import StoreError, explained, flush
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Recipe(Generic[T]):
         kind: sort of artifact, the folder it lies in.
         name: for people, in paths and progress bars.
         inputs: everything its value depends on, as JSON can say it.
-        modules: where the code that makes it lives; what they import from the library counts too.
+        modules: where the code that makes it lives; what they use of the library counts too.
         codec: how it is kept.
         about: facts for the stamp that do not change the value.
 
@@ -92,13 +92,17 @@ class Recipe(Generic[T]):
 
     @property
     def key(self) -> str:
-        """Sixteen hexadecimal digits that change with the inputs or the code."""
+        """Sixteen hexadecimal digits that change with the inputs, the code, or the versions of the
+        libraries that it computes with.
+        """
         return _key(json.dumps(self.inputs, sort_keys=True), tuple(self.modules))
 
 
 @lru_cache(maxsize=4096)
 def _key(inputs: str, modules: tuple[str, ...]) -> str:
-    return hashlib.sha256(f"{inputs}\n{fingerprint(modules)}".encode()).hexdigest()[:16]
+    libraries = json.dumps(code.versions(modules), sort_keys=True)
+    parts = f"{inputs}\n{code.fingerprint(modules)}\n{libraries}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 class Store:
@@ -220,6 +224,7 @@ class Store:
                     "name": recipe.name,
                     "key": recipe.key,
                     "inputs": dict(recipe.inputs),
+                    "parents": self._parents(recipe),
                     "sha256": sha256_of(data),
                     "seconds": round(seconds, 3),
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -235,6 +240,13 @@ class Store:
                 temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _parents(self, recipe: Recipe) -> list[str]:
+        """Keys of the artifacts that an artifact was made from: those used here whose keys are
+        among its inputs.
+        """
+        keys = {path.name.rpartition("-")[2] for path in self._used} - {recipe.key}
+        return sorted(keys & set(_strings(recipe.inputs)))
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
@@ -278,6 +290,17 @@ def sha256_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _strings(value: object) -> Iterator[str]:
+    """All strings of some inputs, at any depth."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _strings(one)
+    elif isinstance(value, str):
+        yield value
 
 
 def _safe(name: str) -> str:

@@ -2,21 +2,23 @@
 differences and intervals.
 
 The networks that a profile asks for, and the conditions and scales at which each is measured, are
-listed here; the tables of :mod:`blurpaper.experiments` choose among them.
+listed here, once for the tables of :mod:`blurpaper.experiments`, the plan of a run and the workflow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blurpaper import intervals, metrics, predictions, trained
+from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.profile import Profile
 from blurpaper.store import Store
+from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,25 +45,97 @@ NETWORK_KEY = ("model", "network", "train_scale", "recipe", "seed")
 
 # --- What is measured -----------------------------------------------------------------------------
 
+CLASSIFICATION = ("table1", "table3", "table4", "tableA")
+"""The tables that count decisions on test images as they are."""
+
+SEGMENTATION = "segmentation"
+"""The model's place in the name of a segmentation network: ``segmentation:mix``, on the profile's
+model.
+"""
+
+
+def by_table(profile: Profile) -> dict[str, list[NetworkSpec]]:
+    """Table or figure -> the networks that it measures; those of Table 6 label pixels."""
+    settings = profile.evaluation
+
+    def named(names: Iterable[str]) -> list[NetworkSpec]:
+        return [NetworkSpec.parse(f"{profile.model}:{name}") for name in names]
+
+    pooled = [settings.pooled_model] if settings.pooled_model else []
+    at_scales = [f"mix@{scale}" for scale in ("256", "512", "256+512", "per-scale")]
+    second = settings.second_model
+    return {
+        "table1": [NetworkSpec(profile.model), *map(NetworkSpec, pooled)],
+        "table3": named(settings.finetuned),
+        "table4": named(["original", *at_scales]),
+        "tableA": [NetworkSpec(second), NetworkSpec(second, "mix")],
+        "figure4": named(settings.invariance_networks),
+        "table5": named(["original", *profile.deblurring.networks]),
+        "table6": named(["original", *profile.segmentation.networks]),
+    }
+
 
 def networks(profile: Profile) -> list[NetworkSpec]:
-    """Every network that the experiments of a profile measure.
+    """Every network whose decisions the tables count."""
+    listed = by_table(profile)
+    return list(dict.fromkeys(spec for table in CLASSIFICATION for spec in listed[table]))
 
-    >>> from blurpaper import profile
-    >>> [str(spec) for spec in networks(profile.load("emoji"))][:3]
-    ['small_vgg:original', 'small_vgg:sharp-only', 'small_vgg:sharp+D4']
+
+def starts(profile: Profile) -> dict[str, str]:
+    """Name of every network of a run, as ``blurpaper train`` takes it -> the name of the one that
+    it starts from, which comes before it; empty for those that start from no other.
     """
-    return list(
-        dict.fromkeys(
-            [
-                NetworkSpec(profile.model),
-                *pooled(profile),
-                *finetuned(profile),
-                *at_scales(profile),
-                *second(profile),
-            ]
-        )
-    )
+    found: dict[str, str] = {}
+    for table, specs in by_table(profile).items():
+        for spec in specs:
+            if table == "table6":
+                start = profile.model if spec.is_original else SEGMENTATION
+                found[str(replace(spec, model=SEGMENTATION))] = str(NetworkSpec(start))
+            elif spec.train_scale != "per-scale":  # one network for each scale, listed by itself
+                start = trained.start_of(spec)
+                found.setdefault(str(start), "")
+                if spec != start:
+                    found[str(spec)] = str(start)
+    return found
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A network applied to a test set: under each of the conditions, at each of the scales 128,
+    256 and 512.
+
+    Attributes:
+        table: the first table or figure that shows it.
+        treatments: what is done to the blurred images first, each by itself.
+    """
+
+    table: str
+    spec: NetworkSpec
+    data: str
+    conditions: Sequence[str]
+    scales: Sequence[str]
+    treatments: Sequence[str] = (AS_IS,)
+
+
+def measurements(profile: Profile) -> Iterator[Measurement]:
+    """All that a run measures on test sets, each once."""
+    settings, listed = profile.evaluation, by_table(profile)
+    for spec in networks(profile):
+        if spec.train_scale == "per-scale":
+            continue
+        table = next(table for table in CLASSIFICATION if spec in listed[table])
+        conditions, scales = settings_of(spec, profile)
+        for name in sets_of(spec, profile):
+            yield Measurement(table, spec, name, conditions, predictions.base_scales(scales))
+    conditions = ["sharp", *settings.invariance_conditions]
+    for spec in listed["figure4"]:
+        yield Measurement("figure4", spec, settings.test_sets[0], conditions, ["256"])
+    psf, methods = [profile.deblurring.psf], profile.deblurring.methods
+    for name in settings.test_sets:
+        yield Measurement("table5", listed["table5"][0], name, psf, ["256"], methods)
+    scenes = profile.segmentation
+    for spec in listed["table6"]:
+        yield Measurement("table6", spec, scenes.data, scenes.conditions, [str(CANONICAL)])
 
 
 def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
@@ -100,53 +174,6 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
         spec.train_scale
     ]
     return settings.scale_conditions, scales
-
-
-def finetuned(profile: Profile) -> list[NetworkSpec]:
-    """The networks of Table 3, from all their seeds.
-
-    >>> from blurpaper import profile
-    >>> [str(spec) for spec in finetuned(profile.load("emoji"))][:3]
-    ['small_vgg:sharp-only', 'small_vgg:sharp+D4', 'small_vgg:mix']
-    """
-    return [NetworkSpec.parse(f"{profile.model}:{name}") for name in profile.evaluation.finetuned]
-
-
-def at_scales(profile: Profile) -> list[NetworkSpec]:
-    """The networks of Table 4: the original, and one fine-tuned at each scale setting.
-
-    >>> from blurpaper import profile
-    >>> [str(spec) for spec in at_scales(profile.load("emoji"))][2:]
-    ['small_vgg:mix@512', 'small_vgg:mix@256+512', 'small_vgg:mix@per-scale']
-    """
-    mixes = [
-        NetworkSpec(profile.model, "mix", scale) for scale in ("256", "512", "256+512", "per-scale")
-    ]
-    return [NetworkSpec(profile.model), *mixes]
-
-
-def second(profile: Profile) -> list[NetworkSpec]:
-    """The networks of Table A: another architecture, as it is and fine-tuned on the mix.
-
-    >>> from blurpaper import profile
-    >>> [str(spec) for spec in second(profile.load("emoji"))]
-    ['small_resnet:original', 'small_resnet:mix']
-    """
-    return [
-        NetworkSpec(profile.evaluation.second_model),
-        NetworkSpec(profile.evaluation.second_model, "mix"),
-    ]
-
-
-def pooled(profile: Profile) -> list[NetworkSpec]:
-    """The original that averages over its whole last map, if the profile wants it beside the one
-    applied at every position.
-
-    >>> from blurpaper import profile
-    >>> [[str(spec) for spec in pooled(profile.load(name))] for name in ("emoji", "photos")]
-    [[], ['efficientnet_lite0_pooled:original']]
-    """
-    return [NetworkSpec(profile.evaluation.pooled_model)] if profile.evaluation.pooled_model else []
 
 
 def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> Classifier:
     """
     if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.load()
-    if spec.is_original and spec.model in ORIGINALS:
+    if is_published(spec):
         return ORIGINALS[spec.model](profile.protocol.field)
     recipe = network_recipe(spec, profile, store)
     return get(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
@@ -68,7 +68,7 @@ def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec:
     >>> str(kept(NetworkSpec("efficientnet_lite0"), tiny, store))
     'efficientnet_lite0:original'
     """
-    if spec.is_original and spec.model in ORIGINALS:
+    if is_published(spec):
         return spec
     network(spec, profile, store)
     recipe = network_recipe(spec, profile, store)
@@ -210,6 +210,11 @@ def train_set_of(schedule: Schedule, profile: Profile) -> str:
     return schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
 
 
+def is_published(spec: NetworkSpec) -> bool:
+    """Whether a network's weights are published ones, which nothing here trains."""
+    return spec.is_original and spec.model in ORIGINALS
+
+
 def start_of(spec: NetworkSpec) -> NetworkSpec:
     """The network that a fine-tuned one starts from.
 
@@ -279,7 +284,7 @@ def identity_of(spec: NetworkSpec, profile: Profile, store: Store) -> str:
     """
     if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.identity
-    if spec.is_original and spec.model in ORIGINALS:
+    if is_published(spec):
         return f"{spec} as published"
     recipe = network_recipe(spec, profile, store)
     store.note(recipe)

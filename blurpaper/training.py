@@ -107,7 +107,7 @@ def train(
     False
     """
     processes.count()  # joins them, by which each takes its GPU
-    task = replace(task, images=KeptSet(task.images, room(compute.cache_gb) / processes.count()))
+    task = replace(task, images=KeptSet(task.images, room() / processes.count()))
     device = device_of(compute)
     network = objective.network
     objective.to(device, memory_format=torch.channels_last)

@@ -96,10 +96,10 @@ def explained(path: Path) -> Iterator[None]:
     """A block that writes a file: what prevents it comes out as a :class:`StoreError` that names
     the file.
 
-    >>> with explained(Path("mix.onnx")):
+    >>> with explained(Path("mix.safetensors")):
     ...     raise OSError(errno.ENOSPC, "No space left on device")
     Traceback (most recent call last):
-    blurpaper.writing.StoreError: cannot write mix.onnx: No space left on device; free some space or name another place.
+    blurpaper.writing.StoreError: cannot write mix.safetensors: No space left on device; free some space or name another place.
     """
     try:
         yield

@@ -23,7 +23,7 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import book, claims, deciding, deciding_html, figures, results
+from blurpaper import claims, figures, remedies, results
 from blurpaper.claims import html
 from blurpaper.page import Page, in_words, percent, with_interval
 
@@ -33,30 +33,22 @@ page = Page(profile, overrides, published)
 # ## What to do about blurred images
 
 # %% tags=["remove-input"]
-known = deciding.evidence(page)
-choices = deciding.choices(known)
-rows = deciding.used(choices)
+source, found = remedies.remedies(page)
+device = found["device"].max()
 page.table(
-    deciding_html.table(choices),
+    remedies.table(found),
     "What helps, by how the images are blurred: accuracy in per cent without it and with it, on the same test images under the conditions "
-    "named; what is gained there and changed on sharp images, in points; 95 % intervals; and the time it takes"
-    + (f" ({known.device})" if known.device else "")
+    "named; the gain in points, with its 95 % interval; and the time it takes"
+    + (f" ({device})" if device else "")
     + ". Advice is given where the interval of a gain lies above zero under one of the blurs shown.",
-    {known.source: rows},
+    {source: found},
 )
 
-# %% tags=["remove-input"]
-chapters = book.chapters()
-listed = (book.ROOT / "_toc.yml").read_text(encoding="utf-8")
-there = {name[:2]: name for name in chapters if f"notebooks/{name}" in listed}
-links = {"15": "blur a photograph yourself and see what two networks say", "20": "blur your images", "21": "measure your own network",
-         "22": "make it robust without labels"}  # fmt: skip
-told = [f"[{words}]({there[number]})" for number, words in links.items() if number in there]
-page.say(
-    "A PSF is named by its kind and size in pixels of an image whose smaller side is 384: `D8` is a defocus disk of radius 8, `H4` motion over "
-    "4 pixels, `shake` the path of a shaking camera."
-    + (f" To try it: {', '.join(told)}." if told else "")
-)
+# %% [markdown]
+# A PSF is named by its kind and size in pixels of an image whose smaller side is 384: `D8` is a defocus disk of radius 8, `H4`
+# motion over 4 pixels, `shake` the path of a shaking camera. To try it:
+# [blur a photograph yourself and see what two networks say](15_play), [blur your images](20_blur_your_images),
+# [measure your own network](21_measure_your_model), [make it robust without labels](22_robust_without_labels).
 
 # %% [markdown]
 # ## The answer in one figure

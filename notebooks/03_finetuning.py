@@ -52,6 +52,7 @@ MIXES
 # %% [markdown]
 # `original` is where all start from; `sharp-only` continues as long, without blur.
 #
+# (table3)=
 # ## Every network under every blur (Table 3)
 
 # %% tags=["hide-input"]
@@ -291,6 +292,7 @@ else:
     page.say("No results on imagewoof are published with this copy.")
 
 # %% [markdown]
+# (table2)=
 # ## Confidence, before and after (Table 2)
 
 # %% tags=["hide-input"]
@@ -460,4 +462,4 @@ page.photograph(
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("03")
+page.claims("table2", "table3")

@@ -35,6 +35,7 @@ main_set = settings.test_sets[0]
 conditions = settings.scale_conditions
 
 # %% [markdown]
+# (table4)=
 # ## Before and after, at each setting (Table 4)
 
 # %% tags=["hide-input"]
@@ -145,4 +146,4 @@ page.say(
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("04")
+page.claims("table4")

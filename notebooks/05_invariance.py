@@ -42,6 +42,7 @@ settings = page.profile
 main_set = settings.evaluation.test_sets[0]
 
 # %% [markdown]
+# (figure4)=
 # ## One image (Figure 4)
 
 
@@ -190,4 +191,4 @@ page.say(
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("05")
+page.claims("figure4")

@@ -142,6 +142,7 @@ if main_set == "emoji" and not published:
     )
 
 # %% [markdown]
+# (table5)=
 # ## Recognition after deblurring (Table 5)
 
 # %% tags=["hide-input"]
@@ -416,4 +417,4 @@ page.say("\n".join(lines))
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("06")
+page.claims("table5")

@@ -28,7 +28,7 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import costs, data, figures, needs, protocol, resizing, results, segmented
+from blurpaper import data, figures, plan, protocol, resizing, results, segmented
 from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
@@ -59,7 +59,7 @@ phases = " and then ".join(
     f"{phase.epochs} {'pass' if phase.epochs == 1 else 'passes'} at {phase.rate:g}"
     for phase in scenes.finetuning.phases
 )
-count = {split: needs.scenes_in(split, settings) for split in ("train", "test")}
+count = {split: data.count(scenes.data, split, settings) for split in ("train", "test")}
 told = f"{count['train']:,} scenes to learn from and {count['test']:,} to be scored on"
 page.say(
     f"*This run* has {told} ({scenes.data}, {len(segmented.labels(settings))} labels). A pixel is near a boundary within {scenes.boundary:g} "
@@ -69,15 +69,14 @@ page.say(
 
 # %% tags=["remove-input"]
 large = profiles.load("imagenet")
-network = costs.segmenter(
+network = plan.segmenter(
     large.model, 1000, large.protocol.field, len(segmented.labels(large)), large.segmentation
 )
 canonical = (large.protocol.canonical,) * 2
 crops, points_of = large.segmentation.pretraining.batch, large.segmentation.points
-whole = costs.segmenting(network, canonical).activations + 4 * costs.weights(network)
-step = costs.segmenting(network, canonical, crops, points_of).activations + 4 * 4 * costs.weights(
-    network
-)
+whole = plan.forward(network, canonical).activations + 4 * plan.weights(network)
+step = plan.forward(network, canonical, crops, training=True, points=points_of).activations
+step = plan.training_memory(network, large.segmentation.pretraining, step)
 page.say(
     f"Because only {points_of:,} pixels of a crop are looked at in training, and because each map goes through its part of the perceptron "
     f"before it is enlarged, this needs little memory: with VGG-16 on a scene of {canonical[0]} × {canonical[1]} pixels, {whole / 1e6:.0f} MB to "
@@ -89,6 +88,7 @@ page.say(
 # and it scaled photographs out of proportion to fit its network, which we do not. The rates of its six passes and two are lost in our copy of it.
 # On photographs, ours are a selection of VOC 2012 {cite}`everingham2010`, those that show an animal, with seven labels.
 #
+# (table6)=
 # ## All pixels, and those near boundaries (Table 6)
 
 # %% tags=["hide-input"]
@@ -437,4 +437,4 @@ page.say("\n".join(lines))
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("07")
+page.claims("table6")

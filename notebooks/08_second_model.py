@@ -34,6 +34,7 @@ settings = page.profile.evaluation
 conditions = settings.second_conditions
 
 # %% [markdown]
+# (tableA)=
 # ## Trained on sharp images (Table A)
 
 # %% tags=["hide-input"]
@@ -108,4 +109,4 @@ page.say(
 # ## Claims decided here
 
 # %% tags=["remove-input"]
-page.claims("08")
+page.claims("tableA")

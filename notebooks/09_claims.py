@@ -24,13 +24,12 @@ published = False
 
 # %% tags=["remove-cell"]
 
-from blurpaper import book, claims
+from blurpaper import claims
 from blurpaper.claims import html
 from blurpaper.page import Page
 
 page = Page(profile, overrides, published)
 entries = claims.ledger(page.profile, page.store)
-pages = {chapter[:2]: chapter for chapter in book.chapters()}
 
 # %% [markdown]
 # ## How they are decided
@@ -39,7 +38,7 @@ pages = {chapter[:2]: chapter for chapter in book.chapters()}
 # resampled, the same for all networks, so that differences are paired; where a network was trained from several seeds, these are
 # resampled too. The share of resamples that contradict a criterion is its p-value; that of a claim is the largest of its criteria's. That of its
 # contrary is the smallest share that supports a criterion, times the number of criteria, since any of them could fail by chance.
-# Many claims are tested at once: among those of each chapter, the procedure of Benjamini and Hochberg {cite}`benjamini1995` keeps the expected share of wrong
+# Many claims are tested at once: among those that one table or figure decides, the procedure of Benjamini and Hochberg {cite}`benjamini1995` keeps the expected share of wrong
 # verdicts among those given below one in twenty.
 #
 # - **reproduced**, **not reproduced**: sure enough, one way or the other;
@@ -54,7 +53,7 @@ pages = {chapter[:2]: chapter for chapter in book.chapters()}
 # The criteria were written when the results of most chapters were known to us, though not what the ledger would make of them; none was
 # changed afterwards. The procedure was: a more cautious one (Benjamini and Yekutieli's) was tried first, under which several claims of the
 # paper's own numbers stayed undecided that a single test would decide. Then this one was taken, before it was applied to our runs.
-# That the claims of a chapter are a family of their own was settled last of all; it changed the number of no verdict.
+# That the claims of one table or figure are a family of their own was settled last of all; it changed no verdict.
 
 # %% tags=["remove-input"]
 for source, verdicts in html.counts(entries).items():
@@ -62,15 +61,11 @@ for source, verdicts in html.counts(entries).items():
     page.say(f"*{source}*: of {sum(verdicts.values())} claims, {told}.")
 
 # %% [markdown]
+# (claims)=
 # ## The ledger
 
 # %% tags=["remove-input"]
-page.table(
-    html.table(entries, pages, filtered=True),
-    "Every claim, and what each source says of it: the verdict, and the number that decides it with its 95 % interval over images. The words of the "
-    "claims are ours; section numbers are the paper's.",
-    claims.tables(entries),
-)
+page.claims()
 
 # %% [markdown]
 # ## Where the paper's own numbers do not bear it out

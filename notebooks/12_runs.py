@@ -17,8 +17,10 @@
 # What a run computed, it kept as *artifacts*: trained networks, their predictions for each test set and condition, and so on. Each was
 # stamped when it was made with the commit of the code, the fingerprint of the data, the versions, the device and the seconds it took.
 # Below, the artifacts of a run are folded away by kind; their names say of which network and mix, on which images, and under which
-# condition. Digits are cut short; pointing at them shows the rest. Where code was rearranged later without changing what it makes, which
-# was checked on some artifacts bit for bit, the others were kept with the commit that made them (`adopted_from` in the committed JSON).
+# condition. Digits are cut short; pointing at them shows the rest.
+#
+# The committed results were computed at the commits listed below, before the code was laid out anew: they are older than this code, which
+# gives the same numbers wherever it was tried, and will be computed once more from one commit.
 
 # %% tags=["parameters", "remove-cell"]
 profile = "emoji"

@@ -66,15 +66,3 @@ for what, played in {"photographs": photographs, "drawings": drawings}.items():
 # %% [markdown]
 # A few pictures prove nothing. The photographs were chosen because they may be shown, the drawings by their number among the test images, and
 # neither for what comes out. What holds of thousands is in the chapters: [accuracy and entropy](02_pretrained), [fine-tuning](03_finetuning), [the features](05_invariance).
-#
-# ## An image of your own
-
-# %% tags=["remove-input"]
-display(
-    HTML(
-        show.own(
-            "This copy of the book came without the networks, which are most of its size. "
-            "<code>blurpaper run --with-browser-model</code> puts them in; they then run in the browser, and no image leaves it."
-        )
-    )
-)

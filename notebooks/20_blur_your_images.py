@@ -22,46 +22,40 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
+import os
+import sys
+import tempfile
 from pathlib import Path
 
 import torch
 
 from blurpaper import blur, figures, kernels
-from blurpaper.guide import Workbench
+from blurpaper.data.examples import album
 from blurpaper.page import Page
 
 page = Page(profile, overrides, published)
-bench = Workbench()
-shell = bench.shell
-bench.photographs("photos")
-(Path("photos") / "broken.png").write_bytes((Path("photos") / "coffee.png").read_bytes()[:2000])
-page.say("The folder `photos` holds two whole photographs and one that was cut off:")
-bench.listing("photos")
+place = tempfile.TemporaryDirectory(prefix="blurpaper-")
+os.chdir(place.name)
+os.environ["BLURPAPER_STORE"] = f"{place.name}/store"  # what is tried here stays out of yours
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+album(Path("photos"))
 
 # %% [markdown]
 # ## In the shell
 #
 # A blur is named by its kind and size: `D8` is a defocus disk of radius 8. Folder in, folder out, with the same names:
 
-# %%
-shell("blurpaper blur photos blurred --psf D8", status=1)
+# %% magic_args="-e" language="bash"
+# blurpaper blur photos blurred --psf D8
+# ls blurred
 
 # %% [markdown]
-# What cannot be read is named and left out, the rest is done, and the exit status says that something was left out. A name that
-# means no blur is told with those that do:
-
-# %%
-shell("blurpaper blur photos/chelsea.png out.png --psf D800", status=1)
-shell("blurpaper blur photos/chelsea.png out.png --psf Q8", status=1)
-
-# %% [markdown]
+# A file that cannot be read is named and left out, and the exit status is then not zero. A name that means no blur is an error that lists those
+# that do.
+#
 # **Sizes.** A name speaks of an image whose smaller side is 384: on a larger photograph the kernel grows with it, so that the
 # same name is the same blur to a viewer who sees the whole image. With `--pixels` it is taken in the file's own pixels.
-
-# %%
-shell("blurpaper blur photos/chelsea.png in_pixels.png --psf D8 --pixels")
-
-# %% [markdown]
+#
 # **Formats.** Write PNG if somebody is to measure anything afterwards: JPEG adds noise of its own. Transparency comes out on white,
 # photographs come out upright, and sixteen bits become eight.
 #
@@ -137,4 +131,4 @@ for images, psf in ((cat / 255, "D8"), (cat, torch.ones(5, 5)), (cat, torch.full
 # A kernel wider than the image is no error: the image is mirrored as often as it takes. The colours of the outcome stay between
 # the darkest and the brightest of the input; if yours look darker at the borders, they were blurred by something that pads with zeros.
 #
-# **Further.** [A kernel of your own](23_add_a_kernel) · [the reference](../book/api/blur) · [every kernel of the paper](01_kernels)
+# **Further.** [A kernel of your own](23_add_a_kernel) · [the reference](../book/reference/blurpaper) · [every kernel of the paper](01_kernels)

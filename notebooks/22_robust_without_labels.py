@@ -23,19 +23,23 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
+import os
+import sys
+import tempfile
 from pathlib import Path
 
 from blurpaper import profile as profiles
 from blurpaper import results
-from blurpaper.data.examples import TRAINING
-from blurpaper.guide import Workbench
+from blurpaper.data.examples import TRAINING, album
 from blurpaper.page import Page, with_interval
 
 page = Page(profile, overrides, published)
-bench = Workbench()
-shell = bench.shell
-bench.photographs("photos", TRAINING)
-bench.photographs("held_out")
+place = tempfile.TemporaryDirectory(prefix="blurpaper-")
+os.chdir(place.name)
+os.environ["BLURPAPER_STORE"] = f"{place.name}/store"  # what is tried here stays out of yours
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+album(Path("photos"), TRAINING)
+album(Path("held_out"))
 
 # %% [markdown]
 # ## First: is there one already?
@@ -68,8 +72,9 @@ page.say(
 # %% [markdown]
 # If your photographs are of ImageNet's kind, use that one and stop here:
 
-# %%
-shell("blurpaper evaluate --network efficientnet_lite0:mix --images held_out --conditions sharp,D8")
+# %% language="bash"
+# blurpaper evaluate --network efficientnet_lite0:mix \
+#   --images held_out --conditions sharp,D8
 
 # %% [markdown]
 # ## On your own photographs
@@ -77,11 +82,10 @@ shell("blurpaper evaluate --network efficientnet_lite0:mix --images held_out --c
 # Below, the whole procedure at a size for a book that is built in minutes: eight photographs, in two batches, seen once. *It shows that
 # the procedure runs, and nothing else.* On your own photographs leave out both `-p`; what the real thing takes is told at the end.
 
-# %%
-shell(
-    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --mix sharp,D4,D8 --out tuned.safetensors"
-    " -p agreement.batch=4 -p 'agreement.phases=[{epochs: 1, rate: 0.0002}]'"
-)
+# %% language="bash"
+# blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled \
+#   --mix sharp,D4,D8 --out tuned.safetensors \
+#   -p agreement.batch=4 -p 'agreement.phases=[{epochs: 1, rate: 0.0002}]'
 
 # %% [markdown]
 # The same from Python:
@@ -111,9 +115,11 @@ count, steps, left_out
 # Measure on photographs that were not learnt from, before and after. Without labels the number is agreement: on how many photographs the network
 # says of the blurred one what it says of the sharp one. It does not say that either is right, so look at a few.
 
-# %%
-shell("blurpaper evaluate --network efficientnet_lite0 --images held_out --conditions sharp,D8")
-shell("blurpaper evaluate --network tuned.safetensors --images held_out --conditions sharp,D8")
+# %% magic_args="-e" language="bash"
+# blurpaper evaluate --network efficientnet_lite0 \
+#   --images held_out --conditions sharp,D8
+# blurpaper evaluate --network tuned.safetensors \
+#   --images held_out --conditions sharp,D8
 
 # %% [markdown]
 # The file holds the network and says in its header what it is; any tool that reads safetensors reads it, and the library gives it back as a
@@ -159,25 +165,8 @@ if minutes:
 #
 # **A run that is stopped** leaves a checkpoint beside the file; the same command goes on from it.
 #
-# **What goes wrong.** Too few photographs for a batch, a blur that is none, or a file that would be a pickle:
-
-# %%
-shell(
-    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --out tuned.safetensors",
-    status=1,
-)
-shell(
-    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --mix sharp,D --out tuned.safetensors",
-    status=1,
-)
-shell(
-    "blurpaper finetune --network efficientnet_lite0 --images photos --unlabelled --out tuned.pt",
-    status=1,
-)
-
-# %% [markdown]
-# If agreement falls on sharp photographs, the rate is too high for so few of them: lower it (`-p 'agreement.phases=[{epochs: 6, rate: 0.0001}]'`) or give it more. If
+# **What goes wrong.** Fewer photographs than a batch are an error that names the field to change. If agreement falls on sharp photographs, the rate is too high for so few of them: lower it (`-p 'agreement.phases=[{epochs: 6, rate: 0.0001}]'`) or give it more. If
 # the photographs are all alike, the network learns them and not the blur.
 #
 # **Further.** [With labels](03_finetuning) · [how the recipe was found](11_recipe) · [a network that is not among ours](21_measure_your_model) ·
-# [the reference](../book/api/training)
+# [the reference](../book/reference/blurpaper)

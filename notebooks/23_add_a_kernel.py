@@ -22,17 +22,23 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
+import os
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from blurpaper import blur, figures, kernels
-from blurpaper.guide import Workbench
+from blurpaper.data.examples import album
 from blurpaper.page import Page
 
 page = Page(profile, overrides, published)
-bench = Workbench()
-bench.photographs("photos")
+place = tempfile.TemporaryDirectory(prefix="blurpaper-")
+os.chdir(place.name)
+os.environ["BLURPAPER_STORE"] = f"{place.name}/store"  # what is tried here stays out of yours
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+album(Path("photos"))
 
 # %% [markdown]
 # ## An array will do
@@ -67,7 +73,11 @@ page.photograph(
 
 # %%
 np.save("ring.npy", ring)
-bench.shell("blurpaper blur photos/chelsea.png ringed.png --psf ring.npy")
+
+# %% language="bash"
+# blurpaper blur photos/chelsea.png ringed.png --psf ring.npy
+
+# %%
 bool((read_image("ringed.png") == seen).all())
 
 # %% [markdown]
@@ -179,4 +189,4 @@ except ValueError as error:
 #
 # As kernels are among what every result is made from, a line more there makes all of them stale: the next run computes them anew.
 #
-# **Further.** [The kernels of the paper](01_kernels) · [the reference](../book/api/kernels)
+# **Further.** [The kernels of the paper](01_kernels) · [the reference](../book/reference/blurpaper)

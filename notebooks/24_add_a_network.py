@@ -23,18 +23,13 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from pathlib import Path
-
 import pandas as pd
 import torch
 
 from blurpaper import profile as profiles
-from blurpaper.guide import Workbench
 from blurpaper.page import Page
 
 page = Page(profile, overrides, published)
-bench = Workbench()
-bench.photographs("photos")
 
 # %% [markdown]
 # ## What a network is
@@ -87,13 +82,12 @@ networks["grey"](torch.zeros(1, 3, 256, 320)).shape  # a map of logits
 
 # %%
 from blurpaper import protocol, resizing
-from blurpaper.data.reading import read_image
+from blurpaper.data.examples import EXAMPLES, photograph
 
 settings = profiles.load("photos")
-ids = ["chelsea.png", "coffee.png"]
+ids = [example.name for example in EXAMPLES]
 images = [
-    resizing.to_canonical(read_image(Path("photos") / one), settings.protocol.canonical)
-    for one in ids
+    resizing.to_canonical(photograph(example), settings.protocol.canonical) for example in EXAMPLES
 ]
 
 said = []
@@ -188,4 +182,4 @@ except ValueError as error:
 #
 # Only results that a module helped to make go stale with it: a model in a module of its own leaves all others as they are.
 #
-# **Further.** [The second architecture of the book](08_second_model) · [the reference](../book/api/networks)
+# **Further.** [The second architecture of the book](08_second_model) · [the reference](../book/reference/blurpaper)

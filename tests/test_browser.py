@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import pkgutil
 import shutil
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import pytest
 import yaml
 
+import blurpaper
 from blurpaper import book
 
 sync_api = pytest.importorskip(
@@ -118,10 +120,12 @@ def root(smoke_run) -> str:
 
 def chosen() -> list:
     """Every page; of the reference, whose pages are alike, all but two are slow."""
-    reference = [name for name in listed() if name.startswith("book/api/")]
+    modules = [module.name for module in pkgutil.iter_modules(blurpaper.__path__)]
+    reference = [f"book/reference/blurpaper.{name}" for name in modules if name[0] != "_"]
+    quick = [name for name in reference if name.endswith((".blur", ".kernels"))]
     return [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in reference[2:]))
-        for name in [*listed(), "search", "genindex"]
+        pytest.param(name, marks=[pytest.mark.slow] * (name in reference and name not in quick))
+        for name in [*listed(), *reference, "search", "genindex"]
     ]
 
 

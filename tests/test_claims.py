@@ -3,6 +3,7 @@ from intervals.
 """
 
 import inspect
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,8 +13,11 @@ from blurpaper import book, claims, intervals, metrics, results, tallies
 from blurpaper import profile as profiles
 from blurpaper.claims import html, registry
 from blurpaper.claims.verdicts import Finding, verdicts
+from blurpaper.experiments import EXPERIMENTS
 
 R = 1000
+SCRIPTS = sorted(book.NOTEBOOKS.glob("*.py"))
+(LEDGER,) = [script for script in SCRIPTS if "# (claims)=\n" in script.read_text("utf-8")]
 
 
 def criterion(value, spread, limit=0.0, above=True, seed=0):
@@ -29,8 +33,7 @@ def decided(*of_claims):
         registry.Claim(
             str(n),
             "1",
-            "02",
-            "",
+            "table1",
             claims.REPRODUCED,
             "It is so.",
             "Clearly.",
@@ -59,18 +62,10 @@ def test_every_claim_comes_out_of_the_papers_numbers_as_it_says(name, by_the_pap
 def test_there_are_enough_claims_and_every_table_figure_and_section_has_some() -> None:
     assert len(claims.CLAIMS) >= 30
     shown = {one.shown for one in claims.CLAIMS.values()}
-    assert {f"Table {name}" for name in "123456A"} | {"Fig. 1", "Fig. 4"} <= shown
+    assert {f"Table {name}" for name in "123456A"} | {"Fig. 1", "Fig. 4"} == shown
+    assert {one.table for one in claims.CLAIMS.values()} <= set(EXPERIMENTS)
     assert {"3", "4.1", "4.2", "4.3", "4.4", "5", "A"} <= {
         one.section for one in claims.CLAIMS.values()
-    }
-    assert {one.chapter for one in claims.CLAIMS.values()} == {
-        "02",
-        "03",
-        "04",
-        "05",
-        "06",
-        "07",
-        "08",
     }
 
 
@@ -303,27 +298,38 @@ def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
 def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
     counted = html.counts(entries)
     assert all(sum(of.values()) == len(claims.CLAIMS) for of in counted.values())
-    pages = {chapter[:2]: chapter for chapter in book.chapters()}
-    page = html.table(entries, pages, filtered=True)
+    page = html.table(entries, book.page_of, filtered=True)
     assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
     assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
     for name, one in claims.CLAIMS.items():
         assert f'<tr id="{name}"' in page
-        assert f'href="{pages[one.chapter]}.html#claim-{name}"' in page
-        of_chapter = html.table(
-            [entry for entry in entries if entry.claim.chapter == one.chapter], pages
+        (chapter,) = [
+            script for script in SCRIPTS if f"({one.table})=" in script.read_text("utf-8")
+        ]
+        assert f'href="{chapter.stem}.html#claim-{name}">{one.shown}</a>' in page
+        of_table = html.table(
+            [entry for entry in entries if entry.claim.table == one.table], book.page_of
         )
-        assert f'<tr id="claim-{name}"' in of_chapter
-        assert f'href="{pages["09"]}.html#{name}"' in of_chapter
+        assert f'<tr id="claim-{name}"' in of_table
+        assert f'href="{LEDGER.stem}.html#{name}"' in of_table
 
 
-def test_the_claims_of_a_chapter_have_the_verdicts_they_have_among_all(entries) -> None:
+def test_every_chapter_shows_the_claims_of_its_tables_and_figures() -> None:
+    """So that a row of the ledger links to a row that is there."""
+    tables = {one.table for one in claims.CLAIMS.values()}
+    for script in SCRIPTS:
+        text = script.read_text("utf-8")
+        shown = re.findall(r'"(\w+)"', "".join(re.findall(r"page\.claims\((.*)\)", text)))
+        assert set(shown) == {table for table in tables if f"# ({table})=\n" in text}, script
+
+
+def test_the_claims_of_a_table_have_the_verdicts_they_have_among_all(entries) -> None:
     from blurpaper.experiments import Published
 
-    of_chapter = claims.ledger(profiles.load("emoji"), Published(), "06")
+    of_table = claims.ledger(profiles.load("emoji"), Published(), ["table5"])
     among_all = {entry.claim.id: entry for entry in entries}
-    assert len(of_chapter) == 5
-    for entry in of_chapter:
+    assert len(of_table) == 5
+    for entry in of_table:
         assert (
             entry.findings["this run"].verdict
             == among_all[entry.claim.id].findings["this run"].verdict

@@ -2,17 +2,20 @@
 a script sees.
 """
 
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from PIL import Image
 from scipy import ndimage
 
-from blurpaper import kernels, results
+from blurpaper import book, kernels, results
 from blurpaper.cli import main
 
 
@@ -27,28 +30,64 @@ def picture(tmp_path):
     return tmp_path / "in.png", pixels
 
 
-def test_help_names_every_verb() -> None:
+VERBS = [
+    "run",
+    "chapter",
+    "book",
+    "publish",
+    "check",
+    "compare",
+    "train",
+    "evaluate",
+    "finetune",
+    "blur",
+    "deblur",
+    "data",
+]
+
+
+def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
+    assert sorted(main.commands) == sorted(VERBS)
+    assert set(main.commands["data"].commands) == {"list", "fetch", "verify"}
     said = run("--help").output
-    for verb in (
-        "run",
-        "chapter",
-        "train",
-        "evaluate",
-        "finetune",
-        "export",
-        "data",
-        "blur",
-        "deblur",
-        "new-chapter",
-        "book",
-        "publish",
-        "check",
-        "compare",
-        "doctor",
-        "clean",
-    ):
-        assert f"\n  {verb}" in said
+    for verb in VERBS:
+        assert f"\n  {verb} " in said
         assert "Usage" in run(verb, "--help").output
+
+
+def shown() -> Iterator[tuple[str, str]]:
+    """(file, command) of every command in a page, in its prose or as a block or cell for the shell."""
+    for path in (
+        *book.ROOT.glob("*.md"),
+        *book.ROOT.glob("book/*.md"),
+        *book.NOTEBOOKS.glob("*.py"),
+    ):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            text = re.sub(
+                r'^# %%.* language="bash"\n((?:#.*\n)+)', r"# ```sh\n\1# ```\n", text, flags=re.M
+            )
+            text = re.sub(r"^# ?", "", text, flags=re.M)
+        blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S))
+        for line in blocks.replace("\\\n", " ").splitlines():
+            if found := re.match(r"(?:.*-m )?blurpaper (.*)", line):
+                yield path.name, found[1]
+        yield from ((path.name, one) for one in re.findall(r"`blurpaper ([^`]+)`", text))
+
+
+def test_every_command_that_a_page_shows_is_one_that_there_is() -> None:
+    commands = list(shown())
+    assert {"README.md", "21_measure_your_model.py"} <= {file for file, _ in commands}
+    for file, line in commands:
+        group, (verb, *rest) = main, shlex.split(line, comments=True)
+        if verb == "data" and rest:
+            group, (verb, *rest) = main.commands["data"], rest
+        assert verb in group.commands, (file, line)
+        if rest:  # else it is only named
+            try:
+                group.commands[verb].make_context(verb, rest, click.Context(main))
+            except click.ClickException as error:
+                raise AssertionError(f"{file}: {line}: {error.format_message()}") from None
 
 
 @pytest.mark.parametrize("module", ["torch", "pandas", "scipy", "matplotlib", "pydantic"])
@@ -230,7 +269,7 @@ def test_missing_photographs_stop_a_run_before_any_work(tmp_path) -> None:
 def test_a_dry_run_says_what_is_to_do_and_does_nothing(tmp_path) -> None:
     said = run("run", "--profile", "smoke", "--dry-run", BLURPAPER_STORE=str(tmp_path / "store"))
     assert said.exit_code == 0
-    assert "to train, 40 steps" in said.output
+    assert "small_vgg:original: 40 steps of 64" in said.output
     assert "100 images x 12 conditions" in said.output
     assert not (tmp_path / "store").exists()
 
@@ -288,13 +327,6 @@ def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(t
     assert set(rows["metric"]) == {"agreement", "entropy"}
 
 
-def test_doctor_finds_a_complete_installation_healthy(tmp_path) -> None:
-    said = run("doctor", BLURPAPER_STORE=str(tmp_path / "store"))
-    assert said.exit_code == 0
-    assert f"torch {torch.__version__.split('+')[0]}" in said.output
-    assert "weights of efficientnet_lite0: installed" in said.output
-
-
 @pytest.mark.parametrize(
     ("line", "kept"),
     [
@@ -336,3 +368,22 @@ def test_only_a_users_mistake_becomes_a_sentence(fault, monkeypatch) -> None:
     monkeypatch.setattr("blurpaper.kernels.check_condition", broken)
     said = run("evaluate", "--network", "efficientnet_lite0", "--images", ".")
     assert said.exception is fault
+
+
+def test_train_makes_a_segmentation_network_by_its_name(tmp_path) -> None:
+    phases = "pretraining.phases=[{epochs: 1, rate: 0.01}]"
+    few = ("emoji.train=64", "segmentation.scenes.train=16", phases)
+    options = [word for field in few for word in ("-p", field)]
+    store = {"BLURPAPER_STORE": str(tmp_path)}
+    said = run("train", "segmentation:sharp-only", "--profile", "smoke", *options, **store)
+    assert said.exit_code == 0, said.output
+    assert f"segmentation:sharp-only is in {tmp_path}" in said.output
+    kept = {path.parent.name.rpartition("-")[0] for path in tmp_path.glob("*/*/stamp.json")}
+    segmenters = {f"small_vgg_{mix}.emoji-scenes" for mix in ("original", "sharp-only")}
+    assert kept == {"emoji-train", "emoji-scenes-train", "small_vgg_original"} | segmenters
+
+
+def test_published_weights_are_not_trained(tmp_path) -> None:
+    said = run("train", "efficientnet_lite0", "--profile", "photos", BLURPAPER_STORE=str(tmp_path))
+    assert said.exit_code == 0 and "nothing to train" in said.output
+    assert not list(tmp_path.iterdir())

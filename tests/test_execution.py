@@ -27,6 +27,7 @@ from blurpaper import shake
 
 print(os.getpid(), overrides)
 """
+ACCOUNT = SCRIPT.replace("# # A chapter", "# (run-this)=\n# # A chapter")
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "photos.csv").write_text("a")
     (tmp_path / "notebooks" / "01_disk.py").write_text(SCRIPT)
+    (tmp_path / "_toc.yml").write_text("root: notebooks/01_disk\n")
     monkeypatch.setattr(book, "ROOT", tmp_path)
     monkeypatch.setattr(book, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(results, "PUBLISHED", tmp_path / "results")
@@ -84,7 +86,7 @@ def test_it_is_executed_again_when_what_it_shows_may_have_changed(
         lambda: script.write_text(SCRIPT.replace("A chapter", "The chapter")),
         lambda: (checkout / "results" / "photos.csv").write_text("b"),
         lambda: (checkout / "results" / "emoji.csv").write_text("b"),
-        lambda: (checkout / "notebooks" / "02_more.py").write_text(SCRIPT),
+        lambda: monkeypatch.setattr(book, "targets", lambda _: {"table1": "04_more.html#table1"}),
         lambda: monkeypatch.setattr(execution, "sha256_of", lambda path: f"changed {path}"),
         lambda: monkeypatch.setattr(
             execution.data, "fingerprints", lambda *_: {"photographs": "others"}
@@ -111,9 +113,7 @@ def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_
     execute(checkout)
     add(1)
     assert execute(checkout) == "execution 1"
-    (checkout / "notebooks" / "01_disk.py").write_text(
-        SCRIPT.replace("import shake", "import provenance")
-    )
+    (checkout / "notebooks" / "01_disk.py").write_text(ACCOUNT)
     assert execute(checkout) == "execution 2"
     assert execute(checkout) == "execution 2"
     add(2)
@@ -124,8 +124,7 @@ def test_a_chapter_that_shows_the_store_is_executed_again_when_there_is_more_in_
 def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
     checkout, executions, monkeypatch, jobs
 ) -> None:
-    shows = SCRIPT.replace("import shake", "import provenance")
-    for number, text in enumerate((SCRIPT, shows, SCRIPT, SCRIPT, SCRIPT), 2):
+    for number, text in enumerate((SCRIPT, ACCOUNT, SCRIPT, SCRIPT, SCRIPT), 2):
         (checkout / "notebooks" / f"0{number}_disk.py").write_text(text)
     stubbed, together, lock, begun, beside = (
         papermill.execute_notebook,
@@ -164,13 +163,29 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
     assert sum(beside.values()) >= (jobs - 1) * 2
 
 
-def test_code_that_a_chapter_imports_counts_and_other_code_does_not() -> None:
-    needed = code.imported_by("from blurpaper import page")
-    assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= needed
-    assert "blurpaper.doctor" not in needed
-    assert code.imported_directly(
-        "from blurpaper import page\nfrom blurpaper.blur import MIXES"
-    ) == {
-        "blurpaper.page",
-        "blurpaper.blur",
-    }
+def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout) -> None:
+    script = checkout / "notebooks" / "01_disk.py"
+    said = " ".join(map(str, range(200)))
+    script.write_text(
+        SCRIPT + f'\n# %% magic_args="-e" language="bash"\n# echo {said}\n# echo end\n'
+    )
+    run = execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store"), True)
+    cell = nbformat.read(execution.execute("01_disk", run), as_version=4).cells[-1]
+    assert [output.text for output in cell.outputs] == [f"{said}\nend\n"]
+    script.write_text(script.read_text().replace("# echo end", "# ls nowhere\n# echo end"))
+    with pytest.raises(book.BookError, match="01_disk failed: CalledProcessError"):
+        execution.execute("01_disk", run)
+
+
+def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
+    script = "from blurpaper import page\nfrom blurpaper.blur import MIXES\npage.Page(MIXES)"
+    assert code.used_by(script) == {"blurpaper.page", "blurpaper.blur.mixes"}
+    used = code.closure(code.used_by(script))
+    assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= used
+    assert not used & {"blurpaper.cli", "blurpaper.finetuning"}
+
+
+def test_of_a_chapter_that_gives_commands_the_code_of_the_command_line_counts() -> None:
+    script = 'import os\n\n# %% magic_args="-e" language="bash"\n# blurpaper blur photos blurred --psf D8\n'
+    assert {"blurpaper.cli.images", "blurpaper.files"} <= code.closure(code.used_by(script))
+    assert code.used_by("import os\n") == set()

@@ -117,3 +117,39 @@ def test_networks_and_settings_of_every_profile_can_be_named() -> None:
             assert conditions[0] == "sharp"
             assert set(scales) <= {"128", "256", "512", "256+512"}
             assert set(tallies.sets_of(spec, profile)) <= set(profile.evaluation.test_sets)
+
+
+def test_the_networks_of_a_table_are_those_that_the_profile_names() -> None:
+    def named(networks, profile: str) -> list[str]:
+        return [str(spec) for spec in networks(load(profile))]
+
+    tuned = ["original", "mix", "mix@512", "mix@256+512", "mix@per-scale"]
+    assert named(tallies.at_scales, "emoji") == [f"small_vgg:{name}" for name in tuned]
+    assert named(tallies.second, "emoji") == ["small_resnet:original", "small_resnet:mix"]
+    assert named(tallies.pooled, "emoji") == []
+    assert named(tallies.pooled, "photos") == ["efficientnet_lite0_pooled:original"]
+    assert named(tallies.finetuned, "emoji")[:3] == [
+        f"small_vgg:{name}" for name in ("sharp-only", "sharp+D4", "mix")
+    ]
+
+
+def test_only_networks_of_the_usual_scale_are_measured_on_all_sets() -> None:
+    photos = load("photos")
+    measured = [
+        tallies.sets_of(NetworkSpec("efficientnet_lite0", "mix", scale), photos)
+        for scale in ("256", "512")
+    ]
+    assert measured == [["nips2017-dev", "imagewoof"], ["nips2017-dev"]]
+
+
+def test_a_network_is_compared_with_the_control_of_its_own_seed_if_there_is_one() -> None:
+    model = "efficientnet_lite0"  # whose seeds start from the same weights
+    names = ("original", "sharp-only", "sharp-only#1")
+    tuned = {NetworkSpec.parse(name, model): name for name in names}
+    own, other = (
+        tallies.baselines_of(NetworkSpec(model, "mix", seed=seed), tuned) for seed in (1, 2)
+    )
+    assert own == {"original": "original", "sharp-only": "sharp-only#1"}
+    assert other == {"original": "original", "sharp-only": "sharp-only"}
+    control = NetworkSpec(model, "sharp-only", seed=1)
+    assert list(tallies.baselines_of(control, tuned)) == ["original"]

@@ -24,7 +24,7 @@ from helpers import MemorySet
 from PIL import Image
 from safetensors import safe_open
 
-from blurpaper import batches, book, cache, canonical, training
+from blurpaper import batches, book, training
 from blurpaper.batches import Task
 from blurpaper.cli import main
 from blurpaper.data import photos
@@ -298,23 +298,6 @@ def test_a_store_that_is_only_read_gives_what_it_has_and_says_where_the_rest_wou
         assert str(store.path(text(1))) in str(told.value)
 
 
-def test_a_cache_that_is_only_read_or_on_a_full_disk_costs_time_and_nothing_else(
-    album, store, smoke
-) -> None:
-    images, found = photos.load_folder(album, labelled=False), []
-    with (
-        only_read(),
-        pytest.warns(UserWarning, match="not kept for the next time: cannot write .*Read-only"),
-    ):
-        found.append(canonical.images_of(images, range(4), smoke, store))
-    found.append(canonical.images_of(images, range(4), smoke, store))
-    assert list(store.root.rglob("stamp.json"))
-    with only_read(), pytest.warns(UserWarning, match="Read-only"):
-        found.append(canonical.images_of(images, range(4), smoke, store))
-    for other in found[1:]:
-        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
-
-
 # --- Damage ---------------------------------------------------------------------------------------
 
 
@@ -512,19 +495,9 @@ def clock_runs_backwards(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("clock_runs_backwards")
-def test_a_clock_that_is_set_back_changes_no_result(task, store, smoke, album, tmp_path) -> None:
+def test_a_clock_that_is_set_back_changes_no_result(task, store, tmp_path) -> None:
     """Of the times of day the store keeps, none decides what is loaded."""
     weights(task, tmp_path / "checkpoint.safetensors")
-    kept = cache.Cache(store, 3 * 200_000)
-    for number in (0, 1, 2, 3, 0, 4, 1, 1):
-        recipe = Recipe("pictures", "a part", {"number": number}, ["blurpaper.randomness"], TENSORS)
-        picture = {"pixels": torch.full((150_000,), number, dtype=torch.uint8)}
-        found = kept.found(recipe, lambda picture=picture: picture, lambda _: 150_256)
-        assert torch.equal(found["pixels"], picture["pixels"])
-        assert (
-            sum(path.stat().st_size for path in kept.root.rglob("*") if path.is_file())
-            <= kept.limit
-        )
     assert store.get(text(), lambda _: "kept") == "kept"
     assert Store(store.root).get(text(), lambda _: pytest.fail("made twice")) == "kept"
 

@@ -110,7 +110,7 @@ def test_risk_is_that_of_the_metric() -> None:
     frame = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)}
     )
-    axis = figures.risk_coverage(frame, ["D4"]).axes[0]
+    axis = figures.risk_coverage({"photos": frame}, ["D4"])[0].axes[0]
     coverage, risk = metrics.risk_coverage(
         frame["confidence"].to_numpy(), (frame["rank"] < 1).to_numpy()
     )
@@ -237,7 +237,7 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
     decided = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(200), "rank": random.randint(0, 2, 200)}
     )
-    (band,) = figures.risk_coverage(decided, ["D4"]).axes[0].collections
+    (band,) = figures.risk_coverage({"photos": decided}, ["D4"])[0].axes[0].collections
     edge = band.get_paths()[0].vertices
     low, high = (one(edge[edge[:, 0] == 1.0, 1]) for one in (min, max))
     wrong = (decided["rank"] >= 1).mean()

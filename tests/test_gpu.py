@@ -669,7 +669,7 @@ def test_train_makes_networks_of_the_embedded_data(tmp_path) -> None:
             "train", spec, "--profile", "smoke", "-p", "agreement.batch=16", *options, **where
         )
     assert "is in" in said(
-        "train", "original", "--segmentation", "--profile", "smoke", *options, **where
+        "train", "segmentation:original", "--profile", "smoke", *options, **where
     )
     made_here = {
         path.parent.name.rpartition("-")[0] for path in tmp_path.glob("*/*/data.safetensors")

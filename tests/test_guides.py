@@ -1,9 +1,6 @@
-"""The guides: their workbench, and that what they print for a checkout passes the tests that they
-name, in a copy of it.
-"""
+"""The guides: that what they print for a checkout passes the tests that they name, in a copy of it."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,16 +10,8 @@ import jupytext
 import pytest
 
 from blurpaper import book
-from blurpaper.guide import Workbench
 
 ROOT = book.ROOT
-
-
-@pytest.fixture
-def bench(monkeypatch) -> Workbench:
-    monkeypatch.setenv("BLURPAPER_STORE", os.environ.get("BLURPAPER_STORE", ""))
-    monkeypatch.chdir(Path.cwd())
-    return Workbench()
 
 
 @pytest.fixture
@@ -64,53 +53,17 @@ def passes(checkout: Path, *arguments: str) -> str:
     return done.stdout
 
 
-# --- The workbench --------------------------------------------------------------------------------
-
-
-def test_a_verb_prints_what_a_shell_would_show_and_leaves_its_files_in_the_folder(
-    bench, capsys
-) -> None:
-    bench.photographs("photos", ["coffee"])
-    bench.shell("blurpaper blur photos/coffee.png 'out put.png' --psf D2")
-    bench.listing()
-    said = capsys.readouterr().out
-    lines = [
-        "$ blurpaper blur photos/coffee.png 'out put.png' --psf D2",
-        "1 image blurred to out put.png",
-    ]
-    assert said.splitlines() == [*lines, "out put.png", "photos/coffee.png"]
-    assert Path.cwd() == bench.folder and os.environ["BLURPAPER_STORE"] == str(
-        bench.folder / "store"
-    )
-
-
-def test_a_long_command_is_broken_as_a_shell_takes_it_and_never_within_quotes(
-    bench, capsys
-) -> None:
-    command = (
-        f"blurpaper blur 'no{' such' * 9} file.png' out.png --psf D2 {' '.join(['--pixels'] * 9)}"
-    )
-    bench.shell(command, status=1)
-    shown, _, said = capsys.readouterr().out.partition("Error")
-    assert shlex.split(shown.removeprefix("$ ").replace("\\\n", " ")) == shlex.split(command)
-    assert max(map(len, (shown + said).splitlines())) <= 84
-
-
-def test_another_exit_status_than_the_guide_expects_fails_its_chapter(bench, capsys) -> None:
-    bench.shell("blurpaper blur nothing.png out.png --psf D2", status=1)
-    assert "Error: no image file at nothing.png." in capsys.readouterr().out
-    with pytest.raises(RuntimeError, match="ended with status 1: Error: no image file"):
-        bench.shell("blurpaper blur nothing.png out.png --psf D2")
-    with pytest.raises(RuntimeError, match="ended with status 0"):
-        bench.shell("blurpaper --version", status=1)
-
-
-def test_its_folder_goes_with_it(bench) -> None:
-    folder = bench.folder
-    assert folder.is_dir()
-    os.chdir("/")
-    bench.close()
-    assert not folder.exists()
+def test_a_command_that_fails_fails_its_chapter() -> None:
+    """As the last of a cell it does by itself; among several, bash has to be told to stop there."""
+    found = 0
+    for chapter in book.chapters():
+        for cell in jupytext.read(book.NOTEBOOKS / f"{chapter}.py").cells:
+            first, *commands = cell.source.replace("\\\n", " ").split("\n")
+            if first.startswith("%%bash"):
+                found += 1
+                assert first == "%%bash -e" or len(commands) == 1, (chapter, commands)
+            assert not cell.source.startswith("!"), chapter
+    assert found > 5
 
 
 # --- What the guides say to write -----------------------------------------------------------------
@@ -148,7 +101,8 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
         networks / "weights.py",
         "ORIGINALS: dict[str, Callable[[int], Network]] = {\n",
         "ORIGINALS: dict[str, Callable[[int], Network]] = {\n"
-        '    "efficientnet_lite0_grey": partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),\n',
+        '    "efficientnet_lite0_grey": '
+        'partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),\n',
     )
     said = passes(checkout, "tests/test_networks.py", "tests/test_zoomout.py", "-k", "every_model")
     assert (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from blurpaper.data import kept
 from blurpaper.data.base import ImageSet
 from blurpaper.data.kept import KeptSet, room
 
@@ -70,8 +71,17 @@ def test_it_is_the_same_set_to_whoever_asks_and_may_be_asked_for_an_image_twice_
     assert counted.asked == [1, 0, 1, 0, 0]
 
 
-@pytest.mark.parametrize("gigabytes", [0.0, 1e-3, 1e9])
-def test_the_room_is_what_the_profile_allows_and_never_most_of_the_memory(gigabytes) -> None:
-    assert 0 <= room(gigabytes) <= gigabytes * 1e9
-    assert room(1e-3) == 1e6
-    assert room(1e9) < 1e18
+@pytest.mark.parametrize(
+    ("gigabytes", "expected"), [(0.5, 0.0625e9), (16, 2e9), (32, 4e9), (2000, 4e9)]
+)
+def test_the_room_is_an_eighth_of_the_memory_and_at_most_four_gigabytes(
+    monkeypatch, gigabytes, expected
+) -> None:
+    says = {"SC_PHYS_PAGES": gigabytes * 1e6, "SC_PAGE_SIZE": 1000}
+    monkeypatch.setattr(kept.os, "sysconf", says.__getitem__, raising=False)
+    assert room() == expected
+
+
+def test_where_the_system_does_not_say_the_room_is_bounded_too(monkeypatch) -> None:
+    monkeypatch.delattr(kept.os, "sysconf", raising=False)
+    assert room() == 4e9

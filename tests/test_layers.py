@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks import cpu
+from blurpaper.networks import depthwise
 from blurpaper.networks.layers import ConvNorm, Dropout, shared_batch
 
 
@@ -144,7 +144,7 @@ def test_depthwise_gradients_do_not_depend_on_who_pads(shape, side, stride) -> N
     found = []
     for inputs, around in ((x, (pad, pad)), (x, (pad,) * 4), (whole, (0, 0))):
         kernel = weight.clone().requires_grad_()
-        out = cpu.convolution(inputs, kernel, None, stride, around, nn.Identity())
+        out = depthwise.convolution(inputs, kernel, None, stride, around, nn.Identity())
         found.append(
             torch.autograd.grad(
                 out, kernel, torch.randn(out.shape, generator=torch.Generator().manual_seed(1))

@@ -1,22 +1,83 @@
-"""The plan of a run: its arithmetic against published numbers, its steps and memory against counts
-by hand.
+"""The plan of a run: its list of work against what committed runs did, its arithmetic against
+published numbers, its memory against a real pass, its times against those of an H100.
 """
+
+import json
+import re
 
 import pytest
 import torch
 
-from blurpaper import costs, jobs, needs, plan, segmented, trained
+from blurpaper import plan, results, tallies, trained
 from blurpaper import profile as profiles
-from blurpaper.gpus import GPUS
 from blurpaper.networks import NetworkSpec, build
 
 
 @pytest.fixture
-def imagenet(tmp_path, monkeypatch) -> profiles.Profile:
-    """The profile, on a machine that has neither data nor a store."""
+def nowhere(tmp_path, monkeypatch) -> None:
+    """A machine that has neither data nor a store."""
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
-    return profiles.load("imagenet")
+
+
+# --- The list of work -----------------------------------------------------------------------------
+
+
+def made(profile: str, kind: str) -> set[str]:
+    """Names of a kind of artifact that the committed run of a profile left."""
+    return {row["name"] for row in results.published_timings(profile) if row["kind"] == kind}
+
+
+@pytest.mark.parametrize("name", ["emoji", "photos"])
+def test_the_networks_are_those_that_the_committed_run_trained(name) -> None:
+    profile = profiles.load(name)
+    specs = map(NetworkSpec.parse, tallies.starts(profile))
+    specs = [spec for spec in specs if not trained.is_published(spec)]
+    segmenting = {spec.mix for spec in specs if spec.model == "segmentation"}
+    assert {str(spec) for spec in specs if spec.model != "segmentation"} == made(name, "networks")
+    scenes = profile.segmentation.data
+    assert {f"{profile.model}:{mix}.{scenes}" for mix in segmenting} == made(name, "segmenters")
+
+
+@pytest.mark.parametrize("name", ["emoji", "photos"])
+def test_the_measurements_are_those_that_the_committed_run_made(name) -> None:
+    """But for the networks from files, which are measured to be compared with what they came from."""
+    profile, planned = profiles.load(name), {}
+    for one in tallies.measurements(profile):
+        inputs = one.treatments if one.table == "table5" else one.conditions
+        kind = {"table5": "deblurred", "table6": "confusions", "figure4": "distances"}.get(
+            one.table
+        )
+        for each in inputs:
+            what = each if kind == "deblurred" else one.spec
+            rest = [one.data] if kind in ("deblurred", "distances") else [one.data, each]
+            planned.setdefault(kind or "log-probabilities", []).append(f"{what}.{'.'.join(rest)}")
+    for kind, names in planned.items():
+        if kind != "distances":  # which hold all conditions
+            assert len(set(names)) == len(names), "each once"
+        done = {name.rpartition(".")[0] for name in made(name, kind) if ".safetensors" not in name}
+        if kind == "deblurred":  # other experiments deblur too
+            done = {one for one in done if one.partition(".")[0] in profile.deblurring.methods}
+        assert set(names) == done, kind
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_network_comes_after_the_one_it_starts_from(name) -> None:
+    seen = {""}
+    for spec, start in tallies.starts(profiles.load(name)).items():
+        assert start in seen, spec
+        seen.add(spec)
+
+
+def test_a_seed_of_its_own_starts_from_a_network_of_that_seed() -> None:
+    emoji = profiles.load("emoji", {"evaluation.finetuned": ["mix", "mix#1"]})
+    starts = tallies.starts(emoji)
+    assert starts["small_vgg:mix#1"] == "small_vgg:original#1"
+    assert starts["segmentation:original"] == starts["small_vgg:mix"] == "small_vgg:original"
+    assert starts["segmentation:mix"] == "segmentation:original"
+
+
+# --- Costs ----------------------------------------------------------------------------------------
 
 
 # Published: Simonyan and Zisserman's configuration D as torchvision documents it, and its
@@ -28,31 +89,22 @@ def imagenet(tmp_path, monkeypatch) -> profiles.Profile:
 def test_arithmetic_and_parameters_are_the_published_ones(
     model, published, tolerance, learnt
 ) -> None:
+    network = plan.skeleton(model, 1000, 224)
+    assert all(parameter.is_meta for parameter in network.parameters())
     for training in (False, True):
-        assert costs.forward(
-            model, 1000, 224, (224, 224), training=training
-        ).flops / 2 == pytest.approx(published, rel=tolerance)
-    assert costs.parameters(model, 1000, 224) == learnt
-
-
-def test_a_skeleton_takes_no_memory() -> None:
-    assert all(parameter.is_meta for parameter in costs.skeleton("vgg16", 1000, 224).parameters())
+        found = plan.forward(network, (224, 224), training=training).flops / 2
+        assert found == pytest.approx(published, rel=tolerance)
+    assert plan.weights(network) == learnt
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_memory_of_training_grows_linearly_in_the_batch(half) -> None:
+    network = plan.skeleton("small_vgg", 10, 64)
     one, two, five = (
-        costs.forward("small_vgg", 10, 64, (64, 64), n, training=True, half=half).activations
-        for n in (1, 2, 5)
+        plan.forward(network, (64, 64), batch, True, half).activations for batch in (1, 2, 5)
     )
     assert five - two == pytest.approx(3 * (two - one), rel=0.01)
-    assert two - one > 0
-    schedule = profiles.load("emoji").finetuning
-    fixed = (
-        costs.training_memory("small_vgg", 10, 64, schedule.model_copy(update={"batch": 1}), half)
-        - one
-    )
-    assert fixed == 3 * 4 * costs.parameters("small_vgg", 10, 64)  # weights, gradients, momentum
+    assert two > one
 
 
 def test_memory_of_training_is_that_of_the_tensors_a_real_pass_keeps() -> None:
@@ -71,129 +123,95 @@ def test_memory_of_training_is_that_of_the_tensors_a_real_pass_keeps() -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         logits = network(torch.zeros(4, 3, 64, 64))
     needed = sum(size for place, size in kept.items() if place not in own) + logits.nbytes
-    assert costs.forward(
-        "small_vgg", 10, 64, (64, 64), 4, training=True
-    ).activations == pytest.approx(needed, rel=0.15)
+    outline = plan.skeleton("small_vgg", 10, 64)
+    found = plan.forward(outline, (64, 64), 4, training=True).activations
+    assert found == pytest.approx(needed, rel=0.15)
+    assert plan.forward(outline, (64, 64), 4).activations < found / 2  # nothing to go back through
 
 
-def test_classifying_needs_less_memory_than_training() -> None:
-    learn, classify = (
-        costs.forward("small_vgg", 10, 64, (64, 64), 8, training=t).activations
-        for t in (True, False)
-    )
-    assert classify < learn / 2
+def test_training_keeps_gradients_moments_and_without_labels_a_teacher() -> None:
+    emoji, network = profiles.load("emoji"), plan.skeleton("small_vgg", 10, 64)
+    copies = {
+        name: plan.training_memory(network, schedule, 0) / (4 * plan.weights(network))
+        for name, schedule in (("sgd", emoji.finetuning), ("adamw, teacher", emoji.agreement))
+    }
+    assert copies == {"sgd": 3, "adamw, teacher": 5}
 
 
-def test_agreement_takes_a_teacher_more() -> None:
-    emoji = profiles.load("emoji")
-    schedule = emoji.agreement.model_copy(
-        update={"optimizer": "sgd", "batch": emoji.finetuning.batch}
-    )
-    more = costs.training_memory("small_vgg", 10, 64, schedule, False) - costs.training_memory(
-        "small_vgg", 10, 64, emoji.finetuning, False
-    )
-    assert more == 4 * costs.parameters("small_vgg", 10, 64)
+def test_times_are_those_of_an_h100_within_a_factor_of_two() -> None:
+    """Images a second of the whole loop and the whole protocol, in the committed benchmark."""
+    profile = profiles.load("imagenet")
+    measured = json.loads((results.PUBLISHED / "bench.gpu.json").read_text(encoding="utf-8"))
+    on_h100 = plan._Plan(profile, plan.GPUS["H100"])
+    rates = [
+        (row["what"].removeprefix("loop, "), (224, 224), plan.TRAINING, row["images/s"])
+        for row in measured["loop"]
+        if row.get("mode") == "bfloat16"
+    ]
+    shapes = {"256": (256, 341), "512": (512, 683)}
+    rates += [
+        (row["model"], shapes[row["scale"]], 1, row["whole protocol, images/s"])
+        for row in measured["classify"]
+        if row["mode"] == "bfloat16"
+    ]
+    assert len(rates) == 2 + 3 * 2
+    for model, shape, passes, rate in rates:
+        flops = passes * plan.forward(plan.skeleton(model, 1000, 224), shape).flops
+        assert 0.5 < 1 / (3600 * on_h100._hours(1, flops)) / rate < 2, (model, shape)
 
 
-def test_every_network_of_table_4_and_of_the_seeds_is_needed_once_and_after_its_start() -> None:
-    emoji = profiles.load("emoji", {"evaluation.finetuned": ["mix", "mix#1"]})
-    found = [str(spec) for spec in needs.networks(emoji)]
-    assert len(set(found)) == len(found)
-    assert {
-        "small_vgg:mix",
-        "small_vgg:mix#1",
-        "small_vgg:mix@512",
-        "small_vgg:mix@256+512",
-        "small_resnet:mix",
-    } <= set(found)
-    assert found.index("small_vgg:original#1") < found.index("small_vgg:mix#1")
+# --- What is said ---------------------------------------------------------------------------------
 
 
-def test_a_model_that_cannot_be_had_is_told() -> None:
-    photos = profiles.load("photos")
-    with pytest.raises(ValueError, match="no pretraining"):
-        trained.schedule_of(NetworkSpec("small_vgg"), photos)
-
-
-def test_the_plan_of_imagenet_names_what_is_missing_and_comes_out_without_it(
-    imagenet, tmp_path
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_profile_has_a_plan_without_data_and_nothing_is_written(
+    nowhere, tmp_path, name
 ) -> None:
-    said = plan.describe(imagenet, ["02_pretrained", "03_finetuning"])
+    said = plan.describe(profiles.load(name))
+    assert said.count("MISSING") == {"emoji": 0, "smoke": 0, "photos": 8, "imagenet": 3}[name]
+    assert "GPU-hours on one A100 80GB" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_plan_of_imagenet_is_the_papers_three_epochs(nowhere, tmp_path) -> None:
+    said = plan.describe(profiles.load("imagenet"))
     for split, count in (("train", "1,281,167"), ("val", "50,000")):
-        assert f"{count} images, MISSING" in said
-        assert str(tmp_path / "data" / "imagenet" / split) in said
-    assert "image-net.org" in said
-    epochs = sum(phase.epochs for phase in imagenet.finetuning.phases)
-    assert f"vgg16:mix to train, {epochs * (1281167 // 128):,} steps of 128" in said
-    assert (
-        "vgg16:original on imagenet, 50,000 images x 12 conditions x scales 128, 256, 512" in said
-    )
-    assert "without a GPU: not known" in said
-    assert not (tmp_path / "store").exists()
+        assert f"{count} images" in said
+        assert f"not at {tmp_path / 'data' / 'imagenet' / split}" in said
+    assert "register at image-net.org" in said
+    steps = 3 * (1281167 // 128)
+    hours = steps * 128 * (3 * 2 * 15.47e9 / (plan.SHARE * 312e12) + plan.HANDLING) / 3600
+    assert f"vgg16:mix: {steps:,} steps of 128 (1,281,167 images): {hours:.1f} h" in said
+    conditions = "50,000 images x 12 conditions at 128, 256, 512"
+    assert f"table1: vgg16:original on imagenet, {conditions}" in said
+    assert "table5: vgg16:original on imagenet, 10,000 images x 5 treatments" in said
 
 
-def test_a_fine_tuning_on_imagenet_is_the_papers_three_epochs(imagenet) -> None:
-    said = plan.describe(imagenet, [])
-    assert (
-        f"vgg16:sharp-only to train, {3 * (1281167 // 128):,} steps of 128 (1,281,167 images, 3 epochs)"
-        in said
-    )
+def test_totals_are_the_sums_of_the_jobs(nowhere) -> None:
+    said = plan.describe(profiles.load("imagenet"))
+    unit = {"h": 3600, "min": 60, "s": 1}
+    jobs = re.findall(r"^  \S+: .*: ([\d.]+) (h|min|s), [\d.]+ [kMG]B, ", said, re.MULTILINE)
+    total = re.search(r"from an empty store: ([\d.]+) h", said)[1]
+    assert sum(float(n) * unit[u] for n, u in jobs) / 3600 == pytest.approx(float(total), abs=0.6)
+    assert "GPU memory: 8.24 GB, of the 80 GB" in said
 
 
-def test_hours_are_those_of_the_gpu_that_is_named(imagenet) -> None:
-    a100, h100, t4 = (plan.describe(imagenet, [], gpu) for gpu in ("A100", "H100", "T4"))
-    assert "one A100 80GB: 312 TFLOPS in bfloat16" in a100
-    assert "one H100 SXM: 989 TFLOPS in bfloat16" in h100
-    assert (
-        "one T4: 8.1 TFLOPS in float32" in t4
-    )  # it has no bfloat16, and then the library computes in float32
-    assert "MORE than the 16 GB of one T4" in plan.describe(
-        profiles.load("imagenet", {"finetuning.batch": 256}), [], "T4"
-    )
-    assert all(gpu.single < gpu.half for gpu in GPUS.values())
-
-
-def test_hours_are_arithmetic_over_the_peak_and_the_assumed_utilisation(imagenet) -> None:
-    said = plan.describe(imagenet, ["02_pretrained"])
-    flops = 0
-    for spec in needs.networks(imagenet):
-        if not needs.is_published(spec):
-            schedule = trained.schedule_of(spec, imagenet)
-            steps = sum(phase.epochs for phase in schedule.phases) * (1281167 // 128)
-            forward = costs.forward(spec.model, 1000, 224, (224, 224)).flops
-            flops += steps * 128 * forward * (4 if spec.recipe == "agreement" else 3)
-    for spec in segmented.networks(imagenet):
-        settings, schedule = imagenet.segmentation, segmented.schedule_of(spec, imagenet)
-        network = costs.segmenter("vgg16", 1000, 224, 21, settings)
-        steps = sum(phase.epochs for phase in schedule.phases) * (1464 // schedule.batch)
-        forward = costs.segmenting(network, (settings.crop,) * 2, points=settings.points).flops
-        flops += steps * schedule.batch * forward * 3
-    assert f"training {flops / (312e12 * plan.UTILISATION) / 3600:,.1f} h," in said
-
-
-def test_what_is_in_the_store_is_marked_and_counted_above_only_once(
-    tmp_path, monkeypatch, smoke
-) -> None:
-    monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "store"))
-    said = plan.describe(smoke, ["02_pretrained", "04_scales"])
-    assert "in the store" not in said
-    assert (
-        "small_vgg:original on emoji, 100 images x 12 conditions x scales 128, 256, 512: counted above"
-        in said
-    )
-    assert "small_vgg:mix on emoji, 100 images x 5 conditions x scale 256: counted above" in said
-
-    from blurpaper.store import Store
-
-    trained.network(NetworkSpec("small_vgg"), smoke, Store())
-    again = plan.describe(smoke, ["02_pretrained", "04_scales"])
-    line = next(line for line in again.splitlines() if "small_vgg:original to train" in line)
-    assert line.endswith("in the store")
+def test_a_gpu_without_bfloat16_computes_in_float32_and_may_be_too_small(nowhere) -> None:
+    said = plan.describe(profiles.load("imagenet", {"finetuning.batch": 256}), "t4")
+    assert "8.1 TFLOPS in float32" in said
+    assert "MORE than the 16 GB of one T4" in said
 
 
 @pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0 "), (999, "999 "), (1_234_000_000, "1.23 G"), (999_600, "1 M"), (4e18, "4 E")],
+    ("hours", "said"), [(1234, "1,234.0 h"), (0.5, "30.0 min"), (0.01, "36.0 s")]
 )
-def test_numbers_are_told_with_decimal_prefixes(number, text) -> None:
-    assert jobs.counted(number) == text
+def test_few_hours_are_minutes_or_seconds(hours, said) -> None:
+    assert plan.in_hours(hours) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, "0 B"), (1_234_000_000, "1.23 GB"), (999_600, "1 MB"), (4e12, "4 TB")],
+)
+def test_bytes_have_decimal_prefixes(number, said) -> None:
+    assert plan.in_bytes(number) == said

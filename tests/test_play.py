@@ -3,13 +3,10 @@ files, without scripts.
 """
 
 import base64
-import functools
-import http.server
 import io
 import json
 import re
 import shutil
-import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,13 +14,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from policies import allowed
 
 from blurpaper import (
-    browser,
-    csp,
     data,
-    exhibits,
     invariance,
     kernels,
     protocol,
@@ -31,15 +24,13 @@ from blurpaper import (
     results,
     trained,
 )
-from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.data.fetching import FetchError
 from blurpaper.experiments import Published
 from blurpaper.networks import build
 from blurpaper.play import blurs, pictures, seen, show
 from blurpaper.profile import load
-from blurpaper.store import Store
 
 ROOT = Path(__file__).parent.parent
+PAGE = "notebooks/15_play.html"
 
 
 # --- Numbers --------------------------------------------------------------------------------------
@@ -225,13 +216,9 @@ def site(tmp_path) -> Path:
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Play</title></head>\n<body><main>'
         "<h1>Play</h1><h2>Slider</h2>"
-        f"{show.html(invented())}<h2>Own</h2>{show.own('Not here.')}</main></body>\n</html>\n"
+        f"{show.html(invented())}</main></body>\n</html>\n"
     )
-    (html / browser.PAGE).write_text(page, encoding="utf-8")
-    (html / "other.html").write_text(
-        "<!DOCTYPE html>\n<html><head></head><body></body></html>\n", encoding="utf-8"
-    )
-    csp.secure(html)
+    (html / PAGE).write_text(page, encoding="utf-8")
     return html
 
 
@@ -264,20 +251,17 @@ def opened(chromium, address: str, **options):
 
 
 def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
-    page = (site / browser.PAGE).read_text(encoding="utf-8")
+    page = (site / PAGE).read_text(encoding="utf-8")
     (text,) = re.findall(
         r'<script type="application/json" id="play-data">(.*?)</script>', page, re.DOTALL
     )
     data = json.loads(text)
     assert list(data["photographs"]) == [example.name for example in pictures.PHOTOGRAPHS]
     assert "<" not in text
-    assert not [
-        source for source in allowed(page)["script-src"] if "sha256" in source or "wasm" in source
-    ]
 
 
 def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
-    page, errors = opened(chromium, (site / browser.PAGE).as_uri())
+    page, errors = opened(chromium, (site / PAGE).as_uri())
     slider = page.get_by_label("Size of the blur")
     assert not page.locator(".play-plain").is_visible()
     slider.focus()
@@ -304,121 +288,18 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
 
 
 def test_without_scripts_there_is_a_table_for_one_blur(chromium, site) -> None:
-    page, _ = opened(chromium, (site / browser.PAGE).as_uri(), java_script_enabled=False)
+    page, _ = opened(chromium, (site / PAGE).as_uri(), java_script_enabled=False)
     assert not page.locator("form").is_visible()
     rows = page.locator(".play-plain tbody tr")
     assert rows.count() == len(pictures.PHOTOGRAPHS)
     assert f"original of chelsea <{show.FIRST}>" in rows.first.inner_text()
-    assert "Not here." in page.locator("#play-own").inner_text()
 
 
 @pytest.mark.parametrize("width", [375, 1440])
 def test_the_page_is_accessible_and_no_wider_than_the_screen(chromium, site, width) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page, _ = opened(
-        chromium, (site / browser.PAGE).as_uri(), viewport={"width": width, "height": 800}
-    )
+    page, _ = opened(chromium, (site / PAGE).as_uri(), viewport={"width": width, "height": 800})
     page.wait_for_selector("[data-shown]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = axe.run(page).response["violations"]
     assert not [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
-
-
-# --- An image of one's own ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def whole(site) -> Path:
-    """The same with networks and runtime, or a skip that says what is missing."""
-    pytest.importorskip("onnx")
-    try:
-        browser.prepare()
-    except FetchError as error:
-        pytest.skip(str(error))
-    browser.place(site, Store())
-    csp.secure(site)
-    return site
-
-
-@pytest.fixture
-def served(whole):
-    """Its address on a server."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_) -> None:
-            pass
-
-    Quiet.extensions_map = {
-        **Quiet.extensions_map,
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(whole))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-def test_webassembly_is_allowed_on_its_page_alone(whole) -> None:
-    assert "'wasm-unsafe-eval'" in allowed((whole / browser.PAGE).read_text("utf-8"))["script-src"]
-    assert (
-        "'wasm-unsafe-eval'" not in allowed((whole / "other.html").read_text("utf-8"))["script-src"]
-    )
-    added = sum(path.stat().st_size for path in (whole / browser.FOLDER).iterdir())
-    assert added < 40e6
-
-
-def test_an_image_of_ones_own_is_seen_as_the_library_sees_it(chromium, served, tmp_path) -> None:
-    page, errors = opened(chromium, "about:blank")
-    elsewhere = []
-    page.route(
-        lambda address: not address.startswith((served, "data:")),
-        lambda route: elsewhere.append(route) or route.abort(),
-    )
-    page.goto(f"{served}/{browser.PAGE}")
-    settings = exhibits.on_photographs()[0][0]
-    compute = settings.compute.model_copy(update={"precision": "float32"})
-    networks = {
-        spec.mix: trained.network(spec, settings, Store()) for _, spec in exhibits.on_photographs()
-    }
-    for example in EXAMPLES:
-        image = photograph(example)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{example.name}.png")
-        page.locator("#play-file").set_input_files(tmp_path / f"{example.name}.png")
-        page.get_by_text(f"{example.name}.png is shown above").wait_for(timeout=60_000)
-        canonical = resizing.to_canonical(image, settings.protocol.canonical)
-        for key, condition in (("Home", "sharp"), ("End", "D8")):
-            page.get_by_label("Size of the blur").press(key)
-            page.wait_for_selector(f"[data-shown='own {condition}']", timeout=60_000)
-            told = page.evaluate("blurpaperPlay.seen.networks")
-            for name, network in networks.items():
-                found = protocol.log_probabilities(
-                    {"256": network}, [canonical], ["a"], condition, settings.protocol, compute, 1
-                )
-                shares = found["256"][0].softmax(dim=0)
-                assert told[name]["likely"][0][0] == network.classes[int(shares.argmax())]
-                for label, share in told[name]["likely"]:
-                    assert share == pytest.approx(
-                        float(shares[network.classes.index(label)]), abs=1e-2
-                    )
-    assert not elsewhere and not errors
-
-
-def test_from_files_it_says_that_it_needs_a_server(chromium, whole) -> None:
-    page, _ = opened(chromium, (whole / browser.PAGE).as_uri())
-    assert "Serve the book" in page.locator("#play-own").inner_text()
-
-
-def test_a_psf_comes_as_kernels_that_make_it_again() -> None:
-    for name in ("D5", "H8", "G2.5", "shake:17"):
-        made = np.ones((1, 1))
-        for part in browser.kernels_of(name, 384):
-            made = made * np.reshape(part["values"], (part["height"], part["width"]))
-        np.testing.assert_allclose(made, kernels.psf(name), atol=1e-6)
-
-
-def test_a_book_without_its_page_is_told_what_to_do(tmp_path) -> None:
-    with pytest.raises(RuntimeError, match="make the chapter again: blurpaper chapter 15"):
-        browser.place(tmp_path, Store(tmp_path / "store"))

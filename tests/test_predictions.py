@@ -8,12 +8,12 @@ import torch
 from helpers import TINY
 
 from blurpaper import (
+    canonical,
     data,
     experiments,
     metrics,
     predictions,
     protocol,
-    resizing,
     results,
     tallies,
     trained,
@@ -43,13 +43,13 @@ def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept)
     found = predictions.log_probabilities(
         spec("mix@per-scale"), images, ["D4"], ["256+512"], tiny, kept
     )["D4"]["256+512"]
-    canonical = resizing.canonical_images(images, range(len(images)), tiny.protocol)
+    shown = canonical.images_of(images, range(len(images)), tiny.protocol)
     parts = []
     for scale, name in (("256", "mix"), ("512", "mix@512")):
         one = {scale: trained.network(spec(name), tiny, kept)}
         parts.append(
             protocol.log_probabilities(
-                one, canonical, images.ids, "D4", tiny.protocol, tiny.compute, 128
+                one, shown, images.ids, "D4", tiny.protocol, tiny.compute, 128
             )[scale]
         )
     torch.testing.assert_close(found, (parts[0] + parts[1]) / 2)

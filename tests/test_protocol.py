@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from blurpaper import blur, kernels, metrics, protocol, resizing
+from blurpaper import blur, canonical, kernels, metrics, protocol, resizing
 from blurpaper.data import photos
 from blurpaper.devices import autocast
 from blurpaper.networks.vgg import small_vgg
@@ -100,14 +100,17 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
     margin = {"D8": 0.04, "shake": 0.04}
     profile, images = load("photos"), photos.load("nips2017-dev", "test")
     network = ORIGINALS["efficientnet_lite0"](224)
-    canonical = resizing.canonical_images(images, range(len(images)), profile.protocol)
+    whole = canonical.images_of(images, range(len(images)), profile.protocol)
     for condition, expected in independent.items():
         crop, everywhere = [], []
         with torch.inference_mode(), autocast(profile.compute, torch.device("cpu")):
-            for members in protocol.same_shape(canonical, 50):
+            for members in protocol.same_shape(whole, 50):
                 ids = [images.ids[member] for member in members]
                 seen = protocol.blurred(
-                    torch.stack([canonical[member] for member in members]), ids, condition, 384
+                    torch.stack([whole[member] for member in members]),
+                    ids,
+                    condition,
+                    384,
                 )
                 inputs = protocol.network_input(seen, 256, 384)
                 top, left = ((side - 224) // 2 for side in inputs.shape[-2:])
@@ -123,3 +126,12 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
             expected, abs=margin.get(condition, 0.03)
         ), condition
         assert np.concatenate(everywhere).mean() >= np.concatenate(crop).mean() - 0.01, condition
+
+
+def test_batches_are_of_one_shape_and_bounded_and_have_each_image_once() -> None:
+    shapes = [(4, 6), (6, 4), (4, 6), (4, 6), (6, 4), (5, 5)]
+    images = [torch.zeros(3, *shape) for shape in shapes]
+    batches = list(protocol.same_shape(images, 2))
+    assert sorted(number for batch in batches for number in batch) == list(range(len(shapes)))
+    assert all(len({shapes[number] for number in batch}) == 1 for batch in batches)
+    assert max(map(len, batches)) == 2

@@ -16,7 +16,8 @@ from helpers import album
 from PIL import Image
 from safetensors.torch import save_file
 
-from blurpaper import flips, report, results
+from blurpaper import profile as profiles
+from blurpaper import report, results, tallies
 from blurpaper.cli import main
 from blurpaper.data.base import ImageSet
 from blurpaper.evaluation import Measured
@@ -44,13 +45,15 @@ NETWORK = ("--network", "test_resnet", "--weights", "net.safetensors", "--images
 
 
 class Page(HTMLParser):
-    """Elements of a page: (tag, attributes), and its text; an element that is not closed fails."""
+    """Elements of a page: (tag, attributes), its text and what it says first; an element that is not
+    closed fails.
+    """
 
     EMPTY = ("meta", "img", "use", "path")
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.elements, self.open, self.text = [], [], ""
+        self.elements, self.open, self.text, self.lead = [], [], "", ""
         self.feed(text)
         assert not self.open
 
@@ -68,6 +71,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+        if self.elements and self.elements[-1] == ("p", {"class": "lead"}) and self.open[-1] == "p":
+            self.lead += data
 
     def all(self, tag):
         return [attributes for one, attributes in self.elements if one == tag]
@@ -127,7 +132,7 @@ def test_the_report_of_a_tuning_has_both_networks_and_what_it_cost(folder) -> No
     assert "before" in page.text and "after" in page.text and "2 steps" in page.text
     assert "tuned on, which flatters it" in page.text
     (plot,) = (one for one in page.all("div") if one.get("role") == "img")
-    assert re.search(r"before: sharp .* H8 .*; after: sharp ", plot["aria-label"])
+    assert re.search(r"before: sharp .* H8 .*\. after: sharp ", plot["aria-label"])
 
 
 def test_a_network_of_our_own_has_its_report_of_a_tuning_too(folder) -> None:
@@ -150,10 +155,10 @@ def test_a_network_of_our_own_has_its_report_of_a_tuning_too(folder) -> None:
 
 class Grey(ImageSet):
     def __getitem__(self, number):
-        return torch.full((3, 120, 130), 20 * number, dtype=torch.uint8)
+        return torch.full((3, 120, 130), 20 * number % 256, dtype=torch.uint8)
 
 
-def measured(answers, labels) -> Measured:
+def measured(answers, labels, labelled: bool = True) -> Measured:
     """What a network made that says these classes, condition -> (class, confidence) of each image."""
     count = len(labels)
     images = Grey(
@@ -163,14 +168,17 @@ def measured(answers, labels) -> Measured:
         [f"{number}.png" for number in range(count)],
         "grey",
     )
-    found = {}
+    metric, found, rows = "top1" if labelled else "agreement", {}, []
     for condition, pairs in answers.items():
         log_p = torch.full((count, 3), 0.0)
         for number, (answer, confidence) in enumerate(pairs):
             log_p[number] = np.log((1 - confidence) / 2)
             log_p[number, answer] = np.log(confidence)
         found[condition] = {"256": log_p}
-    return Measured(None, [], images, True, {"256": np.array(labels)}, found, 1.0)
+        right = float(np.mean([answer for answer, _ in pairs] == np.array(labels)))
+        rows.append({"metric": metric, "scale": "256", "condition": condition, "value": right})
+    truth = {"256": np.array(labels)}
+    return Measured(results.table(rows), [], images, labelled, truth, found, 1.0)
 
 
 def test_examples_are_right_sharp_and_wrong_blurred_the_most_confident_of_each_blur_in_turn(
@@ -181,8 +189,8 @@ def test_examples_are_right_sharp_and_wrong_blurred_the_most_confident_of_each_b
         "D2": [(1, 0.5), (1, 0.8), (0, 0.9), (1, 0.99), (0, 0.9)],
         "D8": [(1, 0.7), (1, 0.9), (2, 0.6), (1, 0.99), (0, 0.9)],
     }
-    lines = [flips.Line("it", measured({"sharp": sharp, **blurred}, [0, 0, 0, 0, 0]))]
-    found = list(flips.examples(lines, ["sharp", "D2", "D8"], "256", smoke))
+    lines = [report.Line("it", measured({"sharp": sharp, **blurred}, [0, 0, 0, 0, 0]))]
+    found = list(report.examples(lines, ["sharp", "D2", "D8"], "256", smoke))
     assert [(one.image, list(one.pictures)) for one in found] == [
         ("1.png", ["sharp", "D2"]),
         ("0.png", ["sharp", "D8"]),
@@ -202,8 +210,8 @@ def test_examples_are_right_sharp_and_wrong_blurred_the_most_confident_of_each_b
 def test_examples_of_a_tuning_are_those_that_it_put_right(smoke) -> None:
     before = measured({"sharp": [(0, 0.9)] * 3, "D8": [(1, 0.8), (1, 0.9), (0, 0.9)]}, [0, 0, 0])
     after = measured({"sharp": [(0, 0.9)] * 3, "D8": [(0, 0.6), (1, 0.6), (1, 0.9)]}, [0, 0, 0])
-    lines = [flips.Line("before", before), flips.Line("after", after)]
-    (found,) = flips.examples(lines, ["sharp", "D8"], "256", smoke)
+    lines = [report.Line("before", before), report.Line("after", after)]
+    (found,) = report.examples(lines, ["sharp", "D8"], "256", smoke)
     assert found.image == "0.png"
     assert [(one.network, one.name, one.right) for one in found.pictures["D8"][1]] == [
         ("before", "b", False),
@@ -213,41 +221,189 @@ def test_examples_of_a_tuning_are_those_that_it_put_right(smoke) -> None:
 
 def test_no_more_than_a_dozen_examples_are_shown(smoke) -> None:
     many = measured({"sharp": [(0, 0.9)] * 40, "D8": [(1, 0.9)] * 40}, [0] * 40)
-    assert len(list(flips.examples([flips.Line("it", many)], ["sharp", "D8"], "256", smoke))) == 12
-
-
-def test_the_cost_counts_every_image_under_every_blur() -> None:
     assert (
-        report.cost(measured({"sharp": [(0, 0.9)] * 4, "D8": [(0, 0.9)] * 4}, [0] * 4))
-        == "8 images classified in 1.0 s, 8.0 a second"
+        len(list(report.examples([report.Line("it", many)], ["sharp", "D8"], "256", smoke))) == 12
     )
 
 
+def page_of(lines, path, smoke) -> Page:
+    report.write(path, NetworkSpec("small_vgg"), path.parent, lines, smoke)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_the_cost_counts_every_image_under_every_blur(tmp_path, smoke) -> None:
+    found = measured({"sharp": [(0, 0.9)] * 4, "D8": [(0, 0.9)] * 4}, [0] * 4)
+    page = page_of([report.Line("it", found)], tmp_path / "r.html", smoke)
+    assert "8 images classified in 1.0 s, 8.0 a second" in page.text
+
+
 @pytest.mark.parametrize(
-    ("conditions", "values", "sentence"),
+    ("right", "labelled", "evaluated", "tuned"),
     [
         (
-            ["sharp", "D8"],
-            [1.0, 0.5],
+            {"sharp": 20, "D8": 10, "D2": 16},
+            True,
             "Of 20 images, 100.0 % are recognised as they are, and 50.0 % under D8.",
+            "Of 20 images under D8, 50.0 % are recognised before tuning and 50.0 % after.",
         ),
         (
-            ["sharp", "D8"],
-            [0.5, 0.5],
+            {"sharp": 10, "D8": 10},
+            True,
             "Of 20 images, 50.0 % are recognised as they are, and 50.0 % under D8.",
+            "Of 20 images under D8, 50.0 % are recognised before tuning and 50.0 % after.",
         ),
-        (["D2", "D8"], [0.9, 0.5], "Of 20 images, 50.0 % are recognised under D8."),
-        (["sharp"], [0.5], "Of 20 images, 50.0 % are recognised as they are."),
+        (
+            {"D2": 18, "D8": 10},
+            True,
+            "Of 20 images, 50.0 % are recognised under D8.",
+            "Of 20 images under D8, 50.0 % are recognised before tuning and 50.0 % after.",
+        ),
+        (
+            {"sharp": 10},
+            True,
+            "Of 20 images, 50.0 % are recognised as they are.",
+            "Of 20 images as they are, 50.0 % are recognised before tuning and 50.0 % after.",
+        ),
+        (
+            {"sharp": 20, "D2": 10},
+            False,
+            "Of 20 images, 50.0 % are classified as when sharp under D2.",
+            "Of 20 images under D2, 50.0 % are classified as when sharp before tuning and 50.0 % after.",
+        ),
     ],
 )
 def test_the_lead_tells_of_the_worst_blur_never_of_sharp_images_as_blurred(
-    conditions, values, sentence
+    right, labelled, evaluated, tuned, tmp_path, smoke
 ) -> None:
-    rows = [
-        {"metric": "top1", "scale": "256", "condition": name, "value": one}
-        for name, one in zip(conditions, values)
-    ]
-    line = flips.Line("it", Measured(results.table(rows), [], range(20), True, {}, {}, seconds=1.0))
-    assert report.lead([line], conditions, "256") == sentence
-    before_and_after = report.lead([line, line], conditions, "256")
-    assert "under sharp" not in before_and_after
+    answers = {name: [(int(n >= count), 0.9) for n in range(20)] for name, count in right.items()}
+    line = report.Line("it", measured(answers, [0] * 20, labelled))
+    one, both = (page_of(lines, tmp_path / "r.html", smoke) for lines in ([line], [line, line]))
+    assert (one.lead, both.lead) == (evaluated, tuned)
+
+
+# --- The confidence from which on answers are as right as on sharp images -------------------------
+
+
+def calibrated(images: int, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
+    """Answers that are right as often as their confidence says, less confident the stronger the
+    blur.
+    """
+    random, found = np.random.RandomState(seed), {}
+    for blur, name in enumerate(("sharp", "D4", "D8")):
+        confidence = random.beta(5 - blur, 1 + blur, images)
+        found[name] = {"confidence": confidence, "rank": random.rand(images) >= confidence}
+    return found
+
+
+def committed(name: str, network: str, recipe: str, data: str) -> dict[str, dict[str, np.ndarray]]:
+    """The committed decisions of a network under defocus at scale 256, among all its classes."""
+    rows = results.select(
+        results.published_decisions(name), model=profiles.load(name).model, network=network,
+        recipe=recipe, data=data, scale="256", input="as is", seed="0", condition=tallies.DISKS,
+    )  # fmt: skip
+    rows = results.select(rows, classes=max(rows["classes"].unique(), key=int))
+    return {
+        condition: {what: group.sort_values("image")[what].to_numpy() for what in ("rank", "confidence")}
+        for condition, group in rows.groupby("condition", observed=True, sort=False)
+    }  # fmt: skip
+
+
+def test_the_threshold_is_the_lowest_that_keeps_the_rate_by_trying_all() -> None:
+    decided = calibrated(200)
+    confidence, wrong = (
+        np.stack([of[name] for of in decided.values()]) for name in ("confidence", "rank")
+    )
+    found = report.lowest(confidence, ~wrong, 0.9)
+    kept = {one: confidence >= one for one in confidence.ravel()}
+    assert found == min(
+        one
+        for one, those in kept.items()
+        if (~wrong[those]).mean() >= 0.9 and those.sum() >= report._FEWEST_KEPT
+    )
+
+
+def test_equal_confidences_are_kept_or_turned_away_together() -> None:
+    confidence = np.repeat([0.2, 0.5, 0.9], 100)
+    correct = np.concatenate([np.zeros(100), np.arange(100) < 80, np.ones(100)]).astype(bool)
+    assert report.lowest(confidence, correct, 0.9) == 0.5
+    assert report.lowest(confidence, correct, 0.91) == 0.9
+
+
+def test_no_threshold_is_named_that_confidence_cannot_keep_and_none_where_all_can_be_kept() -> None:
+    random = np.random.RandomState(1)
+    blind = {
+        name: {"confidence": random.rand(400), "rank": random.rand(400) < wrong}
+        for name, wrong in (("sharp", 0.02), ("D8", 0.5))
+    }
+    assert report.threshold(blind, 100) is None
+    assert report.lowest(np.ones(100), np.ones(100, bool), 0.99) == 0.0
+    unharmed = dict.fromkeys(("sharp", "D8"), blind["sharp"])
+    assert report.threshold(unharmed, 100).confidence == 0.0
+
+
+def test_of_calibrated_answers_fewer_are_kept_the_stronger_the_blur_and_the_rate_is_kept() -> None:
+    found = report.threshold(calibrated(4000), 200)
+    kept = [share for share, _, _ in found.kept.values()]
+    assert kept == sorted(kept, reverse=True) and kept[0] > 0.65 > 0.4 > kept[-1]
+    assert found.right[1] <= found.sharp <= found.right[2]
+
+
+def test_an_image_is_judged_by_no_threshold_that_it_had_a_part_in(monkeypatch) -> None:
+    decided, chosen_on = calibrated(400), []
+
+    def lowest(confidence, correct, right) -> float:
+        chosen_on.append(np.isin(decided["sharp"]["confidence"], confidence[0]))
+        assert right == correct[0].mean()  # on the same sharp images, no others
+        return 0.5 if len(chosen_on) > 10 else len(chosen_on) / 20
+
+    monkeypatch.setattr(report, "lowest", lowest)
+    found = report.threshold(decided, 20)
+    *folds, whole = chosen_on
+    assert whole.all() and {(~fold).sum() for fold in folds} == {40}
+    assert (np.sum(~np.array(folds), axis=0) == 1).all()
+    limits = (np.argmin(folds, axis=0) + 1) / 20
+    kept = np.stack([of["confidence"] >= limits for of in decided.values()])
+    right = np.stack([~of["rank"] for of in decided.values()])
+    assert found.confidence == 0.5 and found.right[0] == pytest.approx(right[kept].mean())
+    assert [share for share, _, _ in found.kept.values()] == pytest.approx(kept.mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("network", "recipe"), [("original", ""), ("mix", "labels"), ("mix", "agreement")]
+)
+@pytest.mark.parametrize(
+    ("name", "data"), [("photos", "nips2017-dev"), ("photos", "imagewoof"), ("emoji", "emoji")]
+)
+def test_on_committed_decisions_those_kept_are_right_as_often_as_on_sharp_images(
+    name, data, network, recipe
+) -> None:
+    found = report.threshold(committed(name, network, recipe, data), 500)
+    assert found.right[2] >= found.sharp
+    if found.confidence > 0:  # else all are kept, and more may be right than of the sharp ones
+        assert found.right[1] <= found.sharp
+        kept = [found.kept[condition][0] for condition in ("sharp", "D4", "D8")]
+        assert kept == sorted(kept, reverse=True)
+
+
+def test_a_report_has_the_threshold_of_labelled_images_sharp_ones_among_them_that_are_not_few(
+    folder, monkeypatch
+) -> None:
+    def said(*arguments: str) -> str:
+        done = run("evaluate", *NETWORK, *arguments, "--report", "r.html", *LIGHT)
+        assert done.exit_code == 0, done.output
+        return Page((folder / "r.html").read_text(encoding="utf-8")).text
+
+    told = "right as often as"
+    assert told not in said("--conditions", "sharp,D8")
+    monkeypatch.setattr(report, "_FEWEST_IMAGES", 8)
+    monkeypatch.setattr(report, "_FEWEST_KEPT", 1)
+    assert told not in said("--conditions", "D4,D8")
+    monkeypatch.setattr(report, "lowest", lambda *_: 0.25)  # of two classes all are surer
+    assert re.search(
+        r"confidence of at least 0.25, of all conditions together, are right as often as all answers on sharp images \(.* %\)\."
+        r"\s+With.* of the answers kept are right; kept are\s+100 % \(100–100\) of sharp,\s+100 % \(100–100\) of D8\.",
+        said("--conditions", "sharp,D8"),
+    )
+    bare = folder / "bare"
+    (folder / "album & <b>" / "cat").rename(bare)
+    assert told not in said("--images", str(bare), "--conditions", "sharp,D8")

@@ -17,12 +17,13 @@ from torch.nn import functional
 
 from blurpaper import (
     blur,
+    canonical,
     data,
     kernels,
     pixels,
-    resizing,
     segmentation,
     segmented,
+    tallies,
     trained,
     training,
 )
@@ -215,7 +216,7 @@ def test_scenes_of_many_shapes_and_without_labels_are_scored(random_network, tin
     various = LabelledScenes(images, label_maps, tuple(map(str, range(20))))
     found = scored(random_network, various, [4, 3, 2, 1, 0], "D4", tiny)["all"]
     assert found.sum(dim=(1, 2)).tolist() == [6000, 6300, 6300, 0, 6300]
-    given = resizing.canonical_scenes(various, [4, 1], tiny.protocol)
+    given = canonical.scenes_of(various, [4, 1], tiny.protocol)
     maps = dict(
         segmentation.log_probabilities(random_network, given, ["test/4", "test/1"], "D4", tiny)
     )
@@ -244,7 +245,7 @@ def alike(one: ZoomOut, other: ZoomOut) -> bool:
 def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     tiny, kept, tmp_path, monkeypatch
 ) -> None:
-    first = {spec: segmented.network(spec, tiny, kept) for spec in segmented.networks(tiny)}
+    first = {spec: segmented.network(spec, tiny, kept) for spec in tallies.by_table(tiny)["table6"]}
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
         assert alike(segmented.network(spec, tiny, again), network)
@@ -386,14 +387,37 @@ def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, mo
     """Five scenes in parts of three; part by part they are found in the store again."""
     network = segmented.network(ORIGINAL, tiny, kept)
     expected = scored(network, scenes, range(5), "D8", tiny)
-    found = segmented.confusions(ORIGINAL, "D8", tiny, kept)
+    found = segmented.confusions(ORIGINAL, ["D8"], tiny, kept)["D8"]
     assert tuple(found) == COUNTED
     for name in COUNTED:
         assert found[name].shape == (5, 20, 20)
         assert np.abs(found[name] - expected[name].numpy()).sum() <= 2 * TIES
     monkeypatch.setattr(segmented, "scored", lambda *_: pytest.fail("scored again"))
-    again = segmented.confusions(ORIGINAL, "D8", tiny, kept)
+    again = segmented.confusions(ORIGINAL, ["D8"], tiny, kept)["D8"]
     assert all(np.array_equal(again[name], found[name]) for name in COUNTED)
+
+
+def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_alone(
+    tiny, kept, scenes, tmp_path, monkeypatch
+) -> None:
+    segmented.network(ORIGINAL, tiny, kept)
+    asked, plain = [], type(scenes).__getitem__
+    monkeypatch.setattr(
+        type(scenes),
+        "__getitem__",
+        lambda self, number: asked.append(number) or plain(self, number),
+    )
+    conditions, made = ["sharp", "D4", "D8"], ("data", "networks", "segmenters")
+    together = segmented.confusions(
+        ORIGINAL, conditions, tiny, copy_of(kept, tmp_path / "together", *made)
+    )
+    assert asked == [0, 1, 2, 3, 4]
+    assert list(together) == conditions
+    alone = copy_of(kept, tmp_path / "alone", *made)
+    for condition in conditions:
+        found = segmented.confusions(ORIGINAL, [condition], tiny, alone)[condition]
+        assert all(np.array_equal(found[name], together[condition][name]) for name in COUNTED)
+    assert len(asked) == 4 * 5
 
 
 def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
@@ -403,7 +427,7 @@ def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
         (spec.mix, condition) for spec, condition in settings
     }
     for spec, condition in settings:
-        confusions = segmented.confusions(spec, condition, tiny, kept)
+        confusions = segmented.confusions(spec, [condition], tiny, kept)[condition]
         own = counts[(counts["network"] == spec.mix) & (counts["condition"] == condition)]
         for region in COUNTED:
             back = np.zeros((5, 20, 20), np.int64)
@@ -429,7 +453,7 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
         "test/000003": ((160, 120), np.uint8),
         "test/000000": ((120, 160), np.uint8),
     }
-    confusions = segmented.confusions(ORIGINAL, "D8", tiny, kept)["all"]
+    confusions = segmented.confusions(ORIGINAL, ["D8"], tiny, kept)["D8"]["all"]
     for number, name in ((3, "test/000003"), (0, "test/000000")):
         truth = scenes.label_map(number).numpy()
         pairs = truth[truth != VOID].astype(int) * 20 + found[name][truth != VOID]
@@ -465,7 +489,7 @@ def test_the_profiles_that_come_along_can_be_segmented() -> None:
     for name in ("smoke", "emoji", "photos", "imagenet"):
         profile = load(name)
         segmented.check(profile)
-        assert [spec.mix for spec in segmented.networks(profile)] == [
+        assert [spec.mix for spec in tallies.by_table(profile)["table6"]] == [
             "original",
             *profile.segmentation.networks,
         ]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError, default_root
+from blurpaper import code
+from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError, _key, default_root
 from blurpaper.writing import written
 
 JSON = Codec(
@@ -388,3 +389,30 @@ def test_written_below_a_file_is_an_error_that_names_the_path(tmp_path):
         temporary.write_text("new")
     assert str(path) in str(caught.value)
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_stamp_names_the_artifacts_that_it_was_made_from(tmp_path) -> None:
+    """Those used before whose keys are among its inputs, at any depth."""
+    store = Store(tmp_path)
+    first, second, third = (
+        Recipe("numbers", name, {"name": name}, ["blurpaper.kernels"], TENSORS)
+        for name in ("first", "second", "third")
+    )
+    store.get(first, lambda _: {"x": torch.zeros(1)})
+    store.note(second)
+    store.note(third)
+    inputs = {"start": first.key, "others": [{"prior": second.key}], "seed": 0}
+    made = Recipe("numbers", "made", inputs, ["blurpaper.kernels"], TENSORS)
+    store.get(made, lambda _: {"x": torch.ones(1)})
+    assert store.stamp(made)["parents"] == sorted([first.key, second.key])
+    assert store.stamp(first)["parents"] == []
+
+
+def test_another_version_of_a_library_that_computes_is_another_key(monkeypatch) -> None:
+    def key(inputs: str) -> str:
+        monkeypatch.setattr(code, "version", lambda name: inputs if name == "numpy" else "1")
+        _key.cache_clear()
+        return Recipe("numbers", "one", {}, ["blurpaper.kernels"], TENSORS).key
+
+    assert key("2.4.6") == key("2.4.6+cpu") != key("2.5.0")
+    _key.cache_clear()

@@ -15,7 +15,7 @@ import torch
 from helpers import MemorySet
 from safetensors.torch import load_file
 
-from blurpaper import batches, kernels, protocol, resizing, training
+from blurpaper import batches, canonical, kernels, protocol, training
 from blurpaper.batches import Task, make_batch
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.objectives import Agreement, Labels
@@ -57,9 +57,9 @@ def fresh() -> torch.nn.Module:
 def test_it_learns_what_can_be_learnt(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
     network = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
-    canonical = resizing.canonical_images(images, range(16), SETTINGS)
+    shown = canonical.images_of(images, range(16), SETTINGS)
     found = protocol.log_probabilities(
-        {"256": network}, canonical, images.ids, "sharp", SETTINGS, CPU, 16
+        {"256": network}, shown, images.ids, "sharp", SETTINGS, CPU, 16
     )["256"]
     assert (found.argmax(dim=1).numpy() == images.labels).mean() == 1.0
 

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from torch.nn import functional
 
-from blurpaper import costs
+from blurpaper import plan
 from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, segmenters
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.zoomout import LEVELS, SCENE, ZoomOut
@@ -310,7 +310,7 @@ def test_the_cost_of_segmenting_is_that_of_the_convolutions_and_of_the_perceptro
     layer, then the classifier.
     """
     labels, hidden, stride = 20, smoke.segmentation.hidden, smoke.segmentation.stride
-    network = costs.segmenter("vgg16", 1000, 224, labels, smoke.segmentation)
+    network = plan.segmenter("vgg16", 1000, 224, labels, smoke.segmentation)
     convolutions, learnt, channels = 0, 0, 3
     for side, width, depth in zip(
         (224, 112, 56, 28, 14), (64, 128, 256, 512, 512), (2, 2, 3, 3, 3)
@@ -321,15 +321,15 @@ def test_the_cost_of_segmenting_is_that_of_the_convolutions_and_of_the_perceptro
     maps = ((112, 64), (56, 128), (28, 256), (14, 512), (7, 512), (1, 512))
     columns = sum(side**2 * width * hidden for side, width in maps)
     classified = hidden * labels * (224 // stride) ** 2
-    assert costs.segmenting(network, (224, 224)).flops == pytest.approx(
+    assert plan.forward(network, (224, 224)).flops == pytest.approx(
         2 * (convolutions + columns + classified), rel=1e-3
     )
     at_points = 10 * hidden * (sum(width for _, width in maps) + labels)
-    assert costs.segmenting(network, (224, 224), 3, points=10).flops == pytest.approx(
+    assert plan.forward(network, (224, 224), 3, training=True, points=10).flops == pytest.approx(
         2 * (convolutions + at_points), rel=1e-3
     )
     learnt += hidden * sum(width for _, width in maps) + hidden + hidden * labels + labels
-    assert costs.weights(network) == learnt
+    assert plan.weights(network) == learnt
 
 
 # --- Files ----------------------------------------------------------------------------------------

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["MIXES", "PSFLike", "RandomBlur", "apply", "check_mix", "draw", "kernel_of"]
 
 
+def __dir__() -> list[str]:
+    """What there is to ask for, the transform too."""
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     """The transform when it is asked for, because importing torchvision takes a second."""
     if name == "RandomBlur":

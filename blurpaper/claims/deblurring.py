@@ -16,7 +16,7 @@ def _top5(
     return e.top5(network, condition, experiment="table5", input=treatment)
 
 
-@claim("4.4", "06", "Table 5")
+@claim("4.4", "table5")
 def deblurring_helps(e: Evidence) -> Iterator[Criterion]:
     """Deblurring with the true kernel helps the original.
 
@@ -25,7 +25,7 @@ def deblurring_helps(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 gained by EPLL", _top5(e, treatment="epll") - _top5(e))
 
 
-@claim("4.4", "06", "Table 5")
+@claim("4.4", "table5")
 def deblurring_nearly_restores(e: Evidence) -> Iterator[Criterion]:
     """Deblurring allows the use of a network trained on sharp images.
 
@@ -38,7 +38,7 @@ def deblurring_nearly_restores(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("4.4", "06", "Table 5")
+@claim("4.4", "table5")
 def mix_does_as_well_as_deblurring(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning on the mix does as well as deblurring.
 
@@ -49,7 +49,7 @@ def mix_does_as_well_as_deblurring(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("2", "06", "Table 5", paper="undecided")
+@claim("2", "table5", paper="undecided")
 def deblurring_is_inferior_to_the_mix(e: Evidence) -> Iterator[Criterion]:
     """Deblurring first is inferior to fine-tuning on the mix.
 
@@ -62,7 +62,7 @@ def deblurring_is_inferior_to_the_mix(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("4.4", "06", "Table 5")
+@claim("4.4", "table5")
 def only_d8_beats_deblurring(e: Evidence) -> Iterator[Criterion]:
     """Of two that know the kernel, fine-tuning on it beats deblurring.
 

@@ -18,7 +18,7 @@ def _gain(e: Evidence, network: str, condition: str) -> np.ndarray:
     return e.top5(network, condition) - e.top5(condition=condition)
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def mix_helps_under_defocus_and_shake(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning on the mix helps under defocus and under shake.
 
@@ -28,7 +28,7 @@ def mix_helps_under_defocus_and_shake(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 gained under {condition}", _gain(e, "mix", condition))
 
 
-@claim("1", "03", "Table 3")
+@claim("1", "table3")
 def mix_recovers_most_of_the_loss(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning on the mix recovers most of what was lost.
 
@@ -40,7 +40,7 @@ def mix_recovers_most_of_the_loss(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("4", "03", "Table 3")
+@claim("4", "table3")
 def mix_nearly_closes_the_gap(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning on the mix nearly closes the gap.
 
@@ -49,7 +49,7 @@ def mix_nearly_closes_the_gap(e: Evidence) -> Iterator[Criterion]:
     yield below("top-5 still missing under D8", e.top5() - e.top5("mix", "D8"), 0.05)
 
 
-@claim("4.1", "03", "Table 3", paper="undecided")
+@claim("4.1", "table3", paper="undecided")
 def mix_costs_little_on_sharp(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning on the mix costs next to nothing on sharp images.
 
@@ -61,7 +61,7 @@ def mix_costs_little_on_sharp(e: Evidence) -> Iterator[Criterion]:
     yield below("top-5 lost on sharp images", -_gain(e, "mix", "sharp"), 0.01 / 3)
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def moderate_blur_augments(e: Evidence) -> Iterator[Criterion]:
     """Moderate blur alone even helps on sharp images.
 
@@ -70,7 +70,7 @@ def moderate_blur_augments(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 gained on sharp images by sharp+D4", _gain(e, "sharp+D4", "sharp"))
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def degrees_of_defocus_generalise(e: Evidence) -> Iterator[Criterion]:
     """What is learnt from one degree of defocus helps under another.
 
@@ -80,7 +80,7 @@ def degrees_of_defocus_generalise(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 gained under D4 by sharp+D8", _gain(e, "sharp+D8", "D4"))
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def defocus_helps_under_shake(e: Evidence) -> Iterator[Criterion]:
     """What is learnt from defocus helps under shake.
 
@@ -90,7 +90,7 @@ def defocus_helps_under_shake(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 gained under shake by {network}", _gain(e, network, "shake"))
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def shake_helps_under_defocus(e: Evidence) -> Iterator[Criterion]:
     """What is learnt from shake helps under defocus.
 
@@ -102,7 +102,7 @@ def shake_helps_under_defocus(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def shake_helps_under_motion(e: Evidence) -> Iterator[Criterion]:
     """What is learnt from shake helps under motion.
 
@@ -111,7 +111,7 @@ def shake_helps_under_motion(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 gained under H8 by sharp+shake", _gain(e, "sharp+shake", "H8"))
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def defocus_does_not_help_under_motion(e: Evidence) -> Iterator[Criterion]:
     """What is learnt from defocus does not help under motion: accuracy falls slightly.
 
@@ -122,7 +122,7 @@ def defocus_does_not_help_under_motion(e: Evidence) -> Iterator[Criterion]:
         yield below(f"top-5 lost under H8 by {network}", -_gain(e, network, "H8"), 0.05)
 
 
-@claim("4.1", "03", "Table 3", paper="not reproduced")
+@claim("4.1", "table3", paper="not reproduced")
 def nothing_carries_over_between_types(e: Evidence) -> Iterator[Criterion]:
     """Nothing carries over from one type of blur to another.
 
@@ -135,7 +135,7 @@ def nothing_carries_over_between_types(e: Evidence) -> Iterator[Criterion]:
         yield below(f"top-5 gained under {condition} by {network}", _gain(e, network, condition))
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def only_d8_is_best_on_d8(e: Evidence) -> Iterator[Criterion]:
     """Who knows the blur does best by training on it alone.
 
@@ -148,7 +148,7 @@ def only_d8_is_best_on_d8(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def only_d8_gains_little_on_the_mix(e: Evidence) -> Iterator[Criterion]:
     """What training on D8 alone gains on the mix is little.
 
@@ -161,7 +161,7 @@ def only_d8_gains_little_on_the_mix(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def only_d8_is_worst_elsewhere(e: Evidence) -> Iterator[Criterion]:
     """Everywhere else a network trained on D8 alone is far worse.
 
@@ -171,7 +171,7 @@ def only_d8_is_worst_elsewhere(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 lost by onlyD8 under {condition}", -_gain(e, "onlyD8", condition), 0.05)
 
 
-@claim("4.1", "03", "Table 3")
+@claim("4.1", "table3")
 def knowing_gains_less_than_dropping_loses(e: Evidence) -> Iterator[Criterion]:
     """A larger share of the right blur gains less than the dropped blurs lose.
 
@@ -189,7 +189,7 @@ def knowing_gains_less_than_dropping_loses(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.1", "03", "Table 2")
+@claim("4.1", "table2")
 def mix_restores_confidence(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning restores confidence.
 
@@ -203,7 +203,7 @@ def mix_restores_confidence(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.1", "02", "Fig. 1", paper="not run")
+@claim("4.1", "figure1", paper="not run")
 def mix_says_the_same_sharp_and_blurred(e: Evidence) -> Iterator[Criterion]:
     """The mix says much the same of an image sharp and blurred.
 

@@ -10,7 +10,7 @@ from blurpaper.claims.evidence import Evidence
 from blurpaper.claims.registry import Criterion, above, below, claim
 
 
-@claim("4.3", "05", "Fig. 4", paper="not run")
+@claim("4.3", "figure4", paper="not run")
 def original_differs_at_all_stages(e: Evidence) -> Iterator[Criterion]:
     """The original's features of a blurred image differ from those of the sharp one at all stages.
 
@@ -27,7 +27,7 @@ def original_differs_at_all_stages(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.3", "05", "Fig. 4", paper="not run")
+@claim("4.3", "figure4", paper="not run")
 def mix_is_invariant_at_the_last_stages(e: Evidence) -> Iterator[Criterion]:
     """The features that the mix has of both are much alike after the last stage, and less so after
     the fourth.
@@ -44,7 +44,7 @@ def mix_is_invariant_at_the_last_stages(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.3", "05", "Fig. 4", paper="not run")
+@claim("4.3", "figure4", paper="not run")
 def invariance_arises_late(e: Evidence) -> Iterator[Criterion]:
     """Invariance arises late.
 
@@ -65,7 +65,7 @@ def invariance_arises_late(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.3", "05", "Fig. 4", paper="not run")
+@claim("4.3", "figure4", paper="not run")
 def first_stages_stay_as_they_are(e: Evidence) -> Iterator[Criterion]:
     """The first stages see the blur as before.
 

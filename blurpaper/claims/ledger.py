@@ -25,29 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim and what each source says of it.
-
-    >>> from blurpaper.experiments import Published
-    >>> entry = ledger(profiles.load("photos"), Published(), chapter="08")[0]
-    >>> entry.claim.says, entry.findings["paper"].verdict
-    ('A second architecture suffers alike.', 'reproduced')
-    """
+    """A claim and what each source says of it."""
 
     claim: Claim
     findings: dict[str, Finding]
 
 
-def ledger(profile: Profile, store: Store | Published, chapter: str = "") -> list[Entry]:
+def ledger(profile: Profile, store: Store | Published, tables: Sequence[str] = ()) -> list[Entry]:
     """Every claim, decided by the paper, by the published photographs where they are committed, and
     by this run.
 
     Args:
-        chapter: number of the one whose claims are decided, which takes no more than what it shows;
-            all of them if it is empty.
+        tables: experiments whose claims are decided, from their own results alone; all if empty.
 
     >>> from blurpaper.experiments import Published
     >>> emoji = profiles.load("emoji", {"evaluation.bootstrap": 100})
-    >>> entries = ledger(emoji, Published(), chapter="08")
+    >>> entries = ledger(emoji, Published(), ["tableA"])
     >>> [entry.claim.id for entry in entries]
     ['second-model-suffers-too', 'second-model-falls-more-with-512', 'both-models-fall-alike']
     >>> list(entries[0].findings)
@@ -55,7 +48,7 @@ def ledger(profile: Profile, store: Store | Published, chapter: str = "") -> lis
     """
     chosen = tuple(
         sorted(
-            (one for one in CLAIMS.values() if chapter in ("", one.chapter)),
+            (one for one in CLAIMS.values() if not tables or one.table in tables),
             key=lambda one: one.section,
         )
     )
@@ -70,13 +63,7 @@ def ledger(profile: Profile, store: Store | Published, chapter: str = "") -> lis
 
 
 def tables(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
-    """Source -> the ledger as a table, a row a criterion, or a claim that was not run.
-
-    >>> from blurpaper.experiments import Published
-    >>> found = tables(ledger(profiles.load("photos"), Published(), chapter="08"))
-    >>> list(found), found["paper"]["criterion"].iloc[0]
-    (['paper', 'this run'], 'top-5 of the second model lost from sharp to D2')
-    """
+    """Source -> the ledger as a table, a row a criterion, or a claim that was not run."""
     import pandas as pd
 
     found = {}

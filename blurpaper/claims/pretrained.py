@@ -19,7 +19,7 @@ def _drop(e: Evidence, condition: str, scale: str = "256") -> np.ndarray:
     return e.top5(scale=scale) - e.top5(condition=condition, scale=scale)
 
 
-@claim("3", "02", "Table 1")
+@claim("3", "table1")
 def every_blur_costs_accuracy(e: Evidence) -> Iterator[Criterion]:
     """Every blur costs the original network accuracy.
 
@@ -29,7 +29,7 @@ def every_blur_costs_accuracy(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 lost under {condition}", _drop(e, condition))
 
 
-@claim("1", "02", "Table 1")
+@claim("1", "table1")
 def moderate_blur_hurts(e: Evidence) -> Iterator[Criterion]:
     """Even a moderate blur hurts.
 
@@ -38,7 +38,7 @@ def moderate_blur_hurts(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 lost under D4", _drop(e, "D4"), 0.01)
 
 
-@claim("3", "02", "Table 1")
+@claim("3", "table1")
 def more_defocus_costs_more(e: Evidence) -> Iterator[Criterion]:
     """The more defocus, the lower the accuracy.
 
@@ -50,7 +50,7 @@ def more_defocus_costs_more(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("3", "02", "Table 1")
+@claim("3", "table1")
 def more_of_other_blurs_costs_more(e: Evidence) -> Iterator[Criterion]:
     """Longer motion, wider shake and Gaussians cost more too.
 
@@ -62,7 +62,7 @@ def more_of_other_blurs_costs_more(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("3", "02", "Table 1")
+@claim("3", "table1")
 def fall_is_steeper_with_512(e: Evidence) -> Iterator[Criterion]:
     """The fall is steeper for large kernels where the larger scale takes part.
 
@@ -75,7 +75,7 @@ def fall_is_steeper_with_512(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.2", "02", "Table 1")
+@claim("4.2", "table1")
 def two_scales_are_best_when_sharp(e: Evidence) -> Iterator[Criterion]:
     """Both scales together serve sharp images best.
 
@@ -87,7 +87,7 @@ def two_scales_are_best_when_sharp(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("4.1", "02", "Table 1")
+@claim("4.1", "table1")
 def scale_256_is_best_overall(e: Evidence) -> Iterator[Criterion]:
     """Over all conditions the scale 256 serves best.
 
@@ -101,7 +101,7 @@ def scale_256_is_best_overall(e: Evidence) -> Iterator[Criterion]:
         yield above(f"mean top-5 at 256 less that at {scale}", overall("256") - overall(scale))
 
 
-@claim("3", "02", "Table 1")
+@claim("3", "table1")
 def scale_128_hurts_but_for_the_largest_kernel(e: Evidence) -> Iterator[Criterion]:
     """The smallest scale hurts, except under the largest kernel.
 
@@ -116,7 +116,7 @@ def scale_128_hurts_but_for_the_largest_kernel(e: Evidence) -> Iterator[Criterio
     )
 
 
-@claim("3", "02", "Table 2")
+@claim("3", "table2")
 def entropy_rises_with_blur(e: Evidence) -> Iterator[Criterion]:
     """The predictions under blur are undecided.
 
@@ -130,7 +130,7 @@ def entropy_rises_with_blur(e: Evidence) -> Iterator[Criterion]:
         )
 
 
-@claim("3", "02", "Table 2")
+@claim("3", "table2")
 def strong_blur_doubles_the_entropy(e: Evidence) -> Iterator[Criterion]:
     """What the original says of strongly blurred images it says with low confidence.
 
@@ -144,7 +144,7 @@ def strong_blur_doubles_the_entropy(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("A", "08", "Table A")
+@claim("A", "tableA")
 def second_model_suffers_too(e: Evidence) -> Iterator[Criterion]:
     """A second architecture suffers alike.
 
@@ -155,7 +155,7 @@ def second_model_suffers_too(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 of the second model lost from {less} to {more}", step)
 
 
-@claim("A", "08", "Table A")
+@claim("A", "tableA")
 def second_model_falls_more_with_512(e: Evidence) -> Iterator[Criterion]:
     """In a second architecture too the larger scale makes the fall steeper.
 
@@ -167,7 +167,7 @@ def second_model_falls_more_with_512(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 lost under D8 at 256+512 beyond that at 256", both - one)
 
 
-@claim("A", "08", "Table A")
+@claim("A", "tableA")
 def both_models_fall_alike(e: Evidence) -> Iterator[Criterion]:
     """The fall is of the same order in both architectures.
 

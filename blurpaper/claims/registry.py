@@ -81,8 +81,7 @@ class Claim:
     Attributes:
         id: the name of its function, with hyphens.
         section: of the paper, such as ``4.1``; ``A`` for its supplement.
-        chapter: number of the chapter whose table or figure decides it.
-        shown: the table or figure of the paper.
+        table: the table or figure that decides it, by the name of its experiment.
         paper: the verdict that the paper's own numbers have; a test holds us to it.
         says: the claim in our words.
         tolerance: its criteria in words.
@@ -98,22 +97,24 @@ class Claim:
 
     id: str
     section: str
-    chapter: str
-    shown: str
+    table: str
     paper: str
     says: str
     tolerance: str
     note: str
     criteria: Decide
 
+    @property
+    def shown(self) -> str:
+        """The table or figure as the paper calls it."""
+        return self.table.replace("table", "Table ").replace("figure", "Fig. ")
+
 
 CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
 
 
-def claim(
-    section: str, chapter: str, shown: str, paper: str = REPRODUCED
-) -> Callable[[Decide], Decide]:
+def claim(section: str, table: str, paper: str = REPRODUCED) -> Callable[[Decide], Decide]:
     """Register a function that yields the criteria of a claim; see :class:`Claim` for the
     arguments.
 
@@ -130,7 +131,7 @@ def claim(
     ...     More than a point of top-5 under D8.
     ...     '''
     ...     yield above("top-5 lost", numbers.top5() - numbers.top5(condition="D8"), 0.01)
-    >>> registered = claim("3", "02", "Table 1")(blur_costs)
+    >>> registered = claim("3", "table1")(blur_costs)
     >>> CLAIMS.pop("blur-costs").tolerance
     'More than a point of top-5 under D8.'
     """
@@ -143,7 +144,7 @@ def claim(
                 f"a claim has its own id, two paragraphs at least, and one of {', '.join(VERDICTS)}. Got {name!r}."
             )
         CLAIMS[name] = Claim(
-            name, section, chapter, shown, paper, says, others[0], " ".join(others[1:]), function
+            name, section, table, paper, says, others[0], " ".join(others[1:]), function
         )
         return function
 

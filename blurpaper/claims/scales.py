@@ -19,7 +19,7 @@ def _tuned(e: Evidence, scale: str, condition: str, train_scale: str | None = No
     return e.top5("mix", condition, scale, train_scale=train_scale or scale)
 
 
-@claim("4.2", "04", "Table 4")
+@claim("4.2", "table4")
 def finetuning_helps_at_512(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning helps at the larger scale too.
 
@@ -30,7 +30,7 @@ def finetuning_helps_at_512(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 gained at 512 under {condition}", gain)
 
 
-@claim("4.2", "04", "Table 4")
+@claim("4.2", "table4")
 def scale_256_stays_ahead_under_blur(e: Evidence) -> Iterator[Criterion]:
     """The smaller scale remains better under blur after fine-tuning.
 
@@ -41,7 +41,7 @@ def scale_256_stays_ahead_under_blur(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 at 256 less that at 512 under {condition}", gap)
 
 
-@claim("4.2", "04", "Table 4")
+@claim("4.2", "table4")
 def finetuning_costs_more_at_512(e: Evidence) -> Iterator[Criterion]:
     """At the larger scale fine-tuning costs more on sharp images.
 
@@ -51,7 +51,7 @@ def finetuning_costs_more_at_512(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 lost on sharp images at 512 beyond that at 256", lost["512"] - lost["256"])
 
 
-@claim("4.2", "04", "Table 4")
+@claim("4.2", "table4")
 def one_network_beats_512(e: Evidence) -> Iterator[Criterion]:
     """One network for both scales does better than the 512 network.
 
@@ -62,7 +62,7 @@ def one_network_beats_512(e: Evidence) -> Iterator[Criterion]:
         yield above(f"top-5 of one network less that of 512, {condition}", gap)
 
 
-@claim("4.2", "04", "Table 4", paper="undecided")
+@claim("4.2", "table4", paper="undecided")
 def one_network_is_just_below_256(e: Evidence) -> Iterator[Criterion]:
     """One network for both scales is slightly worse than the 256 network under blur.
 
@@ -77,7 +77,7 @@ def one_network_is_just_below_256(e: Evidence) -> Iterator[Criterion]:
         yield below(f"top-5 at 256 less that of one network under {condition}", gap, 0.02)
 
 
-@claim("4.2", "04", "Table 4")
+@claim("4.2", "table4")
 def one_for_each_catches_up(e: Evidence) -> Iterator[Criterion]:
     """A network for each scale catches up with the 256 network under blur.
 
@@ -88,7 +88,7 @@ def one_for_each_catches_up(e: Evidence) -> Iterator[Criterion]:
         yield below(f"top-5 at 256 less that of one for each under {condition}", gap, 0.005)
 
 
-@claim("4.2", "04", "Table 4")
+@claim("4.2", "table4")
 def one_for_each_leads_on_sharp(e: Evidence) -> Iterator[Criterion]:
     """A network for each scale passes the 256 network on sharp images.
 
@@ -98,7 +98,7 @@ def one_for_each_leads_on_sharp(e: Evidence) -> Iterator[Criterion]:
     yield above("top-5 of one for each less that at 256, sharp", gap)
 
 
-@claim("4.2", "04", "", paper="not run")
+@claim("4.2", "table4", paper="not run")
 def scale_512_is_undecided_under_blur(e: Evidence) -> Iterator[Criterion]:
     """Under blur the 512 network is undecided, so that the average follows the other.
 

@@ -16,7 +16,7 @@ DISKS = ("sharp", "D2", "D4", "D6", "D8")
 REGIONS = ("all", "boundary")
 
 
-@claim("5", "07", "Table 6")
+@claim("5", "table6")
 def blur_degrades_segmentation(e: Evidence) -> Iterator[Criterion]:
     """Blur degrades segmentation, over all pixels and near boundaries.
 
@@ -28,7 +28,7 @@ def blur_degrades_segmentation(e: Evidence) -> Iterator[Criterion]:
             yield above(f"mean IoU ({region}) lost from {less} to {more}", lost)
 
 
-@claim("5", "07", "Table 6")
+@claim("5", "table6")
 def boundaries_suffer_more(e: Evidence) -> Iterator[Criterion]:
     """Pixels near boundaries suffer more than others.
 
@@ -44,7 +44,7 @@ def boundaries_suffer_more(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("5", "07", "Table 6")
+@claim("5", "table6")
 def mix_improves_segmentation(e: Evidence) -> Iterator[Criterion]:
     """Fine-tuning on the mix improves segmentation, over all pixels and near boundaries.
 
@@ -56,7 +56,7 @@ def mix_improves_segmentation(e: Evidence) -> Iterator[Criterion]:
             yield above(f"mean IoU ({region}) gained under {condition}", gained)
 
 
-@claim("5", "07", "Table 6")
+@claim("5", "table6")
 def segmentation_pays_more_on_sharp(e: Evidence) -> Iterator[Criterion]:
     """On sharp images fine-tuning costs more in segmentation than in classification.
 
@@ -66,7 +66,7 @@ def segmentation_pays_more_on_sharp(e: Evidence) -> Iterator[Criterion]:
     yield above("share of mean IoU lost on sharp beyond that of top-5", labelled - recognised)
 
 
-@claim("5", "07", "Table 6")
+@claim("5", "table6")
 def segmentation_keeps_a_larger_gap(e: Evidence) -> Iterator[Criterion]:
     """After fine-tuning a larger gap remains in segmentation than in classification.
 
@@ -79,7 +79,7 @@ def segmentation_keeps_a_larger_gap(e: Evidence) -> Iterator[Criterion]:
     )
 
 
-@claim("5", "07", "Table 6")
+@claim("5", "table6")
 def segmentation_regains_less(e: Evidence) -> Iterator[Criterion]:
     """In segmentation less of the loss comes back than in classification.
 

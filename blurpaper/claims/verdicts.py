@@ -8,8 +8,8 @@ is that its side suggests. Many claims are tested at once: the procedure of Benj
 keeps the expected share of wrong verdicts, among those given, below 5 %. What is not sure enough is
 undecided.
 
-The claims that one chapter decides are a family, tested by themselves: what a chapter says of them
-then needs no other chapter.
+The claims that one table or figure decides are a family, tested by themselves: what a chapter says
+of them then needs nothing that it does not show.
 """
 
 from __future__ import annotations
@@ -65,18 +65,18 @@ class Finding:
 
 
 def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
-    """What a source says of some claims, those of each chapter tested together: id -> finding.
+    """What a source says of some claims, those of each table or figure tested together: id -> finding.
 
     >>> from blurpaper.claims import CLAIMS, of_paper
     >>> verdicts(CLAIMS.values(), of_paper())["mix-helps-under-defocus-and-shake"].verdict
     'reproduced'
     """
-    by_chapter: dict[str, list[Claim]] = {}
+    families: dict[str, list[Claim]] = {}
     for claim in claims:
-        by_chapter.setdefault(claim.chapter, []).append(claim)
+        families.setdefault(claim.table, []).append(claim)
     return {
         name: finding
-        for family in by_chapter.values()
+        for family in families.values()
         for name, finding in _of_family(family, evidence).items()
     }
 

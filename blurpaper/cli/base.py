@@ -5,7 +5,6 @@ before and after.
 from __future__ import annotations
 
 import errno
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +71,6 @@ override_option = click.option(
     metavar="FIELD=VALUE",
     help="Override a field of the profile: -p protocol.jitter=[384].",
 )
-cache_option = click.option(
-    "--cache-gb",
-    type=click.FloatRange(min=0),
-    help="Gigabytes of resized photographs to keep for the next run, 0 for none; short for -p compute.cache_gb=...",
-)
 
 
 @click.group(
@@ -92,38 +86,29 @@ def main() -> None:
     """
 
 
-def load_profile(
-    name: str, overrides: tuple[str, ...] = (), cache_gb: float | None = None
-) -> tuple[Any, dict[str, Any]]:
+def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
     """A profile with its overrides, and the overrides as they were read."""
     from blurpaper import profile
 
     parsed = profile.parse_overrides(overrides)
-    if cache_gb is not None:
-        parsed["compute.cache_gb"] = cache_gb
     return profile.load(name, parsed), parsed
 
 
 def need_data(profile: Any) -> None:  # noqa: ANN401
-    """Stop with exit status 2, naming each folder, where photographs of a profile are missing.
+    """See that a profile can be run: its names are known and its photographs there.
 
     Raises:
-        UserError: if it names a network or a way to deblur that there is not.
+        UserError: naming what is not known, or each folder that is missing.
     """
-    from blurpaper import data, deblurred, needs, results, segmented
+    from blurpaper import data, plan, results
 
-    needs.networks(profile)
-    deblurred.check(profile)
-    segmented.check(profile)
+    plan.check(profile)
     if missing := data.missing(profile):
-        click.echo("\n".join(missing), err=True)
-        click.echo("Nothing was run.", err=True)
+        missing.append("Nothing was run.")
         if (results.PUBLISHED / f"{profile.name}.csv").is_file():
-            click.echo(
-                f"To see the published results instead: blurpaper run --published --profile {profile.name}",
-                err=True,
-            )
-        sys.exit(2)
+            command = f"blurpaper run --published --profile {profile.name}"
+            missing.append(f"To see the published results instead: {command}")
+        raise UserError("\n".join(missing))
 
 
 def say_passed_over(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sets of photographs: list, locate, fetch and verify them."""
+"""Sets of photographs: list, fetch and verify them."""
 
 from __future__ import annotations
 
@@ -11,37 +11,25 @@ from blurpaper.cli.base import main
 
 @main.group("data")
 def data_group() -> None:
-    """List, locate, fetch and verify sets of photographs."""
+    """List, fetch and verify sets of photographs."""
 
 
 @data_group.command("list")
 def data_list() -> None:
     """Say of every known set what it is, whether it is there and how to get it."""
-    from blurpaper.data import inventory
+    from blurpaper.data import download
 
-    click.echo("\n".join(inventory.overview()))
-
-
-@data_group.command("where")
-@click.argument("name", required=False)
-def data_where(name: str | None) -> None:
-    """Print the folder that photographs, or those of the set NAME, are looked for in."""
-    from blurpaper.data import sources
-    from blurpaper.folders import data_folder
-
-    click.echo(data_folder().absolute() / (sources.named(name).name if name else ""))
+    click.echo("\n".join(download.overview()))
 
 
 @data_group.command("fetch")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def data_fetch(names: tuple[str, ...]) -> None:
-    """Download sets of photographs; one that is there is left alone, one that was cut off is taken
-    up again.
-    """
-    from blurpaper.data import fetching, sources
+    """Download sets of photographs; one that is there is left alone."""
+    from blurpaper.data import download, sources
 
     for source in [sources.named(name) for name in names]:
-        click.echo(fetching.fetch(source.name))
+        click.echo(download.fetch(source.name))
 
 
 @data_group.command("verify")
@@ -50,15 +38,15 @@ def data_verify(names: tuple[str, ...]) -> None:
     """Read every image of the sets named, or of all that are there; exit 1 if one is missing or
     broken.
     """
-    from blurpaper.data import inventory
+    from blurpaper.data import download
     from blurpaper.folders import data_folder
 
     broken = False
-    for name in names or inventory.found():
-        problems = inventory.verify(name)
+    for name in names or download.found():
+        problems = download.verify(name)
         click.echo("\n".join(problems) or f"{name} is whole.", err=bool(problems))
         broken = broken or bool(problems)
-    if not names and not inventory.found():
+    if not names and not download.found():
         click.echo(
             f"no set of photographs is in {data_folder().absolute()}: `blurpaper data list` says what there is."
         )

@@ -10,7 +10,6 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from blurpaper.cli.base import (
-    cache_option,
     load_profile,
     main,
     need_data,
@@ -89,31 +88,34 @@ def _named(network: str, images: Path, said: dict[str, Any]) -> NetworkSpec:
 @click.argument("spec")
 @profile_option
 @override_option
-@click.option(
-    "--segmentation",
-    is_flag=True,
-    help="The network that labels every pixel of the profile's scenes.",
-)
-def train(spec: str, profile: str, overrides: tuple[str, ...], segmentation: bool) -> None:
+def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     """Train the network SPEC, as in small_vgg:original, and keep it in the store.
+
+    segmentation:MIX is the network that labels every pixel of the profile's scenes. Published
+    weights are fetched.
 
     On several GPUs: torchrun --nproc-per-node N -m blurpaper train SPEC --profile P. To have
     torchrun start them all again from the last checkpoint when one dies, set
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 and add --max-restarts 3.
     """
     _take_own_gpu()
-    from blurpaper import needs, processes, segmented, trained
+    from dataclasses import replace
+
+    from blurpaper import processes, segmented, tallies, trained
     from blurpaper.networks import NetworkSpec
     from blurpaper.store import Store
 
     settings, _ = load_profile(profile, overrides)
-    parsed = NetworkSpec.parse(spec, settings.model)
-    if needs.is_published(parsed) and not segmentation:
-        click.echo(f"{parsed} has its weights from elsewhere: there is nothing to train")
+    parsed, store = NetworkSpec.parse(spec, settings.model), Store()
+    if trained.is_published(parsed):
+        trained.network(parsed, settings, store)
+        click.echo(f"the weights of {parsed} are published: there is nothing to train")
         return
     need_data(settings)
-    store = Store()
-    (segmented if segmentation else trained).network(parsed, settings, store)
+    if parsed.model == tallies.SEGMENTATION:
+        segmented.network(replace(parsed, model=settings.model), settings, store)
+    else:
+        trained.network(parsed, settings, store)
     if processes.number() == 0:
         click.echo(f"{parsed} is in {store.root}")
     if processes.count() > 1:
@@ -153,59 +155,43 @@ def _take_own_gpu() -> None:
     type=click.Path(path_type=Path),
     help="CSV file for the rows; without it they are only shown.",
 )
-@click.option(
-    "--right",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Share of the answers kept that shall be right.  [default: as of all sharp images]",
-)
-@click.option(
-    "--per-image",
-    type=click.Path(path_type=Path),
-    help="CSV file for each image's blur and the confidence in it.",
-)
 @report_option
 @external_options
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
 @override_option
-@cache_option
 def evaluate(
     network: str,
     images: Path,
     conditions: str,
     scales: str,
     out: Path | None,
-    right: float | None,
-    per_image: Path | None,
     report: Path | None,
     profile: str | None,
     overrides: tuple[str, ...],
-    cache_gb: float | None,
     **said: Any,  # noqa: ANN401 (of a network from elsewhere)
 ) -> None:
     """Measure a network under blur on a folder of images, by the paper's protocol.
 
     Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives
     agreement with the prediction on the sharp image. Broken images are named and left out; if they
-    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured. Two lines
-    follow the table: at which confidence to ask for another picture, and how blurred the images
-    are, as far as they tell.
+    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured.
 
     A network from timm, torchvision or a function of yours has the input and the weights that its
     library says, unless --field, --mean, --std or --weights says otherwise. If its classes are
     neither ImageNet's nor in --classes, they are the subfolders in their order, where there are as
     many.
     """
-    from blurpaper import advice, evaluation, kernels, results
+    from blurpaper import evaluation, kernels, results
     from blurpaper.networks.files import NetworkFile
     from blurpaper.store import Store
     from blurpaper.writing import check_writable
 
-    for path in filter(None, (out, per_image, report)):
+    for path in filter(None, (out, report)):
         check_writable(path)
     spec = _named(network, images, said)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
-    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides, cache_gb)
+    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides)
     settings = evaluation.fitted(settings, spec)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
@@ -233,12 +219,10 @@ def evaluate(
     )
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
-    remarks = advice.lines(spec, found, names, wanted[0], settings, Store(), right, per_image)
-    click.echo("\n".join(remarks))
     if report:
         from blurpaper import report as reports
 
-        reports.evaluated(report, spec, images, found, names, wanted, settings, remarks)
+        reports.evaluated(report, spec, images, found, settings)
         click.echo(f"report: {report}", err=True)
     say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
     say_passed_over(images)
@@ -341,30 +325,3 @@ def finetune(
             done,
         )
         click.echo(f"report: {report}", err=True)
-
-
-@main.command()
-@click.argument("network", metavar="NETWORK")
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--half", is_flag=True, help="Weights in half precision: half the file.")
-def export(network: str, out: Path, half: bool) -> None:
-    """Write a network to OUT for other programs: .onnx (pip install 'blurpaper[onnx]') or
-    .safetensors.
-
-    NETWORK is MODEL[:MIX], as in efficientnet_lite0:mix, or a .safetensors file. The graph of .onnx
-    takes RGB in grey levels 0 to 255, float32 (B, 3, H, W), any number and size from the field of
-    the network on, and gives log-probabilities (B, K), averaged over positions and normalised
-    again; its metadata name the classes.
-    """
-    from blurpaper import evaluation, trained
-    from blurpaper import export as exporting
-    from blurpaper.networks.weights import named
-    from blurpaper.store import Store
-
-    exporting.check_suffix(out)
-    if out.suffix == ".onnx":
-        exporting.need_onnx()
-    spec = named(network)
-    settings, _ = load_profile(evaluation.home_profile(spec.model))
-    exporting.export(trained.network(spec, settings, Store()), spec, out, half)
-    click.echo(f"{out}: {spec}, {out.stat().st_size / 1e6:.1f} MB")

@@ -7,19 +7,18 @@ from pathlib import Path
 
 import click
 
-from blurpaper.cli.base import cache_option, load_profile, main, need_data, profile_option
+from blurpaper.cli.base import load_profile, main, need_data, profile_option
 
 
 @main.command()
 @profile_option
-@cache_option
-def publish(profile: str, cache_gb: float | None) -> None:
+def publish(profile: str) -> None:
     """Copy the results of a profile from the store to results/, to be committed."""
     from blurpaper import book, publishing
     from blurpaper.store import Store
 
     book.need_checkout("publish")
-    settings, _ = load_profile(profile, cache_gb=cache_gb)
+    settings, _ = load_profile(profile)
     need_data(settings)
     for path in publishing.publish(settings, Store()):
         click.echo(path)
@@ -39,8 +38,7 @@ def publish(profile: str, cache_gb: float | None) -> None:
     help="Print the verdicts on the claims as data, and what is wrong as errors.",
 )
 def check(profile: str, published: bool, as_json: bool) -> None:
-    """See that the book holds: chapters executed, results as new as their code, claims decided, no
-    number typed in prose.
+    """Check the book: chapters executed, results as new as their code, claims decided.
 
     Prints a line for each failing and exits 1 if there is one.
     """

@@ -24,6 +24,7 @@ __all__ = [
     "SegmentedSet",
     "Subset",
     "check_segmented",
+    "count",
     "fingerprints",
     "is_known",
     "labels_of",
@@ -215,6 +216,24 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     ]
     uses += [(prior, split) for split in ("train", "test") if is_known(prior)]
     return [(name, split) for name, split in dict.fromkeys(uses) if name != "scikit-image"]
+
+
+def count(name: str, split: str, profile: Profile) -> int:
+    """Number of images of a set, with label maps or without: of those that are there, else of the
+    whole set as it is published; 0 where that is not known.
+    """
+    from blurpaper.data import examples, photos, reading, sources, voc
+
+    if name in ("emoji", SCENES):
+        return getattr(profile.emoji if name == "emoji" else profile.segmentation.scenes, split)
+    if name == "scikit-image":
+        return len(examples.CarriedSet(split))
+    if name in voc.TASKS:
+        whole = voc.COUNTS[name][split]
+        return len(voc.load(name, split)) if voc.is_there(name, split) else whole
+    if photos.is_there(name, split):
+        return sum(1 for _ in reading.image_files(photos.set_folder(name, split)))
+    return sources.named(name).counts.get(split, 0)
 
 
 def fingerprints(profile: Profile, store: Store) -> dict[str, str]:

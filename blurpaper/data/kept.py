@@ -9,25 +9,21 @@ import torch
 
 from blurpaper.data.base import ImageSet
 
+_MOST = 4e9
 _SHARE = 8
-"""One part in so many of the machine's memory may be taken."""
 
 
-def room(gigabytes: float) -> float:
-    """Bytes for images in memory: those that a profile allows, or the share of the machine's memory
-    that may be taken.
+def room() -> float:
+    """Bytes that images may take in memory: 4 GB, or an eighth of the machine's memory if that is
+    less.
 
-    >>> print(f"{room(0.001):,.0f}")
-    1,000,000
-    >>> room(1e9) < 1e18
-    True
+    The memory alone would not do: a job on a cluster is granted a part of it that nobody tells.
     """
     try:
-        return min(
-            gigabytes * 1e9, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _SHARE
-        )
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # a system that does not say
-        return gigabytes * 1e9
+        return _MOST
+    return min(_MOST, memory / _SHARE)
 
 
 class KeptSet(ImageSet):

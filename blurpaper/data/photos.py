@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
 import torch
 
+from blurpaper import contents
 from blurpaper.data.base import ImageSet
-from blurpaper.data.reading import SUFFIXES, ImageError, image_files, read_image
+from blurpaper.data.reading import SUFFIXES, ImageError, image_names, read_image
 from blurpaper.data.sources import SOURCES
 from blurpaper.folders import data_folder
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
@@ -210,12 +210,12 @@ def load_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"no folder at {folder.absolute()}.")
-    files = (
-        path
-        for path in image_files(folder)
-        if (only is None or path.stem in only) and path.name.startswith(begins)
-    )
-    ids = [path.relative_to(folder).as_posix() for path in files]
+    ids = [
+        name
+        for name in image_names(folder)
+        if (only is None or PurePosixPath(name).stem in only)
+        and name.rpartition("/")[2].startswith(begins)
+    ]
     if not ids:
         raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
     classes = tuple(classes or imagenet_names())
@@ -253,43 +253,20 @@ def _plain(name: str) -> str:
 
 
 def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str:
-    """Hash of the names and the contents of files below a folder, 16 hexadecimal digits.
+    """Hash of the names and the contents of files below a folder, 16 hexadecimal digits; a file is
+    read again only if its size or its time has changed (:mod:`blurpaper.contents`).
 
     Args:
         tolerant: whether what prevents a file from being opened may stand for its content.
 
     Raises:
         ImageError: if one cannot be opened and that is not tolerated, naming it.
-
-    >>> import tempfile
-    >>> folders = [Path(tempfile.mkdtemp()) for _ in range(3)]
-    >>> for folder, content in zip(folders, ("a cat", "a cat", "a dog")):
-    ...     _ = (folder / "a.jpg").write_text(content)
-    >>> first, second, third = (fingerprint(folder, ["a.jpg"]) for folder in folders)
-    >>> first == second, first == third
-    (True, False)
     """
     digest = hashlib.sha256()
-    with ThreadPoolExecutor(2) as pool:
-        for one, content in zip(
-            ids, pool.map(lambda one: _content(folder / one, tolerant), ids), strict=True
-        ):
-            digest.update(f"{one}\0{content}\n".encode())
+    for one, content in zip(ids, contents.hashes(folder, ids), strict=True):
+        if isinstance(content, OSError):
+            if not tolerant:
+                raise ImageError(f"cannot read {folder / one}: {content.strerror}.")
+            content = f"cannot be opened: {content.strerror}"
+        digest.update(f"{one}\0{content}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def _content(path: Path, tolerant: bool) -> str:
-    try:
-        about = path.stat()
-        return _hash(path, about.st_size, about.st_mtime_ns)
-    except OSError as error:
-        if tolerant:
-            return f"cannot be opened: {error.strerror}"
-        raise ImageError(f"cannot read {path}: {error.strerror}.") from None
-
-
-@lru_cache(maxsize=2_000_000)
-def _hash(path: Path, size: int, changed: int) -> str:
-    """Hash of a file's content, read once in a process while the file stays as it is."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,23 +100,18 @@ def image_files(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Ite
 
     Args:
         suffixes: of the files that are meant, in small letters.
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.png"):
-    ...     (folder / name).touch()
-    >>> [path.name for path in image_files(folder)]
-    ['a.PNG', 'b.jpg']
     """
-    import os
+    return (Path(folder, name) for name in image_names(folder, suffixes))
 
+
+def image_names(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[str]:
+    """Relative paths of :func:`image_files`, with slashes; a million of them take seconds."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
-        yield from (
-            Path(parent, one)
-            for one in sorted(files)
-            if one.lower().endswith(suffixes) and not one.startswith(".")
-        )
+        place = "" if parent == str(folder) else f"{Path(parent).relative_to(folder).as_posix()}/"
+        for one in sorted(files):
+            if one.lower().endswith(suffixes) and not one.startswith("."):
+                yield place + one
 
 
 @contextmanager

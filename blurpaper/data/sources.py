@@ -15,30 +15,6 @@ from pathlib import Path
 
 from blurpaper.errors import UserError
 
-ARCHIVES = "archives"
-"""Folder below the data folder in which archives are kept, or put by hand."""
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file to download.
-
-    Attributes:
-        file: its name in the folder of archives.
-        checksum: ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody vouches for
-            one.
-        size: of the download, for people.
-
-    >>> archive = SOURCES["imagenette"].archive
-    >>> archive.file, archive.size, archive.checksum[:8]
-    ('imagenette2-320.tgz', '342 MB', 'md5:3df6')
-    """
-
-    url: str
-    file: str
-    checksum: str
-    size: str
-
 
 @dataclass(frozen=True)
 class Source:
@@ -50,19 +26,14 @@ class Source:
         licence: of the images.
         folders: split -> folder below the data folder.
         counts: split -> images it should hold.
-        archive: what to download; none if it must be got by hand.
+        url: of the archive to download; empty if it must be got by hand.
+        checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody
+            vouches for one.
+        size: of the download, for people.
         layout: (pattern, place) pairs: a file of the archive whose whole name matches the pattern
             goes to the place below the set's own folder; a file that matches none is left out.
-        listing: the archive is a list (CSV) of photographs to download one by one.
+        listing: what is downloaded is a list (CSV) of photographs to download one by one.
         by_hand: how to get it where it cannot be fetched.
-
-    >>> import tempfile
-    >>> root = Path(tempfile.mkdtemp())
-    >>> (root / "imagenette" / "val").mkdir(parents=True)
-    >>> named("imagenette").there(root)
-    ['test']
-    >>> named("imagenette").how_to_get.partition("; ")[2]
-    'get it by `blurpaper data fetch imagenette`'
     """
 
     name: str
@@ -70,7 +41,9 @@ class Source:
     licence: str
     folders: Mapping[str, str]
     counts: Mapping[str, int]
-    archive: Archive | None = None
+    url: str = ""
+    checksum: str = ""
+    size: str = ""
     layout: tuple[tuple[str, str], ...] = ()
     listing: bool = False
     by_hand: str = ""
@@ -79,6 +52,11 @@ class Source:
     def how_to_get(self) -> str:
         """What it is and how to get it, without a full stop."""
         return f"{self.what}; {self.by_hand or f'get it by `blurpaper data fetch {self.name}`'}"
+
+    @property
+    def archive(self) -> str:
+        """Where what is downloaded lies below the data folder, or is put by hand."""
+        return f"archives/{self.url.rpartition('/')[2]}"
 
     def there(self, root: Path) -> list[str]:
         """The splits whose folders exist below the data folder."""
@@ -89,7 +67,7 @@ _IMAGENET = "ImageNet's terms: research and teaching only"
 _CLASSES = ((r"[^/]+/((?:train|val)/n\d{8}/[^/]+\.JPEG)", r"\1"),)
 _VOC = "voc2012/VOCdevkit/VOC2012"
 _SAMPLE = "bc69043e2862758a1906c6a24a792bb28c6bb2ff"
-_CLEVERHANS = "574efc1d2f5c7e102c78cf0e937654e847267522/cleverhans_v3.1.0"
+_CLEVERHANS = "https://raw.githubusercontent.com/cleverhans-lab/cleverhans/574efc1d2f5c7e102c78cf0e937654e847267522"
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -100,12 +78,8 @@ SOURCES: dict[str, Source] = {
             licence=_IMAGENET,
             folders={"train": "imagenet-sample/train"},
             counts={"train": 1000},
-            archive=Archive(
-                f"https://github.com/EliSchwartz/imagenet-sample-images/archive/{_SAMPLE}.zip",
-                "imagenet-sample-images.zip",
-                "",
-                "110 MB",
-            ),
+            url=f"https://github.com/EliSchwartz/imagenet-sample-images/archive/{_SAMPLE}.zip",
+            size="110 MB",
             layout=((r"[^/]+/((n\d{8})_[^/]+\.JPEG)", r"train/\2/\1"),),
         ),
         Source(
@@ -114,13 +88,9 @@ SOURCES: dict[str, Source] = {
             licence="CC BY 2.0 each, authors in attribution.csv",
             folders={"test": "nips2017-dev/val"},
             counts={"test": 1000},
-            archive=Archive(
-                f"https://raw.githubusercontent.com/cleverhans-lab/cleverhans/{_CLEVERHANS}"
-                "/examples/nips17_adversarial_competition/dataset/dev_dataset.csv",
-                "dev_dataset.csv",
-                "sha256:b85ae40a1d5d0d95b77d30b8cabec140020a00cbcc9aebc6921b77a270fb743d",
-                "a list of 0.3 MB, then 1,000 photographs from Flickr",
-            ),
+            url=f"{_CLEVERHANS}/cleverhans_v3.1.0/examples/nips17_adversarial_competition/dataset/dev_dataset.csv",
+            checksum="sha256:b85ae40a1d5d0d95b77d30b8cabec140020a00cbcc9aebc6921b77a270fb743d",
+            size="a list of 0.3 MB, then 1,000 photographs from Flickr",
             listing=True,
         ),
         Source(
@@ -129,12 +99,9 @@ SOURCES: dict[str, Source] = {
             licence=_IMAGENET,
             folders={"train": "imagewoof/train", "test": "imagewoof/val"},
             counts={"train": 9025, "test": 3929},
-            archive=Archive(
-                "https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-320.tgz",
-                "imagewoof2-320.tgz",
-                "sha256:4e4905ed7643120daaf9bf3b2ef7f3a7e8396d9bdaf254a38c6f01f618b4973d",
-                "328 MB",
-            ),
+            url="https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-320.tgz",
+            checksum="sha256:4e4905ed7643120daaf9bf3b2ef7f3a7e8396d9bdaf254a38c6f01f618b4973d",
+            size="328 MB",
             layout=_CLASSES,
         ),
         Source(
@@ -143,12 +110,9 @@ SOURCES: dict[str, Source] = {
             licence=_IMAGENET,
             folders={"train": "imagenette/train", "test": "imagenette/val"},
             counts={"train": 9469, "test": 3925},
-            archive=Archive(
-                "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
-                "imagenette2-320.tgz",
-                "md5:3df6f0d01a2c9592104656642f5e78a3",
-                "342 MB",
-            ),
+            url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
+            checksum="md5:3df6f0d01a2c9592104656642f5e78a3",
+            size="342 MB",
             layout=_CLASSES,
         ),
         Source(
@@ -157,12 +121,9 @@ SOURCES: dict[str, Source] = {
             licence="Flickr's terms of use",
             folders={"images": f"{_VOC}/JPEGImages", "segmentations": f"{_VOC}/SegmentationClass"},
             counts={"images": 17125, "segmentations": 2913},
-            archive=Archive(
-                "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-                "VOCtrainval_11-May-2012.tar",
-                "md5:6cd6e144f989b92b3379bac3b3de84fd",
-                "2.0 GB",
-            ),
+            url="https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+            checksum="md5:6cd6e144f989b92b3379bac3b3de84fd",
+            size="2.0 GB",
             layout=((r"VOCdevkit/VOC2012/.+", r"\g<0>"),),
         ),
         Source(
@@ -180,12 +141,9 @@ SOURCES: dict[str, Source] = {
             licence="research and teaching only",
             folders={"train": "bsds500/train", "test": "bsds500/test"},
             counts={"train": 200, "test": 200},
-            archive=Archive(
-                "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
-                "BSR_bsds500.tgz",
-                "sha256:97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
-                "71 MB",
-            ),
+            url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+            checksum="sha256:97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
+            size="71 MB",
             layout=((r"BSR/BSDS500/data/images/((?:train|test)/[^/]+\.jpg)", r"\1"),),
         ),
         Source(

@@ -39,7 +39,7 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     >>> rows["input"].iloc[[0, -1]].tolist()
     ['as is', 'epll']
     """
-    psf, (original, *tuned) = profile.deblurring.psf, deblurred.networks(profile)
+    psf, (original, *tuned) = profile.deblurring.psf, tallies.by_table(profile)["table5"]
     for name in profile.evaluation.test_sets:
         images = deblurred.images_of(name, profile, store)
         as_they_are = {
@@ -105,7 +105,7 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     images = deblurred.images_of(
         profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
     )
-    for spec in deblurred.networks(profile):
+    for spec in tallies.by_table(profile)["table5"]:
         found = results.select(
             _of(images, tallies.decided_by(spec, profile, store)), condition=profile.deblurring.psf
         )

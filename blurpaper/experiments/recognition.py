@@ -84,7 +84,7 @@ def table1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     >>> rows["condition"].tolist()
     ['sharp', 'D2', 'D4', 'D6', 'D8']
     """
-    for spec in (NetworkSpec(profile.model), *tallies.pooled(profile)):
+    for spec in tallies.by_table(profile)["table1"]:
         yield from tallies.means(
             tallies.decided_by(spec, profile, store), ("top1", "top5"), profile
         )
@@ -157,7 +157,7 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     >>> rows[rows["low"] > 0][["network", "recipe"]].values.tolist()
     [['mix', 'labels'], ['mix', 'agreement']]
     """
-    tuned = tallies.finetuned(profile)
+    tuned = tallies.by_table(profile)["table3"]
     conditions = profile.evaluation.finetuned_conditions
     decided = {
         spec: results.select(
@@ -199,7 +199,7 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """
     specs = [
         spec
-        for spec in tallies.finetuned(profile)
+        for spec in tallies.by_table(profile)["table3"]
         if spec.mix == "mix" and spec.recipe != "batch-norm"
     ]
     every = "+".join(profile.evaluation.test_sets)
@@ -258,7 +258,7 @@ def table4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     ['original', 'mix']
     """
     conditions = profile.evaluation.scale_conditions
-    for spec in tallies.at_scales(profile):
+    for spec in tallies.by_table(profile)["table4"]:
         decided = results.select(
             tallies.decided_by(spec, profile, store),
             condition=conditions,
@@ -281,7 +281,7 @@ def tableA(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:  # noqa:
     >>> rows.sort_values("value")[["model", "network"]].values.tolist()
     [['small_resnet', 'original'], ['small_resnet', 'mix']]
     """
-    for spec in tallies.second(profile):
+    for spec in tallies.by_table(profile)["tableA"]:
         yield from tallies.means(
             tallies.decided_by(spec, profile, store), ("top1", "top5"), profile
         )
@@ -413,8 +413,7 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     ['mix', 'original']
     """
     name = profile.evaluation.test_sets[0]
-    for mix in profile.evaluation.invariance_networks:
-        spec = NetworkSpec.parse(f"{profile.model}:{mix}")
+    for spec in tallies.by_table(profile)["figure4"]:
         for condition, by_stage in predictions.distances(spec, name, profile, store).items():
             by_stage = by_stage[
                 ~np.isnan(by_stage).any(axis=1)

@@ -224,10 +224,11 @@ def _all(profile: Profile, store: Store) -> dict[tuple[str, str], dict[str, np.n
     """(mix, condition) -> counts of pixels of every test scene, as :func:`segmented.confusions` has
     them.
     """
+    conditions = profile.segmentation.conditions
     return {
-        (spec.mix, condition): segmented.confusions(spec, condition, profile, store)
-        for spec in segmented.networks(profile)
-        for condition in profile.segmentation.conditions
+        (spec.mix, condition): counts
+        for spec in tallies.by_table(profile)["table6"]
+        for condition, counts in segmented.confusions(spec, conditions, profile, store).items()
     }
 
 

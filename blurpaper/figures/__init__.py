@@ -5,7 +5,6 @@ A function gives a figure, or a list of such that a page sets beside one another
 room.
 """
 
-from blurpaper.figures.blurriness import estimated_radii
 from blurpaper.figures.deblurring import accuracy_against_seconds, mistaken_psf, psnr_by_noise
 from blurpaper.figures.exhibits import Verdict, distance_maps, likely_classes, psfs, verdicts
 from blurpaper.figures.palette import (
@@ -29,7 +28,6 @@ from blurpaper.figures.recognition import (
     transfer_matrix,
 )
 from blurpaper.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
-from blurpaper.figures.speed import growth, stages
 from blurpaper.figures.style import gallery, label_ends, label_levels
 from blurpaper.figures.svg import inline, variables
 
@@ -51,9 +49,7 @@ __all__ = [
     "distance_by_stage",
     "distance_maps",
     "error_shares",
-    "estimated_radii",
     "gallery",
-    "growth",
     "inline",
     "iou_by_label",
     "label_ends",
@@ -66,7 +62,6 @@ __all__ = [
     "psnr_by_noise",
     "risk_coverage",
     "scale_settings",
-    "stages",
     "transfer_matrix",
     "variables",
     "verdicts",

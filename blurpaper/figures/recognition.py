@@ -97,29 +97,26 @@ def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
     return figure
 
 
-def risk_coverage(decided: pd.DataFrame, conditions: Sequence[str]) -> Figure:
-    """Error among the predictions kept, if the least confident are sent back, with 95 % intervals
-    (Sec. 1's suggestion).
+def risk_coverage(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> list[Figure]:
+    """Error among the most confident predictions against the share kept, with 95 % intervals: a
+    panel a source of decisions, a curve a condition (Sec. 1's suggestion).
     """
-    figure, axis = plt.subplots(figsize=_ONE)
-    ends: dict[str, float] = {}
-    for condition in conditions:
-        group = select(decided, condition=condition)
-        confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
-        coverage, risk = metrics.risk_coverage(confidence, correct)
-        colour = CONDITION_COLOURS[condition]
-        axis.plot(coverage, risk, color=colour)
-        low, high = _risk_bounds(confidence, correct)
-        axis.fill_between(_COVERAGES, low, high, color=colour, alpha=0.15, linewidth=0)
-        ends[condition] = float(risk[-1])
-    axis.set(
-        xlabel="share of predictions kept, the most confident first",
-        ylabel="share of the kept that are wrong (top-1)",
-    )
-    axis.set(xlim=(0, 1), ylim=(0, None))
-    label_ends(axis, 1, ends, CONDITION_COLOURS)
-    figure.tight_layout()
-    return figure
+    axes = panels(list(sources))
+    for axis, decided in zip(axes, sources.values(), strict=True):
+        ends: dict[str, float] = {}
+        for condition in conditions:
+            group = select(decided, condition=condition)
+            confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
+            coverage, risk = metrics.risk_coverage(confidence, correct)
+            colour = CONDITION_COLOURS[condition]
+            axis.plot(coverage, risk, color=colour)
+            low, high = _risk_bounds(confidence, correct)
+            axis.fill_between(_COVERAGES, low, high, color=colour, alpha=0.15, linewidth=0)
+            ends[condition] = float(risk[-1])
+        axis.set(xlabel="share of predictions kept", ylabel="error among those kept (top-1)")
+        axis.set(xlim=(0, 1), ylim=(0, None))
+        label_ends(axis, 1, ends, CONDITION_COLOURS)
+    return figures_of(axes)
 
 
 def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:

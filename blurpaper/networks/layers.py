@@ -4,8 +4,8 @@ processes agree on.
 :class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the
 statistics are fixed (evaluation, and fine-tuning that freezes them), the normalisation is folded
 into the kernel and a bias, in float32, at each call: the same numbers to rounding, one pass over
-the maps instead of two, and gradients reach the same parameters. How a CPU computes the whole of it
-is said in :mod:`blurpaper.networks.cpu`.
+the maps instead of two, and gradients reach the same parameters. A depthwise convolution that
+learns on a CPU has the backward pass of :mod:`blurpaper.networks.depthwise`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks import cpu
+from blurpaper.networks import depthwise
 
 _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 
@@ -92,11 +92,13 @@ class ConvNorm(nn.Module):
             self.conv.stride[0],
             _same_padding(x, self.conv) if self.same else self.conv.padding,
         )
-        if x.device.type == "cpu":
-            return cpu.convolution(x, weight, bias, stride, padding, act)
+        groups = self.conv.groups
+        is_depthwise = groups == x.shape[1] == len(weight)
+        if is_depthwise and x.device.type == "cpu" and torch.is_grad_enabled():
+            return depthwise.convolution(x, weight, bias, stride, padding, act)
         if self.same:
             x, padding = functional.pad(x, padding), (0, 0)
-        return act(functional.conv2d(x, weight, bias, stride, padding, 1, self.conv.groups))
+        return act(functional.conv2d(x, weight, bias, stride, padding, 1, groups))
 
 
 _NOTHING = nn.Identity()

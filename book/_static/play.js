@@ -1,12 +1,10 @@
-// The page with a blur slider: shows of the data that came with it what the controls ask for. `play-own.mjs` adds images.
+// The page with a blur slider: shows of the data that came with it what the controls ask for.
 (() => {
   const root = document.getElementById("play");
   const data = JSON.parse(document.getElementById("play-data").textContent);
   const form = root.querySelector("form");
   const [picture, caption] = [form.querySelector("figure img"), form.querySelector("figcaption")];
   const [size, notch, summary] = [form.elements.size, form.querySelector("output"), form.querySelector(".play-summary")];
-  const sources = new Map();
-  let latest = 0;
   let speaking;
 
   const element = (name, text, className) => {
@@ -43,10 +41,7 @@
   };
 
   const drawDistances = (networks) => {
-    const part = form.querySelector(".play-distances");
-    part.hidden = !Object.values(networks)[0].distances;
-    if (part.hidden) return;
-    part.querySelectorAll("tbody tr").forEach((row, stage) => row.querySelectorAll("td").forEach((cell) => {
+    form.querySelectorAll(".play-distances tbody tr").forEach((row, stage) => row.querySelectorAll("td").forEach((cell) => {
       const value = networks[cell.dataset.network].distances[stage];
       bar(cell, 2 * value, value.toFixed(2));
     }));
@@ -59,49 +54,31 @@
 
   const chosen = () => {
     const kind = data.kinds.find((one) => one.key === form.elements.kind.value);
-    return [sources.get(form.elements.photograph.value), kind.steps[Number(size.value)]];
+    return [data.photographs[form.elements.photograph.value], kind.steps[Number(size.value)]];
   };
 
-  const show = async () => {
-    const turn = ++latest;
-    const [source, step] = chosen();
+  const show = () => {
+    const [photograph, step] = chosen();
+    const seen = photograph.seen[step.condition];
     notch.textContent = step.said;
     size.setAttribute("aria-valuetext", step.said);
-    const draw = (seen) => {
-      if (turn !== latest) return;
-      if (seen.picture) {
-        picture.src = seen.picture;
-        [picture.width, picture.height] = source.size;
-        picture.alt = `${source.title}, ${step.condition === "sharp" ? "sharp" : `blurred by ${step.said}`}`;
-        caption.textContent = source.source;
-      }
-      delete form.dataset.shown;
-      if (!seen.networks) return;
-      Object.entries(seen.networks).forEach(([name, told]) => drawNetwork(name, told, source.answers));
-      drawDistances(seen.networks);
-      window.blurpaperPlay.seen = seen;
-      form.dataset.shown = `${form.elements.photograph.value} ${step.condition}`;
-      clearTimeout(speaking);
-      speaking = setTimeout(() => { summary.textContent = sentence(step, seen.networks); }, summary.textContent ? 400 : 0);
-    };
-    await source.see(step.condition, draw, () => turn === latest);
+    picture.src = seen.picture;
+    [picture.width, picture.height] = photograph.size;
+    picture.alt = `${photograph.title}, ${step.condition === "sharp" ? "sharp" : `blurred by ${step.said}`}`;
+    caption.textContent = photograph.source;
+    Object.entries(seen.networks).forEach(([name, told]) => drawNetwork(name, told, photograph.answers));
+    drawDistances(seen.networks);
+    form.dataset.shown = `${form.elements.photograph.value} ${step.condition}`;
+    clearTimeout(speaking);
+    speaking = setTimeout(() => { summary.textContent = sentence(step, seen.networks); }, summary.textContent ? 400 : 0);
   };
 
-  Object.entries(data.photographs).forEach(([name, one]) => {
-    sources.set(name, { ...one, see: (condition, draw) => draw(one.seen[condition]) });
-  });
   const kind = data.kinds.find((one) => one.steps.some((step) => step.condition === data.first));
   form.elements.kind.value = kind.key;
   size.value = kind.steps.findIndex((step) => step.condition === data.first);
   form.addEventListener("input", show);
   form.addEventListener("submit", (event) => event.preventDefault());
-  window.blurpaperPlay = { form, data, sources, show };
   root.querySelector(".play-plain").hidden = true;
   form.hidden = false;
   show();
-
-  const own = document.getElementById("play-own");
-  if (own && own.dataset.browser && location.protocol === "file:") {
-    own.replaceChildren(element("p", "From files, a browser may not load the networks. Serve the book, for example by python3 -m http.server, and open this page from there."));
-  }
 })();

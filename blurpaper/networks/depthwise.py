@@ -1,0 +1,197 @@
+"""A depthwise convolution with a backward pass for CPUs.
+
+PyTorch's own gradients of a depthwise convolution take most of the time of fine-tuning on a CPU: a
+step on EfficientNet-Lite0 (batch 32, 224 pixels, bfloat16, two cores) takes 1.4 s with them and
+0.7 s with these, at the same numbers to rounding. Only public operators are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Padding = tuple[int, int] | tuple[int, int, int, int]
+"""Down and across, done by the convolution itself; or left, right, top and bottom, as torch's
+``pad`` has it, done before.
+"""
+
+Activation = tuple[
+    Callable[[torch.Tensor], torch.Tensor], Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+]
+"""An activation in place, and the gradient of its input by that of its output and the output."""
+
+_ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.ReLU: (
+        torch.relu_,
+        lambda gradient, out: torch.ops.aten.threshold_backward(gradient, out, 0),
+    ),
+    nn.ReLU6: (
+        lambda out: functional.hardtanh_(out, 0.0, 6.0),
+        lambda gradient, out: torch.ops.aten.hardtanh_backward(gradient, out, 0, 6),
+    ),
+}
+
+
+def convolution(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: int,
+    padding: Padding,
+    act: nn.Module,
+) -> torch.Tensor:
+    """``act(conv2d(x, weight, bias, stride, padding))`` with one group a channel, to be learnt.
+
+    Args:
+        x: ``(B, C, H, W)``.
+        weight: ``(C, 1, side, side)``.
+    """
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+    activation = _ACTIVATIONS.get(type(act))
+    out = _Depthwise.apply(x, weight, bias, stride, padding, activation)
+    return out if activation else act(out)
+
+
+class _Depthwise(torch.autograd.Function):
+    """A depthwise convolution, its bias and its activation, with gradients made of convolutions
+    that are fast on CPUs.
+
+    The gradient of the input at each phase of the stride is one convolution of stride 1 of the
+    output's gradient with the taps of that phase. The gradient of the weight is put together from
+    those of three of its columns at a time, or of 3 x 3 of its taps.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, stride, padding, activation) -> torch.Tensor:  # noqa: ANN001
+        ctx.stride, ctx.padding, ctx.shape, ctx.activation = stride, padding, x.shape, activation
+        x, ctx.around = (x, padding) if len(padding) == 2 else (_padded(x, padding), (0, 0))
+        out = functional.conv2d(x, weight, None, stride, ctx.around, 1, len(weight))
+        if bias is not None:
+            out.add_(bias[:, None, None])
+        if activation:
+            apply_in_place, _ = activation
+            apply_in_place(out)
+        ctx.save_for_backward(x, weight, out if activation else None)
+        return out
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN001
+        (x, weight, out), (of_x, of_weight, of_bias) = ctx.saved_tensors, (None,) * 3
+        if ctx.activation:
+            _, gradient_of_input = ctx.activation
+            gradient = gradient_of_input(gradient, out)
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.sum_to_size(len(weight), 1, 1).flatten()
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", enabled=False):
+            if ctx.needs_input_grad[0]:
+                of_x = _input_gradient(gradient, ctx.shape, weight, ctx.stride, ctx.padding)
+            if ctx.needs_input_grad[1]:
+                of_weight = _kernel_gradient(gradient, x, weight, ctx.stride, ctx.around)
+        return of_x, of_weight, of_bias, None, None, None
+
+
+def _input_gradient(
+    gradient: torch.Tensor, shape: torch.Size, weight: torch.Tensor, stride: int, padding: Padding
+) -> torch.Tensor:
+    side = weight.shape[-1]
+    if stride == 1 and len(padding) == 2:
+        return functional.conv2d(
+            gradient,
+            weight.flip(2, 3),
+            None,
+            1,
+            [side - 1 - one for one in padding],
+            1,
+            len(weight),
+        )
+    left, right, top, bottom = (
+        padding if len(padding) == 4 else (padding[1], padding[1], padding[0], padding[0])
+    )
+    taps = -(-side // stride)
+    whole = (shape[2] + top + bottom, shape[3] + left + right)
+    down, across = (
+        max(0, -(-length // stride) - out)
+        for length, out in zip(whole, gradient.shape[-2:], strict=True)
+    )
+    spread = _padded(gradient, (taps - 1, across, taps - 1, down))
+    result = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last)
+    for row in range(stride):
+        for column in range(stride):
+            phase = weight[:, :, row::stride, column::stride].flip(2, 3)
+            kernel = functional.pad(phase, (taps - phase.shape[3], 0, taps - phase.shape[2], 0))
+            found = functional.conv2d(spread, kernel, None, 1, 0, 1, len(weight))
+            # The first ones of a phase may lie in the padding, whose gradient nobody asks for.
+            above, before = max(0, -(-(top - row) // stride)), max(0, -(-(left - column) // stride))
+            place = result[
+                :,
+                :,
+                row + above * stride - top :: stride,
+                column + before * stride - left :: stride,
+            ]
+            place.copy_(
+                found[:, :, above : above + place.shape[2], before : before + place.shape[3]]
+            )
+    return result
+
+
+def _kernel_gradient(
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    stride: int,
+    padding: tuple[int, int],
+) -> torch.Tensor:
+    side, (rows, columns), (top, left) = weight.shape[-1], gradient.shape[-2:], padding
+    wide = min(3, side)
+    # Elsewhere, padding done by the convolution itself would change the order of oneDNN's sums,
+    # which depends on the shape.
+    tall, inside = (side, True) if rows > 4 and columns % 15 != 1 else (wide, False)
+    result = torch.empty_like(weight)
+    for row in _starts(side, tall):
+        for column in _starts(side, wide):
+            seen, around = x, padding
+            if (
+                wide < side or not inside
+            ):  # the part of the input that meets these taps, its border of zeros with it
+                right = (columns - 1) * stride + column + wide - left - x.shape[3]
+                bottom = (rows - 1) * stride + row + tall - top - x.shape[2]
+                above, below = (0, 0) if inside else (top - row, bottom)
+                seen, around = (
+                    _padded(x, (left - column, right, above, below)),
+                    (top if inside else 0, 0),
+                )
+            taps = (..., slice(row, row + tall), slice(column, column + wide))
+            result[taps] = torch.ops.aten.convolution_backward(
+                gradient, seen, weight[taps].contiguous(), None, [stride] * 2, around, [1, 1], False, [0, 0], len(weight),
+                [False, True, False],
+            )[1]  # fmt: skip
+    return result
+
+
+def _starts(side: int, part: int) -> list[int]:
+    """Where parts begin that cover a side, each sharing one tap at most with the next but the last."""
+    return [*range(0, side - part, max(1, part - 1)), side - part]
+
+
+def _padded(x: torch.Tensor, padding: tuple[int, int, int, int]) -> torch.Tensor:
+    """Zeros around a batch of maps, channels last, or what is negative cut off; torch's ``pad``
+    would write all of it twice.
+    """
+    left, right, top, bottom = padding
+    height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
+    out = torch.empty(
+        (*x.shape[:2], height, width), dtype=x.dtype, memory_format=torch.channels_last
+    )
+    inner = out[:, :, max(0, top) : height - max(0, bottom), max(0, left) : width - max(0, right)]
+    inner.copy_(x[:, :, max(0, -top) :, max(0, -left) :][:, :, : inner.shape[2], : inner.shape[3]])
+    for border in (out[:, :, : max(0, top)], out[:, :, height - max(0, bottom) :]):
+        border.zero_()
+    for border in (out[..., : max(0, left)], out[..., width - max(0, right) :]):
+        border.zero_()
+    return out
