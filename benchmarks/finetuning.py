@@ -29,7 +29,7 @@ from blurpaper.batches import Task
 from blurpaper.blur import MIXES
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import SHARP, psf
-from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.objectives import Labels
 from blurpaper.profile import load
 

@@ -26,7 +26,7 @@ from blurpaper import canonical, data, protocol, resizing
 from blurpaper.data import examples, photos
 from blurpaper.data.base import ImageSet
 from blurpaper.networks import Network
-from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.profile import Profile, load
 
 PHOTOGRAPHS = 50

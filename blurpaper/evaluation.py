@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +16,10 @@ from blurpaper.data import photos
 from blurpaper.data.base import ImageSet
 from blurpaper.data.readable import readable
 from blurpaper.kernels import SHARP
-from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.networks.foreign import FIELD, IMAGENET_MEAN, IMAGENET_STD
-from blurpaper.networks.foreign_spec import ForeignSpec, in_memory
-from blurpaper.networks.origins import is_foreign
-from blurpaper.networks.pretrained import ORIGINALS
-from blurpaper.networks.released import NetworkFile
+from blurpaper.networks import MODELS, NetworkSpec
+from blurpaper.networks.external import FIELD, IMAGENET_MEAN, IMAGENET_STD, External, ExternalSpec
+from blurpaper.networks.files import NetworkFile
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.profile import Profile
 from blurpaper.store import Recipe, Store
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
     from torch import nn
-
-Named = NetworkSpec | NetworkFile | ForeignSpec
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Measured:
         seconds: what classifying took, now or when it was kept.
 
     >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.released import released
+    >>> from blurpaper.networks.weights import released
     >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
     >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
     >>> measured = measure(network, folder, ["sharp", "D8"], ["256"], photos, store)
@@ -69,19 +66,13 @@ class Measured:
 def home_profile(model: str) -> str:
     """The profile whose protocol a model is applied with unless another is named.
 
-    Raises:
-        UserError: for a name that is no model's.
-
     >>> home_profile("small_vgg"), home_profile("efficientnet_lite0")
     ('emoji', 'photos')
     """
-    if is_foreign(model):
-        return "photos"
-    module_of(model)
-    return "photos" if model in ORIGINALS else "emoji"
+    return "emoji" if model in MODELS and model not in ORIGINALS else "photos"
 
 
-def fitted(profile: Profile, spec: Named) -> Profile:
+def fitted(profile: Profile, spec: NetworkSpec) -> Profile:
     """The profile for a network: one from elsewhere has a field of its own, and scales that stand
     to it as the paper's to 224.
 
@@ -90,12 +81,13 @@ def fitted(profile: Profile, spec: Named) -> Profile:
     >>> photos = profiles.load("photos")
     >>> photos.protocol.field, photos.protocol.scales
     (224, {'128': 128, '256': 256, '512': 512})
-    >>> small = fitted(photos, in_memory(module, classes=["cat", "dog"], field=112))
+    >>> network = External(module, "mine", classes=["cat", "dog"], field=112)
+    >>> small = fitted(photos, ExternalSpec("mine", network=network))
     >>> small.protocol.field, small.protocol.scales
     (112, {'128': 64, '256': 128, '512': 256})
     """
     own = profile.protocol
-    if not isinstance(spec, ForeignSpec) or spec.network.field == own.field:
+    if not isinstance(spec, ExternalSpec) or spec.network.field == own.field:
         return profile
     side = spec.network.field
     scales = {name: math.ceil(pixels * side / own.field) for name, pixels in own.scales.items()}
@@ -104,18 +96,18 @@ def fitted(profile: Profile, spec: Named) -> Profile:
     )
 
 
-def classes_of(spec: Named, profile: Profile, store: Store) -> Sequence[str] | None:
+def classes_of(spec: NetworkSpec, profile: Profile, store: Store) -> Sequence[str] | None:
     """Names of a network's classes; None for ImageNet's, which are known without making the
     network.
 
-    >>> from blurpaper.networks.released import released
+    >>> from blurpaper.networks.weights import released
     >>> photos, store = profiles.load("photos"), Store(tempfile.mkdtemp())
     >>> classes_of(released("efficientnet_lite0", "mix"), photos, store)[:3]
     ('tench', 'goldfish', 'great white shark')
     >>> classes_of(NetworkSpec("efficientnet_lite0"), photos, store) is None
     True
     """
-    if isinstance(spec, ForeignSpec):
+    if isinstance(spec, ExternalSpec):
         return spec.network.classes
     if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
         return trained.network(spec, profile, store).classes
@@ -123,7 +115,7 @@ def classes_of(spec: Named, profile: Profile, store: Store) -> Sequence[str] | N
 
 
 def evaluate(
-    spec: Named,
+    spec: NetworkSpec,
     folder: Path,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -143,7 +135,7 @@ def evaluate(
         ImageError: if the folder cannot be read, or more than 1 % of its images.
 
     >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.released import released
+    >>> from blurpaper.networks.weights import released
     >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
     >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
     >>> rows, left_out = evaluate(network, folder, ["D8"], ["256"], photos, store)
@@ -191,27 +183,15 @@ def evaluate_module(
     >>> sorted(set(rows["condition"]))
     ['D8', 'sharp']
     """
-    import torch
-
-    modes = [(part, part.training) for part in module.modules()]
-    device = next((tensor.device for tensor in module.state_dict().values()), None)
-    contiguous = all(tensor.is_contiguous() for tensor in module.state_dict().values())
-    try:
-        spec = in_memory(module, classes, field, mean, std)
-        with tempfile.TemporaryDirectory() as kept:
-            settings = profiles.load(profile, overrides)
-            return evaluate(spec, Path(folder), conditions, scales, settings, Store(kept))[0]
-    finally:
-        for part, training in modes:
-            part.training = training
-        if device is not None:
-            module.to(device)
-        if contiguous:  # it was applied with channels last
-            module.to(memory_format=torch.contiguous_format)
+    own = copy.deepcopy(module)
+    network = External(own, "in-memory", field, mean, std, classes or (), Path(folder))
+    spec, settings = ExternalSpec("in-memory", network=network), profiles.load(profile, overrides)
+    with tempfile.TemporaryDirectory() as kept:
+        return evaluate(spec, Path(folder), conditions, scales, settings, Store(kept))[0]
 
 
 def measure(
-    spec: Named,
+    spec: NetworkSpec,
     folder: Path,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -226,7 +206,7 @@ def measure(
             stand in for missing labels.
 
     >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.released import released
+    >>> from blurpaper.networks.weights import released
     >>> folder, store = album(Path(tempfile.mkdtemp()), ["coffee"]), Store(tempfile.mkdtemp())
     >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
     >>> measured = measure(network, folder, ["D4"], ["256"], photos, store)
@@ -238,8 +218,6 @@ def measure(
         list(dict.fromkeys(conditions)),
         list(dict.fromkeys(scales)),
     )
-    if isinstance(spec, ForeignSpec):
-        spec = spec.with_classes_of(folder)
     images, left_out = readable(
         photos.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store
     )
@@ -267,7 +245,7 @@ def measure(
 
 
 def _kept(
-    spec: Named,
+    spec: NetworkSpec,
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],

@@ -14,7 +14,8 @@ from blurpaper.data.examples import SEGMENTED, CarriedSet
 from blurpaper.kernels import SHARP
 from blurpaper.metrics import oracles, overlap
 from blurpaper.networks import Network, NetworkSpec
-from blurpaper.networks.released import NetworkFile, released
+from blurpaper.networks.files import NetworkFile
+from blurpaper.networks.weights import released
 from blurpaper.profile import Profile
 from blurpaper.store import Store
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass
 from pathlib import Path
 
 from blurpaper import trained, training
@@ -13,33 +12,14 @@ from blurpaper.data import photos
 from blurpaper.data.readable import readable
 from blurpaper.data.reading import ImageError
 from blurpaper.errors import UserError
-from blurpaper.evaluation import Named, classes_of, fitted
-from blurpaper.networks import NetworkSpec, files, foreign_spec
-from blurpaper.networks.foreign import ForeignNetwork
-from blurpaper.networks.foreign_spec import ForeignSpec
-from blurpaper.networks.released import NetworkFile
+from blurpaper.evaluation import classes_of, fitted
+from blurpaper.networks import NetworkSpec, files
+from blurpaper.networks.external import ExternalSpec, external
+from blurpaper.networks.files import NetworkFile
 from blurpaper.profile import Profile
 from blurpaper.progress import progress
 from blurpaper.randomness import seed_of
 from blurpaper.store import Store
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What a file of one's own network says it is: a model and the blurs it was tuned on.
-
-    >>> str(Tuned("small_vgg", "sharp,G4", "labels")), str(Tuned("small_vgg", "mix", "agreement"))
-    ('small_vgg:sharp,G4', 'small_vgg:mix/agreement')
-    """
-
-    model: str
-    mix: str
-    recipe: str
-
-    def __str__(self) -> str:
-        if self.mix in MIXES:
-            return str(NetworkSpec(self.model, self.mix, recipe=self.recipe))
-        return f"{self.model}:{self.mix}"
 
 
 def mix_of(text: str) -> tuple[str, dict[str, float]]:
@@ -69,7 +49,7 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
 
 
 def finetune(
-    start: Named,
+    start: NetworkSpec,
     folder: Path,
     mix: str,
     unlabelled: bool,
@@ -102,20 +82,16 @@ def finetune(
     >>> tiny, store = load("smoke", {"emoji.train": 20, "agreement.batch": 2}), Store(tempfile.mkdtemp())
     >>> finetune(NetworkSpec("small_vgg"), folder, "sharp,G4", True, out, tiny, store)
     (2, 2, [])
-    >>> NetworkFile(out).header["network"]
-    'small_vgg:sharp,G4'
+    >>> NetworkFile.at(out).name
+    'small_vgg:sharp,G4/agreement'
     """
     name, shares = mix_of(mix)
     profile = fitted(profile, start)
-    if isinstance(start, ForeignSpec):
-        start = start.with_classes_of(folder)
     listed = photos.load_folder(
         folder, classes_of(start, profile, store), labelled=not unlabelled, tolerant=True
     )
     schedule = profile.agreement if unlabelled else profile.finetuning
     if not unlabelled and (listed.labels < 0).any():
-        if isinstance(start, ForeignSpec) and not start.named:
-            raise ImageError(f"{folder}: {start.unnamed}, or tune without labels (--unlabelled).")
         raise ImageError(
             f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet id); name them so, or tune "
             "without labels (--unlabelled)."
@@ -144,10 +120,7 @@ def finetune(
         place = trained.readable_checkpoint(checkpoint)
         training.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
     recipe = "agreement" if unlabelled else "labels"
-    if isinstance(network, ForeignNetwork):
-        foreign_spec.save(network, start.model, name, recipe, out)
-    else:
-        files.save(network, Tuned(start.model, name, recipe), out)
+    files.save(network, NetworkSpec(start.model, name, recipe=recipe), out)
     for done_with in out.parent.glob(
         f"{glob.escape(checkpoint.name)}*"
     ):  # also what a killed run left half-written
@@ -155,22 +128,11 @@ def finetune(
     return len(images), len(list(training.steps_of(schedule, len(images)))), left_out
 
 
-def tuned(start: Named, out: Path) -> Named:
-    """The network that :func:`finetune` wrote, which was made from that one.
-
-    >>> import tempfile
-    >>> from blurpaper.networks import build
-    >>> out = Path(tempfile.mkdtemp()) / "tuned.safetensors"
-    >>> files.save(build("small_vgg", ["cat", "dog"], 64), Tuned("small_vgg", "sharp,G4", "labels"), out)
-    >>> found = tuned(NetworkSpec("small_vgg"), out)
-    >>> found.mix, found.load().classes
-    ('sharp,G4', ('cat', 'dog'))
-    """
-    return (
-        foreign_spec.foreign(start.model, out)
-        if isinstance(start, ForeignSpec)
-        else NetworkFile(out)
-    )
+def tuned(start: NetworkSpec, out: Path) -> NetworkSpec:
+    """The network that :func:`finetune` wrote, which was made from that one."""
+    if isinstance(start, ExternalSpec):
+        return external(start.model, weights=out)
+    return NetworkFile.at(out)
 
 
 def _key(*parts: object) -> str:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from blurpaper import processes
 from blurpaper.batches import Batch, Task, make_batch
-from blurpaper.networks.base import STAGES, Network
+from blurpaper.networks.base import Classifier
 from blurpaper.profile import Protocol
 
 
@@ -69,7 +69,7 @@ class Labels(Objective):
     ('cat', 'dog')
     """
 
-    def __init__(self, network: Network, smoothing: float = 0.0) -> None:
+    def __init__(self, network: Classifier, smoothing: float = 0.0) -> None:
         super().__init__()
         self.network, self.smoothing = network, smoothing
 
@@ -111,7 +111,7 @@ class Agreement(Objective):
     True
     """
 
-    def __init__(self, network: Network, teacher: Network, features: float) -> None:
+    def __init__(self, network: Classifier, teacher: Classifier, features: float) -> None:
         super().__init__()
         self.network, self.teacher, self.features = network, teacher.requires_grad_(False), features
 
@@ -133,10 +133,10 @@ class Agreement(Objective):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
-            wanted = self._last(self.teacher, batch.sharp)
-            right = self.teacher.classify(wanted).float().log_softmax(dim=1)
-        found = self._last(self.network, batch.seen)
-        given = self.network.classify(found).float().log_softmax(dim=1)
+            wanted, logits = self._seen(self.teacher, batch.sharp)
+            right = logits.float().log_softmax(dim=1)
+        found, logits = self._seen(self.network, batch.seen)
+        given = logits.float().log_softmax(dim=1)
         loss = functional.kl_div(given, right, log_target=True, reduction="none").sum(dim=1).mean()
         if self.features:
             wanted = wanted.float()
@@ -145,5 +145,5 @@ class Agreement(Objective):
         return loss
 
     @staticmethod
-    def _last(network: Network, images: torch.Tensor) -> torch.Tensor:
-        return network.stage_maps(network.normalised(images))[STAGES[-1]]
+    def _seen(network: Classifier, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return network.features_and_logits(network.normalised(images))

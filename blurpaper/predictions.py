@@ -16,8 +16,6 @@ from blurpaper import canonical, data, invariance, metrics, protocol, trained
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import check_condition
 from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.networks.foreign_spec import ForeignSpec
-from blurpaper.networks.released import NetworkFile
 from blurpaper.profile import Profile
 from blurpaper.progress import progress
 from blurpaper.store import TENSORS, Recipe, Store
@@ -38,7 +36,7 @@ def base_scales(scales: Sequence[str]) -> list[str]:
 
 
 def recipes(
-    spec: NetworkSpec | NetworkFile | ForeignSpec,
+    spec: NetworkSpec,
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -105,7 +103,7 @@ def common_inputs(
 
 
 def log_probabilities(
-    spec: NetworkSpec | NetworkFile | ForeignSpec,
+    spec: NetworkSpec,
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -119,7 +117,7 @@ def log_probabilities(
 
     >>> import tempfile
     >>> from blurpaper import profile
-    >>> from blurpaper.networks.released import released
+    >>> from blurpaper.networks.weights import released
     >>> network, photos = released("efficientnet_lite0", "mix"), profile.load("photos")
     >>> store = Store(tempfile.mkdtemp())
     >>> images = data.load("scikit-image", "test", photos, store)
@@ -171,7 +169,7 @@ def log_probabilities(
 
 
 def decisions(
-    spec: NetworkSpec | NetworkFile,
+    spec: NetworkSpec,
     set_name: str,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -253,7 +251,7 @@ def decided(
 
 
 def distances(
-    spec: NetworkSpec | NetworkFile, set_name: str, profile: Profile, store: Store
+    spec: NetworkSpec, set_name: str, profile: Profile, store: Store
 ) -> dict[str, np.ndarray]:
     """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N,
     5)``, at scale 256.
@@ -322,7 +320,7 @@ def shards(count: int, profile: Profile) -> Iterator[range]:
 
 
 def columns_of(
-    spec: NetworkSpec | NetworkFile | ForeignSpec,
+    spec: NetworkSpec,
     set_name: str,
     classes: int,
     scale: str,

@@ -19,7 +19,7 @@ import torch
 from blurpaper import blur
 from blurpaper.devices import autocast, device_of
 from blurpaper.kernels import CANONICAL, SHAKE, SHAKE_BANKS, SHARP, psf, shake_bank
-from blurpaper.networks.base import Network
+from blurpaper.networks.base import Classifier
 from blurpaper.profile import Compute, Protocol
 from blurpaper.randomness import uniforms
 from blurpaper.resizing import Scene, resized, scaled_shape
@@ -81,7 +81,7 @@ def network_input(images: torch.Tensor, smaller_side: int, canonical: int) -> to
 
 
 def log_probabilities(
-    networks: Mapping[str, Network],
+    networks: Mapping[str, Classifier],
     images: Sequence[torch.Tensor],
     ids: Sequence[str],
     condition: str,

@@ -16,7 +16,7 @@ import numpy as np
 from blurpaper import code, deblurred, exhibits, experiments, results, segmented, trained
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
-from blurpaper.networks.released import FOLDERS, file_name
+from blurpaper.networks.weights import path_of
 from blurpaper.play import pictures, seen
 from blurpaper.profile import Profile
 from blurpaper.store import Recipe, Store, surroundings
@@ -53,10 +53,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """
     import pandas as pd
 
-    if (
-        profile.evaluation.released
-        and profile.deblurring.prior.images == Path(priors.RELEASED).stem
-    ):
+    if profile.evaluation.released and profile.deblurring.prior.images == priors.RELEASED.stem:
         yield _release_prior(profile, store)
     if profile.evaluation.released:
         yield _release(
@@ -162,7 +159,7 @@ def _release_prior(profile: Profile, store: Store) -> Path:
     """Write the prior of EPLL that comes with blurpaper; its header says what it was learnt from."""
     from safetensors.torch import save_file
 
-    path = priors.FOLDERS[0] / priors.RELEASED
+    path = priors.RELEASED
     recipe = deblurred.prior_recipe(profile, store)
     state = deblurred.prior(profile, store).state()
     stamp = store.stamp(recipe)
@@ -180,7 +177,7 @@ def _release_prior(profile: Profile, store: Store) -> Path:
 def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:
     """Write a network in half precision, unless the file has its weights already."""
     network = trained.network(spec, profile, store)
-    path = FOLDERS[0] / file_name(spec.model, spec.mix)
+    path = path_of(spec.model, spec.mix)
     if path.is_file():
         old, new = files.load(path).state_dict(), network.state_dict()
         if all(tensor.equal(new[name].half().to(tensor.dtype)) for name, tensor in old.items()):

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from blurpaper import __version__, intervals, metrics, protocol, resizing, results
-from blurpaper.evaluation import Measured, Named, fitted, measure
+from blurpaper.evaluation import Measured, fitted, measure
 from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP
 from blurpaper.markup import render
-from blurpaper.networks.foreign_spec import ForeignSpec
+from blurpaper.networks import NetworkSpec
 from blurpaper.profile import Profile
 from blurpaper.randomness import stream
 from blurpaper.store import Store, surroundings
@@ -53,7 +53,9 @@ class Line:
         return row.value, row.low, row.high
 
 
-def evaluated(path: Path, spec: Named, folder: Path, measured: Measured, profile: Profile) -> None:
+def evaluated(
+    path: Path, spec: NetworkSpec, folder: Path, measured: Measured, profile: Profile
+) -> None:
     """Write what was measured of a network on the images of a folder, with the confidence from
     which on its answers are right as often as on sharp images.
     """
@@ -63,8 +65,8 @@ def evaluated(path: Path, spec: Named, folder: Path, measured: Measured, profile
 
 def tuned(
     path: Path,
-    before: Named,
-    after: Named,
+    before: NetworkSpec,
+    after: NetworkSpec,
     folder: Path,
     seen: bool,
     mix: str,
@@ -81,8 +83,6 @@ def tuned(
     """
     profile = fitted(profile, before)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
-    if isinstance(before, ForeignSpec):
-        before, after = before.with_classes_of(folder), after.with_classes_of(folder)
     first = measure(before, folder, conditions, ["256"], profile, store)
     last = measure(after, folder, conditions, ["256"], profile, store, like=first)
     lines = [Line("before", first), Line("after", last)]
@@ -91,7 +91,7 @@ def tuned(
 
 def write(
     path: Path,
-    spec: Named,
+    spec: NetworkSpec,
     folder: Path,
     lines: Sequence[Line],
     profile: Profile,

@@ -71,9 +71,7 @@ def by_table(profile: Profile) -> dict[str, list[NetworkSpec]]:
         "tableA": [NetworkSpec(second), NetworkSpec(second, "mix")],
         "figure4": named(settings.invariance_networks),
         "table5": named(["original", *profile.deblurring.networks]),
-        "table6": [
-            NetworkSpec(profile.model, mix) for mix in ("original", *profile.segmentation.networks)
-        ],
+        "table6": named(["original", *profile.segmentation.networks]),
     }
 
 

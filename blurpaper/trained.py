@@ -20,9 +20,10 @@ from blurpaper.blur import MIXES
 from blurpaper.data.base import ImageSet
 from blurpaper.errors import UserError
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
-from blurpaper.networks.foreign_spec import ForeignSpec
-from blurpaper.networks.pretrained import ORIGINALS
-from blurpaper.networks.released import NetworkFile
+from blurpaper.networks.base import Classifier
+from blurpaper.networks.external import ExternalSpec
+from blurpaper.networks.files import NetworkFile
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.objectives import Agreement, Labels
 from blurpaper.profile import Profile, Schedule
 from blurpaper.progress import progress
@@ -32,9 +33,7 @@ from blurpaper.store import Recipe, Store
 M = TypeVar("M", bound=nn.Module)
 
 
-def network(
-    spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store
-) -> Network:
+def network(spec: NetworkSpec, profile: Profile, store: Store) -> Classifier:
     """A network: from its file, from elsewhere, its original weights if they can be had, else
     trained by the profile and kept.
 
@@ -50,7 +49,7 @@ def network(
     >>> [name.rpartition("-")[0] for name in store.names()]
     ['data/emoji-train', 'networks/small_vgg_original']
     """
-    if isinstance(spec, NetworkFile | ForeignSpec):
+    if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.load()
     if is_published(spec):
         return ORIGINALS[spec.model](profile.protocol.field)
@@ -58,7 +57,7 @@ def network(
     return get(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
 
 
-def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | NetworkFile:
+def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec:
     """A network as this profile made it, for use under another: by name if its weights are from
     elsewhere, else by its file.
 
@@ -73,7 +72,7 @@ def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec | Net
         return spec
     network(spec, profile, store)
     recipe = network_recipe(spec, profile, store)
-    return NetworkFile(store.path(recipe) / f"data{recipe.codec.suffix}")
+    return NetworkFile.at(store.path(recipe) / f"data{recipe.codec.suffix}")
 
 
 def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
@@ -247,7 +246,7 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
         )
 
 
-def objective_of(start: Network, schedule: Schedule) -> Labels | Agreement:
+def objective_of(start: Classifier, schedule: Schedule) -> Labels | Agreement:
     """What a schedule trains a network for; without labels, its own predictions before training
     teach it.
 
@@ -260,18 +259,18 @@ def objective_of(start: Network, schedule: Schedule) -> Labels | Agreement:
     return Labels(start, schedule.label_smoothing)
 
 
-def code_of(spec: NetworkSpec | NetworkFile | ForeignSpec) -> str:
+def code_of(spec: NetworkSpec) -> str:
     """The module whose code makes the network what it is.
 
     >>> code_of(NetworkSpec("efficientnet_lite0", "mix"))
     'blurpaper.networks.efficientnet'
     """
-    return "blurpaper.networks.foreign" if isinstance(spec, ForeignSpec) else module_of(spec.model)
+    return (
+        "blurpaper.networks.external" if isinstance(spec, ExternalSpec) else module_of(spec.model)
+    )
 
 
-def identity_of(
-    spec: NetworkSpec | NetworkFile | ForeignSpec, profile: Profile, store: Store
-) -> str:
+def identity_of(spec: NetworkSpec, profile: Profile, store: Store) -> str:
     """What stands for a network in the key of what is computed with it, found without training it.
 
     >>> import tempfile
@@ -283,10 +282,8 @@ def identity_of(
     >>> len({identity_of(spec, smoke, store) for spec in specs}), store.names()
     (3, [])
     """
-    if isinstance(spec, ForeignSpec):
+    if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.identity
-    if isinstance(spec, NetworkFile):
-        return f"file {spec.sha256}"
     if is_published(spec):
         return f"{spec} as published"
     recipe = network_recipe(spec, profile, store)

@@ -33,7 +33,7 @@ from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import STAGES, NetworkSpec
-from blurpaper.networks.released import released
+from blurpaper.networks.weights import released
 from blurpaper.page import RUN, Page, percent, with_interval
 from blurpaper.store import Store
 

@@ -26,7 +26,7 @@ import pandas as pd
 
 from blurpaper import profile as profiles
 from blurpaper import results
-from blurpaper.networks.released import released
+from blurpaper.networks.weights import released
 from blurpaper.page import PHOTOS, Page, foremost, percent, points
 from blurpaper.tables import comparison
 

@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 
 from blurpaper.data.examples import album
-from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.page import Page
 
 page = Page(profile, overrides, published)

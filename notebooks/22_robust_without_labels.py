@@ -126,9 +126,9 @@ count, steps, left_out
 # module:
 
 # %%
-from blurpaper.networks.released import NetworkFile
+from blurpaper.networks.files import NetworkFile
 
-tuned = NetworkFile(Path("tuned.safetensors"))
+tuned = NetworkFile.at(Path("tuned.safetensors"))
 network = tuned.load()
 (
     tuned.header["network"],

@@ -134,7 +134,7 @@ import pandas as pd
 
 from blurpaper import evaluation
 from blurpaper import profile as profiles
-from blurpaper.networks.released import named
+from blurpaper.networks.weights import named
 from blurpaper.store import Store
 
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]

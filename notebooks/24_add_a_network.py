@@ -64,7 +64,7 @@ def efficientnet_lite0_grey(classes, field=224):
 # Its layers are those of EfficientNet-Lite0, and so may its weights be, which pip has installed:
 
 # %%
-from blurpaper.networks.pretrained import original_efficientnet
+from blurpaper.networks.weights import original_efficientnet
 
 networks = {
     "colour": original_efficientnet(
@@ -151,7 +151,7 @@ except ValueError as error:
 # ## For good
 #
 # In a checkout: the class and the function go to a module below `blurpaper/networks/`, here `efficientnet.py`; the name to `MODELS` in `networks/__init__.py`,
-# and where its weights come from to `ORIGINALS` in `networks/pretrained.py`.
+# and where its weights come from to `ORIGINALS` in `networks/weights.py`.
 #
 # ```python
 # MODELS: dict[str, str] = {
@@ -160,7 +160,7 @@ except ValueError as error:
 # }
 # ORIGINALS: dict[str, Callable[[int], Network]] = {
 #     ...
-#     "efficientnet_lite0_grey": partial(original_efficientnet, efficientnet_lite0_grey, "lite0"),
+#     "efficientnet_lite0_grey": partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),
 # }
 # ```
 #

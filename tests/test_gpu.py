@@ -39,8 +39,8 @@ from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec, build, files
-from blurpaper.networks.released import released
 from blurpaper.networks.vgg import VGG, small_vgg
+from blurpaper.networks.weights import released
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Agreement, Labels
 from blurpaper.pixels import PerPixel

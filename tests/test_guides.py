@@ -98,15 +98,11 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
         'MODELS: dict[str, str] = {\n    "efficientnet_lite0_grey": "blurpaper.networks.efficientnet",\n',
     )
     edit(
-        networks / "pretrained.py",
-        "    EfficientNetLite,\n",
-        "    EfficientNetLite,\n    efficientnet_lite0_grey,\n",
-    )
-    edit(
-        networks / "pretrained.py",
+        networks / "weights.py",
         "ORIGINALS: dict[str, Callable[[int], Network]] = {\n",
         "ORIGINALS: dict[str, Callable[[int], Network]] = {\n"
-        '    "efficientnet_lite0_grey": partial(original_efficientnet, efficientnet_lite0_grey, "lite0"),\n',
+        '    "efficientnet_lite0_grey": '
+        'partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),\n',
     )
     said = passes(checkout, "tests/test_networks.py", "tests/test_zoomout.py", "-k", "every_model")
     assert (

@@ -21,7 +21,7 @@ from blurpaper import (
 from blurpaper import profile as profiles
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
-from blurpaper.networks.pretrained import ORIGINALS
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.store import Store
 
 CLASSES = (0, 207, 999)

@@ -17,8 +17,8 @@ from helpers import album
 
 from blurpaper import evaluation, profile
 from blurpaper.networks import NetworkSpec, files
-from blurpaper.networks.released import named
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.networks.weights import named
 from blurpaper.store import Store
 
 pytestmark = pytest.mark.skipif(

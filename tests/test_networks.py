@@ -11,12 +11,12 @@ from torchvision import models as torchvision_models
 from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models import vgg16 as torchvision_vgg16
 
-from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of, pretrained
+from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of, weights
 from blurpaper.networks.efficientnet import efficientnet_lite0
 from blurpaper.networks.imagenet import imagenet_wnids
-from blurpaper.networks.pretrained import WeightsError, read_pickled_weights
 from blurpaper.networks.resnet import resnet50, small_resnet
 from blurpaper.networks.vgg import CAFFE_MEAN, VGG, small_vgg, vgg16
+from blurpaper.networks.weights import WeightsError, read_pickled_weights
 
 NAMES = ("a", "b", "c", "d")
 
@@ -278,8 +278,6 @@ def test_pickled_weights_are_read_only_with_the_known_checksum(tmp_path) -> None
     torch.save({"weight": torch.zeros(3)}, path)
     with pytest.raises(WeightsError, match="not the known file"):
         read_pickled_weights(path, "0" * 64)
-    with pytest.raises(WeightsError, match="no file"):
-        read_pickled_weights(tmp_path / "none.pth", "0" * 64)
 
 
 def test_the_original_resnet50_has_torchvisions_weights_or_says_how_to_get_them(
@@ -294,7 +292,7 @@ def test_the_original_resnet50_has_torchvisions_weights_or_says_how_to_get_them(
     monkeypatch.setattr(
         torchvision_models.WeightsEnum, "get_state_dict", lambda *_, **__: theirs.state_dict()
     )
-    ours = pretrained.ORIGINALS["resnet50"](224)
+    ours = weights.ORIGINALS["resnet50"](224)
     image = noise(224, 224)
     with torch.inference_mode():
         expected = theirs(ours.normalised(image))
@@ -304,7 +302,7 @@ def test_the_original_resnet50_has_torchvisions_weights_or_says_how_to_get_them(
         with pytest.raises(
             WeightsError, match=f"weights of {model} from https.*checkpoints.*no route to host"
         ):
-            pretrained.ORIGINALS[model](224)
+            weights.ORIGINALS[model](224)
 
 
 def tiny_vgg(classes=NAMES, field: int = 64, mean=CAFFE_MEAN) -> VGG:
@@ -359,8 +357,8 @@ def caffe_file(tmp_path, monkeypatch):
     digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
     path = (folder / "made.pth").rename(folder / f"vgg16-{digest[:8]}.pth")
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
-    monkeypatch.setattr(pretrained, "CAFFE_VGG16", path.name)
-    monkeypatch.setattr(pretrained, "vgg16_caffe", lambda classes, field: tiny_vgg(field=field))
+    monkeypatch.setattr(weights, "CAFFE_VGG16", path.name)
+    monkeypatch.setattr(weights, "build", lambda _, classes, field: tiny_vgg(field=field))
     return path, theirs
 
 
@@ -369,7 +367,7 @@ def test_the_caffe_weights_are_those_of_a_network_that_is_fed_bgr_less_its_mean(
     image = noise(64, 64)
     bgr = image.flip(1) - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
     with torch.inference_mode():
-        ours = pretrained.ORIGINALS["vgg16_caffe"](64)
+        ours = weights.ORIGINALS["vgg16_caffe"](64)
         torch.testing.assert_close(ours(image)[:, :, 0, 0], theirs(bgr), rtol=1e-4, atol=1e-4)
 
 
@@ -378,7 +376,7 @@ def test_caffe_weights_that_are_missing_or_others_are_refused(caffe_file) -> Non
     with path.open("ab") as file:
         file.write(b"x")
     with pytest.raises(WeightsError, match="not the known file"):
-        pretrained.original_vgg16_caffe(64)
+        weights.original_vgg16_caffe(64)
     path.unlink()
     with pytest.raises(WeightsError, match=r"weights/vgg16-\w+\.pth: .*jcjohnson/pytorch-vgg"):
-        pretrained.original_vgg16_caffe(64)
+        weights.original_vgg16_caffe(64)

@@ -89,13 +89,13 @@ def test_decisions_hold_every_setting_once(tiny, kept) -> None:
 
 def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) -> None:
     from blurpaper.networks import files
-    from blurpaper.networks.released import NetworkFile
+    from blurpaper.networks.files import NetworkFile
 
     files.save(trained.network(spec("mix"), tiny, kept), spec("mix"), tmp_path / "mix.safetensors")
     images = data.load("emoji", "test", tiny, kept)
     ours, theirs = (
         predictions.log_probabilities(one, images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
-        for one in (NetworkFile(tmp_path / "mix.safetensors"), spec("mix"))
+        for one in (NetworkFile.at(tmp_path / "mix.safetensors"), spec("mix"))
     )
     assert torch.equal(ours, theirs)
 

@@ -9,8 +9,8 @@ from torch.nn import functional
 from blurpaper import blur, canonical, kernels, metrics, protocol, resizing
 from blurpaper.data import photos
 from blurpaper.devices import autocast
-from blurpaper.networks.pretrained import ORIGINALS
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.networks.weights import ORIGINALS
 from blurpaper.profile import Compute, load
 
 CPU32 = Compute(device="cpu", precision="float32", checkpoint_seconds=60)

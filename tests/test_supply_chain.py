@@ -13,7 +13,7 @@ from torchvision.models import ResNet50_Weights
 from blurpaper import book
 from blurpaper.data import download
 from blurpaper.data.sources import SOURCES
-from blurpaper.networks import pretrained
+from blurpaper.networks import weights
 from blurpaper.networks.base import WeightsError
 
 PACKAGE = Path(download.__file__).parent.parent
@@ -94,8 +94,8 @@ def test_a_file_of_weights_that_would_run_code_is_refused_in_a_sentence(
     cached = tmp_path / "checkpoints" / ResNet50_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
     cached.parent.mkdir()
     cached.write_bytes(pickle.dumps({"weight": Malice()}, protocol=2))
-    with pytest.raises(WeightsError, match="something else than tensors"):
-        pretrained.original_resnet50()
+    with pytest.raises(WeightsError, match=r"UnpicklingError: Weights only load failed"):
+        weights.ORIGINALS["resnet50"](224)
     assert "this ran" not in capsys.readouterr().out
 
 

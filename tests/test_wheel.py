@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blurpaper import book, deblurring, results
-from blurpaper.networks import released
+from blurpaper import book, results
 
 ROOT = Path(__file__).parent.parent
 PARTS = (
@@ -110,13 +109,7 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
     expected |= {
         f"blurpaper/templates/{path.name}" for path in (ROOT / "blurpaper" / "templates").iterdir()
     }
-    expected |= {
-        results.PAPER.relative_to(ROOT).as_posix(),
-        f"blurpaper/priors/{deblurring.priors.RELEASED}",
-    }
-    expected |= {
-        f"blurpaper/weights/{path.name}" for path in released.FOLDERS[0].glob("*.safetensors")
-    }
+    expected |= {results.PAPER.relative_to(ROOT).as_posix()}
     expected |= {f"blurpaper/checkout/notebooks/{chapter}.py" for chapter in book.chapters()}
     pages = [
         path
@@ -125,8 +118,8 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
     ]
     expected |= {f"blurpaper/checkout/{path.relative_to(ROOT).as_posix()}" for path in pages}
     expected |= {
-        f"blurpaper/checkout/results/{path.name}"
-        for path in results.PUBLISHED.iterdir()
+        f"blurpaper/checkout/{path.relative_to(ROOT).as_posix()}"
+        for path in results.PUBLISHED.rglob("*")
         if path.is_file()
     }
     expected |= {"blurpaper/checkout/_config.yml", "blurpaper/checkout/_toc.yml"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -16,14 +18,16 @@ from blurpaper.cli.base import (
     say_left_out,
     say_passed_over,
 )
-from blurpaper.cli.elsewhere import elsewhere_options, named
 from blurpaper.errors import UserError
+
+if TYPE_CHECKING:
+    from blurpaper.networks import NetworkSpec
 
 network_option = click.option(
     "--network",
     required=True,
     metavar="NETWORK",
-    help="MODEL[:MIX], as in efficientnet_lite0:mix; a .safetensors file; timm/NAME; torchvision/NAME; or a function that makes "
+    help="MODEL[:MIX][/RECIPE], as in efficientnet_lite0:mix/agreement; a .safetensors file; timm/NAME; torchvision/NAME; or a function that makes "
     "a torch module, package.module.function.",
 )
 images_option = click.option(
@@ -37,6 +41,47 @@ report_option = click.option(
     type=click.Path(path_type=Path),
     help="HTML file for a report with a figure and examples.",
 )
+
+
+def _numbers(text: str) -> list[float]:
+    numbers = [float(part) for part in text.split(",")]
+    return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _names(_: click.Context, __: click.Parameter, file: IO[str] | None) -> list[str] | None:
+    return file and [line.strip() for line in file if line.strip()]
+
+
+def external_options(command: Callable) -> Callable:
+    """Add what can be said of a network from timm, torchvision or a function of one's own."""
+    text = click.File(encoding="utf-8", errors="replace")
+    for option in (
+        click.option("--std", type=_numbers, metavar="R,G,B", help="Its standard deviation."),
+        click.option("--mean", type=_numbers, metavar="R,G,B", help="Its mean, levels 0 to 1."),
+        click.option("--field", type=click.IntRange(1, 4096), help="Side of its training crops."),
+        click.option(
+            "--classes", type=text, callback=_names, help="Its classes' names, a line each."
+        ),
+        click.option(
+            "--weights",
+            type=click.Path(path_type=Path),
+            help="Weights of a network from elsewhere (.safetensors).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _named(network: str, images: Path, said: dict[str, Any]) -> NetworkSpec:
+    """The network that a user names; of one from elsewhere what it is is reported."""
+    from blurpaper.networks.external import ExternalSpec
+    from blurpaper.networks.weights import named
+
+    sys.path.insert(0, "")  # one's own function may be in the current folder
+    found = named(network, folder=images, **said)
+    if isinstance(found, ExternalSpec):
+        click.echo(f"network: {found.description}", err=True)
+    return found
 
 
 @main.command()
@@ -111,7 +156,7 @@ def _take_own_gpu() -> None:
     help="CSV file for the rows; without it they are only shown.",
 )
 @report_option
-@elsewhere_options
+@external_options
 @click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
 @override_option
 def evaluate(
@@ -137,13 +182,13 @@ def evaluate(
     many.
     """
     from blurpaper import evaluation, kernels, results
-    from blurpaper.networks.released import NetworkFile
+    from blurpaper.networks.files import NetworkFile
     from blurpaper.store import Store
     from blurpaper.writing import check_writable
 
     for path in filter(None, (out, report)):
         check_writable(path)
-    spec = named(network, images, said)
+    spec = _named(network, images, said)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
     settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides)
@@ -162,11 +207,7 @@ def evaluate(
             raise UserError(f"each of {option} is named once. Got {', '.join(given)}.")
     found = evaluation.measure(spec, images, names, wanted, settings, Store())
     rows, left_out = found.rows, found.left_out
-    if not found.labelled and not getattr(spec, "named", True):
-        click.echo(
-            f"{spec.unnamed}; here is how often it agrees with itself on the sharp image", err=True
-        )
-    elif not found.labelled and any("/" in one for one in found.images.ids):
+    if not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
             f"no subfolder of {images} is named by a class of {spec}; here is how often it agrees with itself on the sharp image",
             err=True,
@@ -213,7 +254,7 @@ def evaluate(
     type=click.Path(path_type=Path),
     help="Other images for the report.  [default: those it is tuned on]",
 )
-@elsewhere_options
+@external_options
 @click.option(
     "--profile", default=None, help="Protocol and schedule to use.  [default: the model's own]"
 )
@@ -239,11 +280,11 @@ def finetune(
     import time
 
     from blurpaper import evaluation, finetuning
-    from blurpaper.networks.origins import is_dotted
+    from blurpaper.networks.external import is_function
     from blurpaper.store import Store
     from blurpaper.writing import check_writable
 
-    start = named(network, images, said)
+    start = _named(network, images, said)
     settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)
     if out.suffix != ".safetensors":
         raise UserError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
@@ -258,7 +299,7 @@ def finetune(
         start, images, mix, unlabelled, out, settings, Store()
     )
     minutes = (time.monotonic() - began) / 60
-    again = f"{start.model} --weights {out}" if is_dotted(start.model) else str(out)
+    again = f"{start.model} --weights {out}" if is_function(start.model) else str(out)
     hint = f"try: blurpaper evaluate --network {again} --images {images}"
     click.echo(f"{out}: {start} fine-tuned on {count} images in {steps} steps; {hint}")
     say_left_out(left_out, len(left_out) + count)

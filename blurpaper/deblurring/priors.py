@@ -7,10 +7,10 @@ from pathlib import Path
 
 from blurpaper.deblurring.mixture import Mixture
 from blurpaper.errors import UserError
+from blurpaper.house import HOME
 
-FOLDERS = (Path(__file__).parents[2] / "results" / "priors", Path(__file__).parents[1] / "priors")
-"""Where released priors are: in a checkout, and in an installed package."""
-RELEASED = "bsds500.safetensors"
+RELEASED = HOME / "results" / "priors" / "bsds500.safetensors"
+"""The prior that comes with blurpaper."""
 
 
 def load(path: Path) -> Mixture:
@@ -48,10 +48,8 @@ def released() -> Mixture:
     >>> released().covariances.shape
     torch.Size([200, 63, 63])
     """
-    paths = [folder / RELEASED for folder in FOLDERS]
-    for path in paths:
-        if path.is_file():
-            return load(path)
-    raise UserError(
-        f"the prior that comes with blurpaper is not at {paths[0]}: install the package again, or name another."
-    )
+    if not RELEASED.is_file():
+        raise UserError(
+            f"the prior that comes with blurpaper is not at {RELEASED}: install the package again, or name another."
+        )
+    return load(RELEASED)

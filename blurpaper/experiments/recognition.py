@@ -21,8 +21,7 @@ from blurpaper import (
 )
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.experiments.registry import Published, experiment
-from blurpaper.networks import STAGES, NetworkSpec
-from blurpaper.networks import released as networks_in_files
+from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.profile import Profile
 from blurpaper.store import Store
 from blurpaper.treatment import AS_IS
@@ -303,10 +302,7 @@ def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     >>> original < ours
     True
     """
-    if (
-        not profile.evaluation.released
-        or (file := networks_in_files.released(profile.model, "mix")) is None
-    ):
+    if not profile.evaluation.released or (file := weights.released(profile.model, "mix")) is None:
         return
     for name in profile.evaluation.test_sets:
         decided = predictions.decisions(

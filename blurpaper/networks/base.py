@@ -1,5 +1,5 @@
-"""What every network of the project can do: be applied fully convolutionally, and show its five
-stages (Sec. 3, 4.3).
+"""What every classifier here can do, and what the paper's networks can besides: be applied fully
+convolutionally, and show their five stages (Sec. 3, 4.3).
 """
 
 from __future__ import annotations
@@ -18,38 +18,16 @@ STRIDE = 32
 
 
 class WeightsError(UserError):
-    """Weights that are missing or are not what they should be, in one sentence.
-
-    >>> from blurpaper.networks.released import named
-    >>> try:
-    ...     named("network.pth")
-    ... except WeightsError as error:
-    ...     print(error)
-    network.pth is a pickle, which may run any code when it is read: save the network as .safetensors.
-    """
+    """Weights that are missing or are not what they should be, in one sentence."""
 
 
-class Network(nn.Module, ABC):
-    """A classifier that gives a map of logits, one vector at each position of its field over the
-    image.
-
-    Subclasses define ``classify``, and ``stages``, five modules applied one after another, or
-    ``stage_maps`` of their own.
+class Classifier(nn.Module, ABC):
+    """A classifier of images of any size, which normalises its own input.
 
     Args:
         classes: names of the classes, in the order of the logits.
-        field: side of the input that one position sees, in pixels; the crop that training uses.
-        mean, std: per channel, in grey levels 0..255; the network normalises its own input.
-
-    >>> class Brightness(Network):
-    ...     def stage_maps(self, inputs):
-    ...         return {STAGES[-1]: nn.functional.avg_pool2d(inputs, STRIDE).mean(dim=1, keepdim=True)}
-    ...     def classify(self, last):
-    ...         return torch.cat([-last, last], dim=1)
-    >>> network = Brightness(["dark", "light"], field=32, mean=(127,) * 3, std=(128,) * 3)
-    >>> white = torch.full((1, 3, 64, 96), 255.0)
-    >>> network(white).shape, network.classes[network.log_probabilities(white).argmax()]
-    (torch.Size([1, 2, 2, 3]), 'light')
+        field: side of the crops that it is trained on, in pixels.
+        mean, std: of its training images, per channel, in grey levels 0..255.
     """
 
     def __init__(
@@ -65,11 +43,56 @@ class Network(nn.Module, ABC):
             "std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
         )
 
+    @property
+    def plain(self) -> nn.Module:
+        """The module whose tensors a file of the network holds."""
+        return self
+
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
         """RGB images in grey levels 0..255, ``(B, 3, H, W)``, as the network's layers want them."""
         return ((images.float() - self.mean) / self.std).contiguous(
             memory_format=torch.channels_last
         )
+
+    @abstractmethod
+    def features_and_logits(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last features that have positions, and the logits made of them.
+
+        Args:
+            inputs: normalised, float32 ``(B, 3, H, W)``.
+
+        Returns:
+            a tensor with the batch first, and logits ``(B, K, h, w)``.
+        """
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits ``(B, K, h, w)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)`` of any
+        size.
+        """
+        return self.features_and_logits(self.normalised(images))[1]
+
+    def log_probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities averaged over positions: float32 ``(B, K)`` (Sec. 3). Not renormalised."""
+        return self(images).float().log_softmax(dim=1).mean(dim=(2, 3))
+
+
+class Network(Classifier):
+    """A classifier that gives a map of logits, one vector at each position of its field over the
+    image.
+
+    Subclasses define ``classify``, and ``stages``, five modules applied one after another, or
+    ``stage_maps`` of their own.
+
+    >>> class Brightness(Network):
+    ...     def stage_maps(self, inputs):
+    ...         return {STAGES[-1]: nn.functional.avg_pool2d(inputs, STRIDE).mean(dim=1, keepdim=True)}
+    ...     def classify(self, last):
+    ...         return torch.cat([-last, last], dim=1)
+    >>> network = Brightness(["dark", "light"], field=32, mean=(127,) * 3, std=(128,) * 3)
+    >>> white = torch.full((1, 3, 64, 96), 255.0)
+    >>> network(white).shape, network.classes[network.log_probabilities(white).argmax()]
+    (torch.Size([1, 2, 2, 3]), 'light')
+    """
 
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features after each of the five stages that halve the resolution, of normalised input.
@@ -89,12 +112,6 @@ class Network(nn.Module, ABC):
     def classify(self, last: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, K, h, w)`` at every position of the last stage's map."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits ``(B, K, h, w)`` of RGB images in grey levels 0..255, ``(B, 3, H, W)`` of any
-        size.
-        """
-        return self.classify(self.stage_maps(self.normalised(images))[STAGES[-1]])
-
-    def log_probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities averaged over positions: float32 ``(B, K)`` (Sec. 3). Not renormalised."""
-        return self(images).float().log_softmax(dim=1).mean(dim=(2, 3))
+    def features_and_logits(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        last = self.stage_maps(inputs)[STAGES[-1]]
+        return last, self.classify(last)

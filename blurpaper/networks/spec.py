@@ -36,14 +36,12 @@ class NetworkSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.mix != ORIGINAL and self.mix not in MIXES:
-            raise UserError(f"a mix is original or one of {', '.join(MIXES)}. Got {self.mix!r}.")
-        if self.train_scale not in TRAIN_SCALES:
-            raise UserError(
-                f"a train scale is one of {', '.join(TRAIN_SCALES)}. Got {self.train_scale!r}."
-            )
-        if self.recipe not in RECIPES:
-            raise UserError(f"a recipe is one of {', '.join(RECIPES)}. Got {self.recipe!r}.")
+        for what, value, known in (
+            ("train scale", self.train_scale, TRAIN_SCALES),
+            ("recipe", self.recipe, RECIPES),
+        ):
+            if value not in known:
+                raise UserError(f"a {what} is one of {', '.join(known)}. Got {value!r}.")
 
     @classmethod
     def parse(cls, text: str, model: str | None = None) -> NetworkSpec:
@@ -53,32 +51,54 @@ class NetworkSpec:
         Raises:
             UserError: for a string that names no network, saying what it got.
         """
-        pattern = r"(?:(?P<model>\w+):)?(?P<mix>[\w+-]+)(?:@(?P<train_scale>[\w+-]+))?(?:/(?P<recipe>[\w-]+))?(?:#(?P<seed>\d{1,9}))?"
-        match = re.fullmatch(pattern, text)
-        if not match:
-            raise UserError(
-                f"a network is MODEL[:MIX][@SCALE][#SEED], as in efficientnet_lite0:mix@512. Got {text!r}."
-            )
-        parts = {name: value for name, value in match.groupdict().items() if value is not None}
-        if "model" not in parts:
-            is_mix = parts["mix"] in MIXES or parts["mix"] == ORIGINAL
-            if not is_mix:
-                parts["model"], parts["mix"] = parts["mix"], ORIGINAL
-            elif model is None:
+        name, first = text, re.split("[@/#]", text)[0]
+        if ":" not in first:
+            is_mix = first in (ORIGINAL, *MIXES)
+            if is_mix and model is None:
                 raise UserError(
                     f"name the model too, as in efficientnet_lite0:{text}. Got {text!r}."
                 )
-            else:
-                parts["model"] = model
-        parts["seed"] = int(parts.get("seed", 0))
-        return cls(**parts)
+            name = f"{model}:{text}" if is_mix else text.replace(first, f"{first}:{ORIGINAL}", 1)
+        spec = cls.read(name)
+        if spec.mix not in (ORIGINAL, *MIXES):
+            raise UserError(f"a mix is original or one of {', '.join(MIXES)}. Got {spec.mix!r}.")
+        return spec
 
-    def __str__(self) -> str:
+    @classmethod
+    def read(cls, name: str) -> NetworkSpec:
+        """The network of a whole name, whose mix may be of one's own (``sharp,G4``).
+
+        Raises:
+            UserError: for a string that is no such name.
+        """
+        match = re.fullmatch(
+            r"(?P<model>[\w./-]+):(?P<mix>[\w,.:+-]+)(@(?P<train_scale>[\w+-]+))?(/(?P<recipe>[\w-]+))?(#(?P<seed>\d{1,9}))?",
+            name,
+        )
+        if not match:
+            raise UserError(
+                "a network is MODEL[:MIX][@SCALE][/RECIPE][#SEED], as in "
+                f"efficientnet_lite0:mix@512/agreement. Got {name!r}."
+            )
+        parts = {name: value for name, value in match.groupdict().items() if value is not None}
+        return cls(**parts | {"seed": int(parts.get("seed", 0))})
+
+    @property
+    def name(self) -> str:
+        """The canonical string."""
         scale = "" if self.train_scale == DEFAULT_SCALE else f"@{self.train_scale}"
         recipe = "" if self.recipe == RECIPES[0] else f"/{self.recipe}"
         seed = f"#{self.seed}" if self.seed else ""
         return f"{self.model}:{self.mix}{scale}{recipe}{seed}"
 
     @property
+    def description(self) -> str:
+        """What it is, for its user."""
+        return str(self)
+
+    @property
     def is_original(self) -> bool:
         return self.mix == ORIGINAL
+
+    def __str__(self) -> str:
+        return self.name

@@ -5,8 +5,9 @@ import torch
 from safetensors.torch import save_file
 
 from blurpaper import predictions, publishing, trained
-from blurpaper.networks import NetworkSpec, files, released
+from blurpaper.networks import NetworkSpec, files, weights
 from blurpaper.networks.base import WeightsError
+from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.profile import load
 from blurpaper.store import Store
@@ -33,7 +34,7 @@ def test_half_precision_is_half_as_large_and_close(kept, tmp_path) -> None:
 
 
 def test_a_file_says_what_it_is(kept) -> None:
-    file = released.NetworkFile(kept[1])
+    file = NetworkFile.at(kept[1])
     assert (file.model, file.mix, file.recipe, file.seed, file.train_scale) == (
         "small_vgg",
         "mix",
@@ -46,24 +47,25 @@ def test_a_file_says_what_it_is(kept) -> None:
 
 
 def test_a_mix_of_ones_own_is_named_by_its_conditions(tmp_path) -> None:
-    from blurpaper.finetuning import Tuned
-
-    files.save(
-        small_vgg(("a", "b")),
-        Tuned("small_vgg", "sharp,G4", "labels"),
-        tmp_path / "own.safetensors",
-    )
-    file = released.NetworkFile(tmp_path / "own.safetensors")
-    assert (file.model, file.mix) == ("small_vgg", "sharp,G4")
+    own = NetworkSpec("small_vgg", "sharp,G4,shake:17", recipe="agreement")
+    files.save(small_vgg(("a", "b")), own, tmp_path / "own.safetensors")
+    file = NetworkFile.at(tmp_path / "own.safetensors")
+    assert (file.model, file.mix, file.recipe) == ("small_vgg", "sharp,G4,shake:17", "agreement")
+    assert str(file) == "own.safetensors (small_vgg:sharp,G4,shake:17/agreement)"
 
 
-def test_a_name_means_the_released_network_unless_it_names_a_recipe(kept, monkeypatch) -> None:
-    monkeypatch.setattr(released, "FOLDERS", (kept[1].parent,))
-    assert released.named("small_vgg:mix") == released.NetworkFile(kept[1])
-    assert released.named("small_vgg:mix/labels") == NetworkSpec("small_vgg", "mix")
-    assert released.named("small_vgg:mix#1") == NetworkSpec("small_vgg", "mix", seed=1)
-    assert released.named("small_vgg") == NetworkSpec("small_vgg")
-    assert released.named(str(kept[1])) == released.NetworkFile(kept[1])
+def test_the_bundled_network_has_its_whole_name_and_that_without_a_recipe(
+    kept, monkeypatch
+) -> None:
+    monkeypatch.setattr(weights, "FOLDER", kept[1].parent)
+    assert weights.named("small_vgg:mix") == NetworkFile.at(kept[1])
+    assert weights.named("small_vgg:mix/agreement#2") == NetworkFile.at(kept[1])
+    assert weights.named("small_vgg:mix/labels") == NetworkSpec("small_vgg", "mix")
+    unlabelled = NetworkSpec("small_vgg", "mix", recipe="agreement")
+    assert weights.named("small_vgg:mix/agreement") == unlabelled  # of another seed
+    assert weights.named("small_vgg:mix#1") == NetworkSpec("small_vgg", "mix", seed=1)
+    assert weights.named("small_vgg") == NetworkSpec("small_vgg")
+    assert weights.named(str(kept[1])) == NetworkFile.at(kept[1])
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", None])
@@ -74,16 +76,16 @@ def test_what_is_no_network_is_refused(tmp_path, content) -> None:
     else:
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"bad\.safetensors"):
-        str(released.NetworkFile(path))
-    with pytest.raises(WeightsError, match="no network at"):
-        released.named(str(tmp_path / "missing.safetensors"))
+        str(NetworkFile.at(path))
+    with pytest.raises(WeightsError, match=r"missing\.safetensors cannot be read"):
+        weights.named(str(tmp_path / "missing.safetensors"))
 
 
 def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the_same(
     kept, tmp_path, monkeypatch
 ) -> None:
     folder = tmp_path / "out"
-    monkeypatch.setattr(publishing, "FOLDERS", (folder,))
+    monkeypatch.setattr(weights, "FOLDER", folder)
     monkeypatch.setattr(trained, "network", lambda *_: kept[0])
     spec, profile, store = (
         NetworkSpec("small_vgg", "mix", recipe="agreement"),
@@ -102,7 +104,7 @@ def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the
 
 
 def test_the_released_networks_are_small_and_whole() -> None:
-    found = sorted(released.FOLDERS[0].glob("*.safetensors"))
+    found = sorted(weights.FOLDER.glob("*.safetensors"))
     assert [path.name for path in found] == ["efficientnet_lite0.mix.safetensors"]
     assert sum(path.stat().st_size for path in found) <= 10e6
     network = files.load(found[0])

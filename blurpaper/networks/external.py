@@ -1,0 +1,334 @@
+"""Any classifier of images as a network: of timm, of torchvision, of a function of one's own, or a
+module in memory.
+
+An origin is named ``timm/NAME``, ``torchvision/NAME`` or ``package.module.function``. Only a name
+that the user gives has a function called: one that a file names is never imported. A module that
+takes images of any size is given them whole; one of a fixed size, such as a vision transformer, is
+given the centre of each image, at whatever scale the protocol brought the image to.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import hashlib
+import pkgutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from blurpaper.errors import UserError
+from blurpaper.networks import MODELS, files
+from blurpaper.networks.base import Classifier, WeightsError
+from blurpaper.networks.files import explained
+from blurpaper.networks.imagenet import imagenet_names
+from blurpaper.networks.spec import NetworkSpec
+from blurpaper.store import sha256_of
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's photographs, their grey levels from 0 to 1: what most classifiers were trained
+with.
+"""
+FIELD = 224
+"""Side of the crops that most classifiers were trained on, in pixels."""
+
+_ADVICE = "check the connection, or give them as a file (--weights FILE.safetensors)"
+
+
+class External(Classifier):
+    """A module as a classifier; its features are the last tensor that it makes of all positions.
+
+    Args:
+        module: gives logits ``(B, K)``, or an object that has them as ``logits``, for normalised
+            RGB ``(B, 3, H, W)``.
+        name: for people.
+        field: side of its training crops, in pixels.
+        mean, std: that it wants its input normalised with, per channel, grey levels from 0 to 1.
+        classes: their names; by default ImageNet's if there are a thousand, else the subfolders of
+            ``folder`` if there are as many, else numbers.
+
+    Attributes:
+        fixed: whether it takes images of its field's size alone, and is given the centre of larger
+            ones.
+
+    Raises:
+        WeightsError: if it cannot be applied to images of its field's size, or gives something else
+            than logits.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        name: str,
+        field: int = FIELD,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        classes: Sequence[str] = (),
+        folder: Path | None = None,
+    ) -> None:
+        if not (len(mean) == len(std) == 3 and min(mean) >= 0 < min(std) and max(*mean, *std) <= 1):
+            raise WeightsError(
+                f"{name} needs a mean and a standard deviation for each of three channels, of grey "
+                f"levels from 0 to 1 (divide those of 0 to 255 by 255). Got {mean} and {std}."
+            )
+        super().__init__((), field, [255 * value for value in mean], [255 * value for value in std])
+        self.module, self.name, self.fixed = module, name, False
+        self.to(next(iter(module.state_dict().values()), self.mean).device).eval()
+        with torch.no_grad():
+            count = self._logits(self.mean.new_zeros(1, 3, field, field)).shape[1]
+            try:
+                self._logits(self.mean.new_zeros(1, 3, field + 5, field + 37))
+            except WeightsError:
+                self.fixed = True
+        self.classes = tuple(classes or _class_names(count, folder))
+        if (different := len(set(self.classes))) != count or len(self.classes) != count:
+            raise WeightsError(
+                f"{name} needs {count:,} class names, each once. Got {len(self.classes):,}, "
+                f"{different:,} of them different."
+            )
+
+    @property
+    def plain(self) -> nn.Module:
+        return self.module
+
+    def features_and_logits(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last output of a part that has positions, ``(B, C, h, w)`` or tokens ``(B, N, C)``,
+        else the logits; and logits ``(B, K, 1, 1)``.
+        """
+        found: list[torch.Tensor] = []
+
+        def note(_: nn.Module, __: object, output: object) -> None:
+            if isinstance(output, torch.Tensor) and (
+                (output.ndim == 3 and output.shape[1] > 1)
+                or (output.ndim == 4 and output.shape[2:].numel() > 1)
+            ):
+                found[:] = [output]
+
+        handles = [part.register_forward_hook(note) for part in self.module.modules()]
+        try:
+            logits = self._logits(inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return (found or [logits])[0], logits
+
+    def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.fixed:
+            top, left = (max(0, (side - self.field) // 2) for side in inputs.shape[-2:])
+            inputs = inputs[..., top : top + self.field, left : left + self.field].contiguous(
+                memory_format=torch.channels_last
+            )
+        height, width = inputs.shape[-2:]
+        with explained(
+            f"{self.name}, made for {self.field} x {self.field} pixels, cannot be applied to RGB "
+            f"images of {height} x {width}",
+            "choose a field and scales that it takes",
+        ):
+            output = self.module(inputs)
+            logits = getattr(output, "logits", output)  # some have auxiliary outputs beside them
+            if logits.ndim != 2:
+                raise ValueError(f"it must give logits (B, K). Got {tuple(logits.shape)}")
+        return logits[:, :, None, None]
+
+
+def _class_names(count: int, folder: Path | None) -> Sequence[str]:
+    if count == len(imagenet_names()):
+        return imagenet_names()
+    found = (
+        [path.name for path in folder.iterdir() if path.is_dir()]
+        if folder and folder.is_dir()
+        else []
+    )
+    return sorted(found) if len(found) == count else [str(number) for number in range(count)]
+
+
+@dataclass(frozen=True)
+class ExternalSpec(NetworkSpec):
+    """A network from elsewhere, which goes wherever a :class:`NetworkSpec` goes.
+
+    Attributes:
+        network: made once; who trains it gets a copy.
+        weights: the file that its tensors are from, if they did not come with the origin.
+    """
+
+    network: External = field(kw_only=True)
+    weights: Path | None = field(default=None, kw_only=True)
+
+    def load(self) -> External:
+        """A copy of the network, in evaluation mode."""
+        return copy.deepcopy(self.network)
+
+    @property
+    def description(self) -> str:
+        """What it is and how it is applied."""
+        of, side = self.network, f"{self.network.field} x {self.network.field} pixels"
+        mean, std = ((one.flatten() / 255).cpu().numpy().round(3) for one in (of.mean, of.std))
+        known = "" if of.classes[0] != "0" else " without names (--classes FILE gives them)"
+        seen = f"the central {side}" if of.fixed else "whole images"
+        return (
+            f"{self}, {len(of.classes):,} classes{known}, made for {side}, mean {mean}, "
+            f"standard deviation {std}; applied to {seen}"
+        )
+
+    @cached_property
+    def identity(self) -> str:
+        """What stands for it in the key of what is computed with it: weights, structure,
+        normalisation, and the files in which its layers and one's own function are defined.
+        """
+        module = self.network.module
+        names = {type(part).__module__ for part in module.modules()}
+        names.add(self.model.rpartition(".")[0])
+        code = {getattr(sys.modules.get(name), "__file__", None) for name in names} - {None}
+        said = [
+            *sorted(sha256_of(Path(file)) for file in code),
+            *(self.network.field, self.network.mean.tolist(), self.network.std.tolist(), module),
+        ]
+        digest = hashlib.sha256(repr(said).encode())
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return f"external {digest.hexdigest()}"
+
+    def __str__(self) -> str:
+        return self.model if self.weights is None else f"{self.model} ({self.weights.name})"
+
+
+def external(
+    origin: str,
+    folder: Path | None = None,
+    weights: Path | str | None = None,
+    **said: Any,  # noqa: ANN401 (what External takes)
+) -> ExternalSpec:
+    """The network of an origin. What is not said is what its library says, or the file of weights
+    if it was written here.
+
+    Args:
+        weights: a .safetensors file with a state dict; by default those that the origin comes with.
+        said: ``classes``, ``field``, ``mean`` and ``std`` of :class:`External`.
+
+    Raises:
+        WeightsError: if it cannot be had, saying what and from where.
+    """
+    spec, known, weights = NetworkSpec(origin), {}, Path(weights) if weights else None
+    if weights and "network" in files.metadata(weights):
+        header = files.Header.of(weights)
+        spec = header.network
+        if spec.model != origin:
+            raise WeightsError(f"{weights} holds weights of {spec.model}, not of {origin}.")
+        known = {"classes": header.classes, "field": header.field}
+        known |= {
+            name: [value / 255 for value in getattr(header, name)] for name in ("mean", "std")
+        }
+    module, usual = _made(origin, weights)
+    network = External(module, origin, **usual | known | said, folder=folder)
+    return ExternalSpec(**vars(spec), network=network, weights=weights)
+
+
+# --- Origins --------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def origins() -> tuple[str, ...]:
+    """Every classifier of timm and torchvision, the names of weights among them."""
+    import timm
+    from torchvision import models
+
+    ours = models.list_models(module=models)
+    tagged = [f"{name}.{tag.name}" for name in ours for tag in models.get_model_weights(name)]
+    theirs = [*timm.list_models(), *timm.list_pretrained()]
+    return (
+        *(f"timm/{name}" for name in theirs),
+        *(f"torchvision/{name}" for name in ours + tagged),
+    )
+
+
+def origin_of(text: str) -> str:
+    """The origin that a user names; timm comes before torchvision.
+
+    Raises:
+        UserError: if there is no such thing.
+
+    >>> origin_of("resnet18.a1_in1k"), origin_of("squeezenet1_1"), origin_of("own.models.tiny")
+    ('timm/resnet18.a1_in1k', 'torchvision/squeezenet1_1', 'own.models.tiny')
+    """
+    for origin in (text, f"timm/{text}", f"torchvision/{text}"):
+        if origin in origins():
+            return origin
+    if is_function(text):
+        return text
+    near = difflib.get_close_matches(text if "/" in text else f"timm/{text}", origins(), n=1)
+    raise UserError(
+        f"a model is one of {', '.join(MODELS)}, timm/NAME, torchvision/NAME or "
+        f"package.module.function{f'; did you mean {near[0]}?' if near else '.'} Got {text!r}."
+    )
+
+
+def is_function(origin: str) -> bool:
+    """Whether an origin is a function of one's own."""
+    return "." in origin and all(part.isidentifier() for part in origin.split("."))
+
+
+def _made(origin: str, weights: Path | None) -> tuple[nn.Module, dict[str, Any]]:
+    """A module with the weights of a file, else with its own; and what :class:`External` takes."""
+    library, _, name = origin.partition("/")
+    tensors = files.read(weights) if weights else None
+    if not name:
+        module, usual = _called(origin), {}
+    elif library == "timm":
+        import timm
+
+        build = partial(timm.create_model, name)
+        with explained(f"cannot fetch the weights of {origin}", _ADVICE):
+            module = build(pretrained=not weights)
+        of = module.pretrained_cfg
+        usual = {"field": of["input_size"][-1], "mean": of["mean"], "std": of["std"]}
+    else:
+        from torchvision import models
+
+        name, _, tag = name.partition(".")
+        build, tag = partial(models.get_model, name), tag or "DEFAULT"
+        of = models.get_model_weights(name)[tag].transforms()
+        module, tensors = build(), tensors or from_torchvision(name, tag)
+        usual = {"field": of.crop_size[0], "mean": of.mean, "std": of.std}
+    if tensors:
+        if name:
+            layers = module.named_modules()
+            head, last = [one for one in layers if isinstance(one[1], nn.Linear | nn.Conv2d)][-1]
+            count = len(tensors.get(f"{head}.weight", last.weight))
+            if count != len(last.weight):
+                module = build(num_classes=count)
+        if library == "torchvision":
+            module.transform_input = True  # GoogLeNet and Inception normalise as their weights want
+        with explained(f"{weights} does not fit {origin}"):
+            module.load_state_dict(tensors)
+    return module, usual
+
+
+def from_torchvision(model: str, tag: str) -> Mapping[str, torch.Tensor]:
+    """Weights of a model of torchvision, downloaded once by torch.hub and checked by the hash in
+    their name; nothing but tensors is allowed among them.
+
+    Raises:
+        WeightsError: if it is neither in torch's cache nor to be had from the network, or is
+            something else.
+    """
+    from torchvision.models import get_model_weights
+
+    weights, place = get_model_weights(model)[tag], f"{torch.hub.get_dir()}/checkpoints"
+    what = f"cannot have the weights of {model} from {weights.url} or {place}"
+    with explained(what, _ADVICE):
+        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+
+
+def _called(function: str) -> nn.Module:
+    with explained(f"{function}() must make a torch.nn.Module without being given anything"):
+        module = pkgutil.resolve_name(function)()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"got {type(module).__name__}")
+    return module
