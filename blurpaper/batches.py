@@ -30,13 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is trained on: images, a mix of blurs and a scale setting.
-
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> task = Task(CarriedSet("train"), {"sharp": 0.5, "D8": 0.5}, "256", seed=0)
-    >>> [[task.images.ids[number] for number in epoch_order(task, epoch)[:3]] for epoch in (0, 1)]
-    [['camera', 'grass', 'astronaut'], ['brick', 'moon', 'camera']]
-    """
+    """What a network is trained on: images, a mix of blurs and a scale setting."""
 
     images: ImageSet
     mix: dict[str, float]
@@ -53,16 +47,6 @@ class Batch:
         seen: blurred by the mix, some of them sharp.
         sharp: the same crops without blur, if they were asked for.
         labels: int64 ``(B,)``; -1 where the class is not known.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> settings, cpu = profile.load("smoke").protocol, torch.device("cpu")
-    >>> task = Task(CarriedSet("train"), {"D8": 1.0}, "256", seed=0)
-    >>> batch = make_batch(task, [0], 0, settings, flip=True, device=cpu, with_sharp=True)
-    >>> batch.seen.shape, batch.labels
-    (torch.Size([1, 3, 64, 64]), tensor([-1]))
-    >>> bool(batch.seen.std() < batch.sharp.std())
-    True
     """
 
     seen: torch.Tensor
@@ -71,15 +55,7 @@ class Batch:
 
 
 def epoch_order(task: Task, epoch: int) -> np.ndarray:
-    """Numbers of the images of an epoch in their order, int64 ``(N,)``, shuffled anew each time.
-
-    >>> import tempfile
-    >>> from blurpaper import data, profile
-    >>> from blurpaper.store import Store
-    >>> images = data.load("emoji", "test", profile.load("smoke", {"emoji.test": 10}), Store(tempfile.mkdtemp()))
-    >>> sorted(epoch_order(Task(images, {"sharp": 1.0}, "256", seed=0), 0).tolist())
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
-    """
+    """Numbers of the images of an epoch in their order, int64 ``(N,)``, shuffled anew each time."""
     return _order(task.seed, task.images.name, epoch, len(task.images))
 
 
@@ -97,19 +73,7 @@ def make_batch(
     device: torch.device,
     with_sharp: bool = False,
 ) -> Batch:
-    """The batch of those images in that epoch.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> settings, cpu = profile.load("smoke").protocol, torch.device("cpu")
-    >>> task = Task(CarriedSet("train"), {"D8": 1.0}, "256", seed=0)
-    >>> batches = [make_batch(task, [0, 7], epoch, settings, True, cpu) for epoch in (0, 0, 1)]
-    >>> first, again, later = (batch.seen for batch in batches)
-    >>> first.shape
-    torch.Size([2, 3, 64, 64])
-    >>> torch.equal(first, again), torch.equal(first, later)
-    (True, False)
-    """
+    """The batch of those images in that epoch."""
     draws = [
         uniforms(task.seed, "augmentation", task.images.name, task.images.ids[n], epoch)
         for n in numbers
@@ -172,9 +136,6 @@ def ahead(
 
     Args:
         make: gives an object whose attributes are tensors on ``device``, or None.
-
-    >>> list(ahead(lambda number: f"batch {number}", [4, 5, 6], torch.device("cpu")))
-    [(4, 'batch 4'), (5, 'batch 5'), (6, 'batch 6')]
     """
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 

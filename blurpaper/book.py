@@ -31,12 +31,6 @@ NOTEBOOKS = ROOT / "notebooks"
 class BookError(UserError):
     """A chapter or a book that could not be made, in one sentence or with the words of the tool
     that failed.
-
-    >>> try:
-    ...     chapter_named("cookery")
-    ... except BookError as error:
-    ...     print(str(error).partition(";")[0])
-    no chapter 'cookery'
     """
 
 
@@ -93,16 +87,7 @@ def targets(root: Path) -> dict[str, str]:
 
 
 def is_installed() -> bool:
-    """Whether the book is the copy that an installed wheel carries.
-
-    >>> from unittest.mock import patch
-    >>> from blurpaper import book
-    >>> is_installed()
-    False
-    >>> with patch.object(book, "ROOT", CARRIED):
-    ...     is_installed()
-    True
-    """
+    """Whether the book is the copy that an installed wheel carries."""
     return ROOT == CARRIED
 
 
@@ -111,16 +96,6 @@ def need_checkout(what: str) -> None:
 
     Raises:
         BookError: if there is none, saying what needs it.
-
-    >>> from unittest.mock import patch
-    >>> from blurpaper import book
-    >>> need_checkout("publish")
-    >>> with patch.object(book, "ROOT", CARRIED):
-    ...     try:
-    ...         need_checkout("publish")
-    ...     except BookError as error:
-    ...         print(str(error).partition(";")[0])
-    publish needs a checkout of blurpaper
     """
     if is_installed():
         raise BookError(
@@ -129,21 +104,12 @@ def need_checkout(what: str) -> None:
 
 
 def build_root() -> Path:
-    """``_build``, with a folder a profile.
-
-    >>> build_root().relative_to(ROOT).as_posix()
-    '_build'
-    """
+    """``_build``, with a folder a profile."""
     return (Path.cwd() if is_installed() else ROOT) / "_build"
 
 
 def build_folder(profile: Profile) -> Path:
-    """Where the chapters and pages of a profile are made.
-
-    >>> from blurpaper.profile import load
-    >>> build_folder(load("smoke")).relative_to(build_root()).as_posix()
-    'smoke'
-    """
+    """Where the chapters and pages of a profile are made."""
     return build_root() / profile.name
 
 
@@ -159,13 +125,6 @@ def build(profile: Profile) -> Path:
     Raises:
         BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it
             said.
-
-    >>> from blurpaper.profile import load
-    >>> try:
-    ...     build(load("smoke", {"name": "never-run"}))
-    ... except BookError as error:
-    ...     print(str(error).partition(":")[0])
-    not executed yet for profile never-run
     """
     folder = build_folder(profile)
     source = folder / "source"

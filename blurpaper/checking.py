@@ -33,15 +33,6 @@ def check(profile: Profile, published: bool = False) -> tuple[list[str], list[di
 
     Claims wait until the chapters are in order (or, if ``published``, until there are results):
     deciding them loads what the chapters computed, and checking must not start to train.
-
-    >>> import tempfile
-    >>> from unittest.mock import patch
-    >>> from blurpaper.profile import load
-    >>> nothing = Path(tempfile.mkdtemp())
-    >>> with patch.multiple(book, ROOT=nothing, NOTEBOOKS=nothing):
-    ...     problems, claims = check(load("smoke"), published=True)
-    >>> problems, claims
-    (['no results of profile smoke are committed; run `blurpaper publish --profile smoke`'], [])
     """
     unready = _unpublished(profile) if published else unexecuted(profile)
     claims = [] if unready else claims_of(profile, published)
@@ -49,14 +40,7 @@ def check(profile: Profile, published: bool = False) -> tuple[list[str], list[di
 
 
 def outcome(problems: int, claims: int, profile: Profile, published: bool = False) -> str:
-    """How a check ended, in one line: how much is wrong, or what was seen to be right.
-
-    >>> from blurpaper.profile import load
-    >>> outcome(2, 0, load("smoke"))
-    '2 problems; the claims were not looked at'
-    >>> outcome(0, 31, load("emoji"), published=True)
-    'nothing wrong: results/emoji.csv, 31 claims were checked'
-    """
+    """How a check ended, in one line: how much is wrong, or what was seen to be right."""
     if problems:
         waiting = "" if claims else "; the claims were not looked at"
         return f"{problems} problem{'' if problems == 1 else 's'}{waiting}"
@@ -157,10 +141,6 @@ def stale(profile: Profile) -> list[str]:
 
     A module touches every artifact that it helped to make, and the tables if it is one of those
     that count.
-
-    >>> from blurpaper.profile import load
-    >>> stale(load("emoji", {"evaluation.bootstrap": 7}))[-1].partition(" since")[0]
-    'profile emoji has changed'
     """
     if _unpublished(profile):
         return []
@@ -204,13 +184,7 @@ def stale(profile: Profile) -> list[str]:
 
 
 def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]:
-    """Every claim with its section and verdicts, of this run or of the committed results.
-
-    >>> from blurpaper.profile import load
-    >>> found = claims_of(load("emoji", {"evaluation.bootstrap": 20}), published=True)
-    >>> {one["id"]: one["verdict"]["paper"] for one in found}["mix-recovers-most-of-the-loss"]
-    'reproduced'
-    """
+    """Every claim with its section and verdicts, of this run or of the committed results."""
     from blurpaper import claims, experiments
     from blurpaper.store import Store
 
@@ -218,12 +192,7 @@ def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]
 
 
 def open_claims(claims: list[dict[str, Any]]) -> list[str]:
-    """The claims that this run neither decides nor says why not.
-
-    >>> verdicts = {"blur-hurts": "not run", "scale-helps": "reproduced"}
-    >>> open_claims([{"id": name, "section": "3", "verdict": {RUN: one}} for name, one in verdicts.items()])
-    ['claim blur-hurts (Sec. 3) has no verdict in this run, and nothing says why']
-    """
+    """The claims that this run neither decides nor says why not."""
     return [
         f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing says why"
         for claim in claims

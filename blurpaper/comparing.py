@@ -38,14 +38,6 @@ class Compared:
             widths, infinite without any) and ``verdict``: ``same``, ``within`` its interval, or
             ``moved``; in the order of the first table.
         only_a, only_b: rows that one table alone has.
-
-    >>> rows = [{"experiment": "table1", "condition": name, "value": 0.5} for name in ("sharp", "D8")]
-    >>> before = results.table(rows)
-    >>> compared = compare(before, before.assign(value=[0.5, 0.4]))
-    >>> compared.moved[["condition", "a", "b"]].values.tolist()
-    [['D8', 0.5, 0.4]]
-    >>> compared.counts()
-    [{'experiment': 'table1', 'same': 1, 'within': 0, 'moved': 1, 'only_a': 0, 'only_b': 0}]
     """
 
     matched: pd.DataFrame
@@ -90,9 +82,6 @@ def read(path: Path) -> pd.DataFrame:
 
     Raises:
         ResultsError: if it cannot be read or is none, naming the file.
-
-    >>> sorted(set(read(results.PAPER)["experiment"]))
-    ['table1', 'table2', 'table3', 'table4', 'table5', 'table6', 'tableA']
     """
     try:
         return results.read(path)
@@ -145,10 +134,6 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
 def told(compared: Compared, everything: bool = False) -> str:
     """What came of it, for people: a summary, examples of what only one table has, and the rows
     that moved.
-
-    >>> paper = results.paper()
-    >>> told(compare(paper, paper[paper["experiment"] != "table6"])).splitlines()[0]
-    '126 rows in both: 126 the same, 0 within their intervals, 0 moved; 20 only in A, 0 only in B'
     """
     return "\n".join(_lines(compared, everything))
 
@@ -217,11 +202,6 @@ def _named(row: dict[str, str]) -> str:
 def as_data(compared: Compared) -> dict[str, Any]:
     """The same, as JSON can say it; all rows, and null for what is not a number or has no intervals
     to be measured by.
-
-    >>> from blurpaper import results
-    >>> paper = results.paper()
-    >>> sorted(as_data(compare(paper, paper)))
-    ['experiments', 'moved', 'moved_rows', 'only_a', 'only_a_rows', 'only_b', 'only_b_rows', 'same', 'within']
     """
 
     def plain(row: dict[str, Any]) -> dict[str, Any]:

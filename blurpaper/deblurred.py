@@ -44,14 +44,6 @@ def check(profile: Profile) -> None:
     Raises:
         UserError: for the name of no PSF, method or network, or a PSF under which the networks are
             not measured.
-
-    >>> from blurpaper.profile import load
-    >>> check(load("photos"))
-    >>> try:
-    ...     check(load("photos", {"deblurring.methods": ["unsharp"]}))
-    ... except ValueError as error:
-    ...     print(str(error)[-14:])
-    Got 'unsharp'.
     """
     settings = profile.deblurring
     for name in (settings.psf, *settings.mistaken):
@@ -69,14 +61,7 @@ def check(profile: Profile) -> None:
 
 
 def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tensor]]:
-    """What the prior of a profile is made from.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> recipe = prior_recipe(load("smoke"), Store(tempfile.mkdtemp()))
-    >>> recipe.kind, recipe.name, recipe.inputs["patches"]
-    ('priors', 'scikit-image.16', 20000)
-    """
+    """What the prior of a profile is made from."""
     images, _ = data.prior_sets(profile, store)
     settings = profile.deblurring.prior
     inputs = {
@@ -96,16 +81,7 @@ def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tenso
 
 
 def prior(profile: Profile, store: Store) -> deblurring.Mixture:
-    """The mixture that EPLL takes patches to come from, learnt as the profile says and kept.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> settings = {"components": 4, "patches": 2000, "batch": 500}
-    >>> tiny = load("smoke", {f"deblurring.prior.{name}": value for name, value in settings.items()})
-    >>> mixture = prior(tiny, Store(tempfile.mkdtemp()))
-    >>> len(mixture), round(float(mixture.weights.sum()), 3)
-    (4, 1.0)
-    """
+    """The mixture that EPLL takes patches to come from, learnt as the profile says and kept."""
 
     def make(_: object) -> dict[str, torch.Tensor]:
         settings = profile.deblurring.prior
@@ -130,16 +106,6 @@ def prior(profile: Profile, store: Store) -> deblurring.Mixture:
 def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
     """Log-likelihood, in nats, of held-out patches under the mixture and under a single Gaussian:
     name -> ``(N,)``.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> settings = {"components": 4, "patches": 4000, "batch": 500, "held_out": 1000}
-    >>> tiny = load("smoke", {f"deblurring.prior.{name}": value for name, value in settings.items()})
-    >>> found = likelihoods(tiny, Store(tempfile.mkdtemp()))
-    >>> {name: len(nats) for name, nats in found.items()}
-    {'mixture of 4': 1000, 'single Gaussian': 1000}
-    >>> bool(found["mixture of 4"].mean() > found["single Gaussian"].mean())
-    True
     """
     images, held_out = data.prior_sets(profile, store)
     settings, recipe = profile.deblurring.prior, prior_recipe(profile, store)
@@ -171,14 +137,6 @@ def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
 def images_of(set_name: str, profile: Profile, store: Store, most: int | None = None) -> ImageSet:
     """The test images of a set on which deblurring is tried: the profile's number of each class,
     and at most so many.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> few, store = load("smoke", {"deblurring.each": 2}), Store(tempfile.mkdtemp())
-    >>> len(images_of("emoji", load("smoke"), store)), len(images_of("emoji", few, store))
-    (100, 20)
-    >>> images_of("emoji", few, store, most=3).ids
-    ['test/000000', 'test/000006', 'test/000013']
     """
     images = data.load(set_name, "test", profile, store)
     each = profile.deblurring.each
@@ -198,15 +156,7 @@ def images_of(set_name: str, profile: Profile, store: Store, most: int | None = 
 def recipes(
     treatment: Treatment, images: ImageSet, profile: Profile, store: Store
 ) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
-    """The parts in which what became of treated images is kept: (numbers of the images, recipe).
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> smoke, store = load("smoke", {"evaluation.shard": 60}), Store(tempfile.mkdtemp())
-    >>> images = images_of("emoji", smoke, store)
-    >>> [(numbers, recipe.name) for numbers, recipe in recipes(Treatment("wiener"), images, smoke, store)]
-    [(range(0, 60), 'wiener.emoji.0'), (range(60, 100), 'wiener.emoji.60')]
-    """
+    """The parts in which what became of treated images is kept: (numbers of the images, recipe)."""
     spec = NetworkSpec(profile.model)
     identity = trained.identity_of(spec, profile, store)
     modules = ["blurpaper.treatment", module_of(spec.model)]
@@ -238,16 +188,6 @@ def results_of(
     Returns:
         ``psnr`` and ``ssim`` as :func:`treatment.treated` has them, ``(N,)``, and the original
         network's ``log_probabilities`` at scale 256, ``(N, K)``.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> tiny, store = load("smoke", {"emoji.train": 20, "emoji.test": 4}), Store(tempfile.mkdtemp())
-    >>> images = images_of("emoji", tiny, store)
-    >>> before, after = (results_of(Treatment(one), images, tiny, store) for one in ("as is", "gradient"))
-    >>> {name: tuple(one.shape) for name, one in after.items()}
-    {'psnr': (4,), 'ssim': (4,), 'log_probabilities': (4, 10)}
-    >>> bool((after["psnr"] > before["psnr"]).all())
-    True
     """
     spec = NetworkSpec(profile.model)
     given = lru_cache(
@@ -319,15 +259,6 @@ def decisions(
 ) -> pd.DataFrame:
     """What the original network decided on treated images, with ``psnr`` and ``ssim``; see
     :func:`predictions.decisions`.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> tiny, store = load("smoke", {"emoji.train": 20, "emoji.test": 4}), Store(tempfile.mkdtemp())
-    >>> found = decisions(Treatment("gradient"), images_of("emoji", tiny, store), tiny, store)
-    >>> len(found), found.loc[0, ["input", "condition", "image"]].tolist()
-    (4, ['gradient', 'D8', 'test/000000'])
-    >>> bool(found["psnr"].between(15, 60).all())
-    True
     """
     import pandas as pd
 
@@ -345,25 +276,12 @@ def decisions(
 
 
 def of_table5(profile: Profile) -> list[Treatment]:
-    """The profile's methods with the true PSF: the treatments of Table 5.
-
-    >>> from blurpaper.profile import load
-    >>> [str(treatment) for treatment in of_table5(load("smoke"))]
-    ['epll', 'gradient', 'wiener']
-    """
+    """The profile's methods with the true PSF: the treatments of Table 5."""
     return [Treatment(method) for method in profile.deblurring.methods]
 
 
 def all_decisions(profile: Profile, store: Store) -> list[pd.DataFrame]:
-    """The decisions on every test set treated in every way of Table 5.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> few = {"emoji.train": 20, "emoji.test": 4, "deblurring.methods": ["gradient", "wiener"]}
-    >>> found = all_decisions(load("smoke", few), Store(tempfile.mkdtemp()))
-    >>> [(one["input"].unique().tolist(), len(one)) for one in found]
-    [(['gradient'], 4), (['wiener'], 4)]
-    """
+    """The decisions on every test set treated in every way of Table 5."""
     return [
         decisions(treatment, images_of(name, profile, store), profile, store)
         for name in profile.evaluation.test_sets
@@ -374,14 +292,6 @@ def all_decisions(profile: Profile, store: Store) -> list[pd.DataFrame]:
 def seconds(profile: Profile, store: Store) -> dict[str, float]:
     """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
     the first test set.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> few = {"emoji.test": 4, "protocol.canonical": 48, "deblurring.timed": 1}
-    >>> few |= {"deblurring.prior.components": 4, "deblurring.prior.patches": 2000}
-    >>> found = seconds(load("smoke", few), Store(tempfile.mkdtemp()))
-    >>> list(found), min(found.values()) > 0
-    (['epll', 'gradient', 'wiener', 'epll-exact'], True)
     """
     images = images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.timed)
     found = {}
@@ -421,15 +331,6 @@ def _inputs_of(
 def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict[str, np.ndarray]:
     """PSNR of images that fast EPLL restores, ``(N,)``: as it does, and each channel as if it were
     an image by itself.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> few = {"emoji.train": 20, "emoji.test": 2}
-    >>> few |= {"deblurring.prior.components": 4, "deblurring.prior.patches": 2000}
-    >>> tiny, store = load("smoke", few), Store(tempfile.mkdtemp())
-    >>> found = channel_by_channel(images_of("emoji", tiny, store), tiny, store)
-    >>> bool((found["epll"] > found["epll, each channel by itself"]).all())
-    True
     """
     treatment = Treatment("epll")
 

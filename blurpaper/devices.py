@@ -17,10 +17,6 @@ def device_of(compute: Compute) -> torch.device:
 
     Raises:
         UserError: if it asks for CUDA and there is none.
-
-    >>> from blurpaper.profile import load
-    >>> device_of(load("smoke", {"compute.device": "cpu"}).compute)
-    device(type='cpu')
     """
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise UserError(
@@ -50,28 +46,14 @@ def _keep_freed_memory() -> None:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is native there; emulated, it would be slower and no more precise.
-
-    >>> from blurpaper.profile import load
-    >>> compute = load("smoke", {"compute.device": "cpu", "compute.precision": "bfloat16"}).compute
-    >>> with autocast(compute, device_of(compute)):
-    ...     torch.is_autocast_enabled("cpu") == has_bfloat16(torch.device("cpu"))
-    True
-    """
+    """Whether bfloat16 is native there; emulated, it would be slower and no more precise."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 
 def autocast(compute: Compute, device: torch.device) -> AbstractContextManager:
-    """bfloat16 autocast, if the profile wants it and the device has it.
-
-    >>> from blurpaper.profile import load
-    >>> compute = load("smoke", {"compute.device": "cpu", "compute.precision": "float32"}).compute
-    >>> with autocast(compute, device_of(compute)):
-    ...     torch.is_autocast_enabled("cpu")
-    False
-    """
+    """bfloat16 autocast, if the profile wants it and the device has it."""
     if compute.precision == "bfloat16" and has_bfloat16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

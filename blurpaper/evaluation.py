@@ -44,14 +44,6 @@ class Measured:
         log_probabilities: condition -> scale setting -> ``(N, K)``; of the sharp images, too, if
             there are no labels.
         seconds: what classifying took, now or when it was kept.
-
-    >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.weights import released
-    >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
-    >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
-    >>> measured = measure(network, folder, ["sharp", "D8"], ["256"], photos, store)
-    >>> measured.images.classes[measured.truth["256"][0]], list(measured.log_probabilities)
-    ('espresso', ['sharp', 'D8'])
     """
 
     rows: pd.DataFrame
@@ -64,27 +56,13 @@ class Measured:
 
 
 def home_profile(model: str) -> str:
-    """The profile whose protocol a model is applied with unless another is named.
-
-    >>> home_profile("small_vgg"), home_profile("efficientnet_lite0")
-    ('emoji', 'photos')
-    """
+    """The profile whose protocol a model is applied with unless another is named."""
     return "emoji" if model in MODELS and model not in ORIGINALS else "photos"
 
 
 def fitted(profile: Profile, spec: NetworkSpec) -> Profile:
     """The profile for a network: one from elsewhere has a field of its own, and scales that stand
     to it as the paper's to 224.
-
-    >>> from torch import nn
-    >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
-    >>> photos = profiles.load("photos")
-    >>> photos.protocol.field, photos.protocol.scales
-    (224, {'128': 128, '256': 256, '512': 512})
-    >>> network = External(module, "mine", classes=["cat", "dog"], field=112)
-    >>> small = fitted(photos, ExternalSpec("mine", network=network))
-    >>> small.protocol.field, small.protocol.scales
-    (112, {'128': 64, '256': 128, '512': 256})
     """
     own = profile.protocol
     if not isinstance(spec, ExternalSpec) or spec.network.field == own.field:
@@ -99,13 +77,6 @@ def fitted(profile: Profile, spec: NetworkSpec) -> Profile:
 def classes_of(spec: NetworkSpec, profile: Profile, store: Store) -> Sequence[str] | None:
     """Names of a network's classes; None for ImageNet's, which are known without making the
     network.
-
-    >>> from blurpaper.networks.weights import released
-    >>> photos, store = profiles.load("photos"), Store(tempfile.mkdtemp())
-    >>> classes_of(released("efficientnet_lite0", "mix"), photos, store)[:3]
-    ('tench', 'goldfish', 'great white shark')
-    >>> classes_of(NetworkSpec("efficientnet_lite0"), photos, store) is None
-    True
     """
     if isinstance(spec, ExternalSpec):
         return spec.network.classes
@@ -204,14 +175,6 @@ def measure(
     Args:
         like: what another network made of the same images, whose predictions on the sharp ones
             stand in for missing labels.
-
-    >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.weights import released
-    >>> folder, store = album(Path(tempfile.mkdtemp()), ["coffee"]), Store(tempfile.mkdtemp())
-    >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
-    >>> measured = measure(network, folder, ["D4"], ["256"], photos, store)
-    >>> measured.labelled, measured.rows["metric"].tolist(), list(measured.log_probabilities)
-    (False, ['agreement', 'entropy'], ['sharp', 'D4'])
     """
     profile, conditions, scales = (
         fitted(profile, spec),

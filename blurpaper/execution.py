@@ -34,12 +34,6 @@ class Run:
     Attributes:
         source: name or path the profile was loaded from, which the notebooks load again.
         published: their results are the committed ones.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> run = Run(load("smoke"), {}, "smoke", Store(tempfile.mkdtemp()), published=True)
-    >>> run.parameters
-    {'profile': 'smoke', 'overrides': {}, 'published': True}
     """
 
     profile: Profile

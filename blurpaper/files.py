@@ -42,15 +42,6 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
     Raises:
         UserError: for the name of no PSF.
         ImageError: if there is nothing to blur, or the PSF's file cannot be read.
-
-    >>> import tempfile
-    >>> import torch
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> write_image(240 * torch.eye(9, dtype=torch.uint8).expand(3, 9, 9), folder / "line.png")
-    >>> blur(folder / "line.png", folder / "blurred.png", "H3", pixels=True)
-    (1, [])
-    >>> read_image(folder / "blurred.png")[0, 4].tolist()
-    [0, 0, 0, 80, 80, 80, 0, 0, 0]
     """
     chosen = _chooser(condition, pixels)
 
@@ -89,17 +80,6 @@ def deblur(
     Raises:
         UserError: for the name of no PSF or method, or noise that is not above 0.
         ImageError: if there is nothing to deblur, or the PSF's file cannot be read.
-
-    >>> import tempfile
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> from blurpaper.quality import psnr
-    >>> folder, cat = Path(tempfile.mkdtemp()), photograph(EXAMPLES[0])[:, 80:176, 120:216]
-    >>> write_image(cat, folder / "sharp.png")
-    >>> _ = blur(folder / "sharp.png", folder / "blurred.png", "D4", pixels=True)
-    >>> deblur(folder / "blurred.png", folder / "restored.png", "D4", method="wiener", pixels=True)
-    (1, [])
-    >>> [round(psnr(read_image(folder / name), cat)) for name in ("blurred.png", "restored.png")]
-    [26, 35]
     """
     from blurpaper import deblurring
 
@@ -125,14 +105,6 @@ def assumed_noise(path: Path) -> float:
     on photographs the noise with which EPLL did best was near 0.85 times the root of the mean of
     the six lowest frequencies' steps, at qualities from 70 to 95. Other formats with loss do not
     say what they took: name their noise.
-
-    >>> import tempfile
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> files = [Path(tempfile.mkdtemp()) / name for name in ("cat.png", "cat.jpg")]
-    >>> for file in files:
-    ...     write_image(photograph(EXAMPLES[0]), file)
-    >>> [round(assumed_noise(file), 2) for file in files]
-    [0.29, 0.92]
     """
     from blurpaper.deblurring import ROUNDING
 

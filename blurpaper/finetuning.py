@@ -26,9 +26,6 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
     """A mix by name, or conditions with commas, each as likely as the others: its name and its
     shares.
 
-    >>> mix_of("sharp,G4")
-    ('sharp,G4', {'sharp': 0.5, 'G4': 0.5})
-
     Raises:
         UserError: for an unknown condition or one named twice.
     """
@@ -74,16 +71,6 @@ def finetune(
     Raises:
         ImageError: if the folder cannot be read, or more than 1 % of its images, or labels are
             wanted and it has none, or there are fewer images than a batch.
-
-    >>> import tempfile
-    >>> from blurpaper.data.examples import album
-    >>> from blurpaper.profile import load
-    >>> folder, out = album(Path(tempfile.mkdtemp())), Path(tempfile.mkdtemp()) / "tuned.safetensors"
-    >>> tiny, store = load("smoke", {"emoji.train": 20, "agreement.batch": 2}), Store(tempfile.mkdtemp())
-    >>> finetune(NetworkSpec("small_vgg"), folder, "sharp,G4", True, out, tiny, store)
-    (2, 2, [])
-    >>> NetworkFile.at(out).name
-    'small_vgg:sharp,G4/agreement'
     """
     name, shares = mix_of(mix)
     profile = fitted(profile, start)

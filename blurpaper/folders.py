@@ -7,14 +7,5 @@ from pathlib import Path
 
 
 def data_folder() -> Path:
-    """Where photographs and weights are looked for: ``$BLURPAPER_DATA``, else ``./data``.
-
-    >>> from unittest.mock import patch
-    >>> with patch.dict(os.environ, BLURPAPER_DATA="photographs"):
-    ...     data_folder().as_posix()
-    'photographs'
-    >>> with patch.dict(os.environ, BLURPAPER_DATA=""):
-    ...     data_folder().as_posix()
-    'data'
-    """
+    """Where photographs and weights are looked for: ``$BLURPAPER_DATA``, else ``./data``."""
     return Path(os.environ.get("BLURPAPER_DATA") or "data")

@@ -20,9 +20,6 @@ def resampling(count: int, resamples: int) -> np.ndarray:
     the same count.
 
     Being the same, it pairs the resamples of all networks on one set of images.
-
-    >>> resampling(5, 3).sum(axis=1)
-    array([5., 5., 5.], dtype=float32)
     """
     draw = stream("bootstrap", count)
     weights = np.empty((resamples, count), np.float32)
@@ -55,9 +52,6 @@ def of_mean_over_seeds(terms: np.ndarray, resamples: int) -> tuple[float, float,
 
     Args:
         terms: ``(S, N)``, a row a seed, a column an image.
-
-    >>> of_mean_over_seeds([[1, 1, 1], [1, 1, 1]], resamples=100)
-    (1.0, 1.0, 1.0)
     """
     terms = np.asarray(terms, np.float64)
     means = np.einsum("rs,sn,rn->r", *_over_both(terms, resamples), optimize=True) / terms.size
@@ -72,9 +66,6 @@ def of_ratio_over_seeds(
 
     The interval is nan where the mean below is zero or less in some resample: the ratio is then not
     known at all.
-
-    >>> of_ratio_over_seeds([[1, 1, 1]], [[2, 2, 2]], resamples=100)
-    (0.5, 0.5, 0.5)
     """
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
     upper, lower = (
@@ -96,9 +87,6 @@ def of_statistic(
 ) -> tuple[float, float, float]:
     """A statistic of resampling counts ``(R, N) -> (R,)`` on all images, with its percentile
     interval.
-
-    >>> of_statistic(lambda counts: counts.sum(axis=1), 4, resamples=100)
-    (4.0, 4.0, 4.0)
     """
     return of_draws(draws(statistic, count, resamples))
 
@@ -106,9 +94,6 @@ def of_statistic(
 def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: int) -> np.ndarray:
     """A statistic of resampling counts ``(R, N) -> (R,)``: float64 ``(1 + R,)``, on all images,
     then on each resample.
-
-    >>> draws(lambda counts: counts[:, 0] / counts.sum(axis=1), 4, resamples=100).shape
-    (101,)
     """
     counts = resampling(count, resamples).astype(np.float64)
     return np.concatenate([statistic(np.ones((1, count))), statistic(counts)])
@@ -117,9 +102,6 @@ def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: 
 def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
     """A statistic with its percentile interval, of what :func:`draws` gave or was computed from
     several such, ``(1 + R,)``.
-
-    >>> of_draws(np.repeat([5.0, 0.0, 10.0], [1, 50, 50]))
-    (5.0, 0.0, 10.0)
     """
     low, high = _percentiles(drawn[1:])
     return float(drawn[0]), float(low), float(high)

@@ -31,12 +31,6 @@ def hamming_maps(
 
     Raises:
         ValueError: if the inputs are not of one shape.
-
-    >>> from blurpaper.networks import build
-    >>> network = build("small_vgg", ["cat", "dog"], 64).eval()
-    >>> sharp = torch.rand(1, 3, 64, 64) * 255
-    >>> {stage: tuple(maps.shape) for stage, maps in hamming_maps(network, sharp, 0.5 * sharp).items()}
-    {'pool1': (1, 32, 32), 'pool2': (1, 16, 16), 'pool3': (1, 8, 8), 'pool4': (1, 4, 4), 'pool5': (1, 2, 2)}
     """
     if one.shape != other.shape:
         raise ValueError(
@@ -66,12 +60,6 @@ def mean_distances(
 
     Args:
         images: canonical images, uint8 ``(3, H, W)`` of any shapes.
-
-    >>> from blurpaper import networks, profile
-    >>> smoke, network = profile.load("smoke"), networks.build("small_vgg", ["cat", "dog"], 64).eval()
-    >>> images = [torch.randint(0, 256, (3, 108, 108), dtype=torch.uint8)]
-    >>> mean_distances(network, images, ["a.jpg"], ["D8"], "256", smoke.protocol, smoke.compute, batch=1)["D8"].shape
-    torch.Size([1, 5])
     """
     device = device_of(compute)
     network = network.to(device, memory_format=torch.channels_last).eval()

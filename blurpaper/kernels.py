@@ -141,13 +141,7 @@ def check_condition(name: str) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """How one letter makes kernels: at the paper's scale, and at any other from the paper's kernel.
-
-    >>> KINDS["H"].what, KINDS["H"].whole
-    ('the length of a horizontal box', True)
-    >>> KINDS["D"].canonical(1).tolist()
-    [[0.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 0.0]]
-    """
+    """How one letter makes kernels: at the paper's scale, and at any other from the paper's kernel."""
 
     what: str
     canonical: Callable[[float], np.ndarray]
@@ -218,9 +212,6 @@ def _of_variance(shape: Callable[[float], np.ndarray], target: float) -> np.ndar
 def axis_variance(kernel: np.ndarray) -> np.ndarray:
     """Variance of a kernel along each of its axes, in pixels squared: float64, ``(2,)`` for ``(h,
     w)``.
-
-    >>> axis_variance(psf("H8"))
-    array([0.  , 5.25])
     """
     kernel = np.asarray(kernel, np.float64) / np.sum(kernel, dtype=np.float64)
     variances = []

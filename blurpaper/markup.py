@@ -7,11 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def rounded(value: float, digits: int) -> str:
-    """A number for people: a real minus sign, and no negative zero.
-
-    >>> rounded(-3.14159, 2), rounded(-0.001, 1)
-    ('−3.14', '0.0')
-    """
+    """A number for people: a real minus sign, and no negative zero."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

@@ -24,16 +24,6 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         network: to be trained.
-
-    >>> from blurpaper.networks import build
-    >>> class Certain(Labels):
-    ...     def forward(self, batch):
-    ...         log_p = self.network(batch.seen).mean(dim=(2, 3)).log_softmax(dim=1)
-    ...         return -(log_p.exp() * log_p).sum(dim=1).mean()
-    >>> objective = Certain(build("small_vgg", ["cat", "dog"], 64).eval())
-    >>> loss = objective(Batch(torch.zeros(2, 3, 64, 64), labels=torch.tensor([-1, -1])))
-    >>> loss.shape, 0 < loss.item() < 0.7
-    (torch.Size([]), True)
     """
 
     network: nn.Module
@@ -62,12 +52,7 @@ class Objective(nn.Module, ABC):
 
 
 class Labels(Objective):
-    """Cross-entropy with the labels: the paper's recipe (Sec. 4).
-
-    >>> from blurpaper.networks import build
-    >>> Labels(build("small_vgg", ["cat", "dog"], 64)).network.classes
-    ('cat', 'dog')
-    """
+    """Cross-entropy with the labels: the paper's recipe (Sec. 4)."""
 
     def __init__(self, network: Classifier, smoothing: float = 0.0) -> None:
         super().__init__()
@@ -104,11 +89,6 @@ class Agreement(Objective):
         network: to be trained, a copy of the teacher at first.
         teacher: the network trained on sharp images; it is not trained.
         features: weight of the features' term.
-
-    >>> from blurpaper.networks import build
-    >>> teacher, network = (build("small_vgg", ["cat", "dog"], 64) for _ in range(2))
-    >>> Agreement(network, teacher, features=2.0).training
-    True
     """
 
     def __init__(self, network: Classifier, teacher: Classifier, features: float) -> None:

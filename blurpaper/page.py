@@ -227,11 +227,6 @@ def _data_of(rows: pd.DataFrame) -> str:
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
     """Of a run's results, those of one model on its first test set (or its scenes), among all
     classes, from the first seed.
-
-    >>> measured = [("nips2017-dev", "0", 0.7), ("nips2017-dev", "1", 0.6), ("imagewoof", "0", 0.9)]
-    >>> rows = results.table({"data": data, "seed": seed, "value": value} for data, seed, value in measured)
-    >>> foremost(rows, profiles.load("photos"))["value"].tolist()
-    [0.7]
     """
     rows = results.select(
         rows, data=[profile.evaluation.test_sets[0], profile.segmentation.data], seed=["", "0"]
@@ -277,11 +272,6 @@ def in_words(
         sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
         line: the column that tells the lines apart.
         ends: the conditions at which they begin and end.
-
-    >>> import pandas as pd
-    >>> rows = pd.DataFrame({"network": ["mix", "mix"], "condition": ["sharp", "D8"], "value": [0.9, 0.8]})
-    >>> in_words({"photos": rows}, "network")
-    'From sharp to D8, photos: mix from 90.0 % to 80.0 %.'
     """
     panels = []
     for name, frame in sources.items():

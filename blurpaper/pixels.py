@@ -39,16 +39,6 @@ class PixelBatch:
         seen: blurred by the mix, in grey levels, float32 ``(B, 3, side, side)``.
         points: x and y of pixels, int64 ``(B, P, 2)``.
         labels: their labels, int64 ``(B, P)``; :data:`NOT_LABELLED` where a crop has none.
-
-    >>> import tempfile
-    >>> from blurpaper import data, profile
-    >>> from blurpaper.store import Store
-    >>> tiny = profile.load("smoke", {"segmentation.scenes.train": 2})
-    >>> scenes = data.load_segmented("emoji-scenes", "train", tiny, Store(tempfile.mkdtemp()))
-    >>> task = Task(scenes, {"sharp": 1.0}, "", seed=0)
-    >>> batch = make_batch(task, [0], 0, tiny.protocol, True, torch.device("cpu"), side=96, points=40)
-    >>> [scenes.classes[label] for label in batch.labels.unique()]
-    ['background', 'aeroplane']
     """
 
     seen: torch.Tensor
@@ -66,18 +56,7 @@ def make_batch(
     side: int,
     points: int,
 ) -> PixelBatch:
-    """The batch of those scenes in that epoch: crops of ``side`` pixels and so many points of each.
-
-    >>> import tempfile
-    >>> from blurpaper import data, profile
-    >>> from blurpaper.store import Store
-    >>> tiny = profile.load("smoke", {"segmentation.scenes.train": 2})
-    >>> scenes = data.load_segmented("emoji-scenes", "train", tiny, Store(tempfile.mkdtemp()))
-    >>> task = Task(scenes, {"sharp": 0.5, "D8": 0.5}, "", seed=0)
-    >>> batch = make_batch(task, [0, 1], 0, tiny.protocol, True, torch.device("cpu"), side=64, points=5)
-    >>> batch.seen.shape, batch.points.shape, batch.labels.shape
-    (torch.Size([2, 3, 64, 64]), torch.Size([2, 5, 2]), torch.Size([2, 5]))
-    """
+    """The batch of those scenes in that epoch: crops of ``side`` pixels and so many points of each."""
     scale = settings.canonical / CANONICAL
     images = task.images.batch(numbers)
 
@@ -157,15 +136,6 @@ class PerPixel(Objective):
         side: of the crops, in pixels.
         points: pixels of each crop that count.
         pace: how many times as fast the perceptron learns as the backbone, which has learnt before.
-
-    >>> from blurpaper.networks import build
-    >>> network = ZoomOut(build("small_vgg", ["cat", "dog"], 64), ["background", "cat"], hidden=8)
-    >>> objective = PerPixel(network, side=64, points=3, pace=20.0)
-    >>> [group["pace"] for group in objective.groups()]
-    [1.0, 20.0]
-    >>> places, unknown = torch.zeros(2, 3, 2, dtype=torch.int64), torch.full((2, 3), NOT_LABELLED)
-    >>> objective(PixelBatch(torch.zeros(2, 3, 64, 64), places, unknown)).item()
-    0.0
     """
 
     def __init__(self, network: ZoomOut, side: int, points: int, pace: float = 1.0) -> None:

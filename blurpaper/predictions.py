@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 
 
 def base_scales(scales: Sequence[str]) -> list[str]:
-    """The scales a network is applied at to have these settings: ``256+512`` needs 256 and 512.
-
-    >>> base_scales(["512", "256+512", "128"])
-    ['128', '256', '512']
-    """
+    """The scales a network is applied at to have these settings: ``256+512`` needs 256 and 512."""
     return sorted({one for scale in scales for one in scale.split("+")}, key=int)
 
 
@@ -49,18 +45,6 @@ def recipes(
     Raises:
         UserError: for a per-scale network, which is one for each scale, or a condition that is not
             known.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> smoke, store = load("smoke", {"evaluation.shard": 60}), Store(tempfile.mkdtemp())
-    >>> images = data.load("emoji", "test", smoke, store)
-    >>> parts = recipes(NetworkSpec("small_vgg"), images, ["sharp", "D8"], ["256"], smoke, store)
-    >>> for numbers, condition, recipe in parts:
-    ...     print(numbers, condition, recipe.name, store.has(recipe))
-    range(0, 60) sharp small_vgg:original.emoji.sharp.0 False
-    range(0, 60) D8 small_vgg:original.emoji.D8.0 False
-    range(60, 100) sharp small_vgg:original.emoji.sharp.60 False
-    range(60, 100) D8 small_vgg:original.emoji.D8.60 False
     """
     for condition in conditions:
         check_condition(condition)
@@ -85,14 +69,7 @@ def recipes(
 def common_inputs(
     identity: str, images: ImageSet, numbers: range, profile: Profile
 ) -> dict[str, object]:
-    """What all that a network makes of some images depends on.
-
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> from blurpaper.profile import load
-    >>> inputs = common_inputs("a network's identity", CarriedSet("test"), range(2), load("photos"))
-    >>> inputs["network"], inputs["numbers"], inputs["canonical"]
-    ("a network's identity", [0, 2], 384)
-    """
+    """What all that a network makes of some images depends on."""
     return {
         "network": identity,
         "images": images.fingerprint,
@@ -114,16 +91,6 @@ def log_probabilities(
 
     A ``per-scale`` network is one for each scale, trained at that scale and applied there (Sec.
     4.2).
-
-    >>> import tempfile
-    >>> from blurpaper import profile
-    >>> from blurpaper.networks.weights import released
-    >>> network, photos = released("efficientnet_lite0", "mix"), profile.load("photos")
-    >>> store = Store(tempfile.mkdtemp())
-    >>> images = data.load("scikit-image", "test", photos, store)
-    >>> found = log_probabilities(network, images, ["D8"], ["256"], photos, store)
-    >>> dict(zip(images.ids, [images.classes[number] for number in found["D8"]["256"].argmax(dim=1)]))
-    {'chelsea': 'Egyptian cat', 'coffee': 'espresso'}
     """
     if spec.train_scale == "per-scale":
         whole: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
@@ -182,15 +149,6 @@ def decisions(
     Where the profile restricts the choice to the set's own classes, that is decided too (column
     ``classes``). Columns: those of a result that say what it is of, ``image``, ``label``, those of
     :func:`metrics.decisions` and ``js_divergence`` from the prediction on the same image sharp.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> tiny, store = load("smoke", {"emoji.train": 20, "emoji.test": 6}), Store(tempfile.mkdtemp())
-    >>> found = decisions(NetworkSpec("small_vgg"), "emoji", ["sharp", "D8"], ["256"], tiny, store)
-    >>> found.columns[10:].tolist()
-    ['image', 'label', 'rank', 'entropy', 'cross_entropy', 'confidence', 'js_divergence']
-    >>> found.groupby("condition")["js_divergence"].max().gt(1e-6).to_dict()
-    {'D8': True, 'sharp': False}
     """
     import pandas as pd
 
@@ -217,17 +175,6 @@ def decided(
     Args:
         of: the columns that say what they are of, but for the number of classes.
         sharp: log-probabilities on the same images sharp.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> smoke = load("smoke", {"emoji.classes": 3, "emoji.test": 2})
-    >>> images = data.load("emoji", "test", smoke, Store(tempfile.mkdtemp()))
-    >>> log_p = torch.tensor([[0.2, 0.7, 0.1], [0.3, 0.6, 0.1]]).log()
-    >>> (frame,) = decided(log_p, images, {"condition": "D8"}, smoke)
-    >>> frame[["condition", "image", "label", "rank", "confidence"]]
-      condition        image  label  rank  confidence
-    0        D8  test/000000      0     1         0.7
-    1        D8  test/000001      1     0         0.6
     """
     import pandas as pd
 
@@ -255,15 +202,6 @@ def distances(
 ) -> dict[str, np.ndarray]:
     """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N,
     5)``, at scale 256.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> few = {"emoji.train": 20, "emoji.test": 6, "evaluation.invariance_conditions": ["D2", "D8"]}
-    >>> found = distances(NetworkSpec("small_vgg"), "emoji", load("smoke", few), Store(tempfile.mkdtemp()))
-    >>> list(found), found["D2"].shape
-    (['D2', 'D8', 'another image'], (6, 5))
-    >>> bool(found["D2"].mean() < found["D8"].mean() < found["another image"].mean())
-    True
     """
     images = data.load(set_name, "test", profile, store)
     conditions = [*profile.evaluation.invariance_conditions, invariance.UNRELATED]
@@ -306,12 +244,7 @@ def distances(
 
 
 def shards(count: int, profile: Profile) -> Iterator[range]:
-    """The numbers of so many images, in parts that are decoded, blurred and kept at a time.
-
-    >>> from blurpaper.profile import load
-    >>> list(shards(1200, load("photos")))
-    [range(0, 500), range(500, 1000), range(1000, 1200)]
-    """
+    """The numbers of so many images, in parts that are decoded, blurred and kept at a time."""
     for start in range(0, count, profile.evaluation.shard):
         yield range(start, min(start + profile.evaluation.shard, count))
 
@@ -328,12 +261,6 @@ def columns_of(
 ) -> dict[str, str]:
     """The columns that say what a number is of; an original network has no train scale and no
     recipe.
-
-    >>> of = columns_of(NetworkSpec.parse("small_vgg:mix@512"), "emoji", 100, "256", "D8")
-    >>> of["network"], of["train_scale"], of["scale"], of["condition"]
-    ('mix', '512', '256', 'D8')
-    >>> columns_of(NetworkSpec("small_vgg"), "emoji", 100, "256", "D8")["train_scale"]
-    ''
     """
     return {
         "model": spec.model,

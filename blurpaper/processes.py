@@ -29,9 +29,6 @@ def count() -> int:
 
     Raises:
         UserError: if some have a GPU of their own and some have none.
-
-    >>> count()
-    1
     """
     from torch import distributed
 
@@ -56,31 +53,19 @@ def count() -> int:
 
 
 def number() -> int:
-    """Which of them this is; number 0 leads: it alone writes checkpoints and the store.
-
-    >>> number()
-    0
-    """
+    """Which of them this is; number 0 leads: it alone writes checkpoints and the store."""
     return int(os.environ.get("RANK", "0")) if count() > 1 else 0
 
 
 def share(members: Sequence[T]) -> tuple[slice, Sequence[T]]:
-    """This process's part of a batch: places and members. Parts differ by one at most.
-
-    >>> share(["a.jpg", "b.jpg"])
-    (slice(0, 2, None), ['a.jpg', 'b.jpg'])
-    """
+    """This process's part of a batch: places and members. Parts differ by one at most."""
     size, own = count(), number()
     places = slice(own * len(members) // size, (own + 1) * len(members) // size)
     return places, members[places]
 
 
 def total(value: torch.Tensor) -> float:
-    """The sum of a number, a tensor ``()``, over all processes.
-
-    >>> total(torch.tensor(2.5))
-    2.5
-    """
+    """The sum of a number, a tensor ``()``, over all processes."""
     from torch import distributed
 
     value = value.detach().clone()
@@ -92,9 +77,6 @@ def total(value: torch.Tensor) -> float:
 def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
     """The mean of a number, a tensor ``()``, over all processes, each counting for so much. No
     gradient flows from the others.
-
-    >>> mean(torch.tensor(2.5), weight=32)
-    tensor(2.5000)
     """
     from torch import distributed
 
@@ -106,11 +88,7 @@ def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
 
 
 def led(decide: Callable[[], bool]) -> bool:
-    """What the leading process decides, in all of them.
-
-    >>> led(lambda: True), led(lambda: False)
-    (True, False)
-    """
+    """What the leading process decides, in all of them."""
     from torch import distributed
 
     decision = [decide() if number() == 0 else False]
@@ -120,10 +98,7 @@ def led(decide: Callable[[], bool]) -> bool:
 
 
 def wait() -> None:
-    """Until all processes are here.
-
-    >>> wait()
-    """
+    """Until all processes are here."""
     from torch import distributed
 
     if count() > 1:

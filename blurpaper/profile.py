@@ -21,29 +21,11 @@ FOLDER = Path(__file__).parent / "profiles"
 
 
 class ProfileError(UserError):
-    """A profile that cannot be used, in one sentence.
-
-    >>> try:
-    ...     load("emojis")
-    ... except ProfileError as error:
-    ...     print(str(error).rpartition("; ")[2])
-    did you mean 'emoji'?
-    """
+    """A profile that cannot be used, in one sentence."""
 
 
 class Section(BaseModel):
-    """A part of a profile: unknown keys and wrong types are errors.
-
-    >>> class Frame(Section):
-    ...     width: Positive
-    >>> Frame(width=3).model_dump()
-    {'width': 3}
-    >>> try:
-    ...     Frame(width="3")
-    ... except ValidationError as error:
-    ...     print(error.errors()[0]["msg"])
-    Input should be a valid integer
-    """
+    """A part of a profile: unknown keys and wrong types are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -52,11 +34,7 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class Emoji(Section):
-    """Size of the embedded data.
-
-    >>> load("emoji").emoji.classes
-    100
-    """
+    """Size of the embedded data."""
 
     classes: Annotated[int, Field(ge=2, le=100)]
     train: Positive
@@ -68,9 +46,6 @@ class Emoji(Section):
 class Protocol(Section):
     """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and
     the network's field.
-
-    >>> load("emoji").protocol.canonical
-    108
     """
 
     canonical: Positive
@@ -98,11 +73,7 @@ class Protocol(Section):
 
 
 class Phase(Section):
-    """Some epochs at one learning rate, or on a line from ``rate`` to ``end``.
-
-    >>> Phase(epochs=2, rate=0.1).rate
-    0.1
-    """
+    """Some epochs at one learning rate, or on a line from ``rate`` to ``end``."""
 
     epochs: Positive
     rate: Annotated[float, Field(ge=0)]
@@ -112,11 +83,6 @@ class Phase(Section):
 class Schedule(Section):
     """How a network is trained, in phases: by stochastic gradient descent with momentum, unless
     another optimizer is named.
-
-    >>> phases = [Phase(epochs=2, rate=0.1), Phase(epochs=1, rate=0.01)]
-    >>> schedule = Schedule(phases=phases, batch=64, momentum=0.9, weight_decay=0.0)
-    >>> schedule.optimizer, sum(phase.epochs for phase in schedule.phases)
-    ('sgd', 3)
     """
 
     phases: Annotated[list[Phase], Field(min_length=1)]
@@ -131,11 +97,7 @@ class Schedule(Section):
 
 
 class Pretraining(Schedule):
-    """Training from scratch on sharp images, which makes ``original`` where no weights can be had.
-
-    >>> load("emoji").pretraining.batch
-    128
-    """
+    """Training from scratch on sharp images, which makes ``original`` where no weights can be had."""
 
     train_scale: str
 
@@ -143,9 +105,6 @@ class Pretraining(Schedule):
 class Finetuning(Schedule):
     """Fine-tuning on a mix (Sec. 4), and how many batches the statistics of batch normalisation are
     re-estimated from.
-
-    >>> [phase.rate for phase in load("emoji").finetuning.phases]
-    [0.02, 0.002]
     """
 
     batch_norm_batches: Positive
@@ -154,9 +113,6 @@ class Finetuning(Schedule):
 class Agreement(Schedule):
     """Fine-tuning without labels, on images of its own: how, and how much the last features count
     beside the predictions.
-
-    >>> load("photos").agreement.optimizer
-    'adamw'
     """
 
     train_set: str
@@ -164,11 +120,7 @@ class Agreement(Schedule):
 
 
 class Evaluation(Section):
-    """What is measured, on what.
-
-    >>> load("emoji").evaluation.test_sets
-    ['emoji']
-    """
+    """What is measured, on what."""
 
     test_sets: list[str]
     restricted: list[str]
@@ -201,12 +153,7 @@ class Evaluation(Section):
 
 
 class Prior(Section):
-    """The Gaussian mixture that EPLL takes patches to come from, and what it is learnt from.
-
-    >>> prior = load("smoke").deblurring.prior
-    >>> prior.images, prior.components
-    ('scikit-image', 16)
-    """
+    """The Gaussian mixture that EPLL takes patches to come from, and what it is learnt from."""
 
     images: str
     """A set of images (its training images; the test images are held out), or the path of a folder
@@ -221,11 +168,7 @@ class Prior(Section):
 
 
 class Deblurring(Section):
-    """Deblurring before recognition (Sec. 4.4).
-
-    >>> load("emoji").deblurring.psf
-    'D8'
-    """
+    """Deblurring before recognition (Sec. 4.4)."""
 
     psf: str
     prior: Prior
@@ -250,12 +193,7 @@ class Deblurring(Section):
 
 
 class Scenes(Section):
-    """Size of the embedded scenes; every other one stands upright.
-
-    >>> scenes = load("emoji", {"segmentation.scenes.test": 40}).segmentation.scenes
-    >>> scenes.test, (scenes.width, scenes.height)
-    (40, (160, 120))
-    """
+    """Size of the embedded scenes; every other one stands upright."""
 
     train: Positive
     test: Positive
@@ -265,11 +203,7 @@ class Scenes(Section):
 
 
 class Segmentation(Section):
-    """A label for every pixel (Sec. 5), by a classifier on all stages of the profile's model.
-
-    >>> load("emoji").segmentation.data
-    'emoji-scenes'
-    """
+    """A label for every pixel (Sec. 5), by a classifier on all stages of the profile's model."""
 
     data: str
     """A set with label maps, its training scenes to learn from and its test scenes to be scored on.
@@ -298,11 +232,7 @@ class Segmentation(Section):
 
 
 class Compute(Section):
-    """Where to compute, how precisely, and how often to save.
-
-    >>> load("emoji").compute.precision
-    'bfloat16'
-    """
+    """Where to compute, how precisely, and how often to save."""
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["bfloat16", "float32"]
@@ -310,11 +240,7 @@ class Compute(Section):
 
 
 class Profile(Section):
-    """Everything; see each section.
-
-    >>> load("emoji", {"seed": 3}).seed
-    3
-    """
+    """Everything; see each section."""
 
     name: str
     title: str

@@ -16,9 +16,6 @@ def progress(
 
     The callable takes ``(done)`` to advance by so many, or ``(done, total, loss)`` to say where it
     stands.
-
-    >>> with progress("counting", 2, "step") as tick:
-    ...     tick(2)
     """
     from tqdm import tqdm
 

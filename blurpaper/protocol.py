@@ -38,11 +38,6 @@ def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
 
     Returns:
         float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
-
-    >>> test_psf("D8", "val/a.jpg", 1.0).shape
-    (17, 17)
-    >>> test_psf("sharp", "val/a.jpg", 1.0) is None
-    True
     """
     if condition == SHARP:
         return None
@@ -132,9 +127,6 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
 
     Averaging over positions within a scale first gives both scales the same weight (our choice; a
     mean over all positions would let 512 dominate).
-
-    >>> combined({"256": torch.zeros(1, 2), "512": torch.ones(1, 2)}, "256+512")
-    tensor([[0.5000, 0.5000]])
     """
     return torch.stack([by_scale[one] for one in scale.split("+")]).mean(dim=0)
 
@@ -142,9 +134,6 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
 def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
     """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is
     their own shape that counts.
-
-    >>> list(same_shape([torch.zeros(3, 4, 6), torch.zeros(3, 6, 4), torch.zeros(3, 4, 6)], batch=8))
-    [[0, 2], [1]]
     """
     groups = defaultdict(list)
     for number, image in enumerate(images):

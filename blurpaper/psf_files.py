@@ -13,9 +13,6 @@ from blurpaper.kernels import check_condition
 def is_meant(name: str) -> bool:
     """Whether a PSF is called by a file: by what is no name of a PSF, and is there or is named like
     a file that could be read.
-
-    >>> is_meant("camera.npy"), is_meant("D8"), is_meant("D2.5"), is_meant("Q8")
-    (True, False, False, False)
     """
     try:
         check_condition(name)
@@ -33,12 +30,6 @@ def read(path: str | Path) -> np.ndarray:
 
     Raises:
         ImageError: if the file cannot be read, or what it holds is no PSF, naming it.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "camera.npy"
-    >>> np.save(path, [[0, 1, 0], [1, 4, 1], [0, 1, 0]])
-    >>> read(path).tolist()
-    [[0.0, 0.125, 0.0], [0.125, 0.5, 0.125], [0.0, 0.125, 0.0]]
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".npy", *SUFFIXES):

@@ -14,30 +14,19 @@ import numpy as np
 
 
 def seed_of(*parts: object) -> int:
-    """A 64-bit seed from a hash of the parts, the same on every machine.
-
-    >>> seed_of(0, "order", "train", 3) == seed_of(0, "order", "train", 3)
-    True
-    """
+    """A 64-bit seed from a hash of the parts, the same on every machine."""
     return int.from_bytes(_digest(parts, 8), "little")
 
 
 def stream(*parts: object) -> np.random.RandomState:
     """A generator named by its parts. RandomState, because NumPy promises never to change its
     streams (NEP 19).
-
-    >>> bool(stream("noise", 0, "a.jpg").rand() == stream("noise", 0, "a.jpg").rand())
-    True
     """
     return np.random.RandomState(np.frombuffer(_digest(parts, 32), "<u4"))
 
 
 def uniforms(*parts: object) -> tuple[float, ...]:
-    """Eight independent uniform numbers in [0, 1), the cheap way: one hash and no generator.
-
-    >>> uniforms("shake", "test", "cat.jpg") == uniforms("shake", "test", "cat.jpg")
-    True
-    """
+    """Eight independent uniform numbers in [0, 1), the cheap way: one hash and no generator."""
     return tuple((word >> 11) * 2.0**-53 for word in struct.unpack("<8Q", _digest(parts, 64)))
 
 

@@ -13,11 +13,7 @@ from torch.nn import functional
 
 
 def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded.
-
-    >>> resized(torch.zeros(1, 3, 8, 12, dtype=torch.uint8), (4, 6)).shape
-    torch.Size([1, 3, 4, 6])
-    """
+    """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded."""
     images = images.contiguous().float()
     if tuple(images.shape[-2:]) == shape:
         return images
@@ -25,11 +21,7 @@ def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 
 def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 ``(B, 3, H, W)`` to uint8 ``(B, 3, *shape)``.
-
-    >>> resized_8bit(torch.zeros(1, 3, 60, 90, dtype=torch.uint8), (40, 60)).shape
-    torch.Size([1, 3, 40, 60])
-    """
+    """Resize uint8 ``(B, 3, H, W)`` to uint8 ``(B, 3, *shape)``."""
     if tuple(images.shape[-2:]) == shape:
         return images
     if (
@@ -41,20 +33,13 @@ def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 
 def scaled_shape(shape: Sequence[int], factor: float) -> tuple[int, int]:
-    """The last two sides of a shape, scaled by a factor: at least one pixel each.
-
-    >>> scaled_shape((384, 512), 256 / 384)
-    (256, 341)
-    """
+    """The last two sides of a shape, scaled by a factor: at least one pixel each."""
     return max(1, round(shape[-2] * factor)), max(1, round(shape[-1] * factor))
 
 
 def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
     """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels
     (Sec. 5).
-
-    >>> scene_shape((300, 400), 256)
-    (222, 296)
     """
     return scaled_shape(shape, mean_side / math.sqrt(shape[-2] * shape[-1]))
 
@@ -62,9 +47,6 @@ def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
 def to_canonical(image: torch.Tensor, canonical: int) -> torch.Tensor:
     """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8
     bits (step 1).
-
-    >>> to_canonical(torch.zeros(3, 300, 451, dtype=torch.uint8), 384).shape
-    torch.Size([3, 384, 577])
     """
     return resized_8bit(image[None], scaled_shape(image.shape, canonical / min(image.shape[-2:])))[
         0
@@ -77,10 +59,6 @@ class Scene(NamedTuple):
     Attributes:
         image: at the canonical scale, uint8 ``(3, h, w)``.
         shape: height and width of its own, those of its label map.
-
-    >>> scene = to_scene(torch.zeros(3, 300, 400, dtype=torch.uint8), 256)
-    >>> scene.shape, tuple(scene.image.shape)
-    ((300, 400), (3, 222, 296))
     """
 
     image: torch.Tensor
@@ -90,9 +68,6 @@ class Scene(NamedTuple):
 def to_scene(image: torch.Tensor, canonical: int) -> Scene:
     """Resize one uint8 image ``(3, H, W)`` so that the geometric mean of its sides is
     ``canonical``, to 8 bits (Sec. 5).
-
-    >>> to_scene(torch.zeros(3, 300, 400, dtype=torch.uint8), 256).image.shape
-    torch.Size([3, 222, 296])
     """
     return Scene(
         resized_8bit(image[None], scene_shape(image.shape, canonical))[0],

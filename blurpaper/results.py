@@ -28,14 +28,7 @@ PUBLISHED = HOME / "results"
 
 
 class ResultsError(UserError):
-    """Results that are missing or not in order, in one sentence.
-
-    >>> try:
-    ...     table([{"experiment": "table1", "accuracy": 0.5}])
-    ... except ResultsError as error:
-    ...     print(error)
-    results have no column 'accuracy'.
-    """
+    """Results that are missing or not in order, in one sentence."""
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -43,9 +36,6 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
     Raises:
         ResultsError: if two rows have the same key or a row has a column of its own.
-
-    >>> table([{"experiment": "table1", "metric": "top1", "value": 0.5}])["value"].item()
-    0.5
     """
     import pandas as pd
 
@@ -75,14 +65,7 @@ def _word(value: object) -> str:
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, with seven significant digits.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "mine.csv"
-    >>> write(table([{"experiment": "table1", "metric": "top1", "value": 0.5}]), path)
-    >>> read(path)["value"].item()
-    0.5
-    """
+    """Write a table as CSV, with seven significant digits."""
     from blurpaper.writing import written
 
     with written(path) as temporary:
@@ -139,11 +122,7 @@ def published(profile: str) -> pd.DataFrame:
 
 @lru_cache(maxsize=8)
 def published_decisions(profile: str) -> pd.DataFrame:
-    """The committed decisions of a profile, one row an image and setting.
-
-    >>> "confidence" in published_decisions("emoji").columns
-    True
-    """
+    """The committed decisions of a profile, one row an image and setting."""
     import pandas as pd
 
     path = PUBLISHED / f"{profile}.decisions.parquet"
@@ -155,9 +134,6 @@ def published_decisions(profile: str) -> pd.DataFrame:
 def published_confusions(profile: str) -> pd.DataFrame:
     """The committed counts of pixels of a profile: a row an image, setting, region, true and given
     label that occur together.
-
-    >>> "pixels" in published_confusions("emoji").columns
-    True
     """
     import pandas as pd
 
@@ -172,9 +148,6 @@ def published_label_maps(profile: str) -> dict[str, np.ndarray]:
     none if there are none.
 
     Each is uint8 ``(H, W)``.
-
-    >>> {one.dtype.name for one in published_label_maps("emoji").values()}
-    {'uint8'}
     """
     import numpy as np
 
@@ -188,9 +161,6 @@ def published_label_maps(profile: str) -> dict[str, np.ndarray]:
 def published_played(profile: str) -> dict[str, Any] | None:
     """What the networks of a profile see in its embedded pictures (:mod:`blurpaper.play`), as
     committed; None if it was not.
-
-    >>> sorted(published_played("emoji"))
-    ['kinds', 'networks', 'photographs', 'stages']
     """
     import json
 
@@ -206,11 +176,6 @@ SECONDS = "seconds an image"
 def published_timings(profile: str) -> list[dict[str, str]]:
     """The committed timings of a profile, a row an artifact (or of kind :data:`SECONDS`); none if
     it was not timed.
-
-    >>> networks = [row for row in published_timings("emoji") if row["kind"] == "networks"]
-    >>> seconds = {row["name"]: float(row["seconds"]) for row in networks}
-    >>> seconds["small_vgg:mix"] < seconds["small_vgg:original"]
-    True
     """
     import csv
 
@@ -222,11 +187,7 @@ def published_timings(profile: str) -> list[dict[str, str]]:
 
 
 def published_seconds(profile: str) -> dict[str, float]:
-    """Seconds an image took to deblur in the committed run of a profile, by treatment.
-
-    >>> published_seconds("emoji")["epll"] > 0
-    True
-    """
+    """Seconds an image took to deblur in the committed run of a profile, by treatment."""
     return {
         row["name"]: float(row["seconds"])
         for row in published_timings(profile)

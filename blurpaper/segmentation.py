@@ -40,18 +40,6 @@ def scored(
 
     Args:
         scenes: the same at the canonical scale, if they are at hand.
-
-    >>> import tempfile
-    >>> from blurpaper import data, networks, profile
-    >>> from blurpaper.store import Store
-    >>> tiny = profile.load("smoke", {"segmentation.scenes.test": 2})
-    >>> scenes = data.load_segmented("emoji-scenes", "test", tiny, Store(tempfile.mkdtemp()))
-    >>> segmenter = ZoomOut(networks.build("small_vgg", ["cat", "dog"], 64), scenes.classes, hidden=8)
-    >>> found = scored(segmenter, scenes, [0, 1], "D8", tiny)
-    >>> {name: tuple(one.shape) for name, one in found.items()}
-    {'all': (2, 20, 20), 'boundary': (2, 20, 20), 'labels given': (2, 20, 20), 'regions given': (2, 20, 20)}
-    >>> bool(found["all"][0].sum() == (scenes.label_map(0) != 255).sum())
-    True
     """
     count, boundary = len(images.classes), profile.segmentation.boundary
     scenes = scenes or canonical.scenes_of(images, numbers, profile.protocol)
@@ -96,16 +84,6 @@ def log_probabilities(
 
     Args:
         ids: relative paths of the scenes, which choose the kernel of camera shake.
-
-    >>> from blurpaper import networks, profile
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> smoke, images = profile.load("smoke"), CarriedSet("test")
-    >>> backbone = networks.build("small_vgg", ["cat", "dog"], 64)
-    >>> segmenter = ZoomOut(backbone, ["background", "cat"], hidden=8)
-    >>> scenes = canonical.scenes_of(images, [0], smoke.protocol)
-    >>> ((place, log_p),) = log_probabilities(segmenter, scenes, images.ids[:1], "D8", smoke)
-    >>> place, log_p.shape, round(float(log_p.exp().sum(dim=0).mean()), 3)
-    (0, torch.Size([2, 300, 451]), 1.0)
     """
     device, settings = device_of(profile.compute), profile.protocol
     segmenter.to(device, memory_format=torch.channels_last).eval()

@@ -31,12 +31,7 @@ if TYPE_CHECKING:
 
 
 def labels(profile: Profile) -> tuple[str, ...]:
-    """Names of the labels of the profile's scenes.
-
-    >>> from blurpaper.profile import load
-    >>> len(labels(load("emoji"))), labels(load("photos"))[:3]
-    (20, ('background', 'cat', 'cow'))
-    """
+    """Names of the labels of the profile's scenes."""
     return data.labels_of(profile.segmentation.data)
 
 
@@ -45,14 +40,6 @@ def check(profile: Profile) -> None:
 
     Raises:
         UserError: for the name of no set, mix or condition.
-
-    >>> from blurpaper.profile import load
-    >>> check(load("photos"))
-    >>> try:
-    ...     check(load("photos", {"segmentation.networks": ["mix", "blurry"]}))
-    ... except ValueError as error:
-    ...     print(str(error)[-13:])
-    Got 'blurry'.
     """
     settings = profile.segmentation
     data.check_segmented(settings.data)
@@ -70,16 +57,6 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> ZoomOut:
 
     ``original`` is trained on sharp scenes, from the classification network as it is; the others
     start from it.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> few = {"emoji.train": 20, "segmentation.scenes.train": 4, "compute.device": "cpu"}
-    >>> tiny, store = load("smoke", few), Store(tempfile.mkdtemp())
-    >>> segmenter = network(NetworkSpec("small_vgg"), tiny, store)
-    >>> len(segmenter.labels), segmenter.logits(torch.zeros(1, 3, 96, 128)).shape
-    (20, torch.Size([1, 20, 48, 64]))
-    >>> sorted(name.partition("/")[0] for name in store.names())
-    ['data', 'data', 'networks', 'segmenters']
     """
     recipe = network_recipe(spec, profile, store)
     return trained.get(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
@@ -90,13 +67,6 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
 
     Raises:
         UserError: for a network of another train scale or recipe than those there are here.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> smoke, store = load("smoke"), Store(tempfile.mkdtemp())
-    >>> recipe = network_recipe(NetworkSpec("small_vgg", "onlyD8"), smoke, store)
-    >>> recipe.kind, recipe.name, recipe.inputs["mix"]
-    ('segmenters', 'small_vgg:onlyD8.emoji-scenes', {'D8': 1.0})
     """
     if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
         raise UserError(
@@ -135,13 +105,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
 
 
 def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
-    """How a Zoomout network is trained.
-
-    >>> from blurpaper.profile import load
-    >>> specs = NetworkSpec("small_vgg"), NetworkSpec("small_vgg", "mix")
-    >>> [[phase.epochs for phase in schedule_of(spec, load("emoji")).phases] for spec in specs]
-    [[1, 11], [6, 2]]
-    """
+    """How a Zoomout network is trained."""
     return profile.segmentation.pretraining if spec.is_original else profile.segmentation.finetuning
 
 
@@ -211,17 +175,7 @@ def confusions(
 def recipes(
     spec: NetworkSpec, images: data.SegmentedSet, condition: str, profile: Profile, store: Store
 ) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
-    """The parts in which the scores of a network are kept: (numbers of the scenes, recipe).
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> smoke, store = load("smoke", {"evaluation.shard": 40}), Store(tempfile.mkdtemp())
-    >>> images = data.load_segmented("emoji-scenes", "test", smoke, store)
-    >>> for numbers, recipe in recipes(NetworkSpec("small_vgg"), images, "D8", smoke, store):
-    ...     print(numbers, recipe.name)
-    range(0, 40) small_vgg:original.emoji-scenes.D8.0
-    range(40, 60) small_vgg:original.emoji-scenes.D8.40
-    """
+    """The parts in which the scores of a network are kept: (numbers of the scenes, recipe)."""
     made = network_recipe(spec, profile, store)
     store.note(made)
     about = {"profile": profile.name, "data": images.fingerprint}
@@ -238,11 +192,6 @@ def recipes(
 def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, str]:
     """The columns that say what a number is of; scenes are learnt from, and segmented, at the
     canonical scale.
-
-    >>> from blurpaper.profile import load
-    >>> found = columns(NetworkSpec("small_vgg", "mix"), "D8", load("emoji"))
-    >>> found["network"], found["data"], found["classes"], found["scale"]
-    ('mix', 'emoji-scenes', '20', '384')
     """
     of = predictions.columns_of(
         spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition
@@ -255,15 +204,6 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
     together.
 
     Regions are :data:`segmentation.COUNTED`.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> tiny = {"emoji.train": 20, "segmentation.scenes.train": 4, "segmentation.scenes.test": 2}
-    >>> tiny |= {"segmentation.networks": [], "segmentation.conditions": ["D8"]}
-    >>> found = counts(load("smoke", tiny), Store(tempfile.mkdtemp()))
-    >>> sums = found.groupby("region", observed=True)["pixels"].sum()
-    >>> bool(sums["all"] == sums["labels given"] == sums["regions given"] > sums["boundary"])
-    True
     """
     import pandas as pd
 
@@ -294,17 +234,7 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
 def label_maps(
     spec: NetworkSpec, images: data.ImageSet, condition: str, profile: Profile, store: Store
 ) -> dict[str, np.ndarray]:
-    """What a network makes of a few images under a condition: id -> uint8 ``(H, W)``.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> tiny = load("smoke", {"emoji.train": 20, "segmentation.scenes.train": 4})
-    >>> store = Store(tempfile.mkdtemp())
-    >>> images = data.load("scikit-image", "test", tiny, store)
-    >>> found = label_maps(NetworkSpec("small_vgg"), images, "D8", tiny, store)
-    >>> {name: (one.shape, str(one.dtype)) for name, one in found.items()}
-    {'chelsea': ((300, 451), 'uint8'), 'coffee': ((400, 600), 'uint8')}
-    """
+    """What a network makes of a few images under a condition: id -> uint8 ``(H, W)``."""
     made = network_recipe(spec, profile, store)
     numbers = range(len(images))
 

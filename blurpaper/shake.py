@@ -48,15 +48,7 @@ def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
 
 
 def check_scale(scale: float) -> None:
-    """A ValueError unless this is a scale at which there can be kernels: finite and above zero.
-
-    >>> check_scale(96 / 384)
-    >>> try:
-    ...     check_scale(0)
-    ... except ValueError as error:
-    ...     print(error)
-    scale must be a positive number. Got 0.
-    """
+    """A ValueError unless this is a scale at which there can be kernels: finite and above zero."""
     if not (np.isfinite(scale) and scale > 0):
         raise UserError(f"scale must be a positive number. Got {scale!r}.")
 

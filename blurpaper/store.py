@@ -37,14 +37,7 @@ _UNFINISHED = ".tmp"
 
 @dataclass(frozen=True)
 class Codec(Generic[T]):
-    """How values of one type are written to a file and read back.
-
-    >>> import tempfile
-    >>> text = Codec(".txt", save=lambda value, path: path.write_text(value) and None, load=lambda path: path.read_text())
-    >>> recipe = Recipe("notes", "greeting", {"to": "all"}, ["blurpaper.kernels"], text)
-    >>> Store(tempfile.mkdtemp()).get(recipe, lambda scratch: "hello")
-    'hello'
-    """
+    """How values of one type are written to a file and read back."""
 
     suffix: str
     save: Callable[[T, Path], None]
@@ -77,10 +70,6 @@ class Recipe(Generic[T]):
         modules: where the code that makes it lives; what they use of the library counts too.
         codec: how it is kept.
         about: facts for the stamp that do not change the value.
-
-    >>> text = Codec(".txt", save=lambda value, path: path.write_text(value) and None, load=lambda path: path.read_text())
-    >>> len(Recipe("notes", "greeting", {"to": "all"}, ["blurpaper.kernels"], text).key)
-    16
     """
 
     kind: str
@@ -267,27 +256,14 @@ class Store:
 
 
 def default_root() -> Path:
-    """``$BLURPAPER_STORE``, else the user's cache folder.
-
-    >>> from unittest.mock import patch
-    >>> with patch.dict(os.environ, BLURPAPER_STORE="artifacts"):
-    ...     default_root().as_posix()
-    'artifacts'
-    """
+    """``$BLURPAPER_STORE``, else the user's cache folder."""
     from platformdirs import user_cache_path
 
     return Path(os.environ.get("BLURPAPER_STORE") or user_cache_path("blurpaper"))
 
 
 def sha256_of(path: Path) -> str:
-    """Checksum of a file.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "empty"
-    >>> path.touch()
-    >>> sha256_of(path)[:16]
-    'e3b0c44298fc1c14'
-    """
+    """Checksum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -311,9 +287,6 @@ def _safe(name: str) -> str:
 def surroundings() -> dict[str, Any]:
     """Commit of the library, whether it was changed since, versions and device: where a number was
     made.
-
-    >>> sorted(surroundings())
-    ['commit', 'device', 'dirty', 'python', 'versions']
     """
     import platform
     from importlib.metadata import version

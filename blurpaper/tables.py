@@ -35,13 +35,6 @@ def comparison(
         sources: heading -> results to take numbers from, in the order of the columns.
         metrics: metric -> heading; with several, they are a level of headings above the sources.
         rows, columns: values of ``row`` and of ``column``, in order.
-
-    >>> import re
-    >>> from blurpaper import results
-    >>> paper = select(results.paper(), experiment="table1")
-    >>> html = comparison({"paper": paper}, {"top5": "top-5"}, ["sharp", "D8"], ["256", "512"])
-    >>> re.findall("<td>([0-9.]+)", html)
-    ['90.9', '90.8', '61.0', '22.5']
     """
     heads, cells = [], []
     for value in columns:
@@ -85,9 +78,6 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 def number(value: float, low: float, high: float, metric: str) -> tuple[str, str]:
     """A number and its interval for people, in per cent if the metric is a share (or one of a
     loss); no interval where none is known.
-
-    >>> number(0.944, 0.933, 0.954, "top5")
-    ('94.4', '93.3–95.4')
     """
     if np.isnan(value):
         return "–", ""

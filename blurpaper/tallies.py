@@ -141,11 +141,6 @@ def measurements(profile: Profile) -> Iterator[Measurement]:
 def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
     """The test sets on which the experiments measure a network: other scales and other models, on
     the first alone.
-
-    >>> from blurpaper import profile
-    >>> mix, mix_at_512 = (NetworkSpec("efficientnet_lite0", "mix", scale) for scale in ("256", "512"))
-    >>> [sets_of(spec, profile.load("photos")) for spec in (mix, mix_at_512)]
-    [['nips2017-dev', 'imagewoof'], ['nips2017-dev']]
     """
     first = spec.model != profile.model or spec.train_scale != "256"
     return profile.evaluation.test_sets[:1] if first else profile.evaluation.test_sets
@@ -154,10 +149,6 @@ def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
 def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[str]]:
     """The conditions under which, and the scale settings at which, the experiments measure a
     network.
-
-    >>> from blurpaper import profile
-    >>> settings_of(NetworkSpec("small_vgg", "mix", "512"), profile.load("emoji"))
-    (['sharp', 'D2', 'D4', 'D6', 'D8'], ['512'])
     """
     settings = profile.evaluation
     if spec.model == settings.second_model:
@@ -179,18 +170,6 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
 def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
     """Decisions of one network, at the scales and under the conditions at which the profile
     measures it.
-
-    >>> import tempfile
-    >>> from blurpaper import profile
-    >>> from blurpaper.networks import build
-    >>> few = {"emoji.classes": 2, "emoji.train": 2, "emoji.test": 4, "evaluation.conditions": ["sharp"]}
-    >>> smoke = profile.load("smoke", few | {"evaluation.scales": ["128", "256"]})
-    >>> spec, store = NetworkSpec("small_vgg"), Store(tempfile.mkdtemp())
-    >>> recipe = trained.network_recipe(spec, smoke, store)
-    >>> untrained = store.get(recipe, lambda scratch: build("small_vgg", ["one", "other"], 64))
-    >>> decided = decided_by(spec, smoke, store)
-    >>> decided.groupby(["data", "scale", "condition"]).size().to_dict()
-    {('emoji', '128', 'sharp'): 4, ('emoji', '256', 'sharp'): 4}
     """
     import pandas as pd
 
@@ -210,14 +189,6 @@ def means(
 ) -> Iterator[dict[str, Any]]:
     """Means over images of some of the metrics of :func:`metrics.per_image`, a row for each
     setting.
-
-    >>> import pandas as pd
-    >>> from blurpaper import profile
-    >>> decided = pd.DataFrame({"rank": [0, 0, 4, 9], "entropy": 0.5, "cross_entropy": 1.0})
-    >>> decided = decided.assign(**dict.fromkeys(DECISION_KEY, ""))
-    >>> found = means(decided, ["top1", "top5"], profile.load("smoke"))
-    >>> [(one["metric"], float(one["value"]), one["n"]) for one in found]
-    [('top1', 0.5, 4), ('top5', 0.75, 4)]
     """
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
         terms = metrics.per_image(group)
@@ -227,13 +198,7 @@ def means(
 
 
 def widest(decided: pd.DataFrame) -> pd.DataFrame:
-    """The decisions among all classes, where some were also made among a test set's own.
-
-    >>> import pandas as pd
-    >>> decided = pd.DataFrame({"data": "imagewoof", "classes": ["1000", "10"], "rank": [3, 0]})
-    >>> widest(decided).values.tolist()
-    [['imagewoof', '1000', 3]]
-    """
+    """The decisions among all classes, where some were also made among a test set's own."""
     return decided[
         decided["classes"].astype(int)
         == decided.groupby("data")["classes"].transform(lambda names: names.astype(int).max())
@@ -245,11 +210,6 @@ def row(
 ) -> dict[str, Any]:
     """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its
     interval.
-
-    >>> of = predictions.columns_of(NetworkSpec("small_vgg"), "emoji", 100, "256", "D8")
-    >>> one = row(tuple(of.values()), "top5", 0.63, 0.61, 0.65, 2000)
-    >>> [one[column] for column in ("model", "data", "condition", "metric", "value", "n")]
-    ['small_vgg', 'emoji', 'D8', 'top5', 0.63, 2000]
     """
     return dict(zip(DECISION_KEY, key, strict=True)) | {
         "metric": metric,
@@ -271,13 +231,6 @@ def baselines_of(
 
     Args:
         tuned: decisions by network, those of :func:`trained.start_of` among them.
-
-    >>> names = ("original", "sharp-only", "sharp-only#1")
-    >>> tuned = {NetworkSpec.parse(name, "efficientnet_lite0"): f"decisions of {name}" for name in names}
-    >>> baselines_of(NetworkSpec.parse("efficientnet_lite0:mix#1"), tuned)
-    {'original': 'decisions of original', 'sharp-only': 'decisions of sharp-only#1'}
-    >>> baselines_of(NetworkSpec.parse("efficientnet_lite0:mix#2"), tuned)
-    {'original': 'decisions of original', 'sharp-only': 'decisions of sharp-only'}
     """
     found = {"original": tuned[trained.start_of(spec)]}
     control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
@@ -288,13 +241,7 @@ def baselines_of(
 
 
 def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
-    """Networks that differ in their seed alone.
-
-    >>> names = ("small_vgg:mix", "small_vgg:sharp+D8", "small_vgg:mix#1")
-    >>> groups = of_several_seeds([NetworkSpec.parse(name) for name in names])
-    >>> [[str(spec) for spec in alike] for alike in groups]
-    [['small_vgg:mix', 'small_vgg:mix#1']]
-    """
+    """Networks that differ in their seed alone."""
     groups: dict[NetworkSpec, list[NetworkSpec]] = {}
     for spec in specs:
         groups.setdefault(replace(spec, seed=0), []).append(spec)
@@ -310,15 +257,6 @@ def differences(
 ) -> Iterator[dict[str, Any]]:
     """Paired differences, of accuracy if nothing else is wanted: the same images, resampled
     together.
-
-    >>> import pandas as pd
-    >>> from blurpaper import profile
-    >>> before = pd.DataFrame({"rank": [0, 7, 9, 0], "entropy": 0.5, "cross_entropy": 1.0})
-    >>> before = before.assign(**dict.fromkeys(DECISION_KEY, ""))
-    >>> after = before.assign(rank=[0, 0, 3, 0])
-    >>> found = differences(after, before, "original", profile.load("smoke"))
-    >>> [(one["metric"], one["value"]) for one in found]
-    [('top1_vs_original', 0.25), ('top5_vs_original', 0.5)]
     """
     others = _by_setting(baseline)
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
@@ -348,15 +286,6 @@ def means_over_seeds(
 ) -> Iterator[dict[str, Any]]:
     """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in
     which all were measured.
-
-    >>> import pandas as pd
-    >>> from blurpaper import profile
-    >>> first = pd.DataFrame({"rank": [0, 3], "entropy": 0.5, "cross_entropy": 1.0})
-    >>> first = first.assign(**dict.fromkeys(DECISION_KEY, "")).assign(seed="0")
-    >>> second = first.assign(rank=[0, 0], seed="1")
-    >>> found = means_over_seeds([first, second], profile.load("smoke"))
-    >>> [(one["metric"], one["value"], one["seed"], one["n"]) for one in found]
-    [('top1', 0.75, 'all', 4), ('top5', 1.0, 'all', 4)]
     """
     own = [_by_setting(one) for one in decided]
     others = [_by_setting(one) for one in baselines] if baselines else None

@@ -39,15 +39,6 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> Classifier:
 
     Raises:
         UserError: if the profile says no way to make it.
-
-    >>> import tempfile
-    >>> tiny = profiles.load("smoke", {"emoji.train": 20, "compute.device": "cpu"})
-    >>> store = Store(tempfile.mkdtemp())
-    >>> first, again = (network(NetworkSpec("small_vgg"), tiny, store) for _ in range(2))
-    >>> len(first.classes), all(map(torch.equal, first.parameters(), again.parameters()))
-    (10, True)
-    >>> [name.rpartition("-")[0] for name in store.names()]
-    ['data/emoji-train', 'networks/small_vgg_original']
     """
     if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.load()
@@ -60,13 +51,6 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> Classifier:
 def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec:
     """A network as this profile made it, for use under another: by name if its weights are from
     elsewhere, else by its file.
-
-    >>> import tempfile
-    >>> tiny, store = profiles.load("smoke", {"emoji.train": 20}), Store(tempfile.mkdtemp())
-    >>> str(kept(NetworkSpec("small_vgg"), tiny, store))
-    'data.safetensors (small_vgg:original)'
-    >>> str(kept(NetworkSpec("efficientnet_lite0"), tiny, store))
-    'efficientnet_lite0:original'
     """
     if is_published(spec):
         return spec
@@ -81,14 +65,6 @@ def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
 
     Args:
         train: called with the file for the checkpoint.
-
-    >>> import tempfile
-    >>> store, keeps = Store(tempfile.mkdtemp()), files.codec(NetworkSpec("small_vgg"))
-    >>> recipe = Recipe("networks", "mine", {"seed": 0}, ["blurpaper.networks.vgg"], keeps)
-    >>> get(recipe, lambda checkpoint: build("small_vgg", ["cat", "dog"], 64), store).classes
-    ('cat', 'dog')
-    >>> get(recipe, lambda checkpoint: build("small_vgg", ["never", "asked"], 64), store).classes
-    ('cat', 'dog')
     """
 
     def make(scratch: Path) -> M:
@@ -102,13 +78,6 @@ def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
 def readable_checkpoint(path: Path) -> Path:
     """The file for a checkpoint; one that lies there and cannot be read, is cut off for example, is
     told of and removed.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "checkpoint.safetensors"
-    >>> _ = path.write_bytes(b"cut off")
-    >>> with warnings.catch_warnings(action="ignore"):
-    ...     readable_checkpoint(path) == path, path.exists()
-    (True, False)
     """
     from safetensors import SafetensorError, safe_open
 
@@ -149,12 +118,6 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
 
     Raises:
         UserError: for a per-scale network, which is one for each scale.
-
-    >>> import tempfile
-    >>> store = Store(tempfile.mkdtemp())
-    >>> recipe = network_recipe(NetworkSpec("small_vgg", "sharp+D8"), profiles.load("smoke"), store)
-    >>> recipe.name, recipe.inputs["mix"], recipe.inputs["schedule"]["batch"]
-    ('small_vgg:sharp+D8', {'sharp': 0.5, 'D8': 0.5}, 64)
     """
     if spec.train_scale == "per-scale":
         raise UserError(
@@ -187,9 +150,6 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
     Raises:
         UserError: if the profile says no way to make it.
-
-    >>> schedule_of(NetworkSpec.parse("small_vgg:mix"), profiles.load("emoji")).batch
-    128
     """
     if not spec.is_original:
         return profile.agreement if spec.recipe == "agreement" else profile.finetuning
@@ -201,12 +161,7 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
 
 def train_set_of(schedule: Schedule, profile: Profile) -> str:
-    """On which images: without labels, those of the schedule's own.
-
-    >>> smoke = profiles.load("smoke")
-    >>> train_set_of(smoke.finetuning, smoke)
-    'emoji'
-    """
+    """On which images: without labels, those of the schedule's own."""
     return schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
 
 
@@ -216,11 +171,7 @@ def is_published(spec: NetworkSpec) -> bool:
 
 
 def start_of(spec: NetworkSpec) -> NetworkSpec:
-    """The network that a fine-tuned one starts from.
-
-    >>> str(start_of(NetworkSpec.parse("small_vgg:mix")))
-    'small_vgg:original'
-    """
+    """The network that a fine-tuned one starts from."""
     return NetworkSpec(spec.model, seed=0 if spec.model in ORIGINALS else spec.seed)
 
 
@@ -249,10 +200,6 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
 def objective_of(start: Classifier, schedule: Schedule) -> Labels | Agreement:
     """What a schedule trains a network for; without labels, its own predictions before training
     teach it.
-
-    >>> smoke, start = profiles.load("smoke"), build("small_vgg", ["cat", "dog"], 64)
-    >>> [type(objective_of(start, schedule)).__name__ for schedule in (smoke.finetuning, smoke.agreement)]
-    ['Labels', 'Agreement']
     """
     if isinstance(schedule, profiles.Agreement):
         return Agreement(start, copy.deepcopy(start), schedule.features)
@@ -260,28 +207,14 @@ def objective_of(start: Classifier, schedule: Schedule) -> Labels | Agreement:
 
 
 def code_of(spec: NetworkSpec) -> str:
-    """The module whose code makes the network what it is.
-
-    >>> code_of(NetworkSpec("efficientnet_lite0", "mix"))
-    'blurpaper.networks.efficientnet'
-    """
+    """The module whose code makes the network what it is."""
     return (
         "blurpaper.networks.external" if isinstance(spec, ExternalSpec) else module_of(spec.model)
     )
 
 
 def identity_of(spec: NetworkSpec, profile: Profile, store: Store) -> str:
-    """What stands for a network in the key of what is computed with it, found without training it.
-
-    >>> import tempfile
-    >>> photos, store = profiles.load("photos"), Store(tempfile.mkdtemp())
-    >>> identity_of(NetworkSpec("efficientnet_lite0"), photos, store)
-    'efficientnet_lite0:original as published'
-    >>> smoke = profiles.load("smoke")
-    >>> specs = [NetworkSpec.parse(f"small_vgg:{name}") for name in ("original", "mix", "mix#1")]
-    >>> len({identity_of(spec, smoke, store) for spec in specs}), store.names()
-    (3, [])
-    """
+    """What stands for a network in the key of what is computed with it, found without training it."""
     if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.identity
     if is_published(spec):

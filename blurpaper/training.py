@@ -33,33 +33,14 @@ from blurpaper.writing import written
 
 
 class TrainingError(UserError):
-    """Training that cannot go on, in one sentence.
-
-    >>> import tempfile
-    >>> from blurpaper import profile, trained
-    >>> from blurpaper.networks import NetworkSpec
-    >>> from blurpaper.store import Store
-    >>> far = {"emoji.train": 20, "pretraining.phases": [{"epochs": 3, "rate": 1e30}]}
-    >>> wild, store = profile.load("smoke", far), Store(tempfile.mkdtemp())
-    >>> try:
-    ...     trained.network(NetworkSpec("small_vgg"), wild, store)
-    ... except TrainingError as error:
-    ...     print(str(error).rpartition("; ")[2])
-    lower the learning rate, now 1e+30.
-    """
+    """Training that cannot go on, in one sentence."""
 
 
 # --- The loop -------------------------------------------------------------------------------------
 
 
 def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]:
-    """(epoch, batch in it, learning rate) of every step for a set of so many images.
-
-    >>> from blurpaper import profile
-    >>> schedule = profile.load("photos").finetuning
-    >>> list(steps_of(schedule, 100))[:4]
-    [(0, 0, 0.001), (0, 1, 0.001), (0, 2, 0.001), (1, 0, 0.001)]
-    """
+    """(epoch, batch in it, learning rate) of every step for a set of so many images."""
     per_epoch = max(1, count // schedule.batch)
     epoch = 0
     for phase in schedule.phases:
@@ -94,17 +75,6 @@ def train(
     Raises:
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last
             checkpoint is kept.
-
-    >>> import tempfile
-    >>> from blurpaper import data, networks, profile
-    >>> from blurpaper.objectives import Labels
-    >>> from blurpaper.store import Store
-    >>> smoke = profile.load("smoke", {"emoji.train": 64, "pretraining.phases": [{"epochs": 1, "rate": 0.02}]})
-    >>> images = data.load("emoji", "train", smoke, Store(tempfile.mkdtemp()))
-    >>> objective = Labels(networks.build("small_vgg", images.classes, smoke.protocol.field))
-    >>> task = Task(images, {"sharp": 0.5, "D8": 0.5}, "256", seed=0)
-    >>> train(objective, task, smoke.pretraining, smoke.protocol, smoke.compute).training
-    False
     """
     processes.count()  # joins them, by which each takes its GPU
     task = replace(task, images=KeptSet(task.images, room() / processes.count()))
@@ -202,18 +172,6 @@ def reestimate_batch_norm(
 
     Raises:
         UserError: if the network has no batch normalisation.
-
-    >>> from blurpaper import networks, profile
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> smoke = profile.load("smoke", {"finetuning.batch": 4})
-    >>> task = Task(CarriedSet("train"), {"D8": 1.0}, "256", seed=0)
-    >>> network = networks.build("small_vgg", ["cat", "dog"], 64)
-    >>> norm = network.stages[0][0].norm
-    >>> bool(norm.running_mean.any()), int(norm.num_batches_tracked)
-    (False, 0)
-    >>> _ = reestimate_batch_norm(network, task, smoke.finetuning, smoke.protocol, smoke.compute, batches=2)
-    >>> bool(norm.running_mean.any()), int(norm.num_batches_tracked)
-    (True, 2)
     """
     device = device_of(compute)
     network.to(device, memory_format=torch.channels_last).eval()

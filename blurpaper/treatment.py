@@ -29,9 +29,6 @@ class Treatment:
         method: one of :data:`deblurring.METHODS`, or :data:`AS_IS`.
         psf: name of the PSF it undoes; the true one if none is named.
         noise: the noise it reckons with, in grey levels.
-
-    >>> str(Treatment("epll", "D6", noise=2.0))
-    'epll as D6, noise 2'
     """
 
     method: str
@@ -66,12 +63,6 @@ def treated(
     Returns:
         the images then, and ``psnr`` and ``ssim`` against the sharp ones and the ``seconds`` that
         each took, ``(N,)``.
-
-    >>> from blurpaper import profile
-    >>> smoke, images = profile.load("smoke"), [torch.randint(0, 256, (3, 108, 108), dtype=torch.uint8)]
-    >>> shown, measured = treated(Treatment("wiener"), images, ["a.jpg"], "D8", None, smoke.protocol, smoke.compute)
-    >>> shown[0].shape, sorted(measured)
-    (torch.Size([3, 108, 108]), ['psnr', 'seconds', 'ssim'])
     """
     device = device_of(compute)
     restored: list[torch.Tensor] = [torch.empty(0)] * len(images)

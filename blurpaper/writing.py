@@ -16,18 +16,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(UserError):
-    """The store cannot be read or written, in one sentence.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "note.txt"
-    >>> path.touch()
-    >>> try:
-    ...     with written(path / "another.txt") as temporary:
-    ...         _ = temporary.write_text("below a file")
-    ... except StoreError as error:
-    ...     print(str(error).rpartition("; ")[2])
-    name another place.
-    """
+    """The store cannot be read or written, in one sentence."""
 
 
 @contextmanager
@@ -37,13 +26,6 @@ def written(path: Path) -> Iterator[Path]:
 
     Raises:
         StoreError: if it cannot be written (a full disk, a read-only folder).
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "new" / "note.txt"
-    >>> with written(path) as temporary:
-    ...     _ = temporary.write_text("whole, or not there")
-    >>> path.read_text()
-    'whole, or not there'
     """
     temporary = _temporary(path)
     with explained(path):
@@ -63,12 +45,6 @@ def check_writable(path: Path) -> None:
 
     Raises:
         StoreError: if not.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "new" / "network.safetensors"
-    >>> check_writable(path)
-    >>> list(path.parent.iterdir())
-    []
     """
     with explained(path):
         if path.is_dir():
@@ -79,11 +55,7 @@ def check_writable(path: Path) -> None:
 
 
 def remedy(error: OSError) -> str:
-    """What to do about a file that cannot be written.
-
-    >>> remedy(PermissionError(errno.EACCES, "Permission denied")), remedy(OSError(errno.ENOSPC, "No space left on device"))
-    ('name another place', 'free some space or name another place')
-    """
+    """What to do about a file that cannot be written."""
     return (
         "free some space or name another place"
         if error.errno in _NO_SPACE
@@ -95,11 +67,6 @@ def remedy(error: OSError) -> str:
 def explained(path: Path) -> Iterator[None]:
     """A block that writes a file: what prevents it comes out as a :class:`StoreError` that names
     the file.
-
-    >>> with explained(Path("mix.safetensors")):
-    ...     raise OSError(errno.ENOSPC, "No space left on device")
-    Traceback (most recent call last):
-    blurpaper.writing.StoreError: cannot write mix.safetensors: No space left on device; free some space or name another place.
     """
     try:
         yield
@@ -138,12 +105,6 @@ def _put_in_order(path: Path) -> None:
 def flush(path: Path) -> None:
     """See that what was written to a file is on the disk, so that it outlives a machine that loses
     its power.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "note.txt"
-    >>> path.write_text("kept")
-    4
-    >>> flush(path)
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -13,12 +13,6 @@ import torch
 def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -> None:
     """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into
     ``out``, by a PSF ``(h, w)``.
-
-    >>> plane, out = np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8)
-    >>> plane[2, 2] = 100
-    >>> on_cpu(plane, out, 1, np.array([[0.5, 0.3, 0.2]], np.float32))
-    >>> out[2].tolist()
-    [0, 50, 30, 20, 0]
     """
     from scipy import fft
 
@@ -42,9 +36,6 @@ def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -
 def on_device(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
     """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one
     transform for all.
-
-    >>> on_device(torch.full((1, 3, 8, 8), 7, dtype=torch.uint8), [np.full((3, 3), 1 / 9, np.float32)]).unique()
-    tensor([7], dtype=torch.uint8)
     """
     out = batch.clone()
     blurred = [number for number, kernel in enumerate(kernels) if kernel is not None]

@@ -68,9 +68,6 @@ def draw(
 
     Returns:
         float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
-
-    >>> draw({"sharp": 0.5, "D8": 0.5}, 0.7, 0.0).shape
-    (17, 17)
     """
     cumulative = 0.0
     for condition, probability in mix.items():  # noqa: B007 (the last condition takes what rounding leaves)

@@ -31,10 +31,6 @@ _MOST_OPERATIONS = 400
 def method_of(kernel: np.ndarray) -> Taps | Separable | None:
     """The fastest way of convolving with a PSF, float32 ``(h, w)``; None if that is by Fourier
     transforms.
-
-    >>> from blurpaper.kernels import psf
-    >>> type(method_of(psf("D8"))).__name__, type(method_of(psf("G4"))).__name__
-    ('Taps', 'Separable')
     """
     return _method_of(kernel.tobytes(), kernel.shape)
 
@@ -57,12 +53,6 @@ class Taps:
         rows, columns: where each tap lies, in pixels from the middle.
         weights: their weights, float32; or of unsigned integers, whose sums may wrap around on the
             way but not at the end.
-
-    >>> three = Taps.of(np.full((1, 3), 1 / 3, np.float32))
-    >>> plane, out = np.array([[0, 0, 90, 0, 0]], np.uint8), np.zeros((1, 5), np.uint8)
-    >>> three(plane, out, pixel=1, top=0, bottom=1)
-    >>> out.tolist()
-    [[0, 30, 30, 30, 0]]
     """
 
     reach: tuple[int, int]
@@ -115,15 +105,7 @@ class Taps:
 
 @dataclass(frozen=True, eq=False)
 class Separable:
-    """The outer product of two lists of weights, float32.
-
-    >>> kernel = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) / 16
-    >>> plane, out = np.zeros((5, 5), np.uint8), np.zeros((5, 5), np.uint8)
-    >>> plane[2, 2] = 160
-    >>> Separable.of(kernel)(plane, out, pixel=1, top=0, bottom=5)
-    >>> out[1:4, 1:4].tolist()
-    [[10, 20, 10], [20, 40, 20], [10, 20, 10]]
-    """
+    """The outer product of two lists of weights, float32."""
 
     reach: tuple[int, int]
     vertical: np.ndarray

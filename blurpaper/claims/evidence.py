@@ -36,14 +36,7 @@ _SEGMENTED = "miou"
 
 
 class NotMeasuredError(LookupError):
-    """A number that a source does not have, in one sentence.
-
-    >>> try:
-    ...     of_paper().top5("mix/agreement", "D8")
-    ... except NotMeasuredError as error:
-    ...     print(error)
-    there is no top5 of vgg16 with network mix, condition D8, train_scale 256, recipe agreement, scale 256.
-    """
+    """A number that a source does not have, in one sentence."""
 
 
 class Evidence:
@@ -57,11 +50,6 @@ class Evidence:
         model, second_model: of the networks, and of the paper's Table A.
         data: the test set that decides.
         resamples: of the images.
-
-    >>> numbers = of_paper()
-    >>> lost = numbers.top5() - numbers.top5(condition="D8")
-    >>> lost.shape, round(float(lost[0]), 4)
-    ((1001,), 0.2991)
     """
 
     def __init__(
@@ -275,14 +263,7 @@ def of_paper(resamples: int = 1000) -> Evidence:
 
 
 def of_published(profile: Profile) -> Evidence:
-    """The committed results of a profile; by their intervals where decisions are not committed.
-
-    >>> from blurpaper import profile
-    >>> numbers = of_published(profile.load("emoji"))
-    >>> gained = numbers.top5("mix", "D8") - numbers.top5(condition="D8")
-    >>> bool((gained > 0).all())  # whatever the resample of the images
-    True
-    """
+    """The committed results of a profile; by their intervals where decisions are not committed."""
     rows = results.published(profile.name)
     there = {
         kind: (results.PUBLISHED / f"{profile.name}.{kind}.parquet").is_file()
@@ -302,15 +283,7 @@ def of_published(profile: Profile) -> Evidence:
 
 
 def of_run(profile: Profile, store: Any) -> Evidence:  # noqa: ANN401 (a store, or what stands for one)
-    """What a run found, computed if need be.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> numbers = of_run(profile.load("emoji"), Published())
-    >>> original, mix = (numbers.hamming(network, "D8", "pool5")[0] for network in ("original", "mix"))
-    >>> bool(mix < original)
-    True
-    """
+    """What a run found, computed if need be."""
     from blurpaper import experiments, segmented
 
     if isinstance(store, experiments.Published):
@@ -360,11 +333,6 @@ def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.Dat
 def of_file(rows: pd.DataFrame, resamples: int = 1000) -> Evidence:
     """Any table of results, by its intervals: of the model of its Table 1, on the first set of
     that.
-
-    >>> numbers = of_file(results.read(results.PUBLISHED / "emoji.csv"))
-    >>> sharp, blurred = numbers.top5(), numbers.top5(condition="D8")
-    >>> numbers.model, numbers.data, bool(blurred.max() < sharp.min())
-    ('small_vgg', 'emoji', True)
     """
     first = results.select(rows, experiment="table1", network="original")
     if first.empty:

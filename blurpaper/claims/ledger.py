@@ -37,14 +37,6 @@ def ledger(profile: Profile, store: Store | Published, tables: Sequence[str] = (
 
     Args:
         tables: experiments whose claims are decided, from their own results alone; all if empty.
-
-    >>> from blurpaper.experiments import Published
-    >>> emoji = profiles.load("emoji", {"evaluation.bootstrap": 100})
-    >>> entries = ledger(emoji, Published(), ["tableA"])
-    >>> [entry.claim.id for entry in entries]
-    ['second-model-suffers-too', 'second-model-falls-more-with-512', 'both-models-fall-alike']
-    >>> list(entries[0].findings)
-    ['paper', 'photos', 'this run']
     """
     chosen = tuple(
         sorted(
@@ -101,11 +93,6 @@ def _measured(one: Criterion) -> dict[str, Any]:
 def summary(profile: Profile, store: Store | Published) -> list[dict[str, Any]]:
     """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what is
     missing where it was not run.
-
-    >>> from blurpaper.experiments import Published
-    >>> found = summary(profiles.load("photos", {"evaluation.bootstrap": 50}), Published())
-    >>> [one["id"] for one in found if one["verdict"]["paper"] == "not reproduced"]
-    ['nothing-carries-over-between-types']
     """
     return [
         {

@@ -27,11 +27,6 @@ class Criterion:
         above: which of the two.
         unit: ``points`` (of per cent; the quantity is a difference of shares), ``share``, ``nats``
             or ``ratio``.
-
-    >>> from blurpaper.claims import of_paper
-    >>> (one,) = CLAIMS["mix-costs-little-on-sharp"].criteria(of_paper())
-    >>> one.words, round(float(one.quantity[0]), 4), round(one.limit, 4), round(float(one.margin[0]), 4)
-    ('top-5 lost on sharp images', 0.0029, 0.0033, 0.0004)
     """
 
     words: str
@@ -47,20 +42,12 @@ class Criterion:
 
 
 def above(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is above a limit.
-
-    >>> above("top-5 lost", np.array([0.2, 0.1, 0.3]), limit=0.05).margin.round(2)
-    array([0.15, 0.05, 0.25])
-    """
+    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is above a limit."""
     return Criterion(words, quantity, limit, True, unit)
 
 
 def below(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is below a limit.
-
-    >>> below("top-5 lost", np.array([0.2, 0.1, 0.3]), limit=0.25).margin.round(2)
-    array([ 0.05,  0.15, -0.05])
-    """
+    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is below a limit."""
     return Criterion(words, quantity, limit, False, unit)
 
 
@@ -124,16 +111,6 @@ def claim(section: str, table: str, paper: str = REPRODUCED) -> Callable[[Decide
     Raises:
         ValueError: if the id is taken, the docstring lacks a paragraph, or the paper's verdict is
             none.
-
-    >>> def blur_costs(numbers):
-    ...     '''Blur costs accuracy.
-    ...
-    ...     More than a point of top-5 under D8.
-    ...     '''
-    ...     yield above("top-5 lost", numbers.top5() - numbers.top5(condition="D8"), 0.01)
-    >>> registered = claim("3", "table1")(blur_costs)
-    >>> CLAIMS.pop("blur-costs").tolerance
-    'More than a point of top-5 under D8.'
     """
 
     def register(function: Decide) -> Decide:

@@ -41,12 +41,6 @@ class Finding:
         from_points: whether some number was known without an interval, so that the verdict is by
             points alone.
         missing: what the source does not have, if it was not run.
-
-    >>> from blurpaper.claims import CLAIMS, of_paper
-    >>> claim = CLAIMS["mix-helps-under-defocus-and-shake"]
-    >>> finding = verdicts([claim], of_paper())[claim.id]
-    >>> finding.verdict, len(finding.criteria), finding.weakest.words
-    ('reproduced', 3, 'top-5 gained under D4')
     """
 
     verdict: str

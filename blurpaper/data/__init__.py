@@ -47,12 +47,6 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
     Raises:
         UserError: for an unknown name or split.
         MissingDataError: if photographs are not there, saying how to get them.
-
-    >>> import tempfile
-    >>> from blurpaper import profile
-    >>> images = load("emoji", "test", profile.load("smoke"), Store(tempfile.mkdtemp()))
-    >>> len(images), images[0].shape
-    (100, torch.Size([3, 120, 120]))
     """
     if "+" in name:
         return JoinedSet([load(part, split, profile, store) for part in name.split("+")])
@@ -77,13 +71,6 @@ def check_segmented(name: str) -> None:
 
     Raises:
         UserError: if it is not, listing those there are.
-
-    >>> check_segmented("voc2012")
-    >>> try:
-    ...     check_segmented("emoji")
-    ... except ValueError as error:
-    ...     print(error)
-    a segmented set is one of emoji-scenes, voc2012, voc-animals. Got 'emoji'.
     """
     from blurpaper.data import voc
 
@@ -94,11 +81,7 @@ def check_segmented(name: str) -> None:
 
 
 def labels_of(name: str) -> tuple[str, ...]:
-    """Names of the labels of a set with a label at every pixel, found without reading it.
-
-    >>> labels_of("voc2012")[:3]
-    ('background', 'aeroplane', 'bicycle')
-    """
+    """Names of the labels of a set with a label at every pixel, found without reading it."""
     from blurpaper.data import scenes, voc
     from blurpaper.data.label_map import BACKGROUND
 
@@ -117,15 +100,6 @@ def load_segmented(name: str, split: str, profile: Profile, store: Store) -> Seg
     Raises:
         UserError: for an unknown name or split.
         MissingDataError: if photographs are not there, saying how to get them.
-
-    >>> import tempfile
-    >>> from blurpaper import profile
-    >>> smoke = profile.load("smoke", {"segmentation.scenes.test": 2})
-    >>> scenes = load_segmented("emoji-scenes", "test", smoke, Store(tempfile.mkdtemp()))
-    >>> scenes[0].shape, scenes.label_map(0).shape
-    (torch.Size([3, 120, 160]), torch.Size([120, 160]))
-    >>> [scenes.classes[label] for label in scenes.label_map(0).unique() if label < len(scenes.classes)]
-    ['background', 'aeroplane', 'person']
     """
     check_segmented(name)
     if name == SCENES:
@@ -163,16 +137,6 @@ def missing(profile: Profile) -> list[str]:
 
     Raises:
         UserError: if it names a set that is not known.
-
-    >>> import tempfile
-    >>> from unittest.mock import patch
-    >>> from blurpaper import profile
-    >>> missing(profile.load("smoke"))
-    []
-    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
-    ...     problems = missing(profile.load("photos"))
-    >>> sorted({problem.partition(" ")[0] for problem in problems})
-    ['bsds500', 'imagenet-sample', 'imagewoof', 'nips2017-dev', 'voc-animals']
     """
     from blurpaper.data import photos, voc
 
@@ -200,12 +164,6 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
 
     Raises:
         UserError: if it names a set that is not known.
-
-    >>> from blurpaper import profile
-    >>> wanted(profile.load("smoke"))
-    [('emoji', 'train'), ('emoji', 'test')]
-    >>> wanted(profile.load("smoke", {"deblurring.prior.images": "imagewoof"}))[2:]
-    [('imagewoof', 'train'), ('imagewoof', 'test')]
     """
     trained = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
     for name in "+".join([*trained, *profile.evaluation.test_sets]).split("+"):
@@ -239,11 +197,6 @@ def count(name: str, split: str, profile: Profile) -> int:
 def fingerprints(profile: Profile, store: Store) -> dict[str, str]:
     """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for
     it.
-
-    >>> import tempfile
-    >>> from blurpaper import profile
-    >>> sorted(fingerprints(profile.load("smoke"), Store(tempfile.mkdtemp())))
-    ['emoji-scenes/test', 'emoji-scenes/train', 'emoji/test', 'emoji/train']
     """
     found = {
         f"{name}/{split}": load(name, split, profile, store).fingerprint
@@ -260,19 +213,7 @@ def fingerprints(profile: Profile, store: Store) -> dict[str, str]:
 
 
 def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
-    """The images that the prior of EPLL is learnt from, and others to measure its likelihood on.
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> from blurpaper import profile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> for number in range(10):
-    ...     Image.new("RGB", (6, 4)).save(folder / f"{number}.png")
-    >>> smoke = profile.load("smoke", {"deblurring.prior.images": str(folder)})
-    >>> learnt_from, held_out = prior_sets(smoke, Store(tempfile.mkdtemp()))
-    >>> len(learnt_from), held_out.ids
-    (9, ['0.png'])
-    """
+    """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
     name = profile.deblurring.prior.images
     if is_known(name):
         return load(name, "train", profile, store), load(name, "test", profile, store)
@@ -284,17 +225,7 @@ def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
 
 
 class EmojiSet(ImageSet):
-    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for.
-
-    >>> import tempfile
-    >>> from blurpaper import profile
-    >>> smoke = profile.load("smoke", {"emoji.test": 4})
-    >>> images = EmojiSet("test", smoke, Store(tempfile.mkdtemp()))
-    >>> [images.classes[label] for label in images.labels]
-    ['monkey', 'gorilla', 'dog', 'poodle']
-    >>> images[3].shape, images[3].dtype
-    (torch.Size([3, 120, 120]), torch.uint8)
-    """
+    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
 
     def __init__(self, split: str, profile: Profile, store: Store) -> None:
         from blurpaper.data import artwork

@@ -20,13 +20,6 @@ class ImageSet(ABC):
         labels: int64 ``(N,)``; -1 where the class is not known.
         ids: relative path of each image, which names it in random draws and in the results.
         fingerprint: changes whenever the images do.
-
-    >>> class Greys(ImageSet):
-    ...     def __getitem__(self, number):
-    ...         return torch.full((3, 4, 6), 40 * number, dtype=torch.uint8)
-    >>> greys = Greys("greys", ("dark", "light"), np.array([0, 1]), ["0.png", "1.png"], "fingerprint")
-    >>> len(greys), [image.max().item() for image in greys.batch([1, 0])]
-    (2, [40, 0])
     """
 
     name: str

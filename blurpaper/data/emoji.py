@@ -33,11 +33,7 @@ among photographs.
 
 
 def render(seed: int, split: str, index: int, classes: int, side: int) -> np.ndarray:
-    """One image: uint8 ``(side, side, 3)``. Classes take turns: its class is ``index % classes``.
-
-    >>> render(0, "test", 0, classes=100, side=120).shape
-    (120, 120, 3)
-    """
+    """One image: uint8 ``(side, side, 3)``. Classes take turns: its class is ``index % classes``."""
     draw = stream("emoji", seed, split, index)
     canvas = background(draw, side, side)
     for _ in range(draw.randint(0, 3)):
@@ -60,9 +56,6 @@ def render_split(
 ) -> np.ndarray:
     """All images of a split: uint8 ``(count, 3, side, side)``. ``tick`` is told of every image
     done.
-
-    >>> render_split(0, "test", 2, classes=10, side=40).shape
-    (2, 3, 40, 40)
     """
     images = np.empty((count, 3, side, side), np.uint8)
 
@@ -82,9 +75,6 @@ def _share(draw: np.random.RandomState) -> float:
 def background(draw: np.random.RandomState, height: int, width: int) -> np.ndarray:
     """Coloured 1/f noise: float32 ``(height, width, 3)`` around mid-grey, its three channels
     correlated as in photographs.
-
-    >>> background(np.random.RandomState(0), 20, 30).shape
-    (20, 30, 3)
     """
     from scipy import fft
 
@@ -127,9 +117,6 @@ def placed(
     Returns:
         RGBA, premultiplied: float32 ``(height, width, 4)`` in [0, 1]; the last channel is the
         object's coverage.
-
-    >>> placed(np.random.RandomState(0), "1F34C", 40, (5, 5), (60, 80)).shape
-    (60, 80, 4)
     """
     from PIL import Image
 
@@ -157,13 +144,7 @@ def placed(
 
 
 def lay(canvas: np.ndarray, layer: np.ndarray) -> None:
-    """Put what :func:`placed` gave over a canvas, float32 ``(height, width, 3)``, in place.
-
-    >>> canvas = np.zeros((60, 80, 3), np.float32)
-    >>> lay(canvas, placed(np.random.RandomState(0), "1F34C", 40, (5, 5), (60, 80)))
-    >>> bool(canvas.any())
-    True
-    """
+    """Put what :func:`placed` gave over a canvas, float32 ``(height, width, 3)``, in place."""
     canvas *= 1.0 - layer[..., 3:]
     canvas += layer[..., :3]
 
@@ -182,10 +163,6 @@ def _recolour(draw: np.random.RandomState) -> np.ndarray:
 def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     """Uneven light, exposure, the lens's own softness and sensor noise, then 8 bits: uint8
     ``(height, width, 3)``.
-
-    >>> draw = np.random.RandomState(0)
-    >>> photographed(background(draw, 20, 30), draw).dtype
-    dtype('uint8')
     """
     import cv2
 

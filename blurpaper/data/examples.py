@@ -27,12 +27,6 @@ class Example:
         what: for captions.
         answers: names of the ImageNet classes that are right.
         source: whom to thank.
-
-    >>> cup = EXAMPLES[1]
-    >>> cup.what, cup.answers
-    ('a cup of coffee', ('espresso', 'cup', 'coffee mug'))
-    >>> set(cup.answers) <= set(imagenet_names())
-    True
     """
 
     name: str
@@ -79,11 +73,6 @@ def album(folder: Path, names: Iterable[str] = ()) -> Path:
     Args:
         names: as scikit-image has them, each with a folder before it if it is to have one;
             :data:`EXAMPLES` by default.
-
-    >>> import tempfile
-    >>> folder = album(Path(tempfile.mkdtemp()), ["espresso/coffee"])
-    >>> [path.relative_to(folder).as_posix() for path in folder.rglob("*.png")]
-    ['espresso/coffee.png']
     """
     for name in names or [example.name for example in EXAMPLES]:
         write_image(_carried(name.rpartition("/")[2]), folder / f"{name}.png")

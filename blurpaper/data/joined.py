@@ -19,10 +19,6 @@ class JoinedSet(ImageSet):
 
     Raises:
         UserError: if the sets do not have the same classes.
-
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> JoinedSet([CarriedSet("test"), CarriedSet("train")]).ids[:2]
-    ['scikit-image/chelsea', 'scikit-image/coffee']
     """
 
     def __init__(self, parts: Sequence[ImageSet]) -> None:

@@ -35,16 +35,6 @@ class KeptSet(ImageSet):
 
     Args:
         room: bytes that they may take together.
-
-    >>> import tempfile
-    >>> from blurpaper.data.photos import load_folder
-    >>> from blurpaper.data.reading import write_image
-    >>> folder = tempfile.mkdtemp()
-    >>> write_image(torch.zeros(3, 40, 60, dtype=torch.uint8), f"{folder}/grey.png")
-    >>> images = load_folder(folder, labelled=False)
-    >>> kept = KeptSet(images, room=10_000)
-    >>> images[0] is images[0], kept[0] is kept[0]
-    (False, True)
     """
 
     def __init__(self, images: ImageSet, room: float) -> None:

@@ -18,15 +18,6 @@ BACKGROUND = "background"
 class SegmentedSet(ImageSet):
     """Images with a map of labels each; ``classes`` are the labels' names, ``BACKGROUND`` first,
     and ``labels`` unused.
-
-    >>> class Halves(SegmentedSet):
-    ...     def __getitem__(self, number):
-    ...         return torch.zeros(3, 4, 6, dtype=torch.uint8)
-    ...     def label_map(self, number):
-    ...         return torch.tensor([0, 0, 0, VOID, 1, 1], dtype=torch.uint8).expand(4, 6)
-    >>> halves = Halves("halves", (BACKGROUND, "cat"), [-1], ["0.png"], "fingerprint")
-    >>> {name: (halves.label_map(0) == label).sum().item() for label, name in enumerate(halves.classes)}
-    {'background': 12, 'cat': 8}
     """
 
     @abstractmethod

@@ -51,32 +51,12 @@ HOW_TO_GET = {name: source.how_to_get for name, source in SOURCES.items()}
 
 
 class MissingDataError(ImageError):
-    """A data set that is not where it is looked for, and how to get it.
-
-    >>> import tempfile
-    >>> from unittest.mock import patch
-    >>> with patch.dict(os.environ, BLURPAPER_DATA=tempfile.mkdtemp()):
-    ...     try:
-    ...         load("imagenette", "test")
-    ...     except MissingDataError as error:
-    ...         print(str(error).rpartition("; ")[2])
-    get it by `blurpaper data fetch imagenette`.
-    """
+    """A data set that is not where it is looked for, and how to get it."""
 
 
 @dataclass
 class FolderSet(ImageSet):
-    """Photographs that are decoded from files when they are asked for.
-
-    >>> import tempfile
-    >>> from blurpaper.data.reading import write_image
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> for height, name in ((4, "a.png"), (8, "b.png")):
-    ...     write_image(torch.zeros(3, height, 6, dtype=torch.uint8), folder / name)
-    >>> images = FolderSet("mine", ("cat",), np.zeros(2, int), ["a.png", "b.png"], "", root=folder)
-    >>> [tuple(image.shape) for image in images.batch([1, 0])]
-    [(3, 8, 6), (3, 4, 6)]
-    """
+    """Photographs that are decoded from files when they are asked for."""
 
     root: Path = field(kw_only=True)
 
@@ -88,11 +68,7 @@ class FolderSet(ImageSet):
 
 
 def in_threads(read: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
-    """What ``read`` gives for each of the numbers, decoded by several threads.
-
-    >>> in_threads(lambda number: f"{number}.png", [3, 1, 2])
-    ['3.png', '1.png', '2.png']
-    """
+    """What ``read`` gives for each of the numbers, decoded by several threads."""
     with ThreadPoolExecutor(_decoders()) as pool:
         return list(pool.map(read, numbers))
 
@@ -110,9 +86,6 @@ def set_folder(name: str, split: str) -> Path:
 
     Raises:
         ImageError: if it has no such split.
-
-    >>> set_folder("imagenette", "test").relative_to(data_folder()).as_posix()
-    'imagenette/val'
     """
     if split not in SETS[name]:
         raise ImageError(f"{name} has {' and '.join(SETS[name])} images. Got {split!r}.")
@@ -120,24 +93,12 @@ def set_folder(name: str, split: str) -> Path:
 
 
 def is_there(name: str, split: str) -> bool:
-    """Whether the folder of a known set exists.
-
-    >>> import tempfile
-    >>> from unittest.mock import patch
-    >>> with patch.dict(os.environ, BLURPAPER_DATA=tempfile.mkdtemp()):
-    ...     set_folder("imagenette", "test").mkdir(parents=True)
-    ...     [is_there("imagenette", split) for split in ("train", "test")]
-    [False, True]
-    """
+    """Whether the folder of a known set exists."""
     return set_folder(name, split).is_dir()
 
 
 def how_to_get(name: str, split: str) -> str:
-    """One sentence: where a set is looked for, and what it is.
-
-    >>> how_to_get("imagenette", "test").partition("): ")[2]
-    'ten easy classes of ImageNet, smaller side 320: Imagenette2-320 of fast.ai; get it by `blurpaper data fetch imagenette`.'
-    """
+    """One sentence: where a set is looked for, and what it is."""
     return f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
 
 
@@ -146,17 +107,6 @@ def load(name: str, split: str) -> FolderSet:
 
     Raises:
         MissingDataError: if its folder is not there, saying where it was looked for and what it is.
-
-    >>> import tempfile
-    >>> from unittest.mock import patch
-    >>> from blurpaper.data.reading import write_image
-    >>> with patch.dict(os.environ, BLURPAPER_DATA=tempfile.mkdtemp()):
-    ...     folder = set_folder("imagenette", "test") / "n01440764"
-    ...     for name in ("ILSVRC2012_val_1.png", "n01440764_1.png"):
-    ...         write_image(torch.zeros(3, 4, 6).byte(), folder / name)
-    ...     images = load("imagenette", "test")
-    >>> images.ids, [images.classes[label] for label in images.labels]
-    (['n01440764/ILSVRC2012_val_1.png'], ['tench'])
     """
     if not is_there(name, split):
         raise MissingDataError(how_to_get(name, split))

@@ -31,18 +31,6 @@ def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
     Raises:
         ImageError: if more than 1 % are broken, with their number, the names of the first and what
             the first one has.
-
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from PIL import Image
-    >>> from blurpaper.data.photos import load_folder
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> for number in range(100):
-    ...     Image.new("RGB", (6, 4)).save(folder / f"{number:02}.png")
-    >>> _ = (folder / "07.png").write_bytes(b"broken")
-    >>> images, problems = readable(load_folder(folder, labelled=False), Store(tempfile.mkdtemp()))
-    >>> len(images), [problem.rpartition("/")[2].partition(" (")[0] for problem in problems]
-    (99, ['07.png is not an image that can be read'])
     """
     from PIL import __version__ as pillow
 

@@ -20,14 +20,7 @@ OTHER_PICTURES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")
 
 
 class ImageError(UserError):
-    """A file that cannot be read as an image, or a folder that holds none, in one sentence.
-
-    >>> try:
-    ...     read_image("nowhere.png")
-    ... except ImageError as error:
-    ...     print(error)
-    no image file at nowhere.png.
-    """
+    """A file that cannot be read as an image, or a folder that holds none, in one sentence."""
 
 
 def read_image(path: str | Path) -> torch.Tensor:
@@ -36,13 +29,6 @@ def read_image(path: str | Path) -> torch.Tensor:
 
     Raises:
         ImageError: if the file is missing, empty, truncated or no image, naming it.
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> path = Path(tempfile.mkdtemp()) / "clear.png"
-    >>> Image.new("RGBA", (6, 4), (255, 0, 0, 0)).save(path)
-    >>> read_image(path).shape, read_image(path).unique().tolist()
-    (torch.Size([3, 4, 6]), [255])
     """
     from PIL import Image, ImageOps
 
@@ -57,12 +43,6 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
 
     Raises:
         ImageError: as :func:`read_image`.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "grey.jpg"
-    >>> write_image(torch.full((3, 16, 16), 128, dtype=torch.uint8), path)
-    >>> len(jpeg_steps(path))
-    64
     """
     from PIL import Image
 
@@ -72,14 +52,7 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
 
 
 def write_image(image: torch.Tensor, path: str | Path) -> None:
-    """Write uint8 ``(3, H, W)`` to a file; its suffix says the format.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "grey.png"
-    >>> write_image(torch.full((3, 4, 6), 128, dtype=torch.uint8), path)
-    >>> read_image(path).shape, [found.name for found in image_files(path.parent)]
-    (torch.Size([3, 4, 6]), ['grey.png'])
-    """
+    """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
     from PIL import Image
 
     from blurpaper.writing import written
@@ -118,11 +91,6 @@ def image_names(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Ite
 def decoding(path: str | Path) -> Iterator[None]:
     """A block that decodes a file: whatever is wrong with the file comes out as an
     :class:`ImageError`.
-
-    >>> with decoding("cat.png"):
-    ...     raise ValueError("nothing after byte 12")
-    Traceback (most recent call last):
-    blurpaper.data.reading.ImageError: cat.png is a damaged image: nothing after byte 12.
     """
     from PIL import Image, UnidentifiedImageError
 

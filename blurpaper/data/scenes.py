@@ -62,10 +62,6 @@ def render(
     Returns:
         Image, uint8 ``(height, width, 3)``, and labels, uint8 ``(height, width)``: 0 is background,
         ``i`` the i-th of :data:`LABELS`, 255 void.
-
-    >>> image, labels = render(0, "test", 0, width=160, height=120)
-    >>> image.shape, labels.shape
-    ((120, 160, 3), (120, 160))
     """
     draw = stream("scenes", seed, split, index)
     canvas = background(draw, height, width)
@@ -95,10 +91,6 @@ def render_split(
     Returns:
         Images, uint8 ``(count, 3, height * width)``, and labels, uint8 ``(count, height * width)``:
         pixels in rows, whatever the shape. ``tick`` is told of every scene done.
-
-    >>> images, labels = render_split(0, "test", 2, width=40, height=30)
-    >>> images.shape, labels.shape
-    ((2, 3, 1200), (2, 1200))
     """
     images = np.empty((count, 3, height * width), np.uint8)
     labels = np.empty((count, height * width), np.uint8)
@@ -168,15 +160,6 @@ class SceneSet(SegmentedSet):
 
     Raises:
         UserError: for an unknown split.
-
-    >>> import tempfile
-    >>> from blurpaper.profile import load
-    >>> smoke = load("smoke", {"segmentation.scenes.test": 2})
-    >>> scenes = SceneSet("test", smoke, Store(tempfile.mkdtemp()))
-    >>> [tuple(image.shape) for image in scenes.batch([0, 1])]
-    [(3, 120, 160), (3, 160, 120)]
-    >>> [scenes.classes[label] for label in scenes.label_map(1).unique() if label != VOID]
-    ['background', 'bicycle', 'bus', 'train']
     """
 
     def __init__(self, split: str, profile: Profile, store: Store) -> None:

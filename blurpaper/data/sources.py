@@ -164,9 +164,6 @@ def named(name: str) -> Source:
 
     Raises:
         UserError: for an unknown name, listing those there are.
-
-    >>> named("nips2017-dev").name
-    'nips2017-dev'
     """
     if name not in SOURCES:
         raise UserError(f"a set of photographs is one of {', '.join(SOURCES)}. Got {name!r}.")

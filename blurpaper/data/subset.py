@@ -11,12 +11,7 @@ from blurpaper.data.base import ImageSet
 
 
 class Subset(ImageSet):
-    """The images of a set, ``whole``, that have these numbers, in that order.
-
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> Subset(CarriedSet("train"), [0, 2]).ids
-    ['astronaut', 'camera']
-    """
+    """The images of a set, ``whole``, that have these numbers, in that order."""
 
     def __init__(self, images: ImageSet, numbers: Sequence[int]) -> None:
         ids = [images.ids[number] for number in numbers]

@@ -77,16 +77,6 @@ class VocSet(SegmentedSet):
     Attributes:
         images: file of each photograph.
         masks: file of each photograph's mask, whose pixels are VOC's indices.
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> Image.new("RGB", (3, 2)).save(folder / "cow.jpg")
-    >>> Image.fromarray(np.array([[0, 10, 255], [0, 10, 9]], np.uint8)).save(folder / "cow.png")
-    >>> files = {"images": [folder / "cow.jpg"], "masks": [folder / "cow.png"]}
-    >>> animals = VocSet("voc-animals", TASKS["voc-animals"], np.array([-1]), ["cow.jpg"], "", **files)
-    >>> animals.classes[2], animals.label_map(0).tolist()
-    ('cow', [[0, 2, 255], [0, 2, 255]])
     """
 
     images: Sequence[Path] = field(kw_only=True)
@@ -179,16 +169,6 @@ def is_there(name: str, split: str) -> bool:
 
     Raises:
         UserError: for an unknown name or split.
-
-    >>> import tempfile
-    >>> from unittest.mock import patch
-    >>> with patch.dict("os.environ", BLURPAPER_DATA=tempfile.mkdtemp()):
-    ...     devkit = data_folder() / "voc2012" / "VOCdevkit" / "VOC2012"
-    ...     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-    ...         (devkit / folder).mkdir(parents=True)
-    ...     (devkit / "ImageSets" / "Segmentation" / "train.txt").touch()
-    ...     [is_there("voc2012", split) for split in ("train", "test")]
-    [True, False]
     """
     images, masks, listed = _places(name, split)
     return images.is_dir() and masks.is_dir() and listed.is_file()
@@ -199,9 +179,6 @@ def how_to_get(name: str, split: str) -> str:
 
     Raises:
         UserError: for an unknown name or split.
-
-    >>> how_to_get("voc2012", "train").partition("): ")[2]
-    'PASCAL VOC 2012, training and validation images with segmentations; get it by `blurpaper data fetch voc2012`.'
     """
     absent = [place for place in _places(name, split) if not place.exists()] or [
         _places(name, split)[0]

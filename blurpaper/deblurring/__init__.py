@@ -107,10 +107,7 @@ def restore(
 
 
 def check(method: str, noise: float) -> None:
-    """Raise a ValueError for the name of no method, or for noise that is not above 0.
-
-    >>> check("epll", 0.29)
-    """
+    """Raise a ValueError for the name of no method, or for noise that is not above 0."""
     if method not in METHODS:
         raise UserError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
     if not noise > 0 or not np.isfinite(noise):

@@ -45,15 +45,6 @@ def learn(
 
     Raises:
         UserError: if there are fewer patches than a batch, or in a batch than components.
-
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> from blurpaper.deblurring.patches import sample
-    >>> patches, others = (sample(CarriedSet(split), 2000, seed=0) for split in ("train", "test"))
-    >>> mixture = learn(patches, components=4, passes=2, batch=500, seed=0)
-    >>> len(mixture), round(float(mixture.weights.sum()), 3)
-    (4, 1.0)
-    >>> bool(mixture.log_likelihood(others).mean() > gaussian(patches).log_likelihood(others).mean())
-    True
     """
     if not components <= batch <= len(patches):
         raise UserError(
@@ -76,13 +67,7 @@ def learn(
 
 
 def gaussian(patches: torch.Tensor) -> Mixture:
-    """The single Gaussian of patches ``(N, 63)``: what a mixture is compared with.
-
-    >>> patches = 0.1 * torch.randn(5000, 63, generator=torch.Generator().manual_seed(0))
-    >>> single = gaussian(patches)
-    >>> len(single), round(float(single.covariances[0].diagonal().mean()), 3)
-    (1, 0.01)
-    """
+    """The single Gaussian of patches ``(N, 63)``: what a mixture is compared with."""
     return Mixture(torch.ones(1), (patches.T @ patches)[None] / len(patches))
 
 

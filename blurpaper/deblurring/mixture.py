@@ -27,14 +27,6 @@ class Mixture:
     Attributes:
         weights: float32 ``(K,)``, of sum 1.
         covariances: float32 ``(K, 63, 63)``, of grey levels in [0, 1].
-
-    >>> mixture = Mixture(torch.tensor([0.5, 0.5]), torch.stack([0.01 * torch.eye(63), torch.eye(63)]))
-    >>> len(mixture), mixture.pixel_covariances.shape
-    (2, torch.Size([2, 64, 64]))
-    >>> mixture.log_likelihood(torch.zeros(1, 63)).round(decimals=1)
-    tensor([86.5000])
-    >>> Mixture.of_state(mixture.state()).weights
-    tensor([0.5000, 0.5000])
     """
 
     weights: torch.Tensor
@@ -84,11 +76,6 @@ class Mixture:
 class Scores:
     """Log of weight times density of every component, where patches carry white noise of that
     variance besides.
-
-    >>> mixture = Mixture(torch.tensor([0.5, 0.5]), torch.stack([0.01 * torch.eye(63), torch.eye(63)]))
-    >>> patches = torch.stack([torch.full((63,), value) for value in (0.0, 0.1, 0.9)], dim=1)
-    >>> Scores(mixture)(patches).shape, Scores(mixture).choose(patches)
-    (torch.Size([2, 3]), tensor([0, 0, 1]))
     """
 
     def __init__(self, mixture: Mixture, noise: float = 0.0) -> None:
@@ -124,9 +111,6 @@ class Scores:
 def products(patches: torch.Tensor) -> torch.Tensor:
     """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix: ``(D (D
     + 1) / 2, N)``.
-
-    >>> products(torch.tensor([[2.0], [3.0]])).flatten()
-    tensor([4., 9., 6.])
     """
     patches = patches.contiguous()
     size, count = patches.shape
@@ -141,23 +125,14 @@ def products(patches: torch.Tensor) -> torch.Tensor:
 
 
 def diagonals(symmetric: torch.Tensor) -> torch.Tensor:
-    """Upper triangles of matrices ``(K, D, D)``, the main diagonal first: ``(K, D (D + 1) / 2)``.
-
-    >>> diagonals(torch.tensor([[[1.0, 2.0], [2.0, 3.0]]]))
-    tensor([[1., 3., 2.]])
-    """
+    """Upper triangles of matrices ``(K, D, D)``, the main diagonal first: ``(K, D (D + 1) / 2)``."""
     return torch.cat(
         [torch.diagonal(symmetric, offset, 1, 2) for offset in range(symmetric.shape[1])], dim=1
     )
 
 
 def matrices(triangles: torch.Tensor) -> torch.Tensor:
-    """The inverse of :func:`diagonals`: symmetric matrices ``(K, D, D)``.
-
-    >>> matrices(torch.tensor([[1.0, 3.0, 2.0]]))
-    tensor([[[1., 2.],
-             [2., 3.]]])
-    """
+    """The inverse of :func:`diagonals`: symmetric matrices ``(K, D, D)``."""
     count, entries = triangles.shape
     size = math.isqrt(2 * entries)
     whole = triangles.new_zeros(count, size, size)

@@ -39,10 +39,6 @@ class Observation:
         shape, period: sides of the image and of its torus.
         roughness: what the torus's Fourier coefficients of an image are weighted with in the
             squared length of its gradient.
-
-    >>> from blurpaper.kernels import psf
-    >>> Observation(torch.zeros(1, 20, 30), psf("D2")).shape
-    (20, 30)
     """
 
     def __init__(self, observed: torch.Tensor, kernel: np.ndarray) -> None:
@@ -174,9 +170,6 @@ def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
     ``start`` to ``stop``.
 
     They are int64 ``(stop - start,)``.
-
-    >>> mirrored(4, -2, 7).tolist()
-    [2, 1, 0, 1, 2, 3, 2, 1, 0]
     """
     period = max(2 * (size - 1), 1)
     place = torch.arange(start, stop) % period
@@ -186,10 +179,6 @@ def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
 def wrapped(kernel: np.ndarray, period: Sequence[int]) -> torch.Tensor:
     """A PSF ``(h, w)`` around the origin of the torus, as often around it as it is long: float64,
     of the torus's shape.
-
-    >>> from blurpaper.kernels import psf
-    >>> wrapped(psf("D2"), (8, 12)).shape
-    torch.Size([8, 12])
     """
     torus = torch.zeros(*period, dtype=torch.float64)
     rows, columns = (

@@ -18,13 +18,6 @@ def load(path: Path) -> Mixture:
 
     Raises:
         UserError: if the file is missing, damaged or holds something else.
-
-    >>> import tempfile
-    >>> from safetensors.torch import save_file
-    >>> path = Path(tempfile.mkdtemp()) / "mine.safetensors"
-    >>> save_file(released().state(), path)
-    >>> len(load(path)), bool((load(path).weights == released().weights).all())
-    (200, True)
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -44,9 +37,6 @@ def released() -> Mixture:
 
     Raises:
         UserError: if this installation lacks it.
-
-    >>> released().covariances.shape
-    torch.Size([200, 63, 63])
     """
     if not RELEASED.is_file():
         raise UserError(

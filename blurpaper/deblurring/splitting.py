@@ -34,16 +34,7 @@ _PATCHES = 1 << 18
 
 
 class Chooser(Protocol):
-    """Something that names a component for each patch.
-
-    >>> variances = torch.linspace(1.0, 0.1, 63)
-    >>> covariances = torch.stack([scale * torch.diag(variances) for scale in (1e-4, 1e-2)])
-    >>> mixture = Mixture(torch.tensor([0.5, 0.5]), covariances)
-    >>> patches = torch.stack([torch.full((63,), value) for value in (0.001, 0.2)], dim=1)
-    >>> choosers: list[Chooser] = [Scores(mixture, 1e-5), Tree(mixture, 1e-5)]
-    >>> [chooser.choose(patches).tolist() for chooser in choosers]
-    [[0, 1], [0, 1]]
-    """
+    """Something that names a component for each patch."""
 
     def choose(self, patches: torch.Tensor) -> torch.Tensor:
         """Number of a component of each patch ``(63, N)``: int64 ``(N,)``."""
@@ -54,17 +45,6 @@ def restore(
 ) -> torch.Tensor:
     """The planes ``(B, H, W)``, in [0, 1], that an observation with noise of that standard
     deviation was made from.
-
-    >>> from blurpaper.data.examples import CarriedSet
-    >>> from blurpaper.deblurring import learning, patches
-    >>> from blurpaper.kernels import psf
-    >>> prior = learning.gaussian(patches.sample(CarriedSet("train"), 2000, seed=0))
-    >>> square = torch.zeros(1, 32, 48)
-    >>> square[:, 8:24, 16:32] = 1
-    >>> seen = Observation(square, psf("D2")).blurred(square)
-    >>> restored = restore(Observation(seen, psf("D2")), 0.3 / 255, prior)
-    >>> [round(float((planes - square).abs().mean()), 2) for planes in (seen, restored)]
-    [0.03, 0.01]
     """
     image = observation.observed
     for number, bond in enumerate(BONDS):

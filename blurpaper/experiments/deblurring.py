@@ -31,13 +31,6 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     With the share of the loss that each brings back (``top5_recovered``), and its paired difference
     from the original network on what EPLL deblurred (``top5_vs_epll``).
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = results.select(table5(profile.load("photos"), Published()), metric="psnr")
-    >>> rows = results.select(rows, data="nips2017-dev").sort_values("value")
-    >>> rows["input"].iloc[[0, -1]].tolist()
-    ['as is', 'epll']
     """
     psf, (original, *tuned) = profile.deblurring.psf, tallies.by_table(profile)["table5"]
     for name in profile.evaluation.test_sets:
@@ -69,13 +62,6 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """EPLL exactly and the fast way, on the same few images of each test set; and what is lost
     between the two.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = deblurring_exact(profile.load("emoji"), Published())
-    >>> lost = -results.select(rows, metric="psnr_vs_epll-exact")["value"].item()
-    >>> 0 < lost < 0.5  # decibels
-    True
     """
     for name in profile.evaluation.test_sets:
         images = deblurred.images_of(name, profile, store, profile.deblurring.exact)
@@ -95,12 +81,6 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     A mistaken PSF is as if there were more noise; what is taken to be there is raised as the
     profile says. With the original and fine-tuned networks on the same images as they are.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = results.select(deblurring_psf(profile.load("emoji"), Published()), metric="psnr")
-    >>> rows.sort_values("value")["input"].iloc[[0, -1]].tolist()
-    ['epll as D10', 'epll']
     """
     images = deblurred.images_of(
         profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
@@ -120,14 +100,7 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
 @experiment
 def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = results.select(deblurring_noise(profile.load("photos"), Published()), metric="psnr")
-    >>> rows.sort_values("value")["region"].iloc[[0, -1]].tolist()
-    ['0.1', '0.29']
-    """
+    """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
     images = deblurred.images_of(
         profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
     )
@@ -144,12 +117,6 @@ def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
 def deblurring_colour(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by
     itself.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = deblurring_colour(profile.load("photos"), Published())
-    >>> rows.sort_values("value")["input"].tolist()
-    ['epll, each channel by itself', 'epll']
     """
     images = deblurred.images_of(
         profile.evaluation.test_sets[0], profile, store, profile.deblurring.exact
@@ -169,12 +136,6 @@ def deblurring_colour(profile: Profile, store: Store) -> Iterator[dict[str, Any]
 def prior(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
     single Gaussian.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = prior(profile.load("photos"), Published())
-    >>> rows.sort_values("value")["model"].tolist()
-    ['single Gaussian', 'mixture of 200']
     """
     for name, terms in deblurred.likelihoods(profile, store).items():
         value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)

@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 def figure3_guesses(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """For every image and network of Figure 3, the likeliest class (``region``) and its
     probability.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = results.select(figure3_guesses(profile.load("emoji"), Published()), condition="D8")
-    >>> rows = results.select(rows, model="efficientnet_lite0", network="original")
-    >>> rows[["data", "region"]].values.tolist()
-    [['scikit-image/chelsea', 'Egyptian cat'], ['scikit-image/coffee', 'espresso']]
     """
     verdicts = figure3(profile, store)
     for name in profile.evaluation.test_sets:

@@ -39,13 +39,6 @@ def decisions(
 
     Those of all the profile's networks, on deblurred images too; or of these, on images as they
     are.
-
-    >>> from blurpaper import profile
-    >>> specs = [NetworkSpec("small_vgg"), NetworkSpec("small_vgg", "mix")]
-    >>> decided = decisions(profile.load("emoji"), Published(), specs)
-    >>> blurred = results.select(decided, condition="D8", scale="256")
-    >>> blurred.groupby("network", observed=True)["rank"].mean().sort_values().index.tolist()
-    ['mix', 'original']
     """
     import pandas as pd
 
@@ -76,13 +69,6 @@ def decisions(
 def table1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """Accuracy of the original network under every condition, at every scale setting; and with its
     last map averaged first.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(table1(profile.load("photos"), Published()), model="efficientnet_lite0")
-    >>> rows = results.select(rows, data="nips2017-dev", metric="top5", scale="256")
-    >>> rows = results.select(rows, condition=tallies.DISKS).sort_values("value", ascending=False)
-    >>> rows["condition"].tolist()
-    ['sharp', 'D2', 'D4', 'D6', 'D8']
     """
     for spec in tallies.by_table(profile)["table1"]:
         yield from tallies.means(
@@ -97,12 +83,6 @@ def table2(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     ``js_divergence`` is that between a network's predictions on an image sharp and blurred: the
     paper finds the fine-tuned network's much alike.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(table2(profile.load("emoji"), Published()), metric="js_divergence")
-    >>> rows = results.select(rows, condition="D8", network=["original", "mix"], recipe=["", "labels"])
-    >>> rows.sort_values("value")["network"].tolist()
-    ['mix', 'original']
     """
     for name in ("original", "sharp-only", "mix", "mix/agreement"):
         spec = NetworkSpec.parse(f"{profile.model}:{name}")
@@ -150,12 +130,6 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     Where a network was fine-tuned from several seeds there is a row for each, and one for all of
     them (``seed=all``).
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(table3(profile.load("photos"), Published()), metric="top5_vs_original")
-    >>> rows = results.select(rows, data="nips2017-dev", condition="D8", seed="all")
-    >>> rows[rows["low"] > 0][["network", "recipe"]].values.tolist()
-    [['mix', 'labels'], ['mix', 'agreement']]
     """
     tuned = tallies.by_table(profile)["table3"]
     conditions = profile.evaluation.finetuned_conditions
@@ -191,11 +165,6 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
     it), and ``top5_vs_original`` the paired difference it costs or gains; likewise for top-1.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(recovery(profile.load("photos"), Published()), metric="top5_recovered")
-    >>> results.select(rows, condition="D8").sort_values("value")["recipe"].tolist()
-    ['labels', 'agreement']
     """
     specs = [
         spec
@@ -250,12 +219,6 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 def table4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those
     scales; with entropies.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(table4(profile.load("photos"), Published()), metric="top5", condition="D8")
-    >>> rows = results.select(rows, data="nips2017-dev", scale="512", train_scale=["", "512"])
-    >>> rows.sort_values("value")["network"].tolist()
-    ['original', 'mix']
     """
     conditions = profile.evaluation.scale_conditions
     for spec in tallies.by_table(profile)["table4"]:
@@ -274,12 +237,6 @@ def table4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 def tableA(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's name)
     """Another architecture under defocus at two scale settings, trained on sharp images and
     fine-tuned on the mix.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(tableA(profile.load("emoji"), Published()), metric="top5", condition="D8")
-    >>> rows = results.select(rows, scale="256")
-    >>> rows.sort_values("value")[["model", "network"]].values.tolist()
-    [['small_resnet', 'original'], ['small_resnet', 'mix']]
     """
     for spec in tallies.by_table(profile)["tableA"]:
         yield from tallies.means(
@@ -294,13 +251,6 @@ def tableA(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:  # noqa:
 def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """The released network, read from its file of half precision, under every condition at scale
     256.
-
-    >>> from blurpaper import profile
-    >>> run, of = (profile.load("photos"), Published()), {"metric": "top5", "scale": "256"}
-    >>> of |= {"model": "efficientnet_lite0", "data": "nips2017-dev", "condition": "D8"}
-    >>> original, ours = (results.select(one(*run), **of)["value"].item() for one in (table1, released))
-    >>> original < ours
-    True
     """
     if not profile.evaluation.released or (file := weights.released(profile.model, "mix")) is None:
         return
@@ -318,11 +268,6 @@ def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """The original's accuracy at scale 256 in float32, and by how much that in the profile's
     precision differs from it.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(precision(profile.load("emoji"), Published()), metric="top5_vs_float32")
-    >>> rows["condition"].tolist(), bool((rows["value"].abs() < 0.01).all())
-    (['sharp', 'D8'], True)
     """
     name, spec = profile.evaluation.test_sets[0], NetworkSpec(profile.model)
     exact = profile.model_copy(
@@ -356,12 +301,6 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     not agree (top-5).
 
     And by the networks of :func:`exhibits.on_photographs` on scikit-image's photographs.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(figure3(profile.load("emoji"), Published()), model="small_vgg")
-    >>> right = (rows["value"] <= 5).groupby([rows["data"], rows["condition"]]).sum()  # of three networks
-    >>> bool(right.between(1, 2).all())
-    True
     """
     three = {
         mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store)
@@ -405,12 +344,6 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     five stages.
 
     On the first test set.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(figure4(profile.load("emoji"), Published()), condition="D8", region="pool5")
-    >>> rows = results.select(rows, network=["original", "mix"], recipe=["", "labels"])
-    >>> rows.sort_values("value")["network"].tolist()
-    ['mix', 'original']
     """
     name = profile.evaluation.test_sets[0]
     for spec in tallies.by_table(profile)["figure4"]:
@@ -440,12 +373,6 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
     Test images of the profile, chosen by rule (:func:`exhibits.telling`), and scikit-image's
     photographs with EfficientNet-Lite0.
-
-    >>> from blurpaper import profile
-    >>> rows = results.select(figure1(profile.load("emoji"), Published()), data="scikit-image/chelsea")
-    >>> rows = results.select(rows, network="original", condition="sharp", metric="probability")
-    >>> rows["region"].tolist()[:3]
-    ['Egyptian cat', 'tiger cat', 'tabby']
     """
     shown: list[tuple[Profile, exhibits.Named, str, Any, set[str]]] = []
     spec = NetworkSpec(profile.model)

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class Published:
-    """Stands in for a store: everything comes from the committed results.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import EXPERIMENTS
-    >>> len(EXPERIMENTS["table1"](profile.load("emoji"), Published())) > 0
-    True
-    """
+    """Stands in for a store: everything comes from the committed results."""
 
 
 Experiment = Callable[[Profile, "Store | Published"], "pd.DataFrame"]
@@ -32,18 +26,6 @@ EXPERIMENTS: dict[str, Experiment] = {}
 def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) -> Experiment:
     """Register a function that yields rows under its own name, and let it read published results
     instead.
-
-    >>> import tempfile
-    >>> from blurpaper import profile
-    >>> def letters(profile, store):
-    ...     for condition in profile.evaluation.conditions[:2]:
-    ...         yield {"condition": condition, "metric": "letters", "value": len(condition)}
-    >>> run = experiment(letters)
-    >>> EXPERIMENTS.pop("letters") is run
-    True
-    >>> rows = run(profile.load("smoke"), Store(tempfile.mkdtemp()))
-    >>> rows[["experiment", "condition", "value"]].values.tolist()
-    [['letters', 'sharp', 5.0], ['letters', 'D2', 2.0]]
     """
     name = make_rows.__name__
 

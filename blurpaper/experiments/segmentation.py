@@ -34,12 +34,6 @@ def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     With paired differences from the original and from the control (``miou_vs_original``,
     ``miou_vs_sharp-only``), and the share of the loss under each blur that fine-tuning brings back
     (``miou_recovered``).
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = results.select(table6(profile.load("emoji"), Published()), metric="miou", region="all")
-    >>> results.select(rows, condition="D8").sort_values("value")["network"].iloc[-1]
-    'mix'
     """
     found, resamples = _all(profile, store), profile.evaluation.bootstrap
     for (mix, condition), counts in found.items():
@@ -81,14 +75,6 @@ def segmentation_errors(profile: Profile, store: Store) -> Iterator[dict[str, An
     ``miou`` of region ``labels given`` and ``regions given`` is what the network reaches if told
     these; ``error`` of region ``recognition`` and ``localisation`` add up to 1 - mIoU, and ``loss``
     is what the blur adds to either (and how much more to the first than to the second).
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> run, of = (profile.load("emoji"), Published()), {"network": "mix", "condition": "D8"}
-    >>> errors = results.select(segmentation_errors(*run), metric="error", **of)
-    >>> miou = results.select(table6(*run), metric="miou", region="all", **of)["value"].item()
-    >>> errors["region"].tolist(), round(float(miou + errors["value"].sum()), 4)
-    (['recognition', 'localisation'], 1.0)
     """
     found, resamples = _all(profile, store), profile.evaluation.bootstrap
     kinds = ("all", "labels given", "regions given")
@@ -132,12 +118,6 @@ def sharp_cost(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     and ``cost_vs_sharp-only`` are what the mix loses on sharp images beside these networks; ``gap``
     is what a network loses from sharp to D8. ``region`` is the measure, or (``miou less top1``) the
     difference of the two tasks, whose images are resampled independently.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = results.select(sharp_cost(profile.load("emoji"), Published()), metric="gap", region="miou")
-    >>> rows.sort_values("value")["network"].tolist()
-    ['mix', 'original']
     """
     measures = _accuracies(profile, store)
     for region in ("miou", "top1", "top5", "miou less top1", "miou less top5"):
@@ -201,12 +181,6 @@ def _lost(of: _Accuracies, before: tuple[str, str], after: tuple[str, str]) -> n
 def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """Mean IoU of each network on each of the embedded scenes that are shown (:mod:`exhibits`),
     scene by scene.
-
-    >>> from blurpaper import profile
-    >>> from blurpaper.experiments import Published
-    >>> rows = results.select(figure5(profile.load("emoji"), Published()), condition="D8")
-    >>> rows.loc[rows.groupby("data")["value"].idxmax(), "network"].tolist()
-    ['mix', 'mix']
     """
     found = _all(profile, store)
     for name, number in exhibits.scenes(profile, store).items():

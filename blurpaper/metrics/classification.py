@@ -148,8 +148,5 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarr
 def area_under_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Mean risk over all coverages of predictions ``(N,)``: small if confidence tells right from
     wrong (Geifman et al. 2017).
-
-    >>> area_under_risk_coverage(np.array([0.9, 0.8, 0.7]), np.array([True, True, True]))
-    0.0
     """
     return float(risk_coverage(confidence, correct)[1].mean())

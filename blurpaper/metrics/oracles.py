@@ -27,10 +27,6 @@ def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: scores and truth do not fit, a true label has no score, or a score is nan.
-
-    >>> scores = np.log(np.array([[[0.2, 0.3]], [[0.3, 0.4]], [[0.5, 0.3]]]))
-    >>> given_labels(scores, np.array([[0, 1]], np.uint8))
-    array([[1, 1]], dtype=uint8)
     """
     scores, truth, present = _checked(scores, truth)
     if not len(present):
@@ -55,10 +51,6 @@ def given_regions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: scores and truth do not fit, a true label has no score, or a score is nan.
-
-    >>> scores = np.log(np.array([[[0.2, 0.9]], [[0.8, 0.1]]]))
-    >>> given_regions(scores, np.array([[1, 1]], np.uint8))
-    array([[0, 0]], dtype=uint8)
     """
     scores, truth, present = _checked(scores, truth)
     regions, count = _regions(truth, present)
@@ -124,10 +116,6 @@ def shares(
 
     Raises:
         ValueError: the shapes differ.
-
-    >>> recognition, localisation = shares(0.5, 0.75, 0.625)
-    >>> print(recognition, localisation)
-    0.3125 0.1875
     """
     plain, labels_given, regions_given = (
         np.asarray(v, np.float64) for v in (plain, labels_given, regions_given)

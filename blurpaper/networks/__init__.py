@@ -29,9 +29,6 @@ def module_of(model: str) -> str:
 
     Raises:
         UserError: for a name that is no model's, with those that are.
-
-    >>> module_of("small_vgg")
-    'blurpaper.networks.vgg'
     """
     if model not in MODELS:
         raise UserError(f"a model is one of {', '.join(MODELS)}. Got {model!r}.")
@@ -39,11 +36,7 @@ def module_of(model: str) -> str:
 
 
 def architecture(model: str) -> Callable[..., Network]:
-    """The function that builds a model.
-
-    >>> architecture("small_vgg").__name__
-    'small_vgg'
-    """
+    """The function that builds a model."""
     return getattr(import_module(module_of(model)), model)
 
 

@@ -82,16 +82,6 @@ class Network(Classifier):
 
     Subclasses define ``classify``, and ``stages``, five modules applied one after another, or
     ``stage_maps`` of their own.
-
-    >>> class Brightness(Network):
-    ...     def stage_maps(self, inputs):
-    ...         return {STAGES[-1]: nn.functional.avg_pool2d(inputs, STRIDE).mean(dim=1, keepdim=True)}
-    ...     def classify(self, last):
-    ...         return torch.cat([-last, last], dim=1)
-    >>> network = Brightness(["dark", "light"], field=32, mean=(127,) * 3, std=(128,) * 3)
-    >>> white = torch.full((1, 3, 64, 96), 255.0)
-    >>> network(white).shape, network.classes[network.log_probabilities(white).argmax()]
-    (torch.Size([1, 2, 2, 3]), 'light')
     """
 
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:

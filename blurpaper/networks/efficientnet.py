@@ -31,13 +31,6 @@ class EfficientNetLite(Network):
         field: side of the crops it was trained on.
         positions: apply it at every position of its field; otherwise average over the whole map, as
             usual elsewhere.
-
-    >>> network = EfficientNetLite(["cat", "dog"], "tf_efficientnet_lite0", field=64).eval()
-    >>> images = torch.zeros(1, 3, 64, 128)
-    >>> [tuple(one.shape[1:]) for one in network.stage_maps(images).values()]
-    [(16, 32, 64), (24, 16, 32), (40, 8, 16), (112, 4, 8), (320, 2, 4)]
-    >>> tuple(network(images).shape)
-    (1, 2, 1, 3)
     """
 
     def __init__(
@@ -85,35 +78,15 @@ def _join_normalisations(module: nn.Module) -> None:
 
 
 def efficientnet_lite0(classes: Sequence[str], field: int = 224) -> EfficientNetLite:
-    """EfficientNet-Lite0, 4.7 million parameters with 1,000 classes.
-
-    >>> import torch
-    >>> with torch.device("meta"):
-    ...     network = efficientnet_lite0([str(number) for number in range(1000)])
-    >>> sum(parameter.numel() for parameter in network.parameters())
-    4652008
-    """
+    """EfficientNet-Lite0, 4.7 million parameters with 1,000 classes."""
     return EfficientNetLite(classes, "tf_efficientnet_lite0", field)
 
 
 def efficientnet_lite0_pooled(classes: Sequence[str], field: int = 224) -> EfficientNetLite:
-    """The same, averaging over the whole map before it classifies, as is usual elsewhere.
-
-    >>> network = efficientnet_lite0_pooled(["cat", "dog"], field=64).eval()
-    >>> images = torch.zeros(1, 3, 64, 128)
-    >>> network.stage_maps(images)["pool5"].shape, network(images).shape
-    (torch.Size([1, 320, 2, 4]), torch.Size([1, 2, 1, 1]))
-    """
+    """The same, averaging over the whole map before it classifies, as is usual elsewhere."""
     return EfficientNetLite(classes, "tf_efficientnet_lite0", field, positions=False)
 
 
 def efficientnet_lite1(classes: Sequence[str], field: int = 224) -> EfficientNetLite:
-    """EfficientNet-Lite1, 5.4 million parameters with 1,000 classes: deeper (its own crop is 240).
-
-    >>> import torch
-    >>> with torch.device("meta"):
-    ...     network = efficientnet_lite1([str(number) for number in range(1000)])
-    >>> sum(parameter.numel() for parameter in network.parameters())
-    5416680
-    """
+    """EfficientNet-Lite1, 5.4 million parameters with 1,000 classes: deeper (its own crop is 240)."""
     return EfficientNetLite(classes, "tf_efficientnet_lite1", field)

@@ -253,9 +253,6 @@ def origin_of(text: str) -> str:
 
     Raises:
         UserError: if there is no such thing.
-
-    >>> origin_of("resnet18.a1_in1k"), origin_of("squeezenet1_1"), origin_of("own.models.tiny")
-    ('timm/resnet18.a1_in1k', 'torchvision/squeezenet1_1', 'own.models.tiny')
     """
     for origin in (text, f"timm/{text}", f"torchvision/{text}"):
         if origin in origins():

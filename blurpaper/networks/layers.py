@@ -25,16 +25,7 @@ _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 
 @contextmanager
 def shared_batch(places: slice, size: int) -> Iterator[None]:
-    """While this process computes those places of a batch of that size.
-
-    >>> batch, _ = torch.ones(4, 3), torch.manual_seed(0)
-    >>> alone = Dropout(0.5)(batch)
-    >>> _ = torch.manual_seed(0)
-    >>> with shared_batch(slice(2, 4), 4):
-    ...     own = Dropout(0.5)(batch[2:])
-    >>> torch.equal(own, alone[2:])
-    True
-    """
+    """While this process computes those places of a batch of that size."""
     token = _SHARE.set((places, size))
     try:
         yield
@@ -45,9 +36,6 @@ def shared_batch(places: slice, size: int) -> Iterator[None]:
 class Dropout(nn.Dropout):
     """Dropout that draws for the whole batch, so that processes that share one drop together what
     one alone would.
-
-    >>> Dropout(0.5).eval()(torch.ones(2))
-    tensor([1., 1.])
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -66,10 +54,6 @@ class ConvNorm(nn.Module):
         act: what follows.
         same: pad as TensorFlow's SAME does, at the size of each input, instead of by
             ``conv.padding``.
-
-    >>> layer = ConvNorm(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
-    >>> layer(torch.zeros(1, 3, 9, 9)).shape
-    torch.Size([1, 8, 7, 7])
     """
 
     def __init__(

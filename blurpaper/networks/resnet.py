@@ -30,13 +30,6 @@ class Residual(nn.Module):
         channels, width: of the input and of the output.
         stride: of the block's first 3x3 convolution and of the one beside it.
         bottleneck: 1x1, 3x3 and 1x1 convolutions of a quarter of the width, instead of two of 3x3.
-
-    >>> block, x = Residual(8, 8, stride=1, bottleneck=True), torch.randn(1, 8, 6, 6)
-    >>> _ = nn.init.zeros_(block.layers[-1].norm.weight)
-    >>> torch.equal(block(x), x.relu())
-    True
-    >>> Residual(8, 16, stride=2, bottleneck=False)(x).shape
-    torch.Size([1, 16, 3, 3])
     """
 
     def __init__(self, channels: int, width: int, stride: int, bottleneck: bool) -> None:
@@ -75,13 +68,6 @@ class ResNet(Network):
         bottleneck: the kind of block.
         pool: halve the second stage's resolution by a 3x3 max pooling, as ResNet-50 does, not by
             its first block.
-
-    >>> shape = {"widths": (8, 8, 16, 16, 32), "depths": (1,) * 4, "first": 3}
-    >>> network = ResNet(["cat", "dog"], 64, **shape, bottleneck=False, pool=False).eval()
-    >>> network(torch.zeros(1, 3, 64, 96)).shape
-    torch.Size([1, 2, 1, 2])
-    >>> round(network.log_probabilities(torch.zeros(1, 3, 64, 64)).exp().sum().item(), 3)
-    1.0
     """
 
     def __init__(
@@ -170,12 +156,6 @@ def _convolution(
 def resnet50(classes: Sequence[str], field: int = 224) -> ResNet:
     """ResNet-50 as torchvision builds it (stride in the 3x3 convolutions), 25.6 million parameters
     with 1,000 classes.
-
-    >>> import torch
-    >>> with torch.device("meta"):
-    ...     network = resnet50([str(number) for number in range(1000)])
-    >>> sum(parameter.numel() for parameter in network.parameters())
-    25557032
     """
     return ResNet(
         classes,
@@ -191,9 +171,6 @@ def resnet50(classes: Sequence[str], field: int = 224) -> ResNet:
 def small_resnet(classes: Sequence[str], field: int = 64) -> ResNet:
     """A ResNet of about a million parameters for the embedded data, the second architecture beside
     ``small_vgg``.
-
-    >>> sum(parameter.numel() for parameter in small_resnet(["cat", "dog"]).parameters())
-    962338
     """
     return ResNet(
         classes, field, (32, 48, 96, 144, 152), (2, 1, 1, 1), first=3, bottleneck=False, pool=False

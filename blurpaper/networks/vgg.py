@@ -32,13 +32,6 @@ class VGG(Network):
         hidden: channels of the classifier's hidden layers.
         batch_norm: normalise after each convolution of the stages (the original VGG-16 does not).
         dropout: after each hidden layer of the classifier.
-
-    >>> shape = {"widths": (4, 4, 8, 8, 16), "depths": (1,) * 5, "hidden": (16,), "batch_norm": True}
-    >>> network, images = VGG(["cat", "dog"], 64, **shape).eval(), torch.zeros(1, 3, 64, 96)
-    >>> {stage: tuple(one.shape[1:]) for stage, one in network.stage_maps(images).items()}
-    {'pool1': (4, 32, 48), 'pool2': (4, 16, 24), 'pool3': (8, 8, 12), 'pool4': (8, 4, 6), 'pool5': (16, 2, 3)}
-    >>> tuple(network(images).shape)
-    (1, 2, 1, 2)
     """
 
     def __init__(
@@ -112,12 +105,6 @@ class VGG(Network):
 def vgg16(classes: Sequence[str], field: int = 224) -> VGG:
     """VGG-16 (Simonyan and Zisserman 2015, configuration D), 138 million parameters with 1,000
     classes.
-
-    >>> import torch
-    >>> with torch.device("meta"):
-    ...     network = vgg16([str(number) for number in range(1000)])
-    >>> sum(parameter.numel() for parameter in network.parameters())
-    138357544
     """
     return VGG(
         classes, field, (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096), batch_norm=False
@@ -127,9 +114,6 @@ def vgg16(classes: Sequence[str], field: int = 224) -> VGG:
 def small_vgg(classes: Sequence[str], field: int = 64) -> VGG:
     """A VGG of about a million parameters with batch normalisation, for the embedded data; trains
     in minutes on a CPU.
-
-    >>> sum(parameter.numel() for parameter in small_vgg(["cat", "dog"]).parameters())
-    1033490
     """
     return VGG(classes, field, (16, 32, 64, 128, 192), (1, 1, 2, 2, 2), (256,), batch_norm=True)
 
@@ -137,11 +121,6 @@ def small_vgg(classes: Sequence[str], field: int = 64) -> VGG:
 def vgg16_caffe(classes: Sequence[str], field: int = 224) -> VGG:
     """VGG-16 for the weights that Simonyan and Zisserman published for Caffe: grey levels less
     their mean, not scaled.
-
-    >>> with torch.device("meta"):
-    ...     network, usual = vgg16_caffe(["cat", "dog"]), vgg16(["cat", "dog"])
-    >>> [sum(part.numel() for part in one.parameters()) for one in (network, usual)]
-    [134268738, 134268738]
     """
     widths, depths, hidden = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096)
     return VGG(

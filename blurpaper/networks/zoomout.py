@@ -42,11 +42,6 @@ class ZoomOut(nn.Module):
 
     Raises:
         UserError: for a level that is none.
-
-    >>> from blurpaper.networks import build
-    >>> segmenter = ZoomOut(build("small_vgg", ["cat", "dog"], 64), ["background", "cat"], hidden=16)
-    >>> segmenter.labels
-    ('background', 'cat')
     """
 
     def __init__(

@@ -44,11 +44,7 @@ def conditions() -> list[str]:
 
 
 def said(condition: str) -> str:
-    """A condition in words; sizes are in pixels of an image whose smaller side is 384.
-
-    >>> said("D8")
-    'D8, a disk of radius 8 pixels'
-    """
+    """A condition in words; sizes are in pixels of an image whose smaller side is 384."""
     if condition == SHARP:
         return "sharp"
     psf = PSF.parse(condition)
