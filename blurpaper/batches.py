@@ -1,4 +1,4 @@
-"""Training batches as the paper makes them (Sec. 4): scale before the blur, kernel from the mix,
+"""Training batches as the paper makes them (Section 4): scale before the blur, kernel from the mix,
 crop, flip.
 
 Each image is brought to a pre-blur scale drawn around 384, blurred with a kernel drawn from the mix

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SAME = 1e-6
-"""Numbers that differ by no more than this share of the larger are the same: results are written
+"""Numbers that differ by no more than this share of the larger are the same, as results are written
 with seven digits.
 """
 SHOWN = 40

@@ -1,5 +1,5 @@
-"""Deblurring first (Sec. 4.4): test images blurred, deblurred and classified, each result kept; and
-the prior it takes.
+"""Deblurring first (Section 4.4): test images blurred, deblurred and classified, each result kept;
+and the prior it takes.
 
 What is kept of an image is how good it became and what the network said of it, not its pixels.
 """

@@ -1,5 +1,5 @@
-"""Are the features the same, sharp and blurred? Hamming distances of binarised feature maps (Sec.
-4.3, Fig. 4).
+"""Are the features the same, sharp and blurred? Hamming distances of binarised feature maps
+(Section 4.3, Fig. 4).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from blurpaper.networks.base import STAGES, Network
 from blurpaper.profile import Compute, Protocol
 
 UNRELATED = "another image"
-"""In place of a condition: the distance between the sharp features of two different images."""
+"""Stands in place of a condition for the distance between the sharp features of two different
+images.
+"""
 
 
 def hamming_maps(

@@ -1,4 +1,4 @@
-"""Point-spread functions: the blurs of the paper (Sec. 3, Fig. 2), by name.
+"""Point-spread functions: the blurs of the paper (Section 3, Fig. 2), by name.
 
 A PSF is a float32 array of odd sides, non-negative, of unit sum, centred on its middle element. Its
 name says its kind and its size in pixels of an image whose smaller side is 384, the paper's
@@ -246,7 +246,7 @@ KINDS: dict[str, Kind] = {
     ),
     "G": Kind("the standard deviation of a Gaussian", _gaussian, _sampled_gaussian, smallest=0.5),
 }
-"""The registry: a new kind of PSF is one line here, and is tested at once."""
+"""The registry. A new kind of PSF is one line here, and is tested at once."""
 
 _EXPECTED = f"a PSF is one of {', '.join(kind + '<size>' for kind in KINDS)} or shake:<number>, as in 'D8' or 'shake:17'."
 

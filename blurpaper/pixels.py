@@ -1,5 +1,5 @@
 """What segmentation learns from: crops of scenes, made as the paper makes training images, with
-labels at some pixels (Sec. 5).
+labels at some pixels (Section 5).
 
 A scene is brought to a pre-blur scale drawn around 384, here the geometric mean of its sides, and
 blurred with a kernel drawn from the mix (or not at all). Its label map goes along but is never

@@ -146,7 +146,7 @@ class Evaluation(Section):
     invariance_conditions: list[str]
     batch: Positive
     shard: Positive
-    """Images decoded, blurred and classified at a time: what bounds the memory, and what a killed
+    """Images decoded, blurred and classified at a time, which bounds the memory and what a killed
     run loses.
     """
     bootstrap: Positive

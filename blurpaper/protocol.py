@@ -1,4 +1,4 @@
-"""The paper's protocol (Sec. 3): canonical scale, blur, 8 bits, network scale, mean
+"""The paper's protocol (Section 3): canonical scale, blur, 8 bits, network scale, mean
 log-probabilities over positions.
 
 One image goes through four steps, each a function: :func:`resizing.to_canonical` makes its smaller

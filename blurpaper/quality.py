@@ -7,7 +7,7 @@ import math
 import torch
 
 NO_DIFFERENCE = 100.0
-"""PSNR, in decibels, of an image that does not differ: where PSNR is cut, so that it can be
+"""PSNR, in decibels, of an image that does not differ, at which PSNR is cut so that it can be
 averaged.
 """
 

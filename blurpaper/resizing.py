@@ -1,5 +1,5 @@
 """Resizing: bicubic with antialiasing, our choice, as the paper does not say; and the canonical
-scale (Sec. 3 and 5).
+scale (Section 3 and 5).
 """
 
 from __future__ import annotations

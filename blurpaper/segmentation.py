@@ -1,4 +1,4 @@
-"""Segmentation under blur (Sec. 5): scenes and labels through the protocol, scored per pixel.
+"""Segmentation under blur (Section 5): scenes and labels through the protocol, scored per pixel.
 
 Of a network on a scene what is kept is how many pixels of each label were given each label:
 everywhere, near boundaries, and everywhere again if the network had been told which labels the
@@ -22,7 +22,7 @@ from blurpaper.profile import Profile
 from blurpaper.resizing import Scene
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
-"""What is counted: all pixels; those near a boundary; all, had the network been told the scene's
+"""What is counted, all pixels; those near a boundary; all, had the network been told the scene's
 labels, or its regions.
 """
 

@@ -1,5 +1,5 @@
-"""Segmentation as a profile asks for it (Sec. 5): Zoomout networks, trained and kept, and what each
-made of the test scenes.
+"""Segmentation as a profile asks for it (Section 5): Zoomout networks, trained and kept, and what
+each made of the test scenes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The one training loop: from scratch or fine-tuning, one process or many, resumable at any step,
-bit for bit (Sec. 4).
+bit for bit (Section 4).
 
 A batch depends on its number alone (:mod:`blurpaper.batches`); with the weights and the optimizer's
 state that is all a checkpoint needs. Several processes share each batch and sum their gradients.

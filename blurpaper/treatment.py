@@ -1,4 +1,6 @@
-"""What is done to blurred images before a network sees them, and how good they become (Sec. 4.4)."""
+"""What is done to blurred images before a network sees them, and how good they become (Section
+4.4).
+"""
 
 from __future__ import annotations
 

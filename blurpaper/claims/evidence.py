@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from blurpaper.store import Store
 
 IMAGES, INTERVALS, POINTS = "images", "intervals", "points"
-"""How sure a number is: resampled over images, drawn from its interval, or known as a point."""
+"""How sure a number is. It is resampled over images, drawn from its interval, or known as a point."""
 
 _NORMAL = 1.959964  # half the width of a 95 % interval, in standard deviations
 _SEGMENTED = "miou"

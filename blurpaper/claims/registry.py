@@ -37,7 +37,7 @@ class Criterion:
 
     @property
     def margin(self) -> np.ndarray:
-        """By how much it holds, in the quantity's unit; negative where it does not: ``(1 + R,)``."""
+        """By how much it holds, ``(1 + R,)``, in the quantity's unit; negative where it does not."""
         return self.quantity - self.limit if self.above else self.limit - self.quantity
 
 

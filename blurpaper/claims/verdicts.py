@@ -50,8 +50,8 @@ class Finding:
 
     @property
     def weakest(self) -> Criterion:
-        """The criterion that decides: the one that most resamples contradict; of equals, that of
-        the smallest margin.
+        """The criterion that decides, which is the one that most resamples contradict; of equals,
+        that of the smallest margin.
         """
         return max(
             self.criteria, key=lambda one: (_contradicted(one), -one.margin[0] / _scale(one))

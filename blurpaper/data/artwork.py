@@ -39,7 +39,7 @@ CLASSES: dict[str, str] = {
     "drum": "1F941", "camera": "1F4F7", "candle": "1F56F", "light bulb": "1F4A1", "key": "1F511", "hammer": "1F528",
     "scissors": "2702", "umbrella": "2602", "door": "1F6AA", "chair": "1FA91", "watch": "231A",
 }  # fmt: skip
-"""A hundred classes: name -> code point of its drawing."""
+"""A hundred classes, each with the code point of its drawing."""
 
 DISTRACTORS: tuple[str, ...] = (
     "1F331", "1F340", "2B50", "1F338", "1F48E", "1F514", "1F6D1", "1F9F2", "1F9E9", "1F392", "1F3AF", "1F9ED",

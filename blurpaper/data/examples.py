@@ -80,8 +80,8 @@ def album(folder: Path, names: Iterable[str] = ()) -> Path:
 
 
 TRAINING = ("astronaut", "brick", "camera", "coins", "grass", "gravel", "moon", "rocket")
-"""Other photographs that come with scikit-image, some of them grey: something to learn from where
-there is nothing else.
+"""Other photographs that come with scikit-image, some of them grey, to learn from where there is
+nothing else.
 """
 
 

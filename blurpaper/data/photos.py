@@ -35,7 +35,7 @@ SETS: dict[str, dict[str, str]] = {
     "voc2012": {"train": "voc2012/VOCdevkit/VOC2012/JPEGImages"},
     "bsds500": {"train": "bsds500/train", "test": "bsds500/test"},
 }
-"""Known sets of photographs: name -> split -> folder below the data folder."""
+"""Known sets of photographs, each with the folders of its splits below the data folder."""
 
 LISTS = {
     (name, "train"): f"{name}/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"

@@ -37,8 +37,8 @@ LABELS: dict[str, tuple[str, ...]] = {
     "motorbike": ("1F3CD", "1F6F5"), "person": ("1F9CD", "1F9D1"), "potted plant": ("1FAB4",),
     "sheep": ("1F411", "1F40F"), "sofa": ("1F6CB",), "train": ("1F682", "1F686"), "tv": ("1F4FA", "1F5A5"),
 }  # fmt: skip
-"""VOC's classes in its order, less the dining table: name -> code points of its drawings. The first
-has label 1.
+"""VOC's classes in its order, less the dining table, each with the code points of its drawings. The
+first has label 1.
 """
 
 _CLASSES = (BACKGROUND, *LABELS)

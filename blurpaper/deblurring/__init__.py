@@ -1,4 +1,4 @@
-"""Deblurring with a known PSF: EPLL, its prior, and cheaper ways (Sec. 4.4).
+"""Deblurring with a known PSF: EPLL, its prior, and cheaper ways (Section 4.4).
 
 :func:`restore` deblurs 8-bit images by any method; :func:`epll` by the paper's. An image in colour
 is taken apart into the mean of its channels and two differences of colours. The mean, in which the

@@ -24,8 +24,8 @@ from blurpaper.deblurring.tree import Tree
 from blurpaper.randomness import uniforms
 
 BONDS = tuple(50.0 * 2**step for step in range(7))
-"""Inverse variance of the noise that patches are taken to carry in each round: beta of Zoran and
-Weiss.
+"""Inverse variance of the noise that patches are taken to carry in each round, the beta of Zoran
+and Weiss.
 """
 FAST_STRIDE = 6
 """Pixels from patch to patch, the fast way."""

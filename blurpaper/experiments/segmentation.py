@@ -19,7 +19,7 @@ from blurpaper.store import Store
 
 REGIONS = ("all", "boundary")
 BASELINES = ("original", "sharp-only")
-"""What fine-tuned networks are compared with, scene by scene: the start, and as much training
+"""What fine-tuned networks are compared with, scene by scene, the start and as much training
 without blur.
 """
 

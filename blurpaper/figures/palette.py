@@ -27,7 +27,7 @@ PAGE = {
     "text": ("#222832", "#ced6dd"),
     "rule": ("#8a9099", "#767f8a"),
 }
-"""Likewise what is no data: the ground, letters and axes, and lines that only help to read."""
+"""Likewise what is no data (the ground, letters and axes, and lines that only help to read)."""
 
 LIGHT = {name: light for name, (light, _) in (PALETTE | PAGE).items()}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 PANEL = (3.5, 2.9)
-"""Inches of one panel: two stand beside one another on a page, one on a phone."""
+"""Inches of one panel, of which two stand side by side on a page, and one on a phone."""
 _LETTER = 9.0
 """Points of the names at lines."""
 

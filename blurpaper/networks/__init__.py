@@ -21,7 +21,7 @@ MODELS: dict[str, str] = {
     "small_resnet": "blurpaper.networks.resnet",
     "resnet50": "blurpaper.networks.resnet",
 }
-"""The models: name -> module with a function of that name that builds it."""
+"""The models, each with the module whose function of that name builds it."""
 
 
 def module_of(model: str) -> str:

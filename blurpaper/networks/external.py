@@ -32,8 +32,7 @@ from blurpaper.networks.spec import NetworkSpec
 from blurpaper.store import sha256_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's photographs, their grey levels from 0 to 1: what most classifiers were trained
-with.
+"""Of ImageNet's photographs, their grey levels from 0 to 1, as most classifiers were trained.
 """
 FIELD = 224
 """Side of the crops that most classifiers were trained on, in pixels."""
@@ -178,7 +177,7 @@ class ExternalSpec(NetworkSpec):
 
     @cached_property
     def identity(self) -> str:
-        """What stands for it in the key of what is computed with it: weights, structure,
+        """What stands for it in the key of what is computed with it, weights, structure,
         normalisation, and the files in which its layers and one's own function are defined.
         """
         module = self.network.module

@@ -14,8 +14,9 @@ ORIGINAL = "original"
 DEFAULT_SCALE = "256"
 TRAIN_SCALES = ("128", "256", "512", "256+512", "per-scale")
 RECIPES = ("labels", "agreement", "batch-norm")
-"""How a network was made robust: by fine-tuning with labels (the paper), by fine-tuning without
-labels to agree with the sharp network's predictions, or by new batch-norm statistics alone."""
+"""How a network was made robust, by fine-tuning with labels (the paper), by fine-tuning without
+labels to agree with the sharp network's predictions, or by new batch-norm statistics alone.
+"""
 
 
 @dataclass(frozen=True)

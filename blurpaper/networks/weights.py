@@ -149,8 +149,8 @@ ORIGINALS: dict[str, Callable[[int], Network]] = {
     "vgg16_caffe": original_vgg16_caffe,
     "resnet50": partial(original_torchvision, "resnet50"),
 }
-"""Models whose original weights can be had: name -> function of the field that builds the network
-with them.
+"""Models whose original weights can be had, each with a function of the field that builds the
+network with them.
 """
 
 

@@ -22,7 +22,7 @@ from blurpaper.errors import UserError
 from blurpaper.networks.base import STAGES, Network
 
 SCENE = "scene"
-"""The widest level: the mean of the last stage's map, the same for all pixels."""
+"""The widest level, the mean of the last stage's map, which is the same for all pixels."""
 
 LEVELS = (*STAGES, SCENE)
 

@@ -35,8 +35,8 @@ PHOTOGRAPHS = (
     ),
 )
 EMBEDDED = 4
-"""How many of the embedded images are shown: of classes evenly spread over all there are, whatever
-the networks say of them.
+"""How many of the embedded images are shown. Their classes are evenly spread, whatever the networks
+say of them.
 """
 EMOJI = "emoji"
 """The embedded data; and the profile whose committed pictures of them are shown in a run on other
