@@ -131,7 +131,7 @@ from blurpaper.networks.files import NetworkFile
 tuned = NetworkFile.at(Path("tuned.safetensors"))
 network = tuned.load()
 (
-    tuned.header["network"],
+    tuned.name,
     f"{Path('tuned.safetensors').stat().st_size / 1e6:.0f} MB",
     type(network).__name__,
 )
