@@ -30,7 +30,7 @@ size: ## modules, lines of code, the longest chain of imports between rooms, not
 lab: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
 lab: export BLURPAPER_DATA ?= $(CURDIR)/data
 lab: $(INSTALLED)  ## JupyterLab, in which the percent scripts of notebooks/ open as notebooks
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[lab]'
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[book,lab]'
 	$(BIN)/jupytext-config set-default-viewer python
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(LAB_ARGS)
 
@@ -39,5 +39,5 @@ clean: ## executed chapters and built books; results stay in the store
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[test]'
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[book,test]'
 	touch $@

@@ -256,10 +256,11 @@ class Store:
 
 
 def default_root() -> Path:
-    """``$BLURPAPER_STORE``, else the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("BLURPAPER_STORE") or user_cache_path("blurpaper"))
+    """``$BLURPAPER_STORE``, else ``blurpaper`` in the user's cache folder: ``$XDG_CACHE_HOME``, else
+    ``~/.cache``.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("BLURPAPER_STORE") or cache / "blurpaper")
 
 
 def sha256_of(path: Path) -> str:

@@ -47,6 +47,13 @@ class Command(click.Group):
 
             where = f" {error.filename}" if error.filename else ""
             raise _Refusal(f"cannot write{where}: {error.strerror}; {remedy(error)}.") from None
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "blurpaper":
+                raise
+            raise _Refusal(
+                f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings what "
+                "the experiments, reports, downloads and the book need."
+            ) from None
         except RuntimeError as error:
             # torch's own class, told by name so that torch is not imported for it.
             if type(error).__name__ != "OutOfMemoryError":
