@@ -149,7 +149,9 @@ def stale(profile: Profile) -> list[str]:
         f"results/{profile.name}.csv",
         f"run `blurpaper publish --profile {profile.name}`",
     )
-    made = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return [f"nothing says how {table} was made, as {path.name} is missing; {again}"]
+    made = json.loads(path.read_text(encoding="utf-8"))
     found = []
     if "code" not in made:
         found.append(f"{table} is older than its code; {again}")

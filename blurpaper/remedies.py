@@ -124,7 +124,7 @@ def _way(name: str, profile: Profile, stamp: Mapping[str, Any]) -> dict[str, str
         return {
             "table": "table3",
             "remedy": "take the bundled network, tuned without labels",
-            "command": f"blurpaper evaluate --network {profile.model}:{LABELS} --images photos/",
+            "command": f"blurpaper evaluate --network {profile.model}:{AGREEMENT} --images photos/",
             "cost": "none",
         }
     remedy, options = WAYS[name]

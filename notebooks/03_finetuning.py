@@ -434,7 +434,7 @@ else:
     page.say(f"The test images of {main_set} are not ours to show.")
 
 # %% [markdown]
-# On real photographs, by the network that comes with blurpaper (`efficientnet_lite0:mix`, tuned without labels), beside the
+# On real photographs, by the network that comes with blurpaper (`efficientnet_lite0:mix/agreement`, tuned without labels), beside the
 # original:
 
 # %% tags=["hide-input"]

@@ -93,7 +93,7 @@ page.say(
 # %% [markdown]
 # ## The network that comes with blurpaper
 #
-# `efficientnet_lite0:mix` is the first seed of that run, rounded to half precision.
+# `efficientnet_lite0:mix/agreement` is the first seed of that run, rounded to half precision.
 
 # %% tags=["hide-input"]
 file, rows = released(photos.model, "mix"), page.photographs("released")

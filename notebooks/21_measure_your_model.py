@@ -123,7 +123,7 @@ def tiny():
 # book on your own images, and with the one that was made robust:
 
 # %% language="bash"
-# blurpaper evaluate --network efficientnet_lite0:mix \
+# blurpaper evaluate --network efficientnet_lite0:mix/agreement \
 #   --images photos --conditions sharp,D8
 
 # %% [markdown]

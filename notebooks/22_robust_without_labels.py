@@ -44,7 +44,7 @@ album(Path("held_out"))
 # %% [markdown]
 # ## First: is there one already?
 #
-# `efficientnet_lite0:mix` was made in this way and comes along. Of what blur costs, it brings back, on test photographs that neither network was
+# `efficientnet_lite0:mix/agreement` was made in this way and comes along. Of what blur costs, it brings back, on test photographs that neither network was
 # trained on:
 
 # %% tags=["remove-input"]
@@ -73,7 +73,7 @@ page.say(
 # If your photographs are of ImageNet's kind, use that one and stop here:
 
 # %% language="bash"
-# blurpaper evaluate --network efficientnet_lite0:mix \
+# blurpaper evaluate --network efficientnet_lite0:mix/agreement \
 #   --images held_out --conditions sharp,D8
 
 # %% [markdown]

@@ -138,7 +138,7 @@ from blurpaper.networks.weights import named
 from blurpaper.store import Store
 
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
-networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix")]
+networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix/agreement")]
 rows = pd.concat(
     evaluation.evaluate(one, photos, conditions, ["256"], settings, Store())[0] for one in networks
 )

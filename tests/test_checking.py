@@ -290,6 +290,12 @@ def test_results_whose_code_was_not_recorded_say_so(published) -> None:
     )
 
 
+def test_results_of_which_nothing_says_how_they_were_made(published) -> None:
+    published.unlink()
+    (sentence,) = stale()
+    assert "nothing says how results/smoke.csv was made, as smoke.json is missing" in sentence
+
+
 def test_results_that_are_not_committed_are_missed_only_where_they_are_to_be_checked(
     checkout,
 ) -> None:
