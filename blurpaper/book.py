@@ -131,7 +131,8 @@ def build(profile: Profile) -> Path:
     missing = [chapter for chapter in chapters() if not executed(chapter, profile).is_file()]
     if missing:
         raise BookError(
-            f"not executed yet for profile {profile.name}: {', '.join(missing)}; run them with blurpaper run."
+            f"not executed yet for profile {profile.name}: {', '.join(missing)}; run them with "
+            "blurpaper run."
         )
     html, made_of = folder / "html", folder / "html.made-of"
     ingredients = _ingredients(profile)

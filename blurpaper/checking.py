@@ -131,7 +131,8 @@ def _unpublished(profile: Profile) -> list[str]:
     if (results.PUBLISHED / f"{profile.name}.csv").is_file():
         return []
     return [
-        f"no results of profile {profile.name} are committed; run `blurpaper publish --profile {profile.name}`"
+        f"no results of profile {profile.name} are committed; run `blurpaper publish --profile "
+        f"{profile.name}`"
     ]
 
 
@@ -177,7 +178,8 @@ def stale(profile: Profile) -> list[str]:
     ]
     if settings:
         found.append(
-            f"profile {profile.name} has changed since {table} was made ({', '.join(settings)}); {again}"
+            f"profile {profile.name} has changed since {table} was made ({', '.join(settings)}); "
+            f"{again}"
         )
     return found
 
@@ -196,7 +198,8 @@ def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]
 def open_claims(claims: list[dict[str, Any]]) -> list[str]:
     """The claims that this run neither decides nor says why not."""
     return [
-        f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing says why"
+        f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing "
+        "says why"
         for claim in claims
         if claim["verdict"].get(RUN) in (None, "not run")
         and not (claim.get("explained") or {}).get(RUN)

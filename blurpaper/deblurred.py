@@ -53,7 +53,8 @@ def check(profile: Profile) -> None:
     for spec in tallies.by_table(profile)["table5"]:
         if settings.psf not in tallies.settings_of(spec, profile)[0]:
             raise UserError(
-                f"deblurring.psf is a condition under which {spec} is measured. Got {settings.psf!r}."
+                f"deblurring.psf is a condition under which {spec} is measured. Got "
+                f"{settings.psf!r}."
             )
 
 

@@ -153,7 +153,8 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
         raise book.BookError(f"chapter {chapter} failed: {error.ename}: {error.evalue}") from None
     except DeadKernelError:
         raise book.BookError(
-            f"chapter {chapter} failed: its process was killed or crashed, perhaps for want of memory; what was finished is "
+            f"chapter {chapter} failed: its process was killed or crashed, perhaps for want of "
+            "memory; what was finished is "
             "kept: give the same command again to go on."
         ) from None
     executed = nbformat.read(draft, as_version=4)

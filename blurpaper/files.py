@@ -87,7 +87,8 @@ def deblur(
     deblurring.check(method, deblurring.ROUNDING if noise is None else noise)
     if condition == SHAKE and not source.is_dir():
         raise UserError(
-            "the name of a file chooses one of a hundred kernels for shake: name the kernel, as in shake:17."
+            "the name of a file chooses one of a hundred kernels for shake: name the kernel, as in "
+            "shake:17."
         )
 
     def change(image: torch.Tensor, path: Path, name: str) -> torch.Tensor:
@@ -147,7 +148,8 @@ def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, l
         pairs = [(source, target / source.name if target.is_dir() else target, source.name)]
     if any(path.exists() and out.exists() and path.samefile(out) for path, out, _ in pairs):
         raise ImageError(
-            f"{source} would be written over, and what it was lost: name another place for what comes out."
+            f"{source} would be written over, and what it was lost: name another place for what "
+            "comes out."
         )
     done, broken = 0, []
     with progress(what, len(pairs), "image") as tick:

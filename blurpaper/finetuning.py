@@ -80,14 +80,16 @@ def finetune(
     schedule = profile.agreement if unlabelled else profile.finetuning
     if not unlabelled and (listed.labels < 0).any():
         raise ImageError(
-            f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet id); name them so, or tune "
+            f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet "
+            "id); name them so, or tune "
             "without labels (--unlabelled)."
         )
     images, left_out = readable(listed, store)
     if len(images) < schedule.batch:
         section = "agreement" if unlabelled else "finetuning"
         raise ImageError(
-            f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p {section}.batch=N)."
+            f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p "
+            f"{section}.batch=N)."
         )
     network = trained.network(start, profile, store)
     objective = trained.objective_of(network, schedule)

@@ -63,7 +63,8 @@ class PSF:
             raise UserError(f"a PSF is named by a string such as 'D8'. Got {name!r}.")
         if name == SHAKE:
             raise UserError(
-                f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got {name!r}."
+                f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got "
+                f"{name!r}."
             )
         if match := re.fullmatch(r"shake:([0-9]{1,6})", name):
             return cls(SHAKE, 0.0, int(match[1]))
@@ -76,7 +77,8 @@ class PSF:
         if self.kind == SHAKE:
             if self.index is None or not 0 <= self.index < SHAKE_BANKS["test"]:
                 raise UserError(
-                    f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got {name!r}."
+                    f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got "
+                    f"{name!r}."
                 )
             return
         if self.kind not in KINDS:

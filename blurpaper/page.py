@@ -162,11 +162,13 @@ class Page:
 
         entries = claims.ledger(self.profile, self.store, tables)
         caption = (
-            "The paper's claims that this chapter decides, and what each source says of them; how that comes about, the chapter "
+            "The paper's claims that this chapter decides, and what each source says of them; how "
+            "that comes about, the chapter "
             "on the claims explains."
             if tables
             else "Every claim, and what each source says of it: the verdict, and the number that decides it with its 95 % "
-            "interval over images. The words of the claims are ours; section numbers are the paper's."
+            "interval over images. The words of the claims are ours; section numbers are the "
+            "paper's."
         )
         self.table(
             html.table(entries, book.page_of, filtered=not tables), caption, claims.tables(entries)

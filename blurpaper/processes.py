@@ -46,8 +46,10 @@ def count() -> int:
         if any(gpus) and not all(gpus):
             distributed.destroy_process_group()
             raise UserError(
-                f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there are GPUs "
-                "(torchrun --nproc-per-node), or hide the GPUs to compute on CPUs (CUDA_VISIBLE_DEVICES=)."
+                f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there "
+                "are GPUs "
+                "(torchrun --nproc-per-node), or hide the GPUs to compute on CPUs "
+                "(CUDA_VISIBLE_DEVICES=)."
             )
     return size
 

@@ -60,7 +60,8 @@ class Protocol(Section):
         small = self.scales["256"] * min(self.jitter) / 384
         if round(small) < self.field:
             raise ValueError(
-                f"at scale 256 the smallest training image is {small:.0f} px, less than the field of {self.field} px that "
+                f"at scale 256 the smallest training image is {small:.0f} px, less than the field "
+                f"of {self.field} px that "
                 "training crops"
             )
         return self
@@ -295,7 +296,8 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
             else f" Got {problem['input']!r}."
         )
         raise ProfileError(
-            f"profile {name!r}, {where}: {what.rstrip('?.')}{'?' if what.endswith('?') else '.'}{got}"
+            f"profile {name!r}, {where}: "
+            f"{what.rstrip('?.')}{'?' if what.endswith('?') else '.'}{got}"
         ) from None
 
 

@@ -34,7 +34,8 @@ def read(path: str | Path) -> np.ndarray:
     suffix = Path(path).suffix.lower()
     if suffix not in (".npy", *SUFFIXES):
         raise ImageError(
-            f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got {str(path)!r}."
+            f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got "
+            f"{str(path)!r}."
         )
     weights = _array(path) if suffix == ".npy" else _grey_levels(path)
     if weights.ndim != 2:
@@ -43,12 +44,14 @@ def read(path: str | Path) -> np.ndarray:
         )
     if any(side % 2 == 0 for side in weights.shape):
         raise ImageError(
-            f"a PSF has odd sides, so that it has a middle. {path} is {' x '.join(map(str, weights.shape))}: add a row or column "
+            f"a PSF has odd sides, so that it has a middle. {path} is "
+            f"{' x '.join(map(str, weights.shape))}: add a row or column "
             "of zeros."
         )
     if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
         raise ImageError(
-            f"the weights of a PSF are finite, none is negative and some are above zero. Those of {path} are not."
+            "the weights of a PSF are finite, none is negative and some are above zero. Those of "
+            f"{path} are not."
         )
     return (weights / weights.sum()).astype(np.float32)
 
@@ -71,10 +74,12 @@ def _grey_levels(path: str | Path) -> np.ndarray:
         channels = np.asarray(image.convert("RGBA"), np.float64)
     if (channels[..., 3] < 255).any():
         raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black ground."
+            f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black "
+            "ground."
         )
     if (channels[..., :3] != channels[..., :1]).any():
         raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that is meant."
+            f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that "
+            "is meant."
         )
     return channels[..., 0]

@@ -174,6 +174,7 @@ def _caution(rows: pd.DataFrame, true: str) -> str:
         for one in (naive, best, results.select(top5, region="")["value"])
     )
     return (
-        f"If the assumed radius is {off.min():g} px off, top-5 accuracy is {naive} % (at best {best} %, "
+        f"If the assumed radius is {off.min():g} px off, top-5 accuracy is {naive} % (at best "
+        f"{best} %, "
         f"assuming more noise); without deblurring, it is {left} % on the same images."
     )

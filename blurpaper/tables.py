@@ -91,7 +91,8 @@ def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> tuple[str
     one = select(found, **{row: value})
     if len(one) > 1:
         raise ValueError(
-            f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment and data set first."
+            f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment "
+            "and data set first."
         )
     if one.empty:
         return "–", ""

@@ -121,7 +121,8 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     """
     if spec.train_scale == "per-scale":
         raise UserError(
-            f"{spec} is not one network but one for each scale: name them, as in {spec.model}:{spec.mix}@512."
+            f"{spec} is not one network but one for each scale: name them, as in "
+            f"{spec.model}:{spec.mix}@512."
         )
     images, schedule = _training_of(spec, profile, store)
     inputs = {

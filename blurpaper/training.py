@@ -112,7 +112,8 @@ def train(
         if not math.isfinite(value := processes.total(loss) / processes.count()):
             images = ", ".join(task.images.ids[member] for member in members[:3])
             raise TrainingError(
-                f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch {place}: {images}, ...); "
+                f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch "
+                f"{place}: {images}, ...); "
                 f"lower the learning rate, now {rate:g}."
             )
         optimizer.zero_grad(set_to_none=True)
@@ -178,7 +179,8 @@ def reestimate_batch_norm(
     layers = _normalisations(network)
     if not layers:
         raise UserError(
-            f"{type(network).__name__} has no batch normalisation whose statistics could be re-estimated."
+            f"{type(network).__name__} has no batch normalisation whose statistics could be "
+            "re-estimated."
         )
     for layer in layers:
         layer.reset_running_stats()

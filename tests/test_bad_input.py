@@ -423,7 +423,8 @@ def test_evaluate_refuses_what_it_cannot_measure(place, options, sentence) -> No
     given = "small_vgg" if "--profile" in options else "net.safetensors"
     refused(
         run(
-            f"evaluate --network {given} --images album --conditions sharp {' '.join(LIGHT)} {options}"
+            f"evaluate --network {given} --images album --conditions sharp {' '.join(LIGHT)} "
+            f"{options}"
         ),
         sentence,
     )
@@ -672,7 +673,8 @@ def test_a_folder_that_only_looks_odd_is_measured(place, what) -> None:
         Path("album", "cat", ".0.png").write_bytes(b"")
         Path("album", "folder.png").mkdir()
     done = run(
-        f"evaluate --network net.safetensors --images album --conditions sharp --out t.csv {' '.join(LIGHT)}"
+        "evaluate --network net.safetensors --images album --conditions sharp --out t.csv "
+        f"{' '.join(LIGHT)}"
     )
     assert done.exit_code == 0, done.output
     counts = {line.rpartition(",")[2] for line in Path("t.csv").read_text().splitlines()[1:]}
@@ -819,7 +821,8 @@ def test_a_file_of_another_network_is_refused(place, what) -> None:
         path.write_bytes(path.read_bytes()[:content])
     refused(
         run(
-            f"evaluate --network net.safetensors --images album --conditions sharp {' '.join(LIGHT)}"
+            "evaluate --network net.safetensors --images album --conditions sharp "
+            f"{' '.join(LIGHT)}"
         ),
         sentence,
     )

@@ -106,7 +106,8 @@ def opened(
     if not name:  # the first page of a book leads on at once
         page.wait_for_url("**/00_introduction.html")
     page.evaluate(
-        "async () => { if (window.MathJax?.startup) await MathJax.startup.promise; await document.fonts.ready; }"
+        "async () => { if (window.MathJax?.startup) await MathJax.startup.promise; await "
+        "document.fonts.ready; }"
     )
     yield page, heard
     context.close()
@@ -145,7 +146,8 @@ def test_a_page_loads_nothing_from_elsewhere_and_has_no_error(page) -> None:
 
 def test_maths_is_set(page) -> None:
     written, drawn, wrong = page[0].evaluate(
-        "() => ['.math', '.math mjx-container', 'mjx-merror'].map((what) => document.querySelectorAll(what).length)"
+        "() => ['.math', '.math mjx-container', 'mjx-merror'].map((what) => "
+        "document.querySelectorAll(what).length)"
     )
     assert drawn == written and wrong == 0
 

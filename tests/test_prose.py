@@ -45,7 +45,8 @@ def typed(text: str) -> list[str]:
         ("a 95 % share", ["95 %"]),
         ("maths that hides $61.2\\,\\%$ and code that hides `61.2 %`", ["61.2", "61.2 %"]),
         (
-            "```{note}\nit is 43\n```\n\n:::{tip} 44\n:name: a-1\nit is 45\n:::\n\n[a]: b.html#1\n\nand 46",
+            "```{note}\nit is 43\n```\n\n:::{tip} 44\n:name: a-1\nit is 45\n:::\n\n[a]: "
+            "b.html#1\n\nand 46",
             ["43", "44", "45", "46"],
         ),
         ("from 1,000 to -0.7", ["1,000", "0.7"]),
@@ -64,8 +65,10 @@ def test_results_are_caught(text, numbers) -> None:
         "D8, `H8`, a radius of 8, blur radius 0 to 8, standard deviation 4, over 8 pixels",
         "8 x 8 patches, a 16 × 16 grid, 7 × 7, stride 1, rounded to 8 bits, 1/f",
         "with 95 % intervals, where 0 is the same",
-        "VGG-16, ResNet-50, EfficientNet-Lite0, bfloat16, top-5, CC0, CC BY-SA 4.0, Apache 2.0, ImageNet's 50,000 images",
-        "$1/\\sqrt{12}$, $$ y = 3.1 x $$, {cite}`x2016`, [here](https://a.org/3.5), https://b.org/7.1 and `seed=13`",
+        "VGG-16, ResNet-50, EfficientNet-Lite0, bfloat16, top-5, CC0, CC BY-SA 4.0, Apache 2.0, "
+        "ImageNet's 50,000 images",
+        "$1/\\sqrt{12}$, $$ y = 3.1 x $$, {cite}`x2016`, [here](https://a.org/3.5), "
+        "https://b.org/7.1 and `seed=13`",
         "---\nsize: 61.2\n---\n# 4.1 Results\n\n1. first\n2. second\n\n```bash\ncut -c 37\n```\n",
     ],
 )

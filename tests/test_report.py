@@ -268,7 +268,8 @@ def test_the_cost_counts_every_image_under_every_blur(tmp_path, smoke) -> None:
             {"sharp": 20, "D2": 10},
             False,
             "Of 20 images, 50.0 % are classified as when sharp under D2.",
-            "Of 20 images under D2, 50.0 % are classified as when sharp before tuning and 50.0 % after.",
+            "Of 20 images under D2, 50.0 % are classified as when sharp before tuning and 50.0 % "
+            "after.",
         ),
     ],
 )

@@ -21,7 +21,8 @@ TRAIN = {"2007_000063": (9, 13), "2008_000002": (12, 7), "2009_000010": (5, 60)}
 TEST = {"2007_000033": (8, 8), "2010_000001": (11, 6)}
 INDICES = [*range(21), 255]
 VOC = (  # noqa: SIM905 (a line or two, and not twenty-one)
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow dining_table dog horse motorbike person "
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow dining_table dog horse "
+    "motorbike person "
     "potted_plant sheep sofa train tv"
 ).split()
 """From the development kit of VOC 2012, but for the names of the table, the plant and the
@@ -386,7 +387,8 @@ def test_a_photograph_that_is_none_is_an_error_that_names_it(animals, spoil):
 def test_of_the_photographs_with_an_animal_every_pixel_has_a_label_or_is_void(split, count):
     if not voc.is_there("voc-animals", split):
         pytest.skip(
-            f"no segmentations at {Path(os.environ.get('BLURPAPER_DATA') or 'data').absolute()} (set BLURPAPER_DATA)"
+            f"no segmentations at {Path(os.environ.get('BLURPAPER_DATA') or 'data').absolute()} "
+            "(set BLURPAPER_DATA)"
         )
     images = voc.load("voc-animals", split)
     assert len(images) == count and len(set(images.ids)) == count

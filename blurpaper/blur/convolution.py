@@ -56,7 +56,8 @@ def check_eight_bits(images: torch.Tensor) -> None:
     """A TypeError unless these are images of eight bits, in a tensor of any shape."""
     if not isinstance(images, torch.Tensor):
         raise TypeError(
-            f"images must be a uint8 tensor of torch. Got {type(images).__module__}.{type(images).__name__}."
+            "images must be a uint8 tensor of torch. Got "
+            f"{type(images).__module__}.{type(images).__name__}."
         )
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be a uint8 tensor of torch. Got {images.dtype}.")
@@ -96,7 +97,8 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
         raise UserError(f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}.")
     if not np.isfinite(kernel).all() or abs(kernel.sum(dtype=np.float64) - 1) > 1e-3:
         raise UserError(
-            f"a PSF is finite and of unit sum: divide it by its sum, {kernel.sum(dtype=np.float64):g}."
+            "a PSF is finite and of unit sum: divide it by its sum, "
+            f"{kernel.sum(dtype=np.float64):g}."
         )
     return kernel
 

@@ -47,7 +47,8 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
         check_condition(condition)
         if not (isinstance(probability, (int, float)) and 0 < probability <= 1):
             raise UserError(
-                f"the probability of {condition} must be above 0 and at most 1. Got {probability!r}."
+                f"the probability of {condition} must be above 0 and at most 1. Got "
+                f"{probability!r}."
             )
     if abs(sum(mix.values()) - 1) > 1e-6:
         raise UserError(f"the probabilities of a mix sum to 1. Got {sum(mix.values()):g}.")

@@ -55,7 +55,8 @@ class RandomBlur(v2.Transform):
         if not isinstance(inpt, torch.Tensor):
             if inpt.mode in ("F", "I") or inpt.mode.startswith("I;16"):
                 raise TypeError(
-                    f"images have eight bits; scale this one first. Got a PIL image of mode {inpt.mode}."
+                    "images have eight bits; scale this one first. Got a PIL image of mode "
+                    f"{inpt.mode}."
                 )
             seen = v2.functional.to_pil_image(
                 self.transform(v2.functional.pil_to_tensor(inpt.convert("RGB")), params)

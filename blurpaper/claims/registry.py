@@ -118,7 +118,8 @@ def claim(section: str, table: str, paper: str = REPRODUCED) -> Callable[[Decide
         says, *others = (" ".join(part.split()) for part in (function.__doc__ or "").split("\n\n"))
         if name in CLAIMS or not others or paper not in VERDICTS:
             raise ValueError(
-                f"a claim has its own id, two paragraphs at least, and one of {', '.join(VERDICTS)}. Got {name!r}."
+                "a claim has its own id, two paragraphs at least, and one of "
+                f"{', '.join(VERDICTS)}. Got {name!r}."
             )
         CLAIMS[name] = Claim(
             name, section, table, paper, says, others[0], " ".join(others[1:]), function

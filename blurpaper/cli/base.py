@@ -51,7 +51,8 @@ class Command(click.Group):
             if (error.name or "").partition(".")[0] == "blurpaper":
                 raise
             raise _Refusal(
-                f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings what "
+                f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings "
+                "what "
                 "the experiments, reports, downloads and the book need."
             ) from None
         except RuntimeError as error:
@@ -59,8 +60,10 @@ class Command(click.Group):
             if type(error).__name__ != "OutOfMemoryError":
                 raise
             raise _Refusal(
-                "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or batch "
-                "of the section that trains; the run with --dry-run says what is needed), or compute "
+                "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or "
+                "batch "
+                "of the section that trains; the run with --dry-run says what is needed), or "
+                "compute "
                 "elsewhere (-p compute.device=cpu)."
             ) from None
 
@@ -126,7 +129,8 @@ def say_passed_over(folder: Path) -> None:
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         click.echo(
-            f"passed over: {', '.join(others[:3])}{more}; save them as PNG or JPEG to have them read",
+            f"passed over: {', '.join(others[:3])}{more}; save them as PNG or JPEG to have them "
+            "read",
             err=True,
         )
 

@@ -48,6 +48,7 @@ def data_verify(names: tuple[str, ...]) -> None:
         broken = broken or bool(problems)
     if not names and not download.found():
         click.echo(
-            f"no set of photographs is in {data_folder().absolute()}: `blurpaper data list` says what there is."
+            f"no set of photographs is in {data_folder().absolute()}: `blurpaper data list` says "
+            "what there is."
         )
     sys.exit(1 if broken else 0)

@@ -77,7 +77,8 @@ def deblur(
     outcome = files.deblur(source, target, psf, method, noise, mixture, pixels)
     if assumed > deblurring.ROUNDING:
         click.echo(
-            f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)",
+            f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise "
+            "sets another)",
             err=True,
         )
     elif noise is None and source.is_dir():

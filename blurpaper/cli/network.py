@@ -209,7 +209,8 @@ def evaluate(
     rows, left_out = found.rows, found.left_out
     if not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
-            f"no subfolder of {images} is named by a class of {spec}; here is how often it agrees with itself on the sharp image",
+            f"no subfolder of {images} is named by a class of {spec}; here is how often it agrees "
+            "with itself on the sharp image",
             err=True,
         )
     if out:

@@ -62,7 +62,8 @@ def fetch(name: str) -> str:
         raise FetchError(f"{name} is {source.how_to_get} below {target}.")
     if target.exists():
         raise FetchError(
-            f"{target} is in the way: it is not the whole of {name}; move or remove it and fetch again."
+            f"{target} is in the way: it is not the whole of {name}; move or remove it and fetch "
+            "again."
         )
     with explained(target):
         root.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,8 @@ class JoinedSet(ImageSet):
     def __init__(self, parts: Sequence[ImageSet]) -> None:
         if len({part.classes for part in parts}) > 1:
             raise UserError(
-                f"sets can be joined if they have the same classes. Got {', '.join(part.name for part in parts)}."
+                "sets can be joined if they have the same classes. Got "
+                f"{', '.join(part.name for part in parts)}."
             )
         super().__init__(
             name="+".join(part.name for part in parts),

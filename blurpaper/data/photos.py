@@ -192,7 +192,8 @@ def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndar
     unknown = sorted(parent for parent, number in known.items() if number < 0)
     if unknown and len(unknown) < len(known):
         raise ImageError(
-            f"{folder}: some folders are named by classes, but not {', '.join(map(repr, unknown[:3]))}: name them so (by class "
+            f"{folder}: some folders are named by classes, but not "
+            f"{', '.join(map(repr, unknown[:3]))}: name them so (by class "
             "name or WordNet id), or move them away."
         )
     return np.array([known[parent] for parent in parents], np.int64)

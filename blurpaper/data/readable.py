@@ -76,6 +76,8 @@ def _too_many(images: FolderSet, broken: dict[int, str]) -> str:
     names = ", ".join(images.ids[number] for number in list(broken)[:_NAMED])
     more = f" and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
     return (
-        f"{len(broken):,} of the {len(images):,} images below {images.root} cannot be read, more than the {100 * TOLERATED:g} % "
-        f"that may be left out; mend or remove {names}{more} ({next(iter(broken.values())).removesuffix('.')})."
+        f"{len(broken):,} of the {len(images):,} images below {images.root} cannot be read, more "
+        f"than the {100 * TOLERATED:g} % "
+        f"that may be left out; mend or remove {names}{more} "
+        f"({next(iter(broken.values())).removesuffix('.')})."
     )

@@ -60,7 +60,8 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ImageError(
-            f"the suffix of {path} names no image format that is written here; use one of {', '.join(SUFFIXES)}."
+            f"the suffix of {path} names no image format that is written here; use one of "
+            f"{', '.join(SUFFIXES)}."
         )
     options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
     with written(path) as temporary:

@@ -133,7 +133,8 @@ SOURCES: dict[str, Source] = {
             folders={"train": "voc-animals/VOCdevkit/VOC2012/JPEGImages"},
             counts={"train": 660},
             by_hand="a selection made for this project; the whole set does as well: `blurpaper data fetch voc2012`, then "
-            "-p agreement.train_set=imagenet-sample+imagewoof+voc2012+bsds500 -p segmentation.data=voc2012",
+            "-p agreement.train_set=imagenet-sample+imagewoof+voc2012+bsds500 -p "
+            "segmentation.data=voc2012",
         ),
         Source(
             name="bsds500",

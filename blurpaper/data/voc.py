@@ -108,7 +108,8 @@ class VocSet(SegmentedSet):
         strange = indices[(indices >= len(LABELS)) & (indices != VOID)]
         if strange.size:
             raise ImageError(
-                f"{path} holds the index {strange[0]}, and VOC's are 0 to {len(LABELS) - 1} and {VOID}."
+                f"{path} holds the index {strange[0]}, and VOC's are 0 to {len(LABELS) - 1} and "
+                f"{VOID}."
             )
         return torch.from_numpy(_table(self.classes)[indices])
 
@@ -184,7 +185,8 @@ def how_to_get(name: str, split: str) -> str:
         _places(name, split)[0]
     ]
     return (
-        f"{name} with its segmentations needs {absent[0].absolute()}, which is not there (BLURPAPER_DATA names the folder that "
+        f"{name} with its segmentations needs {absent[0].absolute()}, which is not there "
+        "(BLURPAPER_DATA names the folder that "
         f"{name} is in): {photos.HOW_TO_GET[name]}."
     )
 

@@ -75,7 +75,8 @@ def restore(
     check_eight_bits(images)
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape:
         raise UserError(
-            f"images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or composite an alpha channel first. "
+            "images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or "
+            "composite an alpha channel first. "
             f"Got {tuple(images.shape)}."
         )
     check(method, noise)

@@ -68,7 +68,8 @@ class Mixture:
             "covariances": (count, DIMENSIONS * (DIMENSIONS + 1) // 2),
         }:
             raise UserError(
-                f"these tensors are not a mixture on patches of {DIMENSIONS + 1} pixels. Got {shapes}."
+                f"these tensors are not a mixture on patches of {DIMENSIONS + 1} pixels. Got "
+                f"{shapes}."
             )
         return cls(state["weights"], matrices(state["covariances"]))
 

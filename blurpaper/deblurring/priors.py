@@ -40,6 +40,7 @@ def released() -> Mixture:
     """
     if not RELEASED.is_file():
         raise UserError(
-            f"the prior that comes with blurpaper is not at {RELEASED}: install the package again, or name another."
+            f"the prior that comes with blurpaper is not at {RELEASED}: install the package again, "
+            "or name another."
         )
     return load(RELEASED)

@@ -48,7 +48,8 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
     log_p = log_probabilities.float().log_softmax(dim=1)
     if bool(log_p.isnan().any()):
         raise UserError(
-            f"log-probabilities are numbers. Got nan in {int(log_p.isnan().any(dim=1).sum())} of {len(log_p)} rows."
+            f"log-probabilities are numbers. Got nan in {int(log_p.isnan().any(dim=1).sum())} of "
+            f"{len(log_p)} rows."
         )
     truth = torch.as_tensor(np.asarray(labels))[:, None]
     if len(truth) and not (int(truth.min()) >= 0 and int(truth.max()) < log_p.shape[1]):

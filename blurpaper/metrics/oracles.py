@@ -68,13 +68,15 @@ def _checked(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndar
     scores, truth = np.asarray(scores), np.asarray(truth)
     if scores.ndim != 3 or scores.shape[1:] != truth.shape or not 1 <= len(scores) <= VOID:
         raise ValueError(
-            f"scores are (K, H, W) of truth (H, W), K from 1 to {VOID}. Got {scores.shape} of {truth.shape}."
+            f"scores are (K, H, W) of truth (H, W), K from 1 to {VOID}. Got {scores.shape} of "
+            f"{truth.shape}."
         )
     if truth.dtype != np.uint8:
         raise ValueError(f"a label map is uint8. Got {truth.dtype}.")
     if np.isnan(scores).any():
         raise ValueError(
-            f"scores are numbers. Got nan at {int(np.isnan(scores).any(axis=0).sum())} of {truth.size} pixels."
+            f"scores are numbers. Got nan at {int(np.isnan(scores).any(axis=0).sum())} of "
+            f"{truth.size} pixels."
         )
     present = np.flatnonzero(np.bincount(truth.ravel(), minlength=VOID + 1)[:VOID]).astype(np.uint8)
     if len(present) and present[-1] >= len(scores):
@@ -122,7 +124,8 @@ def shares(
     )
     if not plain.shape == labels_given.shape == regions_given.shape:
         raise ValueError(
-            f"shares are of one shape. Got {plain.shape}, {labels_given.shape} and {regions_given.shape}."
+            f"shares are of one shape. Got {plain.shape}, {labels_given.shape} and "
+            f"{regions_given.shape}."
         )
     recognition = ((labels_given - plain) + (1 - regions_given)) / 2
     localisation = ((regions_given - plain) + (1 - labels_given)) / 2

@@ -92,7 +92,8 @@ class VGG(Network):
             tensor.numel() for tensor in weights.values()
         ]:
             raise UserError(
-                "these are not the weights of torchvision's VGG of this shape: numbers of elements differ."
+                "these are not the weights of torchvision's VGG of this shape: numbers of elements "
+                "differ."
             )
         self.load_state_dict(
             {

@@ -105,7 +105,8 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
             f"drawn: {name}",
             f"Drawing of {name} on a background like a photograph's",
             (name,),
-            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {profile.model}, trained on such images.",
+            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {profile.model}, "
+            "trained on such images.",
         )
         for number, name in names.items()
     }
