@@ -306,7 +306,7 @@ for name, frame in at_256.items():
 
 # %% [markdown]
 # To ask for another picture makes a network no better; what does is the matter of the next chapters. On images of one's own,
-# `blurpaper evaluate --report` finds the confidence from which on the answers are right as often as on sharp images
+# the report of `blurpaper evaluate` finds the confidence from which on the answers are right as often as on sharp images
 # ([measure your model](21_measure_your_model)).
 
 # %% [markdown]

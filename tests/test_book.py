@@ -144,6 +144,7 @@ def test_published_results_are_those_of_the_store_and_render_the_same(
     ends = (
         ".csv",
         ".json",
+        ".lock.txt",
         ".decisions.parquet",
         ".timings.csv",
         ".confusions.parquet",

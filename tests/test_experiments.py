@@ -120,15 +120,15 @@ def test_networks_and_settings_of_every_profile_can_be_named() -> None:
 
 
 def test_the_networks_of_a_table_are_those_that_the_profile_names() -> None:
-    def named(networks, profile: str) -> list[str]:
-        return [str(spec) for spec in networks(load(profile))]
+    def named(table: str, profile: str) -> list[str]:
+        return [str(spec) for spec in tallies.by_table(load(profile))[table]]
 
     tuned = ["original", "mix", "mix@512", "mix@256+512", "mix@per-scale"]
-    assert named(tallies.at_scales, "emoji") == [f"small_vgg:{name}" for name in tuned]
-    assert named(tallies.second, "emoji") == ["small_resnet:original", "small_resnet:mix"]
-    assert named(tallies.pooled, "emoji") == []
-    assert named(tallies.pooled, "photos") == ["efficientnet_lite0_pooled:original"]
-    assert named(tallies.finetuned, "emoji")[:3] == [
+    assert named("table4", "emoji") == [f"small_vgg:{name}" for name in tuned]
+    assert named("tableA", "emoji") == ["small_resnet:original", "small_resnet:mix"]
+    assert named("table1", "emoji") == ["small_vgg:original"]
+    assert named("table1", "photos")[1:] == ["efficientnet_lite0_pooled:original"]
+    assert named("table3", "emoji")[:3] == [
         f"small_vgg:{name}" for name in ("sharp-only", "sharp+D4", "mix")
     ]
 

@@ -219,7 +219,7 @@ def test_finetune_learns_from_the_images_that_are_whole_and_says_so_at_its_end(
 def test_two_broken_images_of_a_hundred_stop_the_run_before_any_work(tmp_path, run, line) -> None:
     fill(tmp_path / "album", 100, [7, 8])
     done = run(line)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "2 of the 100 images below album cannot be read" in done.output.splitlines()[-1]
     assert (
         "mend or remove cat/0008.png, dog/0007.png (album/cat/0008.png is not an image"
