@@ -70,13 +70,8 @@ page.say(
 )
 
 # %% [markdown]
-# If your photographs are of ImageNet's kind, use that one and stop here:
-
-# %% language="bash"
-# blurpaper evaluate --network efficientnet_lite0:mix/agreement \
-#   --images held_out --conditions sharp,D8
-
-# %% [markdown]
+# If your photographs are of ImageNet's kind, use that one and stop here ([measure it](21_measure_your_model) on some of them first).
+#
 # ## On your own photographs
 #
 # Below, the whole procedure at a size for a book that is built in minutes: eight photographs, in two batches, seen once. *It shows that

@@ -37,6 +37,7 @@ def pytest_sessionfinish() -> None:
     tempfile.tempdir = None
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where two processes share the tests, those of one file go to one of them, and all that look
     at the smoke book, which takes minutes to make.
