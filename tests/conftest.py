@@ -37,17 +37,6 @@ def pytest_sessionfinish() -> None:
     tempfile.tempdir = None
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, those of one file go to one of them, and all that look
-    at the smoke book, which takes minutes to make.
-    """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "smoke" if "smoke_run" in item.fixturenames else item.path.name
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def a_gpu_is_for_its_own_tests(request: pytest.FixtureRequest) -> Iterator[None]:
     """What the other tests expect was computed on CPUs, and that is what they use, in processes of

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+BROUGHT_BY = packages_distributions()
 IMPORTABLE = {"cv2": {"opencv-python-headless"}, "jupyter_book": {"jupyter-book"}}
 """Packages that several distributions may bring."""
 
@@ -41,7 +42,7 @@ def imported(*folders: str) -> dict[str, set[str]]:
 
 
 def distributions(package: str) -> set[str]:
-    known = packages_distributions().get(package, [package])
+    known = BROUGHT_BY.get(package, [package])
     return IMPORTABLE.get(package) or {one.lower().replace("_", "-") for one in known}
 
 
@@ -74,7 +75,7 @@ def test_blurring_and_evaluating_need_no_more_than_the_tool_names(tmp_path) -> N
     tool = names(PROJECT["dependencies"])
     extra = {
         package
-        for package, brought_by in packages_distributions().items()
+        for package, brought_by in BROUGHT_BY.items()
         if {one.lower().replace("_", "-") for one in brought_by} & (names(EXTRAS["book"]) - tool)
     }
     album(tmp_path / "album", ["coffee"])

@@ -169,6 +169,7 @@ def chapter(tmp_path_factory) -> Disturbed:
     )
 
 
+@pytest.mark.slow
 def test_a_chapter_that_is_killed_three_times_ends_as_if_undisturbed(chapter) -> None:
     run = chapter.killed("killed", seed=3, kills=3)
     check_same(run, chapter.whole, LIGHT, ("table1",))
@@ -286,6 +287,7 @@ def test_a_fine_tuning_that_is_killed_ends_with_the_same_file_and_leaves_no_othe
     assert list(ends[0].parent.glob("tuned*")) == [ends[0]]
 
 
+@pytest.mark.slow
 def test_an_interrupted_fine_tuning_stops_within_seconds_and_says_how_to_go_on(finetuning) -> None:
     run = finetuning.start("interrupted")
     root = finetuning.root("interrupted")
