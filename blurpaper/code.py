@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PACKAGE = __package__
@@ -54,10 +54,20 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
     """
     used = {name for module in closure(modules) for name in _form(module).libraries}
     return {
-        distribution: version(distribution).partition("+")[0]
+        distribution: version_of(distribution)
         for name, distribution in LIBRARIES.items()
         if name in used
     }
+
+
+def version_of(distribution: str) -> str:
+    """The version of an installed package, without its local part; empty if it is not installed, as
+    those of the extra ``book`` need not be.
+    """
+    try:
+        return version(distribution).partition("+")[0]
+    except PackageNotFoundError:
+        return ""
 
 
 def hash_of(module: str) -> str | None:

@@ -290,7 +290,6 @@ def surroundings() -> dict[str, Any]:
     made.
     """
     import platform
-    from importlib.metadata import version
 
     import torch
 
@@ -312,7 +311,7 @@ def surroundings() -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain", "--", ".")),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in libraries},
+        "versions": {name: code.version_of(name) for name in libraries},
         "device": device,
     }
 

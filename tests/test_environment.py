@@ -81,7 +81,14 @@ def test_blurring_and_evaluating_need_no_more_than_the_tool_names(tmp_path) -> N
     album(tmp_path / "album", ["coffee"])
     script = f"""
 import sys
+from importlib import metadata
 sys.modules.update(dict.fromkeys({sorted(extra)!r}))
+version, hidden = metadata.version, {sorted(names(EXTRAS["book"]) - tool)!r}
+def installed(name):
+    if name in hidden:
+        raise metadata.PackageNotFoundError(name)
+    return version(name)
+metadata.version = installed
 from blurpaper.cli import main
 main(sys.argv[1:])
 """
