@@ -88,7 +88,8 @@ def used_by(source: str) -> set[str]:
     line as well.
     """
     shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
-    return {module for _, module in _read(source).uses} | shell
+    tree = ast.parse(source)
+    return {module for _, module in _read(tree, dict(_bindings(tree))).uses} | shell
 
 
 def closure(modules: Iterable[str]) -> set[str]:
@@ -134,7 +135,13 @@ class _Form:
 
 @cache
 def _form(module: str) -> _Form:
-    return _read(path_of(module).read_text(encoding="utf-8"))
+    bound = _passed_on(module)  # before its imports are taken out of the tree
+    return _read(_tree(module), bound)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(path_of(module).read_text(encoding="utf-8"))
 
 
 @cache
@@ -155,9 +162,9 @@ def _meaning(module: str) -> str:
     return "" if module in CARRIERS else _own(module)
 
 
-def _read(source: str) -> _Form:
-    tree, form = ast.parse(source), _Form()
-    normal = _Normal(form, dict(_bindings(tree)))
+def _read(tree: ast.Module, bound: dict[str, str]) -> _Form:
+    form = _Form()
+    normal = _Normal(form, bound)
     normal.visit(tree)
     for imported in normal.imported:
         if _in_library(imported) and imported not in normal.seen:  # for its effects
@@ -278,7 +285,7 @@ def _run_by(dotted: str) -> Iterator[str]:
 @cache
 def _passed_on(module: str) -> dict[str, str]:
     """What a module has from others, by name."""
-    return dict(_bindings(ast.parse(path_of(module).read_text(encoding="utf-8"))))
+    return dict(_bindings(_tree(module)))
 
 
 def _tree_as_text(node: object) -> str:

@@ -88,7 +88,7 @@ def edit_module(tmp_path, monkeypatch):
     monkeypatch.setattr(code, "_ROOT", root)
 
     def forget():
-        for cached in (code._form, code._own, code._whole, code._passed_on):
+        for cached in (code._tree, code._form, code._own, code._whole, code._passed_on):
             cached.cache_clear()
 
     def edit(name, text):

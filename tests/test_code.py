@@ -13,7 +13,7 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
 def forget():
-    for cached in (code._form, code._own, code._whole, code._passed_on):
+    for cached in (code._tree, code._form, code._own, code._whole, code._passed_on):
         cached.cache_clear()
 
 
