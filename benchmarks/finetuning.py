@@ -45,10 +45,11 @@ def measure(quick: bool = False) -> list[dict[str, object]]:
     steps, rounds = (3, 1) if quick else (16, 3)
     measured: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
+        # Each in a process of its own, so that its peak of memory is known.
         for (
             way,
             mine,
-        ) in measured.items():  # each in a process of its own, so that its peak of memory is known
+        ) in measured.items():
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                 mine.append(process.submit(_alone, way, steps).result())
     found = {

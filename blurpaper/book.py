@@ -197,9 +197,8 @@ def _ingredients(profile: Profile) -> str:
     content = hashlib.sha256(version("jupyter-book").encode())
     chapter_files = [executed(chapter, profile) for chapter in chapters()]
     book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
-    library = [
-        code.path_of(module) for module in code.library()
-    ]  # whose docstrings are the reference
+    # Whose docstrings are the reference.
+    library = [code.path_of(module) for module in code.library()]
     for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", *library]:
         content.update(f"{path}\n{sha256_of(path)}\n".encode())
     return content.hexdigest()

@@ -148,9 +148,8 @@ def images_of(set_name: str, profile: Profile, store: Store, most: int | None = 
             place[images.labels == label] = np.arange((images.labels == label).sum())
         numbers = np.flatnonzero(place < each).tolist()
     if most is not None and most < len(numbers):
-        numbers = [
-            numbers[at * len(numbers) // most] for at in range(most)
-        ]  # spread over the classes
+        # Spread over the classes.
+        numbers = [numbers[at * len(numbers) // most] for at in range(most)]
     return images if len(numbers) == len(images) else data.Subset(images, numbers)
 
 

@@ -134,9 +134,8 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
             draft,
             run.parameters,
             kernel_name="python3",
-            extra_arguments=[
-                "--log-level=50"
-            ],  # what matters comes back as an error; it logs TCP here, and interrupts
+            # What matters comes back as an error; it logs TCP here, and interrupts.
+            extra_arguments=["--log-level=50"],
             cwd=str(Path.cwd()),
             coalesce_streams=True,  # what a command prints comes in pieces
             stderr_file=sys.stderr,

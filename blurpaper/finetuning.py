@@ -81,8 +81,7 @@ def finetune(
     if not unlabelled and (listed.labels < 0).any():
         raise ImageError(
             f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet "
-            "id); name them so, or tune "
-            "without labels (--unlabelled)."
+            "id); name them so, or tune without labels (--unlabelled)."
         )
     images, left_out = readable(listed, store)
     if len(images) < schedule.batch:
@@ -110,9 +109,8 @@ def finetune(
         training.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
     recipe = "agreement" if unlabelled else "labels"
     files.save(network, NetworkSpec(start.model, name, recipe=recipe), out)
-    for done_with in out.parent.glob(
-        f"{glob.escape(checkpoint.name)}*"
-    ):  # also what a killed run left half-written
+    # Also what a killed run left half-written.
+    for done_with in out.parent.glob(f"{glob.escape(checkpoint.name)}*"):
         done_with.unlink(missing_ok=True)
     return len(images), len(list(training.steps_of(schedule, len(images)))), left_out
 

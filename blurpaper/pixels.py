@@ -165,6 +165,5 @@ class PerPixel(Objective):
         whole = functional.cross_entropy(
             logits.flatten(0, 1), labels, ignore_index=NOT_LABELLED, reduction="sum"
         )
-        return whole / len(
-            labels
-        )  # a crop without labels counts as one without loss, whatever batch it is in
+        # A crop without labels counts as one without loss, whatever batch it is in.
+        return whole / len(labels)

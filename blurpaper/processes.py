@@ -47,8 +47,7 @@ def count() -> int:
             distributed.destroy_process_group()
             raise UserError(
                 f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there "
-                "are GPUs "
-                "(torchrun --nproc-per-node), or hide the GPUs to compute on CPUs "
+                "are GPUs (torchrun --nproc-per-node), or hide the GPUs to compute on CPUs "
                 "(CUDA_VISIBLE_DEVICES=)."
             )
     return size

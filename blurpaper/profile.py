@@ -61,8 +61,7 @@ class Protocol(Section):
         if round(small) < self.field:
             raise ValueError(
                 f"at scale 256 the smallest training image is {small:.0f} px, less than the field "
-                f"of {self.field} px that "
-                "training crops"
+                f"of {self.field} px that training crops"
             )
         return self
 

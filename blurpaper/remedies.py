@@ -175,6 +175,5 @@ def _caution(rows: pd.DataFrame, true: str) -> str:
     )
     return (
         f"If the assumed radius is {off.min():g} px off, top-5 accuracy is {naive} % (at best "
-        f"{best} %, "
-        f"assuming more noise); without deblurring, it is {left} % on the same images."
+        f"{best} %, assuming more noise); without deblurring, it is {left} % on the same images."
     )

@@ -24,9 +24,8 @@ def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """Resize uint8 ``(B, 3, H, W)`` to uint8 ``(B, 3, *shape)``."""
     if tuple(images.shape[-2:]) == shape:
         return images
-    if (
-        images.device.type == "cpu"
-    ):  # torch's 8-bit path: ten times faster, and one rounding as well
+    # Torch's 8-bit path: ten times faster, and one rounding as well.
+    if images.device.type == "cpu":
         images = images.contiguous(memory_format=torch.channels_last)
         return functional.interpolate(images, shape, mode="bicubic", antialias=True)
     return resized(images, shape).round_().clamp_(0, 255).to(torch.uint8)

@@ -60,9 +60,8 @@ def scored(
         for place, log_p in log_probabilities(segmenter, scenes, ids, condition, profile):
             waiting.append((place, pool.submit(score, numbers[place], log_p)))
             if len(waiting) > profile.evaluation.batch:
-                waiting[-profile.evaluation.batch - 1][
-                    1
-                ].result()  # no more maps wait than one batch has
+                # No more maps wait than one batch has.
+                waiting[-profile.evaluation.batch - 1][1].result()
             tick(1)
         found = {place: future.result() for place, future in waiting}
     whole = torch.from_numpy(np.array([found[place] for place in range(len(numbers))]))

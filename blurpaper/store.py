@@ -128,9 +128,8 @@ class Store:
         folder, scratch = self.path(recipe), self.scratch(recipe)
         self.note(recipe)
         if (value := self._load(recipe, folder, alone=False)) is not None:
-            shutil.rmtree(
-                scratch, ignore_errors=True
-            )  # of a run that was killed when it had just kept the artifact
+            # Of a run that was killed when it had just kept the artifact.
+            shutil.rmtree(scratch, ignore_errors=True)
             return value
         with self._lock(folder):
             if (value := self._load(recipe, folder)) is not None:
@@ -201,9 +200,8 @@ class Store:
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}{_UNFINISHED}")
         try:
             with explained(folder):
-                for rest in folder.parent.glob(
-                    f"{glob.escape(folder.name)}.*{_UNFINISHED}"
-                ):  # of a run that was killed
+                # Of a run that was killed.
+                for rest in folder.parent.glob(f"{glob.escape(folder.name)}.*{_UNFINISHED}"):
                     shutil.rmtree(rest, ignore_errors=True)
                 temporary.mkdir(parents=True)
                 data = temporary / f"data{recipe.codec.suffix}"

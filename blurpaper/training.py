@@ -113,8 +113,7 @@ def train(
             images = ", ".join(task.images.ids[member] for member in members[:3])
             raise TrainingError(
                 f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch "
-                f"{place}: {images}, ...); "
-                f"lower the learning rate, now {rate:g}."
+                f"{place}: {images}, ...); lower the learning rate, now {rate:g}."
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -70,9 +70,8 @@ def treated(
     restored: list[torch.Tensor] = [torch.empty(0)] * len(images)
     seconds = torch.zeros(len(images))
     batches = list(same_shape(images, 1 if SHAKE in (condition, treatment.psf) else _BATCH))
-    for number, members in enumerate(
-        [batches[0][:1], *batches]
-    ):  # the first twice: nobody's seconds count preparations
+    # The first twice: nobody's seconds count preparations.
+    for number, members in enumerate([batches[0][:1], *batches]):
         clear = torch.stack([images[member] for member in members]).to(device)
         seen = blurred(clear, [ids[member] for member in members], condition, protocol.canonical)
         kernel = test_psf(

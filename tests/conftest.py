@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 def pytest_sessionstart() -> None:
     """What examples leave in temporary folders goes with the session."""
-    os.environ.setdefault(
-        "PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()
-    )  # where pytest keeps its own, to be looked at
+    # Where pytest keeps its own, to be looked at.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     tempfile.tempdir = tempfile.mkdtemp()
 
 

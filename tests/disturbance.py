@@ -169,9 +169,8 @@ def check_remains(run: Run) -> None:
     is whole.
     """
     assert run.survivors() == []
-    for _ in range(
-        50
-    ):  # a process that ends has lost its variables, by which it is known, before its files are closed
+    # A process that ends has lost its variables, by which it is known, before its files are closed.
+    for _ in range(50):
         if not (held := _locks_held(run.store)):
             break
         time.sleep(0.1)

@@ -98,9 +98,8 @@ def test_the_tests_are_those_of_the_readme() -> None:
     oldest = re.search(
         r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     )[1]
-    assert oldest.startswith(versions[0]) and all(
-        isinstance(version, str) for version in versions
-    )  # 3.10 would be 3.1
+    # 3.10 would be 3.1.
+    assert oldest.startswith(versions[0]) and all(isinstance(version, str) for version in versions)
 
 
 def test_the_book_is_published_from_where_it_is_built() -> None:

@@ -227,16 +227,16 @@ def test_chapters_are_drawn_from_the_committed_results(name, chapter, published_
         output for cell in executed.cells for output in cell.get("outputs", []) if "data" in output
     ]
     check_alt_texts(chapter, "".join(output["data"].get("text/html", "") for output in outputs))
+    # Which show no table of their own.
     assert "as committed" in shown or chapter in (
         "10_choices",
         "11_recipe",
         "13_beyond",
         "15_play",
-    )  # which show no table of their own
+    )
     if chapter[:2] in ("02", "03", "04", "05", "06", "07", "08") and name == "emoji":
-        assert (
-            ">photos<" in shown or "photos:" in shown
-        )  # the published photographs stand beside the run
+        # The published photographs stand beside the run.
+        assert ">photos<" in shown or "photos:" in shown
 
 
 def test_executed_chapters_hide_their_plumbing_and_have_no_error(smoke_run) -> None:

@@ -233,9 +233,8 @@ def test_a_table_of_results_is_sorted_by_the_headings_of_its_columns_with_the_ke
             page.keyboard.press("Enter")
             assert heading.get_attribute("aria-sort") == direction
             assert [float(one) for one in column(page, 1)] == wanted
-            assert sorted(zip(column(page, 0), column(page, 1))) == sorted(
-                zip(*given)
-            )  # rows stay whole
+            # Rows stay whole.
+            assert sorted(zip(column(page, 0), column(page, 1))) == sorted(zip(*given))
         page.keyboard.press("Space")
         assert heading.get_attribute("aria-sort") is None
         assert (column(page, 0), column(page, 1)) == given

@@ -241,8 +241,7 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
     edit_module("randomness.py", "\nNEW = 1\n")
     assert stale() == [
         "results/smoke.csv is older than its code: blurpaper.randomness, blurpaper.shake changed "
-        "since; "
-        "stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
+        "since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
     ]
     said = run("--published")
     assert said.exit_code == 1

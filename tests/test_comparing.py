@@ -64,10 +64,11 @@ def test_a_row_moved_if_it_leaves_both_intervals_by_more_than_their_joint_half_w
         ((0.50, 0.45, 0.55), (0.53, 0.48, 0.58)),  # each value in the other's interval
         ((0.50, 0.40, 0.60), (0.58, 0.57, 0.59)),  # B's value in A's interval alone
         ((0.58, 0.57, 0.59), (0.50, 0.40, 0.60)),  # A's value in B's interval alone
+        # Outside both, but by less than the joint half width, 0.028.
         (
             (0.50, 0.48, 0.52),
             (0.525, 0.505, 0.545),
-        ),  # outside both, but by less than the joint half width, 0.028
+        ),
     ],
 )
 def test_a_row_that_stays_within_an_interval_has_not_moved(first, second) -> None:

@@ -95,9 +95,8 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(
     treated(GRADIENT, canonical, ["a", "b", "c"], "shake", None, smoke.protocol, smoke.compute)
     expected = {name: protocol.test_psf("shake", name, 108 / 384) for name in ("a", "b", "c")}
     assert [count for count, _ in used[1:]] == [1, 1, 1]
-    order = sorted(
-        "abc", key=lambda name: canonical["abc".index(name)].shape != canonical[0].shape
-    )  # alike in shape go together
+    # Alike in shape go together.
+    order = sorted("abc", key=lambda name: canonical["abc".index(name)].shape != canonical[0].shape)
     assert all(
         np.array_equal(kernel, expected[name])
         for (_, kernel), name in zip(used[1:], order, strict=True)

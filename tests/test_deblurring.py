@@ -221,6 +221,5 @@ def test_patches_lie_on_a_grid_that_moves_from_round_to_round(few, monkeypatch) 
     assert splitting.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
     assert len(seen) == 2 * len(splitting.BONDS) and len(starts) > 3
     first, last = -(patches.SIDE - 1) - (splitting.FAST_STRIDE - 1), -(patches.SIDE - 1)
-    assert all(
-        first <= start <= last for pair in starts for start in pair
-    )  # every pixel of the border is covered
+    # Every pixel of the border is covered.
+    assert all(first <= start <= last for pair in starts for start in pair)

@@ -139,9 +139,9 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
             begun.append(name)
             others_before = len(begun) - len(beside) - 1
         if name not in ("01", "03"):
-            together.wait(
-                20
-            )  # of the other four, two wait for each other, which they could not if they were not there at once
+            # Of the other four, two wait for each other, which they could not if they were not
+            # there at once.
+            together.wait(20)
         with lock:
             stubbed(raw, out, parameters, **others)
             beside[name] = others_before

@@ -242,9 +242,8 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
     low, high = (one(edge[edge[:, 0] == 1.0, 1]) for one in (min, max))
     wrong = (decided["rank"] >= 1).mean()
     assert low < wrong < high
-    assert high - low == pytest.approx(
-        2 * 1.96 * (wrong * (1 - wrong) / 200) ** 0.5, rel=0.2
-    )  # the normal approximation
+    # The normal approximation.
+    assert high - low == pytest.approx(2 * 1.96 * (wrong * (1 - wrong) / 200) ** 0.5, rel=0.2)
 
 
 # --- As they stand in a page ----------------------------------------------------------------------

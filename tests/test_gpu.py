@@ -145,9 +145,8 @@ def test_blur_is_that_of_the_cpu_within_a_grey_level(shape) -> None:
     for name in ("D2", "D8", "D40", "H8", "V8", "G4", "G8", "shake:3", "shake:77"):
         largest, share = off(blur.apply(images.to(CUDA), name), blur.apply(images, name))
         assert largest <= 1, name
-        assert share < (0.2 if name in ("H8", "V8") else 0.01), (
-            name
-        )  # means of eight grey levels often lie half-way
+        # Means of eight grey levels often lie half-way.
+        assert share < (0.2 if name in ("H8", "V8") else 0.01), name
 
 
 def test_each_image_of_a_batch_gets_its_own_psf() -> None:
@@ -245,9 +244,8 @@ def test_batches_are_those_of_the_cpu() -> None:
     )
     for crops in ("seen", "sharp"):
         difference = (getattr(one, crops) - getattr(other, crops).cpu()).abs()
-        assert (
-            difference.max() < 5 and difference.mean() < 0.3
-        )  # two roundings to 8 bits, and a resize that overshoots
+        # Two roundings to 8 bits, and a resize that overshoots.
+        assert difference.max() < 5 and difference.mean() < 0.3
     assert torch.equal(one.labels, other.labels.cpu())
 
 
@@ -301,9 +299,8 @@ def test_the_first_steps_are_those_of_the_cpu(optimizer, exact) -> None:
     on_cpu, on_gpu = (
         losses(Labels(without_dropout(fresh())), compute, schedule) for compute in (CPU, GPU)
     )
-    assert on_gpu[:2] == pytest.approx(
-        on_cpu[:2], rel=0.02
-    )  # from then on, what rounding did to the images tells
+    # From then on, what rounding did to the images tells.
+    assert on_gpu[:2] == pytest.approx(on_cpu[:2], rel=0.02)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -314,9 +311,8 @@ def test_a_killed_run_ends_with_the_same_weights(optimizer, exact, tmp_path, mon
     task = Task(two_classes(), {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
     whole = training.train(Labels(fresh()), task, schedule, SMALL, HALF).state_dict()
     clock = count(step=10)
-    monkeypatch.setattr(
-        training.time, "monotonic", lambda: next(clock)
-    )  # a checkpoint is due at every step
+    # A checkpoint is due at every step.
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
     checkpoint = tmp_path / "checkpoint.safetensors"
 
     def killed(done: int, total: int, loss: float) -> None:

@@ -197,7 +197,6 @@ def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(
     )
     fine_tune_and_measure(profile, stand_in)
     tuned = trained.network(NetworkSpec("vgg16", "mix"), profile, stand_in)
-    assert (
-        sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544
-    )  # as torchvision gives for its VGG-16
+    # As torchvision gives for its VGG-16.
+    assert sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544
     assert (profile.protocol.field, profile.protocol.canonical) == (224, 384)

@@ -102,9 +102,8 @@ def test_jupyterlab_opens_and_saves_with_that_configuration(tmp_path) -> None:
         manager = jupytext.TextFileContentsManager(root_dir=str(folder))
         model = manager.get(name, type="notebook")
         assert model["type"] == "notebook"
-        assert (
-            model["content"].metadata["kernelspec"]["name"] == "python3"
-        )  # so that nobody is asked for it
+        # So that nobody is asked for it.
+        assert model["content"].metadata["kernelspec"]["name"] == "python3"
         model["content"] = executed(model["content"])
         manager.save(model, name)
         assert (folder / name).read_text(encoding="utf-8") == (

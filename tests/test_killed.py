@@ -291,9 +291,8 @@ def test_a_fine_tuning_that_is_killed_ends_with_the_same_file_and_leaves_no_othe
 def test_an_interrupted_fine_tuning_stops_within_seconds_and_says_how_to_go_on(finetuning) -> None:
     run = finetuning.start("interrupted")
     root = finetuning.root("interrupted")
-    run.until(
-        lambda: [path for path in root.glob("tuned*.checkpoint") if ".tmp" not in path.name]
-    )  # not one being written
+    # Not one being written.
+    run.until(lambda: [path for path in root.glob("tuned*.checkpoint") if ".tmp" not in path.name])
     check_interrupted(run)
     assert not (root / "tuned.safetensors").exists()
     assert list(root.glob("tuned*.checkpoint"))

@@ -138,9 +138,8 @@ def test_a_tree_chooses_nearly_as_well_as_looking_at_all(small, carried) -> None
         chosen, best = Tree(small, noise).choose(some), scores.choose(some)
         found = scores(some)
         lost = found.gather(0, best[None]) - found.gather(0, chosen[None])
-        assert (
-            (lost >= 0).all() and lost.mean() < 1.0
-        )  # of some 60 nats that a patch differs by from one to the next
+        # Of some 60 nats that a patch differs by from one to the next.
+        assert (lost >= 0).all() and lost.mean() < 1.0
         assert (chosen == best).float().mean() > 0.6
 
 

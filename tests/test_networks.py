@@ -188,9 +188,8 @@ def test_small_resnet_has_at_most_a_million_parameters_and_its_gradients_flow() 
     network = small_resnet(tuple("abcdefghij")).train()
     assert 0.7e6 < sum(parameter.numel() for parameter in network.parameters()) <= 1e6
     assert network(noise(64, 64, count=2)).shape == (2, 10, 1, 1)
-    for (
-        module
-    ) in network.modules():  # each block begins as the identity, which hides it for one step
+    # Each block begins as the identity, which hides it for one step.
+    for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)
     functional.cross_entropy(

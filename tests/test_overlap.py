@@ -271,9 +271,8 @@ def test_maps_that_do_not_fit_are_an_error_that_says_what_it_got(
 @pytest.mark.parametrize("seed", range(2))
 def test_near_a_boundary_is_within_the_distance_of_another_label(seed, distance):
     truth = map_of_labels((19, 23), seed=seed, void=0.01, block=9)
-    squared = (
-        13 if distance == math.sqrt(13) else distance**2
-    )  # the square of the root is a little less than 13
+    # The square of the root is a little less than 13.
+    squared = 13 if distance == math.sqrt(13) else distance**2
     found = counting.near_boundary(truth, distance)
     assert found.dtype == bool
     assert np.array_equal(found, naive_near_boundary(truth, math.sqrt(squared + 1e-9)))
@@ -535,9 +534,8 @@ def test_a_difference_of_other_images_is_an_error_that_says_both():
 @pytest.mark.parametrize("seed", range(3))
 def test_given_labels_is_the_best_of_those_in_a_plain_loop(seed):
     truth, scores = map_of_labels(labels=3, seed=seed), scores_for(labels=7, seed=seed)
-    truth[truth != VOID] = (
-        2 * truth[truth != VOID] + 1
-    )  # 1, 3 and 5: a label is not its place among those
+    # 1, 3 and 5: a label is not its place among those.
+    truth[truth != VOID] = 2 * truth[truth != VOID] + 1
     found = oracles.given_labels(scores, truth)
     assert found.dtype == np.uint8
     assert np.array_equal(found, naive_given_labels(scores, truth))

@@ -106,9 +106,8 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
     rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])[
         "value"
     ]
-    assert rows["sharp", "top1_vs_float32"] == pytest.approx(
-        0, abs=0.1
-    )  # one image of twelve at most
+    # One image of twelve at most.
+    assert rows["sharp", "top1_vs_float32"] == pytest.approx(0, abs=0.1)
     exact = tiny.model_copy(
         update={"compute": tiny.compute.model_copy(update={"precision": "float32"})}
     )

@@ -214,9 +214,8 @@ def test_a_wrong_type_or_value_is_an_error_that_says_where_and_what(field, value
 
 
 def test_a_field_too_large_for_the_smallest_training_image_is_an_error():
-    assert (
-        load("emoji", {"protocol.field": 66}).protocol.field == 66
-    )  # 72 px times 356 / 384 is 66.75
+    # 72 px times 356 / 384 is 66.75.
+    assert load("emoji", {"protocol.field": 66}).protocol.field == 66
     assert "68 px" in refusal("emoji", {"protocol.field": 68})
 
 

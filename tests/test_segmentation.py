@@ -311,9 +311,8 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
             segmented.network(ORIGINAL, tiny, again), segmented.network(ORIGINAL, tiny, kept)
         )
     clock = count(step=10)
-    monkeypatch.setattr(
-        training, "time", SimpleNamespace(monotonic=lambda: next(clock))
-    )  # a checkpoint is due at every step
+    # A checkpoint is due at every step.
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     done_at, last = [], [3]
 
     @contextmanager
@@ -369,9 +368,8 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
     for field, value in (("hidden", 9), ("crop", 64), ("points", 41), ("pace", 2.0), ("stride", 4)):
         assert changed(**{f"segmentation__{field}": value}) == networks | confusions, field
     assert changed(segmentation__pretraining__batch=8) == networks | confusions
-    assert (
-        changed(pretraining__momentum=0.5) == networks | confusions
-    )  # the network below is another
+    # The network below is another.
+    assert changed(pretraining__momentum=0.5) == networks | confusions
     assert changed(seed=1) == networks | confusions
     assert (
         changed(

@@ -69,9 +69,8 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
     whole = training.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU).state_dict()
 
     clock = count(step=10)
-    monkeypatch.setattr(
-        training.time, "monotonic", lambda: next(clock)
-    )  # a checkpoint is due at every step
+    # A checkpoint is due at every step.
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
     checkpoint = tmp_path / "checkpoint.safetensors"
 
     for last in (5, 9):

@@ -22,8 +22,7 @@ TEST = {"2007_000033": (8, 8), "2010_000001": (11, 6)}
 INDICES = [*range(21), 255]
 VOC = (  # noqa: SIM905 (a line or two, and not twenty-one)
     "background aeroplane bicycle bird boat bottle bus car cat chair cow dining_table dog horse "
-    "motorbike person "
-    "potted_plant sheep sofa train tv"
+    "motorbike person potted_plant sheep sofa train tv"
 ).split()
 """From the development kit of VOC 2012, but for the names of the table, the plant and the
 television.
@@ -152,9 +151,8 @@ def test_a_mask_in_grey_levels_is_read_like_one_with_a_palette(animals):
 def test_a_photograph_that_lies_sideways_has_the_size_that_it_has_upright(animals):
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.new("RGB", (9, 13)).save(
-        animals / "JPEGImages/2007_000063.jpg", exif=exif
-    )  # stored 13 rows of 9, upright 9 of 13
+    # Stored 13 rows of 9, upright 9 of 13.
+    Image.new("RGB", (9, 13)).save(animals / "JPEGImages/2007_000063.jpg", exif=exif)
     images = voc.load("voc-animals", "train")
     assert images[0].shape[1:] == images.label_map(0).shape == (9, 13)
 

@@ -169,7 +169,6 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=torch.get_num_threads())
 
 
-if hasattr(
-    os, "register_at_fork"
-):  # a forked worker of a data loader inherits the pool, but none of its threads
+# A forked worker of a data loader inherits the pool, but none of its threads.
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _threads.cache_clear())

@@ -118,9 +118,8 @@ class Separable:
             flipped.sum(axis=0, dtype=np.float64),
         )
         vertical /= vertical.sum()
-        if (
-            np.abs(np.outer(vertical, horizontal) - flipped).sum() > 1e-5
-        ):  # at most 0.003 grey levels
+        # At most 0.003 grey levels.
+        if np.abs(np.outer(vertical, horizontal) - flipped).sum() > 1e-5:
             return None
         return cls(
             _reach(flipped),

@@ -186,9 +186,8 @@ class Evidence:
             return overlap.draws(self._confusions[key], self.resamples), IMAGES
         if of["region"] == "" and self._decide:
             if (group := self._decided(of)) is None:
-                raise _not_measured(
-                    of
-                )  # nor do the tables have it, and to see that a run would have to compute them
+                # Nor do the tables have it, and to see that a run would have to compute them.
+                raise _not_measured(of)
             return self._over_images_and_seeds(group, of["metric"]), IMAGES
         return self._of_row(of)
 

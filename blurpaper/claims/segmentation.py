@@ -88,9 +88,8 @@ def segmentation_regains_less(e: Evidence) -> Iterator[Criterion]:
 
     def regained(sharp: np.ndarray, blurred: np.ndarray, mix: np.ndarray) -> np.ndarray:
         lost = sharp - blurred
-        return np.divide(
-            mix - blurred, lost, out=np.full_like(lost, np.nan), where=lost != 0
-        )  # of no loss nothing can come back
+        # Of no loss nothing can come back.
+        return np.divide(mix - blurred, lost, out=np.full_like(lost, np.nan), where=lost != 0)
 
     labelled = regained(e.miou(), e.miou(condition="D8"), e.miou("mix", "D8"))
     recognised = regained(e.top5(), e.top5(condition="D8"), e.top5("mix", "D8"))

@@ -52,8 +52,7 @@ class Command(click.Group):
                 raise
             raise _Refusal(
                 f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings "
-                "what "
-                "the experiments, reports, downloads and the book need."
+                "what the experiments, reports, downloads and the book need."
             ) from None
         except RuntimeError as error:
             # torch's own class, told by name so that torch is not imported for it.
@@ -61,10 +60,8 @@ class Command(click.Group):
                 raise
             raise _Refusal(
                 "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or "
-                "batch "
-                "of the section that trains; the run with --dry-run says what is needed), or "
-                "compute "
-                "elsewhere (-p compute.device=cpu)."
+                "batch of the section that trains; the run with --dry-run says what is needed), "
+                "or compute elsewhere (-p compute.device=cpu)."
             ) from None
 
 

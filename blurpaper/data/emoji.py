@@ -170,9 +170,8 @@ def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     tilt = draw.uniform(-0.15, 0.15, 2)
     light = draw.uniform(0.8, 1.15) * (1 + tilt[0] * down[:, None] + tilt[1] * across[None])
     four = np.frombuffer(draw.bytes(4 * canvas.size), np.uint8).reshape(4, *canvas.shape)
-    noise = (four.sum(axis=0, dtype=np.int32) - 510) / np.float32(
-        147.8
-    )  # nearly normal, of unit variance
+    # Nearly normal, of unit variance.
+    noise = (four.sum(axis=0, dtype=np.int32) - 510) / np.float32(147.8)
     softness = max(0.05, _SOFTEST * draw.uniform() ** 2)
     seen = cv2.GaussianBlur(
         255 * canvas * light[..., None], (0, 0), softness, borderType=cv2.BORDER_REFLECT_101

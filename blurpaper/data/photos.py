@@ -179,9 +179,8 @@ def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndar
     class_of = {name: number for number, name in enumerate(classes)}
     if classes == imagenet_names():
         class_of |= {wnid: number for number, wnid in enumerate(imagenet_wnids())}
-    spelled = Counter(
-        map(_plain, classes)
-    )  # "Cardigan" is a dog and "cardigan" a garment: only exact spelling tells them apart
+    # "Cardigan" is a dog and "cardigan" a garment: only exact spelling tells them apart.
+    spelled = Counter(map(_plain, classes))
     class_of |= {
         _plain(name): number for number, name in enumerate(classes) if spelled[_plain(name)] == 1
     }

@@ -140,9 +140,8 @@ def load(name: str, split: str) -> VocSet:
         raise ImageError(
             f"cannot read {listed}, which says which images to use: {error}."
         ) from None
-    named = [
-        number for number, path in enumerate(loader.images) if Path(path).stem != ".jpg"
-    ]  # an empty line names nothing
+    # An empty line names nothing.
+    named = [number for number, path in enumerate(loader.images) if Path(path).stem != ".jpg"]
     images, masks = (
         [Path(paths[number]) for number in named] for paths in (loader.images, loader.masks)
     )

@@ -86,9 +86,8 @@ def wiener(
     from skimage import restoration
 
     balance = (noise / roughness) ** 2
-    turns = [
-        side * -(-_LAPLACIAN // side) for side in observation.period
-    ]  # often enough around it for the filter's Laplacian
+    # Often enough around it for the filter's Laplacian.
+    turns = [side * -(-_LAPLACIAN // side) for side in observation.period]
     kernel = np.roll(
         wrapped(observation.kernel, turns).numpy(), [side // 2 for side in turns], axis=(0, 1)
     )

@@ -49,8 +49,7 @@ def learn(
     if not components <= batch <= len(patches):
         raise UserError(
             f"a mixture of {components} is learnt in batches of at least as many patches, of which "
-            "there are enough for one. "
-            f"Got batches of {batch} and {len(patches)} patches."
+            f"there are enough for one. Got batches of {batch} and {len(patches)} patches."
         )
     mixture = _start(patches[: 1000 * components], components, stream(seed, "mixture"))
     shares, moments = mixture.weights, mixture.weights[:, None] * diagonals(mixture.covariances)

@@ -86,9 +86,8 @@ def _denoised(
         mirrored(*line).to(image.device) for line in zip(sides, starts, stops, strict=True)
     )
     wide = image[:, rows][..., columns][:, None]
-    sums = wide.new_zeros(
-        len(image) + 1, *wide.shape[2:]
-    )  # of the patches that cover a pixel; last, their number
+    # Of the patches that cover a pixel; last, their number.
+    sums = wide.new_zeros(len(image) + 1, *wide.shape[2:])
     across = (wide.shape[3] - SIDE) // stride + 1
     down = max(1, _PATCHES // (across * len(image)))
     for top in range(0, wide.shape[2] - SIDE + 1, down * stride):

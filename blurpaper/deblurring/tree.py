@@ -72,9 +72,8 @@ class _FlatTailed:
         variances, directions = (found.flip(-1) for found in torch.linalg.eigh(covariances))
         tail = variances[:, RANK:].mean(dim=1, keepdim=True)
         kept = variances[:, :RANK]
-        gains = (
-            (1 / tail - 1 / kept).clamp_min(0).sqrt()
-        )  # below 0 by rounding, where all variances are equal
+        # Below 0 by rounding, where all variances are equal.
+        gains = (1 / tail - 1 / kept).clamp_min(0).sqrt()
         log_determinants = kept.log().sum(dim=1) + (DIMENSIONS - RANK) * tail[:, 0].log()
         self._rows = (directions[..., :RANK] * gains[:, None]).mT.reshape(-1, DIMENSIONS).float()
         self._constants = (weights.log() - 0.5 * log_determinants).float()[:, None]

@@ -348,9 +348,8 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     name = profile.evaluation.test_sets[0]
     for spec in tallies.by_table(profile)["figure4"]:
         for condition, by_stage in predictions.distances(spec, name, profile, store).items():
-            by_stage = by_stage[
-                ~np.isnan(by_stage).any(axis=1)
-            ]  # an image alone of its shape has no other to compare with
+            # An image alone of its shape has no other to compare with.
+            by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]
             if not len(by_stage):
                 continue
             key = predictions.columns_of(spec, name, 0, "256", condition)

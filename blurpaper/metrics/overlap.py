@@ -96,9 +96,8 @@ def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.nd
     confusions = _per_image(confusions)
     counts = intervals.resampling(len(confusions), resamples).astype(np.float64)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "All-NaN slice"
-        )  # a label without a pixel, which is to be nan
+        # A label without a pixel, which is to be nan.
+        warnings.filterwarnings("ignore", "All-NaN slice")
         low, high = np.nanquantile(
             ious(_pooled(confusions, counts)),
             [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2],

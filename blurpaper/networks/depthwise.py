@@ -156,9 +156,8 @@ def _kernel_gradient(
     for row in _starts(side, tall):
         for column in _starts(side, wide):
             seen, around = x, padding
-            if (
-                wide < side or not inside
-            ):  # the part of the input that meets these taps, its border of zeros with it
+            # The part of the input that meets these taps, its border of zeros with it.
+            if wide < side or not inside:
                 right = (columns - 1) * stride + column + wide - left - x.shape[3]
                 bottom = (rows - 1) * stride + row + tall - top - x.shape[2]
                 above, below = (0, 0) if inside else (top - row, bottom)

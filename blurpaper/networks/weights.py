@@ -65,8 +65,8 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
     if found.model not in MODELS:
         raise UserError(
             f"{text} names {found.model}, none of {', '.join(MODELS)}. No code is run because a "
-            "file "
-            f"names it: name a function of yours yourself (--network {found.model} --weights FILE)."
+            f"file names it: name a function of yours yourself (--network {found.model} --weights "
+            "FILE)."
         )
     return found
 
