@@ -36,6 +36,7 @@ LIBRARIES = {
     "scipy": "scipy",
     "PIL": "pillow",
     "resvg_py": "resvg-py",
+    "skimage": "scikit-image",
     "matplotlib": "matplotlib",
     "seaborn": "seaborn",
 }

@@ -165,10 +165,6 @@ class Store:
         """All artifacts kept that this store has given, or that what it gave was made from."""
         return [recipe for recipe in self._used.values() if self.has(recipe)]
 
-    def stamps_used(self) -> list[dict[str, Any]]:
-        """Their stamps."""
-        return [self.stamp(recipe) for recipe in self.used()]
-
     def _load(self, recipe: Recipe[T], folder: Path, alone: bool = True) -> T | None:
         """The artifact if it is there and whole; a damaged one is told of and removed, if its lock
         is held (``alone``).

@@ -387,3 +387,12 @@ def test_published_weights_are_not_trained(tmp_path) -> None:
     said = run("train", "efficientnet_lite0", "--profile", "photos", BLURPAPER_STORE=str(tmp_path))
     assert said.exit_code == 0 and "nothing to train" in said.output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["blur", "deblur"])
+@pytest.mark.parametrize("places", [("", "out"), ("in.png", "")])
+def test_an_empty_name_is_not_the_current_folder(verb, places, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = run(verb, *places, "--psf", "D4")
+    assert said.exit_code == 2 and "is empty: name a file or a folder" in said.output
+    assert list(tmp_path.iterdir()) == []

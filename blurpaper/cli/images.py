@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from blurpaper.cli.base import main, say_passed_over
+from blurpaper.errors import UserError
 
 _PIXELS = "Sizes in pixels of the image itself, not of its smaller side scaled to 384; those of a file always are."
 
 
+class _Place(click.Path):
+    """A file or a folder; an empty name, as of a variable that is not set, is not the current one."""
+
+    def convert(self, value: Any, *about: Any) -> Any:  # noqa: ANN401 (as click has it)
+        if value == "":
+            raise UserError("IN or OUT is empty: name a file or a folder.")
+        return super().convert(value, *about)
+
+
 @main.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=_Place(path_type=Path))
+@click.argument("target", metavar="OUT", type=_Place(path_type=Path))
 @click.option(
     "--psf",
     required=True,
@@ -29,8 +40,8 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
 
 
 @main.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=_Place(path_type=Path))
+@click.argument("target", metavar="OUT", type=_Place(path_type=Path))
 @click.option(
     "--psf",
     required=True,
