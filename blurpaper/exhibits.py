@@ -1,4 +1,4 @@
-"""Single images to show: which ones, to which networks, and what those say of them (Fig. 1, 3 and
+"""Single images to show: which ones, to which networks, and what those say of them (Figures 1, 3 and
 5).
 """
 

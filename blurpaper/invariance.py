@@ -1,5 +1,5 @@
 """Are the features the same, sharp and blurred? Hamming distances of binarised feature maps
-(Section 4.3, Fig. 4).
+(Section 4.3, Figure 4).
 """
 
 from __future__ import annotations

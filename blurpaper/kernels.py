@@ -1,4 +1,4 @@
-"""Point-spread functions: the blurs of the paper (Section 3, Fig. 2), by name.
+"""Point-spread functions: the blurs of the paper (Section 3, Figure 2), by name.
 
 A PSF is a float32 array of odd sides, non-negative, of unit sum, centred on its middle element. Its
 name says its kind and its size in pixels of an image whose smaller side is 384, the paper's

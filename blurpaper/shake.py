@@ -1,5 +1,5 @@
 """Camera shake: random trajectories as kernels, in two banks that are the same on every machine
-(Section 3, Fig. 2).
+(Section 3, Figure 2).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Blur of 8-bit images.
 
-:func:`apply` convolves them with PSFs, :mod:`mixes` draws the PSFs (Sec. 3 and 4), and
+:func:`apply` convolves them with PSFs, :mod:`mixes` draws the PSFs (Sections 3 and 4), and
 :mod:`transform` does both in a pipeline of torchvision's.
 
 Everywhere convolution is true convolution (the PSF is flipped), the boundary is a whole-sample

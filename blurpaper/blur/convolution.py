@@ -1,5 +1,5 @@
 """Applying PSFs to 8-bit images: one PSF or one per image, a batch at a time, 8 bits in and out
-(Sec. 3).
+(Section 3).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mixes: distributions over conditions that training blurs by (Sec. 4, Table 3)."""
+"""Mixes: distributions over conditions that training blurs by (Section 4, Table 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims on deblurring first (Sec. 4.4, Table 5)."""
+"""Claims on deblurring first (Section 4.4, Table 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims on fine-tuning with blur (Sec. 4.1, Tables 2 and 3)."""
+"""Claims on fine-tuning with blur (Section 4.1, Tables 2 and 3)."""
 
 from __future__ import annotations
 

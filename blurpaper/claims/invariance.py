@@ -1,5 +1,5 @@
-"""Claims on the invariance of features (Sec. 4.3, Fig. 4). The paper shows maps of one image and
-gives no number.
+"""Claims on the invariance of features (Section 4.3, Figure 4). The paper shows maps of one image
+and gives no number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Claims on networks trained on sharp photographs (Sec. 3, Tables 1, 2 and A, Fig. 1)."""
+"""Claims on networks trained on sharp photographs (Section 3, Tables 1, 2 and A, Figure 1)."""
 
 from __future__ import annotations
 

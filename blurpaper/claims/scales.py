@@ -1,4 +1,4 @@
-"""Claims on fine-tuning at other scales (Sec. 4.2, Table 4)."""
+"""Claims on fine-tuning at other scales (Section 4.2, Table 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims on segmentation (Sec. 5, Table 6). The paper gives its numbers without intervals: its
+"""Claims on segmentation (Section 5, Table 6). The paper gives its numbers without intervals: its
 verdicts are by points.
 """
 

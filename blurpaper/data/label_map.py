@@ -1,4 +1,4 @@
-"""What a set of images with a label at every pixel is to the rest of the library (Sec. 5)."""
+"""What a set of images with a label at every pixel is to the rest of the library (Section 5)."""
 
 from __future__ import annotations
 

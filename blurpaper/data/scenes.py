@@ -1,5 +1,5 @@
 """The embedded scenes: several OpenMoji objects each, with a label at every pixel, the stand-in for
-PASCAL VOC (Sec. 5).
+PASCAL VOC (Section 5).
 
 A scene has one to four objects of nineteen of VOC's twenty classes (no drawing is a dining table)
 and up to two distractors, each rotated, sheared, recoloured and lit as in

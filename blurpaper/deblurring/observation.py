@@ -1,5 +1,5 @@
 """A blurred image as an observation, and the least squares that every deblurring solves (Zoran and
-Weiss 2011, Sec. 4).
+Weiss 2011, Section 4).
 
 The blur is that of :mod:`blurpaper.blur`: convolution of the image and its whole-sample mirror
 images, which repeat with the period of twice the image less its border. On that torus convolution

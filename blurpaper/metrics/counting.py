@@ -1,5 +1,5 @@
-"""Which pixels are counted, and as what: a prediction against the truth, one scene at a time (Sec.
-5).
+"""Which pixels are counted, and as what: a prediction against the truth, one scene at a time
+(Section 5).
 """
 
 from __future__ import annotations

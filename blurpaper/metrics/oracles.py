@@ -1,9 +1,9 @@
 """What a network would have made of a scene had it been told part of the truth, and so where its
-errors come from (Sec. 5).
+errors come from (Section 5).
 
-The paper sees both kinds of error in examples (Fig. 5): objects found and taken for another label,
-and labels that are right within a wrong outline. Told which labels the scene has, a network can
-only mislocate; told where the regions are, only misname.
+The paper sees both kinds of error in examples (Figure 5): objects found and taken for another
+label, and labels that are right within a wrong outline. Told which labels the scene has, a network
+can only mislocate; told where the regions are, only misname.
 """
 
 from __future__ import annotations

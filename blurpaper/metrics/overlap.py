@@ -1,5 +1,5 @@
-"""Intersection over union of label maps, of all scenes together, with intervals over scenes (Sec.
-5, Table 6).
+"""Intersection over union of label maps, of all scenes together, with intervals over scenes
+(Section 5, Table 6).
 """
 
 from __future__ import annotations

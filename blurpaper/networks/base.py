@@ -1,5 +1,5 @@
 """What every classifier here can do, and what the paper's networks can besides: be applied fully
-convolutionally, and show their five stages (Sec. 3, 4.3).
+convolutionally, and show their five stages (Section 3, 4.3).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 One class makes both VGG-16 and ``small_vgg``, its sibling for the embedded data: five pooling
 stages, stride 32, then a classifier whose first layer spans the field. Where the input is smaller
-than the field, the last map is padded with zeros to that span (Sec. 3: the scale 128).
+than the field, the last map is padded with zeros to that span (Section 3: the scale 128).
 """
 
 from __future__ import annotations

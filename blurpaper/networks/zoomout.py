@@ -1,5 +1,5 @@
 """Zoomout: each pixel classified by what a network sees around it at every level, from its edge to
-the scene (Sec. 5).
+the scene (Section 5).
 
 After Mostajabi et al. (2015): the activations of several stages of a network, each normalised, are
 brought to the image's own pixels and laid upon one another; a small perceptron classifies each
