@@ -15,7 +15,7 @@ import click
 import pandas as pd
 
 from benchmarks import blurring, deblurring, finetuning, pipeline, starting, timing, whole
-from blurpaper.writing import written
+from blurpaper.runs.files import written
 
 Rows = list[dict[str, object]]
 

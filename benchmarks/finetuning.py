@@ -31,7 +31,7 @@ from blurpaper.data.base import ImageSet
 from blurpaper.kernels import SHARP, psf
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.objectives import Labels
-from blurpaper.profile import load
+from blurpaper.runs.profile import load
 
 IMAGES, WARM = 128, 3
 

@@ -27,15 +27,15 @@ import torch
 from torch.nn import functional
 
 from blurpaper import batches, blur, deblurring, plan, protocol, training
-from blurpaper import profile as profiles
 from blurpaper.batches import Batch, Task
 from blurpaper.data.base import ImageSet
-from blurpaper.devices import autocast
 from blurpaper.networks import Network, build
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Agreement, Labels, Objective
 from blurpaper.pixels import PerPixel, PixelBatch
-from blurpaper.profile import Phase, Schedule
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.devices import autocast
+from blurpaper.runs.profile import Phase, Schedule
 
 MODES = {
     "float32": ("float32", False, False),

@@ -27,7 +27,7 @@ from blurpaper.data import examples, photos
 from blurpaper.data.base import ImageSet
 from blurpaper.networks import Network
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.profile import Profile, load
+from blurpaper.runs.profile import Profile, load
 
 PHOTOGRAPHS = 50
 STAGES = ("decode", "resize", "blur", "network")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from blurpaper.devices import device_of
-from blurpaper.profile import Compute, load
+from blurpaper.runs.devices import device_of
+from blurpaper.runs.profile import Compute, load
 
 
 def side_by_side(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -74,7 +74,7 @@ def machine() -> dict[str, object]:
 
 def compute_precision() -> str:
     """``native`` where the processor has bfloat16, else why float32 is used."""
-    from blurpaper.devices import has_bfloat16
+    from blurpaper.runs.devices import has_bfloat16
 
     compute: Compute = load("emoji").compute
     return "native" if has_bfloat16(device_of(compute)) else "not there: float32 is used"

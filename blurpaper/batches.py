@@ -22,8 +22,8 @@ import torch
 from blurpaper import blur, resizing
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import CANONICAL
-from blurpaper.profile import Protocol
-from blurpaper.randomness import stream, uniforms
+from blurpaper.runs.profile import Protocol
+from blurpaper.runs.randomness import stream, uniforms
 
 T = TypeVar("T")
 

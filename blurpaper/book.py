@@ -18,11 +18,11 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from blurpaper import code
-from blurpaper.errors import UserError
-from blurpaper.house import CARRIED, HOME
-from blurpaper.profile import Profile
-from blurpaper.store import sha256_of
+from blurpaper.runs import fingerprint
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.house import CARRIED, HOME
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import sha256_of
 
 ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
@@ -198,7 +198,7 @@ def _ingredients(profile: Profile) -> str:
     chapter_files = [executed(chapter, profile) for chapter in chapters()]
     book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
     # Whose docstrings are the reference.
-    library = [code.path_of(module) for module in code.library()]
+    library = [fingerprint.path_of(module) for module in fingerprint.library()]
     for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", *library]:
         content.update(f"{path}\n{sha256_of(path)}\n".encode())
     return content.hexdigest()

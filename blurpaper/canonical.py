@@ -14,8 +14,8 @@ from blurpaper.data.base import ImageSet
 from blurpaper.data.photos import FolderSet, in_threads
 from blurpaper.data.subset import Subset
 from blurpaper.data.voc import VocSet
-from blurpaper.profile import Protocol
 from blurpaper.resizing import Scene
+from blurpaper.runs.profile import Protocol
 
 T = TypeVar("T")
 

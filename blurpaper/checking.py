@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import book, code, results
-from blurpaper.profile import Profile
+from blurpaper import book, results
 from blurpaper.provenance import RUN
+from blurpaper.runs import fingerprint
+from blurpaper.runs.profile import Profile
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -108,7 +109,7 @@ def _provenance_fault(made: Mapping[str, Any] | None, script: Path, profile: Pro
         return "shows the committed results, not those of a run (`--published` checks those)"
     if other := _differing(made["settings"], profile.model_dump(mode="json")):
         return f"was executed with other settings ({', '.join(other)})"
-    now = code.fingerprint(code.used_by(script.read_text(encoding="utf-8")))
+    now = fingerprint.fingerprint(fingerprint.used_by(script.read_text(encoding="utf-8")))
     return "" if now == made["code"] else "was executed with other code"
 
 
@@ -157,7 +158,7 @@ def stale(profile: Profile) -> list[str]:
     if "code" not in made:
         found.append(f"{table} is older than its code; {again}")
     # A module is known by what it says: it may have been moved since.
-    now = {code.hash_of(module) for module in code.library()}
+    now = {fingerprint.hash_of(module) for module in fingerprint.library()}
     changed = {module for module, was in made.get("code", {}).items() if was not in now}
     if changed:
         touched = Counter(
@@ -190,7 +191,7 @@ def stale(profile: Profile) -> list[str]:
 def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]:
     """Every claim with its section and verdicts, of this run or of the committed results."""
     from blurpaper import claims, experiments
-    from blurpaper.store import Store
+    from blurpaper.runs.store import Store
 
     return claims.summary(profile, experiments.Published() if published else Store())
 

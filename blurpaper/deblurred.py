@@ -25,13 +25,13 @@ from blurpaper import (
 )
 from blurpaper.data.base import ImageSet
 from blurpaper.deblurring import learning, patches
-from blurpaper.errors import UserError
 from blurpaper.kernels import CANONICAL, PSF, SHARP
 from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.profile import Profile
-from blurpaper.progress import progress
 from blurpaper.quality import MEASURES
-from blurpaper.store import TENSORS, Recipe, Store, surroundings
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.progress import progress
+from blurpaper.runs.store import TENSORS, Recipe, Store, surroundings
 from blurpaper.treatment import Treatment, treated
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper import intervals, metrics, predictions, results, trained
-from blurpaper import profile as profiles
 from blurpaper.data import photos
 from blurpaper.data.base import ImageSet
 from blurpaper.data.readable import readable
@@ -20,8 +19,9 @@ from blurpaper.networks import MODELS, NetworkSpec
 from blurpaper.networks.external import FIELD, IMAGENET_MEAN, IMAGENET_STD, External, ExternalSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.profile import Profile
-from blurpaper.store import Recipe, Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Recipe, Store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from blurpaper import book, code, data, results
-from blurpaper.profile import Profile
+from blurpaper import book, data, results
 from blurpaper.provenance import ANCHORS, RUN
-from blurpaper.store import Codec, Recipe, Store, sha256_of
-from blurpaper.writing import written
+from blurpaper.runs import fingerprint
+from blurpaper.runs.files import written
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Codec, Recipe, Store, sha256_of
 
 KIND = "chapters"
 
@@ -71,7 +72,7 @@ class Run:
             own["artifacts"] = [
                 name for name in self.store.names() if not name.startswith(f"{KIND}/")
             ]
-        modules = ["blurpaper.execution", *sorted(code.used_by(script))]
+        modules = ["blurpaper.execution", *sorted(fingerprint.used_by(script))]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
         return Recipe(KIND, name, self.inputs | own, modules, _NOTEBOOK, about)
 
@@ -127,7 +128,7 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
     }
     with written(raw) as temporary:
         jupytext.write(notebook, temporary, fmt="ipynb")
-    recorded = code.fingerprint(code.used_by(_script(chapter)))
+    recorded = fingerprint.fingerprint(fingerprint.used_by(_script(chapter)))
     try:
         papermill.execute_notebook(
             raw,

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blurpaper import data, predictions, protocol, resizing, results, segmented
-from blurpaper import profile as profiles
 from blurpaper.data.examples import SEGMENTED, CarriedSet
 from blurpaper.kernels import SHARP
 from blurpaper.metrics import oracles, overlap
 from blurpaper.networks import Network, NetworkSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import released
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

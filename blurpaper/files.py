@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from blurpaper import psf_files
 from blurpaper.data.reading import ImageError, image_files, jpeg_steps, read_image, write_image
-from blurpaper.errors import UserError
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition
+from blurpaper.runs.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, l
     """Change a file into a file, or every image of a folder; how many, and a sentence for each that
     could not be.
     """
-    from blurpaper.progress import progress
+    from blurpaper.runs.progress import progress
 
     if source.is_dir():
         names = [path.relative_to(source) for path in image_files(source)]

@@ -11,15 +11,15 @@ from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import photos
 from blurpaper.data.readable import readable
 from blurpaper.data.reading import ImageError
-from blurpaper.errors import UserError
 from blurpaper.evaluation import classes_of, fitted
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.external import ExternalSpec, external
 from blurpaper.networks.files import NetworkFile
-from blurpaper.profile import Profile
-from blurpaper.progress import progress
-from blurpaper.randomness import seed_of
-from blurpaper.store import Store
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.progress import progress
+from blurpaper.runs.randomness import seed_of
+from blurpaper.runs.store import Store
 
 
 def mix_of(text: str) -> tuple[str, dict[str, float]]:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from blurpaper.randomness import stream
+from blurpaper.runs.randomness import stream
 
 LEVEL = 0.95
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from blurpaper import protocol
-from blurpaper.devices import autocast, device_of
 from blurpaper.networks.base import STAGES, Network
-from blurpaper.profile import Compute, Protocol
+from blurpaper.runs.devices import autocast, device_of
+from blurpaper.runs.profile import Compute, Protocol
 
 UNRELATED = "another image"
 """Stands in place of a condition for the distance between the sharp features of two different

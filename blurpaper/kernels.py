@@ -27,7 +27,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 from blurpaper.shake import SHAKE_BANKS, check_scale, shake_bank
 
 CANONICAL = 384

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper import processes
 from blurpaper.batches import Batch, Task, make_batch
 from blurpaper.networks.base import Classifier
-from blurpaper.profile import Protocol
+from blurpaper.runs import distributed
+from blurpaper.runs.profile import Protocol
 
 
 class Objective(nn.Module, ABC):
@@ -120,7 +120,7 @@ class Agreement(Objective):
         loss = functional.kl_div(given, right, log_target=True, reduction="none").sum(dim=1).mean()
         if self.features:
             wanted = wanted.float()
-            whole = processes.mean(wanted.square().mean(), len(wanted))
+            whole = distributed.mean(wanted.square().mean(), len(wanted))
             loss = loss + self.features * (found.float() - wanted).square().mean() / whole
         return loss
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import HTML, Markdown, display
 
 from blurpaper import book, deblurred, exhibits, results
-from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
 from blurpaper.markup import render, rounded
 from blurpaper.provenance import ANCHORS, PAPER, PHOTOS, RUN
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
 from blurpaper.tables import download
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from blurpaper.data.label_map import VOID
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Objective
-from blurpaper.profile import Protocol
-from blurpaper.randomness import stream, uniforms
+from blurpaper.runs.profile import Protocol
+from blurpaper.runs.randomness import stream, uniforms
 
 NOT_LABELLED = -1
 """Stands for the label of a point in a crop without any labelled pixel."""

@@ -20,11 +20,11 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from blurpaper import data, deblurred, results, segmented, tallies, trained, training
-from blurpaper.errors import UserError
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.profile import Agreement, Profile, Schedule, Segmentation
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Agreement, Profile, Schedule, Segmentation
 from blurpaper.segmentation import COUNTED
 
 SHARE, HANDLING = 0.27, 0.5e-3

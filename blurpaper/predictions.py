@@ -16,9 +16,9 @@ from blurpaper import canonical, data, invariance, metrics, protocol, trained
 from blurpaper.data.base import ImageSet
 from blurpaper.kernels import check_condition
 from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.profile import Profile
-from blurpaper.progress import progress
-from blurpaper.store import TENSORS, Recipe, Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.progress import progress
+from blurpaper.runs.store import TENSORS, Recipe, Store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from blurpaper import results
-from blurpaper.house import HOME
 from blurpaper.markup import render
-from blurpaper.store import sha256_of
+from blurpaper.runs.house import HOME
+from blurpaper.runs.store import sha256_of
 
 if TYPE_CHECKING:
-    from blurpaper.profile import Profile
-    from blurpaper.store import Store
+    from blurpaper.runs.profile import Profile
+    from blurpaper.runs.store import Store
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 """The sources, as the book calls them."""

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import code, deblurred, exhibits, experiments, results, segmented, trained
+from blurpaper import deblurred, exhibits, experiments, results, segmented, trained
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import path_of
 from blurpaper.play import pictures, seen
-from blurpaper.profile import Profile
-from blurpaper.store import Recipe, Store, surroundings
-from blurpaper.writing import written
+from blurpaper.runs import fingerprint
+from blurpaper.runs.files import written
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Recipe, Store, surroundings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,13 +144,13 @@ def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:
     they import is not among them: how an artifact is found changes no number.
     """
     closures = {
-        root: sorted(code.closure([root]))
+        root: sorted(fingerprint.closure([root]))
         for root in sorted({root for recipe in used for root in recipe.modules})
     }
     tables = sorted(_COUNTS | {make.__module__ for make in experiments.EXPERIMENTS.values()})
     modules = sorted({*tables, *(module for closure in closures.values() for module in closure)})
     return {
-        "code": {module: code.hash_of(module) for module in modules},
+        "code": {module: fingerprint.hash_of(module) for module in modules},
         "closures": closures,
         "tables": tables,
     }

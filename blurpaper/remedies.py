@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from blurpaper import book, provenance, results
-from blurpaper import profile as profiles
 from blurpaper.experiments import EXPERIMENTS, Published
 from blurpaper.kernels import PSF, SHARP
 from blurpaper.markup import render, rounded
 from blurpaper.page import foremost
 from blurpaper.provenance import PHOTOS, RUN
+from blurpaper.runs import profile as profiles
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from blurpaper.page import Page
-    from blurpaper.profile import Profile
+    from blurpaper.runs.profile import Profile
 
 LABELS, AGREEMENT, SHAKE = "mix", "mix/agreement", "sharp+shake"
 """The networks that are compared with the original, as MIX[/RECIPE]."""

@@ -19,11 +19,11 @@ from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP
 from blurpaper.markup import render
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import Profile
-from blurpaper.randomness import stream
-from blurpaper.store import Store, surroundings
+from blurpaper.runs.files import written
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.randomness import stream
+from blurpaper.runs.store import Store, surroundings
 from blurpaper.tallies import DISKS
-from blurpaper.writing import written
 
 EXAMPLES = 12
 _SIDE = 240

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blurpaper.errors import UserError
-from blurpaper.house import HOME
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.house import HOME
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,7 @@ def _word(value: object) -> str:
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, with seven significant digits."""
-    from blurpaper.writing import written
+    from blurpaper.runs.files import written
 
     with written(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")

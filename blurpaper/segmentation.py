@@ -15,11 +15,11 @@ import torch
 
 from blurpaper import canonical, protocol
 from blurpaper.data.label_map import SegmentedSet
-from blurpaper.devices import autocast, device_of
 from blurpaper.metrics import counting, oracles
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.profile import Profile
 from blurpaper.resizing import Scene
+from blurpaper.runs.devices import autocast, device_of
+from blurpaper.runs.profile import Profile
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
 """What is counted, all pixels; those near a boundary; all, had the network been told the scene's

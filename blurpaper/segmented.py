@@ -16,15 +16,15 @@ import torch
 from blurpaper import canonical, data, pixels, predictions, tallies, trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
-from blurpaper.errors import UserError
 from blurpaper.kernels import CANONICAL, check_condition
 from blurpaper.networks import NetworkSpec, module_of, segmenters
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.profile import Profile, Schedule
-from blurpaper.progress import progress
-from blurpaper.randomness import seed_of
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Profile, Schedule
+from blurpaper.runs.progress import progress
+from blurpaper.runs.randomness import seed_of
+from blurpaper.runs.store import TENSORS, Recipe, Store
 from blurpaper.segmentation import COUNTED, log_probabilities, scored
-from blurpaper.store import TENSORS, Recipe, Store
 
 if TYPE_CHECKING:
     import pandas as pd

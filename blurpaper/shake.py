@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from blurpaper.errors import UserError
-from blurpaper.randomness import stream
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.randomness import stream
 
 SHAKE_BANKS = {"test": 100, "train": 10_000}
 SHAKE_SIZE = 31

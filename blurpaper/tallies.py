@@ -16,8 +16,8 @@ import numpy as np
 from blurpaper import intervals, metrics, predictions, trained
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:

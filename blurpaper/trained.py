@@ -13,22 +13,23 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from blurpaper import data, processes, training
-from blurpaper import profile as profiles
+from blurpaper import data, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES
 from blurpaper.data.base import ImageSet
-from blurpaper.errors import UserError
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.base import Classifier
 from blurpaper.networks.external import ExternalSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.objectives import Agreement, Labels
-from blurpaper.profile import Profile, Schedule
-from blurpaper.progress import progress
-from blurpaper.randomness import seed_of
-from blurpaper.store import Recipe, Store
+from blurpaper.runs import distributed
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Profile, Schedule
+from blurpaper.runs.progress import progress
+from blurpaper.runs.randomness import seed_of
+from blurpaper.runs.store import Recipe, Store
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -70,7 +71,7 @@ def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
     def make(scratch: Path) -> M:
         return train(readable_checkpoint(scratch / "checkpoint.safetensors"))
 
-    if processes.count() > 1:
+    if distributed.count() > 1:
         _made_together(recipe, make, store)
     return store.get(recipe, make)
 
@@ -96,20 +97,20 @@ def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -
     """Have a network made by all processes, if the first of them, which keeps the store's lock,
     finds that it must be.
     """
-    if processes.number() == 0:
+    if distributed.number() == 0:
         asked = False
 
         def make_with_all(scratch: Path) -> M:
             nonlocal asked
-            asked = processes.led(lambda: True)
+            asked = distributed.led(lambda: True)
             return make(scratch)
 
         store.get(recipe, make_with_all)
         if not asked:
-            processes.led(lambda: False)
-    elif processes.led(lambda: False):
+            distributed.led(lambda: False)
+    elif distributed.led(lambda: False):
         make(store.scratch(recipe))
-    processes.wait()
+    distributed.wait()
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:

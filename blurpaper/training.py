@@ -19,17 +19,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from blurpaper import processes
 from blurpaper.batches import Task, ahead, epoch_order, make_batch
 from blurpaper.data.kept import KeptSet, room
-from blurpaper.devices import autocast, device_of
-from blurpaper.errors import UserError
 from blurpaper.networks.base import Network
 from blurpaper.networks.layers import shared_batch
 from blurpaper.objectives import Objective
-from blurpaper.profile import Compute, Protocol, Schedule
-from blurpaper.randomness import seed_of
-from blurpaper.writing import written
+from blurpaper.runs import distributed
+from blurpaper.runs.devices import autocast, device_of
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import written
+from blurpaper.runs.profile import Compute, Protocol, Schedule
+from blurpaper.runs.randomness import seed_of
 
 
 class TrainingError(UserError):
@@ -76,8 +76,8 @@ def train(
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last
             checkpoint is kept.
     """
-    processes.count()  # joins them, by which each takes its GPU
-    task = replace(task, images=KeptSet(task.images, room() / processes.count()))
+    distributed.count()  # joins them, by which each takes its GPU
+    task = replace(task, images=KeptSet(task.images, room() / distributed.count()))
     device = device_of(compute)
     network = objective.network
     objective.to(device, memory_format=torch.channels_last)
@@ -97,7 +97,7 @@ def train(
         ].tolist()
 
     def own_batch(number: int) -> Any:  # noqa: ANN401
-        _, own = processes.share(members_of(number))
+        _, own = distributed.share(members_of(number))
         return objective.batch(task, own, steps[number][0], settings, schedule.flip, device)
 
     last_saved = time.monotonic()
@@ -105,11 +105,11 @@ def train(
         epoch, place, rate = steps[number]
         members = members_of(number)
         torch.manual_seed(seed_of(task.seed, "dropout", number) % 2**63)
-        with autocast(compute, device), shared_batch(processes.share(members)[0], len(members)):
+        with autocast(compute, device), shared_batch(distributed.share(members)[0], len(members)):
             # The mean over all processes' gradients is that of the whole batch if each counts for
             # its share of it.
-            loss = together(batch) * (len(batch.labels) * processes.count() / len(members))
-        if not math.isfinite(value := processes.total(loss) / processes.count()):
+            loss = together(batch) * (len(batch.labels) * distributed.count() / len(members))
+        if not math.isfinite(value := distributed.total(loss) / distributed.count()):
             images = ", ".join(task.images.ids[member] for member in members[:3])
             raise TrainingError(
                 f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch "
@@ -123,7 +123,7 @@ def train(
         tick(number + 1, len(steps), value)
         if (
             checkpoint
-            and processes.number() == 0
+            and distributed.number() == 0
             and time.monotonic() - last_saved > compute.checkpoint_seconds
         ):
             _save(checkpoint, network, optimizer, number + 1)
@@ -142,7 +142,7 @@ def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.
 
 def _together(objective: nn.Module) -> nn.Module:
     """The objective, its gradients averaged over all processes if there are several."""
-    if processes.count() == 1:
+    if distributed.count() == 1:
         return objective
     parallel = nn.parallel.DistributedDataParallel
     synchronise = "forward_sync_buffers"  # until torch 2.13 it had another name

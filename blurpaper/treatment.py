@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 
 from blurpaper import deblurring, quality
-from blurpaper.devices import device_of
 from blurpaper.kernels import CANONICAL, SHAKE
-from blurpaper.profile import Compute, Protocol
 from blurpaper.protocol import blurred, same_shape, test_psf
+from blurpaper.runs.devices import device_of
+from blurpaper.runs.profile import Compute, Protocol
 
 AS_IS = "as is"
 """The treatment that does nothing, as results call it."""

@@ -28,12 +28,12 @@ published = False
 import itertools
 
 from blurpaper import data, experiments, figures, metrics, protocol, resizing, results, tallies
-from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import NetworkSpec
 from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)

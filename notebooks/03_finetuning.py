@@ -32,7 +32,7 @@ from blurpaper.blur import MIXES
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.sources import SOURCES
 from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval
-from blurpaper.store import Store
+from blurpaper.runs.store import Store
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
@@ -438,8 +438,8 @@ else:
 # original:
 
 # %% tags=["hide-input"]
-from blurpaper import profile as profiles
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.runs import profile as profiles
 
 photos = profiles.load("photos")
 pictures, titles, verdicts = [], [], []

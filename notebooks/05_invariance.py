@@ -29,13 +29,13 @@ published = False
 import torch
 
 from blurpaper import data, figures, invariance, protocol, resizing, results, trained
-from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks.weights import released
 from blurpaper.page import RUN, Page, percent, with_interval
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
 
 page = Page(profile, overrides, published)
 settings = page.profile

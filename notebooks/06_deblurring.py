@@ -27,14 +27,14 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import blur, data, deblurring, figures, quality, resizing, results
-from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.sources import SOURCES
 from blurpaper.deblurring import splitting, tree
 from blurpaper.kernels import CANONICAL, PSF, psf
 from blurpaper.page import PAPER, Page, percent, with_interval
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
 from blurpaper.tables import comparison, rounded
 
 page = Page(profile, overrides, published)

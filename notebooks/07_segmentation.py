@@ -29,12 +29,12 @@ published = False
 import numpy as np
 
 from blurpaper import data, figures, plan, protocol, resizing, results, segmented
-from blurpaper import profile as profiles
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
 from blurpaper.exhibits import SHOWN
 from blurpaper.page import PAPER, PHOTOS, Page, percent, points, with_interval
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
 from blurpaper.tables import comparison, rounded
 from blurpaper.tallies import DISKS
 

@@ -23,11 +23,11 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import deblurring, results
-from blurpaper import profile as profiles
 from blurpaper.blur import MIXES
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import build
 from blurpaper.page import Page, percent, with_interval
+from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)
 paper = profiles.load("imagenet")

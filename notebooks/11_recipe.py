@@ -24,10 +24,10 @@ published = False
 # %% tags=["remove-cell"]
 import pandas as pd
 
-from blurpaper import profile as profiles
 from blurpaper import results
 from blurpaper.networks.weights import released
 from blurpaper.page import PHOTOS, Page, foremost, percent, points
+from blurpaper.runs import profile as profiles
 from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)

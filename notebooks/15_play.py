@@ -27,7 +27,7 @@ from IPython.display import HTML, display
 
 from blurpaper.page import Page
 from blurpaper.play import pictures, show
-from blurpaper.store import Store
+from blurpaper.runs.store import Store
 
 page = Page(profile, overrides, published)
 photographs, drawings = (

@@ -28,10 +28,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from blurpaper import profile as profiles
 from blurpaper import results
 from blurpaper.data.examples import TRAINING, album
 from blurpaper.page import Page, with_interval
+from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)
 place = tempfile.TemporaryDirectory(prefix="blurpaper-")
@@ -88,7 +88,7 @@ page.say(
 # %%
 from blurpaper import finetuning
 from blurpaper.networks import NetworkSpec
-from blurpaper.store import Store
+from blurpaper.runs.store import Store
 
 settings = profiles.load(
     "photos", {"agreement.batch": 8, "agreement.phases": [{"epochs": 1, "rate": 0.0002}]}

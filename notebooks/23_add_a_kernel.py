@@ -133,9 +133,9 @@ for scale in (1, 0.5, 0.28):
 import pandas as pd
 
 from blurpaper import evaluation
-from blurpaper import profile as profiles
 from blurpaper.networks.weights import named
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
 
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
 networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix/agreement")]

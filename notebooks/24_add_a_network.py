@@ -26,8 +26,8 @@ published = False
 import pandas as pd
 import torch
 
-from blurpaper import profile as profiles
 from blurpaper.page import Page
+from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)
 

@@ -29,9 +29,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper import profile as profiles
 from blurpaper.data.examples import album
 from blurpaper.page import Page
+from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)
 place = tempfile.TemporaryDirectory(prefix="blurpaper-")
@@ -75,7 +75,7 @@ imagenet_names()[number], imagenet_wnids()[number]
 
 # %%
 from blurpaper.data import ImageSet
-from blurpaper.store import sha256_of
+from blurpaper.runs.store import sha256_of
 
 
 class ArraySet(ImageSet):
@@ -112,7 +112,7 @@ len(cats), cats[0].shape, cats.fingerprint
 # %%
 from blurpaper import metrics, predictions
 from blurpaper.networks import NetworkSpec
-from blurpaper.store import Store
+from blurpaper.runs.store import Store
 
 settings, store = profiles.load("photos"), Store()
 found = predictions.log_probabilities(

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from blurpaper import book, execution
-from blurpaper import profile as profiles
-from blurpaper.store import Store, surroundings
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store, surroundings
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 import blurpaper
-from blurpaper.store import Store, sha256_of
+from blurpaper.runs.store import Store, sha256_of
 
 ROOT = Path(blurpaper.__file__).parent.parent
 UNREPEATABLE = ("chapters", "deblurring-seconds")

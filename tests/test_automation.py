@@ -103,7 +103,7 @@ def test_the_tests_are_those_of_the_readme() -> None:
 
 
 def test_the_book_is_published_from_where_it_is_built() -> None:
-    from blurpaper.profile import load
+    from blurpaper.runs.profile import load
 
     steps = yaml.safe_load(
         (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")

@@ -530,7 +530,7 @@ def test_a_notebook_refuses_parameters_as_the_command_line_does(
     place, profile, overrides, sentence
 ) -> None:
     from blurpaper.page import Page
-    from blurpaper.profile import ProfileError
+    from blurpaper.runs.profile import ProfileError
 
     with pytest.raises(ProfileError, match=sentence):
         Page(profile, overrides)

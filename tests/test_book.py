@@ -20,8 +20,8 @@ from sphinx.util.inventory import InventoryFile
 
 import blurpaper
 from blurpaper import book, claims, execution, experiments, publishing, results
-from blurpaper.profile import load
-from blurpaper.store import Store
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import Store
 
 
 def pages(html: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from blurpaper import canonical, data, predictions, protocol, resizing, trained
 from blurpaper.data import photos
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import small_vgg
-from blurpaper.profile import load
+from blurpaper.runs.profile import load
 
 COUNT = 7
 SHAPES = [(130, 150), (150, 130), (108, 108), (60, 200), (131, 131), (150, 130), (220, 210)]

@@ -17,19 +17,18 @@ from blurpaper import (
     book,
     checking,
     claims,
-    code,
     deblurred,
     execution,
     exhibits,
     experiments,
-    profile,
     publishing,
     results,
     segmented,
 )
 from blurpaper.cli import main
 from blurpaper.play import pictures
-from blurpaper.store import TENSORS, Recipe, Store
+from blurpaper.runs import fingerprint, profile
+from blurpaper.runs.store import TENSORS, Recipe, Store
 
 SCRIPT = """\
 # %% [markdown]
@@ -85,10 +84,16 @@ def edit_module(tmp_path, monkeypatch):
     shutil.copytree(
         Path(blurpaper.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__")
     )
-    monkeypatch.setattr(code, "_ROOT", root)
+    monkeypatch.setattr(fingerprint, "_ROOT", root)
 
     def forget():
-        for cached in (code._tree, code._form, code._own, code._whole, code._passed_on):
+        for cached in (
+            fingerprint._tree,
+            fingerprint._form,
+            fingerprint._own,
+            fingerprint._whole,
+            fingerprint._passed_on,
+        ):
             cached.cache_clear()
 
     def edit(name, text):
@@ -240,7 +245,7 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
     edit_module("shake.py", "\nNEW = 1\n")
     edit_module("randomness.py", "\nNEW = 1\n")
     assert stale() == [
-        "results/smoke.csv is older than its code: blurpaper.randomness, blurpaper.shake changed "
+        "results/smoke.csv is older than its code: blurpaper.runs.randomness, blurpaper.shake changed "
         "since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
     ]
     said = run("--published")
@@ -309,17 +314,17 @@ def test_results_that_are_not_committed_are_missed_only_where_they_are_to_be_che
 
 
 def test_hashes_are_of_what_code_says(edit_module) -> None:
-    first = code.hash_of("blurpaper.shake")
+    first = fingerprint.hash_of("blurpaper.shake")
     assert (
         len(first) == 16
-        and "blurpaper.metrics" in code.library()
-        and "blurpaper.metrics.overlap" in code.library()
+        and "blurpaper.metrics" in fingerprint.library()
+        and "blurpaper.metrics.overlap" in fingerprint.library()
     )
     edit_module("shake.py", "\n# a comment\n")
-    assert code.hash_of("blurpaper.shake") == first
+    assert fingerprint.hash_of("blurpaper.shake") == first
     edit_module("shake.py", "\nprint(f'{1}')\n")
-    assert code.hash_of("blurpaper.shake") != first
-    assert code.hash_of("blurpaper.no_such") is None
+    assert fingerprint.hash_of("blurpaper.shake") != first
+    assert fingerprint.hash_of("blurpaper.no_such") is None
 
 
 # --- Claims ---------------------------------------------------------------------------------------

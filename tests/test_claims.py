@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from blurpaper import book, claims, intervals, metrics, results, tallies
-from blurpaper import profile as profiles
 from blurpaper.claims import html, registry
 from blurpaper.claims.verdicts import Finding, verdicts
 from blurpaper.experiments import EXPERIMENTS
+from blurpaper.runs import profile as profiles
 
 R = 1000
 SCRIPTS = sorted(book.NOTEBOOKS.glob("*.py"))
@@ -251,7 +251,7 @@ def test_what_a_source_does_not_have_is_named() -> None:
 def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_would_have_to_be_computed(
     smoke, tmp_path
 ) -> None:
-    from blurpaper.store import Store
+    from blurpaper.runs.store import Store
 
     def computed(name):
         raise AssertionError(f"{name} was computed")

@@ -10,7 +10,6 @@ from helpers import TINY, MemorySet
 
 from blurpaper import (
     blur,
-    code,
     data,
     deblurred,
     deblurring,
@@ -26,8 +25,9 @@ from blurpaper.data.examples import CarriedSet
 from blurpaper.data.reading import write_image
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import load
-from blurpaper.store import Store
+from blurpaper.runs import fingerprint
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import Store
 from blurpaper.treatment import AS_IS, Treatment, treated
 
 GRADIENT = Treatment("gradient")
@@ -191,11 +191,11 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
 
 
 def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -> None:
-    recognition = code.closure(
+    recognition = fingerprint.closure(
         ["blurpaper.training", "blurpaper.protocol", "blurpaper.networks.vgg"]
     )
     assert not any("deblur" in module or "treatment" in module for module in recognition)
-    assert "blurpaper.deblurring.splitting" in code.closure(["blurpaper.treatment"])
+    assert "blurpaper.deblurring.splitting" in fingerprint.closure(["blurpaper.treatment"])
 
 
 # --- How it is counted ----------------------------------------------------------------------------

@@ -9,8 +9,9 @@ import nbformat
 import papermill
 import pytest
 
-from blurpaper import all_chapters, book, code, execution, profile, results
-from blurpaper.store import Store
+from blurpaper import all_chapters, book, execution, results
+from blurpaper.runs import fingerprint, profile
+from blurpaper.runs.store import Store
 
 SCRIPT = """\
 # %% [markdown]
@@ -178,13 +179,15 @@ def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout)
 
 def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
     script = "from blurpaper import page\nfrom blurpaper.blur import MIXES\npage.Page(MIXES)"
-    assert code.used_by(script) == {"blurpaper.page", "blurpaper.blur.mixes"}
-    used = code.closure(code.used_by(script))
+    assert fingerprint.used_by(script) == {"blurpaper.page", "blurpaper.blur.mixes"}
+    used = fingerprint.closure(fingerprint.used_by(script))
     assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= used
     assert not used & {"blurpaper.cli", "blurpaper.finetuning"}
 
 
 def test_of_a_chapter_that_gives_commands_the_code_of_the_command_line_counts() -> None:
     script = 'import os\n\n# %% magic_args="-e" language="bash"\n# blurpaper blur photos blurred --psf D8\n'
-    assert {"blurpaper.cli.images", "blurpaper.files"} <= code.closure(code.used_by(script))
-    assert code.used_by("import os\n") == set()
+    assert {"blurpaper.cli.images", "blurpaper.files"} <= fingerprint.closure(
+        fingerprint.used_by(script)
+    )
+    assert fingerprint.used_by("import os\n") == set()

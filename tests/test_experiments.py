@@ -8,7 +8,7 @@ import pytest
 
 from blurpaper import experiments, invariance, predictions, results, tallies
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import load
+from blurpaper.runs.profile import load
 
 MODEL = "small_vgg"
 COUNTS = {"many": 40, "few": 10}

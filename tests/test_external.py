@@ -23,15 +23,15 @@ from torch import nn
 from torch.nn import functional
 
 from blurpaper import evaluation, finetuning, kernels, predictions, results
-from blurpaper import profile as profiles
 from blurpaper.cli import main
-from blurpaper.errors import UserError
 from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import External, ExternalSpec
 from blurpaper.networks.imagenet import imagenet_names
 from blurpaper.networks.weights import _LITE_SHA256, _packaged, named, read_pickled_weights
 from blurpaper.objectives import Agreement
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.errors import UserError
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")
 FACTORY = """

@@ -27,7 +27,7 @@ from blurpaper.data import download, photos, sources
 from blurpaper.data.download import FetchError, fetch, verify
 from blurpaper.data.reading import read_image
 from blurpaper.data.sources import SOURCES
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 WNIDS = ("n01440764", "n01443537")
 

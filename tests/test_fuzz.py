@@ -20,11 +20,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from blurpaper import profile
 from blurpaper.blur import check_mix
 from blurpaper.data.reading import ImageError, jpeg_steps, read_image
 from blurpaper.kernels import KINDS, PSF, check_condition
-from blurpaper.profile import Profile, ProfileError, load, parse_overrides
+from blurpaper.runs import profile
+from blurpaper.runs.profile import Profile, ProfileError, load, parse_overrides
 
 TIMES = int(os.environ.get("FUZZ", "0"))
 

@@ -25,7 +25,6 @@ from blurpaper import (
     batches,
     blur,
     deblurring,
-    devices,
     invariance,
     protocol,
     quality,
@@ -33,7 +32,6 @@ from blurpaper import (
     training,
     treatment,
 )
-from blurpaper import profile as profiles
 from blurpaper.batches import Task
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -44,7 +42,9 @@ from blurpaper.networks.weights import released
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Agreement, Labels
 from blurpaper.pixels import PerPixel
-from blurpaper.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.runs import devices
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")
 

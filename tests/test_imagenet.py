@@ -18,11 +18,11 @@ from blurpaper import (
     tallies,
     trained,
 )
-from blurpaper import profile as profiles
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.store import Store
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
 
 CLASSES = (0, 207, 999)
 FAVOURITE = 207

@@ -6,7 +6,7 @@ import torch
 from blurpaper import invariance, protocol, resizing
 from blurpaper.networks import STAGES
 from blurpaper.networks.vgg import small_vgg
-from blurpaper.profile import Compute
+from blurpaper.runs.profile import Compute
 
 CPU32 = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
 

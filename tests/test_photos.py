@@ -257,7 +257,7 @@ def test_an_unknown_set_is_an_error_that_lists_those_there_are(smoke, store):
 def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_nothing(
     tmp_path, monkeypatch, smoke
 ):
-    from blurpaper.profile import load
+    from blurpaper.runs.profile import load
 
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     assert data.missing(smoke) == []

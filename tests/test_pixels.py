@@ -14,7 +14,7 @@ from blurpaper.data.label_map import VOID
 from blurpaper.networks.vgg import VGG
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.pixels import NOT_LABELLED, PerPixel, PixelBatch, make_batch
-from blurpaper.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 
 LABELS = tuple("abcdefgh")
 COLOUR = 10

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from blurpaper import plan, results, tallies, trained
-from blurpaper import profile as profiles
 from blurpaper.networks import NetworkSpec, build
+from blurpaper.runs import profile as profiles
 
 
 @pytest.fixture

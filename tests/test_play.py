@@ -27,7 +27,7 @@ from blurpaper import (
 from blurpaper.experiments import Published
 from blurpaper.networks import build
 from blurpaper.play import blurs, pictures, seen, show
-from blurpaper.profile import load
+from blurpaper.runs.profile import load
 
 ROOT = Path(__file__).parent.parent
 PAGE = "notebooks/15_play.html"

@@ -20,8 +20,8 @@ from blurpaper import (
     training,
 )
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import load
-from blurpaper.store import Store
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from blurpaper import blur, canonical, kernels, metrics, protocol, resizing
 from blurpaper.data import photos
-from blurpaper.devices import autocast
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.profile import Compute, load
+from blurpaper.runs.devices import autocast
+from blurpaper.runs.profile import Compute, load
 
 CPU32 = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
 

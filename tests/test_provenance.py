@@ -13,8 +13,8 @@ import pytest
 
 from blurpaper import page, provenance, results
 from blurpaper.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
-from blurpaper.profile import load
-from blurpaper.store import TENSORS, Recipe, Store
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import TENSORS, Recipe, Store
 from blurpaper.tables import download
 
 KEYS = [f"{number:016x}" for number in range(20)]
@@ -276,7 +276,7 @@ def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
         "networks",
         "<b>mix",
         {"seed": 0},
-        ["blurpaper.randomness"],
+        ["blurpaper.runs.randomness"],
         TENSORS,
         {"profile": "smoke", "data": KEYS[5]},
     )
@@ -294,7 +294,7 @@ def test_what_a_store_made_an_artifact_from_is_told_with_it(tmp_path) -> None:
 
     def made(name, profile, **inputs):
         about = {"profile": profile}
-        recipe = Recipe("networks", name, inputs, ["blurpaper.randomness"], TENSORS, about)
+        recipe = Recipe("networks", name, inputs, ["blurpaper.runs.randomness"], TENSORS, about)
         store.get(recipe, lambda _: {})
         return recipe.key
 

@@ -11,7 +11,7 @@ import pytest
 
 from blurpaper import book, experiments, remedies, results
 from blurpaper.page import Page
-from blurpaper.store import Store
+from blurpaper.runs.store import Store
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from helpers import album
 from PIL import Image
 from safetensors.torch import save_file
 
-from blurpaper import profile as profiles
 from blurpaper import report, results, tallies
 from blurpaper.cli import main
 from blurpaper.data.base import ImageSet
 from blurpaper.evaluation import Measured
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.runs import profile as profiles
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")
 

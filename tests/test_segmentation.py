@@ -31,9 +31,9 @@ from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.profile import load
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import Store
 from blurpaper.segmentation import COUNTED, scored
-from blurpaper.store import Store
 
 SMALL = TINY | {
     "segmentation.scenes.train": 16,

@@ -7,9 +7,9 @@ from helpers import TINY
 from blurpaper import batches, data, trained, training
 from blurpaper.blur import MIXES
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import load
-from blurpaper.randomness import seed_of
-from blurpaper.store import Store
+from blurpaper.runs.profile import load
+from blurpaper.runs.randomness import seed_of
+from blurpaper.runs.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from blurpaper import batches, canonical, kernels, protocol, training
 from blurpaper.batches import Task, make_batch
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.objectives import Agreement, Labels
-from blurpaper.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 
 SETTINGS = Protocol(
     canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64

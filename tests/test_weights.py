@@ -9,8 +9,8 @@ from blurpaper.networks import NetworkSpec, files, weights
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.vgg import small_vgg
-from blurpaper.profile import load
-from blurpaper.store import Store
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import Store
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "blurpaper").rglob("*.py")}
     expected |= {
-        f"blurpaper/profiles/{path.name}"
+        f"blurpaper/runs/profiles/{path.name}"
         for path in (ROOT / "blurpaper" / "profiles").glob("*.yaml")
     }
     expected |= {

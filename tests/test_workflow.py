@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from blurpaper import book, execution, tallies, trained
-from blurpaper import profile as profiles
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import profile as profiles
 
 needs_snakemake = pytest.mark.skipif(
     importlib.util.find_spec("snakemake") is None,

@@ -14,11 +14,12 @@ from helpers import MemorySet
 from safetensors.torch import save_file
 from torch import distributed
 
-from blurpaper import processes, training
+from blurpaper import training
 from blurpaper.batches import Task
 from blurpaper.networks.vgg import VGG
 from blurpaper.objectives import Agreement, Labels
-from blurpaper.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.runs import distributed as processes
+from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 
 
 def main(how: str, path: Path) -> None:

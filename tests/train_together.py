@@ -9,14 +9,15 @@ import torch
 from helpers import LabelledScenes, MemorySet
 from safetensors.torch import save_file
 
-from blurpaper import processes, training
+from blurpaper import training
 from blurpaper.batches import Task
 from blurpaper.data.label_map import VOID
 from blurpaper.networks.vgg import VGG
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Labels
 from blurpaper.pixels import PerPixel
-from blurpaper.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.runs import distributed
+from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 
 
 def main(path: Path) -> None:
@@ -49,7 +50,7 @@ def main(path: Path) -> None:
         update={"optimizer": "adamw", "phases": [Phase(epochs=4, rate=1e-3)]}
     )
     training.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
-    if processes.number() == 0:
+    if distributed.number() == 0:
         both = torch.nn.ModuleDict({"classifier": network, "segmenter": segmenter})
         save_file({name: tensor.contiguous() for name, tensor in both.state_dict().items()}, path)
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from blurpaper.blur import fourier
-from blurpaper.errors import UserError
 from blurpaper.kernels import PSF, SHARP, psf
+from blurpaper.runs.errors import UserError
 
 PSFLike = str | PSF | np.ndarray | torch.Tensor | None
 """A PSF by name, by value or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as

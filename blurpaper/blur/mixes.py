@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from blurpaper.errors import UserError
 from blurpaper.kernels import SHAKE, SHAKE_BANKS, SHARP, check_condition, psf, shake_bank
+from blurpaper.runs.errors import UserError
 
 MIXES: dict[str, dict[str, float]] = {
     "sharp-only": {SHARP: 1.0},

@@ -19,14 +19,14 @@ import numpy as np
 from blurpaper import intervals, metrics, predictions, results, tallies
 from blurpaper.metrics import overlap
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import Profile
-from blurpaper.randomness import stream
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.randomness import stream
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from blurpaper.store import Store
+    from blurpaper.runs.store import Store
 
 IMAGES, INTERVALS, POINTS = "images", "intervals", "points"
 """How sure a number is. It is resampled over images, drawn from its interval, or known as a point."""

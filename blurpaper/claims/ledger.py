@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blurpaper import intervals, results
-from blurpaper import profile as profiles
 from blurpaper.claims import evidence
 from blurpaper.claims.registry import CLAIMS, NOT_RUN, Claim, Criterion
 from blurpaper.claims.verdicts import Finding, verdicts
 from blurpaper.provenance import PAPER, PHOTOS, RUN
+from blurpaper.runs import profile as profiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from blurpaper.experiments import Published
-    from blurpaper.profile import Profile
-    from blurpaper.store import Store
+    from blurpaper.runs.profile import Profile
+    from blurpaper.runs.store import Store
 
 
 @dataclass(frozen=True)

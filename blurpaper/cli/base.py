@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from blurpaper import __version__
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A full disk, a full quota, a file larger than is allowed, a disk that is only read."""
@@ -43,7 +43,7 @@ class Command(click.Group):
         except OSError as error:
             if error.errno not in CANNOT_WRITE:
                 raise
-            from blurpaper.writing import remedy
+            from blurpaper.runs.files import remedy
 
             where = f" {error.filename}" if error.filename else ""
             raise _Refusal(f"cannot write{where}: {error.strerror}; {remedy(error)}.") from None
@@ -95,7 +95,7 @@ def main() -> None:
 
 def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
     """A profile with its overrides, and the overrides as they were read."""
-    from blurpaper import profile
+    from blurpaper.runs import profile
 
     parsed = profile.parse_overrides(overrides)
     return profile.load(name, parsed), parsed

@@ -16,7 +16,7 @@ from blurpaper.cli.base import (
 )
 
 if TYPE_CHECKING:
-    from blurpaper.profile import Profile
+    from blurpaper.runs.profile import Profile
 
 
 @main.command()
@@ -46,7 +46,7 @@ def run(
     import itertools
 
     from blurpaper import all_chapters, book, execution
-    from blurpaper.store import Store
+    from blurpaper.runs.store import Store
 
     settings, parsed = load_profile(profile, overrides)
     if dry_run:
@@ -70,7 +70,7 @@ def run(
 
 def _jobs(settings: Profile) -> int:
     """How many chapters to execute at once: the memory of a GPU is for one."""
-    from blurpaper import devices
+    from blurpaper.runs import devices
 
     return 1 if devices.device_of(settings.compute).type == "cuda" else min(4, os.cpu_count() or 1)
 
@@ -85,7 +85,7 @@ def _jobs(settings: Profile) -> int:
 def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
     """Execute one chapter: NAME is the number or the name of its notebook."""
     from blurpaper import book, execution
-    from blurpaper.store import Store
+    from blurpaper.runs.store import Store
 
     settings, parsed = load_profile(profile, overrides)
     whole = book.chapter_named(name)

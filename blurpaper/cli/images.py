@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from blurpaper.cli.base import main, say_passed_over
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 _PIXELS = "Sizes in pixels of the image itself, not of its smaller side scaled to 384; those of a file always are."
 

@@ -18,7 +18,7 @@ from blurpaper.cli.base import (
     say_left_out,
     say_passed_over,
 )
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 if TYPE_CHECKING:
     from blurpaper.networks import NetworkSpec
@@ -101,9 +101,10 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     _take_own_gpu()
     from dataclasses import replace
 
-    from blurpaper import processes, segmented, tallies, trained
+    from blurpaper import segmented, tallies, trained
     from blurpaper.networks import NetworkSpec
-    from blurpaper.store import Store
+    from blurpaper.runs import distributed as processes
+    from blurpaper.runs.store import Store
 
     settings, _ = load_profile(profile, overrides)
     parsed, store = NetworkSpec.parse(spec, settings.model), Store()
@@ -183,8 +184,8 @@ def evaluate(
     """
     from blurpaper import evaluation, kernels, results
     from blurpaper.networks.files import NetworkFile
-    from blurpaper.store import Store
-    from blurpaper.writing import check_writable
+    from blurpaper.runs.files import check_writable
+    from blurpaper.runs.store import Store
 
     for path in filter(None, (out, report)):
         check_writable(path)
@@ -282,8 +283,8 @@ def finetune(
 
     from blurpaper import evaluation, finetuning
     from blurpaper.networks.external import is_function
-    from blurpaper.store import Store
-    from blurpaper.writing import check_writable
+    from blurpaper.runs.files import check_writable
+    from blurpaper.runs.store import Store
 
     start = _named(network, images, said)
     settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)

@@ -15,7 +15,7 @@ from blurpaper.cli.base import load_profile, main, need_data, profile_option
 def publish(profile: str) -> None:
     """Copy the results of a profile from the store to results/, to be committed."""
     from blurpaper import book, publishing
-    from blurpaper.store import Store
+    from blurpaper.runs.store import Store
 
     book.need_checkout("publish")
     settings, _ = load_profile(profile)

@@ -12,9 +12,9 @@ from blurpaper.data.base import ImageSet
 from blurpaper.data.joined import JoinedSet
 from blurpaper.data.label_map import SegmentedSet
 from blurpaper.data.subset import Subset
-from blurpaper.errors import UserError
-from blurpaper.profile import Emoji, Profile
-from blurpaper.store import TENSORS, Recipe, Store
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Emoji, Profile
+from blurpaper.runs.store import TENSORS, Recipe, Store
 
 __all__ = [
     "SCENES",
@@ -265,7 +265,7 @@ def _bare_folder(path: Path) -> ImageSet:
 
 def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:
     from blurpaper.data import emoji
-    from blurpaper.progress import progress
+    from blurpaper.runs.progress import progress
 
     with progress(f"drawing emoji/{split}", count, "image") as tick:
         return torch.from_numpy(

@@ -26,11 +26,11 @@ from blurpaper import __version__
 from blurpaper.data.photos import in_threads
 from blurpaper.data.reading import ImageError, decoding, image_files, read_image
 from blurpaper.data.sources import SOURCES, Source, named
-from blurpaper.errors import UserError
-from blurpaper.folders import data_folder
 from blurpaper.networks.imagenet import imagenet_wnids
-from blurpaper.progress import progress
-from blurpaper.writing import explained
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import explained
+from blurpaper.runs.folders import data_folder
+from blurpaper.runs.progress import progress
 
 LEFT_OUT = "left_out.txt"
 """Where it is said, a line each, which photographs of a list could not be had."""

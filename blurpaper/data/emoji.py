@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from blurpaper.data.artwork import CLASSES, DISTRACTORS, SIZES, sprite
-from blurpaper.randomness import stream
+from blurpaper.runs.randomness import stream
 
 _OBJECT = (0.35, 0.75)
 """Side of the object as a share of the canvas, uniform in its logarithm."""

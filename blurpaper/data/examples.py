@@ -15,8 +15,8 @@ import torch
 
 from blurpaper.data.base import ImageSet
 from blurpaper.data.reading import write_image
-from blurpaper.errors import UserError
 from blurpaper.networks.imagenet import imagenet_names
+from blurpaper.runs.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from blurpaper.data.base import ImageSet
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 
 class JoinedSet(ImageSet):

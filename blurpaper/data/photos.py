@@ -16,12 +16,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from blurpaper import contents
 from blurpaper.data.base import ImageSet
 from blurpaper.data.reading import SUFFIXES, ImageError, image_names, read_image
 from blurpaper.data.sources import SOURCES
-from blurpaper.folders import data_folder
 from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.runs import contents
+from blurpaper.runs.folders import data_folder
 
 T = TypeVar("T")
 
@@ -204,7 +204,7 @@ def _plain(name: str) -> str:
 
 def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str:
     """Hash of the names and the contents of files below a folder, 16 hexadecimal digits; a file is
-    read again only if its size or its time has changed (:mod:`blurpaper.contents`).
+    read again only if its size or its time has changed (:mod:`blurpaper.runs.contents`).
 
     Args:
         tolerant: whether what prevents a file from being opened may stand for its content.

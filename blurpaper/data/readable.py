@@ -10,8 +10,8 @@ from blurpaper.data.base import ImageSet
 from blurpaper.data.photos import FolderSet, in_threads
 from blurpaper.data.reading import ImageError
 from blurpaper.data.subset import Subset
-from blurpaper.progress import progress
-from blurpaper.store import TENSORS, Recipe, Store
+from blurpaper.runs.progress import progress
+from blurpaper.runs.store import TENSORS, Recipe, Store
 
 TOLERATED = 0.01
 """Share of a folder's images that may be broken; of fewer than a hundred images that is none."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 """Of the files that are read as images where a folder is named."""
@@ -55,7 +55,7 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
     """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
     from PIL import Image
 
-    from blurpaper.writing import written
+    from blurpaper.runs.files import written
 
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:

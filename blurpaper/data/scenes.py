@@ -24,11 +24,11 @@ import torch
 from blurpaper.data import artwork
 from blurpaper.data.emoji import background, lay, photographed, placed
 from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
-from blurpaper.errors import UserError
-from blurpaper.profile import Profile
-from blurpaper.progress import progress
-from blurpaper.randomness import stream
-from blurpaper.store import TENSORS, Recipe, Store
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.progress import progress
+from blurpaper.runs.randomness import stream
+from blurpaper.runs.store import TENSORS, Recipe, Store
 
 LABELS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("2708", "1F6E9"), "bicycle": ("1F6B2",), "bird": ("1F426", "1F986"), "boat": ("26F5", "1F6F6"),

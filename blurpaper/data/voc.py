@@ -18,8 +18,8 @@ from blurpaper.data import photos
 from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
 from blurpaper.data.photos import MissingDataError
 from blurpaper.data.reading import ImageError, read_image
-from blurpaper.errors import UserError
-from blurpaper.folders import data_folder
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.folders import data_folder
 
 if TYPE_CHECKING:
     from PIL import Image

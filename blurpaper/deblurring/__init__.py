@@ -20,7 +20,7 @@ from blurpaper.blur.convolution import check_eight_bits
 from blurpaper.deblurring import baselines, priors, splitting
 from blurpaper.deblurring.mixture import Mixture
 from blurpaper.deblurring.observation import Observation
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 __all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "check", "epll", "priors", "restore"]
 

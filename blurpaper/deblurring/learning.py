@@ -16,8 +16,8 @@ import torch
 
 from blurpaper.deblurring.mixture import Mixture, Scores, diagonals, matrices, products
 from blurpaper.deblurring.patches import DIMENSIONS
-from blurpaper.errors import UserError
-from blurpaper.randomness import stream
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.randomness import stream
 
 _FORGETTING = 0.7
 """The step of batch ``t`` is ``(t + 2) ** -0.7``: between 1/2 and 1, as convergence asks for."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from blurpaper.deblurring.patches import DIMENSIONS, basis
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 _CHUNK = 8192
 """Patches whose products are held at a time: 66 MB."""

@@ -13,8 +13,8 @@ from functools import lru_cache
 import torch
 
 from blurpaper.data.base import ImageSet
-from blurpaper.errors import UserError
-from blurpaper.randomness import stream
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.randomness import stream
 
 SIDE = 8
 MOST_IMAGES = 2000

@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from blurpaper.deblurring.mixture import Mixture
-from blurpaper.errors import UserError
-from blurpaper.house import HOME
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.house import HOME
 
 RELEASED = HOME / "results" / "priors" / "bsds500.safetensors"
 """The prior that comes with blurpaper."""

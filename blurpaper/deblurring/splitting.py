@@ -21,7 +21,7 @@ from blurpaper.deblurring.mixture import Mixture, Scores
 from blurpaper.deblurring.observation import Observation, mirrored
 from blurpaper.deblurring.patches import DIMENSIONS, SIDE, basis
 from blurpaper.deblurring.tree import Tree
-from blurpaper.randomness import uniforms
+from blurpaper.runs.randomness import uniforms
 
 BONDS = tuple(50.0 * 2**step for step in range(7))
 """Inverse variance of the noise that patches are taken to carry in each round, the beta of Zoran

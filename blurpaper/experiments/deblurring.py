@@ -12,8 +12,8 @@ from blurpaper import deblurred, intervals, metrics, results, tallies
 from blurpaper.data.base import ImageSet
 from blurpaper.experiments.registry import experiment
 from blurpaper.kernels import SHARP
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 from blurpaper.treatment import AS_IS, Treatment
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.experiments.recognition import FIGURE3_CONDITIONS, figure3
 from blurpaper.experiments.registry import experiment
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import torch

@@ -22,8 +22,8 @@ from blurpaper import (
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.experiments.registry import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec, weights
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from blurpaper import results
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from blurpaper.experiments.registry import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.metrics import oracles, overlap
 from blurpaper.networks import NetworkSpec
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 
 REGIONS = ("all", "boundary")
 BASELINES = ("original", "sharp-only")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from blurpaper.errors import UserError
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.networks.spec import NetworkSpec
+from blurpaper.runs.errors import UserError
 
 __all__ = ["MODELS", "STAGES", "Network", "NetworkSpec", "architecture", "build", "module_of"]
 

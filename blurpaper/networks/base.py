@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 STAGES = ("pool1", "pool2", "pool3", "pool4", "pool5")
 STRIDE = 32

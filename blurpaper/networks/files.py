@@ -17,8 +17,8 @@ from torch import nn
 
 from blurpaper.networks import NetworkSpec, build
 from blurpaper.networks.base import Classifier, Network, WeightsError
-from blurpaper.store import Codec, sha256_of
-from blurpaper.writing import written
+from blurpaper.runs.files import written
+from blurpaper.runs.store import Codec, sha256_of
 
 Channels = Json[tuple[float, float, float]]
 

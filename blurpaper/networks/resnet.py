@@ -16,10 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.errors import UserError
 from blurpaper.networks.base import STRIDE, Network
 from blurpaper.networks.layers import ConvNorm
 from blurpaper.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
+from blurpaper.runs.errors import UserError
 
 
 class Residual(nn.Module):

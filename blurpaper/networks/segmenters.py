@@ -11,7 +11,7 @@ from pydantic import Json
 
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.store import Codec
+from blurpaper.runs.store import Codec
 
 
 class Header(files.Header):

@@ -13,16 +13,16 @@ from pathlib import Path
 import torch
 
 from blurpaper.blur import MIXES
-from blurpaper.errors import UserError
-from blurpaper.folders import data_folder
-from blurpaper.house import HOME
 from blurpaper.networks import MODELS, Network, NetworkSpec, build, efficientnet
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import external, from_torchvision, origin_of, origins
 from blurpaper.networks.files import NetworkFile, explained
 from blurpaper.networks.imagenet import imagenet_names
 from blurpaper.networks.spec import ORIGINAL
-from blurpaper.store import sha256_of
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.folders import data_folder
+from blurpaper.runs.house import HOME
+from blurpaper.runs.store import sha256_of
 
 FOLDER = HOME / "results" / "weights"
 """Where the bundled networks are."""

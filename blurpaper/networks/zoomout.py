@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.errors import UserError
 from blurpaper.networks.base import STAGES, Network
+from blurpaper.runs.errors import UserError
 
 SCENE = "scene"
 """The widest level, the mean of the last stage's map, which is the same for all pixels."""

@@ -16,8 +16,8 @@ from blurpaper.experiments import Published
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.play import seen
 from blurpaper.play.seen import Played
-from blurpaper.profile import Profile
-from blurpaper.store import Store
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
 
 PHOTOGRAPHS = (
     *EXAMPLES,

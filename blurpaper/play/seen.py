@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from blurpaper import protocol, resizing
-from blurpaper.devices import device_of
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.play.blurs import conditions, kinds, said
-from blurpaper.profile import Compute, Protocol
-from blurpaper.progress import progress
-from blurpaper.store import Codec, Recipe
+from blurpaper.runs.devices import device_of
+from blurpaper.runs.profile import Compute, Protocol
+from blurpaper.runs.progress import progress
+from blurpaper.runs.store import Codec, Recipe
 
 SCALE = "256"
 """The scale at which the networks are applied."""

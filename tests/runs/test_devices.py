@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from blurpaper import devices
-from blurpaper.profile import Compute
+from blurpaper.runs import devices
+from blurpaper.runs.profile import Compute
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -31,8 +31,8 @@ from blurpaper.data import photos
 from blurpaper.data.reading import ImageError
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.objectives import Labels
-from blurpaper.profile import Compute, Phase, Protocol, Schedule
-from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError
+from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError
 
 resource = pytest.importorskip("resource", reason="files are limited by what Unix has for it")
 
@@ -261,7 +261,7 @@ def text(number: int = 0) -> Recipe[str]:
     codec = Codec(
         ".txt", lambda value, path: path.write_text(value) and None, lambda path: path.read_text()
     )
-    return Recipe("texts", "a text", {"number": number}, ["blurpaper.randomness"], codec)
+    return Recipe("texts", "a text", {"number": number}, ["blurpaper.runs.randomness"], codec)
 
 
 @contextmanager
@@ -306,7 +306,7 @@ def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(
 ) -> None:
     from blurpaper import trained
 
-    recipe = Recipe("networks", "a network", {}, ["blurpaper.randomness"], TENSORS)
+    recipe = Recipe("networks", "a network", {}, ["blurpaper.runs.randomness"], TENSORS)
 
     def get(stop_at: int | None) -> dict[str, torch.Tensor]:
         def tick(done: int, *_: object) -> None:
@@ -330,7 +330,7 @@ def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(
 RIVAL = """
 import sys, time
 from pathlib import Path
-from blurpaper.store import Codec, Recipe, Store
+from blurpaper.runs.store import Codec, Recipe, Store
 root, name, order, pause = Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
 codec = Codec(".txt", lambda value, path: path.write_text(value) and None, lambda path: path.read_text())
 
@@ -345,7 +345,7 @@ store = Store(root / "store")
 while len(list(root.glob("* is ready"))) < 2:
     time.sleep(0.01)
 for number in map(int, order.split(",")):
-    recipe = Recipe("texts", "a text", {"number": number}, ["blurpaper.randomness"], codec)
+    recipe = Recipe("texts", "a text", {"number": number}, ["blurpaper.runs.randomness"], codec)
     assert store.get(recipe, lambda _: made(number)) == f"text {number}"
 """
 
@@ -396,7 +396,7 @@ def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(
     store.get(text(), lambda _: "kept")
     data = store.path(text()) / "data.txt"
     data.write_text("damaged")
-    from blurpaper import store as stores
+    from blurpaper.runs import store as stores
 
     checksum = stores.sha256_of
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from blurpaper import randomness
+from blurpaper.runs import randomness
 
 
 def test_a_seed_never_changes():

@@ -4,7 +4,7 @@ It hashes the syntax of the modules that make something and, transitively, of th
 they use. Left out is whatever computes nothing: comments, docstrings, layout, import statements,
 and the names of modules, so that a file may be moved, renamed or imported in another way, and
 Python be updated, without a change. A name from another module stands for what that module says,
-wherever it lies. The versions of libraries that compute are added by :mod:`blurpaper.store`.
+wherever it lies. The versions of libraries that compute are added by :mod:`blurpaper.runs.store`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGE = __package__
-_ROOT = Path(__file__).parent
+_PACKAGE = "blurpaper"
+_ROOT = Path(__file__).parents[1]
 CARRIERS = frozenset(
     f"{_PACKAGE}.{name}"
-    for name in ("store", "writing", "code", "contents", "errors", "profile", "progress", "data.sources")
+    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.errors", "runs.profile", "runs.progress", "data.sources")
 )  # fmt: skip
 """Modules that carry values without making them: what they hold is in the inputs of an artifact."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blurpaper import contents
+from blurpaper.runs import contents
 
 LONG_AGO = 1_600_000_000
 

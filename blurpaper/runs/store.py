@@ -26,8 +26,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from blurpaper import code
-from blurpaper.writing import StoreError, explained, flush
+from blurpaper.runs import fingerprint
+from blurpaper.runs.files import StoreError, explained, flush
 
 T = TypeVar("T")
 
@@ -89,8 +89,8 @@ class Recipe(Generic[T]):
 
 @lru_cache(maxsize=4096)
 def _key(inputs: str, modules: tuple[str, ...]) -> str:
-    libraries = json.dumps(code.versions(modules), sort_keys=True)
-    parts = f"{inputs}\n{code.fingerprint(modules)}\n{libraries}"
+    libraries = json.dumps(fingerprint.versions(modules), sort_keys=True)
+    parts = f"{inputs}\n{fingerprint.fingerprint(modules)}\n{libraries}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
@@ -305,13 +305,13 @@ def surroundings() -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain", "--", ".")),
         "python": platform.python_version(),
-        "versions": {name: code.version_of(name) for name in libraries},
+        "versions": {name: fingerprint.version_of(name) for name in libraries},
         "device": device,
     }
 
 
 def _git(*arguments: str) -> str:
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import code
-from blurpaper.store import TENSORS, Codec, Recipe, Store, StoreError, _key, default_root
-from blurpaper.writing import written
+from blurpaper.runs import fingerprint
+from blurpaper.runs.files import written
+from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError, _key, default_root
 
 JSON = Codec(
     ".json",
@@ -22,7 +22,7 @@ JSON = Codec(
 )
 
 
-def recipe(inputs=None, modules=("blurpaper.randomness",), codec=JSON, name="a thing", **more):
+def recipe(inputs=None, modules=("blurpaper.runs.randomness",), codec=JSON, name="a thing", **more):
     return Recipe("things", name, {"seed": 0} if inputs is None else inputs, modules, codec, **more)
 
 
@@ -410,7 +410,7 @@ def test_a_stamp_names_the_artifacts_that_it_was_made_from(tmp_path) -> None:
 
 def test_another_version_of_a_library_that_computes_is_another_key(monkeypatch) -> None:
     def key(inputs: str) -> str:
-        monkeypatch.setattr(code, "version", lambda name: inputs if name == "numpy" else "1")
+        monkeypatch.setattr(fingerprint, "version", lambda name: inputs if name == "numpy" else "1")
         _key.cache_clear()
         return Recipe("numbers", "one", {}, ["blurpaper.kernels"], TENSORS).key
 

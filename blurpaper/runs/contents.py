@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
-from blurpaper.progress import progress
-from blurpaper.store import default_root
+from blurpaper.runs.progress import progress
+from blurpaper.runs.store import default_root
 
 _SETTLED = 2_000_000_000
 """Nanoseconds. A file that was changed just now may change again within one tick of its clock: it

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from blurpaper.errors import UserError
+from blurpaper.runs.errors import UserError
 
 T = TypeVar("T")
 

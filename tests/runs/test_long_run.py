@@ -15,11 +15,12 @@ import torch
 from disturbance import checkout
 from helpers import album
 
-from blurpaper import evaluation, profile
+from blurpaper import evaluation
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import named
-from blurpaper.store import Store
+from blurpaper.runs import profile
+from blurpaper.runs.store import Store
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/fd").is_dir(), reason="reads what a process has from /proc"
@@ -77,7 +78,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from test_long_run import taken
 from blurpaper import book, execution, profile
-from blurpaper.store import Store
+from blurpaper.runs.store import Store
 import os
 
 found = []
@@ -99,7 +100,7 @@ def test_executing_all_chapters_twice_takes_no_more_files_threads_processes_or_m
 ) -> None:
     root = checkout(tmp_path / "checkout")
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", PASSES, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, "-c", PASSES, str(Path(__file__).parents[1]), str(tmp_path)]
     done = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, check=False
     )

@@ -27,10 +27,11 @@ from disturbance import (
 )
 from helpers import album
 
-from blurpaper import experiments, profile
+from blurpaper import experiments
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
-from blurpaper.store import Store, sha256_of
+from blurpaper.runs import profile
+from blurpaper.runs.store import Store, sha256_of
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="finds processes in /proc"
@@ -62,7 +63,7 @@ published = False
 # %%
 from blurpaper import experiments
 from blurpaper import profile as profiles
-from blurpaper.store import Store
+from blurpaper.runs.store import Store
 
 experiments.EXPERIMENTS["table1"](profiles.load(profile, overrides), Store())
 """

