@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from blurpaper import blur, deblurring, quality
-from blurpaper.data import examples, photos
-from blurpaper.data.base import ImageSet
+from blurpaper.data import examples, folders
+from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import Observation, baselines, learning, patches, priors, splitting
 from blurpaper.kernels import psf
 
@@ -187,8 +187,8 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
 def photographs(split: str) -> ImageSet:
     """bsds500 where it is there, else what scikit-image carries."""
     return (
-        photos.load("bsds500", split)
-        if photos.is_there("bsds500", split)
+        folders.load("bsds500", split)
+        if folders.is_there("bsds500", split)
         else examples.CarriedSet(split)
     )
 

@@ -27,7 +27,7 @@ from benchmarks.pipeline import blurred_by_peer, photographs
 from blurpaper import training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import SHARP, psf
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.objectives import Labels

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from blurpaper import batches, blur, deblurring, plan, protocol, training
 from blurpaper.batches import Batch, Task
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.networks import Network, build
 from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Agreement, Labels, Objective

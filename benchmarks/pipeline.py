@@ -22,9 +22,9 @@ import torch
 from PIL import Image
 
 from benchmarks.timing import seconds
-from blurpaper import canonical, data, protocol, resizing
-from blurpaper.data import examples, photos
-from blurpaper.data.base import ImageSet
+from blurpaper import data, protocol
+from blurpaper.data import canonical, examples, folders, resizing
+from blurpaper.data.sets import ImageSet
 from blurpaper.networks import Network
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs.profile import Profile, load
@@ -82,8 +82,8 @@ def photographs(count: int, folder: Path) -> tuple[ImageSet, list[Path]]:
     """Photographs as JPEG files: those of the profile photos if they are there, else crops of those
     that scikit-image carries.
     """
-    if photos.is_there("nips2017-dev", "test"):
-        whole = photos.load("nips2017-dev", "test")
+    if folders.is_there("nips2017-dev", "test"):
+        whole = folders.load("nips2017-dev", "test")
         return data.Subset(whole, range(count)), [whole.root / name for name in whole.ids[:count]]
     carried = examples.CarriedSet("test")
     generator = np.random.default_rng(0)
@@ -92,7 +92,7 @@ def photographs(count: int, folder: Path) -> tuple[ImageSet, list[Path]]:
         top, left = (int(generator.integers(0, side - 400)) for side in image.shape[-2:])
         crop = image[:, top : top + 400, left : left + 560].permute(1, 2, 0).numpy()
         Image.fromarray(crop).save(folder / f"{number:03d}.jpg", quality=92)
-    whole = photos.load_folder(folder, labelled=False)
+    whole = folders.load_folder(folder, labelled=False)
     return whole, [folder / name for name in whole.ids]
 
 

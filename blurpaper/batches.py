@@ -19,8 +19,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from blurpaper import blur, resizing
-from blurpaper.data.base import ImageSet
+from blurpaper import blur
+from blurpaper.data import resizing
+from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import CANONICAL
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms

@@ -13,17 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import (
-    canonical,
-    data,
-    deblurring,
-    predictions,
-    protocol,
-    quality,
-    tallies,
-    trained,
-)
-from blurpaper.data.base import ImageSet
+from blurpaper import data, deblurring, predictions, protocol, quality, tallies, trained
+from blurpaper.data import canonical
+from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import learning, patches
 from blurpaper.kernels import CANONICAL, PSF, SHARP
 from blurpaper.networks import NetworkSpec, module_of

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper import intervals, metrics, predictions, results, trained
-from blurpaper.data import photos
-from blurpaper.data.base import ImageSet
+from blurpaper.data import folders
 from blurpaper.data.readable import readable
+from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import SHARP
 from blurpaper.networks import MODELS, NetworkSpec
 from blurpaper.networks.external import FIELD, IMAGENET_MEAN, IMAGENET_STD, External, ExternalSpec
@@ -182,7 +182,7 @@ def measure(
         list(dict.fromkeys(scales)),
     )
     images, left_out = readable(
-        photos.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store
+        folders.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store
     )
     labelled = bool((images.labels >= 0).all())
     wanted = conditions if labelled else list(dict.fromkeys([SHARP, *conditions]))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper import data, predictions, protocol, resizing, results, segmented
+from blurpaper import data, predictions, protocol, results, segmented
+from blurpaper.data import resizing
 from blurpaper.data.examples import SEGMENTED, CarriedSet
 from blurpaper.kernels import SHARP
 from blurpaper.metrics import oracles, overlap

@@ -8,9 +8,9 @@ from pathlib import Path
 from blurpaper import trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
-from blurpaper.data import photos
+from blurpaper.data import folders
+from blurpaper.data.images import ImageError
 from blurpaper.data.readable import readable
-from blurpaper.data.reading import ImageError
 from blurpaper.evaluation import classes_of, fitted
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.external import ExternalSpec, external
@@ -74,7 +74,7 @@ def finetune(
     """
     name, shares = mix_of(mix)
     profile = fitted(profile, start)
-    listed = photos.load_folder(
+    listed = folders.load_folder(
         folder, classes_of(start, profile, store), labelled=not unlabelled, tolerant=True
     )
     schedule = profile.agreement if unlabelled else profile.finetuning

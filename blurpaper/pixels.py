@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import blur, resizing
+from blurpaper import blur
 from blurpaper.batches import Task
+from blurpaper.data import resizing
 from blurpaper.data.label_map import VOID
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks.zoomout import ZoomOut

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import canonical, data, invariance, metrics, protocol, trained
-from blurpaper.data.base import ImageSet
+from blurpaper import data, invariance, metrics, protocol, trained
+from blurpaper.data import canonical
+from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import check_condition
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs.profile import Profile

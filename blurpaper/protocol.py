@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from blurpaper import blur
+from blurpaper.data.resizing import Scene, resized, scaled_shape
 from blurpaper.kernels import CANONICAL, SHAKE, SHAKE_BANKS, SHARP, psf, shake_bank
 from blurpaper.networks.base import Classifier
-from blurpaper.resizing import Scene, resized, scaled_shape
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Compute, Protocol
 from blurpaper.runs.randomness import uniforms

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from blurpaper.data.reading import SUFFIXES, ImageError, decoding
+from blurpaper.data.images import SUFFIXES, ImageError, decoding
 from blurpaper.kernels import check_condition
 
 

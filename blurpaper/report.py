@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper import __version__, intervals, metrics, protocol, resizing, results
+from blurpaper import __version__, intervals, metrics, protocol, results
+from blurpaper.data import resizing
 from blurpaper.evaluation import Measured, fitted, measure
 from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from blurpaper import canonical, protocol
+from blurpaper import protocol
+from blurpaper.data import canonical
 from blurpaper.data.label_map import SegmentedSet
+from blurpaper.data.resizing import Scene
 from blurpaper.metrics import counting, oracles
 from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.resizing import Scene
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Profile
 

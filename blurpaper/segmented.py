@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import canonical, data, pixels, predictions, tallies, trained, training
+from blurpaper import data, pixels, predictions, tallies, trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
+from blurpaper.data import canonical
 from blurpaper.kernels import CANONICAL, check_condition
 from blurpaper.networks import NetworkSpec, module_of, segmenters
 from blurpaper.networks.zoomout import ZoomOut

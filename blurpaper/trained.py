@@ -16,7 +16,7 @@ from torch import nn
 from blurpaper import data, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.base import Classifier
 from blurpaper.networks.external import ExternalSpec

@@ -90,7 +90,7 @@ page.say(
 # %% tags=["hide-input"]
 import torch
 
-from blurpaper import resizing
+from blurpaper.data import resizing
 from blurpaper.data.examples import EXAMPLES, photograph
 
 cat = resizing.to_canonical(photograph(EXAMPLES[0]), kernels.CANONICAL)

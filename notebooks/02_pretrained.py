@@ -27,7 +27,8 @@ published = False
 # %% tags=["remove-cell"]
 import itertools
 
-from blurpaper import data, experiments, figures, metrics, protocol, resizing, results, tallies
+from blurpaper import data, experiments, figures, metrics, protocol, results, tallies
+from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import NetworkSpec

@@ -27,8 +27,9 @@ published = False
 
 # %% tags=["remove-cell"]
 
-from blurpaper import data, experiments, figures, protocol, resizing, results, tallies
+from blurpaper import data, experiments, figures, protocol, results, tallies
 from blurpaper.blur import MIXES
+from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.sources import SOURCES
 from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval

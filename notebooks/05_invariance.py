@@ -28,7 +28,8 @@ published = False
 # %% tags=["remove-cell"]
 import torch
 
-from blurpaper import data, figures, invariance, protocol, resizing, results, trained
+from blurpaper import data, figures, invariance, protocol, results, trained
+from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.networks import STAGES, NetworkSpec

@@ -26,7 +26,8 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import blur, data, deblurring, figures, quality, resizing, results
+from blurpaper import blur, data, deblurring, figures, quality, results
+from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.sources import SOURCES

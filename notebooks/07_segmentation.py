@@ -28,7 +28,8 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import data, figures, plan, protocol, resizing, results, segmented
+from blurpaper import data, figures, plan, protocol, results, segmented
+from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
 from blurpaper.exhibits import SHOWN

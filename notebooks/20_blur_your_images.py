@@ -64,7 +64,7 @@ album(Path("photos"))
 # Images are `uint8` tensors, a batch or one, on any device; the outcome is rounded to `uint8` once, as a camera would round it.
 
 # %%
-from blurpaper.data.reading import read_image
+from blurpaper.data.images import read_image
 
 cat = read_image("photos/chelsea.png")  # (3, H, W)
 scale = min(cat.shape[-2:]) / kernels.CANONICAL

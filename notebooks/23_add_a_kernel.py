@@ -46,7 +46,7 @@ album(Path("photos"))
 # A PSF is an array of odd sides, not negative, of unit sum, centred on its middle element. `blur.apply` takes any.
 
 # %%
-from blurpaper.data.reading import read_image
+from blurpaper.data.images import read_image
 
 y, x = np.mgrid[-6:7, -6:7]
 squares = x * x + y * y

@@ -81,7 +81,8 @@ networks["grey"](torch.zeros(1, 3, 256, 320)).shape  # a map of logits
 # log-probabilities. What it gives is not in the store: a network that is only in memory has no name there.
 
 # %%
-from blurpaper import protocol, resizing
+from blurpaper import protocol
+from blurpaper.data import resizing
 from blurpaper.data.examples import EXAMPLES, photograph
 
 settings = profiles.load("photos")

@@ -62,7 +62,7 @@ album(Path("photos"), ["Egyptian cat/chelsea", "espresso/coffee"])
 # The names of ImageNet's classes are those of timm. Case, hyphens and underscores do not matter, but where two classes differ in nothing else.
 
 # %%
-from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
 
 number = imagenet_names().index("Egyptian cat")
 imagenet_names()[number], imagenet_wnids()[number]
@@ -95,7 +95,7 @@ class ArraySet(ImageSet):
 # Its file, made here of the corners of one photograph:
 
 # %%
-from blurpaper.data.reading import read_image
+from blurpaper.data.images import read_image
 
 cat = read_image("photos/Egyptian cat/chelsea.png").numpy()
 np.savez(
@@ -151,13 +151,13 @@ batch.seen.shape, batch.labels.tolist()
 
 # %%
 from blurpaper import data
-from blurpaper.data import photos
+from blurpaper.data import folders
 
 os.environ["BLURPAPER_DATA"] = str(Path.cwd())
-photos.SETS["mine"] = {"test": "photos"}
+folders.SETS["mine"] = {"test": "photos"}
 mine = data.load("mine", "test", settings, store)
 print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
-del photos.SETS["mine"]
+del folders.SETS["mine"]
 
 # %% [markdown]
 # **For good**, in a checkout: the line in `SETS` of `blurpaper/data/photos.py`, and an entry of `SOURCES` in `blurpaper/data/sources.py`, which says what it is,

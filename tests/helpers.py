@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from blurpaper.data.base import ImageSet
 from blurpaper.data.label_map import SegmentedSet
+from blurpaper.data.sets import ImageSet
 
 TINY = {
     "emoji.classes": 4,

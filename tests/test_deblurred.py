@@ -17,12 +17,12 @@ from blurpaper import (
     predictions,
     protocol,
     quality,
-    resizing,
     tallies,
 )
 from blurpaper import treatment as treatments
+from blurpaper.data import resizing
 from blurpaper.data.examples import CarriedSet
-from blurpaper.data.reading import write_image
+from blurpaper.data.images import write_image
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import fingerprint

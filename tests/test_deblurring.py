@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import blur, deblurring, quality, resizing
-from blurpaper.data import photos
+from blurpaper import blur, deblurring, quality
+from blurpaper.data import folders, resizing
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.deblurring import Mixture, Observation, patches, priors, splitting
 from blurpaper.kernels import psf
@@ -198,9 +198,9 @@ def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
     priors.released.cache_clear()
 
 
-@pytest.mark.skipif(not photos.is_there("bsds500", "test"), reason="no bsds500 photographs")
+@pytest.mark.skipif(not folders.is_there("bsds500", "test"), reason="no bsds500 photographs")
 def test_on_photographs_as_far_ahead_as_was_asked_for() -> None:
-    images = photos.load("bsds500", "test")
+    images = folders.load("bsds500", "test")
     scores = {name: [] for name in ("epll", "gradient", "wiener")}
     for number in range(6):
         grey = images[number].float().mean(dim=0, keepdim=True).round().to(torch.uint8)

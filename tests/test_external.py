@@ -24,10 +24,10 @@ from torch.nn import functional
 
 from blurpaper import evaluation, finetuning, kernels, predictions, results
 from blurpaper.cli import main
+from blurpaper.data.imagenet import imagenet_names
 from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import External, ExternalSpec
-from blurpaper.networks.imagenet import imagenet_names
 from blurpaper.networks.weights import _LITE_SHA256, _packaged, named, read_pickled_weights
 from blurpaper.objectives import Agreement
 from blurpaper.runs import profile as profiles

@@ -6,7 +6,7 @@ import torch
 
 from blurpaper import blur, psf_files
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.data.reading import ImageError, read_image, write_image
+from blurpaper.data.images import ImageError, read_image, write_image
 from blurpaper.deblurring import ROUNDING
 from blurpaper.files import assumed_noise
 from blurpaper.files import blur as blur_files

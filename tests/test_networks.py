@@ -11,9 +11,9 @@ from torchvision import models as torchvision_models
 from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models import vgg16 as torchvision_vgg16
 
+from blurpaper.data.imagenet import imagenet_wnids
 from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of, weights
 from blurpaper.networks.efficientnet import efficientnet_lite0
-from blurpaper.networks.imagenet import imagenet_wnids
 from blurpaper.networks.resnet import resnet50, small_resnet
 from blurpaper.networks.vgg import CAFFE_MEAN, VGG, small_vgg, vgg16
 from blurpaper.networks.weights import WeightsError, read_pickled_weights

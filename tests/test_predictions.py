@@ -8,7 +8,6 @@ import torch
 from helpers import TINY
 
 from blurpaper import (
-    canonical,
     data,
     experiments,
     metrics,
@@ -19,6 +18,7 @@ from blurpaper import (
     trained,
     training,
 )
+from blurpaper.data import canonical
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store

@@ -6,8 +6,8 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from blurpaper import blur, canonical, kernels, metrics, protocol, resizing
-from blurpaper.data import photos
+from blurpaper import blur, kernels, metrics, protocol
+from blurpaper.data import canonical, folders, resizing
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs.devices import autocast
@@ -98,7 +98,7 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
     monkeypatch.setenv("BLURPAPER_DATA", str(photographs))
     independent = {"sharp": 0.978, "D4": 0.872, "D8": 0.678, "H8": 0.938, "shake": 0.788}
     margin = {"D8": 0.04, "shake": 0.04}
-    profile, images = load("photos"), photos.load("nips2017-dev", "test")
+    profile, images = load("photos"), folders.load("nips2017-dev", "test")
     network = ORIGINALS["efficientnet_lite0"](224)
     whole = canonical.images_of(images, range(len(images)), profile.protocol)
     for condition, expected in independent.items():

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from blurpaper import (
     blur,
-    canonical,
     data,
     kernels,
     pixels,
@@ -27,6 +26,7 @@ from blurpaper import (
     trained,
     training,
 )
+from blurpaper.data import canonical
 from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG

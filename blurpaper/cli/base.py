@@ -120,7 +120,7 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
 
 def say_passed_over(folder: Path) -> None:
     """Tell of pictures in a folder that are of other formats than those that are read there."""
-    from blurpaper.data.reading import OTHER_PICTURES, image_files
+    from blurpaper.data.images import OTHER_PICTURES, image_files
 
     others = [path.name for path in image_files(folder, OTHER_PICTURES)]
     if others:

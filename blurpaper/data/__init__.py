@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper.data.base import ImageSet
 from blurpaper.data.joined import JoinedSet
 from blurpaper.data.label_map import SegmentedSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.data.subset import Subset
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.profile import Emoji, Profile
@@ -56,10 +56,10 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
         from blurpaper.data.examples import CarriedSet
 
         return CarriedSet(split)
-    from blurpaper.data import photos
+    from blurpaper.data import folders
 
     _check_known(name)
-    return photos.load(name, split)
+    return folders.load(name, split)
 
 
 SCENES = "emoji-scenes"
@@ -117,17 +117,17 @@ def is_known(name: str) -> bool:
     >>> is_known("emoji"), is_known("emojis")
     (True, False)
     """
-    from blurpaper.data import photos
+    from blurpaper.data import folders
 
-    return name in ("emoji", "scikit-image", *photos.SETS)
+    return name in ("emoji", "scikit-image", *folders.SETS)
 
 
 def _check_known(name: str) -> None:
-    from blurpaper.data import photos
+    from blurpaper.data import folders
 
     if not is_known(name):
         raise UserError(
-            f"a data set is one of emoji, scikit-image, {', '.join(photos.SETS)}. Got {name!r}."
+            f"a data set is one of emoji, scikit-image, {', '.join(folders.SETS)}. Got {name!r}."
         )
 
 
@@ -138,11 +138,11 @@ def missing(profile: Profile) -> list[str]:
     Raises:
         UserError: if it names a set that is not known.
     """
-    from blurpaper.data import photos, voc
+    from blurpaper.data import folders, voc
 
-    sets = [(name, split) for name, split in wanted(profile) if name in photos.SETS]
+    sets = [(name, split) for name, split in wanted(profile) if name in folders.SETS]
     found = [
-        photos.how_to_get(name, split) for name, split in sets if not photos.is_there(name, split)
+        folders.how_to_get(name, split) for name, split in sets if not folders.is_there(name, split)
     ]
     name = profile.segmentation.data
     if name != SCENES:
@@ -180,7 +180,8 @@ def count(name: str, split: str, profile: Profile) -> int:
     """Number of images of a set, with label maps or without: of those that are there, else of the
     whole set as it is published; 0 where that is not known.
     """
-    from blurpaper.data import examples, photos, reading, sources, voc
+    from blurpaper.data import examples, folders, sources, voc
+    from blurpaper.data import images as images
 
     if name in ("emoji", SCENES):
         return getattr(profile.emoji if name == "emoji" else profile.segmentation.scenes, split)
@@ -189,8 +190,8 @@ def count(name: str, split: str, profile: Profile) -> int:
     if name in voc.TASKS:
         whole = voc.COUNTS[name][split]
         return len(voc.load(name, split)) if voc.is_there(name, split) else whole
-    if photos.is_there(name, split):
-        return sum(1 for _ in reading.image_files(photos.set_folder(name, split)))
+    if folders.is_there(name, split):
+        return sum(1 for _ in reading.image_files(folders.set_folder(name, split)))
     return sources.named(name).counts.get(split, 0)
 
 
@@ -258,9 +259,9 @@ class EmojiSet(ImageSet):
 
 
 def _bare_folder(path: Path) -> ImageSet:
-    from blurpaper.data import photos
+    from blurpaper.data import folders
 
-    return photos.load_folder(path, labelled=False)
+    return folders.load_folder(path, labelled=False)
 
 
 def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:

@@ -23,10 +23,10 @@ import pooch
 import requests
 
 from blurpaper import __version__
-from blurpaper.data.photos import in_threads
-from blurpaper.data.reading import ImageError, decoding, image_files, read_image
+from blurpaper.data.folders import in_threads
+from blurpaper.data.imagenet import imagenet_wnids
+from blurpaper.data.images import ImageError, decoding, image_files, read_image
 from blurpaper.data.sources import SOURCES, Source, named
-from blurpaper.networks.imagenet import imagenet_wnids
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.files import explained
 from blurpaper.runs.folders import data_folder

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper.data.base import ImageSet
-from blurpaper.data.reading import write_image
-from blurpaper.networks.imagenet import imagenet_names
+from blurpaper.data.imagenet import imagenet_names
+from blurpaper.data.images import write_image
+from blurpaper.data.sets import ImageSet
 from blurpaper.runs.errors import UserError
 
 

@@ -10,7 +10,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.runs.errors import UserError
 
 

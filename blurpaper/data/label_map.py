@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 import torch
 
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 
 VOID = 255
 """The label of pixels that are never scored and never learnt from, as in PASCAL VOC."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import torch
 
-from blurpaper.data.base import ImageSet
-from blurpaper.data.photos import FolderSet, in_threads
-from blurpaper.data.reading import ImageError
+from blurpaper.data.folders import FolderSet, in_threads
+from blurpaper.data.images import ImageError
+from blurpaper.data.sets import ImageSet
 from blurpaper.data.subset import Subset
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import TENSORS, Recipe, Store
@@ -36,9 +36,7 @@ def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
 
     inputs = {"images": images.fingerprint, "pillow": pillow}
     about = {"data": images.fingerprint}
-    recipe = Recipe(
-        "broken-images", images.name, inputs, ["blurpaper.data.reading"], TENSORS, about
-    )
+    recipe = Recipe("broken-images", images.name, inputs, ["blurpaper.data.images"], TENSORS, about)
     found = store.get(
         recipe, lambda _: {"numbers": torch.tensor(_broken(images), dtype=torch.int64)}
     )["numbers"].tolist()

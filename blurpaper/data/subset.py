@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 
 
 class Subset(ImageSet):

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from blurpaper.data import photos
+from blurpaper.data import folders
+from blurpaper.data.folders import MissingDataError
+from blurpaper.data.images import ImageError, read_image
 from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
-from blurpaper.data.photos import MissingDataError
-from blurpaper.data.reading import ImageError, read_image
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.folders import data_folder
 
@@ -86,7 +86,7 @@ class VocSet(SegmentedSet):
         return read_image(self.images[number])
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        return photos.in_threads(self.__getitem__, numbers)
+        return folders.in_threads(self.__getitem__, numbers)
 
     def label_map(self, number: int) -> torch.Tensor:
         """The labels of one photograph's pixels: uint8 ``(H, W)``, the task's own, or
@@ -186,7 +186,7 @@ def how_to_get(name: str, split: str) -> str:
     return (
         f"{name} with its segmentations needs {absent[0].absolute()}, which is not there "
         "(BLURPAPER_DATA names the folder that "
-        f"{name} is in): {photos.HOW_TO_GET[name]}."
+        f"{name} is in): {folders.HOW_TO_GET[name]}."
     )
 
 
@@ -211,7 +211,7 @@ def _table(labels: Sequence[str]) -> np.ndarray:
 
 def _fingerprint(labels: Sequence[str], root: Path, files: Sequence[Path]) -> str:
     """Of the labels, too: the same files are another set with others."""
-    content = photos.fingerprint(root, [path.relative_to(root).as_posix() for path in files])
+    content = folders.fingerprint(root, [path.relative_to(root).as_posix() for path in files])
     return hashlib.sha256("\0".join((*labels, content)).encode()).hexdigest()[:16]
 
 

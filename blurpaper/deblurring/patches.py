@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import torch
 
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.randomness import stream
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper import deblurred, intervals, metrics, results, tallies
-from blurpaper.data.base import ImageSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.experiments.registry import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.runs.profile import Profile

@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from blurpaper.data.imagenet import imagenet_names
 from blurpaper.networks import MODELS, files
 from blurpaper.networks.base import Classifier, WeightsError
 from blurpaper.networks.files import explained
-from blurpaper.networks.imagenet import imagenet_names
 from blurpaper.networks.spec import NetworkSpec
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.store import sha256_of

@@ -27,8 +27,8 @@ from safetensors import safe_open
 from blurpaper import batches, book, training
 from blurpaper.batches import Task
 from blurpaper.cli import main
-from blurpaper.data import photos
-from blurpaper.data.reading import ImageError
+from blurpaper.data import folders
+from blurpaper.data.images import ImageError
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.objectives import Labels
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
@@ -508,10 +508,10 @@ def test_a_file_that_is_older_than_what_was_made_of_it_counts_by_its_content(
     """A photograph and a chapter are replaced by others of the same size, dated before the ones
     they replace.
     """
-    before = photos.load_folder(album, labelled=False).fingerprint
+    before = folders.load_folder(album, labelled=False).fingerprint
     (album / "0.png").write_bytes((album / "1.png").read_bytes())
     os.utime(album / "0.png", (0, 0))
-    assert photos.load_folder(album, labelled=False).fingerprint != before
+    assert folders.load_folder(album, labelled=False).fingerprint != before
 
     monkeypatch.setattr(book, "build_folder", lambda _: tmp_path)
     for chapter in book.chapters():

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from blurpaper import data
-from blurpaper.data import photos
-from blurpaper.data.photos import MissingDataError, load_folder
-from blurpaper.data.reading import ImageError
-from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.data import folders
+from blurpaper.data.folders import MissingDataError, load_folder
+from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.data.images import ImageError
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_fingerprint_changes_with(folder, change):
 
 # --- Known sets -----------------------------------------------------------------------------------
 
-KNOWN = [(name, split) for name, splits in photos.SETS.items() for split in splits]
+KNOWN = [(name, split) for name, splits in folders.SETS.items() for split in splits]
 
 
 @pytest.mark.parametrize(("name", "split"), KNOWN)
@@ -209,25 +209,25 @@ def test_a_missing_set_is_an_error_that_names_its_folder_and_how_to_get_it(
 ):
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     with pytest.raises(MissingDataError) as caught:
-        photos.load(name, split)
+        folders.load(name, split)
     message = str(caught.value)
-    assert str(tmp_path / photos.SETS[name][split]) in message
-    assert name in message and "BLURPAPER_DATA" in message and photos.HOW_TO_GET[name] in message
-    assert not photos.is_there(name, split)
+    assert str(tmp_path / folders.SETS[name][split]) in message
+    assert name in message and "BLURPAPER_DATA" in message and folders.HOW_TO_GET[name] in message
+    assert not folders.is_there(name, split)
 
 
 @pytest.mark.parametrize(("name", "split"), KNOWN)
 def test_a_set_that_is_there_is_loaded_under_its_name(tmp_path, monkeypatch, name, split):
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
-    if (name, split) in photos.LISTS:
-        listed = tmp_path / photos.LISTS[name, split]
+    if (name, split) in folders.LISTS:
+        listed = tmp_path / folders.LISTS[name, split]
         listed.parent.mkdir(parents=True)
         listed.write_text("a\n")
-    file = f"{photos.BEGINNINGS.get((name, split), '')}a.png"
-    path = tmp_path / photos.SETS[name][split] / "n01440764" / file
+    file = f"{folders.BEGINNINGS.get((name, split), '')}a.png"
+    path = tmp_path / folders.SETS[name][split] / "n01440764" / file
     path.parent.mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(path)
-    images = photos.load(name, split)
+    images = folders.load(name, split)
     assert (images.name, images.labels.tolist(), images.ids) == (name, [0], [f"n01440764/{file}"])
 
 
@@ -239,19 +239,19 @@ def test_data_is_looked_for_in_the_current_folder_otherwise(tmp_path, monkeypatc
         monkeypatch.setenv("BLURPAPER_DATA", "")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingDataError, match=str(tmp_path / "data" / "imagewoof" / "val")):
-        photos.load("imagewoof", "test")
+        folders.load("imagewoof", "test")
 
 
 def test_an_unknown_split_is_an_error_that_says_what_there_is():
     with pytest.raises(ImageError, match=r"imagewoof has train and test images\. Got 'val'"):
-        photos.load("imagewoof", "val")
+        folders.load("imagewoof", "val")
 
 
 def test_an_unknown_set_is_an_error_that_lists_those_there_are(smoke, store):
     with pytest.raises(ValueError) as caught:
         data.load("imagenot", "test", smoke, store)
     assert "'imagenot'" in str(caught.value)
-    assert all(name in str(caught.value) for name in ("emoji", *photos.SETS))
+    assert all(name in str(caught.value) for name in ("emoji", *folders.SETS))
 
 
 def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_nothing(
@@ -295,16 +295,16 @@ def test_where_a_folder_holds_several_splits_a_list_says_which_images_are_meant(
     tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
-    folder = tmp_path / photos.SETS["voc2012"]["train"]
+    folder = tmp_path / folders.SETS["voc2012"]["train"]
     folder.mkdir(parents=True)
     for name in ("2007_1", "2007_2", "2008_1"):
         Image.new("RGB", (4, 3)).save(folder / f"{name}.jpg")
     with pytest.raises(MissingDataError, match=r"train\.txt, which says which images"):
-        photos.load("voc2012", "train")
-    listed = tmp_path / photos.LISTS["voc2012", "train"]
+        folders.load("voc2012", "train")
+    listed = tmp_path / folders.LISTS["voc2012", "train"]
     listed.parent.mkdir(parents=True)
     listed.write_text("2008_1\n2007_1\n")
-    found = photos.load("voc2012", "train")
+    found = folders.load("voc2012", "train")
     assert list(found.ids) == ["2007_1.jpg", "2008_1.jpg"]
     assert found.labels.tolist() == [-1, -1]
 
@@ -313,8 +313,8 @@ def test_what_fast_ai_moved_from_the_training_set_to_validation_is_no_test_image
     tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
-    folder = tmp_path / photos.SETS["imagewoof"]["test"] / "n02086240"
+    folder = tmp_path / folders.SETS["imagewoof"]["test"] / "n02086240"
     folder.mkdir(parents=True)
     for name in ("ILSVRC2012_val_00000907", "n02086240_1"):
         Image.new("RGB", (4, 3)).save(folder / f"{name}.JPEG")
-    assert list(photos.load("imagewoof", "test").ids) == ["n02086240/ILSVRC2012_val_00000907.JPEG"]
+    assert list(folders.load("imagewoof", "test").ids) == ["n02086240/ILSVRC2012_val_00000907.JPEG"]

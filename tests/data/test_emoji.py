@@ -8,7 +8,7 @@ import pytest
 from blurpaper import data
 from blurpaper.data import artwork, emoji
 
-REFERENCE = Path(__file__).parent / "reference" / "emoji.npz"
+REFERENCE = Path(__file__).parents[1] / "reference" / "emoji.npz"
 """Six images as first drawn, derived from OpenMoji artwork (CC BY-SA 4.0)."""
 
 

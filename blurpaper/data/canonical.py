@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 
 import torch
 
-from blurpaper import resizing
-from blurpaper.data.base import ImageSet
-from blurpaper.data.photos import FolderSet, in_threads
+from blurpaper.data import resizing
+from blurpaper.data.folders import FolderSet, in_threads
+from blurpaper.data.resizing import Scene
+from blurpaper.data.sets import ImageSet
 from blurpaper.data.subset import Subset
 from blurpaper.data.voc import VocSet
-from blurpaper.resizing import Scene
 from blurpaper.runs.profile import Protocol
 
 T = TypeVar("T")

@@ -23,9 +23,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from blurpaper.cli import main
-from blurpaper.data import download, photos, sources
+from blurpaper.data import download, folders, sources
 from blurpaper.data.download import FetchError, fetch, verify
-from blurpaper.data.reading import read_image
+from blurpaper.data.images import read_image
 from blurpaper.data.sources import SOURCES
 from blurpaper.runs.errors import UserError
 
@@ -192,11 +192,11 @@ def test_addresses_and_checksums_are_those_torchvision_publishes():
     assert of("voc2012")[0].rpartition("/")[2] == voc["filename"]
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES.keys() & photos.SETS.keys()))
+@pytest.mark.parametrize("name", sorted(SOURCES.keys() & folders.SETS.keys()))
 def test_a_set_is_read_from_where_it_is_put(name):
     if name != "voc2012":  # whose one folder of images holds all splits
-        assert photos.SETS[name] == SOURCES[name].folders
-    assert photos.HOW_TO_GET[name] == SOURCES[name].how_to_get
+        assert folders.SETS[name] == SOURCES[name].folders
+    assert folders.HOW_TO_GET[name] == SOURCES[name].how_to_get
 
 
 @pytest.mark.parametrize(
@@ -391,8 +391,8 @@ def test_a_fetched_set_is_what_a_profile_reads_of_it(offer):
     names += [f"imagewoof2-320/val/{WNIDS[1]}/{one}_9.JPEG" for one in (WNIDS[1], "ILSVRC2012_val")]
     offer("imagewoof", tar({name: jpeg() for name in names}))
     fetch("imagewoof")
-    assert photos.load("imagewoof", "train").ids == [f"{WNIDS[0]}/{WNIDS[0]}_1.JPEG"]
-    images = photos.load("imagewoof", "test")
+    assert folders.load("imagewoof", "train").ids == [f"{WNIDS[0]}/{WNIDS[0]}_1.JPEG"]
+    images = folders.load("imagewoof", "test")
     assert images.ids == [f"{WNIDS[1]}/ILSVRC2012_val_9.JPEG"]
     assert images.classes[images.labels[0]] == "goldfish"
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from blurpaper import results
 from blurpaper.cli import main
-from blurpaper.data import photos
-from blurpaper.data.photos import load_folder
+from blurpaper.data import folders
+from blurpaper.data.folders import load_folder
+from blurpaper.data.images import ImageError
 from blurpaper.data.readable import readable
-from blurpaper.data.reading import ImageError
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 
@@ -43,8 +43,8 @@ def reads(monkeypatch):
         seen.append(path.name)
         return original(path)
 
-    original = photos.read_image
-    monkeypatch.setattr(photos, "read_image", read)
+    original = folders.read_image
+    monkeypatch.setattr(folders, "read_image", read)
     return seen
 
 
@@ -142,7 +142,7 @@ def test_what_is_remembered_is_told_of_the_place_where_the_folder_is_now(tmp_pat
 def test_an_image_that_could_not_be_read_once_and_now_can_is_kept(
     tmp_path, store, monkeypatch
 ) -> None:
-    folder, original = fill(tmp_path / "album", 100), photos.read_image
+    folder, original = fill(tmp_path / "album", 100), folders.read_image
 
     def read(path):
         if path.name == "0008.png":
@@ -151,7 +151,7 @@ def test_an_image_that_could_not_be_read_once_and_now_can_is_kept(
 
     images = load_folder(folder, ("cat", "dog"))
     with monkeypatch.context() as patched:
-        patched.setattr(photos, "read_image", read)
+        patched.setattr(folders, "read_image", read)
         assert len(readable(images, store)[0]) == 99
     assert readable(images, store) == (images, [])
 

@@ -18,8 +18,8 @@ from blurpaper import (
     tallies,
     trained,
 )
+from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.networks import NetworkSpec, vgg
-from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from blurpaper import data
-from blurpaper.data import photos, voc
+from blurpaper.data import folders, voc
+from blurpaper.data.folders import MissingDataError
+from blurpaper.data.images import ImageError, read_image
 from blurpaper.data.label_map import SegmentedSet
-from blurpaper.data.photos import MissingDataError
-from blurpaper.data.reading import ImageError, read_image
 
 DEVKIT = "VOCdevkit/VOC2012"
 TRAIN = {"2007_000063": (9, 13), "2008_000002": (12, 7), "2009_000010": (5, 60)}
@@ -109,7 +109,7 @@ def test_a_split_is_the_photographs_of_its_list(devkit, name, split, stems):
 
 
 def test_training_photographs_have_the_names_that_they_have_as_a_folder(devkit, name):
-    assert list(voc.load(name, "train").ids) == list(photos.load(name, "train").ids)
+    assert list(voc.load(name, "train").ids) == list(folders.load(name, "train").ids)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -241,7 +241,7 @@ def test_a_missing_folder_or_list_is_an_error_that_says_where_it_was_looked_for_
     text = sentence(caught)
     assert text == voc.how_to_get(name, "train")
     assert str(devkit / (part or "JPEGImages")) in text
-    assert "BLURPAPER_DATA" in text and photos.HOW_TO_GET[name] in text
+    assert "BLURPAPER_DATA" in text and folders.HOW_TO_GET[name] in text
 
 
 def test_one_split_may_be_there_without_the_other(animals):
@@ -391,7 +391,7 @@ def test_of_the_photographs_with_an_animal_every_pixel_has_a_label_or_is_void(sp
     images = voc.load("voc-animals", split)
     assert len(images) == count and len(set(images.ids)) == count
     if split == "train":
-        assert list(images.ids) == list(photos.load("voc-animals", "train").ids)
+        assert list(images.ids) == list(folders.load("voc-animals", "train").ids)
     pixels = np.zeros(256, np.int64)
     for number in range(count):
         given = images.label_map(number)

@@ -9,8 +9,8 @@ import torch
 from helpers import MemorySet
 from PIL import Image
 
-from blurpaper import canonical, data, predictions, protocol, resizing, trained
-from blurpaper.data import photos
+from blurpaper import data, predictions, protocol, trained
+from blurpaper.data import canonical, folders, resizing
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import load
@@ -25,7 +25,7 @@ def tiny():
 
 
 @pytest.fixture
-def folder(tmp_path) -> photos.FolderSet:
+def folder(tmp_path) -> folders.FolderSet:
     """Photographs of noise, one of which has the canonical size already."""
     draw = np.random.RandomState(0)
     (tmp_path / "noise").mkdir()
@@ -33,15 +33,15 @@ def folder(tmp_path) -> photos.FolderSet:
         Image.fromarray(draw.randint(0, 256, (*shape, 3)).astype(np.uint8)).save(
             tmp_path / "noise" / f"{number}.png"
         )
-    return photos.load_folder(tmp_path / "noise", name="noise")
+    return folders.load_folder(tmp_path / "noise", name="noise")
 
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
     """Names of the files that are decoded from now on, in their order."""
-    names, plain = [], photos.read_image
+    names, plain = [], folders.read_image
     monkeypatch.setattr(
-        photos, "read_image", lambda path: (names.append(path.stem), plain(path))[1]
+        folders, "read_image", lambda path: (names.append(path.stem), plain(path))[1]
     )
     return names
 
@@ -105,7 +105,7 @@ def test_one_part_of_a_set_is_in_memory_at_a_time(
     stand_in, folder, tiny, store, monkeypatch
 ) -> None:
     alive: list[weakref.ref] = []
-    plain_read, plain_look = photos.read_image, protocol.log_probabilities
+    plain_read, plain_look = folders.read_image, protocol.log_probabilities
 
     def read(path):
         gc.collect()
@@ -116,7 +116,7 @@ def test_one_part_of_a_set_is_in_memory_at_a_time(
         alive.extend(map(weakref.ref, images))
         return plain_look(networks, images, *more)
 
-    monkeypatch.setattr(photos, "read_image", read)
+    monkeypatch.setattr(folders, "read_image", read)
     monkeypatch.setattr(protocol, "log_probabilities", look)
     predictions.log_probabilities(stand_in, folder, ["sharp", "D4"], ["256"], tiny, store)
     assert len(alive) == 2 * COUNT

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from blurpaper.data import kept
-from blurpaper.data.base import ImageSet
 from blurpaper.data.kept import KeptSet, room
+from blurpaper.data.sets import ImageSet
 
 
 class Counted(ImageSet):

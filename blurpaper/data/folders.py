@@ -16,10 +16,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from blurpaper.data.base import ImageSet
-from blurpaper.data.reading import SUFFIXES, ImageError, image_names, read_image
+from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.data.images import SUFFIXES, ImageError, image_names, read_image
+from blurpaper.data.sets import ImageSet
 from blurpaper.data.sources import SOURCES
-from blurpaper.networks.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.runs import contents
 from blurpaper.runs.folders import data_folder
 
@@ -149,7 +149,7 @@ def load_folder(
             others.
 
     >>> import tempfile
-    >>> from blurpaper.data.reading import write_image
+    >>> from blurpaper.data.images import write_image
     >>> folder = Path(tempfile.mkdtemp())
     >>> for name in ("cat/a.png", "dog/b.png"):
     ...     write_image(torch.zeros(3, 4, 6).byte(), folder / name)

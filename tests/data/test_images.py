@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from blurpaper.data.reading import SUFFIXES, ImageError, image_files, read_image, write_image
+from blurpaper.data.images import SUFFIXES, ImageError, image_files, read_image, write_image
 
 
 def pixels(height=5, width=7, channels=3, seed=0):

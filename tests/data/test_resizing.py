@@ -9,7 +9,7 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from blurpaper import resizing
+from blurpaper.data import resizing
 
 
 def plain_resize(image: torch.Tensor, smaller_side: int) -> torch.Tensor:
