@@ -30,12 +30,12 @@ from blurpaper import batches, blur, deblurring, plan, protocol, training
 from blurpaper.batches import Batch, Task
 from blurpaper.data.sets import ImageSet
 from blurpaper.networks import Network, build
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Agreement, Labels, Objective
-from blurpaper.pixels import PerPixel, PixelBatch
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.devices import autocast
 from blurpaper.runs.profile import Phase, Schedule
+from blurpaper.segmentation.batches import PerPixel, PixelBatch
+from blurpaper.segmentation.zoomout import ZoomOut
 
 MODES = {
     "float32": ("float32", False, False),

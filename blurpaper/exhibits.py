@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper import data, predictions, protocol, results, segmented
+from blurpaper import data, predictions, protocol, results
 from blurpaper.data import resizing
 from blurpaper.data.examples import SEGMENTED, CarriedSet
 from blurpaper.kernels import SHARP
-from blurpaper.metrics import oracles, overlap
 from blurpaper.networks import Network, NetworkSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import released
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
+from blurpaper.segmentation import networks, oracles, overlap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ def scenes(profile: Profile, store: Store) -> dict[str, int]:
     images = data.load_segmented(profile.segmentation.data, "test", profile, store)
     kinds = ("all", "labels given", "regions given")
     errors = {}
-    found = segmented.confusions(NetworkSpec(profile.model), (SHARP, "D8"), profile, store)
+    found = networks.confusions(NetworkSpec(profile.model), (SHARP, "D8"), profile, store)
     for condition, counts in found.items():
         errors[condition] = np.array(
             oracles.shares(*(overlap.mean_iou(counts[kind]) for kind in kinds))
@@ -130,7 +130,7 @@ def label_maps(profile: Profile, store: Store) -> dict[str, np.ndarray]:
         )
     found = {}
     for mix, condition in SHOWN:
-        maps = segmented.label_maps(
+        maps = networks.label_maps(
             NetworkSpec(profile.model, mix), images, condition, profile, store
         )
         found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}

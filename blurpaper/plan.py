@@ -19,13 +19,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from blurpaper import data, deblurred, results, segmented, tallies, trained, training
+from blurpaper import data, deblurred, results, tallies, trained, training
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.profile import Agreement, Profile, Schedule, Segmentation
-from blurpaper.segmentation import COUNTED
+from blurpaper.segmentation import networks
+from blurpaper.segmentation.protocol import COUNTED
+from blurpaper.segmentation.zoomout import ZoomOut
 
 SHARE, HANDLING = 0.27, 0.5e-3
 """Share of a GPU's peak that the arithmetic of VGG-16 reaches, and seconds that an image takes
@@ -74,7 +75,7 @@ def check(profile: Profile) -> None:
         for condition in one.conditions:
             check_condition(condition)
     deblurred.check(profile)
-    segmented.check(profile)
+    networks.check(profile)
 
 
 def describe(profile: Profile, gpu: str = "A100") -> str:
@@ -263,7 +264,7 @@ class _Plan:
         points = profile.segmentation.points if spec.model == tallies.SEGMENTATION else 0
         if points:
             network, side = self._segmenter, profile.segmentation.crop
-            schedule, sets = segmented.schedule_of(spec, profile), profile.segmentation.data
+            schedule, sets = networks.schedule_of(spec, profile), profile.segmentation.data
         else:
             network, side = self._skeleton(spec.model), profile.protocol.field
             schedule = trained.schedule_of(spec, profile)
@@ -313,7 +314,7 @@ class _Plan:
     @cached_property
     def _segmenter(self) -> ZoomOut:
         model, field = self.profile.model, self.profile.protocol.field
-        labels = len(segmented.labels(self.profile))
+        labels = len(networks.labels(self.profile))
         return segmenter(model, self.classes, field, labels, self.profile.segmentation)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import deblurred, exhibits, experiments, results, segmented, trained
+from blurpaper import deblurred, exhibits, experiments, results, trained
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import path_of
@@ -22,6 +22,7 @@ from blurpaper.runs import fingerprint
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Recipe, Store, surroundings
+from blurpaper.segmentation import networks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     )
     decided = experiments.decisions(profile, store)
     seconds = deblurred.seconds(profile, store)
-    counted, shown = segmented.counts(profile, store), exhibits.label_maps(profile, store)
+    counted, shown = networks.counts(profile, store), exhibits.label_maps(profile, store)
     played = pictures.on_embedded(profile, store) if pictures.are_embedded(profile) else None
     used = sorted(store.used(), key=lambda recipe: (recipe.kind, recipe.name))
     stamps = [store.stamp(recipe) for recipe in used]

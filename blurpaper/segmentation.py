@@ -17,10 +17,10 @@ from blurpaper import protocol
 from blurpaper.data import canonical
 from blurpaper.data.label_map import SegmentedSet
 from blurpaper.data.resizing import Scene
-from blurpaper.metrics import counting, oracles
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Profile
+from blurpaper.segmentation import counting, oracles
+from blurpaper.segmentation.zoomout import ZoomOut
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
 """What is counted, all pixels; those near a boundary; all, had the network been told the scene's

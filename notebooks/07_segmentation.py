@@ -28,7 +28,7 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import data, figures, plan, protocol, results, segmented
+from blurpaper import data, figures, plan, protocol, results
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
@@ -36,6 +36,7 @@ from blurpaper.exhibits import SHOWN
 from blurpaper.page import PAPER, PHOTOS, Page, percent, points, with_interval
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
+from blurpaper.segmentation import networks
 from blurpaper.tables import comparison, rounded
 from blurpaper.tallies import DISKS
 
@@ -63,7 +64,7 @@ phases = " and then ".join(
 count = {split: data.count(scenes.data, split, settings) for split in ("train", "test")}
 told = f"{count['train']:,} scenes to learn from and {count['test']:,} to be scored on"
 page.say(
-    f"*This run* has {told} ({scenes.data}, {len(segmented.labels(settings))} labels). A pixel is near a boundary within {scenes.boundary:g} "
+    f"*This run* has {told} ({scenes.data}, {len(networks.labels(settings))} labels). A pixel is near a boundary within {scenes.boundary:g} "
     f"{'pixel' if scenes.boundary == 1 else 'pixels'} of another label. `original` is trained on sharp scenes alone; `mix`, and as a control "
     f"`sharp-only`, are fine-tuned from it by {phases}."
 )
@@ -71,7 +72,7 @@ page.say(
 # %% tags=["remove-input"]
 large = profiles.load("imagenet")
 network = plan.segmenter(
-    large.model, 1000, large.protocol.field, len(segmented.labels(large)), large.segmentation
+    large.model, 1000, large.protocol.field, len(networks.labels(large)), large.segmentation
 )
 canonical = (large.protocol.canonical,) * 2
 crops, points_of = large.segmentation.pretraining.batch, large.segmentation.points
@@ -268,7 +269,7 @@ for name, found in maps.items():
     if places[0].startswith("scikit-image/"):
         known = {f"scikit-image/{example.name}": example for example in SEGMENTED}
         rows = [row_of(photograph(known[place]), place, found, sides[name]) for place in places]
-        names = segmented.labels(profiles.load("photos"))
+        names = networks.labels(profiles.load("photos"))
         thanks = " ".join(
             f"{known[place].what.capitalize()}: {known[place].source}." for place in places
         )
@@ -279,7 +280,7 @@ for name, found in maps.items():
             row_of(images[number], place, found, sides[name], images.label_map(number).numpy())
             for number, place in zip(numbers, places)
         ]
-        names, thanks = segmented.labels(settings), ATTRIBUTION
+        names, thanks = networks.labels(settings), ATTRIBUTION
     page.photograph(
         figures.label_maps(rows, names),
         caption=f"Label maps ({name}) over the scenes as the network sees them; white is void. {thanks}",

@@ -23,12 +23,12 @@ from blurpaper import (
     experiments,
     publishing,
     results,
-    segmented,
 )
 from blurpaper.cli import main
 from blurpaper.play import pictures
 from blurpaper.runs import fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.segmentation import networks
 
 SCRIPT = """\
 # %% [markdown]
@@ -222,7 +222,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
         experiments, "decisions", lambda *_: pd.DataFrame({"image": ["a"], "entropy": [0.1]})
     )
     monkeypatch.setattr(deblurred, "seconds", lambda *_: {})
-    monkeypatch.setattr(segmented, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
+    monkeypatch.setattr(networks, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
     monkeypatch.setattr(exhibits, "label_maps", lambda *_: {"a": np.zeros(1)})
     monkeypatch.setattr(pictures, "are_embedded", lambda _: False)
     list(publishing.publish(profile.load("smoke"), store))
@@ -318,7 +318,7 @@ def test_hashes_are_of_what_code_says(edit_module) -> None:
     assert (
         len(first) == 16
         and "blurpaper.metrics" in fingerprint.library()
-        and "blurpaper.metrics.overlap" in fingerprint.library()
+        and "blurpaper.segmentation.overlap" in fingerprint.library()
     )
     edit_module("shake.py", "\n# a comment\n")
     assert fingerprint.hash_of("blurpaper.shake") == first

@@ -21,17 +21,7 @@ from helpers import LabelledScenes, MemorySet
 from PIL import Image
 from safetensors.torch import load_file
 
-from blurpaper import (
-    batches,
-    blur,
-    deblurring,
-    invariance,
-    protocol,
-    quality,
-    segmentation,
-    training,
-    treatment,
-)
+from blurpaper import batches, blur, deblurring, invariance, protocol, quality, training, treatment
 from blurpaper.batches import Task
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -39,12 +29,13 @@ from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec, build, files
 from blurpaper.networks.vgg import VGG, small_vgg
 from blurpaper.networks.weights import released
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Agreement, Labels
-from blurpaper.pixels import PerPixel
 from blurpaper.runs import devices
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.segmentation import protocol as segmentation
+from blurpaper.segmentation.batches import PerPixel
+from blurpaper.segmentation.zoomout import ZoomOut
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")
 

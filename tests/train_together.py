@@ -13,11 +13,11 @@ from blurpaper import training
 from blurpaper.batches import Task
 from blurpaper.data.label_map import VOID
 from blurpaper.networks.vgg import VGG
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Labels
-from blurpaper.pixels import PerPixel
 from blurpaper.runs import distributed
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.segmentation.batches import PerPixel
+from blurpaper.segmentation.zoomout import ZoomOut
 
 
 def main(path: Path) -> None:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper import intervals, metrics, predictions, results, tallies
-from blurpaper.metrics import overlap
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream
+from blurpaper.segmentation import overlap
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Evidence:
         rows: experiment -> its results.
         decisions: (model, network, train_scale, recipe, input) -> what was decided on images, if
             that is known.
-        confusions: counts of pixels as :func:`segmented.counts` has them, if they are known.
+        confusions: counts of pixels as :func:`networks.counts` has them, if they are known.
         model, second_model: of the networks, and of the paper's Table A.
         data: the test set that decides.
         resamples: of the images.
@@ -283,14 +283,15 @@ def of_published(profile: Profile) -> Evidence:
 
 def of_run(profile: Profile, store: Any) -> Evidence:  # noqa: ANN401 (a store, or what stands for one)
     """What a run found, computed if need be."""
-    from blurpaper import experiments, segmented
+    from blurpaper import experiments
+    from blurpaper.segmentation import networks
 
     if isinstance(store, experiments.Published):
         return of_published(profile)
     return Evidence(
         lambda name: experiments.EXPERIMENTS[name](profile, store),
         lambda of: _decided_in(of, profile, store),
-        lambda: segmented.counts(profile, store),
+        lambda: networks.counts(profile, store),
         profile.model,
         profile.evaluation.second_model,
         profile.evaluation.test_sets[0],

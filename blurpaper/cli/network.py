@@ -101,10 +101,11 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     _take_own_gpu()
     from dataclasses import replace
 
-    from blurpaper import segmented, tallies, trained
+    from blurpaper import tallies, trained
     from blurpaper.networks import NetworkSpec
     from blurpaper.runs import distributed as processes
     from blurpaper.runs.store import Store
+    from blurpaper.segmentation import networks
 
     settings, _ = load_profile(profile, overrides)
     parsed, store = NetworkSpec.parse(spec, settings.model), Store()
@@ -114,7 +115,7 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
         return
     need_data(settings)
     if parsed.model == tallies.SEGMENTATION:
-        segmented.network(replace(parsed, model=settings.model), settings, store)
+        networks.network(replace(parsed, model=settings.model), settings, store)
     else:
         trained.network(parsed, settings, store)
     if processes.number() == 0:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from blurpaper import exhibits, intervals, metrics, results, segmented, tallies
+from blurpaper import exhibits, intervals, metrics, results, tallies
 from blurpaper.experiments.registry import experiment
 from blurpaper.kernels import SHARP
-from blurpaper.metrics import oracles, overlap
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
+from blurpaper.segmentation import networks, oracles, overlap
 
 REGIONS = ("all", "boundary")
 BASELINES = ("original", "sharp-only")
@@ -53,7 +53,7 @@ def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     of, region, "miou_recovered", overlap.of_sets(_recovered, sets, resamples), n
                 )
         for label, *numbers in zip(
-            segmented.labels(profile), *overlap.of_labels(counts["all"], resamples), strict=True
+            networks.labels(profile), *overlap.of_labels(counts["all"], resamples), strict=True
         ):
             yield from _rows(of, label, "iou", numbers, n)
 
@@ -195,19 +195,19 @@ def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
 
 def _all(profile: Profile, store: Store) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """(mix, condition) -> counts of pixels of every test scene, as :func:`segmented.confusions` has
+    """(mix, condition) -> counts of pixels of every test scene, as :func:`networks.confusions` has
     them.
     """
     conditions = profile.segmentation.conditions
     return {
         (spec.mix, condition): counts
         for spec in tallies.by_table(profile)["table6"]
-        for condition, counts in segmented.confusions(spec, conditions, profile, store).items()
+        for condition, counts in networks.confusions(spec, conditions, profile, store).items()
     }
 
 
 def _columns(mix: str, condition: str, profile: Profile) -> dict[str, str]:
-    return segmented.columns(NetworkSpec(profile.model, mix), condition, profile)
+    return networks.columns(NetworkSpec(profile.model, mix), condition, profile)
 
 
 def _rows(

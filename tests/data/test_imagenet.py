@@ -8,21 +8,13 @@ import torch
 from helpers import write_voc
 from PIL import Image
 
-from blurpaper import (
-    data,
-    experiments,
-    plan,
-    predictions,
-    results,
-    segmented,
-    tallies,
-    trained,
-)
+from blurpaper import data, experiments, plan, predictions, results, tallies, trained
 from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
+from blurpaper.segmentation import networks
 
 CLASSES = (0, 207, 999)
 FAVOURITE = 207
@@ -175,7 +167,7 @@ def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(
     assert set(map(tuple, own[of].to_numpy())) == set(map(tuple, paper[of].to_numpy()))
     assert own["value"].between(0, 1).all()
     assert (own["n"] == 4).all()
-    assert set(results.select(rows, metric="iou")["region"]) <= set(segmented.labels(profile))
+    assert set(results.select(rows, metric="iou")["region"]) <= set(networks.labels(profile))
 
 
 def test_zoomout_on_vgg16_has_its_fifteen_million_parameters_and_none_of_its_classifier() -> None:

@@ -12,9 +12,10 @@ from safetensors import safe_open
 from torch.nn import functional
 
 from blurpaper import plan
-from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, segmenters
+from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files
 from blurpaper.networks.base import WeightsError
-from blurpaper.networks.zoomout import LEVELS, SCENE, ZoomOut
+from blurpaper.segmentation import segmenters
+from blurpaper.segmentation.zoomout import LEVELS, SCENE, ZoomOut
 
 NAMES = ("a", "b", "c", "d")
 LABELS = ("background", "cat", "dog")

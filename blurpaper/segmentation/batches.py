@@ -23,10 +23,10 @@ from blurpaper.batches import Task
 from blurpaper.data import resizing
 from blurpaper.data.label_map import VOID
 from blurpaper.kernels import CANONICAL
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.objectives import Objective
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms
+from blurpaper.segmentation.zoomout import ZoomOut
 
 NOT_LABELLED = -1
 """Stands for the label of a point in a crop without any labelled pixel."""

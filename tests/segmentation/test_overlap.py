@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blurpaper import intervals
 from blurpaper.data.label_map import VOID
-from blurpaper.metrics import counting, oracles, overlap
+from blurpaper.segmentation import counting, oracles, overlap
 
 LABELS = 4
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Json
 
 from blurpaper.networks import NetworkSpec, files
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.runs.store import Codec
+from blurpaper.segmentation.zoomout import ZoomOut
 
 
 class Header(files.Header):

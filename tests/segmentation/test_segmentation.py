@@ -15,25 +15,17 @@ from helpers import TINY, LabelledScenes
 from skimage import measure
 from torch.nn import functional
 
-from blurpaper import (
-    blur,
-    data,
-    kernels,
-    pixels,
-    segmentation,
-    segmented,
-    tallies,
-    trained,
-    training,
-)
+from blurpaper import blur, data, kernels, tallies, trained, training
 from blurpaper.data import canonical
 from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
-from blurpaper.networks.zoomout import ZoomOut
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
-from blurpaper.segmentation import COUNTED, scored
+from blurpaper.segmentation import batches, protocol
+from blurpaper.segmentation import networks as segmented
+from blurpaper.segmentation.protocol import COUNTED, scored
+from blurpaper.segmentation.zoomout import ZoomOut
 
 SMALL = TINY | {
     "segmentation.scenes.train": 16,
@@ -95,7 +87,7 @@ def slowly_segmented(
     small = image[None].contiguous(memory_format=torch.channels_last)
     small = functional.interpolate(small, size, mode="bicubic", antialias=True)
     if condition == "shake":
-        at = segmentation.protocol.uniforms("shake", "test", f"test/{number:06d}")[0]
+        at = protocol.protocol.uniforms("shake", "test", f"test/{number:06d}")[0]
         small = blur.apply(small, kernels.shake_bank("test", canonical / 384)[int(at * 100)])
     elif condition != "sharp":
         small = blur.apply(small, kernels.psf(condition, canonical / 384))
@@ -217,9 +209,7 @@ def test_scenes_of_many_shapes_and_without_labels_are_scored(random_network, tin
     found = scored(random_network, various, [4, 3, 2, 1, 0], "D4", tiny)["all"]
     assert found.sum(dim=(1, 2)).tolist() == [6000, 6300, 6300, 0, 6300]
     given = canonical.scenes_of(various, [4, 1], tiny.protocol)
-    maps = dict(
-        segmentation.log_probabilities(random_network, given, ["test/4", "test/1"], "D4", tiny)
-    )
+    maps = dict(protocol.log_probabilities(random_network, given, ["test/4", "test/1"], "D4", tiny))
     assert {number: tuple(one.shape) for number, one in maps.items()} == {
         0: (20, 150, 40),
         1: (20, 61, 61),
@@ -262,7 +252,7 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
 ) -> None:
     starts = []
 
-    def noted(objective: pixels.PerPixel, task: object, schedule: object, *_: object) -> ZoomOut:
+    def noted(objective: batches.PerPixel, task: object, schedule: object, *_: object) -> ZoomOut:
         starts.append(
             (
                 {name: tensor.clone() for name, tensor in objective.network.state_dict().items()},

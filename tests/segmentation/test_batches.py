@@ -8,13 +8,14 @@ import torch
 from helpers import LabelledScenes
 from torch.nn import functional
 
-from blurpaper import pixels, training
+from blurpaper import training
 from blurpaper.batches import Task
 from blurpaper.data.label_map import VOID
 from blurpaper.networks.vgg import VGG
-from blurpaper.networks.zoomout import ZoomOut
-from blurpaper.pixels import NOT_LABELLED, PerPixel, PixelBatch, make_batch
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.segmentation import batches
+from blurpaper.segmentation.batches import NOT_LABELLED, PerPixel, PixelBatch, make_batch
+from blurpaper.segmentation.zoomout import ZoomOut
 
 LABELS = tuple("abcdefgh")
 COLOUR = 10
@@ -96,13 +97,13 @@ def at(batch: PixelBatch) -> torch.Tensor:
 
 def shapes_that_are_blurred(monkeypatch) -> list[tuple[int, int]]:
     """Of every scene from now on, once it has been resized."""
-    seen, plain = [], pixels.blur.apply
+    seen, plain = [], batches.blur.apply
 
     def noted(images: torch.Tensor, psfs: list) -> torch.Tensor:
         seen.append(tuple(images.shape[-2:]))
         return plain(images, psfs)
 
-    monkeypatch.setattr(pixels.blur, "apply", noted)
+    monkeypatch.setattr(batches.blur, "apply", noted)
     return seen
 
 
@@ -202,7 +203,7 @@ def test_crops_are_cut_anywhere(scenes) -> None:
     for height, width in places:
         own = (positions[:height, None] * 128 + positions[None, :width]).int()
         for place in ((0.0, 0.0), (0.5, 0.5), (1 - 2**-53, 1 - 2**-53)):
-            cut, labels = pixels._cropped(own[None].expand(3, -1, -1), own % 251, 64, place)
+            cut, labels = batches._cropped(own[None].expand(3, -1, -1), own % 251, 64, place)
             assert cut.shape == (3, 64, 64)
             assert torch.equal(labels, cut[0] % 251)
             places[height, width].add((int(cut[0, 0, 0]) // 128, int(cut[0, 0, 0]) % 128))
@@ -256,7 +257,7 @@ def test_a_resized_label_is_that_at_the_pixels_centre(shape) -> None:
         for new, old in zip(shape, labels.shape, strict=True)
     )
     assert np.array_equal(
-        pixels._resized_labels(labels, shape), labels.numpy()[rows[:, None], columns]
+        batches._resized_labels(labels, shape), labels.numpy()[rows[:, None], columns]
     )
 
 

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, pixels, predictions, tallies, trained, training
+from blurpaper import data, predictions, tallies, trained, training
 from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import canonical
 from blurpaper.kernels import CANONICAL, check_condition
-from blurpaper.networks import NetworkSpec, module_of, segmenters
-from blurpaper.networks.zoomout import ZoomOut
+from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import TENSORS, Recipe, Store
-from blurpaper.segmentation import COUNTED, log_probabilities, scored
+from blurpaper.segmentation import batches, segmenters
+from blurpaper.segmentation.protocol import COUNTED, log_probabilities, scored
+from blurpaper.segmentation.zoomout import ZoomOut
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,8 +96,8 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     }
     modules = [
         "blurpaper.training",
-        "blurpaper.pixels",
-        "blurpaper.networks.segmenters",
+        "blurpaper.segmentation.batches",
+        "blurpaper.segmentation.segmenters",
         module_of(spec.model),
     ]
     about = {"profile": profile.name, "data": images.fingerprint}
@@ -124,7 +125,7 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
     else:
         start = network(original, profile, store)
     task = Task(images, _mix(spec), "", seed_of(profile.seed, spec.seed, "segmentation"))
-    objective = pixels.PerPixel(start, settings.crop, settings.points, settings.pace)
+    objective = batches.PerPixel(start, settings.crop, settings.points, settings.pace)
     with progress(f"training {spec} on {images.name}", unit="step") as tick:
         return training.train(
             objective,
@@ -143,7 +144,7 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
 def confusions(
     spec: NetworkSpec, conditions: Sequence[str], profile: Profile, store: Store
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Condition -> :data:`segmentation.COUNTED` -> how many pixels of each label were given each
+    """Condition -> :data:`protocol.COUNTED` -> how many pixels of each label were given each
     label, of every test scene: int64 ``(N, K, K)``.
     """
     images = data.load_segmented(profile.segmentation.data, "test", profile, store)
@@ -186,7 +187,7 @@ def recipes(
         name = f"{spec}.{images.name}.{condition}.{numbers.start}"
         yield (
             numbers,
-            Recipe("confusions", name, inputs, ["blurpaper.segmentation"], TENSORS, about),
+            Recipe("confusions", name, inputs, ["blurpaper.segmentation.protocol"], TENSORS, about),
         )
 
 
@@ -204,7 +205,7 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
     """All counts of pixels, a row an image, setting, ``region``, true and given label that occur
     together.
 
-    Regions are :data:`segmentation.COUNTED`.
+    Regions are :data:`protocol.COUNTED`.
     """
     import pandas as pd
 
@@ -254,7 +255,7 @@ def label_maps(
         "label-maps",
         f"{spec}.{images.name}.{condition}",
         inputs,
-        ["blurpaper.segmentation"],
+        ["blurpaper.segmentation.protocol"],
         TENSORS,
         {"profile": profile.name, "data": images.fingerprint},
     )

@@ -1,0 +1,1 @@
+"""Semantic segmentation by Zoomout, its training batches and its scores per pixel (Section 5)."""
