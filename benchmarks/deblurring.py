@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from blurpaper import blur, deblurring, quality
+from blurpaper import blur, deblurring
 from blurpaper.data import examples, folders
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import Observation, baselines, learning, patches, priors, splitting
+from blurpaper.evaluation import quality
 from blurpaper.kernels import psf
 
 BEST = {

@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import batches, blur, deblurring, plan, protocol, training
+from blurpaper import batches, blur, deblurring, plan, training
 from blurpaper.batches import Batch, Task
 from blurpaper.data.sets import ImageSet
+from blurpaper.evaluation import protocol
 from blurpaper.networks import Network, build
 from blurpaper.objectives import Agreement, Labels, Objective
 from blurpaper.runs import profile as profiles

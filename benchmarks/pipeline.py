@@ -22,9 +22,10 @@ import torch
 from PIL import Image
 
 from benchmarks.timing import seconds
-from blurpaper import data, protocol
+from blurpaper import data
 from blurpaper.data import canonical, examples, folders, resizing
 from blurpaper.data.sets import ImageSet
+from blurpaper.evaluation import protocol
 from blurpaper.networks import Network
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs.profile import Profile, load

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, deblurring, predictions, protocol, quality, tallies, trained
+from blurpaper import data, deblurring, tallies, trained
 from blurpaper.data import canonical
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import learning, patches
+from blurpaper.evaluation import predictions, protocol, quality
+from blurpaper.evaluation.quality import MEASURES
 from blurpaper.kernels import CANONICAL, PSF, SHARP
 from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.quality import MEASURES
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper import data, predictions, protocol, results
+from blurpaper import data, results
 from blurpaper.data import resizing
 from blurpaper.data.examples import SEGMENTED, CarriedSet
+from blurpaper.evaluation import predictions, protocol
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Network, NetworkSpec
 from blurpaper.networks.files import NetworkFile

@@ -118,7 +118,7 @@ def assumed_noise(path: Path) -> float:
 
 
 def _chooser(condition: str, pixels: bool) -> Chooser:
-    from blurpaper.protocol import test_psf
+    from blurpaper.evaluation.protocol import test_psf
 
     if psf_files.is_meant(condition):
         own = psf_files.read(condition)

@@ -11,7 +11,7 @@ from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import folders
 from blurpaper.data.images import ImageError
 from blurpaper.data.readable import readable
-from blurpaper.evaluation import classes_of, fitted
+from blurpaper.evaluation.folder import classes_of, fitted
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.external import ExternalSpec, external
 from blurpaper.networks.files import NetworkFile

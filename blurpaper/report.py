@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper import __version__, intervals, metrics, protocol, results
+from blurpaper import __version__, results
 from blurpaper.data import resizing
-from blurpaper.evaluation import Measured, fitted, measure
+from blurpaper.evaluation import intervals, metrics, protocol
+from blurpaper.evaluation.folder import Measured, fitted, measure
 from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP
 from blurpaper.markup import render

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from blurpaper import protocol
 from blurpaper.data import canonical
 from blurpaper.data.label_map import SegmentedSet
 from blurpaper.data.resizing import Scene
+from blurpaper.evaluation import protocol
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Profile
 from blurpaper.segmentation import counting, oracles

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import intervals, metrics, predictions, trained
+from blurpaper import trained
+from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from blurpaper import deblurring, quality
+from blurpaper import deblurring
+from blurpaper.evaluation import quality
+from blurpaper.evaluation.protocol import blurred, same_shape, test_psf
 from blurpaper.kernels import CANONICAL, SHAKE
-from blurpaper.protocol import blurred, same_shape, test_psf
 from blurpaper.runs.devices import device_of
 from blurpaper.runs.profile import Compute, Protocol
 

@@ -28,10 +28,11 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import data, figures, plan, protocol, results
+from blurpaper import data, figures, plan, results
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
+from blurpaper.evaluation import protocol
 from blurpaper.exhibits import SHOWN
 from blurpaper.page import PAPER, PHOTOS, Page, percent, points, with_interval
 from blurpaper.runs import profile as profiles

@@ -132,7 +132,7 @@ for scale in (1, 0.5, 0.28):
 # %%
 import pandas as pd
 
-from blurpaper import evaluation
+from blurpaper.evaluation import folder
 from blurpaper.networks.weights import named
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
@@ -140,7 +140,7 @@ from blurpaper.runs.store import Store
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
 networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix/agreement")]
 rows = pd.concat(
-    evaluation.evaluate(one, photos, conditions, ["256"], settings, Store())[0] for one in networks
+    folder.evaluate(one, photos, conditions, ["256"], settings, Store())[0] for one in networks
 )
 rows.pivot(index=["network", "condition"], columns="metric", values="value").round(2)
 

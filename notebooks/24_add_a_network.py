@@ -81,9 +81,9 @@ networks["grey"](torch.zeros(1, 3, 256, 320)).shape  # a map of logits
 # log-probabilities. What it gives is not in the store: a network that is only in memory has no name there.
 
 # %%
-from blurpaper import protocol
 from blurpaper.data import resizing
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.evaluation import protocol
 
 settings = profiles.load("photos")
 ids = [example.name for example in EXAMPLES]
@@ -111,7 +111,8 @@ pd.DataFrame(said, columns=["image", "condition", "network", "said"]).pivot(
 # the features of the blurred image those of the sharp one? The share of channels that switch on or off:
 
 # %%
-from blurpaper import blur, invariance
+from blurpaper import blur
+from blurpaper.evaluation import invariance
 
 cat = images[0][None]
 pairs = [

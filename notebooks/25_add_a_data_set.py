@@ -110,7 +110,7 @@ len(cats), cats[0].shape, cats.fingerprint
 # Networks look at it by way of the store, which computes once and loads afterwards:
 
 # %%
-from blurpaper import metrics, predictions
+from blurpaper.evaluation import metrics, predictions
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.store import Store
 

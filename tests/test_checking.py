@@ -317,7 +317,7 @@ def test_hashes_are_of_what_code_says(edit_module) -> None:
     first = fingerprint.hash_of("blurpaper.shake")
     assert (
         len(first) == 16
-        and "blurpaper.metrics" in fingerprint.library()
+        and "blurpaper.evaluation.metrics" in fingerprint.library()
         and "blurpaper.segmentation.overlap" in fingerprint.library()
     )
     edit_module("shake.py", "\n# a comment\n")

@@ -8,21 +8,12 @@ import pytest
 import torch
 from helpers import TINY, MemorySet
 
-from blurpaper import (
-    blur,
-    data,
-    deblurred,
-    deblurring,
-    experiments,
-    predictions,
-    protocol,
-    quality,
-    tallies,
-)
+from blurpaper import blur, data, deblurred, deblurring, experiments, tallies
 from blurpaper import treatment as treatments
 from blurpaper.data import resizing
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import write_image
+from blurpaper.evaluation import predictions, protocol, quality
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import fingerprint
@@ -192,7 +183,7 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
 
 def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -> None:
     recognition = fingerprint.closure(
-        ["blurpaper.training", "blurpaper.protocol", "blurpaper.networks.vgg"]
+        ["blurpaper.training", "blurpaper.evaluation.protocol", "blurpaper.networks.vgg"]
     )
     assert not any("deblur" in module or "treatment" in module for module in recognition)
     assert "blurpaper.deblurring.splitting" in fingerprint.closure(["blurpaper.treatment"])

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import blur, deblurring, quality
+from blurpaper import blur, deblurring
 from blurpaper.data import folders, resizing
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.deblurring import Mixture, Observation, patches, priors, splitting
+from blurpaper.evaluation import quality
 from blurpaper.kernels import psf
 
 FAST = [name for name in deblurring.METHODS if name != "epll-exact"]

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blurpaper import experiments, invariance, predictions, results, tallies
+from blurpaper import experiments, results, tallies
+from blurpaper.evaluation import invariance, predictions
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import load
 

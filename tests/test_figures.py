@@ -14,7 +14,8 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from blurpaper import figures, kernels, metrics, results
+from blurpaper import figures, kernels, results
+from blurpaper.evaluation import metrics
 
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 

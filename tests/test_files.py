@@ -8,11 +8,11 @@ from blurpaper import blur, psf_files
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import ImageError, read_image, write_image
 from blurpaper.deblurring import ROUNDING
+from blurpaper.evaluation.quality import psnr
 from blurpaper.files import assumed_noise
 from blurpaper.files import blur as blur_files
 from blurpaper.files import deblur as deblur_files
 from blurpaper.kernels import psf, shake_bank
-from blurpaper.quality import psnr
 
 
 def picture(height=48, width=60, seed=0):

@@ -151,7 +151,9 @@ def test_what_cannot_be_written_or_read_at_the_end_is_told_before_anything_is_tr
 def test_an_evaluation_sees_first_whether_it_can_be_written(
     start, album, tmp_path, monkeypatch, option
 ) -> None:
-    monkeypatch.setattr("blurpaper.evaluation.measure", lambda *_: pytest.fail("it measures"))
+    monkeypatch.setattr(
+        "blurpaper.evaluation.folder.measure", lambda *_: pytest.fail("it measures")
+    )
     done = run("evaluate", "--network", start, "--images", album, option, album)
     assert (
         done.exit_code == 2

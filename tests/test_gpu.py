@@ -21,11 +21,12 @@ from helpers import LabelledScenes, MemorySet
 from PIL import Image
 from safetensors.torch import load_file
 
-from blurpaper import batches, blur, deblurring, invariance, protocol, quality, training, treatment
+from blurpaper import batches, blur, deblurring, training, treatment
 from blurpaper.batches import Task
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.label_map import VOID
+from blurpaper.evaluation import invariance, protocol, quality
 from blurpaper.networks import NetworkSpec, build, files
 from blurpaper.networks.vgg import VGG, small_vgg
 from blurpaper.networks.weights import released

@@ -15,8 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from blurpaper import data, invariance, kernels, protocol, results, trained
+from blurpaper import data, kernels, results, trained
 from blurpaper.data import resizing
+from blurpaper.evaluation import invariance, protocol
 from blurpaper.experiments import Published
 from blurpaper.networks import build
 from blurpaper.play import blurs, pictures, seen, show

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from blurpaper import report, results, tallies
 from blurpaper.cli import main
 from blurpaper.data.sets import ImageSet
-from blurpaper.evaluation import Measured
+from blurpaper.evaluation.folder import Measured
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import profile as profiles

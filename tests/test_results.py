@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blurpaper import intervals, results
+from blurpaper import results
+from blurpaper.evaluation import intervals
 from blurpaper.results import COLUMNS, KEY, ResultsError, select
 
 

@@ -15,9 +15,10 @@ import torch
 from helpers import MemorySet
 from safetensors.torch import load_file
 
-from blurpaper import batches, kernels, protocol, training
+from blurpaper import batches, kernels, training
 from blurpaper.batches import Task, make_batch
 from blurpaper.data import canonical
+from blurpaper.evaluation import protocol
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.objectives import Agreement, Labels
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule

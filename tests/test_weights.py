@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from blurpaper import predictions, publishing, trained
+from blurpaper import publishing, trained
+from blurpaper.evaluation import predictions
 from blurpaper.networks import NetworkSpec, files, weights
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.files import NetworkFile

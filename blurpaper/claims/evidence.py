@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import intervals, metrics, predictions, results, tallies
+from blurpaper import results, tallies
+from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from blurpaper import intervals
 from blurpaper.claims.ledger import Entry
 from blurpaper.claims.registry import (
     NOT_REPRODUCED,
@@ -17,6 +16,7 @@ from blurpaper.claims.registry import (
     VERDICTS,
     Criterion,
 )
+from blurpaper.evaluation import intervals
 from blurpaper.markup import render, rounded
 
 LEDGER = "claims"

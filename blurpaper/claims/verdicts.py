@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blurpaper import intervals
 from blurpaper.claims.evidence import POINTS, Evidence, NotMeasuredError
 from blurpaper.claims.registry import (
     NOT_REPRODUCED,
@@ -29,6 +28,7 @@ from blurpaper.claims.registry import (
     Claim,
     Criterion,
 )
+from blurpaper.evaluation import intervals
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,8 @@ def evaluate(
     neither ImageNet's nor in --classes, they are the subfolders in their order, where there are as
     many.
     """
-    from blurpaper import evaluation, kernels, results
+    from blurpaper import kernels, results
+    from blurpaper.evaluation import folder
     from blurpaper.networks.files import NetworkFile
     from blurpaper.runs.files import check_writable
     from blurpaper.runs.store import Store
@@ -193,8 +194,8 @@ def evaluate(
     spec = _named(network, images, said)
     if isinstance(spec, NetworkFile):
         click.echo(f"network: {spec}", err=True)
-    settings, _ = load_profile(profile or evaluation.home_profile(spec.model), overrides)
-    settings = evaluation.fitted(settings, spec)
+    settings, _ = load_profile(profile or folder.home_profile(spec.model), overrides)
+    settings = folder.fitted(settings, spec)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
     for scale in wanted:
@@ -207,7 +208,7 @@ def evaluate(
     ):
         if len(set(given)) < len(given):
             raise UserError(f"each of {option} is named once. Got {', '.join(given)}.")
-    found = evaluation.measure(spec, images, names, wanted, settings, Store())
+    found = folder.measure(spec, images, names, wanted, settings, Store())
     rows, left_out = found.rows, found.left_out
     if not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
@@ -282,13 +283,14 @@ def finetune(
     """
     import time
 
-    from blurpaper import evaluation, finetuning
+    from blurpaper import finetuning
+    from blurpaper.evaluation import folder
     from blurpaper.networks.external import is_function
     from blurpaper.runs.files import check_writable
     from blurpaper.runs.store import Store
 
     start = _named(network, images, said)
-    settings, _ = load_profile(profile or evaluation.home_profile(start.model), overrides)
+    settings, _ = load_profile(profile or folder.home_profile(start.model), overrides)
     if out.suffix != ".safetensors":
         raise UserError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
     if test and not report:

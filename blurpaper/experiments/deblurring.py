@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import deblurred, intervals, metrics, results, tallies
+from blurpaper import deblurred, results, tallies
 from blurpaper.data.sets import ImageSet
+from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments.registry import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.runs.profile import Profile

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import data, exhibits, predictions, results, tallies, trained
+from blurpaper import data, exhibits, results, tallies, trained
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.evaluation import predictions
 from blurpaper.experiments.recognition import FIGURE3_CONDITIONS, figure3
 from blurpaper.experiments.registry import experiment
 from blurpaper.networks import NetworkSpec

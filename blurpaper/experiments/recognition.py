@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import (
-    data,
-    deblurred,
-    exhibits,
-    intervals,
-    metrics,
-    predictions,
-    results,
-    tallies,
-    trained,
-)
+from blurpaper import data, deblurred, exhibits, results, tallies, trained
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments.registry import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs.profile import Profile

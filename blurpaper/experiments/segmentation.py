@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from blurpaper import exhibits, intervals, metrics, results, tallies
+from blurpaper import exhibits, results, tallies
+from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments.registry import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec

@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from blurpaper import intervals, metrics
+from blurpaper.evaluation import intervals, metrics
 from blurpaper.figures.palette import (
     CONDITION_COLOURS,
     NETWORK_COLOURS,

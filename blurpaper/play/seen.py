@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from blurpaper import protocol
 from blurpaper.data import resizing
+from blurpaper.evaluation import protocol
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.play.blurs import conditions, kinds, said
 from blurpaper.runs.devices import device_of

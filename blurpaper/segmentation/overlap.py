@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from blurpaper import intervals
+from blurpaper.evaluation import intervals
 
 
 def ious(confusions: np.ndarray) -> np.ndarray:

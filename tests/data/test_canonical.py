@@ -9,8 +9,9 @@ import torch
 from helpers import MemorySet
 from PIL import Image
 
-from blurpaper import data, predictions, protocol, trained
+from blurpaper import data, trained
 from blurpaper.data import canonical, folders, resizing
+from blurpaper.evaluation import predictions, protocol
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import load

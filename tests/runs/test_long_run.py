@@ -15,7 +15,7 @@ import torch
 from disturbance import checkout
 from helpers import album
 
-from blurpaper import evaluation
+from blurpaper.evaluation import folder
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import named
@@ -52,7 +52,7 @@ def test_measuring_again_and_again_takes_no_more_files_threads_or_memory(tmp_pat
     def measure(number: int) -> None:
         store = Store(tmp_path / f"store {number}")
         spec = named(str(tmp_path / "network.safetensors"))
-        evaluation.evaluate(
+        folder.evaluate(
             spec,
             tmp_path / "album",
             ["sharp", "D8", "G4", "shake"],

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blurpaper import intervals
 from blurpaper.data.label_map import VOID
+from blurpaper.evaluation import intervals
 from blurpaper.segmentation import counting, oracles, overlap
 
 LABELS = 4

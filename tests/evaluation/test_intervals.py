@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blurpaper import intervals
+from blurpaper.evaluation import intervals
 
 
 def sample(count=2000, seed=0):

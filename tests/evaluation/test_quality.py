@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from blurpaper import quality
+from blurpaper.evaluation import quality
 
 
 def test_psnr_of_a_known_error() -> None:

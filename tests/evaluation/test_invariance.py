@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from blurpaper import invariance, protocol
 from blurpaper.data import resizing
+from blurpaper.evaluation import invariance, protocol
 from blurpaper.networks import STAGES
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import Compute

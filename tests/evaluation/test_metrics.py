@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import metrics
+from blurpaper.evaluation import metrics
 
 
 def log_probabilities(count=60, classes=12, seed=0, sharpness=3.0):

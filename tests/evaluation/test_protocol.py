@@ -6,8 +6,9 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from blurpaper import blur, kernels, metrics, protocol
+from blurpaper import blur, kernels
 from blurpaper.data import canonical, folders, resizing
+from blurpaper.evaluation import metrics, protocol
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs.devices import autocast

@@ -7,18 +7,9 @@ import pytest
 import torch
 from helpers import TINY
 
-from blurpaper import (
-    data,
-    experiments,
-    metrics,
-    predictions,
-    protocol,
-    results,
-    tallies,
-    trained,
-    training,
-)
+from blurpaper import data, experiments, results, tallies, trained, training
 from blurpaper.data import canonical
+from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store

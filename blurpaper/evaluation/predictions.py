@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, invariance, metrics, protocol, trained
+from blurpaper import data, trained
 from blurpaper.data import canonical
 from blurpaper.data.sets import ImageSet
+from blurpaper.evaluation import invariance, metrics, protocol
 from blurpaper.kernels import check_condition
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs.profile import Profile
@@ -57,7 +58,7 @@ def recipes(
                 "condition": condition,
                 "scales": {scale: profile.protocol.pixels(scale) for scale in base_scales(scales)},
             }
-            modules = ["blurpaper.protocol", trained.code_of(spec)]
+            modules = ["blurpaper.evaluation.protocol", trained.code_of(spec)]
             about = {"profile": profile.name, "data": images.fingerprint}
             name = f"{spec}.{images.name}.{condition}.{numbers.start}"
             yield (
@@ -232,7 +233,7 @@ def distances(
             "pixels": profile.protocol.pixels("256"),
             "batch": profile.evaluation.batch,  # decides which image is "the next"
         }
-        modules = ["blurpaper.invariance", module_of(spec.model)]
+        modules = ["blurpaper.evaluation.invariance", module_of(spec.model)]
         about = {"profile": profile.name, "data": images.fingerprint}
         recipe = Recipe(
             "distances", f"{spec}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from blurpaper import protocol
+from blurpaper.evaluation import protocol
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Compute, Protocol
