@@ -24,14 +24,14 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.pipeline import blurred_by_peer, photographs
-from blurpaper import training
-from blurpaper.batches import Task
 from blurpaper.blur import MIXES
 from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import SHARP, psf
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.objectives import Labels
 from blurpaper.runs.profile import load
+from blurpaper.training import loop
+from blurpaper.training.batches import Task
+from blurpaper.training.objectives import Labels
 
 IMAGES, WARM = 128, 3
 
@@ -98,7 +98,7 @@ def ours(images: ImageSet, mix: str, precision: str, steps: int) -> float:
     task = Task(images, MIXES[mix], "256", seed=0)
     times: list[float] = []
     schedule = profile.finetuning
-    training.train(
+    loop.train(
         Labels(network),
         task,
         schedule,

@@ -26,17 +26,18 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import batches, blur, deblurring, plan, training
-from blurpaper.batches import Batch, Task
+from blurpaper import blur, deblurring, plan
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
 from blurpaper.networks import Network, build
-from blurpaper.objectives import Agreement, Labels, Objective
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.devices import autocast
 from blurpaper.runs.profile import Phase, Schedule
 from blurpaper.segmentation.batches import PerPixel, PixelBatch
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training import batches, loop
+from blurpaper.training.batches import Batch, Task
+from blurpaper.training.objectives import Agreement, Labels, Objective
 
 MODES = {
     "float32": ("float32", False, False),
@@ -321,7 +322,7 @@ def measure_loop(options: argparse.Namespace) -> Iterator[Row]:
                 )
                 times: list[float] = []
                 network = build(model, CLASSES, settings.field)
-                training.train(
+                loop.train(
                     Labels(network),
                     task,
                     short,

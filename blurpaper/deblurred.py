@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, deblurring, tallies, trained
+from blurpaper import data, deblurring, tallies
 from blurpaper.data import canonical
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import learning, patches
@@ -25,6 +25,7 @@ from blurpaper.runs.errors import UserError
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import TENSORS, Recipe, Store, surroundings
+from blurpaper.training import networks
 from blurpaper.treatment import Treatment, treated
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def recipes(
 ) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which what became of treated images is kept: (numbers of the images, recipe)."""
     spec = NetworkSpec(profile.model)
-    identity = trained.identity_of(spec, profile, store)
+    identity = networks.identity_of(spec, profile, store)
     modules = ["blurpaper.treatment", module_of(spec.model)]
     about = {"profile": profile.name, "data": images.fingerprint}
     for numbers in predictions.shards(len(images), profile):
@@ -185,7 +186,7 @@ def results_of(
     spec = NetworkSpec(profile.model)
     given = lru_cache(
         lambda: (
-            trained.network(spec, profile, store),
+            networks.network(spec, profile, store),
             prior(profile, store) if treatment.needs_prior else None,
         )
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import results, trained
+from blurpaper import results
 from blurpaper.data import folders
 from blurpaper.data.readable import readable
 from blurpaper.data.sets import ImageSet
@@ -23,6 +23,7 @@ from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Recipe, Store
+from blurpaper.training import networks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +83,7 @@ def classes_of(spec: NetworkSpec, profile: Profile, store: Store) -> Sequence[st
     if isinstance(spec, ExternalSpec):
         return spec.network.classes
     if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
-        return trained.network(spec, profile, store).classes
+        return networks.network(spec, profile, store).classes
     return None
 
 

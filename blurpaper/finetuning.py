@@ -5,8 +5,6 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from blurpaper import trained, training
-from blurpaper.batches import Task
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import folders
 from blurpaper.data.images import ImageError
@@ -20,6 +18,8 @@ from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import Store
+from blurpaper.training import loop, networks
+from blurpaper.training.batches import Task
 
 
 def mix_of(text: str) -> tuple[str, dict[str, float]]:
@@ -90,11 +90,11 @@ def finetune(
             f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p "
             f"{section}.batch=N)."
         )
-    network = trained.network(start, profile, store)
-    objective = trained.objective_of(network, schedule)
+    network = networks.network(start, profile, store)
+    objective = networks.objective_of(network, schedule)
     task = Task(images, shares, "256", seed_of(profile.seed, "finetune"))
     made_from = (
-        trained.identity_of(start, profile, store),
+        networks.identity_of(start, profile, store),
         images.fingerprint,
         name,
         schedule,
@@ -105,14 +105,14 @@ def finetune(
         f"{out.name}.{_key(*made_from, profile.compute.precision)}.checkpoint"
     )
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
-        place = trained.readable_checkpoint(checkpoint)
-        training.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
+        place = networks.readable_checkpoint(checkpoint)
+        loop.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
     recipe = "agreement" if unlabelled else "labels"
     files.save(network, NetworkSpec(start.model, name, recipe=recipe), out)
     # Also what a killed run left half-written.
     for done_with in out.parent.glob(f"{glob.escape(checkpoint.name)}*"):
         done_with.unlink(missing_ok=True)
-    return len(images), len(list(training.steps_of(schedule, len(images)))), left_out
+    return len(images), len(list(loop.steps_of(schedule, len(images)))), left_out
 
 
 def tuned(start: NetworkSpec, out: Path) -> NetworkSpec:

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from blurpaper import data, deblurred, results, tallies, trained, training
+from blurpaper import data, deblurred, results, tallies
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.runs.errors import UserError
@@ -27,6 +27,8 @@ from blurpaper.runs.profile import Agreement, Profile, Schedule, Segmentation
 from blurpaper.segmentation import networks
 from blurpaper.segmentation.protocol import COUNTED
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training import loop
+from blurpaper.training import networks as trained
 
 SHARE, HANDLING = 0.27, 0.5e-3
 """Share of a GPU's peak that the arithmetic of VGG-16 reaches, and seconds that an image takes
@@ -136,12 +138,12 @@ def forward(
         half: maps of 16 bits, as under autocast; parameters are float32 anyway.
         points: pixels of each image that a segmentation network is trained on.
     """
-    network.train(training)
+    network.train(loop)
     images, places = (torch.empty(batch, *of, device="meta") for of in ((3, *shape), (points, 2)))
     whole = (shape,) if isinstance(network, ZoomOut) else ()
     live = _Live(network, half)
-    with torch.set_grad_enabled(training), FlopCounterMode(display=False) as counter, live:
-        if training:
+    with torch.set_grad_enabled(loop), FlopCounterMode(display=False) as counter, live:
+        if loop:
             network(images, places) if points else network(images)
         else:
             network.log_probabilities(images, *whole)
@@ -271,7 +273,7 @@ class _Plan:
             sets = trained.train_set_of(schedule, profile)
         count = sum(self.count(part, "train") for part in sets.split("+"))
         one = forward(network, (side, side), schedule.batch, True, self.half, points)
-        steps = sum(1 for _ in training.steps_of(schedule, count))
+        steps = sum(1 for _ in loop.steps_of(schedule, count))
         # A teacher looks at each image as well.
         passes = TRAINING + isinstance(schedule, Agreement)
         if spec.recipe == "batch-norm":  # no weight is trained

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import deblurred, exhibits, experiments, results, trained
+from blurpaper import deblurred, exhibits, experiments, results
 from blurpaper.deblurring import priors
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import path_of
@@ -23,6 +23,7 @@ from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Recipe, Store, surroundings
 from blurpaper.segmentation import networks
+from blurpaper.training import networks as trained
 
 if TYPE_CHECKING:
     import pandas as pd

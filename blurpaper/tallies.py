@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import trained
 from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
+from blurpaper.training import networks as trained
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def baselines_of(
     if there is one.
 
     Args:
-        tuned: decisions by network, those of :func:`trained.start_of` among them.
+        tuned: decisions by network, those of :func:`networks.start_of` among them.
     """
     found = {"original": tuned[trained.start_of(spec)]}
     control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)

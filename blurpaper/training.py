@@ -1,7 +1,7 @@
 """The one training loop: from scratch or fine-tuning, one process or many, resumable at any step,
 bit for bit (Section 4).
 
-A batch depends on its number alone (:mod:`blurpaper.batches`); with the weights and the optimizer's
+A batch depends on its number alone (:mod:`blurpaper.training.batches`); with the weights and the optimizer's
 state that is all a checkpoint needs. Several processes share each batch and sum their gradients.
 """
 
@@ -19,17 +19,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from blurpaper.batches import Task, ahead, epoch_order, make_batch
 from blurpaper.data.kept import KeptSet, room
 from blurpaper.networks.base import Network
 from blurpaper.networks.layers import shared_batch
-from blurpaper.objectives import Objective
 from blurpaper.runs import distributed
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.errors import UserError
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Compute, Protocol, Schedule
 from blurpaper.runs.randomness import seed_of
+from blurpaper.training.batches import Task, ahead, epoch_order, make_batch
+from blurpaper.training.objectives import Objective
 
 
 class TrainingError(UserError):

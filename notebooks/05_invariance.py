@@ -28,7 +28,7 @@ published = False
 # %% tags=["remove-cell"]
 import torch
 
-from blurpaper import data, figures, results, trained
+from blurpaper import data, figures, results
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -38,6 +38,7 @@ from blurpaper.networks.weights import released
 from blurpaper.page import RUN, Page, percent, with_interval
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
+from blurpaper.training import networks as trained
 
 page = Page(profile, overrides, published)
 settings = page.profile

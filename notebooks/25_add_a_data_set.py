@@ -134,8 +134,8 @@ print(*(name for name in store.names() if "cats" in name), sep="\n")
 # To learn from such a set, put it where `finetuning.finetune` puts its folder: into a `Task`, with a mix and a scale.
 
 # %%
-from blurpaper.batches import Task, make_batch
 from blurpaper.blur import MIXES
+from blurpaper.training.batches import Task, make_batch
 
 task = Task(cats, MIXES["mix"], "256", seed=0)
 batch = make_batch(

@@ -183,7 +183,7 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
 
 def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -> None:
     recognition = fingerprint.closure(
-        ["blurpaper.training", "blurpaper.evaluation.protocol", "blurpaper.networks.vgg"]
+        ["blurpaper.training.loop", "blurpaper.evaluation.protocol", "blurpaper.networks.vgg"]
     )
     assert not any("deblur" in module or "treatment" in module for module in recognition)
     assert "blurpaper.deblurring.splitting" in fingerprint.closure(["blurpaper.treatment"])

@@ -31,9 +31,9 @@ from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import External, ExternalSpec
 from blurpaper.networks.weights import _LITE_SHA256, _packaged, named, read_pickled_weights
-from blurpaper.objectives import Agreement
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.errors import UserError
+from blurpaper.training.objectives import Agreement
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")
 FACTORY = """
@@ -148,7 +148,7 @@ def test_the_objective_without_labels_teaches_a_wrapped_module_and_leaves_its_te
     wrapped, smoke
 ) -> None:
 
-    from blurpaper.batches import Batch
+    from blurpaper.training.batches import Batch
 
     objective = Agreement(wrapped, copy.deepcopy(wrapped), features=2.0)
     sharp = torch.rand(2, 3, wrapped.field, wrapped.field) * 255

@@ -21,8 +21,7 @@ from helpers import LabelledScenes, MemorySet
 from PIL import Image
 from safetensors.torch import load_file
 
-from blurpaper import batches, blur, deblurring, training, treatment
-from blurpaper.batches import Task
+from blurpaper import blur, deblurring, treatment
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.label_map import VOID
@@ -30,13 +29,15 @@ from blurpaper.evaluation import invariance, protocol, quality
 from blurpaper.networks import NetworkSpec, build, files
 from blurpaper.networks.vgg import VGG, small_vgg
 from blurpaper.networks.weights import released
-from blurpaper.objectives import Agreement, Labels
 from blurpaper.runs import devices
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation import protocol as segmentation
 from blurpaper.segmentation.batches import PerPixel
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training import batches, loop
+from blurpaper.training.batches import Task
+from blurpaper.training.objectives import Agreement, Labels
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")
 
@@ -250,7 +251,7 @@ def losses(
 ) -> list[float]:
     found: list[float] = []
     task = task or Task(two_classes(), {"sharp": 0.5, "D8": 0.5}, "256", seed=5)
-    training.train(
+    loop.train(
         objective,
         task,
         schedule,
@@ -301,10 +302,10 @@ def test_a_killed_run_ends_with_the_same_weights(optimizer, exact, tmp_path, mon
         update={"optimizer": optimizer, "phases": [Phase(epochs=3, rate=0.005)]}
     )
     task = Task(two_classes(), {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
-    whole = training.train(Labels(fresh()), task, schedule, SMALL, HALF).state_dict()
+    whole = loop.train(Labels(fresh()), task, schedule, SMALL, HALF).state_dict()
     clock = count(step=10)
     # A checkpoint is due at every step.
-    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     checkpoint = tmp_path / "checkpoint.safetensors"
 
     def killed(done: int, total: int, loss: float) -> None:
@@ -312,9 +313,9 @@ def test_a_killed_run_ends_with_the_same_weights(optimizer, exact, tmp_path, mon
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(Labels(fresh()), task, schedule, SMALL, HALF, checkpoint, killed)
+        loop.train(Labels(fresh()), task, schedule, SMALL, HALF, checkpoint, killed)
     steps: list[int] = []
-    resumed = training.train(
+    resumed = loop.train(
         Labels(fresh()),
         task,
         schedule,
@@ -330,7 +331,7 @@ def test_a_killed_run_ends_with_the_same_weights(optimizer, exact, tmp_path, mon
 
 def test_a_checkpoint_of_a_gpu_can_be_gone_on_with_on_a_cpu(tmp_path, monkeypatch) -> None:
     clock = count(step=10)
-    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     task, checkpoint = (
         Task(two_classes(), {"sharp": 1.0}, "256", seed=5),
         tmp_path / "checkpoint.safetensors",
@@ -341,8 +342,8 @@ def test_a_checkpoint_of_a_gpu_can_be_gone_on_with_on_a_cpu(tmp_path, monkeypatc
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(Labels(fresh()), task, SCHEDULE, SMALL, GPU, checkpoint, killed)
-    network = training.train(Labels(fresh()), task, SCHEDULE, SMALL, CPU, checkpoint)
+        loop.train(Labels(fresh()), task, SCHEDULE, SMALL, GPU, checkpoint, killed)
+    network = loop.train(Labels(fresh()), task, SCHEDULE, SMALL, CPU, checkpoint)
     assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
     assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
 
@@ -375,7 +376,7 @@ def test_agreement_brings_a_released_network_nearer_to_what_it_sees_sharp(comput
 def test_statistics_of_batch_normalisation_are_those_of_the_cpu(exact) -> None:
     task = Task(two_classes(), {"D8": 1.0}, "256", seed=5)
     on_cpu, on_gpu = (
-        training.reestimate_batch_norm(fresh(), task, SCHEDULE, SMALL, compute, 4).state_dict()
+        loop.reestimate_batch_norm(fresh(), task, SCHEDULE, SMALL, compute, 4).state_dict()
         for compute in (CPU, GPU)
     )
     for name, tensor in on_cpu.items():
@@ -384,7 +385,7 @@ def test_statistics_of_batch_normalisation_are_those_of_the_cpu(exact) -> None:
 
 def test_a_loss_that_is_not_finite_stops_and_names_its_batch() -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=3, rate=1e30)]})
-    with pytest.raises(training.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
+    with pytest.raises(loop.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
         losses(Labels(fresh()), HALF, schedule)
 
 

@@ -8,9 +8,10 @@ import re
 import pytest
 import torch
 
-from blurpaper import plan, results, tallies, trained
+from blurpaper import plan, results, tallies
 from blurpaper.networks import NetworkSpec, build
 from blurpaper.runs import profile as profiles
+from blurpaper.training import networks
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def made(profile: str, kind: str) -> set[str]:
 def test_the_networks_are_those_that_the_committed_run_trained(name) -> None:
     profile = profiles.load(name)
     specs = map(NetworkSpec.parse, tallies.starts(profile))
-    specs = [spec for spec in specs if not trained.is_published(spec)]
+    specs = [spec for spec in specs if not networks.is_published(spec)]
     segmenting = {spec.mix for spec in specs if spec.model == "segmentation"}
     assert {str(spec) for spec in specs if spec.model != "segmentation"} == made(name, "networks")
     scenes = profile.segmentation.data

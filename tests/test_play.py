@@ -15,13 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
-from blurpaper import data, kernels, results, trained
+from blurpaper import data, kernels, results
 from blurpaper.data import resizing
 from blurpaper.evaluation import invariance, protocol
 from blurpaper.experiments import Published
 from blurpaper.networks import build
 from blurpaper.play import blurs, pictures, seen, show
 from blurpaper.runs.profile import load
+from blurpaper.training import networks as trained
 
 ROOT = Path(__file__).parent.parent
 PAGE = "notebooks/15_play.html"

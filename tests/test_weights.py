@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from blurpaper import publishing, trained
+from blurpaper import publishing
 from blurpaper.evaluation import predictions
 from blurpaper.networks import NetworkSpec, files, weights
 from blurpaper.networks.base import WeightsError
@@ -12,6 +12,7 @@ from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
+from blurpaper.training import networks
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the
 ) -> None:
     folder = tmp_path / "out"
     monkeypatch.setattr(weights, "FOLDER", folder)
-    monkeypatch.setattr(trained, "network", lambda *_: kept[0])
+    monkeypatch.setattr(networks, "network", lambda *_: kept[0])
     spec, profile, store = (
         NetworkSpec("small_vgg", "mix", recipe="agreement"),
         load("smoke"),

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from blurpaper import book, execution, tallies, trained
+from blurpaper import book, execution, tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import profile as profiles
+from blurpaper.training import networks
 
 needs_snakemake = pytest.mark.skipif(
     importlib.util.find_spec("snakemake") is None,
@@ -45,7 +46,7 @@ def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
 def test_the_graph_is_that_of_the_library_and_needs_no_data(tmp_path, name) -> None:
     said = snakemake(tmp_path, "--dry-run", "--forceall", "--config", f"profile={name}", "gpus=4")
     starts = tallies.starts(profiles.load(name))
-    published = {spec for spec in starts if trained.is_published(NetworkSpec.parse(spec))}
+    published = {spec for spec in starts if networks.is_published(NetworkSpec.parse(spec))}
     before = {}
     for job in said.split("\nrule train:")[1:]:
         given = re.findall(r"done/(\S+?)(?:\.trained)?[,\n]", job.partition("jobid:")[0])

@@ -14,12 +14,12 @@ from helpers import MemorySet
 from safetensors.torch import save_file
 from torch import distributed
 
-from blurpaper import training
-from blurpaper.batches import Task
 from blurpaper.networks.vgg import VGG
-from blurpaper.objectives import Agreement, Labels
 from blurpaper.runs import distributed as processes
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.training import loop
+from blurpaper.training.batches import Task
+from blurpaper.training.objectives import Agreement, Labels
 
 
 def main(how: str, path: Path) -> None:
@@ -29,7 +29,7 @@ def main(how: str, path: Path) -> None:
         distributed.init_process_group(how)
         assert processes.count() == int(os.environ["WORLD_SIZE"])
     if how == "nccl":
-        training._together = torch.nn.parallel.DistributedDataParallel
+        loop._together = torch.nn.parallel.DistributedDataParallel
 
     torch.manual_seed(0)
     pictures = [
@@ -47,8 +47,8 @@ def main(how: str, path: Path) -> None:
     compute = Compute(device="cuda", precision="float32", checkpoint_seconds=60)
     task = Task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
 
-    training.train(Labels(network), task, schedule, settings, compute)
-    training.train(Agreement(tuned, teacher, features=0.0), task, schedule, settings, compute)
+    loop.train(Labels(network), task, schedule, settings, compute)
+    loop.train(Agreement(tuned, teacher, features=0.0), task, schedule, settings, compute)
     if how != "none":
         summed, decided = torch.ones(1, device="cuda"), [processes.number() == 0]
         distributed.all_reduce(summed)

@@ -101,11 +101,12 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     _take_own_gpu()
     from dataclasses import replace
 
-    from blurpaper import tallies, trained
+    from blurpaper import tallies
     from blurpaper.networks import NetworkSpec
     from blurpaper.runs import distributed as processes
     from blurpaper.runs.store import Store
     from blurpaper.segmentation import networks
+    from blurpaper.training import networks as trained
 
     settings, _ = load_profile(profile, overrides)
     parsed, store = NetworkSpec.parse(spec, settings.model), Store()

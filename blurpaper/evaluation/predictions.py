@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, trained
+from blurpaper import data
 from blurpaper.data import canonical
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import invariance, metrics, protocol
@@ -21,6 +21,7 @@ from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.training import networks as trained
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import data, exhibits, results, tallies, trained
+from blurpaper import data, exhibits, results, tallies
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import predictions
 from blurpaper.experiments.recognition import FIGURE3_CONDITIONS, figure3
@@ -15,6 +15,7 @@ from blurpaper.experiments.registry import experiment
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
+from blurpaper.training import networks
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ def figure3_guesses(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     column: one[column] for column in results.KEY if column != "experiment"
                 } | _guess(log_p, images.classes)
     for settings, spec in exhibits.on_photographs():
-        network = trained.network(spec, settings, store)
+        network = networks.network(spec, settings, store)
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 place = f"scikit-image/{example.name}"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, deblurred, exhibits, results, tallies, trained
+from blurpaper import data, deblurred, exhibits, results, tallies
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments.registry import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
+from blurpaper.training import networks
 from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             tallies.decided_by(spec, profile, store), condition=conditions, scale="256"
         )
         for spec in dict.fromkeys(
-            [NetworkSpec(profile.model), *map(trained.start_of, tuned), *tuned]
+            [NetworkSpec(profile.model), *map(networks.start_of, tuned), *tuned]
         )
     }
     for spec, by_spec in decided.items():
@@ -181,7 +182,7 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             for metric in ("top1", "top5"):
                 gained, lost = [], []
                 for spec in alike:
-                    start = terms(trained.start_of(spec))
+                    start = terms(networks.start_of(spec))
                     gained.append(terms(spec)[condition][metric] - start[condition][metric])
                     lost.append(start["sharp"][metric] - start[condition][metric])
                 found = {
@@ -265,7 +266,7 @@ def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         update={"compute": profile.compute.model_copy(update={"precision": "float32"})}
     )
     conditions = ["sharp", "D8"]
-    same = trained.kept(spec, profile, store)
+    same = networks.kept(spec, profile, store)
     in_float32 = tallies.widest(
         predictions.decisions(same, name, conditions, ["256"], exact, store)
     )
@@ -314,7 +315,7 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
                     yield row | {"data": one["image"], "region": str(one["label"])}
     for settings, spec in exhibits.on_photographs():
-        network = trained.network(spec, settings, store)
+        network = networks.network(spec, settings, store)
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 image, place = photograph(example), f"scikit-image/{example.name}"
@@ -386,7 +387,7 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             )
 
     for settings, one, place, image, answers in shown:
-        network = trained.network(one, settings, store)
+        network = networks.network(one, settings, store)
         for condition in FIGURE1_CONDITIONS:
             key, log_p = exhibits.predicted(network, one, place, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from blurpaper import data, exhibits, results, trained
+from blurpaper import data, exhibits, results
 from blurpaper.data.examples import EXAMPLES, Example, photograph
 from blurpaper.experiments import Published
 from blurpaper.networks import NetworkSpec, module_of
@@ -18,6 +18,7 @@ from blurpaper.play import seen
 from blurpaper.play.seen import Played
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
+from blurpaper.training import networks as trained
 
 PHOTOGRAPHS = (
     *EXAMPLES,

@@ -4,7 +4,7 @@ labels at some pixels (Section 5).
 A scene is brought to a pre-blur scale drawn around 384, here the geometric mean of its sides, and
 blurred with a kernel drawn from the mix (or not at all). Its label map goes along but is never
 blurred. A crop is cut from both; of its labelled pixels some are drawn. All draws of a scene come
-from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.batches`.
+from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.training.batches`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import torch
 from torch.nn import functional
 
 from blurpaper import blur
-from blurpaper.batches import Task
 from blurpaper.data import resizing
 from blurpaper.data.label_map import VOID
 from blurpaper.kernels import CANONICAL
-from blurpaper.objectives import Objective
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training.batches import Task
+from blurpaper.training.objectives import Objective
 
 NOT_LABELLED = -1
 """Stands for the label of a point in a crop without any labelled pixel."""

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, tallies, trained, training
-from blurpaper.batches import Task
+from blurpaper import data, tallies
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import canonical
 from blurpaper.evaluation import predictions
@@ -28,6 +27,8 @@ from blurpaper.runs.store import TENSORS, Recipe, Store
 from blurpaper.segmentation import batches, segmenters
 from blurpaper.segmentation.protocol import COUNTED, log_probabilities, scored
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training import loop, networks
+from blurpaper.training.batches import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,9 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> ZoomOut:
     start from it.
     """
     recipe = network_recipe(spec, profile, store)
-    return trained.get(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
+    return networks.get(
+        recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store
+    )
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[ZoomOut]:
@@ -79,7 +82,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     settings = profile.segmentation
     images = data.load_segmented(settings.data, "train", profile, store)
     original = NetworkSpec(spec.model)
-    start = trained.identity_of(original, profile, store)
+    start = networks.identity_of(original, profile, store)
     if not spec.is_original:
         begun = network_recipe(original, profile, store)
         store.note(begun)
@@ -96,7 +99,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
         "mix": _mix(spec),
     }
     modules = [
-        "blurpaper.training",
+        "blurpaper.training.loop",
         "blurpaper.segmentation.batches",
         "blurpaper.segmentation.segmenters",
         module_of(spec.model),
@@ -120,7 +123,7 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
     settings, original = profile.segmentation, NetworkSpec(spec.model)
     images = data.load_segmented(settings.data, "train", profile, store)
     if spec.is_original:
-        backbone = trained.network(original, profile, store)
+        backbone = networks.network(original, profile, store)
         torch.manual_seed(seed_of(profile.seed, "weights", "zoomout", spec.model) % 2**63)
         start = ZoomOut(backbone, images.classes, settings.hidden, stride=settings.stride)
     else:
@@ -128,7 +131,7 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
     task = Task(images, _mix(spec), "", seed_of(profile.seed, spec.seed, "segmentation"))
     objective = batches.PerPixel(start, settings.crop, settings.points, settings.pace)
     with progress(f"training {spec} on {images.name}", unit="step") as tick:
-        return training.train(
+        return loop.train(
             objective,
             task,
             schedule_of(spec, profile),

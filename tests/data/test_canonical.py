@@ -9,12 +9,13 @@ import torch
 from helpers import MemorySet
 from PIL import Image
 
-from blurpaper import data, trained
+from blurpaper import data
 from blurpaper.data import canonical, folders, resizing
 from blurpaper.evaluation import predictions, protocol
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import load
+from blurpaper.training import networks as trained
 
 COUNT = 7
 SHAPES = [(130, 150), (150, 130), (108, 108), (60, 200), (131, 131), (150, 130), (220, 210)]

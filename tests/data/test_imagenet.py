@@ -8,7 +8,7 @@ import torch
 from helpers import write_voc
 from PIL import Image
 
-from blurpaper import data, experiments, plan, results, tallies, trained
+from blurpaper import data, experiments, plan, results, tallies
 from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.evaluation import predictions
 from blurpaper.networks import NetworkSpec, vgg
@@ -16,6 +16,7 @@ from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 from blurpaper.segmentation import networks
+from blurpaper.training import networks as trained
 
 CLASSES = (0, 207, 999)
 FAVOURITE = 207

@@ -7,12 +7,13 @@ import pytest
 import torch
 from helpers import TINY
 
-from blurpaper import data, experiments, results, tallies, trained, training
+from blurpaper import data, experiments, results, tallies
 from blurpaper.data import canonical
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
+from blurpaper.training import loop, networks
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept)
     shown = canonical.images_of(images, range(len(images)), tiny.protocol)
     parts = []
     for scale, name in (("256", "mix"), ("512", "mix@512")):
-        one = {scale: trained.network(spec(name), tiny, kept)}
+        one = {scale: networks.network(spec(name), tiny, kept)}
         parts.append(
             protocol.log_probabilities(
                 one, shown, images.ids, "D4", tiny.protocol, tiny.compute, 128
@@ -82,7 +83,7 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
     from blurpaper.networks import files
     from blurpaper.networks.files import NetworkFile
 
-    files.save(trained.network(spec("mix"), tiny, kept), spec("mix"), tmp_path / "mix.safetensors")
+    files.save(networks.network(spec("mix"), tiny, kept), spec("mix"), tmp_path / "mix.safetensors")
     images = data.load("emoji", "test", tiny, kept)
     ours, theirs = (
         predictions.log_probabilities(one, images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
@@ -92,8 +93,8 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
 
 
 def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
-    trained.network(spec("original"), tiny, kept)
-    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
+    networks.network(spec("original"), tiny, kept)
+    monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])[
         "value"
     ]
@@ -105,7 +106,7 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
     images = data.load("emoji", "test", tiny, kept)
     ours, theirs = (
         predictions.log_probabilities(
-            trained.kept(spec("original"), tiny, kept), images, ["D8"], ["256"], one, kept
+            networks.kept(spec("original"), tiny, kept), images, ["D8"], ["256"], one, kept
         )["D8"]["256"]
         for one in (tiny, exact)
     )

@@ -24,15 +24,16 @@ from helpers import MemorySet
 from PIL import Image
 from safetensors import safe_open
 
-from blurpaper import batches, book, training
-from blurpaper.batches import Task
+from blurpaper import book
 from blurpaper.cli import main
 from blurpaper.data import folders
 from blurpaper.data.images import ImageError
 from blurpaper.networks.vgg import small_vgg
-from blurpaper.objectives import Labels
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError
+from blurpaper.training import batches, loop
+from blurpaper.training.batches import Task
+from blurpaper.training.objectives import Labels
 
 resource = pytest.importorskip("resource", reason="files are limited by what Unix has for it")
 
@@ -70,7 +71,7 @@ def task() -> Task:
 @pytest.fixture
 def saving_every_step(monkeypatch) -> None:
     clock = count(step=10)
-    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
 
 
 def fresh() -> Labels:
@@ -80,7 +81,7 @@ def fresh() -> Labels:
 
 def weights(task: Task, *more: object, objective: Labels | None = None) -> dict[str, torch.Tensor]:
     """What training ends with."""
-    return training.train(objective or fresh(), task, SCHEDULE, SETTINGS, CPU, *more).state_dict()
+    return loop.train(objective or fresh(), task, SCHEDULE, SETTINGS, CPU, *more).state_dict()
 
 
 def check_equal(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
@@ -304,7 +305,7 @@ def test_a_store_that_is_only_read_gives_what_it_has_and_says_where_the_rest_wou
 def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(
     store, task, saving_every_step
 ) -> None:
-    from blurpaper import trained
+    from blurpaper.training import networks
 
     recipe = Recipe("networks", "a network", {}, ["blurpaper.runs.randomness"], TENSORS)
 
@@ -313,7 +314,7 @@ def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(
             if done == stop_at:
                 raise KeyboardInterrupt
 
-        return trained.get(recipe, lambda checkpoint: weights(task, checkpoint, tick), store)
+        return networks.get(recipe, lambda checkpoint: weights(task, checkpoint, tick), store)
 
     with pytest.raises(KeyboardInterrupt):
         get(stop_at=6)
@@ -471,7 +472,7 @@ def test_a_loss_that_is_no_number_names_step_and_batch_and_keeps_the_checkpoint_
             return super().forward(batch) * (float("nan") if self.seen == 7 else 1.0)
 
     torch.manual_seed(3)
-    with pytest.raises(training.TrainingError) as told:
+    with pytest.raises(loop.TrainingError) as told:
         weights(task, checkpoint, objective=Poisoned(small_vgg(("below", "above"))))
     members = batches.epoch_order(task, 1)[8:11]  # the third batch of the second epoch
     named = ", ".join(f"test/{member}" for member in members)

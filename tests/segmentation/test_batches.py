@@ -8,14 +8,14 @@ import torch
 from helpers import LabelledScenes
 from torch.nn import functional
 
-from blurpaper import training
-from blurpaper.batches import Task
 from blurpaper.data.label_map import VOID
 from blurpaper.networks.vgg import VGG
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation import batches
 from blurpaper.segmentation.batches import NOT_LABELLED, PerPixel, PixelBatch, make_batch
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training import loop
+from blurpaper.training.batches import Task
 
 LABELS = tuple("abcdefgh")
 COLOUR = 10
@@ -394,7 +394,7 @@ def test_the_perceptron_learns_at_its_own_pace(scenes, optimizer) -> None:
     start = tiny().state_dict()
 
     def moved(pace: float) -> dict[str, torch.Tensor]:
-        network = training.train(
+        network = loop.train(
             PerPixel(tiny(), 64, 50, pace), task(scenes), schedule, AS_THEY_ARE, FLOAT32
         )
         return {
@@ -420,7 +420,7 @@ def test_the_labels_of_coloured_blocks_can_be_learnt(scenes) -> None:
     )
     losses = []
     objective = PerPixel(tiny(batch_norm=True), 64, 200)
-    training.train(
+    loop.train(
         objective,
         task(scenes),
         schedule,

@@ -15,7 +15,7 @@ from helpers import TINY, LabelledScenes
 from skimage import measure
 from torch.nn import functional
 
-from blurpaper import blur, data, kernels, tallies, trained, training
+from blurpaper import blur, data, kernels, tallies
 from blurpaper.data import canonical
 from blurpaper.data.label_map import VOID
 from blurpaper.networks import NetworkSpec
@@ -26,6 +26,8 @@ from blurpaper.segmentation import batches, protocol
 from blurpaper.segmentation import networks as segmented
 from blurpaper.segmentation.protocol import COUNTED, scored
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training import loop
+from blurpaper.training import networks as trained
 
 SMALL = TINY | {
     "segmentation.scenes.train": 16,
@@ -242,7 +244,7 @@ def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
         assert not network.training
         assert network.labels == segmented.labels(tiny)
     assert not alike(first[ORIGINAL], first[MIX])
-    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     for spec, network in first.items():
         assert alike(segmented.network(spec, tiny, kept), network)
 
@@ -265,7 +267,7 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
     segmented.network(MIX, tiny, kept)
     backbone = trained.network(ORIGINAL, tiny, kept).state_dict()
     original = segmented.network(ORIGINAL, tiny, kept).state_dict()
-    monkeypatch.setattr(training, "train", noted)
+    monkeypatch.setattr(loop, "train", noted)
     bare = copy_of(kept, tmp_path / "bare", "data", "networks")
     segmented.network(ORIGINAL, tiny, bare)
     shutil.rmtree(bare.root / "segmenters")
@@ -302,7 +304,7 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
         )
     clock = count(step=10)
     # A checkpoint is due at every step.
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     done_at, last = [], [3]
 
     @contextmanager

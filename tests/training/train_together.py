@@ -9,15 +9,15 @@ import torch
 from helpers import LabelledScenes, MemorySet
 from safetensors.torch import save_file
 
-from blurpaper import training
-from blurpaper.batches import Task
 from blurpaper.data.label_map import VOID
 from blurpaper.networks.vgg import VGG
-from blurpaper.objectives import Labels
 from blurpaper.runs import distributed
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation.batches import PerPixel
 from blurpaper.segmentation.zoomout import ZoomOut
+from blurpaper.training import loop
+from blurpaper.training.batches import Task
+from blurpaper.training.objectives import Labels
 
 
 def main(path: Path) -> None:
@@ -39,7 +39,7 @@ def main(path: Path) -> None:
     compute = Compute(device="cpu", precision="float32", checkpoint_seconds=60)
 
     task = Task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
-    training.train(Labels(network), task, schedule, settings, compute)
+    loop.train(Labels(network), task, schedule, settings, compute)
 
     label_maps = [torch.randint(0, 3, picture.shape[1:], dtype=torch.uint8) for picture in pictures]
     for label_map in label_maps:
@@ -49,7 +49,7 @@ def main(path: Path) -> None:
     schedule = schedule.model_copy(
         update={"optimizer": "adamw", "phases": [Phase(epochs=4, rate=1e-3)]}
     )
-    training.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
+    loop.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
     if distributed.number() == 0:
         both = torch.nn.ModuleDict({"classifier": network, "segmenter": segmenter})
         save_file({name: tensor.contiguous() for name, tensor in both.state_dict().items()}, path)

@@ -13,8 +13,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from blurpaper import data, training
-from blurpaper.batches import Task
+from blurpaper import data
 from blurpaper.blur import MIXES
 from blurpaper.data.sets import ImageSet
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
@@ -22,7 +21,6 @@ from blurpaper.networks.base import Classifier
 from blurpaper.networks.external import ExternalSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.objectives import Agreement, Labels
 from blurpaper.runs import distributed
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.errors import UserError
@@ -30,6 +28,9 @@ from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import Recipe, Store
+from blurpaper.training import loop
+from blurpaper.training.batches import Task
+from blurpaper.training.objectives import Agreement, Labels
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -136,7 +137,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     }
     if not spec.is_original:
         inputs |= {"start": identity_of(start_of(spec), profile, store), "mix": MIXES[spec.mix]}
-    modules = ["blurpaper.training", "blurpaper.networks.files", module_of(spec.model)]
+    modules = ["blurpaper.training.loop", "blurpaper.networks.files", module_of(spec.model)]
     about = {"profile": profile.name, "data": images.fingerprint}
     return Recipe("networks", str(spec), inputs, modules, files.codec(spec), about)
 
@@ -189,12 +190,12 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
         task = Task(images, MIXES[spec.mix], spec.train_scale, seed)
     if spec.recipe == "batch-norm":
         batches = profile.finetuning.batch_norm_batches
-        return training.reestimate_batch_norm(
+        return loop.reestimate_batch_norm(
             start, task, schedule, profile.protocol, profile.compute, batches
         )
     objective = objective_of(start, schedule)
     with progress(f"training {spec}", unit="step") as tick:
-        return training.train(
+        return loop.train(
             objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick
         )
 

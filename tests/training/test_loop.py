@@ -15,13 +15,14 @@ import torch
 from helpers import MemorySet
 from safetensors.torch import load_file
 
-from blurpaper import batches, kernels, training
-from blurpaper.batches import Task, make_batch
+from blurpaper import kernels
 from blurpaper.data import canonical
 from blurpaper.evaluation import protocol
 from blurpaper.networks.vgg import small_vgg
-from blurpaper.objectives import Agreement, Labels
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
+from blurpaper.training import batches, loop
+from blurpaper.training.batches import Task, make_batch
+from blurpaper.training.objectives import Agreement, Labels
 
 SETTINGS = Protocol(
     canonical=108, scales={"128": 36, "256": 72, "512": 144}, jitter=[356, 384, 410], field=64
@@ -58,7 +59,7 @@ def fresh() -> torch.nn.Module:
 
 def test_it_learns_what_can_be_learnt(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
-    network = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
+    network = loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
     shown = canonical.images_of(images, range(16), SETTINGS)
     found = protocol.log_probabilities(
         {"256": network}, shown, images.ids, "sharp", SETTINGS, CPU, 16
@@ -68,11 +69,11 @@ def test_it_learns_what_can_be_learnt(images) -> None:
 
 def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, monkeypatch) -> None:
     mixed = task(images, {"sharp": 0.5, "D8": 0.3, "shake": 0.2})
-    whole = training.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU).state_dict()
+    whole = loop.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU).state_dict()
 
     clock = count(step=10)
     # A checkpoint is due at every step.
-    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     checkpoint = tmp_path / "checkpoint.safetensors"
 
     for last in (5, 9):
@@ -82,9 +83,9 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            training.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, killed)
+            loop.train(Labels(fresh()), mixed, SCHEDULE, SETTINGS, CPU, checkpoint, killed)
     steps = []
-    resumed = training.train(
+    resumed = loop.train(
         Labels(fresh()),
         mixed,
         SCHEDULE,
@@ -140,7 +141,7 @@ def test_a_kernel_has_the_same_size_at_the_network_whatever_the_jitter() -> None
 
 
 def test_learning_rates_follow_the_phases() -> None:
-    steps = list(training.steps_of(SCHEDULE, 16))
+    steps = list(loop.steps_of(SCHEDULE, 16))
     assert [epoch for epoch, _, _ in steps] == [0] * 4 + [1] * 4 + [2] * 4
     assert [rate for _, _, rate in steps] == pytest.approx(
         [0.02] * 8 + [0.01, 0.0075, 0.005, 0.0025]
@@ -149,8 +150,8 @@ def test_learning_rates_follow_the_phases() -> None:
 
 def test_a_loss_that_is_not_finite_stops_and_names_its_batch(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=3, rate=1e30)]})
-    with pytest.raises(training.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
-        training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
+    with pytest.raises(loop.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
+        loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
 
 
 def test_the_mix_decides_how_often_an_image_is_sharp(images, monkeypatch) -> None:
@@ -220,9 +221,7 @@ def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
         objective = agreement()
         unlabelled = MemorySet([images[number] for number in range(16)], labels, ("below", "above"))
         schedule = SCHEDULE.model_copy(update={"optimizer": "adamw", "freeze_batch_norm": True})
-        training.train(
-            objective, task(unlabelled, {"sharp": 0.5, "D8": 0.5}), schedule, SETTINGS, CPU
-        )
+        loop.train(objective, task(unlabelled, {"sharp": 0.5, "D8": 0.5}), schedule, SETTINGS, CPU)
         return objective
 
     with_labels, without = trained([0, 1] * 8), trained([-1] * 16)
@@ -239,9 +238,9 @@ def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, optimizer) -> None:
     schedule = SCHEDULE.model_copy(update={"optimizer": optimizer})
-    whole = training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU).state_dict()
+    whole = loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU).state_dict()
     clock = count(step=10)
-    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     checkpoint = tmp_path / "checkpoint.safetensors"
 
     def killed(done: int, total: int, loss: float) -> None:
@@ -249,8 +248,8 @@ def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, opt
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint, killed)
-    resumed = training.train(
+        loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint, killed)
+    resumed = loop.train(
         Labels(fresh()), task(images), schedule, SETTINGS, CPU, checkpoint
     ).state_dict()
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())

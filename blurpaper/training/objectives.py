@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.batches import Batch, Task, make_batch
 from blurpaper.networks.base import Classifier
 from blurpaper.runs import distributed
 from blurpaper.runs.profile import Protocol
+from blurpaper.training.batches import Batch, Task, make_batch
 
 
 class Objective(nn.Module, ABC):

@@ -4,12 +4,13 @@ import pytest
 import torch
 from helpers import TINY
 
-from blurpaper import batches, data, trained, training
+from blurpaper import data
 from blurpaper.blur import MIXES
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import load
 from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import Store
+from blurpaper.training import batches, loop, networks
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,9 @@ def spec(text: str) -> NetworkSpec:
 
 
 def test_a_network_is_trained_once_and_loaded_afterwards(tiny, kept, monkeypatch) -> None:
-    first = trained.network(spec("mix"), tiny, kept)
-    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
-    again = trained.network(spec("mix"), tiny, kept)
+    first = networks.network(spec("mix"), tiny, kept)
+    monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
+    again = networks.network(spec("mix"), tiny, kept)
     assert all(
         torch.equal(a, b)
         for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
@@ -38,7 +39,7 @@ def test_a_network_is_trained_once_and_loaded_afterwards(tiny, kept, monkeypatch
 
 def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept) -> None:
     def key(text: str, **overrides) -> str:
-        return trained.network_recipe(spec(text), load("smoke", TINY | overrides), kept).key
+        return networks.network_recipe(spec(text), load("smoke", TINY | overrides), kept).key
 
     plain = {
         text: key(text)
@@ -65,7 +66,7 @@ def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept
 
 def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny, kept) -> None:
     original, adapted = (
-        trained.network(spec(name), tiny, kept) for name in ("original", "onlyD8/batch-norm")
+        networks.network(spec(name), tiny, kept) for name in ("original", "onlyD8/batch-norm")
     )
     for (name, before), after in zip(
         original.named_parameters(), adapted.parameters(), strict=True
@@ -88,6 +89,6 @@ def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny
 
 def test_profiles_that_cannot_make_a_network_say_so(kept) -> None:
     with pytest.raises(ValueError, match="has no pretraining"):
-        trained.network_recipe(NetworkSpec("small_vgg"), load("photos"), kept)
+        networks.network_recipe(NetworkSpec("small_vgg"), load("photos"), kept)
     with pytest.raises(ValueError, match="one for each scale"):
-        trained.network_recipe(spec("mix@per-scale"), load("smoke"), kept)
+        networks.network_recipe(spec("mix@per-scale"), load("smoke"), kept)
