@@ -191,7 +191,7 @@ def count(name: str, split: str, profile: Profile) -> int:
         whole = voc.COUNTS[name][split]
         return len(voc.load(name, split)) if voc.is_there(name, split) else whole
     if folders.is_there(name, split):
-        return sum(1 for _ in reading.image_files(folders.set_folder(name, split)))
+        return sum(1 for _ in image_files(folders.set_folder(name, split)))
     return sources.named(name).counts.get(split, 0)
 
 

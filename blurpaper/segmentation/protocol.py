@@ -1,1 +1,97 @@
-"""TODO"""
+"""Segmentation under blur (Section 5): scenes and labels through the protocol, scored per pixel.
+
+Of a network on a scene what is kept is how many pixels of each label were given each label:
+everywhere, near boundaries, and everywhere again if the network had been told which labels the
+scene has, or where its regions are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from blurpaper.data import canonical
+from blurpaper.data.label_map import SegmentedSet
+from blurpaper.data.resizing import Scene
+from blurpaper.evaluation import protocol
+from blurpaper.runs.devices import autocast, device_of
+from blurpaper.runs.profile import Profile
+from blurpaper.segmentation import counting, oracles
+from blurpaper.segmentation.zoomout import ZoomOut
+
+COUNTED = ("all", "boundary", "labels given", "regions given")
+"""What is counted, all pixels; those near a boundary; all, had the network been told the scene's
+labels, or its regions.
+"""
+
+
+def scored(
+    segmenter: ZoomOut,
+    images: SegmentedSet,
+    numbers: Sequence[int],
+    condition: str,
+    profile: Profile,
+    tick: Callable[[int], object] = lambda done: None,
+    scenes: Sequence[Scene] | None = None,
+) -> dict[str, torch.Tensor]:
+    """What a network made of some scenes under a condition: :data:`COUNTED` -> int64 ``(N, K, K)``.
+
+    Args:
+        scenes: the same at the canonical scale, if they are at hand.
+    """
+    count, boundary = len(images.classes), profile.segmentation.boundary
+    scenes = scenes or canonical.scenes_of(images, numbers, profile.protocol)
+    ids = [images.ids[number] for number in numbers]
+
+    def score(number: int, log_p: torch.Tensor) -> list[np.ndarray]:
+        truth, scores = images.label_map(number).numpy(), log_p.numpy()
+        plain = scores.argmax(axis=0).astype(np.uint8)
+        return [
+            counting.confusion(truth, plain, count),
+            counting.confusion(truth, plain, count, counting.near_boundary(truth, boundary)),
+            counting.confusion(truth, oracles.given_labels(scores, truth), count),
+            counting.confusion(truth, oracles.given_regions(scores, truth), count),
+        ]
+
+    with ThreadPoolExecutor(1) as pool:  # the network segments the next scenes meanwhile
+        waiting = []
+        for place, log_p in log_probabilities(segmenter, scenes, ids, condition, profile):
+            waiting.append((place, pool.submit(score, numbers[place], log_p)))
+            if len(waiting) > profile.evaluation.batch:
+                # No more maps wait than one batch has.
+                waiting[-profile.evaluation.batch - 1][1].result()
+            tick(1)
+        found = {place: future.result() for place, future in waiting}
+    whole = torch.from_numpy(np.array([found[place] for place in range(len(numbers))]))
+    return {name: whole[:, place].contiguous() for place, name in enumerate(COUNTED)}
+
+
+def log_probabilities(
+    segmenter: ZoomOut,
+    scenes: Sequence[Scene],
+    ids: Sequence[str],
+    condition: str,
+    profile: Profile,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Place of each scene in the list and log-probabilities of the labels at every pixel, float32
+    ``(K, H, W)`` on the CPU.
+
+    A scene at the canonical scale is blurred, rounded to 8 bits and given to the network; the
+    result is brought to the scene's own size.
+
+    Args:
+        ids: relative paths of the scenes, which choose the kernel of camera shake.
+    """
+    device, settings = device_of(profile.compute), profile.protocol
+    segmenter.to(device, memory_format=torch.channels_last).eval()
+    with torch.inference_mode(), autocast(profile.compute, device):
+        for members in protocol.same_shape(scenes, profile.evaluation.batch):
+            sharp = torch.stack([scenes[member].image for member in members]).to(device)
+            seen = protocol.blurred(
+                sharp, [ids[member] for member in members], condition, settings.canonical
+            )
+            found = segmenter.log_probabilities(seen.float(), scenes[members[0]].shape).cpu()
+            yield from zip(members, found, strict=True)

@@ -1,1 +1,232 @@
-"""TODO"""
+"""The one training loop: from scratch or fine-tuning, one process or many, resumable at any step,
+bit for bit (Section 4).
+
+A batch depends on its number alone (:mod:`blurpaper.training.batches`); with the weights and the optimizer's
+state that is all a checkpoint needs. Several processes share each batch and sum their gradients.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from blurpaper.data.kept import KeptSet, room
+from blurpaper.networks.base import Network
+from blurpaper.networks.layers import shared_batch
+from blurpaper.runs import distributed
+from blurpaper.runs.devices import autocast, device_of
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import written
+from blurpaper.runs.profile import Compute, Protocol, Schedule
+from blurpaper.runs.randomness import seed_of
+from blurpaper.training.batches import Task, ahead, epoch_order, make_batch
+from blurpaper.training.objectives import Objective
+
+
+class TrainingError(UserError):
+    """Training that cannot go on, in one sentence."""
+
+
+# --- The loop -------------------------------------------------------------------------------------
+
+
+def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]:
+    """(epoch, batch in it, learning rate) of every step for a set of so many images."""
+    per_epoch = max(1, count // schedule.batch)
+    epoch = 0
+    for phase in schedule.phases:
+        total = phase.epochs * per_epoch
+        end = phase.rate if phase.end is None else phase.end
+        for step in range(total):
+            yield (
+                epoch + step // per_epoch,
+                step % per_epoch,
+                phase.rate + (end - phase.rate) * step / total,
+            )
+        epoch += phase.epochs
+
+
+def train(
+    objective: Objective,
+    task: Task,
+    schedule: Schedule,
+    settings: Protocol,
+    compute: Compute,
+    checkpoint: Path | None = None,
+    tick: Callable[[int, int, float], object] = lambda done, total, loss: None,
+) -> nn.Module:
+    """Train the network of an objective in place and return it; if ``checkpoint`` holds the state
+    of a killed run, go on.
+
+    Args:
+        checkpoint: file written every ``compute.checkpoint_seconds``; the caller removes it once
+            the network is stored.
+        tick: told of (steps done, steps in all, loss).
+
+    Raises:
+        TrainingError: if the loss is no longer finite, naming the step and the batch; the last
+            checkpoint is kept.
+    """
+    distributed.count()  # joins them, by which each takes its GPU
+    task = replace(task, images=KeptSet(task.images, room() / distributed.count()))
+    device = device_of(compute)
+    network = objective.network
+    objective.to(device, memory_format=torch.channels_last)
+    optimizer = _optimizer(objective.groups(), schedule)
+    steps = list(steps_of(schedule, len(task.images)))
+    start = _restore(checkpoint, network, optimizer) if checkpoint else 0
+    objective.train()
+    if schedule.freeze_batch_norm:
+        for layer in _normalisations(network):
+            layer.eval()
+    together = _together(objective)
+
+    def members_of(number: int) -> list[int]:
+        epoch, batch, _ = steps[number]
+        return epoch_order(task, epoch)[
+            batch * schedule.batch : (batch + 1) * schedule.batch
+        ].tolist()
+
+    def own_batch(number: int) -> Any:  # noqa: ANN401
+        _, own = distributed.share(members_of(number))
+        return objective.batch(task, own, steps[number][0], settings, schedule.flip, device)
+
+    last_saved = time.monotonic()
+    for number, batch in ahead(own_batch, range(start, len(steps)), device):
+        epoch, place, rate = steps[number]
+        members = members_of(number)
+        torch.manual_seed(seed_of(task.seed, "dropout", number) % 2**63)
+        with autocast(compute, device), shared_batch(distributed.share(members)[0], len(members)):
+            # The mean over all processes' gradients is that of the whole batch if each counts for
+            # its share of it.
+            loss = together(batch) * (len(batch.labels) * distributed.count() / len(members))
+        if not math.isfinite(value := distributed.total(loss) / distributed.count()):
+            images = ", ".join(task.images.ids[member] for member in members[:3])
+            raise TrainingError(
+                f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch "
+                f"{place}: {images}, ...); lower the learning rate, now {rate:g}."
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["pace"]
+        optimizer.step()
+        tick(number + 1, len(steps), value)
+        if (
+            checkpoint
+            and distributed.number() == 0
+            and time.monotonic() - last_saved > compute.checkpoint_seconds
+        ):
+            _save(checkpoint, network, optimizer, number + 1)
+            last_saved = time.monotonic()
+    return network.eval()
+
+
+def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
+    if schedule.optimizer == "adamw":
+        betas = (schedule.momentum, 0.999)
+        return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
+    return torch.optim.SGD(
+        groups, lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay
+    )
+
+
+def _together(objective: nn.Module) -> nn.Module:
+    """The objective, its gradients averaged over all processes if there are several."""
+    if distributed.count() == 1:
+        return objective
+    parallel = nn.parallel.DistributedDataParallel
+    synchronise = "forward_sync_buffers"  # until torch 2.13 it had another name
+    if synchronise not in inspect.signature(parallel).parameters:
+        synchronise = "broadcast_buffers"
+    return parallel(objective, **{synchronise: False})
+
+
+def _normalisations(network: nn.Module) -> list[nn.Module]:
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
+
+
+def reestimate_batch_norm(
+    network: Network,
+    task: Task,
+    schedule: Schedule,
+    settings: Protocol,
+    compute: Compute,
+    batches: int,
+) -> Network:
+    """Replace the running statistics of batch normalisation by those of so many batches of a task;
+    no weight is trained.
+
+    Raises:
+        UserError: if the network has no batch normalisation.
+    """
+    device = device_of(compute)
+    network.to(device, memory_format=torch.channels_last).eval()
+    layers = _normalisations(network)
+    if not layers:
+        raise UserError(
+            f"{type(network).__name__} has no batch normalisation whose statistics could be "
+            "re-estimated."
+        )
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum, usual = None, layer.momentum  # None: the plain average over the batches
+        layer.train()
+    order = epoch_order(task, 0)
+    with torch.no_grad(), autocast(compute, device):
+        for batch in range(min(batches, max(1, len(order) // schedule.batch))):
+            members = order[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
+            network(make_batch(task, members, 0, settings, schedule.flip, device).seen)
+    for layer in layers:
+        layer.momentum = usual
+    return network.eval()
+
+
+# --- Checkpoints ----------------------------------------------------------------------------------
+
+
+def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        for kind, value in optimizer.state[parameter].items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"optimizer.{kind}.{name}"] = value
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written(path) as temporary:
+        save_file(tensors, temporary, metadata={"step": json.dumps(step)})
+
+
+def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Load a checkpoint if there is one; the number of the step to go on with."""
+    from safetensors import safe_open
+
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        step = json.loads(file.metadata()["step"])
+    network.load_state_dict(
+        {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
+    )
+    parameters = dict(network.named_parameters())
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, kind, name = key.split(".", 2)
+            like = parameters[name] if value.shape == parameters[name].shape else value
+            optimizer.state[parameters[name]][kind] = torch.empty_like(like).copy_(value)
+    return step
