@@ -180,8 +180,7 @@ def count(name: str, split: str, profile: Profile) -> int:
     """Number of images of a set, with label maps or without: of those that are there, else of the
     whole set as it is published; 0 where that is not known.
     """
-    from blurpaper.data import examples, folders, sources, voc
-    from blurpaper.data import images as images
+    from blurpaper.data import examples, folders, images, sources, voc
 
     if name in ("emoji", SCENES):
         return getattr(profile.emoji if name == "emoji" else profile.segmentation.scenes, split)
@@ -191,7 +190,7 @@ def count(name: str, split: str, profile: Profile) -> int:
         whole = voc.COUNTS[name][split]
         return len(voc.load(name, split)) if voc.is_there(name, split) else whole
     if folders.is_there(name, split):
-        return sum(1 for _ in image_files(folders.set_folder(name, split)))
+        return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
     return sources.named(name).counts.get(split, 0)
 
 
