@@ -7,8 +7,8 @@ python -m benchmarks.gpu [--out FILE] [--only blur train ...] [--models vgg16 ..
 Networks have random weights and images are made here; nothing is read from disk. A step of training
 is measured on a batch that lies on the GPU, ``batches`` is the making of batches alone (scale,
 blur, crop), ``loop`` both as the library does them together. ``share`` is arithmetic done over
-the peak, both by blurpaper.plan; ``memory`` is the most that was allocated and ``foreseen`` what
-blurpaper.plan says. In the mode float32 convolutions do without TF32, in tf32
+the peak, both by blurpaper.experiments.plan; ``memory`` is the most that was allocated and ``foreseen`` what
+blurpaper.experiments.plan says. In the mode float32 convolutions do without TF32, in tf32
 they use it, as torch has it by default; ``tuned`` lets cuDNN try its algorithms first.
 """
 
@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import blur, deblurring, plan
+from blurpaper import blur, deblurring
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
+from blurpaper.experiments import plan
 from blurpaper.networks import Network, build
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.devices import autocast

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import book, results
+from blurpaper import book
+from blurpaper.experiments import results
 from blurpaper.provenance import RUN
 from blurpaper.runs import fingerprint
 from blurpaper.runs.profile import Profile

@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from blurpaper import book, data, results
+from blurpaper import book, data
+from blurpaper.experiments import results
 from blurpaper.provenance import ANCHORS, RUN
 from blurpaper.runs import fingerprint
 from blurpaper.runs.files import written
@@ -46,8 +47,9 @@ class Run:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """What all chapters are made from: settings, committed results, templates, data."""
-        folders = (results.PUBLISHED, results.PAPER.parent, TEMPLATES)
+        folders = (results.PUBLISHED, TEMPLATES)
         shown = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+        shown.append(results.PAPER)
         return {
             "parameters": self.parameters,
             "settings": self.profile.model_dump(mode="json"),

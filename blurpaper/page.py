@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, Markdown, display
 
-from blurpaper import book, deblurred, exhibits, results
-from blurpaper.experiments import EXPERIMENTS, Published
+from blurpaper import book
+from blurpaper.experiments import EXPERIMENTS, Published, exhibits, restoration, results
 from blurpaper.markup import render, rounded
 from blurpaper.provenance import ANCHORS, PAPER, PHOTOS, RUN
 from blurpaper.runs import profile as profiles
@@ -95,7 +95,7 @@ class Page:
         """Seconds an image takes to deblur, by treatment, in the published run on photographs and
         in this run, where known.
         """
-        return self._beside(results.published_seconds, deblurred.seconds)
+        return self._beside(results.published_seconds, restoration.seconds)
 
     def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
         """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on

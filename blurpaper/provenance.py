@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from blurpaper import results
+from blurpaper.experiments import results
 from blurpaper.markup import render
 from blurpaper.runs.house import HOME
 from blurpaper.runs.store import sha256_of

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import deblurred, exhibits, experiments, results
+from blurpaper import experiments
 from blurpaper.deblurring import priors
+from blurpaper.experiments import exhibits, restoration, results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import path_of
 from blurpaper.play import pictures, seen
@@ -68,7 +69,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         ignore_index=True,
     )
     decided = experiments.decisions(profile, store)
-    seconds = deblurred.seconds(profile, store)
+    seconds = restoration.seconds(profile, store)
     counted, shown = networks.counts(profile, store), exhibits.label_maps(profile, store)
     played = pictures.on_embedded(profile, store) if pictures.are_embedded(profile) else None
     used = sorted(store.used(), key=lambda recipe: (recipe.kind, recipe.name))
@@ -163,8 +164,8 @@ def _release_prior(profile: Profile, store: Store) -> Path:
     from safetensors.torch import save_file
 
     path = priors.RELEASED
-    recipe = deblurred.prior_recipe(profile, store)
-    state = deblurred.prior(profile, store).state()
+    recipe = restoration.prior_recipe(profile, store)
+    state = restoration.prior(profile, store).state()
     stamp = store.stamp(recipe)
     about = {
         "name": recipe.name,

@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import book, provenance, results
-from blurpaper.experiments import EXPERIMENTS, Published
+from blurpaper import book, provenance
+from blurpaper.experiments import EXPERIMENTS, Published, results
+from blurpaper.experiments.treatment import AS_IS
 from blurpaper.kernels import PSF, SHARP
 from blurpaper.markup import render, rounded
 from blurpaper.page import foremost
 from blurpaper.provenance import PHOTOS, RUN
 from blurpaper.runs import profile as profiles
-from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper import __version__, results
+from blurpaper import __version__
 from blurpaper.data import resizing
 from blurpaper.evaluation import intervals, metrics, protocol
 from blurpaper.evaluation.folder import Measured, fitted, measure
+from blurpaper.experiments import results
+from blurpaper.experiments.tallies import DISKS
 from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP
 from blurpaper.markup import render
@@ -25,7 +27,6 @@ from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream
 from blurpaper.runs.store import Store, surroundings
-from blurpaper.tallies import DISKS
 
 EXAMPLES = 12
 _SIDE = 240

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blurpaper.experiments.results import COLUMNS, select
 from blurpaper.markup import render, rounded
-from blurpaper.results import COLUMNS, select
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,8 +23,9 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import claims, figures, remedies, results
+from blurpaper import claims, figures, remedies
 from blurpaper.claims import html
+from blurpaper.experiments import results
 from blurpaper.page import Page, in_words, percent, with_interval
 
 page = Page(profile, overrides, published)

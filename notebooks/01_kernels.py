@@ -28,7 +28,8 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import blur, figures, kernels, results
+from blurpaper import blur, figures, kernels
+from blurpaper.experiments import results
 from blurpaper.page import RUN, Page
 
 page = Page(profile, overrides, published)

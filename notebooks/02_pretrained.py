@@ -27,11 +27,12 @@ published = False
 # %% tags=["remove-cell"]
 import itertools
 
-from blurpaper import data, experiments, figures, results, tallies
+from blurpaper import data, experiments, figures
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import metrics, protocol
+from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval
 from blurpaper.runs import profile as profiles

@@ -27,12 +27,13 @@ published = False
 
 # %% tags=["remove-cell"]
 
-from blurpaper import data, experiments, figures, results, tallies
+from blurpaper import data, experiments, figures
 from blurpaper.blur import MIXES
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol
+from blurpaper.experiments import results, tallies
 from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval
 from blurpaper.runs.store import Store
 from blurpaper.tables import comparison

@@ -28,11 +28,12 @@ published = False
 # %% tags=["remove-cell"]
 import torch
 
-from blurpaper import data, figures, results
+from blurpaper import data, figures
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import invariance, protocol
+from blurpaper.experiments import results
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks.weights import released
 from blurpaper.page import RUN, Page, percent, with_interval

@@ -26,13 +26,14 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import blur, data, deblurring, figures, results
+from blurpaper import blur, data, deblurring, figures
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.sources import SOURCES
 from blurpaper.deblurring import splitting, tree
 from blurpaper.evaluation import quality
+from blurpaper.experiments import results
 from blurpaper.kernels import CANONICAL, PSF, psf
 from blurpaper.page import PAPER, Page, percent, with_interval
 from blurpaper.runs import profile as profiles

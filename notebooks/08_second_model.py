@@ -25,7 +25,8 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import figures, results
+from blurpaper import figures
+from blurpaper.experiments import results
 from blurpaper.page import Page, in_words, percent, points, with_interval
 from blurpaper.tables import comparison
 

@@ -24,7 +24,7 @@ published = False
 # %% tags=["remove-cell"]
 import pandas as pd
 
-from blurpaper import results
+from blurpaper.experiments import results
 from blurpaper.networks.weights import released
 from blurpaper.page import PHOTOS, Page, foremost, percent, points
 from blurpaper.runs import profile as profiles

@@ -19,7 +19,8 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import claims, results
+from blurpaper import claims
+from blurpaper.experiments import results
 from blurpaper.page import PHOTOS, RUN, Page, with_interval
 
 page = Page(profile, overrides, published)

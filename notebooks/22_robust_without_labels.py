@@ -28,8 +28,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from blurpaper import results
 from blurpaper.data.examples import TRAINING, album
+from blurpaper.experiments import results
 from blurpaper.page import Page, with_interval
 from blurpaper.runs import profile as profiles
 

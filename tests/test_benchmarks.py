@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from benchmarks import __main__ as program
 from benchmarks import blurring, pipeline, timing
-from blurpaper import results
+from blurpaper.experiments import results
 from blurpaper.kernels import psf
 
 ROOT = Path(__file__).parent.parent

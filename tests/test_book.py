@@ -19,7 +19,8 @@ from alt_texts import check_alt_texts
 from sphinx.util.inventory import InventoryFile
 
 import blurpaper
-from blurpaper import book, claims, execution, experiments, publishing, results
+from blurpaper import book, claims, execution, experiments, publishing
+from blurpaper.experiments import results
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 

@@ -13,18 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 import blurpaper
-from blurpaper import (
-    book,
-    checking,
-    claims,
-    deblurred,
-    execution,
-    exhibits,
-    experiments,
-    publishing,
-    results,
-)
+from blurpaper import book, checking, claims, execution, experiments, publishing
 from blurpaper.cli import main
+from blurpaper.experiments import exhibits, restoration, results
 from blurpaper.play import pictures
 from blurpaper.runs import fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
@@ -221,7 +212,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(
         experiments, "decisions", lambda *_: pd.DataFrame({"image": ["a"], "entropy": [0.1]})
     )
-    monkeypatch.setattr(deblurred, "seconds", lambda *_: {})
+    monkeypatch.setattr(restoration, "seconds", lambda *_: {})
     monkeypatch.setattr(networks, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
     monkeypatch.setattr(exhibits, "label_maps", lambda *_: {"a": np.zeros(1)})
     monkeypatch.setattr(pictures, "are_embedded", lambda _: False)

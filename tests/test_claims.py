@@ -9,11 +9,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from blurpaper import book, claims, results, tallies
+from blurpaper import book, claims
 from blurpaper.claims import html, registry
 from blurpaper.claims.verdicts import Finding, verdicts
 from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments import EXPERIMENTS
+from blurpaper.experiments import EXPERIMENTS, results, tallies
 from blurpaper.runs import profile as profiles
 
 R = 1000

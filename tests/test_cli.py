@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from PIL import Image
 from scipy import ndimage
 
-from blurpaper import book, kernels, results
+from blurpaper import book, kernels
 from blurpaper.cli import main
+from blurpaper.experiments import results
 
 
 def run(*arguments: object, **environment: str):

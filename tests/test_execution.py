@@ -9,7 +9,8 @@ import nbformat
 import papermill
 import pytest
 
-from blurpaper import all_chapters, book, execution, results
+from blurpaper import all_chapters, book, execution
+from blurpaper.experiments import results
 from blurpaper.runs import fingerprint, profile
 from blurpaper.runs.store import Store
 

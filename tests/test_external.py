@@ -22,11 +22,12 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
-from blurpaper import finetuning, kernels, results
+from blurpaper import finetuning, kernels
 from blurpaper.cli import main
 from blurpaper.data.imagenet import imagenet_names
 from blurpaper.evaluation import folder as evaluation
 from blurpaper.evaluation import predictions
+from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import External, ExternalSpec

@@ -14,8 +14,9 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from blurpaper import figures, kernels, results
+from blurpaper import figures, kernels
 from blurpaper.evaluation import metrics
+from blurpaper.experiments import results
 
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 

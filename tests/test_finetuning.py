@@ -5,9 +5,10 @@ import torch
 from click.testing import CliRunner
 from helpers import album
 
-from blurpaper import finetuning, results
+from blurpaper import finetuning
 from blurpaper.blur import MIXES
 from blurpaper.cli import main
+from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 

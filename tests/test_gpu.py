@@ -21,11 +21,12 @@ from helpers import LabelledScenes, MemorySet
 from PIL import Image
 from safetensors.torch import load_file
 
-from blurpaper import blur, deblurring, treatment
+from blurpaper import blur, deblurring
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.label_map import VOID
 from blurpaper.evaluation import invariance, protocol, quality
+from blurpaper.experiments import treatment
 from blurpaper.networks import NetworkSpec, build, files
 from blurpaper.networks.vgg import VGG, small_vgg
 from blurpaper.networks.weights import released

@@ -9,7 +9,7 @@ from alt_texts import Pictures
 from matplotlib import pyplot as plt
 
 from blurpaper import page as pages
-from blurpaper import results
+from blurpaper.experiments import results
 from blurpaper.page import Page, in_words
 
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from blurpaper import data, kernels, results
+from blurpaper import data, kernels
 from blurpaper.data import resizing
 from blurpaper.evaluation import invariance, protocol
-from blurpaper.experiments import Published
+from blurpaper.experiments import Published, results
 from blurpaper.networks import build
 from blurpaper.play import blurs, pictures, seen, show
 from blurpaper.runs.profile import load

@@ -11,7 +11,8 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from blurpaper import page, provenance, results
+from blurpaper import page, provenance
+from blurpaper.experiments import results
 from blurpaper.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import TENSORS, Recipe, Store

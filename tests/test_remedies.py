@@ -9,7 +9,8 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from blurpaper import book, experiments, remedies, results
+from blurpaper import book, experiments, remedies
+from blurpaper.experiments import results
 from blurpaper.page import Page
 from blurpaper.runs.store import Store
 

@@ -16,10 +16,11 @@ from helpers import album
 from PIL import Image
 from safetensors.torch import save_file
 
-from blurpaper import report, results, tallies
+from blurpaper import report
 from blurpaper.cli import main
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation.folder import Measured
+from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import profile as profiles

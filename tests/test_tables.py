@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from blurpaper import results, tables
+from blurpaper import tables
+from blurpaper.experiments import results
 
 
 def row(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from blurpaper import book, results
+from blurpaper import book
+from blurpaper.experiments import results
 
 ROOT = Path(__file__).parent.parent
 PARTS = (

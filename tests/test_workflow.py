@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from blurpaper import book, execution, tallies
+from blurpaper import book, execution
+from blurpaper.experiments import tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import profile as profiles
 from blurpaper.training import networks

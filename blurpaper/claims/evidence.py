@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import results, tallies
 from blurpaper.evaluation import intervals, metrics, predictions
+from blurpaper.experiments import results, tallies
+from blurpaper.experiments.treatment import AS_IS
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream
 from blurpaper.segmentation import overlap
-from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -306,7 +306,7 @@ def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.Dat
     """
     import pandas as pd
 
-    from blurpaper import deblurred
+    from blurpaper.experiments import restoration
 
     columns = {column: of[column] for column in ("model", "network", "train_scale", "recipe")}
     specs = [
@@ -317,13 +317,13 @@ def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.Dat
     if of["input"] == AS_IS:
         frames = [tallies.decided_by(spec, profile, store) for spec in specs]
     else:
-        images = deblurred.images_of(profile.evaluation.test_sets[0], profile, store)
+        images = restoration.images_of(profile.evaluation.test_sets[0], profile, store)
         chosen = [
             one
-            for one in deblurred.of_table5(profile)
+            for one in restoration.of_table5(profile)
             if str(one) == of["input"] and NetworkSpec(profile.model) in specs
         ]
-        frames = [deblurred.decisions(treatment, images, profile, store) for treatment in chosen]
+        frames = [restoration.decisions(treatment, images, profile, store) for treatment in chosen]
     return (
         pd.concat(frames, ignore_index=True)
         if frames

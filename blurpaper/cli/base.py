@@ -107,7 +107,8 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
     Raises:
         UserError: naming what is not known, or each folder that is missing.
     """
-    from blurpaper import data, plan, results
+    from blurpaper import data
+    from blurpaper.experiments import plan, results
 
     plan.check(profile)
     if missing := data.missing(profile):

@@ -50,7 +50,7 @@ def run(
 
     settings, parsed = load_profile(profile, overrides)
     if dry_run:
-        from blurpaper import plan
+        from blurpaper.experiments import plan
 
         click.echo(plan.describe(settings, gpu))
         return

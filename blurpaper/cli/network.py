@@ -101,7 +101,7 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     _take_own_gpu()
     from dataclasses import replace
 
-    from blurpaper import tallies
+    from blurpaper.experiments import tallies
     from blurpaper.networks import NetworkSpec
     from blurpaper.runs import distributed as processes
     from blurpaper.runs.store import Store
@@ -184,8 +184,9 @@ def evaluate(
     neither ImageNet's nor in --classes, they are the subfolders in their order, where there are as
     many.
     """
-    from blurpaper import kernels, results
+    from blurpaper import kernels
     from blurpaper.evaluation import folder
+    from blurpaper.experiments import results
     from blurpaper.networks.files import NetworkFile
     from blurpaper.runs.files import check_writable
     from blurpaper.runs.store import Store

@@ -70,14 +70,16 @@ def compare(a: Path, b: Path, as_json: bool, everything: bool) -> None:
     """
     import json
 
-    from blurpaper import comparing
+    from blurpaper.experiments import comparison
 
-    compared = comparing.compare(comparing.read(a), comparing.read(b))
+    compared = comparison.compare(comparison.read(a), comparison.read(b))
     if as_json:
         click.echo(
             json.dumps(
-                {"a": str(a), "b": str(b), **comparing.as_data(compared)}, indent=1, allow_nan=False
+                {"a": str(a), "b": str(b), **comparison.as_data(compared)},
+                indent=1,
+                allow_nan=False,
             )
         )
     else:
-        click.echo(f"A: {a}\nB: {b}\n{comparing.told(compared, everything)}")
+        click.echo(f"A: {a}\nB: {b}\n{comparison.told(compared, everything)}")

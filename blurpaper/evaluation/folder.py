@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import results
 from blurpaper.data import folders
 from blurpaper.data.readable import readable
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics, predictions
+from blurpaper.experiments import results
 from blurpaper.kernels import SHARP
 from blurpaper.networks import MODELS, NetworkSpec
 from blurpaper.networks.external import FIELD, IMAGENET_MEAN, IMAGENET_STD, External, ExternalSpec

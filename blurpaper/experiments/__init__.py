@@ -11,7 +11,7 @@ from blurpaper.experiments.recognition import (
     FIGURE3_CONDITIONS,
     decisions,
 )
-from blurpaper.experiments.registry import EXPERIMENTS, Experiment, Published, experiment
+from blurpaper.experiments.sources import EXPERIMENTS, Experiment, Published, experiment
 
 __all__ = [
     "BASELINES",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import deblurred, results, tallies
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments.registry import experiment
+from blurpaper.experiments import restoration, results, tallies
+from blurpaper.experiments.sources import experiment
+from blurpaper.experiments.treatment import AS_IS, Treatment
 from blurpaper.kernels import SHARP
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
-from blurpaper.treatment import AS_IS, Treatment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """
     psf, (original, *tuned) = profile.deblurring.psf, tallies.by_table(profile)["table5"]
     for name in profile.evaluation.test_sets:
-        images = deblurred.images_of(name, profile, store)
+        images = restoration.images_of(name, profile, store)
         as_they_are = {
             spec: _of(images, tallies.decided_by(spec, profile, store))
             for spec in (original, *tuned)
@@ -43,8 +43,8 @@ def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         sharp = results.select(as_they_are[original], condition=SHARP)
         yield from tallies.means(sharp, ("top1", "top5"), profile)
         treated = {
-            treatment: _of(images, deblurred.decisions(treatment, images, profile, store))
-            for treatment in (Treatment(AS_IS), *deblurred.of_table5(profile))
+            treatment: _of(images, restoration.decisions(treatment, images, profile, store))
+            for treatment in (Treatment(AS_IS), *restoration.of_table5(profile))
         }
         for found in treated.values():
             yield from tallies.means(found, _MEASURED, profile)
@@ -65,9 +65,9 @@ def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]
     between the two.
     """
     for name in profile.evaluation.test_sets:
-        images = deblurred.images_of(name, profile, store, profile.deblurring.exact)
+        images = restoration.images_of(name, profile, store, profile.deblurring.exact)
         exact, fast = (
-            _of(images, deblurred.decisions(treatment, images, profile, store))
+            _of(images, restoration.decisions(treatment, images, profile, store))
             for treatment in (Treatment("epll-exact"), REFERENCE)
         )
         for found in (exact, fast):
@@ -83,7 +83,7 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     A mistaken PSF is as if there were more noise; what is taken to be there is raised as the
     profile says. With the original and fine-tuned networks on the same images as they are.
     """
-    images = deblurred.images_of(
+    images = restoration.images_of(
         profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
     )
     for spec in tallies.by_table(profile)["table5"]:
@@ -94,7 +94,7 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     for psf in (profile.deblurring.psf, *profile.deblurring.mistaken):
         for noise in (REFERENCE.noise, *profile.deblurring.wary):
             treatment = Treatment("epll", None if psf == profile.deblurring.psf else psf, noise)
-            found = _of(images, deblurred.decisions(treatment, images, profile, store))
+            found = _of(images, restoration.decisions(treatment, images, profile, store))
             for row in tallies.means(found, _MEASURED, profile):
                 yield row | {"region": psf}
 
@@ -102,12 +102,12 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 @experiment
 def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
-    images = deblurred.images_of(
+    images = restoration.images_of(
         profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
     )
     for noise in profile.deblurring.noises:
         found = _of(
-            images, deblurred.decisions(Treatment("epll", noise=noise), images, profile, store)
+            images, restoration.decisions(Treatment("epll", noise=noise), images, profile, store)
         )
         yield from (
             row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, profile)
@@ -119,10 +119,10 @@ def deblurring_colour(profile: Profile, store: Store) -> Iterator[dict[str, Any]
     """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by
     itself.
     """
-    images = deblurred.images_of(
+    images = restoration.images_of(
         profile.evaluation.test_sets[0], profile, store, profile.deblurring.exact
     )
-    for name, terms in deblurred.channel_by_channel(images, profile, store).items():
+    for name, terms in restoration.channel_by_channel(images, profile, store).items():
         value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
         of = {
             "data": images.name,
@@ -138,7 +138,7 @@ def prior(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
     single Gaussian.
     """
-    for name, terms in deblurred.likelihoods(profile, store).items():
+    for name, terms in restoration.likelihoods(profile, store).items():
         value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
         of = {"model": name, "data": Path(profile.deblurring.prior.images).name}
         yield of | {

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import data, exhibits, results, tallies
+from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import predictions
+from blurpaper.experiments import exhibits, results, tallies
 from blurpaper.experiments.recognition import FIGURE3_CONDITIONS, figure3
-from blurpaper.experiments.registry import experiment
+from blurpaper.experiments.sources import experiment
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store

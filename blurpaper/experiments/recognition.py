@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, deblurred, exhibits, results, tallies
+from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import intervals, metrics, predictions
-from blurpaper.experiments.registry import Published, experiment
+from blurpaper.experiments import exhibits, restoration, results, tallies
+from blurpaper.experiments.sources import Published, experiment
+from blurpaper.experiments.treatment import AS_IS
 from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 from blurpaper.training import networks
-from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ def decisions(
             tallies.decided_by(spec, profile, store) for spec in specs or tallies.networks(profile)
         ]
         if specs is None:
-            parts += deblurred.all_decisions(profile, store)
+            parts += restoration.all_decisions(profile, store)
     return pd.concat(parts, ignore_index=True)
 
 

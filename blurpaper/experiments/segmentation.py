@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from blurpaper import exhibits, results, tallies
 from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments.registry import experiment
+from blurpaper.experiments import exhibits, results, tallies
+from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from blurpaper.deblurring import ROUNDING
+from blurpaper.experiments.results import select
+from blurpaper.experiments.treatment import AS_IS
 from blurpaper.figures.palette import LIGHT, NETWORK_COLOURS, SERIES_COLOURS, SERIES_MARKS
 from blurpaper.figures.style import band, bars, figures_of, label_ends, label_levels, level, panels
 from blurpaper.kernels import PSF
-from blurpaper.results import select
-from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from blurpaper import kernels
+from blurpaper.experiments.results import select
 from blurpaper.figures.palette import LIGHT, NETWORK_COLOURS, RIGHT, WRONG
 from blurpaper.figures.style import framed, picture, share_of_page
-from blurpaper.results import select
 
 if TYPE_CHECKING:
     import pandas as pd

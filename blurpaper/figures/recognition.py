@@ -13,6 +13,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from blurpaper.evaluation import intervals, metrics
+from blurpaper.experiments.results import select
+from blurpaper.experiments.tallies import DISKS
 from blurpaper.figures.palette import (
     CONDITION_COLOURS,
     NETWORK_COLOURS,
@@ -21,8 +23,6 @@ from blurpaper.figures.palette import (
     SCALE_MARKS,
 )
 from blurpaper.figures.style import band, figures_of, label_ends, panels
-from blurpaper.results import select
-from blurpaper.tallies import DISKS
 
 if TYPE_CHECKING:
     import pandas as pd

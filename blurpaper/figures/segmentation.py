@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from blurpaper.data.label_map import VOID
+from blurpaper.experiments.results import select
+from blurpaper.experiments.tallies import DISKS
 from blurpaper.figures.palette import LIGHT, NETWORK_COLOURS, NETWORK_MARKS
 from blurpaper.figures.style import (
     band,
@@ -24,8 +26,6 @@ from blurpaper.figures.style import (
     panels,
     share_of_page,
 )
-from blurpaper.results import select
-from blurpaper.tallies import DISKS
 
 if TYPE_CHECKING:
     import pandas as pd

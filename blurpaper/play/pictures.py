@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from blurpaper import data, exhibits, results
+from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, Example, photograph
-from blurpaper.experiments import Published
+from blurpaper.experiments import Published, exhibits, results
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.play import seen
 from blurpaper.play.seen import Played

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, tallies
+from blurpaper import data
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import canonical
 from blurpaper.evaluation import predictions
+from blurpaper.experiments import tallies
 from blurpaper.kernels import CANONICAL, check_condition
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs.errors import UserError

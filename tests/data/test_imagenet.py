@@ -8,9 +8,10 @@ import torch
 from helpers import write_voc
 from PIL import Image
 
-from blurpaper import data, experiments, plan, results, tallies
+from blurpaper import data, experiments
 from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.evaluation import predictions
+from blurpaper.experiments import plan, results, tallies
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import profile as profiles

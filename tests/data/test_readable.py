@@ -8,12 +8,12 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from blurpaper import results
 from blurpaper.cli import main
 from blurpaper.data import folders
 from blurpaper.data.folders import load_folder
 from blurpaper.data.images import ImageError
 from blurpaper.data.readable import readable
+from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from helpers import TINY
 
-from blurpaper import data, experiments, results, tallies
+from blurpaper import data, experiments
 from blurpaper.data import canonical
 from blurpaper.evaluation import metrics, predictions, protocol
+from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store

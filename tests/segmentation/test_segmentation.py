@@ -15,9 +15,10 @@ from helpers import TINY, LabelledScenes
 from skimage import measure
 from torch.nn import functional
 
-from blurpaper import blur, data, kernels, tallies
+from blurpaper import blur, data, kernels
 from blurpaper.data import canonical
 from blurpaper.data.label_map import VOID
+from blurpaper.experiments import tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
 from blurpaper.runs.profile import load

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from torch.nn import functional
 
-from blurpaper import plan
+from blurpaper.experiments import plan
 from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.segmentation import segmenters

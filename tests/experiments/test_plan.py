@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from blurpaper import plan, results, tallies
+from blurpaper.experiments import plan, results, tallies
 from blurpaper.networks import NetworkSpec, build
 from blurpaper.runs import profile as profiles
 from blurpaper.training import networks

@@ -8,18 +8,19 @@ import pytest
 import torch
 from helpers import TINY, MemorySet
 
-from blurpaper import blur, data, deblurred, deblurring, experiments, tallies
-from blurpaper import treatment as treatments
+from blurpaper import blur, data, deblurring, experiments
 from blurpaper.data import resizing
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import write_image
 from blurpaper.evaluation import predictions, protocol, quality
+from blurpaper.experiments import restoration, tallies
+from blurpaper.experiments import treatment as treatments
+from blurpaper.experiments.treatment import AS_IS, Treatment, treated
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import fingerprint
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
-from blurpaper.treatment import AS_IS, Treatment, treated
 
 GRADIENT = Treatment("gradient")
 
@@ -110,26 +111,28 @@ def test_treatments_have_words(treatment, word) -> None:
 
 
 def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, monkeypatch) -> None:
-    images = deblurred.images_of("emoji", tiny, kept)
-    first = deblurred.results_of(GRADIENT, images, tiny, kept)
+    images = restoration.images_of("emoji", tiny, kept)
+    first = restoration.results_of(GRADIENT, images, tiny, kept)
     assert first["log_probabilities"].shape == (12, 4) and first["psnr"].shape == (12,)
     calls = []
-    really = deblurred.treated
-    monkeypatch.setattr(deblurred, "treated", lambda *args: calls.append(args[0]) or really(*args))
-    again = deblurred.results_of(GRADIENT, images, tiny, kept)
+    really = restoration.treated
+    monkeypatch.setattr(
+        restoration, "treated", lambda *args: calls.append(args[0]) or really(*args)
+    )
+    again = restoration.results_of(GRADIENT, images, tiny, kept)
     assert not calls and all(torch.equal(first[name], again[name]) for name in first)
-    deblurred.results_of(Treatment("gradient", noise=1.0), images, tiny, kept)
+    restoration.results_of(Treatment("gradient", noise=1.0), images, tiny, kept)
     other = load("smoke", TINY | {"deblurring.psf": "D4"})
-    deblurred.results_of(GRADIENT, images, other, kept)
+    restoration.results_of(GRADIENT, images, other, kept)
     assert len(calls) == 2
     bootstrap = load("smoke", TINY | {"evaluation.bootstrap": 7, "deblurring.prior.components": 3})
-    deblurred.results_of(GRADIENT, images, bootstrap, kept)  # a gradient penalty takes no prior
+    restoration.results_of(GRADIENT, images, bootstrap, kept)  # a gradient penalty takes no prior
     assert len(calls) == 2
 
 
 def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept) -> None:
-    images = deblurred.images_of("emoji", tiny, kept)
-    found = deblurred.results_of(Treatment(AS_IS), images, tiny, kept)["log_probabilities"]
+    images = restoration.images_of("emoji", tiny, kept)
+    found = restoration.results_of(Treatment(AS_IS), images, tiny, kept)["log_probabilities"]
     usual = predictions.log_probabilities(
         NetworkSpec("small_vgg"), images, ["D8"], ["256"], tiny, kept
     )["D8"]["256"]
@@ -137,11 +140,11 @@ def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept
 
 
 def test_the_prior_is_learnt_as_the_profile_says_and_kept(tiny, kept, monkeypatch) -> None:
-    prior = deblurred.prior(tiny, kept)
+    prior = restoration.prior(tiny, kept)
     assert len(prior) == 16
-    monkeypatch.setattr(deblurred.learning, "learn", lambda *_: pytest.fail("learnt again"))
-    assert torch.equal(deblurred.prior(tiny, kept).covariances, prior.covariances)
-    likely = deblurred.likelihoods(tiny, kept)
+    monkeypatch.setattr(restoration.learning, "learn", lambda *_: pytest.fail("learnt again"))
+    assert torch.equal(restoration.prior(tiny, kept).covariances, prior.covariances)
+    likely = restoration.likelihoods(tiny, kept)
     assert set(likely) == {"mixture of 16", "single Gaussian"}
     assert likely["mixture of 16"].mean() > likely["single Gaussian"].mean()
 
@@ -170,15 +173,19 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
         labels,
         ("a", "b", "c"),
     )
-    monkeypatch.setattr(deblurred.data, "load", lambda *_: images)
+    monkeypatch.setattr(restoration.data, "load", lambda *_: images)
     each = load("smoke", {"deblurring.each": 2})
-    some = deblurred.images_of("memory", each, kept)
+    some = restoration.images_of("memory", each, kept)
     assert list(some.ids) == [f"test/{number}" for number in (0, 1, 3, 4, 5, 6)]
     assert some.labels.tolist() == [0, 0, 1, 2, 2, 1]
     assert some[2][0, 0, 0] == 3 and [int(image[0, 0, 0]) for image in some.batch([5, 0])] == [6, 0]
     assert some.fingerprint != images.fingerprint
-    assert deblurred.images_of("memory", tiny, kept) is images
-    assert list(deblurred.images_of("memory", tiny, kept, 3).ids) == ["test/0", "test/2", "test/5"]
+    assert restoration.images_of("memory", tiny, kept) is images
+    assert list(restoration.images_of("memory", tiny, kept, 3).ids) == [
+        "test/0",
+        "test/2",
+        "test/5",
+    ]
 
 
 def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -> None:
@@ -186,7 +193,9 @@ def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -
         ["blurpaper.training.loop", "blurpaper.evaluation.protocol", "blurpaper.networks.vgg"]
     )
     assert not any("deblur" in module or "treatment" in module for module in recognition)
-    assert "blurpaper.deblurring.splitting" in fingerprint.closure(["blurpaper.treatment"])
+    assert "blurpaper.deblurring.splitting" in fingerprint.closure(
+        ["blurpaper.experiments.treatment"]
+    )
 
 
 # --- How it is counted ----------------------------------------------------------------------------
@@ -231,8 +240,8 @@ def counted(monkeypatch):
         return made_up(right, **of).assign(psnr=20.0 + right, ssim=right / 10)
 
     monkeypatch.setattr(tallies, "decided_by", decided_by)
-    monkeypatch.setattr(deblurred, "decisions", treated_as)
-    monkeypatch.setattr(deblurred, "images_of", lambda *_: images)
+    monkeypatch.setattr(restoration, "decisions", treated_as)
+    monkeypatch.setattr(restoration, "images_of", lambda *_: images)
     overrides = {
         "deblurring.methods": ["epll", "gradient"],
         "deblurring.networks": ["mix"],
@@ -282,7 +291,7 @@ def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
     assert list(noise[noise["metric"] == "psnr"]["region"]) == ["0.29", "1"]
     colour = experiments.EXPERIMENTS["deblurring_colour"](tiny, kept)
     assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
-    seconds = deblurred.seconds(tiny, kept)
+    seconds = restoration.seconds(tiny, kept)
     assert set(seconds) == {"epll", "gradient", "wiener", "epll-exact"} and all(
         spent > 0 for spent in seconds.values()
     )

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, predictions
+from blurpaper.experiments.treatment import AS_IS
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 from blurpaper.training import networks as trained
-from blurpaper.treatment import AS_IS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blurpaper import experiments, results, tallies
+from blurpaper import experiments
 from blurpaper.evaluation import invariance, predictions
+from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import load
 

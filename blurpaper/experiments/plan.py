@@ -19,7 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from blurpaper import data, deblurred, results, tallies
+from blurpaper import data
+from blurpaper.experiments import restoration, results, tallies
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.runs.errors import UserError
@@ -76,7 +77,7 @@ def check(profile: Profile) -> None:
     for one in tallies.measurements(profile):
         for condition in one.conditions:
             check_condition(condition)
-    deblurred.check(profile)
+    restoration.check(profile)
     networks.check(profile)
 
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blurpaper import data, deblurring, tallies
+from blurpaper import data, deblurring
 from blurpaper.data import canonical
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import learning, patches
 from blurpaper.evaluation import predictions, protocol, quality
 from blurpaper.evaluation.quality import MEASURES
+from blurpaper.experiments import tallies
+from blurpaper.experiments.treatment import Treatment, treated
 from blurpaper.kernels import CANONICAL, PSF, SHARP
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs.errors import UserError
@@ -26,7 +28,6 @@ from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import TENSORS, Recipe, Store, surroundings
 from blurpaper.training import networks
-from blurpaper.treatment import Treatment, treated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +154,7 @@ def recipes(
     """The parts in which what became of treated images is kept: (numbers of the images, recipe)."""
     spec = NetworkSpec(profile.model)
     identity = networks.identity_of(spec, profile, store)
-    modules = ["blurpaper.treatment", module_of(spec.model)]
+    modules = ["blurpaper.experiments.treatment", module_of(spec.model)]
     about = {"profile": profile.name, "data": images.fingerprint}
     for numbers in predictions.shards(len(images), profile):
         inputs = {
@@ -307,7 +308,7 @@ def seconds(profile: Profile, store: Store) -> dict[str, float]:
             "deblurring-seconds",
             f"{treatment}.{images.name}",
             inputs,
-            ["blurpaper.treatment"],
+            ["blurpaper.experiments.treatment"],
             TENSORS,
             {"profile": profile.name, "data": images.fingerprint},
         )
@@ -345,7 +346,9 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
 
     inputs = _inputs_of(images, treatment, profile, store)
     about = {"profile": profile.name, "data": images.fingerprint}
-    recipe = Recipe("by-channel", images.name, inputs, ["blurpaper.treatment"], TENSORS, about)
+    recipe = Recipe(
+        "by-channel", images.name, inputs, ["blurpaper.experiments.treatment"], TENSORS, about
+    )
     together = results_of(treatment, images, profile, store)["psnr"]
     return {
         "epll": together.numpy(),

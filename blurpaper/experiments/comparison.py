@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import results
-from blurpaper.results import KEY, ResultsError
+from blurpaper.experiments import results
+from blurpaper.experiments.results import KEY, ResultsError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper import data, results
+from blurpaper import data
 from blurpaper.data import resizing
 from blurpaper.data.examples import SEGMENTED, CarriedSet
 from blurpaper.evaluation import predictions, protocol
+from blurpaper.experiments import results
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Network, NetworkSpec
 from blurpaper.networks.files import NetworkFile

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from blurpaper import results
+from blurpaper.experiments import results
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blurpaper import results
 from blurpaper.evaluation import intervals
-from blurpaper.results import COLUMNS, KEY, ResultsError, select
+from blurpaper.experiments import results
+from blurpaper.experiments.results import COLUMNS, KEY, ResultsError, select
 
 
 def row(**values):

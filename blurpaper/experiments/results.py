@@ -23,7 +23,7 @@ KEY = (
 """What a number is of; no two rows share it."""
 COLUMNS = (*KEY, "value", "low", "high", "n")
 
-PAPER = Path(__file__).parent / "paper" / "results.csv"
+PAPER = Path(__file__).with_name("paper.csv")
 PUBLISHED = HOME / "results"
 
 
