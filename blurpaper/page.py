@@ -149,7 +149,7 @@ class Page:
         """
         sources = sources or {}
         self._show(
-            html,
+            ledger,
             caption,
             [(one, self._origin(of or one), _data_of(rows)) for one, rows in sources.items()],
             rows=download(sources) if sources else None,
@@ -158,7 +158,7 @@ class Page:
     def claims(self, *tables: str) -> None:
         """Show the paper's claims that some tables and figures decide; without any, the ledger."""
         from blurpaper import claims
-        from blurpaper.claims import html
+        from blurpaper.book import ledger
 
         entries = claims.ledger(self.profile, self.store, tables)
         caption = (
@@ -171,7 +171,9 @@ class Page:
             "paper's."
         )
         self.table(
-            html.table(entries, book.page_of, filtered=not tables), caption, claims.tables(entries)
+            ledger.table(entries, book.page_of, filtered=not tables),
+            caption,
+            claims.tables(entries),
         )
 
     def say(self, text: str) -> None:

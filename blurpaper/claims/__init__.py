@@ -7,6 +7,15 @@ the published ones and those of any run.
 """
 
 from blurpaper.claims import deblurring, finetuning, invariance, pretrained, scales, segmentation
+from blurpaper.claims.criteria import (
+    CLAIMS,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDECIDED,
+    Claim,
+    Criterion,
+)
 from blurpaper.claims.evidence import (
     Evidence,
     NotMeasuredError,
@@ -16,15 +25,6 @@ from blurpaper.claims.evidence import (
     of_run,
 )
 from blurpaper.claims.ledger import Entry, ledger, summary, tables
-from blurpaper.claims.registry import (
-    CLAIMS,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDECIDED,
-    Claim,
-    Criterion,
-)
 from blurpaper.claims.verdicts import Finding, verdicts
 
 __all__ = [

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
-from blurpaper.claims.registry import Criterion, above, below, claim
 
 
 def _top5(

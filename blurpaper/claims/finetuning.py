@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
-from blurpaper.claims.registry import Criterion, above, below, claim
 
 DEFOCUS = ("sharp+D4", "mix", "sharp+D8")
 """Networks fine-tuned on sharp images and defocus."""

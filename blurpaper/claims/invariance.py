@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
-from blurpaper.claims.registry import Criterion, above, below, claim
 
 
 @claim("4.3", "figure4", paper="not run")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.claims import evidence
-from blurpaper.claims.registry import CLAIMS, NOT_RUN, Claim, Criterion
+from blurpaper.claims.criteria import CLAIMS, NOT_RUN, Claim, Criterion
 from blurpaper.claims.verdicts import Finding, verdicts
 from blurpaper.evaluation import intervals
 from blurpaper.experiments import results

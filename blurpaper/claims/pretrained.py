@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
-from blurpaper.claims.registry import Criterion, above, below, claim
 
 DISKS = ("sharp", "D2", "D4", "D6", "D8")
 BLURS = ("D2", "D4", "D6", "D8", "H4", "H8", "V4", "V8", "shake", "G4", "G8")

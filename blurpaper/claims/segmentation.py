@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from blurpaper.claims.criteria import Criterion, above, claim
 from blurpaper.claims.evidence import Evidence
-from blurpaper.claims.registry import Criterion, above, claim
 
 DISKS = ("sharp", "D2", "D4", "D6", "D8")
 REGIONS = ("all", "boundary")

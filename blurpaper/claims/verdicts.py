@@ -19,8 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blurpaper.claims.evidence import POINTS, Evidence, NotMeasuredError
-from blurpaper.claims.registry import (
+from blurpaper.claims.criteria import (
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
@@ -28,6 +27,7 @@ from blurpaper.claims.registry import (
     Claim,
     Criterion,
 )
+from blurpaper.claims.evidence import POINTS, Evidence, NotMeasuredError
 from blurpaper.evaluation import intervals
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from blurpaper import book, claims
-from blurpaper.claims import html, registry
+from blurpaper.book import ledger
+from blurpaper.claims import criteria
 from blurpaper.claims.verdicts import Finding, verdicts
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import EXPERIMENTS, results, tallies
@@ -23,7 +24,7 @@ SCRIPTS = sorted(book.NOTEBOOKS.glob("*.py"))
 
 def criterion(value, spread, limit=0.0, above=True, seed=0):
     noise = np.random.RandomState(seed).normal(size=R)
-    return registry.Criterion(
+    return criteria.Criterion(
         "a number", value + np.concatenate([[0], spread * noise]), limit, above, "points"
     )
 
@@ -31,7 +32,7 @@ def criterion(value, spread, limit=0.0, above=True, seed=0):
 def decided(*of_claims):
     """Verdicts on claims that are given by their criteria, tested together."""
     made = [
-        registry.Claim(
+        criteria.Claim(
             str(n),
             "1",
             "table1",
@@ -297,9 +298,9 @@ def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
 
 
 def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
-    counted = html.counts(entries)
+    counted = ledger.counts(entries)
     assert all(sum(of.values()) == len(claims.CLAIMS) for of in counted.values())
-    page = html.table(entries, book.page_of, filtered=True)
+    page = ledger.table(entries, book.page_of, filtered=True)
     assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
     assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
     for name, one in claims.CLAIMS.items():
@@ -308,7 +309,7 @@ def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> No
             script for script in SCRIPTS if f"({one.table})=" in script.read_text("utf-8")
         ]
         assert f'href="{chapter.stem}.html#claim-{name}">{one.shown}</a>' in page
-        of_table = html.table(
+        of_table = ledger.table(
             [entry for entry in entries if entry.claim.table == one.table], book.page_of
         )
         assert f'<tr id="claim-{name}"' in of_table
@@ -338,7 +339,7 @@ def test_the_claims_of_a_table_have_the_verdicts_they_have_among_all(entries) ->
 
 
 def test_numbers_are_told_with_interval_and_limit() -> None:
-    told = html.in_words(criterion(0.1234, 0.0, 0.05))
+    told = ledger.in_words(criterion(0.1234, 0.0, 0.05))
     assert told == "12.3 points, to be above 5.0"
     assert (
         Finding(claims.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0]

@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from blurpaper.claims.ledger import Entry
-from blurpaper.claims.registry import (
+from blurpaper.claims.criteria import (
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
@@ -16,6 +15,7 @@ from blurpaper.claims.registry import (
     VERDICTS,
     Criterion,
 )
+from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
 from blurpaper.markup import render, rounded
 
