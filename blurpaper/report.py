@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from blurpaper import __version__
+from blurpaper.book.markup import render
 from blurpaper.data import resizing
 from blurpaper.evaluation import intervals, metrics, protocol
 from blurpaper.evaluation.folder import Measured, fitted, measure
@@ -21,7 +22,6 @@ from blurpaper.experiments import results
 from blurpaper.experiments.tallies import DISKS
 from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP
-from blurpaper.markup import render
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
@@ -109,7 +109,7 @@ def write(
         threshold: of the one network, if it is known.
         seen, done: of the tuning, as for :func:`tuned`.
     """
-    from blurpaper.figures import variables
+    from blurpaper.book.figures import variables
 
     conditions, scales = (
         list(lines[0].measured.rows[column].unique()) for column in ("condition", "scale")
@@ -146,7 +146,7 @@ def _drawn(
     """The metric under each condition with 95 % intervals; disks, which grow, are joined by lines."""
     from matplotlib import pyplot as plt
 
-    from blurpaper.figures import inline, palette
+    from blurpaper.book.figures import inline, palette
 
     figure, axis = plt.subplots(figsize=(4.7, 3.3))
     places = np.arange(len(conditions))

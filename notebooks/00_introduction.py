@@ -23,10 +23,10 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import claims, figures, remedies
-from blurpaper.book import ledger
+from blurpaper import claims
+from blurpaper.book import figures, ledger, remedies
+from blurpaper.book.page import Page, in_words, percent, with_interval
 from blurpaper.experiments import results
-from blurpaper.page import Page, in_words, percent, with_interval
 
 page = Page(profile, overrides, published)
 

@@ -28,9 +28,10 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import blur, figures, kernels
+from blurpaper import blur, kernels
+from blurpaper.book import figures
+from blurpaper.book.page import RUN, Page
 from blurpaper.experiments import results
-from blurpaper.page import RUN, Page
 
 page = Page(profile, overrides, published)
 

@@ -27,17 +27,27 @@ published = False
 # %% tags=["remove-cell"]
 import itertools
 
-from blurpaper import data, experiments, figures
+from blurpaper import data, experiments
+from blurpaper.book import figures
+from blurpaper.book.page import (
+    PHOTOS,
+    RUN,
+    Page,
+    foremost,
+    in_words,
+    percent,
+    points,
+    with_interval,
+)
+from blurpaper.book.tables import comparison
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import metrics, protocol
 from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
-from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
-from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
 settings = page.profile.evaluation

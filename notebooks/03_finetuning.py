@@ -27,16 +27,26 @@ published = False
 
 # %% tags=["remove-cell"]
 
-from blurpaper import data, experiments, figures
+from blurpaper import data, experiments
 from blurpaper.blur import MIXES
+from blurpaper.book import figures
+from blurpaper.book.page import (
+    PHOTOS,
+    RUN,
+    Page,
+    foremost,
+    in_words,
+    percent,
+    points,
+    with_interval,
+)
+from blurpaper.book.tables import comparison
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import results, tallies
-from blurpaper.page import PHOTOS, RUN, Page, foremost, in_words, percent, points, with_interval
 from blurpaper.runs.store import Store
-from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
 settings = page.profile.evaluation

@@ -25,10 +25,10 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import figures
+from blurpaper.book import figures
+from blurpaper.book.page import RUN, Page, in_words, percent, points, with_interval
+from blurpaper.book.tables import comparison
 from blurpaper.experiments import results
-from blurpaper.page import RUN, Page, in_words, percent, points, with_interval
-from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
 settings = page.profile.evaluation

@@ -28,7 +28,9 @@ published = False
 # %% tags=["remove-cell"]
 import torch
 
-from blurpaper import data, figures
+from blurpaper import data
+from blurpaper.book import figures
+from blurpaper.book.page import RUN, Page, percent, with_interval
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -36,7 +38,6 @@ from blurpaper.evaluation import invariance, protocol
 from blurpaper.experiments import results
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks.weights import released
-from blurpaper.page import RUN, Page, percent, with_interval
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 from blurpaper.training import networks as trained
@@ -148,7 +149,7 @@ for name, frame in sources.items():
     )
 
 # %% tags=["hide-input"]
-from blurpaper.tables import comparison
+from blurpaper.book.tables import comparison
 
 page.table(
     "".join(

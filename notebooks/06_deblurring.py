@@ -26,7 +26,10 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
-from blurpaper import blur, data, deblurring, figures
+from blurpaper import blur, data, deblurring
+from blurpaper.book import figures
+from blurpaper.book.page import PAPER, Page, percent, with_interval
+from blurpaper.book.tables import comparison, rounded
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -35,10 +38,8 @@ from blurpaper.deblurring import splitting, tree
 from blurpaper.evaluation import quality
 from blurpaper.experiments import results
 from blurpaper.kernels import CANONICAL, PSF, psf
-from blurpaper.page import PAPER, Page, percent, with_interval
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
-from blurpaper.tables import comparison, rounded
 
 page = Page(profile, overrides, published)
 settings = page.profile

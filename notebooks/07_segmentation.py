@@ -28,7 +28,10 @@ published = False
 # %% tags=["remove-cell"]
 import numpy as np
 
-from blurpaper import data, figures
+from blurpaper import data
+from blurpaper.book import figures
+from blurpaper.book.page import PAPER, PHOTOS, Page, percent, points, with_interval
+from blurpaper.book.tables import comparison, rounded
 from blurpaper.data import resizing
 from blurpaper.data.artwork import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
@@ -36,11 +39,9 @@ from blurpaper.evaluation import protocol
 from blurpaper.experiments import plan, results
 from blurpaper.experiments.exhibits import SHOWN
 from blurpaper.experiments.tallies import DISKS
-from blurpaper.page import PAPER, PHOTOS, Page, percent, points, with_interval
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 from blurpaper.segmentation import networks
-from blurpaper.tables import comparison, rounded
 
 page = Page(profile, overrides, published)
 settings = page.profile

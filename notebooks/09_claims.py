@@ -26,7 +26,7 @@ published = False
 
 from blurpaper import claims
 from blurpaper.book import ledger
-from blurpaper.page import Page
+from blurpaper.book.page import Page
 
 page = Page(profile, overrides, published)
 entries = claims.ledger(page.profile, page.store)

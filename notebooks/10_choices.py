@@ -24,10 +24,10 @@ published = False
 # %% tags=["remove-cell"]
 from blurpaper import deblurring
 from blurpaper.blur import MIXES
+from blurpaper.book.page import Page, percent, with_interval
 from blurpaper.data.sources import SOURCES
 from blurpaper.experiments import results
 from blurpaper.networks import build
-from blurpaper.page import Page, percent, with_interval
 from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)

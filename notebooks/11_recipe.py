@@ -24,11 +24,11 @@ published = False
 # %% tags=["remove-cell"]
 import pandas as pd
 
+from blurpaper.book.page import PHOTOS, Page, foremost, percent, points
+from blurpaper.book.tables import comparison
 from blurpaper.experiments import results
 from blurpaper.networks.weights import released
-from blurpaper.page import PHOTOS, Page, foremost, percent, points
 from blurpaper.runs import profile as profiles
-from blurpaper.tables import comparison
 
 page = Page(profile, overrides, published)
 photos = profiles.load("photos")

@@ -30,8 +30,8 @@ published = False
 # %% tags=["remove-cell"]
 from IPython.display import HTML, display
 
-from blurpaper import provenance
-from blurpaper.page import Page
+from blurpaper.book import provenance
+from blurpaper.book.page import Page
 
 page = Page(profile, overrides, published)
 

@@ -20,8 +20,8 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import claims
+from blurpaper.book.page import PHOTOS, RUN, Page, with_interval
 from blurpaper.experiments import results
-from blurpaper.page import PHOTOS, RUN, Page, with_interval
 
 page = Page(profile, overrides, published)
 POINTS = {"unit": " points"}

@@ -25,8 +25,8 @@ published = False
 # %% tags=["remove-cell"]
 from IPython.display import HTML, display
 
-from blurpaper.page import Page
-from blurpaper.play import pictures, show
+from blurpaper.book.page import Page
+from blurpaper.book.play import pictures, show
 from blurpaper.runs.store import Store
 
 page = Page(profile, overrides, published)

@@ -29,9 +29,9 @@ from pathlib import Path
 
 import torch
 
+from blurpaper.book.page import Page
 from blurpaper.data.examples import album
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.page import Page
 
 page = Page(profile, overrides, published)
 place = tempfile.TemporaryDirectory(prefix="blurpaper-")

@@ -28,9 +28,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from blurpaper.book.page import Page, with_interval
 from blurpaper.data.examples import TRAINING, album
 from blurpaper.experiments import results
-from blurpaper.page import Page, with_interval
 from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)

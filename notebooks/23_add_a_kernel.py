@@ -29,9 +29,10 @@ from pathlib import Path
 
 import numpy as np
 
-from blurpaper import blur, figures, kernels
+from blurpaper import blur, kernels
+from blurpaper.book import figures
+from blurpaper.book.page import Page
 from blurpaper.data.examples import album
-from blurpaper.page import Page
 
 page = Page(profile, overrides, published)
 place = tempfile.TemporaryDirectory(prefix="blurpaper-")

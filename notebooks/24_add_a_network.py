@@ -26,7 +26,7 @@ published = False
 import pandas as pd
 import torch
 
-from blurpaper.page import Page
+from blurpaper.book.page import Page
 from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)

@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from blurpaper.book.page import Page
 from blurpaper.data.examples import album
-from blurpaper.page import Page
 from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from blurpaper import book, execution
+from blurpaper.book import build, execution
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store, surroundings
 
@@ -92,7 +92,7 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     command = [sys.executable, "-m", "blurpaper", "run", "--profile", "smoke"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
-    return book.build_folder(profiles.load("smoke")) / "html", store
+    return build.build_folder(profiles.load("smoke")) / "html", store
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +109,7 @@ def published_chapter(
     def execute(chapter: str, profile: str) -> tuple[str, NotebookNode]:
         if (chapter, profile) not in kept:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(book, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
+                patch.setattr(build, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
                 path = execution.execute(
                     chapter,
                     execution.Run(profiles.load(profile), {}, profile, store, published=True),

@@ -8,7 +8,7 @@ import click
 import pytest
 import yaml
 
-from blurpaper import book
+from blurpaper.book import build
 from blurpaper.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -114,6 +114,6 @@ def test_the_book_is_published_from_where_it_is_built() -> None:
     profile = built[built.index("--profile") + 1]
     assert (
         steps[-1]["with"]["path"]
-        == (book.build_folder(load(profile)) / "html").relative_to(ROOT).as_posix()
+        == (build.build_folder(load(profile)) / "html").relative_to(ROOT).as_posix()
     )
     assert "--published" in built and (ROOT / "results" / f"{profile}.csv").is_file()

@@ -529,7 +529,7 @@ def test_a_parameter_that_cannot_be_used_is_refused_before_a_chapter_is_executed
 def test_a_notebook_refuses_parameters_as_the_command_line_does(
     place, profile, overrides, sentence
 ) -> None:
-    from blurpaper.page import Page
+    from blurpaper.book.page import Page
     from blurpaper.runs.profile import ProfileError
 
     with pytest.raises(ProfileError, match=sentence):

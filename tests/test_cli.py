@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from PIL import Image
 from scipy import ndimage
 
-from blurpaper import book, kernels
+from blurpaper import kernels
+from blurpaper.book import build
 from blurpaper.cli import main
 from blurpaper.experiments import results
 
@@ -59,9 +60,9 @@ def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
 def shown() -> Iterator[tuple[str, str]]:
     """(file, command) of every command in a page, in its prose or as a block or cell for the shell."""
     for path in (
-        *book.ROOT.glob("*.md"),
-        *book.ROOT.glob("book/*.md"),
-        *book.NOTEBOOKS.glob("*.py"),
+        *build.ROOT.glob("*.md"),
+        *build.ROOT.glob("book/*.md"),
+        *build.NOTEBOOKS.glob("*.py"),
     ):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":

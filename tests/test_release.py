@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 import blurpaper
-from blurpaper import provenance
+from blurpaper.book import provenance
 
 ROOT = Path(__file__).parent.parent
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))

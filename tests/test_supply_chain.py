@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.models import ResNet50_Weights
 
-from blurpaper import book
+from blurpaper.book import build
 from blurpaper.data import download
 from blurpaper.data.sources import SOURCES
 from blurpaper.networks import weights
@@ -19,7 +19,7 @@ from blurpaper.networks.base import WeightsError
 PACKAGE = Path(download.__file__).parent.parent
 TREES = {
     path.relative_to(PACKAGE.parent).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in (*PACKAGE.rglob("*.py"), *book.NOTEBOOKS.glob("*.py"))
+    for path in (*PACKAGE.rglob("*.py"), *build.NOTEBOOKS.glob("*.py"))
 }
 
 

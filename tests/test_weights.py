@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from blurpaper import publishing
+from blurpaper.book import publication
 from blurpaper.evaluation import predictions
 from blurpaper.networks import NetworkSpec, files, weights
 from blurpaper.networks.base import WeightsError
@@ -94,14 +94,14 @@ def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the
         load("smoke"),
         Store(tmp_path / "store"),
     )
-    path = publishing._release(spec, profile, store)
+    path = publication._release(spec, profile, store)
     assert path == folder / "small_vgg.mix.safetensors"
     before = path.stat().st_mtime_ns
-    publishing._release(spec, profile, store)
+    publication._release(spec, profile, store)
     assert path.stat().st_mtime_ns == before
     with torch.no_grad():
         kept[0].classifier[-1].weight.add_(1)
-    publishing._release(spec, profile, store)
+    publication._release(spec, profile, store)
     assert path.stat().st_mtime_ns > before
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blurpaper import book
+from blurpaper.book import build
 from blurpaper.experiments import results
 
 ROOT = Path(__file__).parent.parent
@@ -111,7 +111,7 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
         f"blurpaper/templates/{path.name}" for path in (ROOT / "blurpaper" / "templates").iterdir()
     }
     expected |= {results.PAPER.relative_to(ROOT).as_posix()}
-    expected |= {f"blurpaper/checkout/notebooks/{chapter}.py" for chapter in book.chapters()}
+    expected |= {f"blurpaper/checkout/notebooks/{chapter}.py" for chapter in build.chapters()}
     pages = [
         path
         for path in (ROOT / "book").rglob("*")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from blurpaper import book, execution
+from blurpaper.book import build, execution
 from blurpaper.experiments import tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import profile as profiles
@@ -27,7 +27,7 @@ def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
     """What Snakemake says, run in a folder on the Snakefile of the checkout, where there is neither
     data nor, at first, a store.
     """
-    snakefile = str(book.ROOT / "workflow" / "Snakefile")
+    snakefile = str(build.ROOT / "workflow" / "Snakefile")
     command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--cores", "1"]
     where = {"BLURPAPER_DATA": str(folder / "data"), "BLURPAPER_STORE": str(folder / "store")}
     done = subprocess.run(
@@ -59,7 +59,7 @@ def test_the_graph_is_that_of_the_library_and_needs_no_data(tmp_path, name) -> N
         if spec not in published
     }
     planned = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
-    assert int(planned["chapter"]) == len(book.chapters()) and planned["book"] == "1"
+    assert int(planned["chapter"]) == len(build.chapters()) and planned["book"] == "1"
     assert planned.get("published") == ("1" if published else None)
     for job in said.split("\nrule chapter:")[1:]:
         name = re.search(r"chapter=(\w+)", job)[1]
@@ -76,7 +76,7 @@ def test_what_is_missing_is_said_before_anything_is_run(tmp_path) -> None:
 
 
 def test_the_profile_for_slurm_gives_every_job_memory_and_time() -> None:
-    path = book.ROOT / "workflow" / "profiles" / "slurm" / "config.yaml"
+    path = build.ROOT / "workflow" / "profiles" / "slurm" / "config.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert settings["executor"] == "slurm" and settings["rerun-incomplete"]
     assert settings["retries"] > 0
@@ -94,7 +94,7 @@ def test_networks_are_trained_once_and_loaded_when_they_are_forced(tmp_path) -> 
         "segmentation": {"scenes": {"train": 16, "test": 4}},
     }
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    built = book.build_folder(profiles.load(str(tmp_path / "tiny.yaml")))
+    built = build.build_folder(profiles.load(str(tmp_path / "tiny.yaml")))
     wanted = [
         f"{built}/done/{name}.trained" for name in ("small_vgg:mix/batch-norm", "segmentation:mix")
     ]

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Rows to pages: tables, figures, chapters through papermill, the built book."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from blurpaper.book.markup import render, rounded
 from blurpaper.claims.criteria import (
     NOT_REPRODUCED,
     NOT_RUN,
@@ -17,7 +18,6 @@ from blurpaper.claims.criteria import (
 )
 from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
-from blurpaper.markup import render, rounded
 
 LEDGER = "claims"
 """Where it stands in the book: a target."""

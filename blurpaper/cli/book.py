@@ -45,7 +45,7 @@ def run(
     """Execute every chapter, then build the book. What is done already is loaded, not redone."""
     import itertools
 
-    from blurpaper import all_chapters, book, execution
+    from blurpaper.book import all_chapters, build, execution
     from blurpaper.runs.store import Store
 
     settings, parsed = load_profile(profile, overrides)
@@ -54,7 +54,7 @@ def run(
 
         click.echo(plan.describe(settings, gpu))
         return
-    chapters = book.chapters()
+    chapters = build.chapters()
     if not published:
         need_data(settings)
     whole = execution.Run(settings, parsed, profile, Store(), published)
@@ -65,7 +65,7 @@ def run(
         jobs or _jobs(settings),
         lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True),
     )
-    click.echo(f"[book] {book.build(settings)}")
+    click.echo(f"[book] {build.build(settings)}")
 
 
 def _jobs(settings: Profile) -> int:
@@ -84,11 +84,11 @@ def _jobs(settings: Profile) -> int:
 )
 def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
     """Execute one chapter: NAME is the number or the name of its notebook."""
-    from blurpaper import book, execution
+    from blurpaper.book import build, execution
     from blurpaper.runs.store import Store
 
     settings, parsed = load_profile(profile, overrides)
-    whole = book.chapter_named(name)
+    whole = build.chapter_named(name)
     if not published:
         need_data(settings)
     click.echo(
@@ -101,7 +101,7 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool
 @override_option
 def book(profile: str, overrides: tuple[str, ...]) -> None:
     """Build the book from the chapters executed so far."""
-    from blurpaper import book as books
+    from blurpaper.book import build as books
 
     settings, _ = load_profile(profile, overrides)
     click.echo(books.build(settings))

@@ -14,13 +14,13 @@ from blurpaper.cli.base import load_profile, main, need_data, profile_option
 @profile_option
 def publish(profile: str) -> None:
     """Copy the results of a profile from the store to results/, to be committed."""
-    from blurpaper import book, publishing
+    from blurpaper.book import build, publication
     from blurpaper.runs.store import Store
 
-    book.need_checkout("publish")
+    build.need_checkout("publish")
     settings, _ = load_profile(profile)
     need_data(settings)
-    for path in publishing.publish(settings, Store()):
+    for path in publication.publish(settings, Store()):
         click.echo(path)
 
 
@@ -44,15 +44,15 @@ def check(profile: str, published: bool, as_json: bool) -> None:
     """
     import json
 
-    from blurpaper import checking
+    from blurpaper.book import check
 
     settings, _ = load_profile(profile)
-    problems, claims = checking.check(settings, published)
+    problems, claims = check.check(settings, published)
     if as_json:
         click.echo(json.dumps(claims, indent=1, allow_nan=False))
     for sentence in problems:
         click.echo(sentence, err=as_json)
-    click.echo(checking.outcome(len(problems), len(claims), settings, published), err=as_json)
+    click.echo(check.outcome(len(problems), len(claims), settings, published), err=as_json)
     sys.exit(1 if problems else 0)
 
 

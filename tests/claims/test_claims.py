@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from blurpaper import book, claims
-from blurpaper.book import ledger
+from blurpaper import claims
+from blurpaper.book import build, ledger
 from blurpaper.claims import criteria
 from blurpaper.claims.verdicts import Finding, verdicts
 from blurpaper.evaluation import intervals, metrics
@@ -18,7 +18,7 @@ from blurpaper.experiments import EXPERIMENTS, results, tallies
 from blurpaper.runs import profile as profiles
 
 R = 1000
-SCRIPTS = sorted(book.NOTEBOOKS.glob("*.py"))
+SCRIPTS = sorted(build.NOTEBOOKS.glob("*.py"))
 (LEDGER,) = [script for script in SCRIPTS if "# (claims)=\n" in script.read_text("utf-8")]
 
 
@@ -300,7 +300,7 @@ def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
 def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
     counted = ledger.counts(entries)
     assert all(sum(of.values()) == len(claims.CLAIMS) for of in counted.values())
-    page = ledger.table(entries, book.page_of, filtered=True)
+    page = ledger.table(entries, build.page_of, filtered=True)
     assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
     assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
     for name, one in claims.CLAIMS.items():
@@ -310,7 +310,7 @@ def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> No
         ]
         assert f'href="{chapter.stem}.html#claim-{name}">{one.shown}</a>' in page
         of_table = ledger.table(
-            [entry for entry in entries if entry.claim.table == one.table], book.page_of
+            [entry for entry in entries if entry.claim.table == one.table], build.page_of
         )
         assert f'<tr id="claim-{name}"' in of_table
         assert f'href="{LEDGER.stem}.html#{name}"' in of_table

@@ -24,7 +24,7 @@ from helpers import MemorySet
 from PIL import Image
 from safetensors import safe_open
 
-from blurpaper import book
+from blurpaper.book import build
 from blurpaper.cli import main
 from blurpaper.data import folders
 from blurpaper.data.images import ImageError
@@ -209,7 +209,7 @@ def test_a_chapter_that_cannot_be_written_down_is_one_sentence(
         raise OSError(number, os.strerror(number), str(out))
 
     monkeypatch.setattr(papermill, "execute_notebook", execute)
-    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
     done = run("chapter", "02", "--profile", "smoke", BLURPAPER_STORE=str(tmp_path / "store"))
     assert done.exit_code == 2
     check_sentence(
@@ -235,7 +235,7 @@ def album(tmp_path) -> Path:
 def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(
     verb, album, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
     (tmp_path / "file").write_text("in the way")
     given = {
         "run": ("--profile", "smoke"),
@@ -514,12 +514,12 @@ def test_a_file_that_is_older_than_what_was_made_of_it_counts_by_its_content(
     os.utime(album / "0.png", (0, 0))
     assert folders.load_folder(album, labelled=False).fingerprint != before
 
-    monkeypatch.setattr(book, "build_folder", lambda _: tmp_path)
-    for chapter in book.chapters():
-        path = book.executed(chapter, smoke)
+    monkeypatch.setattr(build, "build_folder", lambda _: tmp_path)
+    for chapter in build.chapters():
+        path = build.executed(chapter, smoke)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a")
-    before = book._ingredients(smoke)
+    before = build._ingredients(smoke)
     path.write_text("b")
     os.utime(path, (0, 0))
-    assert book._ingredients(smoke) != before
+    assert build._ingredients(smoke) != before

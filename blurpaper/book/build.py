@@ -1,0 +1,213 @@
+"""The book: its chapters, what stands where in them, and its pages, which jupyter-book makes of the
+executed chapters.
+
+Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to
+``_build/<profile>/html``, and ``_build/html`` points to the last book built. ``_build`` is in the
+checkout, or where there is none in the current folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from blurpaper.runs import fingerprint
+from blurpaper.runs.errors import UserError
+from blurpaper.runs.house import CARRIED, HOME
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import sha256_of
+
+ROOT = HOME
+NOTEBOOKS = ROOT / "notebooks"
+
+
+class BookError(UserError):
+    """A chapter or a book that could not be made, in one sentence or with the words of the tool
+    that failed.
+    """
+
+
+def chapters() -> list[str]:
+    """Names of all chapters in their order: a number of two digits and a word.
+
+    Raises:
+        BookError: if there are none.
+    """
+    found = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    if not found:
+        raise BookError(
+            f"no notebooks at {NOTEBOOKS}: this copy of blurpaper is not whole; install it anew."
+        )
+    return found
+
+
+def chapter_named(name: str) -> str:
+    """The whole name of a chapter given by its number or name.
+
+    Raises:
+        BookError: if there is none, listing those there are.
+    """
+    matches = [chapter for chapter in chapters() if name in (chapter, chapter[:2], chapter[3:])]
+    if not matches:
+        raise BookError(f"no chapter {name!r}; there are {', '.join(chapters())}.")
+    return matches[0]
+
+
+def page_of(target: str) -> str:
+    """The link from a chapter to a target of the book: page and anchor of the place that is marked
+    ``(target)=`` in one of the files listed in ``_toc.yml``.
+
+    Raises:
+        BookError: if there is no such place.
+    """
+    if target not in (found := targets(ROOT)):
+        raise BookError(f"no chapter listed in {ROOT / '_toc.yml'} has a target ({target})=.")
+    return found[target]
+
+
+@lru_cache
+def targets(root: Path) -> dict[str, str]:
+    """Every target of the book in a checkout, and the link to it from a chapter."""
+    found, path = {}, root / "_toc.yml"
+    contents = path.read_text(encoding="utf-8") if path.is_file() else ""
+    for name in re.findall(r"^[ \t-]*(?:root|file):\s*[\"']?([\w/.-]+)", contents, re.MULTILINE):
+        page = os.path.relpath(f"{name}.html", "notebooks")
+        for path in filter(Path.is_file, (root / f"{name}.py", root / f"{name}.md")):
+            text = path.read_text(encoding="utf-8")
+            for target in re.findall(r"^(?:# )?\(([\w-]+)\)=$", text, re.MULTILINE):
+                found[target] = f"{page}#{target}"
+    return found
+
+
+def is_installed() -> bool:
+    """Whether the book is the copy that an installed wheel carries."""
+    return ROOT == CARRIED
+
+
+def need_checkout(what: str) -> None:
+    """See that there is a checkout, for what changes its files.
+
+    Raises:
+        BookError: if there is none, saying what needs it.
+    """
+    if is_installed():
+        raise BookError(
+            f"{what} needs a checkout of blurpaper; this is an installed copy, at {ROOT.parent}."
+        )
+
+
+def build_root() -> Path:
+    """``_build``, with a folder a profile."""
+    return (Path.cwd() if is_installed() else ROOT) / "_build"
+
+
+def build_folder(profile: Profile) -> Path:
+    """Where the chapters and pages of a profile are made."""
+    return build_root() / profile.name
+
+
+def executed(chapter: str, profile: Profile) -> Path:
+    """Where a chapter lies once it is executed."""
+    return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
+
+
+def build(profile: Profile) -> Path:
+    """Compile the executed chapters into the book, unless it is made of the same already; the path
+    of its first page.
+
+    Raises:
+        BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it
+            said.
+    """
+    folder = build_folder(profile)
+    source = folder / "source"
+    missing = [chapter for chapter in chapters() if not executed(chapter, profile).is_file()]
+    if missing:
+        raise BookError(
+            f"not executed yet for profile {profile.name}: {', '.join(missing)}; run them with "
+            "blurpaper run."
+        )
+    html, made_of = folder / "html", folder / "html.made-of"
+    ingredients = _ingredients(profile)
+    if (
+        (html / "index.html").is_file()
+        and made_of.is_file()
+        and made_of.read_text(encoding="utf-8") == ingredients
+    ):
+        return _latest(html)
+    made_of.unlink(missing_ok=True)
+    for path in source.iterdir():
+        if path.name != "notebooks":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(ROOT / "book", source / "book")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, source / name)
+
+    log = folder / "jupyter-book.log"
+    tool = Path(sys.executable).with_name("jupyter-book")
+    command = [
+        tool,
+        "build",
+        source,
+        "--path-output",
+        folder / "jb",
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
+    shutil.rmtree(folder / "jb", ignore_errors=True)
+    # The reference tells of this copy of the library.
+    ours = os.pathsep.join(
+        filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")))
+    )
+    environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": ours}
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            list(map(str, command)),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            check=False,
+        )
+    if done.returncode:
+        said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
+        lines = [
+            line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)
+        ] or said.splitlines()[-8:]
+        raise BookError(
+            "jupyter-book failed (its whole log is " + str(log) + "):\n" + "\n".join(lines[:12])
+        )
+    shutil.rmtree(html, ignore_errors=True)
+    (folder / "jb" / "_build" / "html").replace(html)
+    shutil.rmtree(folder / "jb")
+    made_of.write_text(ingredients, encoding="utf-8")
+    return _latest(html)
+
+
+def _ingredients(profile: Profile) -> str:
+    """A checksum of all that the pages are made of."""
+    content = hashlib.sha256(version("jupyter-book").encode())
+    chapter_files = [executed(chapter, profile) for chapter in chapters()]
+    book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
+    # Whose docstrings are the reference.
+    library = [fingerprint.path_of(module) for module in fingerprint.library()]
+    for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", *library]:
+        content.update(f"{path}\n{sha256_of(path)}\n".encode())
+    return content.hexdigest()
+
+
+def _latest(html: Path) -> Path:
+    """Let ``_build/html`` point to a book; the path of its first page."""
+    latest = build_root() / "html"
+    if latest.is_symlink() or not latest.exists():
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(html.relative_to(latest.parent), target_is_directory=True)
+    return html / "index.html"

@@ -1,0 +1,208 @@
+"""What may be wrong with a book: chapters not executed, results older than their code, claims left
+open.
+
+Each part yields sentences, one a failing; :func:`check` gathers them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blurpaper.book import build
+from blurpaper.book.provenance import RUN
+from blurpaper.experiments import results
+from blurpaper.runs import fingerprint
+from blurpaper.runs.profile import Profile
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_OF_NO_NUMBER = {
+    "title",
+    "compute.device",
+    "compute.checkpoint_seconds",
+    "evaluation.batch",
+}
+"""Fields of a profile that change no result."""
+
+
+def check(profile: Profile, published: bool = False) -> tuple[list[str], list[dict[str, Any]]]:
+    """All that is wrong, and the verdicts on the claims.
+
+    Claims wait until the chapters are in order (or, if ``published``, until there are results):
+    deciding them loads what the chapters computed, and checking must not start to train.
+    """
+    unready = _unpublished(profile) if published else unexecuted(profile)
+    claims = [] if unready else claims_of(profile, published)
+    return [*unready, *stale(profile), *open_claims(claims)], claims
+
+
+def outcome(problems: int, claims: int, profile: Profile, published: bool = False) -> str:
+    """How a check ended, in one line: how much is wrong, or what was seen to be right."""
+    if problems:
+        waiting = "" if claims else "; the claims were not looked at"
+        return f"{problems} problem{'' if problems == 1 else 's'}{waiting}"
+    chapters, table = (
+        f"{len(build.chapters())} chapters of profile {profile.name}",
+        f"results/{profile.name}.csv",
+    )
+    committed = not _unpublished(profile)
+    seen = [table] if published else [chapters, *([table] if committed else [])]
+    return f"nothing wrong: {', '.join(seen)}, {claims} claims were checked"
+
+
+# --- Chapters -------------------------------------------------------------------------------------
+
+
+def unexecuted(profile: Profile) -> list[str]:
+    """What is wrong with each chapter: not executed, in error, or executed from other text,
+    settings or code than there are.
+    """
+    found = []
+    for chapter in build.chapters():
+        if fault := _fault(chapter, profile):
+            again = f"blurpaper chapter {chapter[:2]} --profile {profile.name}"
+            found.append(f"chapter {chapter} {fault}; run `{again}`")
+    return found
+
+
+def _fault(chapter: str, profile: Profile) -> str:
+    import jupytext
+    import nbformat
+
+    path = build.executed(chapter, profile)
+    if not path.is_file():
+        return f"has not been executed for profile {profile.name}"
+    try:
+        executed = nbformat.read(path, as_version=4)
+    except ValueError:
+        return f"is not a notebook any more, at {path}"
+    script = build.NOTEBOOKS / f"{chapter}.py"
+    cells = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
+    for output in (
+        output for cell in cells for output in cell.outputs if output.output_type == "error"
+    ):
+        return f"ended in an error ({output.ename}: {output.evalue})"
+    if skipped := sum(cell.execution_count is None for cell in cells):
+        return f"has {skipped} cell{'' if skipped == 1 else 's'} that never ran"
+    if _text(executed) != _text(jupytext.read(script)):
+        return "was edited after it was executed"
+    return _provenance_fault(executed.metadata.get("blurpaper"), script, profile)
+
+
+def _text(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
+    """What a notebook says, cell by cell, without the parameters that papermill put in."""
+    cells = [
+        (cell.cell_type, cell.source.strip(), sorted(cell.metadata.get("tags", [])))
+        for cell in notebook.cells
+    ]
+    return [cell for cell in cells if "injected-parameters" not in cell[2]]
+
+
+def _provenance_fault(made: Mapping[str, Any] | None, script: Path, profile: Profile) -> str:
+    if made is None:
+        return "was executed when its code was not recorded yet"
+    if made["published"]:
+        return "shows the committed results, not those of a run (`--published` checks those)"
+    if other := _differing(made["settings"], profile.model_dump(mode="json")):
+        return f"was executed with other settings ({', '.join(other)})"
+    now = fingerprint.fingerprint(fingerprint.used_by(script.read_text(encoding="utf-8")))
+    return "" if now == made["code"] else "was executed with other code"
+
+
+def _differing(one: object, other: object, name: str = "") -> list[str]:
+    """Dotted names of the fields in which two profiles differ."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return [] if one == other else [name]
+    names = sorted({*one, *other})
+    return [
+        found
+        for key in names
+        for found in _differing(one.get(key), other.get(key), f"{name}.{key}".lstrip("."))
+    ]
+
+
+# --- Committed results ----------------------------------------------------------------------------
+
+
+def _unpublished(profile: Profile) -> list[str]:
+    if (results.PUBLISHED / f"{profile.name}.csv").is_file():
+        return []
+    return [
+        f"no results of profile {profile.name} are committed; run `blurpaper publish --profile "
+        f"{profile.name}`"
+    ]
+
+
+def stale(profile: Profile) -> list[str]:
+    """What has changed since the results of a profile were committed: a sentence for each module,
+    and one for its settings.
+
+    A module touches every artifact that it helped to make, and the tables if it is one of those
+    that count.
+    """
+    if _unpublished(profile):
+        return []
+    path = results.PUBLISHED / f"{profile.name}.json"
+    table, again = (
+        f"results/{profile.name}.csv",
+        f"run `blurpaper publish --profile {profile.name}`",
+    )
+    if not path.is_file():
+        return [f"nothing says how {table} was made, as {path.name} is missing; {again}"]
+    made = json.loads(path.read_text(encoding="utf-8"))
+    found = []
+    if "code" not in made:
+        found.append(f"{table} is older than its code; {again}")
+    # A module is known by what it says: it may have been moved since.
+    now = {fingerprint.hash_of(module) for module in fingerprint.library()}
+    changed = {module for module, was in made.get("code", {}).items() if was not in now}
+    if changed:
+        touched = Counter(
+            artifact["kind"]
+            for artifact in made["artifacts"]
+            if changed & {one for root in artifact["modules"] for one in made["closures"][root]}
+        )
+        kinds = [f"{count} {kind}" for kind, count in touched.most_common()]
+        kinds += ["the tables"] * bool(changed & set(made["tables"]))
+        found.append(
+            f"{table} is older than its code: {', '.join(sorted(changed))} changed since; "
+            f"stale are {', '.join(kinds)}; {again}"
+        )
+    settings = [
+        name
+        for name in _differing(made["profile"], profile.model_dump(mode="json"))
+        if name not in _OF_NO_NUMBER
+    ]
+    if settings:
+        found.append(
+            f"profile {profile.name} has changed since {table} was made ({', '.join(settings)}); "
+            f"{again}"
+        )
+    return found
+
+
+# --- Claims ---------------------------------------------------------------------------------------
+
+
+def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]:
+    """Every claim with its section and verdicts, of this run or of the committed results."""
+    from blurpaper import claims, experiments
+    from blurpaper.runs.store import Store
+
+    return claims.summary(profile, experiments.Published() if published else Store())
+
+
+def open_claims(claims: list[dict[str, Any]]) -> list[str]:
+    """The claims that this run neither decides nor says why not."""
+    return [
+        f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing "
+        "says why"
+        for claim in claims
+        if claim["verdict"].get(RUN) in (None, "not run")
+        and not (claim.get("explained") or {}).get(RUN)
+    ]

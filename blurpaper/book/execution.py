@@ -1,0 +1,174 @@
+"""Executing a chapter: a percent script becomes a notebook, which papermill executes; the outcome
+is an artifact like any other.
+
+A chapter whose text, settings, code and data have not changed is taken from the store. One that
+fails leaves nothing behind that could be mistaken for a chapter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from blurpaper import data
+from blurpaper.book import build
+from blurpaper.book.provenance import ANCHORS, RUN
+from blurpaper.experiments import results
+from blurpaper.runs import fingerprint
+from blurpaper.runs.files import written
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Codec, Recipe, Store, sha256_of
+
+KIND = "chapters"
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the chapters of a book are executed with.
+
+    Attributes:
+        source: name or path the profile was loaded from, which the notebooks load again.
+        published: their results are the committed ones.
+    """
+
+    profile: Profile
+    overrides: Mapping[str, Any]
+    source: str
+    store: Store
+    published: bool = False
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """What all chapters are made from: settings, committed results, templates, data."""
+        folders = (results.PUBLISHED, TEMPLATES)
+        shown = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+        shown.append(results.PAPER)
+        return {
+            "parameters": self.parameters,
+            "settings": self.profile.model_dump(mode="json"),
+            "files": [(path.name, sha256_of(path)) for path in shown],
+            "targets": build.targets(build.ROOT),
+            "data": {} if self.published else data.fingerprints(self.profile, self.store),
+        }
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What papermill puts into a notebook."""
+        return {
+            "profile": self.source,
+            "overrides": dict(self.overrides),
+            "published": self.published,
+        }
+
+    def recipe(self, chapter: str) -> Recipe[str]:
+        script = _script(chapter)
+        own: dict[str, Any] = {"text": hashlib.sha256(script.encode()).hexdigest()}
+        if not self.published and shows_the_store(chapter):
+            own["artifacts"] = [
+                name for name in self.store.names() if not name.startswith(f"{KIND}/")
+            ]
+        modules = ["blurpaper.book.execution", *sorted(fingerprint.used_by(script))]
+        name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
+        return Recipe(KIND, name, self.inputs | own, modules, _NOTEBOOK, about)
+
+
+def execute(chapter: str, run: Run) -> Path:
+    """Execute one chapter, unless the store has it as it would come out; the path of the executed
+    notebook.
+
+    Raises:
+        BookError: if a cell fails, with its error; no notebook is left behind.
+    """
+    out = build.executed(chapter, run.profile)
+    out.unlink(missing_ok=True)
+    content = run.store.get(run.recipe(chapter), lambda scratch: _executed(chapter, run, scratch))
+    with written(out) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+    return out
+
+
+def shows_the_store(chapter: str) -> bool:
+    """Whether a chapter accounts for the run: the artifacts in the store are then among what it is
+    made from, and it is executed when the others have made theirs.
+    """
+    return f"# ({ANCHORS[RUN]})=\n" in _script(chapter)
+
+
+_NOTEBOOK: Codec[str] = Codec(
+    ".ipynb",
+    save=lambda text, path: path.write_text(text, encoding="utf-8") and None,
+    load=lambda path: path.read_text(encoding="utf-8"),
+)
+
+
+def _script(chapter: str) -> str:
+    return (build.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
+
+
+def _executed(chapter: str, run: Run, scratch: Path) -> str:
+    """The text of the executed notebook, with what is needed to see later whether it is still as it
+    would come out.
+    """
+    import jupytext
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    raw, draft = scratch / "raw.ipynb", scratch / "executed.ipynb"
+    notebook = jupytext.read(build.NOTEBOOKS / f"{chapter}.py")
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    with written(raw) as temporary:
+        jupytext.write(notebook, temporary, fmt="ipynb")
+    recorded = fingerprint.fingerprint(fingerprint.used_by(_script(chapter)))
+    try:
+        papermill.execute_notebook(
+            raw,
+            draft,
+            run.parameters,
+            kernel_name="python3",
+            # What matters comes back as an error; it logs TCP here, and interrupts.
+            extra_arguments=["--log-level=50"],
+            cwd=str(Path.cwd()),
+            coalesce_streams=True,  # what a command prints comes in pieces
+            stderr_file=sys.stderr,
+            progress_bar=False,
+        )
+    except KeyboardInterrupt:
+        # Of the tasks that this leaves behind, asyncio would tell with a traceback as the process
+        # ends.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from None
+        raise build.BookError(f"chapter {chapter} failed: {error.ename}: {error.evalue}") from None
+    except DeadKernelError:
+        raise build.BookError(
+            f"chapter {chapter} failed: its process was killed or crashed, perhaps for want of "
+            "memory; what was finished is "
+            "kept: give the same command again to go on."
+        ) from None
+    executed = nbformat.read(draft, as_version=4)
+    for cell in executed.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("remove-cell")
+    executed.metadata["blurpaper"] = {
+        "profile": run.profile.name,
+        "overrides": dict(run.overrides),
+        "published": run.published,
+        "settings": run.profile.model_dump(mode="json"),
+        "code": recorded,
+    }
+    return nbformat.writes(executed)

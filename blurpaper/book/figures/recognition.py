@@ -1,0 +1,245 @@
+"""Plots of recognition under blur, one function a figure; what has a panel for each source is a
+list of figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from blurpaper.book.figures.palette import (
+    CONDITION_COLOURS,
+    NETWORK_COLOURS,
+    NETWORK_MARKS,
+    SCALE_COLOURS,
+    SCALE_MARKS,
+)
+from blurpaper.book.figures.style import band, figures_of, label_ends, panels
+from blurpaper.evaluation import intervals, metrics
+from blurpaper.experiments.results import select
+from blurpaper.experiments.tallies import DISKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ONE = (4.8, 3.7)
+"""Inches of a plot that stands alone."""
+_RESAMPLES = 1000
+_COVERAGES = np.linspace(0.05, 1, 96)
+"""Shares kept at which the interval of a risk is drawn; of fewer predictions it says little."""
+
+
+def accuracy_by_condition(
+    rows: pd.DataFrame, sources: Mapping[str, pd.DataFrame], metric: str = "top5"
+) -> list[Figure]:
+    """Accuracy under growing defocus at every scale setting: a panel a source (Table 1)."""
+    scales = [scale for scale in SCALE_MARKS if scale in set(rows["scale"])]
+    axes = panels(list(sources))
+    for axis, frame in zip(axes, sources.values(), strict=True):
+        ends: dict[str, float] = {}
+        axis.set_ylim(0, 1)
+        for scale in scales:
+            line = (
+                select(frame, scale=scale, metric=metric, condition=DISKS)
+                .set_index("condition")
+                .reindex(DISKS)
+            )
+            if line["value"].isna().all():
+                continue
+            place, value = np.arange(len(DISKS)), line["value"].to_numpy()
+            axis.plot(
+                place, value, marker=SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale
+            )
+            band(axis, place, line, SCALE_COLOURS[scale])
+            ends[scale] = value[-1]
+        _by_defocus(axis, f"top-{metric[-1]} accuracy")
+        label_ends(axis, len(DISKS) - 1, ends, SCALE_COLOURS)
+    return figures_of(axes)
+
+
+def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
+    """Each condition as a point: mean entropy against accuracy, at each scale, with 95 % intervals
+    of both (Sec. 3).
+
+    At scale 256 those have a name that have room for it.
+    """
+    figure, axis = plt.subplots(figsize=_ONE)
+    named: list[tuple[float, float]] = []
+    for scale in SCALE_MARKS:
+        colour, group = SCALE_COLOURS[scale], select(decided, scale=scale)
+        for number, (name, images) in enumerate(group.groupby("condition", sort=False)):
+            terms = np.stack(
+                [images["entropy"].to_numpy(float), (images["rank"] < 5).to_numpy(float)], axis=1
+            )
+            (x, y), (left, low), (right, high) = intervals.of_mean(terms, _RESAMPLES)
+            axis.errorbar(
+                x, y, [[y - low], [high - y]], [[x - left], [right - x]], fmt=SCALE_MARKS[scale], color=colour,
+                linewidth=0.8, label=None if number else f"scale {scale}",
+            )  # fmt: skip
+            if scale == "256" and all(abs(x - a) > 0.35 or abs(y - b) > 0.05 for a, b in named):
+                named.append((x, y))
+                axis.annotate(
+                    name,
+                    (x, y),
+                    xytext=(6, 4),
+                    textcoords="offset points",
+                    fontsize=8,
+                    color=colour,
+                )
+    axis.set(xlabel="mean entropy of the prediction, nats", ylabel="top-5 accuracy", ylim=(0, 1.02))
+    axis.legend(frameon=False, loc="lower left")
+    figure.tight_layout()
+    return figure
+
+
+def risk_coverage(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> list[Figure]:
+    """Error among the most confident predictions against the share kept, with 95 % intervals: a
+    panel a source of decisions, a curve a condition (Sec. 1's suggestion).
+    """
+    axes = panels(list(sources))
+    for axis, decided in zip(axes, sources.values(), strict=True):
+        ends: dict[str, float] = {}
+        for condition in conditions:
+            group = select(decided, condition=condition)
+            confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
+            coverage, risk = metrics.risk_coverage(confidence, correct)
+            colour = CONDITION_COLOURS[condition]
+            axis.plot(coverage, risk, color=colour)
+            low, high = _risk_bounds(confidence, correct)
+            axis.fill_between(_COVERAGES, low, high, color=colour, alpha=0.15, linewidth=0)
+            ends[condition] = float(risk[-1])
+        axis.set(xlabel="share of predictions kept", ylabel="error among those kept (top-1)")
+        axis.set(xlim=(0, 1), ylim=(0, None))
+        label_ends(axis, 1, ends, CONDITION_COLOURS)
+    return figures_of(axes)
+
+
+def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Percentile interval of the risk at each of the coverages: ``(2, coverages)``, images being
+    resampled.
+    """
+    drawn = []
+    for counts in intervals.resampling(len(confidence), _RESAMPLES)[: _RESAMPLES // 5]:
+        again = np.repeat(np.arange(len(confidence)), counts.astype(int))
+        drawn.append(
+            np.interp(_COVERAGES, *metrics.risk_coverage(confidence[again], correct[again]))
+        )
+    return np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0)
+
+
+def by_network(rows: pd.DataFrame, metric: str, label: str, networks: Sequence[str]) -> Figure:
+    """One metric against defocus, a line for each network with its interval (Tables 2 and 3)."""
+    (axis,) = panels([""], _ONE)
+    ends: dict[str, float] = {}
+    for network in networks:
+        line = select(rows, network=network, metric=metric).set_index("condition").reindex(DISKS)
+        colour, place = NETWORK_COLOURS[network], np.arange(len(DISKS))
+        axis.plot(place, line["value"], marker=NETWORK_MARKS[network], color=colour)
+        band(axis, place, line, colour)
+        ends[network] = float(line["value"].iloc[-1])
+    axis.set_ylim(0, 1 if metric in ("top1", "top5") else None)
+    _by_defocus(axis, label)
+    label_ends(axis, len(DISKS) - 1, ends, NETWORK_COLOURS)
+    return figures_of([axis])[0]
+
+
+def transfer_matrix(
+    rows: pd.DataFrame, networks: Sequence[str], conditions: Sequence[str], metric: str
+) -> Figure:
+    """Accuracy of networks fine-tuned on one mix under each test condition, as a heat map (Table
+    3).
+
+    Each number has below it half the width of its 95 % interval.
+    """
+    rows = select(rows, metric=metric)
+    values, low, high = (
+        100
+        * rows.pivot(index="network", columns="condition", values=column).reindex(
+            index=networks, columns=conditions
+        )
+        for column in ("value", "low", "high")
+    )
+    figure, axis = plt.subplots(figsize=(1.3 + 0.62 * len(conditions), 0.9 + 0.46 * len(networks)))
+    told = values.map("{:.0f}".format) + "\n±" + ((high - low) / 2).map("{:.0f}".format)
+    sns.heatmap(
+        values, ax=axis, annot=told, fmt="", annot_kws={"fontsize": 8, "linespacing": 0.95}, cmap="cividis", vmin=0, vmax=100,
+        linewidths=0.5, cbar_kws={"label": f"top-{metric[-1]} accuracy, %"},
+    )  # fmt: skip
+    axis.set(xlabel="tested on", ylabel="fine-tuned on")
+    axis.tick_params(axis="y", rotation=0)
+    figure.tight_layout()
+    return figure
+
+
+def scale_settings(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> list[Figure]:
+    """Top-5 accuracy at each scale setting before and after fine-tuning there, with intervals
+    (Table 4).
+    """
+    settings = [("256", "256"), ("512", "512"), ("256+512", "256+512"), ("256+512", "per-scale")]
+    axes = panels(list(sources))
+    for axis, frame in zip(axes, sources.values(), strict=True):
+        ends: dict[str, float] = {}
+        axis.set_ylim(0, 1)
+        for scale, train_scale in settings:
+            name = train_scale if train_scale == "per-scale" else scale
+            for network, style in (("original", ":"), ("mix", "-")):
+                if (network, train_scale) == ("original", "per-scale"):
+                    continue
+                wanted = {"scale": scale, "network": network, "metric": "top5"}
+                if network == "mix":
+                    wanted["train_scale"] = train_scale
+                line = select(frame, **wanted).set_index("condition").reindex(list(conditions))
+                known = line["value"].notna().to_numpy()
+                if not known.any():
+                    continue
+                place, colour = np.arange(len(conditions))[known], SCALE_COLOURS[name]
+                axis.plot(
+                    place, line["value"][known], style, marker=SCALE_MARKS[name], color=colour
+                )
+                band(axis, place, line[known], colour)
+                if network == "mix":
+                    ends[name] = float(line["value"].iloc[-1])
+        axis.set(
+            xticks=range(len(conditions)),
+            xticklabels=conditions,
+            xlabel="blur",
+            ylabel="top-5 accuracy",
+        )
+        label_ends(axis, len(conditions) - 1, ends, SCALE_COLOURS)
+    return figures_of(axes)
+
+
+def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Figure:
+    """Mean Hamming distance after each stage, with intervals; dotted, that between different
+    images.
+    """
+    (axis,) = panels([""], _ONE)
+    ends: dict[str, float] = {}
+    for network in dict.fromkeys(rows["network"]):
+        colour = NETWORK_COLOURS[network]
+        for seen, style, mark in ((condition, "-", NETWORK_MARKS[network]), (unrelated, ":", "")):
+            line = select(rows, network=network, condition=seen)
+            place = np.arange(len(line))
+            axis.plot(place, line["value"], style, marker=mark, color=colour)
+            band(axis, place, line, colour)
+            axis.set_xticks(place, line["region"])
+            if seen == condition:
+                ends[network] = float(line["value"].iloc[-1])
+    axis.set(ylabel="share of channels that differ", ylim=(0, None))
+    label_ends(axis, 4, ends, NETWORK_COLOURS)
+    return figures_of([axis])[0]
+
+
+def _by_defocus(axis: plt.Axes, label: str) -> None:
+    """Axes of something against growing defocus."""
+    axis.set(
+        xticks=range(len(DISKS)),
+        xticklabels=DISKS,
+        xlabel="blur, radius in pixels of 384",
+        ylabel=label,
+    )

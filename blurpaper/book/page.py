@@ -1,0 +1,301 @@
+"""What a chapter shows: its run, figures and tables with captions, and sentences whose numbers are
+computed here.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import HTML, Markdown, display
+
+from blurpaper.book import build
+from blurpaper.book.markup import render, rounded
+from blurpaper.book.provenance import ANCHORS, PAPER, PHOTOS, RUN
+from blurpaper.book.tables import download
+from blurpaper.experiments import EXPERIMENTS, Published, exhibits, restoration, results
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_IN_PROSE = re.compile(rf"(?<![\w*])\*({'|'.join(ANCHORS)})\*(?![\w*])")
+
+# timm's downloader warns that it cannot draw widgets; it has nothing to download here.
+warnings.filterwarnings("ignore", message="IProgress not found")
+
+
+class Page:
+    """One chapter of one run; notebooks begin with ``page = Page(profile, overrides, published)``.
+
+    Attributes:
+        profile: the resolved profile.
+        store: where results come from: a store, or the committed results if ``published``.
+
+    >>> Page("smoke", {"seed": 3}).run
+    'profile smoke, seed = 3'
+    >>> table1 = Page("emoji", published=True).sources("table1", metric="top5", scale="256", condition="D8")
+    >>> list(table1), table1["paper"]["value"].item()
+    (['paper', 'photos', 'this run'], 0.6097)
+    """
+
+    def __init__(
+        self, profile: str, overrides: Mapping[str, Any] | None = None, published: bool = False
+    ) -> None:
+        self.profile = profiles.load(profile, overrides)
+        self.overrides = dict(overrides or {})
+        self.store: Store | Published = Published() if published else Store()
+        changed = "".join(f", {name} = {value}" for name, value in self.overrides.items())
+        self.run = f"profile {self.profile.name}{changed}" + (", as committed" if published else "")
+
+    def rows(self, experiment: str) -> pd.DataFrame:
+        """Results of an experiment in this run, computed if need be."""
+        return EXPERIMENTS[experiment](self.profile, self.store)
+
+    def sources(self, experiment: str, **values: object) -> dict[str, pd.DataFrame]:
+        """The same experiment in the paper, in the published run on photographs and in this run,
+        where there is one.
+
+        Of our runs: the first test set, among all classes, and the first seed.
+        """
+        found = {PAPER: results.select(results.paper(), experiment=experiment)}
+        for name, frame in self.ours(experiment).items():
+            found[name] = foremost(
+                frame, profiles.load("photos") if name == PHOTOS else self.profile
+            )
+        found = {name: results.select(frame, **values) for name, frame in found.items()}
+        return {name: frame for name, frame in found.items() if not frame.empty}
+
+    def ours(self, experiment: str) -> dict[str, pd.DataFrame]:
+        """All of an experiment's results in the published run on photographs, where there is one,
+        and in this run.
+        """
+        found = {RUN: self.rows(experiment)}
+        if self.profile.name != "photos" and (photos := self.photographs(experiment)) is not None:
+            found = {PHOTOS: photos, **found}
+        return found
+
+    def photographs(self, experiment: str) -> pd.DataFrame | None:
+        """Results on photographs: this run's if it is on photographs, else the published ones; None
+        where there are none.
+        """
+        if self.profile.name == "photos":
+            return self.rows(experiment)
+        if not (results.PUBLISHED / "photos.csv").is_file():
+            return None
+        rows = results.select(results.published("photos"), experiment=experiment)
+        return None if rows.empty else rows
+
+    def seconds(self) -> dict[str, dict[str, float]]:
+        """Seconds an image takes to deblur, by treatment, in the published run on photographs and
+        in this run, where known.
+        """
+        return self._beside(results.published_seconds, restoration.seconds)
+
+    def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
+        """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on
+        photographs and of this run.
+        """
+        return self._beside(results.published_label_maps, exhibits.label_maps)
+
+    def figure(
+        self,
+        figure: Figure | Sequence[Figure],
+        caption: str,
+        alt: str,
+        sources: Iterable[str] = (),
+        photographs: bool = False,
+    ) -> None:
+        """Show a plot, or several beside one another, as vector graphics in the colours of the
+        page, light or dark.
+
+        Args:
+            caption: what is to be seen; which run made it, and from which ``sources``, is added,
+                with links to how.
+            alt: a text for those who cannot see it.
+            photographs: it holds photographs, which are smoothed where they are enlarged.
+        """
+        from blurpaper.book.figures import inline
+
+        plots = figure if isinstance(figure, Sequence) else [figure]
+        drawn = "".join(inline(one, photographs) for one in plots)
+        self._show(drawn, caption, [(one, self._origin(one), "") for one in sources], alt)
+
+    def photograph(
+        self, figure: Figure | Sequence[Figure], caption: str, alt: str, sources: Iterable[str] = ()
+    ) -> None:
+        """Show plots that hold photographs; its arguments are those of :meth:`figure`."""
+        self.figure(figure, caption, alt, sources, photographs=True)
+
+    def table(
+        self,
+        html: str,
+        caption: str,
+        sources: Mapping[str, pd.DataFrame] | None = None,
+        of: str | None = None,
+    ) -> None:
+        """Show a table, which may be wider than the page, with its caption, and its rows as CSV.
+
+        Args:
+            sources: heading -> rows that it was drawn from: told by model and data, linked to how
+                they were made, and offered.
+            of: the source that all of them are from, where their headings are not names of sources;
+                without one, none is linked.
+        """
+        sources = sources or {}
+        self._show(
+            html,
+            caption,
+            [(one, self._origin(of or one), _data_of(rows)) for one, rows in sources.items()],
+            rows=download(sources) if sources else None,
+        )
+
+    def claims(self, *tables: str) -> None:
+        """Show the paper's claims that some tables and figures decide; without any, the ledger."""
+        from blurpaper import claims
+        from blurpaper.book import ledger
+
+        entries = claims.ledger(self.profile, self.store, tables)
+        caption = (
+            "The paper's claims that this chapter decides, and what each source says of them; how "
+            "that comes about, the chapter "
+            "on the claims explains."
+            if tables
+            else "Every claim, and what each source says of it: the verdict, and the number that decides it with its 95 % "
+            "interval over images. The words of the claims are ours; section numbers are the "
+            "paper's."
+        )
+        self.table(
+            ledger.table(entries, build.page_of, filtered=not tables),
+            caption,
+            claims.tables(entries),
+        )
+
+    def say(self, text: str) -> None:
+        """Prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to how
+        it was made.
+        """
+        display(
+            Markdown(
+                _IN_PROSE.sub(
+                    lambda one: f'<em><a href="{self._origin(one[1])}">{one[1]}</a></em>', text
+                )
+            )
+        )
+
+    def _beside(self, published: Callable, computed: Callable) -> dict[str, dict[str, Any]]:
+        """What is published of the photographs, and what this run has or computes of the same."""
+        name = self.profile.name
+        own = (
+            published(name)
+            if isinstance(self.store, Published)
+            else computed(self.profile, self.store)
+        )
+        photos = {} if name == PHOTOS else published(PHOTOS)
+        return {source: found for source, found in {PHOTOS: photos, RUN: own}.items() if found}
+
+    def _show(
+        self,
+        shown: str,
+        caption: str,
+        sources: list[tuple[str, str, str]],
+        alt: str = "",
+        rows: Mapping[str, Any] | None = None,
+    ) -> None:
+        run = self.run, self._origin(RUN)
+        values = {"caption": caption, "sources": sources, "alt": alt, "rows": rows, "run": run}
+        display(HTML(render("figure.html", shown=shown, **values)))
+
+    def _origin(self, source: str) -> str:
+        """The link to how a source was made, if it is one; where this run is the one on
+        photographs, there is one such place.
+        """
+        if source == PHOTOS == self.profile.name:
+            source = RUN
+        return build.page_of(ANCHORS[source]) if source in ANCHORS else ""
+
+
+def _data_of(rows: pd.DataFrame) -> str:
+    """What was measured on what, after the name of its source; nothing of rows that have no model."""
+    if "model" not in rows or not rows["model"].any():
+        return ""
+    pairs = dict.fromkeys(zip(rows["model"], rows["data"], strict=True))
+    return ": " + " and ".join(f"{model} on {data}" for model, data in pairs)
+
+
+def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
+    """Of a run's results, those of one model on its first test set (or its scenes), among all
+    classes, from the first seed.
+    """
+    rows = results.select(
+        rows, data=[profile.evaluation.test_sets[0], profile.segmentation.data], seed=["", "0"]
+    )
+    rows = results.select(rows, model=list(rows["model"].unique()[:1]))
+    widest = max(rows["classes"].unique(), key=lambda classes: int(classes or 0), default="")
+    return results.select(rows, classes=["", widest])
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share in per cent, for prose.
+
+    >>> percent(0.1234)
+    '12.3 %'
+    """
+    return f"{rounded(100 * value, digits)} %"
+
+
+def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> str:
+    """A result with its 95 % interval, for prose; ``unit`` follows a share, `` points`` for a
+    difference of two.
+
+    >>> import pandas as pd
+    >>> with_interval(pd.Series({"value": 0.5, "low": 0.4, "high": 0.6}))
+    '50.0 % (40.0 to 60.0)'
+    """
+    scale, unit, digits = (100, unit, 1) if percents else (1, "", 2)
+    value, low, high = (
+        rounded(scale * float(row[name]), digits) for name in ("value", "low", "high")
+    )
+    return f"{value}{unit} ({f'{low} to {high}' if float(row['low']) == float(row['low']) else 'interval not known'})"
+
+
+def in_words(
+    sources: Mapping[str, pd.DataFrame],
+    line: str,
+    ends: tuple[str, str] = ("sharp", "D8"),
+    percents: bool = True,
+) -> str:
+    """Where the lines of a figure begin and end, for those who cannot see it.
+
+    Args:
+        sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
+        line: the column that tells the lines apart.
+        ends: the conditions at which they begin and end.
+    """
+    panels = []
+    for name, frame in sources.items():
+        told = []
+        for value, rows in frame.groupby(line, sort=False):
+            known = rows.set_index("condition")["value"]
+            if set(ends) <= set(known.index):
+                first, last = (
+                    percent(known[end]) if percents else rounded(known[end], 2) for end in ends
+                )
+                told.append(f"{value} from {first} to {last}")
+        if told:
+            panels.append(f"{name}: {', '.join(told)}")
+    return f"From {ends[0]} to {ends[1]}, {'; '.join(panels)}."
+
+
+def points(share: float) -> str:
+    """A difference of two shares, in points of per cent, for prose.
+
+    >>> points(-0.021)
+    '−2.1 points'
+    """
+    return f"{rounded(100 * share, 1)} points"

@@ -1,0 +1,215 @@
+"""From the store to results/: the numbers to commit, where each came from, and what each image was
+decided to be.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blurpaper import experiments
+from blurpaper.book.play import pictures, seen
+from blurpaper.deblurring import priors
+from blurpaper.experiments import exhibits, restoration, results
+from blurpaper.networks import NetworkSpec, files
+from blurpaper.networks.weights import path_of
+from blurpaper.runs import fingerprint
+from blurpaper.runs.files import written
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Recipe, Store, surroundings
+from blurpaper.segmentation import networks
+from blurpaper.training import networks as trained
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
+_COUNTS = {
+    f"blurpaper.{name}"
+    for name in (
+        "intervals",
+        "metrics.classification",
+        "metrics.overlap",
+        "metrics.oracles",
+        "tallies",
+    )
+}
+"""With the experiments, the modules that make rows of artifacts."""
+
+
+def publish(profile: Profile, store: Store) -> Iterator[Path]:
+    """Write to ``results/`` what a profile found; what is missing is computed.
+
+    ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.lock.txt`` the version of
+    everything that was installed, ``.timings.csv`` what it took; ``.decisions.parquet`` has what
+    each image was decided to be, ``.confusions.parquet`` the pixels of each label,
+    ``.label_maps.npz`` the maps shown, and where the data are embedded ``.play.json`` what the page
+    with a blur slider shows of them.
+
+    The network that the profile releases goes to ``results/weights`` first, so that its file is
+    measured too; the prior of EPLL that it was deblurred with to ``results/priors``.
+    """
+    import pandas as pd
+
+    if profile.evaluation.released and profile.deblurring.prior.images == priors.RELEASED.stem:
+        yield _release_prior(profile, store)
+    if profile.evaluation.released:
+        yield _release(
+            NetworkSpec.parse(f"{profile.model}:{profile.evaluation.released}"), profile, store
+        )
+
+    rows = pd.concat(
+        [rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))],
+        ignore_index=True,
+    )
+    decided = experiments.decisions(profile, store)
+    seconds = restoration.seconds(profile, store)
+    counted, shown = networks.counts(profile, store), exhibits.label_maps(profile, store)
+    played = pictures.on_embedded(profile, store) if pictures.are_embedded(profile) else None
+    used = sorted(store.used(), key=lambda recipe: (recipe.kind, recipe.name))
+    stamps = [store.stamp(recipe) for recipe in used]
+
+    path = results.PUBLISHED / f"{profile.name}.csv"
+    results.write(rows, path)
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.json"
+    about = {
+        "profile": profile.model_dump(),
+        **{name: value for name, value in surroundings().items() if name != "commit"},
+        **_code_of(used),
+        "artifacts": [
+            {name: stamp.get(name) for name in _STAMPED} | {"modules": list(recipe.modules)}
+            for recipe, stamp in zip(used, stamps, strict=True)
+        ],
+    }
+    with written(path) as temporary:
+        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.lock.txt"
+    with written(path) as temporary:
+        temporary.write_text("\n".join(installed()) + "\n", encoding="utf-8")
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.decisions.parquet"
+    with written(path) as temporary:
+        _write_compact(decided, temporary)
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.confusions.parquet"
+    with written(path) as temporary:
+        counted.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
+    yield path
+
+    path = results.PUBLISHED / f"{profile.name}.label_maps.npz"
+    with written(path) as temporary:
+        np.savez_compressed(temporary, **shown)
+    yield path
+
+    if played:
+        path = results.PUBLISHED / f"{profile.name}.play.json"
+        with written(path) as temporary:
+            seen.CODEC.save(played, temporary)
+        yield path
+
+    path = results.PUBLISHED / f"{profile.name}.timings.csv"
+    with written(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        sheet = csv.writer(file, lineterminator="\n")
+        sheet.writerow(["kind", "name", "seconds", "device"])
+        sheet.writerows(
+            [stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps
+        )
+        sheet.writerows(
+            [results.SECONDS, name, f"{value:.3g}", surroundings()["device"]]
+            for name, value in seconds.items()
+        )
+    yield path
+
+
+def installed() -> list[str]:
+    """All packages of this environment but blurpaper, as pip reads them: ``name==version``."""
+    found = {(one.name.lower().replace("_", "-"), one.version) for one in distributions()}
+    return [f"{name}=={version}" for name, version in sorted(found) if name != "blurpaper"]
+
+
+def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:
+    """What says later whether the code has changed since: the modules behind each root of an
+    artifact, and a hash of each.
+
+    ``tables`` are the modules that count, whose change makes the rows stale but no artifact. What
+    they import is not among them: how an artifact is found changes no number.
+    """
+    closures = {
+        root: sorted(fingerprint.closure([root]))
+        for root in sorted({root for recipe in used for root in recipe.modules})
+    }
+    tables = sorted(_COUNTS | {make.__module__ for make in experiments.EXPERIMENTS.values()})
+    modules = sorted({*tables, *(module for closure in closures.values() for module in closure)})
+    return {
+        "code": {module: fingerprint.hash_of(module) for module in modules},
+        "closures": closures,
+        "tables": tables,
+    }
+
+
+def _release_prior(profile: Profile, store: Store) -> Path:
+    """Write the prior of EPLL that comes with blurpaper; its header says what it was learnt from."""
+    from safetensors.torch import save_file
+
+    path = priors.RELEASED
+    recipe = restoration.prior_recipe(profile, store)
+    state = restoration.prior(profile, store).state()
+    stamp = store.stamp(recipe)
+    about = {
+        "name": recipe.name,
+        "inputs": json.dumps(stamp["inputs"], sort_keys=True),
+        "commit": stamp["commit"],
+    }
+    with written(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, about)
+    path.chmod(0o644)
+    return path
+
+
+def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:
+    """Write a network in half precision, unless the file has its weights already."""
+    network = trained.network(spec, profile, store)
+    path = path_of(spec.model, spec.mix)
+    if path.is_file():
+        old, new = files.load(path).state_dict(), network.state_dict()
+        if all(tensor.equal(new[name].half().to(tensor.dtype)) for name, tensor in old.items()):
+            return path
+    files.save(network, spec, path, half=True)
+    path.chmod(0o644)  # the file is for everybody, whatever the library that wrote it thinks
+    return path
+
+
+def _write_compact(decided: pd.DataFrame, path: Path) -> None:
+    """Words as categories, numbers in half precision (three digits), like bytes together: what
+    makes the file small.
+    """
+    decided = decided.copy()
+    numbers = [column for column in decided.columns if decided[column].dtype.kind == "f"]
+    for column in decided.columns:
+        if column in numbers:
+            decided[column] = decided[column].astype("float16").astype("float32")
+        else:
+            decided[column] = decided[column].astype(
+                "int16" if decided[column].dtype.kind in "iu" else "category"
+            )
+    words = [column for column in decided.columns if column not in numbers]
+    decided.to_parquet(
+        path,
+        index=False,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=words,
+        use_byte_stream_split=numbers,
+    )

@@ -1,0 +1,439 @@
+"""Figures draw the numbers they are given: the data of their lines, cells and marks."""
+
+import base64
+import io
+import re
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from blurpaper import kernels
+from blurpaper.book import figures
+from blurpaper.evaluation import metrics
+from blurpaper.experiments import results
+
+DISKS = ["sharp", "D2", "D4", "D6", "D8"]
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def rows(**fixed: str):
+    values = np.linspace(0.9, 0.3, len(DISKS))
+    return results.table(
+        {"condition": name, "metric": "top5", "value": v, "low": v - 0.05, "high": v + 0.05, "n": 9}
+        | fixed
+        for name, v in zip(DISKS, values, strict=True)
+    )
+
+
+def axes(shown) -> list:
+    """The axes of a figure, or of several."""
+    return [
+        axis for figure in (shown if isinstance(shown, list) else [shown]) for axis in figure.axes
+    ]
+
+
+def drawn(axis) -> set:
+    """Colours of the bands and bars that stand for intervals."""
+    return {
+        matplotlib.colors.to_hex(one.get_facecolor()[0])
+        for one in axis.collections
+        if len(one.get_facecolor())
+    }
+
+
+def heights(axis) -> list[list[float]]:
+    return [np.round(line.get_ydata(), 6).tolist() for line in axis.lines]
+
+
+def test_psfs_are_drawn_on_one_grid_in_their_own_shape() -> None:
+    figure = figures.psfs(["D2", "H8", "V4", "shake:3"])
+    for axis, name in zip(axes(figure), ["D2", "H8", "V4", "shake:3"], strict=True):
+        shown = axis.images[0].get_array()
+        assert shown.shape == (31, 31)
+        assert (shown > 0).sum() == (kernels.psf(name) > 0).sum()
+        assert axis.get_title() == name
+
+
+def test_accuracy_by_condition_draws_a_line_a_scale_and_a_panel_a_source() -> None:
+    ours = rows(scale="256")
+    figure = figures.accuracy_by_condition(ours, {"paper": rows(scale="256"), "this run": ours})
+    assert [axis.get_title() for axis in axes(figure)] == ["paper", "this run"]
+    assert heights(axes(figure)[1]) == [np.linspace(0.9, 0.3, 5).round(6).tolist()]
+
+
+def test_a_condition_that_was_not_measured_leaves_a_gap_in_its_line() -> None:
+    figure = figures.accuracy_by_condition(
+        rows(scale="256"), {"paper": results.select(rows(scale="256"), condition=["sharp", "D8"])}
+    )
+    assert np.isnan(axes(figure)[0].lines[0].get_ydata()).tolist() == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_lines_of_networks_have_the_colour_of_their_network() -> None:
+    frame = results.table(
+        [*rows(network="mix").to_dict("records"), *rows(network="original").to_dict("records")]
+    )
+    axis = figures.by_network(frame, "top5", "top-5", ["original", "mix"]).axes[0]
+    assert [line.get_color() for line in axis.lines] == [
+        figures.NETWORK_COLOURS[name] for name in ("original", "mix")
+    ]
+
+
+def test_the_matrix_shows_each_network_under_each_condition() -> None:
+    frame = results.table(
+        [*rows(network="mix").to_dict("records"), *rows(network="onlyD8").to_dict("records")]
+    )
+    axis = figures.transfer_matrix(frame, ["mix", "onlyD8"], DISKS, "top5").axes[0]
+    assert [text.get_text() for text in axis.texts] == [
+        f"{n}\n±5" for n in (90, 75, 60, 45, 30)
+    ] * 2
+
+
+def test_risk_is_that_of_the_metric() -> None:
+    random = np.random.RandomState(0)
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)}
+    )
+    axis = figures.risk_coverage({"photos": frame}, ["D4"])[0].axes[0]
+    coverage, risk = metrics.risk_coverage(
+        frame["confidence"].to_numpy(), (frame["rank"] < 1).to_numpy()
+    )
+    assert np.allclose(axis.lines[0].get_xdata(), coverage)
+    assert np.allclose(axis.lines[0].get_ydata(), risk)
+
+
+def test_a_verdict_has_a_tick_or_a_cross_the_guess_and_its_probability() -> None:
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    said = [
+        {
+            "original": figures.Verdict(False, "kite", 0.312),
+            "mix": figures.Verdict(True, "teapot", 0.83),
+        },
+        {
+            "original": figures.Verdict(True, "a name so long that it would not fit below", 0.5),
+            "mix": figures.Verdict(True),
+        },
+    ]
+    found = [
+        [text.get_text() for text in axis.texts]
+        for axis in axes(figures.verdicts([image, image], ["a", "b"], said))
+    ]
+    assert found[0] == ["✗", "original", "kite 31 %", "✓", "mix", "teapot 83 %"]
+    assert found[1][2].endswith("… 50 %") and found[1][3:] == ["✓", "mix", ""]
+    assert not np.isfinite(said[1]["mix"].confidence)
+
+
+def test_distance_maps_are_drawn_as_they_are() -> None:
+    maps = {"mix": {f"pool{n}": torch.full((4, 4), n / 10) for n in range(1, 6)}}
+    figure = figures.distance_maps(maps)
+    assert [float(axis.images[0].get_array().mean()) for axis in axes(figure)[:5]] == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4, 0.5]
+    )
+
+
+def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
+    frame = results.table(
+        row | {"network": name}
+        for name in ("original", "sharp-only", "mix")
+        for row in rows().to_dict("records")
+    )
+    axis = figures.by_network(frame, "top5", "top-5", ["original", "sharp-only", "mix"]).axes[0]
+    places = sorted(text.xyann[1] for text in axis.texts)
+    height = axis.get_window_extent().height / axis.figure.dpi * 72  # in points, for a range of one
+    assert np.diff(places).min() * height > axis.texts[0].get_fontsize()
+
+
+# --- Intervals ------------------------------------------------------------------------------------
+
+
+def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
+    frame = results.table(
+        row | {"network": network}
+        for network in ("original", "mix")
+        for row in rows(scale="256").to_dict("records")
+    )
+    colours = {figures.NETWORK_COLOURS[name] for name in ("original", "mix")}
+    assert (
+        drawn(axes(figures.by_network(frame, "top5", "top-5", ["original", "mix"]))[0]) == colours
+    )
+    (axis,) = axes(
+        figures.accuracy_by_condition(rows(scale="256"), {"this run": rows(scale="256")})
+    )
+    assert drawn(axis) == {figures.SCALE_COLOURS["256"]}
+    settings = results.table(
+        row | {"network": network, "train_scale": scale}
+        for network, scale in (("original", ""), ("mix", "256"))
+        for row in rows(scale="256").to_dict("records")
+    )
+    (axis,) = axes(figures.scale_settings({"this run": settings}, DISKS))
+    assert drawn(axis) == {figures.SCALE_COLOURS["256"]}
+    assert len(axis.collections) == 2
+    stages = results.table(
+        {
+            "network": "mix",
+            "condition": seen,
+            "region": f"pool{n}",
+            "metric": "hamming",
+            "value": n / 9,
+            "low": n / 10,
+            "high": n / 8,
+        }
+        for seen in ("D8", "unrelated")
+        for n in range(1, 6)
+    )
+    axis = figures.distance_by_stage(stages, "D8", "unrelated").axes[0]
+    assert len(axis.collections) == 2 and drawn(axis) == {figures.NETWORK_COLOURS["mix"]}
+
+
+def test_levels_of_networks_have_bands_from_the_low_to_the_high_end_of_their_interval() -> None:
+    (axis,) = axes(
+        figures.accuracy_against_seconds({"this run": table5()}, {"this run": {"epll": 0.2}}, "D8")
+    )
+    bounds = {
+        (round(patch.get_y(), 6), round(patch.get_y() + patch.get_height(), 6))
+        for patch in axis.patches
+    }
+    assert {(0.8, 1.0), (0.5, 0.7), (0.4, 0.6)} <= bounds
+
+
+def test_points_of_entropy_and_accuracy_have_intervals_of_both() -> None:
+    import pandas as pd
+
+    random = np.random.RandomState(0)
+    decided = pd.DataFrame(
+        {
+            "scale": "256",
+            "condition": "D4",
+            "entropy": random.rand(80),
+            "rank": random.randint(0, 9, 80),
+        }
+    )
+    axis = figures.accuracy_against_entropy(decided).axes[0]
+    (across,), (up,) = (bars.get_segments() for bars in axis.containers[0].lines[2])
+    assert across[0][0] < decided["entropy"].mean() < across[1][0]
+    assert up[0][1] < (decided["rank"] < 5).mean() < up[1][1]
+
+
+def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
+    import pandas as pd
+
+    random = np.random.RandomState(0)
+    decided = pd.DataFrame(
+        {"condition": "D4", "confidence": random.rand(200), "rank": random.randint(0, 2, 200)}
+    )
+    (band,) = figures.risk_coverage({"photos": decided}, ["D4"])[0].axes[0].collections
+    edge = band.get_paths()[0].vertices
+    low, high = (one(edge[edge[:, 0] == 1.0, 1]) for one in (min, max))
+    wrong = (decided["rank"] >= 1).mean()
+    assert low < wrong < high
+    # The normal approximation.
+    assert high - low == pytest.approx(2 * 1.96 * (wrong * (1 - wrong) / 200) ** 0.5, rel=0.2)
+
+
+# --- As they stand in a page ----------------------------------------------------------------------
+
+
+def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of_its_own() -> None:
+    shown = figures.inline(
+        figures.by_network(rows(network="mix"), "top5", "top-5 accuracy", ["mix"])
+    )
+    assert shown.startswith("<svg ") and shown.endswith("</svg>")
+    assert ">top-5 accuracy</text>" in shown and 'aria-hidden="true"' in shown
+    assert (
+        f"var(--figure-green, {figures.NETWORK_COLOURS['mix']})" in shown
+        and "var(--figure-text, " in shown
+    )
+    assert "fill: #ffffff" not in shown
+    bare = re.sub(r"var\(--figure-[a-z]+, #[0-9a-f]{6}\)", "", shown)
+    assert not any(light in bare for light, _ in (figures.PALETTE | figures.PAGE).values())
+
+
+def test_what_a_plot_refers_to_is_in_it_and_two_plots_share_no_name() -> None:
+    kept = []
+    for network in ("mix", "original"):
+        shown = figures.inline(
+            figures.by_network(rows(network=network), "top5", "top-5", [network])
+        )
+        names, wanted = (
+            set(re.findall(r' id="([^"]+)"', shown)),
+            set(re.findall(r'(?:url\(|href=")#([^)"]+)', shown)),
+        )
+        assert names == wanted and names
+        kept.append(names)
+    assert not kept[0] & kept[1]
+
+
+def test_photographs_in_a_plot_keep_their_pixels_and_are_smoothed() -> None:
+    image = torch.randint(
+        0, 256, (3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    shown = figures.inline(figures.gallery([image], ["noise"])[0], photographs=True)
+    (data,) = re.findall(r'href="data:image/png;base64,\s*([^"]+)"', shown)
+    held = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+    assert held.shape == (20, 30, 3)
+    assert (
+        np.sort(held.reshape(-1, 3), 0) == np.sort(image.permute(1, 2, 0).numpy().reshape(-1, 3), 0)
+    ).all()
+    assert "image-rendering" not in shown
+
+
+# --- Deblurring -----------------------------------------------------------------------------------
+
+
+def table5():
+    def row(network, treatment, condition, value, recipe="", **more):
+        of = {
+            "network": network,
+            "input": treatment,
+            "condition": condition,
+            "recipe": recipe,
+            "metric": "top1",
+            "n": 9,
+        }
+        return of | {"value": value, "low": value - 0.1, "high": value + 0.1} | more
+
+    return results.table(
+        [
+            row("original", "as is", "sharp", 0.9),
+            row("original", "as is", "D8", 0.3),
+            row("original", "epll", "D8", 0.8),
+            row("original", "wiener", "D8", 0.7),
+            row("mix", "as is", "D8", 0.6, "labels"),
+            row("mix", "as is", "D8", 0.5, "agreement"),
+        ]
+    )
+
+
+def test_accuracy_stands_at_the_seconds_of_its_method_between_the_lines_of_the_networks() -> None:
+    figure = figures.accuracy_against_seconds(
+        {"this run": table5()}, {"this run": {"epll": 0.2, "wiener": 0.01}}, "D8"
+    )
+    (axis,) = axes(figure)
+    points = {
+        (round(float(line.get_xdata()[0]), 3), float(line.get_ydata()[0]))
+        for line in axis.lines
+        if line.get_marker() == "o"
+    }
+    assert points == {(0.2, 0.8), (0.01, 0.7)}
+    named = {text.get_text(): text.xy[1] for text in axis.texts}
+    assert named["sharp"] == 0.9 and named["D8"] == 0.3
+    assert named["mix on D8"] == 0.6 and named["mix/agreement on D8"] == 0.5
+    assert axis.get_xscale() == "log"
+
+
+def test_psnr_is_drawn_over_the_noise_reckoned_with() -> None:
+    frame = results.table(
+        {"region": f"{x:g}", "value": v, "low": v, "high": v, "n": 9}
+        for x, v in ((0.1, 20), (0.3, 30), (1, 25))
+    )
+    (axis,) = axes(figures.psnr_by_noise({"this run": frame}))
+    assert heights(axis)[0] == [20, 30, 25]
+    assert axis.lines[0].get_xdata().tolist() == [0.1, 0.3, 1.0]
+    assert axis.lines[1].get_xdata()[0] == pytest.approx(12**-0.5)
+
+
+def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
+    def row(psf, treatment, value, network="original", recipe=""):
+        of = {
+            "region": psf,
+            "input": treatment,
+            "network": network,
+            "recipe": recipe,
+            "metric": "top1",
+            "n": 9,
+        }
+        return of | {"value": value, "low": value, "high": value}
+
+    frame = results.table(
+        [
+            row("D10", "epll as D10", 0.2), row("D8", "epll", 0.9), row("D6", "epll as D6", 0.4),
+            row("D10", "epll as D10, noise 2", 0.3), row("D8", "epll, noise 2", 0.8), row("D6", "epll as D6, noise 2", 0.5),
+            row("", "as is", 0.1), row("", "as is", 0.7, "mix", "labels"), row("", "as is", 0.6, "mix", "agreement"),
+        ]
+    )  # fmt: skip
+    (axis,) = axes(figures.mistaken_psf({"this run": frame}, "D8"))
+    lines = heights(axis)
+    assert [0.4, 0.9, 0.2] in lines and [0.5, 0.8, 0.3] in lines
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["D6", "D8", "D10"]
+    assert [0.1, 0.1] in lines and [0.7, 0.7] in lines and [0.6, 0.6] not in lines
+
+
+# --- Segmentation ---------------------------------------------------------------------------------
+
+
+def table6(networks=("original", "mix"), metric="miou", regions=("all", "boundary")):
+    return results.table(
+        {"network": network, "condition": condition, "region": region, "metric": metric, "n": 9}
+        | {"value": 0.8 - 0.1 * c - 0.05 * n - 0.02 * r, "low": 0.1, "high": 0.9}
+        for n, network in enumerate(networks)
+        for c, condition in enumerate(DISKS)
+        for r, region in enumerate(regions)
+    )
+
+
+def test_mean_iou_is_drawn_for_each_network_over_all_pixels_and_dashed_near_boundaries() -> None:
+    (axis,) = axes(figures.miou_by_blur({"this run": table6()}))
+    solid, dashed = (
+        [line for line in axis.lines if line.get_linestyle() == style] for style in ("-", "--")
+    )
+    assert [line.get_color() for line in solid] == [
+        figures.NETWORK_COLOURS[name] for name in ("original", "mix")
+    ]
+    assert solid[1].get_ydata() == pytest.approx([0.75, 0.65, 0.55, 0.45, 0.35])
+    assert dashed[1].get_ydata() == pytest.approx([0.73, 0.63, 0.53, 0.43, 0.33])
+
+
+def test_labels_are_in_the_order_of_the_originals_iou_on_sharp_scenes() -> None:
+    frame = table6(metric="iou", regions=("cat", "dog", "cow"))
+    (axis,) = axes(figures.iou_by_label({"this run": frame}, "D8"))
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["cow", "dog", "cat"]
+    sharp, blurred, mix = (container.lines[0].get_xdata() for container in axis.containers)
+    assert sharp == pytest.approx([0.76, 0.78, 0.8])
+    assert blurred == pytest.approx([0.36, 0.38, 0.4])
+    assert mix == pytest.approx([0.31, 0.33, 0.35])
+
+
+def test_the_two_kinds_of_error_stand_upon_one_another() -> None:
+    frame = table6(metric="error", regions=("recognition", "localisation"))
+    (axis,) = axes(figures.error_shares({"this run": frame}, ["original", "mix"]))
+    bars = [patch for patch in axis.patches if patch.get_height() > 0]
+    assert len(bars) == 2 * 2 * len(DISKS)
+    below, above = bars[: len(DISKS)], bars[len(DISKS) : 2 * len(DISKS)]
+    for first, second in zip(below, above, strict=True):
+        assert second.get_y() == pytest.approx(first.get_height())
+        assert second.get_x() == pytest.approx(first.get_x())
+
+
+def test_label_maps_leave_the_background_clear_colour_the_rest_and_show_void_white() -> None:
+    picture = torch.full((3, 4, 6), 100, dtype=torch.uint8)
+    found = np.zeros((4, 6), np.uint8)
+    found[:, 3:], found[0, 0] = 2, 255
+    figure = figures.label_maps(
+        [[(picture, None, "sharp"), (picture, found, "mix, D8")]], ("background", "cat", "dog")
+    )
+    plain, over = (np.asarray(axis.images[0].get_array()) for axis in axes(figure[:2]))
+    assert plain == pytest.approx(100 / 255)
+    assert over[2, 1] == pytest.approx(100 / 255)
+    assert over[0, 0] == pytest.approx(1)
+    assert not np.allclose(over[2, 4], 100 / 255)
+    assert [text.get_text() for text in figure[1].axes[0].texts] == ["dog"]
+    assert [text.get_text() for text in figure[2].legends[0].get_texts()] == ["dog"]

@@ -1,0 +1,312 @@
+"""From a number to the run that made it: rows behind every table, links under every caption, and
+the page they lead to.
+"""
+
+import base64
+import io
+import json
+import re
+from html import unescape
+
+import pandas as pd
+import pytest
+
+from blurpaper.book import page, provenance
+from blurpaper.book.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
+from blurpaper.book.tables import download
+from blurpaper.experiments import results
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import TENSORS, Recipe, Store
+
+KEYS = [f"{number:016x}" for number in range(20)]
+
+
+def tables_in(html: str) -> dict[str, pd.DataFrame]:
+    """The rows of every table that offers them, by its caption."""
+    found = {}
+    for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', html, flags=re.DOTALL):
+        if link := re.search(
+            r'<a class="csv" [^>]*href="data:text/csv;charset=utf-8;base64,([^"]*)"', figure
+        ):
+            text = base64.b64decode(link[1], validate=True).decode()
+            frame = pd.read_csv(
+                io.StringIO(text),
+                dtype=dict.fromkeys(results.KEY, str),
+                keep_default_na=False,
+                na_values={"n": ""},
+            )
+            found[re.search(r"<figcaption>(.*?)\s<a", figure, flags=re.DOTALL)[1]] = frame
+    return found
+
+
+# --- The rows behind a table ----------------------------------------------------------------------
+
+
+def test_the_rows_behind_a_table_are_those_of_the_results(published_chapter) -> None:
+    (rows,) = (
+        rows
+        for caption, rows in tables_in(published_chapter("04_scales", "emoji")[0]).items()
+        if "(Table 4;" in caption
+    )
+    assert tuple(rows.columns) == ("source", *results.COLUMNS)
+    wanted = {
+        PAPER: results.select(results.paper(), experiment="table4"),
+        PHOTOS: foremost(
+            results.select(results.published("photos"), experiment="table4"), load("photos")
+        ),
+        RUN: results.select(results.published("emoji"), experiment="table4"),
+    }
+    assert list(dict.fromkeys(rows["source"])) == list(wanted)
+    for source, frame in wanted.items():
+        found = rows[rows["source"] == source]
+        pd.testing.assert_frame_equal(
+            found[list(results.KEY)].reset_index(drop=True),
+            frame[list(results.KEY)].reset_index(drop=True),
+            check_dtype=False,
+        )
+        for column in ("value", "low", "high"):
+            values = pd.to_numeric(found[column], errors="coerce").to_numpy()
+            assert values == pytest.approx(frame[column].to_numpy(float), rel=1e-6, nan_ok=True)
+
+
+def test_a_table_of_some_rows_offers_those(published_chapter) -> None:
+    found = tables_in(published_chapter("04_scales", "emoji")[0])
+    (entropies,) = (rows for caption, rows in found.items() if caption.startswith("Mean entropy"))
+    wanted = results.select(results.published("emoji"), experiment="table4", metric="entropy")
+    assert entropies["value"].astype(float).tolist() == pytest.approx(wanted["value"].tolist())
+
+
+def test_every_table_of_results_offers_its_rows(smoke_run) -> None:
+    offered = 0
+    for chapter in (
+        "02_pretrained",
+        "03_finetuning",
+        "04_scales",
+        "06_deblurring",
+        "07_segmentation",
+        "08_second_model",
+    ):
+        html = (smoke_run[0] / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
+        for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', html, flags=re.DOTALL):
+            if 'role="img"' not in figure and 'class="blurpaper ledger"' not in figure:
+                assert re.search(
+                    r'<a class="csv" download="[\w.+-]+\.csv" aria-label="CSV[^"]{20,}" href="data:text/csv',
+                    figure,
+                )
+                offered += 1
+    assert offered >= 10
+
+
+def test_rows_are_offered_with_seven_digits_and_what_is_no_result_as_it_is() -> None:
+    rows = results.table(
+        [{"experiment": "a & b", "metric": "top1", "value": 1 / 3, "n": 3}]
+    ).assign(shown="for the table alone")
+    offered = download({"this run": rows})
+    assert (offered["name"], offered["count"]) == ("a & b-top1", 1)
+    text = base64.b64decode(offered["href"].partition("base64,")[2]).decode()
+    assert text.splitlines()[0] == "source," + ",".join(results.COLUMNS)
+    assert text.splitlines()[1] == "this run,a & b,,,,,,,,,,,top1,,0.3333333,,,3"
+    plain = download({"trials": pd.DataFrame({"rate": [0.1], "remark": ["a, b"]})})
+    text = base64.b64decode(plain["href"].partition("base64,")[2]).decode()
+    assert text == 'source,rate,remark\ntrials,0.1,"a, b"\n'
+    assert plain["name"] == "trials"
+
+
+# --- First click: the run -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chapter", "profile"),
+    [
+        ("04_scales", "emoji"),
+        ("11_recipe", "emoji"),
+        ("02_pretrained", "photos"),
+        ("11_recipe", "photos"),
+    ],
+)
+def test_every_caption_links_to_an_anchor_that_is_there(
+    published_chapter, chapter, profile
+) -> None:
+    html, _ = published_chapter(chapter, profile)
+    _, runs = published_chapter("12_runs", profile)
+    anchors = set(
+        re.findall(
+            r"^\(([\w-]+)\)=$", "\n".join(cell.source for cell in runs.cells), flags=re.MULTILINE
+        )
+    )
+    assert anchors == set(ANCHORS.values())
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, flags=re.DOTALL)
+    assert len(captions) >= 2
+    for caption in captions:
+        links = re.findall(r'<a href="([^"#]*)#([^"]*)">([^<]*)</a>', caption)
+        assert {target for target, _, _ in links} == {"12_runs.html"}
+        assert {anchor for _, anchor, _ in links} <= anchors
+        assert links[-1][1] == "run-this" and f"profile {profile}, as committed" in links[-1][2]
+        assert caption.rstrip().endswith("</a>.</span>")
+
+
+def test_each_source_links_to_its_own_run(published_chapter) -> None:
+    html, _ = published_chapter("04_scales", "emoji")
+    for name, anchor in ANCHORS.items():
+        assert f'<a href="12_runs.html#{anchor}">{name}</a>: ' in html
+
+
+def test_on_photographs_the_published_run_is_this_one(published_chapter) -> None:
+    html, _ = published_chapter("11_recipe", "photos")
+    assert "#run-this" in html and "#run-photos" not in html
+    assert "This run is the one on photographs." in published_chapter("12_runs", "photos")[0]
+
+
+def test_a_source_named_in_prose_is_linked_and_other_emphasis_is_not(monkeypatch) -> None:
+    shown = []
+    monkeypatch.setattr(page, "display", lambda one: shown.append(one.data))
+    Page("emoji", published=True).say("- *photos*: 3. *this run* and **paper**, a *photo*.")
+    link = '<em><a href="12_runs.html#{}">{}</a></em>'
+    said = f"- {link.format('run-photos', 'photos')}: 3. {link.format('run-this', 'this run')} and **paper**, a *photo*."
+    assert shown == [said]
+
+
+# --- Second click: the artifact -------------------------------------------------------------------
+
+
+def words_of(html: str) -> str:
+    return unescape(re.sub(r"<[^>]+>", " ", html))
+
+
+def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(
+    published_chapter,
+) -> None:
+    html, _ = published_chapter("12_runs", "emoji")
+    said = words_of(html)
+    for profile in ("emoji", "photos"):
+        about = json.loads((results.PUBLISHED / f"{profile}.json").read_text(encoding="utf-8"))
+        assert load(profile).title in said
+        assert about["device"] in said and f"torch {about['versions']['torch']}" in said
+        for one in about["artifacts"]:
+            assert (
+                one["name"] in said
+                and one["commit"] in html
+                and one["sha256"] in html
+                and one["key"] in html
+            )
+            assert one["data"] is None or one["data"] in said
+    assert (
+        re.search(r"<dt>seeds</dt><dd>0", html) and "some networks trained again from 1, 2" in said
+    )
+    assert "arXiv:1611.05760" in said and f"{len(results.paper())} numbers" in said
+
+
+def test_an_artifact_stands_with_its_seconds(published_chapter) -> None:
+    html, _ = published_chapter("12_runs", "emoji")
+    timings = [row for row in results.published_timings("emoji") if row["kind"] != results.SECONDS]
+    assert len(timings) > 100
+    shown = [stamp["seconds"] for stamp in provenance.committed("emoji").stamps]
+    assert sorted(shown) == sorted(float(row["seconds"]) for row in timings)
+    for row in timings:
+        assert f"<td>{float(row['seconds']):,.1f}</td>" in html
+
+
+def stamped(root, **values) -> None:
+    stamp = {
+        "kind": "networks",
+        "name": "small_vgg:mix",
+        "key": KEYS[0],
+        "made": "2026-01-01T00:00:00+00:00",
+        "inputs": {},
+    } | values
+    folder = root / stamp["kind"] / f"{stamp['name'].replace(':', '_')}-{stamp['key']}"
+    folder.mkdir(parents=True)
+    (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
+
+
+def keys_of(origin) -> set[int]:
+    return {KEYS.index(stamp["key"]) for stamp in origin.stamps}
+
+
+def test_of_a_store_the_newest_of_the_profile_are_told(tmp_path) -> None:
+    stamped(tmp_path, key=KEYS[0], profile="smoke", made="2026-01-01T00:00:00+00:00")
+    stamped(tmp_path, key=KEYS[1], profile="smoke", made="2026-01-02T00:00:00+00:00")
+    stamped(tmp_path, key=KEYS[2], profile="emoji", made="2026-01-03T00:00:00+00:00")
+    stamped(tmp_path, key=KEYS[3], profile="smoke", inputs={"precision": "float32"})
+    assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {1, 3}
+
+
+def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_however_old(
+    tmp_path,
+) -> None:
+    """And nothing is told for a parent that is gone."""
+    stamped(tmp_path, key=KEYS[0], profile="smoke", parents=[KEYS[1], KEYS[9]])
+    stamped(tmp_path, key=KEYS[1], profile="emoji", name="small_vgg:original", parents=[KEYS[2]])
+    stamped(
+        tmp_path, key=KEYS[2], kind="data", name="emoji-train", made="2025-01-01T00:00:00+00:00"
+    )
+    stamped(tmp_path, key=KEYS[3], kind="data", name="emoji-train")
+    stamped(tmp_path, key=KEYS[4], kind="data", name="emoji-test")
+    assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {0, 1, 2}
+
+
+def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(tmp_path) -> None:
+    stamped(tmp_path, key=KEYS[0], profile="smoke", parents=[KEYS[1]])
+    stamped(tmp_path, key=KEYS[1], kind="data", name="emoji-train")
+    stamped(tmp_path, key=KEYS[2], kind="play", name="a+b", parents=[KEYS[0], KEYS[8]])
+    stamped(tmp_path, key=KEYS[3], kind="play", name="c+d", parents=[KEYS[8]])
+    stamped(tmp_path, key=KEYS[4], kind="play", name="e+f", profile="emoji", parents=[KEYS[0]])
+    assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {0, 1, 2}
+
+
+def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) -> None:
+    nothing = provenance.stored(load("smoke"), Store(tmp_path / "nowhere"), {"seed": 3})
+    assert not nothing.stamps
+    said = words_of(provenance.described(nothing))
+    assert "none is kept for this profile yet" in said and "seed = 3" in said
+    stamped(tmp_path, profile="smoke")
+    for name, text in (("cut", '{"kind": "netw'), ("other", "{}")):
+        (tmp_path / "networks" / name).mkdir()
+        (tmp_path / "networks" / name / "stamp.json").write_text(text, encoding="utf-8")
+    found = provenance.stored(load("smoke"), Store(tmp_path))
+    assert keys_of(found) == {0}
+    assert "not known" in words_of(provenance.described(found))
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+    assert provenance.committed("photos") is None
+    assert "not part of this copy" in provenance.described(None)
+
+
+def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
+    store = Store(tmp_path)
+    recipe = Recipe(
+        "networks",
+        "<b>mix",
+        {"seed": 0},
+        ["blurpaper.runs.randomness"],
+        TENSORS,
+        {"profile": "smoke", "data": KEYS[5]},
+    )
+    store.get(recipe, lambda _: {})
+    html = provenance.described(provenance.stored(load("smoke"), store))
+    stamp = store.stamp(recipe)
+    assert "&lt;b&gt;mix" in html and "<b>" not in html
+    assert f'<code title="{stamp["key"]}">' in html and f'<code title="{stamp["commit"]}">' in html
+    assert stamp["device"] in words_of(html) and f"{KEYS[5]}</code> emoji: networks 1" in html
+    assert "networks: 1 artifact," in html
+
+
+def test_what_a_store_made_an_artifact_from_is_told_with_it(tmp_path) -> None:
+    store = Store(tmp_path)
+
+    def made(name, profile, **inputs):
+        about = {"profile": profile}
+        recipe = Recipe("networks", name, inputs, ["blurpaper.runs.randomness"], TENSORS, about)
+        store.get(recipe, lambda _: {})
+        return recipe.key
+
+    start = made("original", "emoji", seed=0)
+    made("unused", "emoji", seed=1)
+    tuned = made("mix", "smoke", start=start)
+    origin = provenance.stored(load("smoke"), Store(tmp_path))
+    assert {stamp["key"] for stamp in origin.stamps} == {start, tuned}
+
+
+def test_uncommitted_changes_are_told(tmp_path) -> None:
+    stamped(tmp_path, profile="smoke", commit="a" * 40, dirty=True)
+    html = provenance.described(provenance.stored(load("smoke"), Store(tmp_path)))
+    assert f"{'a' * 12}</code> and uncommitted changes (1 artifact)" in html
