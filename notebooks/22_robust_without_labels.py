@@ -86,14 +86,14 @@ page.say(
 # The same from Python:
 
 # %%
-from blurpaper import finetuning
+from blurpaper.cli import finetune
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.store import Store
 
 settings = profiles.load(
     "photos", {"agreement.batch": 8, "agreement.phases": [{"epochs": 1, "rate": 0.0002}]}
 )
-count, steps, left_out = finetuning.finetune(
+count, steps, left_out = finetune.finetune(
     NetworkSpec("efficientnet_lite0"),
     Path("photos"),
     "sharp,D4,D8",

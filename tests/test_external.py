@@ -22,8 +22,8 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
-from blurpaper import finetuning, kernels
-from blurpaper.cli import main
+from blurpaper import kernels
+from blurpaper.cli import finetune, main
 from blurpaper.data.imagenet import imagenet_names
 from blurpaper.evaluation import folder as evaluation
 from blurpaper.evaluation import predictions
@@ -529,7 +529,7 @@ def test_a_file_that_says_it_is_another_model_is_refused(folder) -> None:
         named("test_vit", weights="tuned.safetensors")
     tuned = named("tuned.safetensors")
     assert (tuned.model, tuned.mix, tuned.is_original) == ("timm/test_resnet", "mix", False)
-    assert isinstance(finetuning.tuned(spec, folder / "tuned.safetensors"), ExternalSpec)
+    assert isinstance(finetune.tuned(spec, folder / "tuned.safetensors"), ExternalSpec)
 
 
 def test_a_file_never_has_code_imported_that_it_names(folder) -> None:

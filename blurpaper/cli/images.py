@@ -34,7 +34,7 @@ class _Place(click.Path):
 @click.option("--pixels", is_flag=True, help=_PIXELS)
 def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
-    from blurpaper import files
+    from blurpaper.cli import files
 
     _say_written(files.blur(source, target, psf, pixels), "blurred", source, target)
 
@@ -79,7 +79,8 @@ def deblur(
     magnified. What it was is told from the file; of WebP it is not known, and --noise 1 a fair
     guess.
     """
-    from blurpaper import deblurring, files
+    from blurpaper import deblurring
+    from blurpaper.cli import files
 
     mixture = deblurring.priors.load(prior) if prior else None
     assumed = (

@@ -226,7 +226,7 @@ def evaluate(
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
     if report:
-        from blurpaper import report as reports
+        from blurpaper.cli import report as reports
 
         reports.evaluated(report, spec, images, found, settings)
         click.echo(f"report: {report}", err=True)
@@ -285,7 +285,7 @@ def finetune(
     """
     import time
 
-    from blurpaper import finetuning
+    from blurpaper.cli import finetune as finetuning
     from blurpaper.evaluation import folder
     from blurpaper.networks.external import is_function
     from blurpaper.runs.files import check_writable
@@ -312,7 +312,7 @@ def finetune(
     say_left_out(left_out, len(left_out) + count)
     say_passed_over(images)
     if report:
-        from blurpaper import report as reports
+        from blurpaper.cli import report as reports
 
         how = (
             "without labels, to agree with itself on the sharp images"

@@ -183,12 +183,12 @@ def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
     assert fingerprint.used_by(script) == {"blurpaper.book.page", "blurpaper.blur.mixes"}
     used = fingerprint.closure(fingerprint.used_by(script))
     assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= used
-    assert not used & {"blurpaper.cli", "blurpaper.finetuning"}
+    assert not used & {"blurpaper.cli", "blurpaper.cli.finetune"}
 
 
 def test_of_a_chapter_that_gives_commands_the_code_of_the_command_line_counts() -> None:
     script = 'import os\n\n# %% magic_args="-e" language="bash"\n# blurpaper blur photos blurred --psf D8\n'
-    assert {"blurpaper.cli.images", "blurpaper.files"} <= fingerprint.closure(
+    assert {"blurpaper.cli.images", "blurpaper.cli.files"} <= fingerprint.closure(
         fingerprint.used_by(script)
     )
     assert fingerprint.used_by("import os\n") == set()

@@ -15,12 +15,12 @@ import torch
 
 from blurpaper import __version__
 from blurpaper.book.markup import render
+from blurpaper.cli.finetune import mix_of
 from blurpaper.data import resizing
 from blurpaper.evaluation import intervals, metrics, protocol
 from blurpaper.evaluation.folder import Measured, fitted, measure
 from blurpaper.experiments import results
 from blurpaper.experiments.tallies import DISKS
-from blurpaper.finetuning import mix_of
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.files import written

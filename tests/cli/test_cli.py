@@ -344,7 +344,7 @@ def test_what_an_interrupt_says_is_true_of_the_verb(tmp_path, monkeypatch, line,
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("blurpaper.files.blur", interrupted)
+    monkeypatch.setattr("blurpaper.cli.files.blur", interrupted)
     monkeypatch.setattr("blurpaper.evaluation.folder.measure", interrupted)
     said = run(*line.split())
     assert said.exit_code == 130 and kept in said.output.splitlines()[-1]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blurpaper import psf_files
+from blurpaper.cli import psf_files
 from blurpaper.data.images import ImageError, image_files, jpeg_steps, read_image, write_image
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition
 from blurpaper.runs.errors import UserError

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from blurpaper import blur, psf_files
+from blurpaper import blur
+from blurpaper.cli import psf_files
+from blurpaper.cli.files import assumed_noise
+from blurpaper.cli.files import blur as blur_files
+from blurpaper.cli.files import deblur as deblur_files
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import ImageError, read_image, write_image
 from blurpaper.deblurring import ROUNDING
 from blurpaper.evaluation.quality import psnr
-from blurpaper.files import assumed_noise
-from blurpaper.files import blur as blur_files
-from blurpaper.files import deblur as deblur_files
 from blurpaper.kernels import psf, shake_bank
 
 

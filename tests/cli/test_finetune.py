@@ -5,9 +5,8 @@ import torch
 from click.testing import CliRunner
 from helpers import album
 
-from blurpaper import finetuning
 from blurpaper.blur import MIXES
-from blurpaper.cli import main
+from blurpaper.cli import finetune, main
 from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
@@ -113,9 +112,9 @@ def test_bad_input_gets_one_sentence(start, album, tmp_path, arguments, sentence
 
 
 def test_the_five_conditions_of_the_paper_are_its_mix() -> None:
-    assert finetuning.mix_of("D8,sharp,D2,D4,D6") == ("mix", MIXES["mix"])
-    assert finetuning.mix_of("onlyD8") == ("onlyD8", {"D8": 1.0})
-    assert finetuning.mix_of("sharp,shake")[1] == {"sharp": 0.5, "shake": 0.5}
+    assert finetune.mix_of("D8,sharp,D2,D4,D6") == ("mix", MIXES["mix"])
+    assert finetune.mix_of("onlyD8") == ("onlyD8", {"D8": 1.0})
+    assert finetune.mix_of("sharp,shake")[1] == {"sharp": 0.5, "shake": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ def test_what_cannot_be_written_or_read_at_the_end_is_told_before_anything_is_tr
     start, album, tmp_path, monkeypatch, arguments, sentence
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(finetuning, "finetune", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr(finetune, "finetune", lambda *_: pytest.fail("it trains"))
     done = run(
         "finetune", "--network", "start.safetensors", "--images", "album", *arguments, *LIGHT
     )

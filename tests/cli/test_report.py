@@ -16,8 +16,7 @@ from helpers import album
 from PIL import Image
 from safetensors.torch import save_file
 
-from blurpaper import report
-from blurpaper.cli import main
+from blurpaper.cli import main, report
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation.folder import Measured
 from blurpaper.experiments import results, tallies
