@@ -15,7 +15,7 @@ import pytest
 from blurpaper.book import build
 from blurpaper.experiments import results
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PARTS = (
     "pyproject.toml",
     "README.md",

@@ -11,7 +11,7 @@ import yaml
 from blurpaper.book import build
 from blurpaper.cli import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SCRIPTS = {
     f"{path.name}, {name}, step {number}": step["run"]

@@ -17,7 +17,7 @@ from benchmarks import blurring, pipeline, timing
 from blurpaper.experiments import results
 from blurpaper.kernels import psf
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", blurring.PSFS)
