@@ -12,7 +12,7 @@ def rounded(value: float, digits: int) -> str:
 
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("blurpaper"),
+    loader=PackageLoader("blurpaper.book"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
