@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blurpaper.blur.convolution import PSFLike, apply, kernel_of
-from blurpaper.blur.mixes import MIXES, check_mix, draw
+from blurpaper.kernels import MIXES, check_mix, draw
 
 if TYPE_CHECKING:
     from blurpaper.blur.transform import RandomBlur

@@ -12,8 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from blurpaper.blur.convolution import apply
-from blurpaper.blur.mixes import check_mix, draw
-from blurpaper.shake import check_scale
+from blurpaper.kernels import check_mix, check_scale, draw
 
 
 class RandomBlur(v2.Transform):

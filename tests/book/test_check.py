@@ -237,7 +237,7 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
     edit_module("shake.py", "\nNEW = 1\n")
     edit_module("randomness.py", "\nNEW = 1\n")
     assert stale() == [
-        "results/smoke.csv is older than its code: blurpaper.runs.randomness, blurpaper.shake changed "
+        "results/smoke.csv is older than its code: blurpaper.runs.randomness, blurpaper.kernels changed "
         "since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
     ]
     said = run("--published")
@@ -254,7 +254,7 @@ def test_a_changed_way_of_counting_makes_the_tables_stale_but_no_artifact(
 
 def test_a_module_that_is_gone_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
     edit_module("shake.py", None)
-    assert "blurpaper.shake changed since; stale are 2 masks;" in stale()[0]
+    assert "blurpaper.kernels changed since; stale are 2 masks;" in stale()[0]
 
 
 def test_a_module_that_was_moved_makes_nothing_stale(published, edit_module) -> None:
@@ -263,7 +263,7 @@ def test_a_module_that_was_moved_makes_nothing_stale(published, edit_module) -> 
     edit_module("shake.py", None)
     edit_module("kernels.py", None)
     kernels = (Path(blurpaper.__file__).parent / "kernels.py").read_text()
-    edit_module("kernels.py", kernels.replace("blurpaper.shake", "blurpaper.jitter"))
+    edit_module("kernels.py", kernels.replace("blurpaper.kernels", "blurpaper.jitter"))
     assert stale() == []
 
 
@@ -306,16 +306,16 @@ def test_results_that_are_not_committed_are_missed_only_where_they_are_to_be_che
 
 
 def test_hashes_are_of_what_code_says(edit_module) -> None:
-    first = fingerprint.hash_of("blurpaper.shake")
+    first = fingerprint.hash_of("blurpaper.kernels")
     assert (
         len(first) == 16
         and "blurpaper.evaluation.metrics" in fingerprint.library()
         and "blurpaper.segmentation.overlap" in fingerprint.library()
     )
     edit_module("shake.py", "\n# a comment\n")
-    assert fingerprint.hash_of("blurpaper.shake") == first
+    assert fingerprint.hash_of("blurpaper.kernels") == first
     edit_module("shake.py", "\nprint(f'{1}')\n")
-    assert fingerprint.hash_of("blurpaper.shake") != first
+    assert fingerprint.hash_of("blurpaper.kernels") != first
     assert fingerprint.hash_of("blurpaper.no_such") is None
 
 

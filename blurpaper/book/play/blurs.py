@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blurpaper.kernels import PSF, SHAKE, SHARP, axis_variance
-from blurpaper.shake import shake_bank
+from blurpaper.kernels import PSF, SHAKE, SHARP, axis_variance, shake_bank
 
 STEPS = 8
 """Blurs of each kind; the slider's zero is the sharp image."""
