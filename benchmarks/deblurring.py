@@ -19,8 +19,9 @@ import torch
 from blurpaper import blur, deblurring
 from blurpaper.data import examples, folders
 from blurpaper.data.sets import ImageSet
-from blurpaper.deblurring import Observation, baselines, learning, patches, priors, splitting
-from blurpaper.evaluation import quality
+from blurpaper.deblurring import Observation, baselines, em, splitting
+from blurpaper.deblurring.prior import PIXELS, SIDE, bundled_prior, sample
+from blurpaper.evaluation import metrics
 from blurpaper.kernels import psf
 
 BEST = {
@@ -97,7 +98,7 @@ def measured(
     for seen, clear in zip(blurred, grey, strict=False):
         spent, restored = timed(lambda seen=seen: restore(seen))
         seconds.append(spent)
-        scores.append(quality.psnr(restored, clear))
+        scores.append(metrics.psnr(restored, clear))
     row = {
         "method": method,
         "images": len(scores),
@@ -140,7 +141,7 @@ def best(
     scores = {
         constant: np.mean(
             [
-                quality.psnr(restoring(constant)(seen), clear)
+                metrics.psnr(restoring(constant)(seen), clear)
                 for seen, clear in zip(blurred, grey, strict=True)
             ]
         )
@@ -160,13 +161,11 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
         from deepinv.physics import Blur
     except ImportError:
         return None
-    prior = priors.released()
-    mixture = GaussianMixtureModel(len(prior), patches.PIXELS)
-    mixture.set_cov(
-        prior.pixel_covariances + torch.full((patches.PIXELS, patches.PIXELS), 100 / patches.PIXELS)
-    )
+    prior = bundled_prior()
+    mixture = GaussianMixtureModel(len(prior), PIXELS)
+    mixture.set_cov(prior.pixel_covariances + torch.full((PIXELS, PIXELS), 100 / PIXELS))
     mixture.set_weights(prior.weights)
-    model = EPLL(GMM=mixture, pretrained=None, patch_size=patches.SIDE, channels=1)
+    model = EPLL(GMM=mixture, pretrained=None, patch_size=SIDE, channels=1)
     physics = Blur(torch.from_numpy(kernel.copy())[None, None], padding="reflect")
 
     def restore(seen: torch.Tensor) -> torch.Tensor:
@@ -177,7 +176,7 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
                 physics,
                 sigma=deblurring.ROUNDING / 255,
                 x_init=observed,
-                betas=list(splitting.BONDS),
+                betas=list(epll.BONDS),
                 batch_size=2000,
             )
         return (found[0] * 255).round().clamp(0, 255).to(torch.uint8)
@@ -201,12 +200,12 @@ def compare_priors(count: int) -> list[dict[str, object]]:
     """Mean log-likelihood of held-out patches under priors learnt in the same time: ours,
     scikit-learn's, a single Gaussian.
     """
-    learnt_from = patches.sample(photographs("train"), count, seed=0)
-    held_out = patches.sample(photographs("test"), 50_000, seed=0)
+    learnt_from = sample(photographs("train"), count, seed=0)
+    held_out = sample(photographs("test"), 50_000, seed=0)
     started = time.perf_counter()
-    ours = learning.learn(learnt_from, components=200, passes=3, batch=20_000, seed=0)
+    ours = em.learn(learnt_from, components=200, passes=3, batch=20_000, seed=0)
     allowed = time.perf_counter() - started
-    single = learning.gaussian(learnt_from)
+    single = em.gaussian(learnt_from)
     rows = [
         {
             "prior": name,

@@ -32,7 +32,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 from blurpaper.runs.randomness import stream
 
 SHAKE_BANKS = {"test": 100, "train": 10_000}

@@ -24,7 +24,7 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import claims
-from blurpaper.book import figures, ledger, remedies
+from blurpaper.book import figures, remedies, tables
 from blurpaper.book.page import Page, in_words, percent, with_interval
 from blurpaper.experiments import results
 
@@ -112,7 +112,7 @@ page.say(
 # Every sentence of the paper that numbers can bear out is decided by code, in [the ledger](09_claims).
 
 # %% tags=["remove-input"]
-for source, verdicts in ledger.counts(claims.ledger(page.profile, page.store)).items():
+for source, verdicts in tables.counts(claims.ledger(page.profile, page.store)).items():
     told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
     page.say(f"- *{source}*: of {sum(verdicts.values())} claims, {told}.")
 

@@ -41,7 +41,7 @@ from blurpaper.book.page import (
 )
 from blurpaper.book.tables import comparison
 from blurpaper.data import resizing
-from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import metrics, protocol
 from blurpaper.experiments import results, tallies

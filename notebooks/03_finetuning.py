@@ -42,7 +42,7 @@ from blurpaper.book.page import (
 )
 from blurpaper.book.tables import comparison
 from blurpaper.data import resizing
-from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import results, tallies

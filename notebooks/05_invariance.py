@@ -32,7 +32,7 @@ from blurpaper import data
 from blurpaper.book import figures
 from blurpaper.book.page import RUN, Page, percent, with_interval
 from blurpaper.data import resizing
-from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import invariance, protocol
 from blurpaper.experiments import results

@@ -31,11 +31,11 @@ from blurpaper.book import figures
 from blurpaper.book.page import PAPER, Page, percent, with_interval
 from blurpaper.book.tables import comparison, rounded
 from blurpaper.data import resizing
-from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.sources import SOURCES
-from blurpaper.deblurring import splitting, tree
-from blurpaper.evaluation import quality
+from blurpaper.deblurring import epll
+from blurpaper.evaluation import metrics
 from blurpaper.experiments import results
 from blurpaper.kernels import CANONICAL, PSF, psf
 from blurpaper.runs import profile as profiles
@@ -73,8 +73,8 @@ page.say(
     )
     + ". Every method below is given its colours in this way.\n\n"
     "*The speed:* the exact way looks at a patch around every pixel and at every Gaussian. The fast way, after Parameswaran and others "
-    f"(2018), looks at patches {splitting.FAST_STRIDE} pixels apart, from another random offset in each round; finds a Gaussian by way of the group "
-    f"it belongs to; and keeps only the {tree.RANK} largest variances of each apart while it searches."
+    f"(2018), looks at patches {epll.FAST_STRIDE} pixels apart, from another random offset in each round; finds a Gaussian by way of the group "
+    f"it belongs to; and keeps only the {epll.RANK} largest variances of each apart while it searches."
 )
 
 # %% tags=["hide-input"]
@@ -100,7 +100,7 @@ def show(image, scale, source, what):
         name: deblurring.restore(seen, kernel, name) for name in deblurring.METHODS
     }
     numbers = {
-        name: (quality.psnr(one, image), quality.ssim(one, image))
+        name: (metrics.psnr(one, image), metrics.ssim(one, image))
         for name, one in shown.items()
         if name != "sharp"
     }

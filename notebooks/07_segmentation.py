@@ -33,7 +33,7 @@ from blurpaper.book import figures
 from blurpaper.book.page import PAPER, PHOTOS, Page, percent, points, with_interval
 from blurpaper.book.tables import comparison, rounded
 from blurpaper.data import resizing
-from blurpaper.data.artwork import ATTRIBUTION
+from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import plan, results

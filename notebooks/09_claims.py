@@ -25,7 +25,7 @@ published = False
 # %% tags=["remove-cell"]
 
 from blurpaper import claims
-from blurpaper.book import ledger
+from blurpaper.book import tables
 from blurpaper.book.page import Page
 
 page = Page(profile, overrides, published)
@@ -56,7 +56,7 @@ entries = claims.ledger(page.profile, page.store)
 # That the claims of one table or figure are a family of their own was settled last of all; it changed no verdict.
 
 # %% tags=["remove-input"]
-for source, verdicts in ledger.counts(entries).items():
+for source, verdicts in tables.counts(entries).items():
     told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
     page.say(f"*{source}*: of {sum(verdicts.values())} claims, {told}.")
 

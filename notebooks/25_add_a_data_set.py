@@ -62,7 +62,7 @@ album(Path("photos"), ["Egyptian cat/chelsea", "espresso/coffee"])
 # The names of ImageNet's classes are those of timm. Case, hyphens and underscores do not matter, but where two classes differ in nothing else.
 
 # %%
-from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.data.sets import imagenet_names, imagenet_wnids
 
 number = imagenet_names().index("Egyptian cat")
 imagenet_names()[number], imagenet_wnids()[number]

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from blurpaper.data.label_map import SegmentedSet
-from blurpaper.data.sets import ImageSet
+from blurpaper.data.sets import ImageSet, SegmentedSet
 
 TINY = {
     "emoji.classes": 4,

@@ -19,8 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from blurpaper.runs import fingerprint
-from blurpaper.runs.errors import UserError
-from blurpaper.runs.house import CARRIED, HOME
+from blurpaper.runs.files import CARRIED, HOME, UserError
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import sha256_of
 

@@ -3,18 +3,31 @@ is an artifact like any other.
 
 A chapter whose text, settings, code and data have not changed is taken from the store. One that
 fails leaves nothing behind that could be mistaken for a chapter.
+
+Executing the chapters of a book, several at once.
+
+Each is a process of its own, so where there is more than one core a book is made sooner; what is
+computed is the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from blurpaper import data
 from blurpaper.book import build
@@ -172,3 +185,80 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
         "code": recorded,
     }
     return nbformat.writes(executed)
+
+
+def execute_all(
+    chapters: Sequence[str],
+    run: Run,
+    jobs: int = 1,
+    tell: Callable[[str], object] = lambda chapter: None,
+) -> None:
+    """Execute chapters, several at once but for the first and those that tell how artifacts were
+    made.
+
+    The first shows numbers of all the others, so it computes nearly all there is to compute, with
+    nothing beside it; the last ones are to find what the others had made.
+
+    Args:
+        jobs: how many at once; each is a process of its own.
+        tell: called with the name of each that begins.
+
+    Raises:
+        BookError: of the first that fails; the others are stopped, and what they had made is kept.
+    """
+    first, *others = chapters
+    last = [chapter for chapter in others if shows_the_store(chapter)]
+    middle = [chapter for chapter in others if chapter not in last]
+    failed = threading.Event()
+
+    def one(chapter: str) -> None:
+        if failed.is_set():
+            return
+        tell(chapter)
+        try:
+            execute(chapter, run)
+        except BaseException:
+            failed.set()
+            raise
+
+    def several(chapters: Sequence[str], jobs: int) -> None:
+        with ThreadPoolExecutor(jobs) as pool:
+            running = [pool.submit(one, chapter) for chapter in chapters]
+            try:
+                for future in wait(running, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            except BaseException:
+                failed.set()
+                _stop(running)
+                raise
+
+    one(first)
+    with _yielding_threads() if jobs > 1 else nullcontext():
+        several(middle, jobs)
+    several(last, 1)
+
+
+@contextmanager
+def _yielding_threads() -> Iterator[None]:
+    """Have the threads of kernels that are started sleep when they have nothing to do: where there
+    are more threads than cores, those that wait by asking again and again keep the others from
+    working. What they compute is the same.
+    """
+    name = "OMP_WAIT_POLICY"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "PASSIVE")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+
+
+def _stop(running: Sequence[Future[None]], patience: float = 5) -> None:
+    """Interrupt the chapters that execute; after so many seconds, end them."""
+    began = time.monotonic()
+    while wait(running, timeout=0.5).not_done:  # between two cells a kernel hears no interrupt
+        order = signal.SIGINT if time.monotonic() < began + patience else signal.SIGKILL
+        for kernel in psutil.Process().children():
+            with suppress(ProcessLookupError):
+                os.killpg(kernel.pid, order)  # a kernel leads the group of what it starts

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import HTML, Markdown, display
 
 from blurpaper.book import build
-from blurpaper.book.markup import render, rounded
 from blurpaper.book.provenance import ANCHORS, PAPER, PHOTOS, RUN
-from blurpaper.book.tables import download
+from blurpaper.book.tables import download, render, rounded
 from blurpaper.experiments import EXPERIMENTS, Published, exhibits, restoration, results
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
@@ -158,7 +157,7 @@ class Page:
     def claims(self, *tables: str) -> None:
         """Show the paper's claims that some tables and figures decide; without any, the ledger."""
         from blurpaper import claims
-        from blurpaper.book import ledger
+        from blurpaper.book import tables as ledger
 
         entries = claims.ledger(self.profile, self.store, tables)
         caption = (

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from blurpaper.book.markup import render
+from blurpaper.book.tables import render
 from blurpaper.experiments import results
-from blurpaper.runs.house import HOME
+from blurpaper.runs.files import HOME
 from blurpaper.runs.store import sha256_of
 
 if TYPE_CHECKING:

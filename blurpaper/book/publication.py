@@ -15,7 +15,7 @@ import numpy as np
 
 from blurpaper import experiments
 from blurpaper.book.play import pictures, seen
-from blurpaper.deblurring import priors
+from blurpaper.deblurring import prior
 from blurpaper.experiments import exhibits, restoration, results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import path_of
@@ -57,7 +57,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """
     import pandas as pd
 
-    if profile.evaluation.released and profile.deblurring.prior.images == priors.RELEASED.stem:
+    if profile.evaluation.released and profile.deblurring.prior.images == prior.BUNDLED.stem:
         yield _release_prior(profile, store)
     if profile.evaluation.released:
         yield _release(
@@ -163,7 +163,7 @@ def _release_prior(profile: Profile, store: Store) -> Path:
     """Write the prior of EPLL that comes with blurpaper; its header says what it was learnt from."""
     from safetensors.torch import save_file
 
-    path = priors.RELEASED
+    path = prior.BUNDLED
     recipe = restoration.prior_recipe(profile, store)
     state = restoration.prior(profile, store).state()
     stamp = store.stamp(recipe)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.book import build, provenance
-from blurpaper.book.markup import render, rounded
 from blurpaper.book.page import foremost
 from blurpaper.book.provenance import PHOTOS, RUN
+from blurpaper.book.tables import render, rounded
 from blurpaper.experiments import EXPERIMENTS, Published, results
-from blurpaper.experiments.treatment import AS_IS
+from blurpaper.experiments.restoration import AS_IS
 from blurpaper.kernels import PSF, SHARP
 from blurpaper.runs import profile as profiles
 

@@ -2,11 +2,11 @@
 
 Each claim is a small function in a module named for a section of the paper. It yields criteria,
 fixed in the source for all runs alike, on what it asks of :class:`Evidence`;
-:mod:`blurpaper.claims.verdicts` decides. The same claims are held against the paper's own numbers,
+:mod:`blurpaper.claims.criteria` decides. The same claims are held against the paper's own numbers,
 the published ones and those of any run.
 """
 
-from blurpaper.claims import deblurring, finetuning, invariance, pretrained, scales, segmentation
+from blurpaper.claims import fine_tuning, recognition, restoration
 from blurpaper.claims.criteria import (
     CLAIMS,
     NOT_REPRODUCED,
@@ -15,6 +15,8 @@ from blurpaper.claims.criteria import (
     UNDECIDED,
     Claim,
     Criterion,
+    Finding,
+    verdicts,
 )
 from blurpaper.claims.evidence import (
     Evidence,
@@ -25,7 +27,6 @@ from blurpaper.claims.evidence import (
     of_run,
 )
 from blurpaper.claims.ledger import Entry, ledger, summary, tables
-from blurpaper.claims.verdicts import Finding, verdicts
 
 __all__ = [
     "CLAIMS",
@@ -39,17 +40,14 @@ __all__ = [
     "Evidence",
     "Finding",
     "NotMeasuredError",
-    "deblurring",
-    "finetuning",
-    "invariance",
+    "fine_tuning",
     "ledger",
     "of_file",
     "of_paper",
     "of_published",
     "of_run",
-    "pretrained",
-    "scales",
-    "segmentation",
+    "recognition",
+    "restoration",
     "summary",
     "tables",
     "verdicts",

@@ -18,11 +18,11 @@ import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments import results, tallies
-from blurpaper.experiments.treatment import AS_IS
+from blurpaper.experiments.restoration import AS_IS
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream
-from blurpaper.segmentation import overlap
+from blurpaper.segmentation.metrics import draws
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,7 +184,7 @@ class Evidence:
             key = (of["network"], of["condition"], of["region"])
             if key not in self._confusions:
                 raise _not_measured(of)
-            return overlap.draws(self._confusions[key], self.resamples), IMAGES
+            return draws(self._confusions[key], self.resamples), IMAGES
         if of["region"] == "" and self._decide:
             if (group := self._decided(of)) is None:
                 # Nor do the tables have it, and to see that a run would have to compute them.

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from blurpaper.book.provenance import PAPER, PHOTOS, RUN
 from blurpaper.claims import evidence
-from blurpaper.claims.criteria import CLAIMS, NOT_RUN, Claim, Criterion
-from blurpaper.claims.verdicts import Finding, verdicts
+from blurpaper.claims.criteria import CLAIMS, NOT_RUN, Claim, Criterion, Finding, verdicts
 from blurpaper.evaluation import intervals
 from blurpaper.experiments import results
 from blurpaper.runs import profile as profiles

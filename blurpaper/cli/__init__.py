@@ -4,7 +4,7 @@ must be light.
 
 from __future__ import annotations
 
-from blurpaper.cli import book, data, images, network, results  # noqa: F401 (each adds its verbs to main)
+from blurpaper.cli import data, images, network, runs  # noqa: F401 (each adds its verbs to main)
 from blurpaper.cli.base import Command, main, override_option, profile_option
 
 __all__ = ["Command", "main", "override_option", "profile_option"]

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from blurpaper import __version__
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A full disk, a full quota, a file larger than is allowed, a disk that is only read."""

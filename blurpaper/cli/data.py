@@ -39,7 +39,7 @@ def data_verify(names: tuple[str, ...]) -> None:
     broken.
     """
     from blurpaper.data import download
-    from blurpaper.runs.folders import data_folder
+    from blurpaper.runs.files import data_folder
 
     broken = False
     for name in names or download.found():

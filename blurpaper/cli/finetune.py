@@ -7,13 +7,13 @@ from pathlib import Path
 
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import folders
+from blurpaper.data.folders import readable
 from blurpaper.data.images import ImageError
-from blurpaper.data.readable import readable
 from blurpaper.evaluation.folder import classes_of, fitted
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.external import ExternalSpec, external
 from blurpaper.networks.files import NetworkFile
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of

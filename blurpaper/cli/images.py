@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from blurpaper.cli.base import main, say_passed_over
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 _PIXELS = "Sizes in pixels of the image itself, not of its smaller side scaled to 384; those of a file always are."
 
@@ -34,9 +34,7 @@ class _Place(click.Path):
 @click.option("--pixels", is_flag=True, help=_PIXELS)
 def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
-    from blurpaper.cli import files
-
-    _say_written(files.blur(source, target, psf, pixels), "blurred", source, target)
+    _say_written(blur(source, target, psf, pixels), "blurred", source, target)
 
 
 @main.command()
@@ -82,7 +80,7 @@ def deblur(
     from blurpaper import deblurring
     from blurpaper.cli import files
 
-    mixture = deblurring.priors.load(prior) if prior else None
+    mixture = deblurring.load_prior(prior) if prior else None
     assumed = (
         files.assumed_noise(source) if noise is None and source.is_file() else deblurring.ROUNDING
     )

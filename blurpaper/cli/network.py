@@ -18,7 +18,7 @@ from blurpaper.cli.base import (
     say_left_out,
     say_passed_over,
 )
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
     from blurpaper.networks import NetworkSpec
@@ -103,7 +103,7 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
 
     from blurpaper.experiments import tallies
     from blurpaper.networks import NetworkSpec
-    from blurpaper.runs import distributed as processes
+    from blurpaper.runs import devices as processes
     from blurpaper.runs.store import Store
     from blurpaper.segmentation import networks
     from blurpaper.training import networks as trained

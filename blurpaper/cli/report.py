@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from blurpaper import __version__
-from blurpaper.book.markup import render
+from blurpaper.book.tables import render
 from blurpaper.cli.finetune import mix_of
 from blurpaper.data import resizing
 from blurpaper.evaluation import intervals, metrics, protocol
@@ -146,16 +146,16 @@ def _drawn(
     """The metric under each condition with 95 % intervals; disks, which grow, are joined by lines."""
     from matplotlib import pyplot as plt
 
-    from blurpaper.book.figures import inline, palette
+    from blurpaper.book.figures import inline, style
 
     figure, axis = plt.subplots(figsize=(4.7, 3.3))
     places = np.arange(len(conditions))
     grow = [place for place in places if conditions[place] == SHARP or conditions[place][0] == "D"]
     for network, line in zip(("original", "mix"), lines):
         for scale in scales:
-            colour, mark = palette.SCALE_COLOURS[scale], palette.SCALE_MARKS[scale]
+            colour, mark = style.SCALE_COLOURS[scale], style.SCALE_MARKS[scale]
             if len(lines) > 1:
-                colour, mark = palette.NETWORK_COLOURS[network], palette.NETWORK_MARKS[network]
+                colour, mark = style.NETWORK_COLOURS[network], style.NETWORK_MARKS[network]
             value, low, high = np.transpose([line.value(metric, scale, one) for one in conditions])
             bars = np.clip([value - low, high - value], 0, None)
             name = line.name if len(lines) > 1 else f"scale {scale}"

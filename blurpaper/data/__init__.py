@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper.data.joined import JoinedSet
-from blurpaper.data.label_map import SegmentedSet
-from blurpaper.data.sets import ImageSet
-from blurpaper.data.subset import Subset
-from blurpaper.runs.errors import UserError
+from blurpaper.data.sets import ImageSet, JoinedSet, SegmentedSet, Subset
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Emoji, Profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
 
@@ -83,7 +80,7 @@ def check_segmented(name: str) -> None:
 def labels_of(name: str) -> tuple[str, ...]:
     """Names of the labels of a set with a label at every pixel, found without reading it."""
     from blurpaper.data import scenes, voc
-    from blurpaper.data.label_map import BACKGROUND
+    from blurpaper.data.sets import BACKGROUND
 
     check_segmented(name)
     return (BACKGROUND, *scenes.LABELS) if name == SCENES else voc.TASKS[name]
@@ -228,19 +225,19 @@ class EmojiSet(ImageSet):
     """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
 
     def __init__(self, split: str, profile: Profile, store: Store) -> None:
-        from blurpaper.data import artwork
+        from blurpaper.data import emoji
 
         if split not in ("train", "test"):
             raise UserError(f"emoji has train and test images. Got {split!r}.")
         settings = profile.emoji
         count = getattr(settings, split)
         inputs = settings.model_dump(include={"classes", "side", "seed"})
-        inputs |= {"split": split, "count": count, "artwork": artwork.version()}
+        inputs |= {"split": split, "count": count, "artwork": emoji.version()}
         recipe = Recipe("data", f"emoji-{split}", inputs, ["blurpaper.data.emoji"], TENSORS)
         store.note(recipe)
         super().__init__(
             name="emoji",
-            classes=tuple(artwork.CLASSES)[: settings.classes],
+            classes=tuple(emoji.CLASSES)[: settings.classes],
             labels=np.arange(count, dtype=np.int64) % settings.classes,
             ids=[f"{split}/{number:06d}" for number in range(count)],
             fingerprint=recipe.key,

@@ -10,11 +10,9 @@ from typing import Generic, TypeVar
 import torch
 
 from blurpaper.data import resizing
-from blurpaper.data.folders import FolderSet, in_threads
 from blurpaper.data.resizing import Scene
 from blurpaper.data.sets import ImageSet
-from blurpaper.data.subset import Subset
-from blurpaper.data.voc import VocSet
+from blurpaper.runs.devices import in_threads
 from blurpaper.runs.profile import Protocol
 
 T = TypeVar("T")
@@ -55,9 +53,4 @@ class Shard(Generic[T]):
 
 def _made(images: ImageSet, numbers: Sequence[int], make: Callable[[int], T]) -> list[T]:
     """What is made of each image, by several threads where an image is decoded from a file."""
-    whole = images
-    while isinstance(whole, Subset):
-        whole = whole.whole
-    if isinstance(whole, (FolderSet, VocSet)):
-        return in_threads(make, numbers)
-    return list(map(make, numbers))
+    return in_threads(make, numbers) if images.reads_files else list(map(make, numbers))

@@ -23,13 +23,11 @@ import pooch
 import requests
 
 from blurpaper import __version__
-from blurpaper.data.folders import in_threads
-from blurpaper.data.imagenet import imagenet_wnids
 from blurpaper.data.images import ImageError, decoding, image_files, read_image
+from blurpaper.data.sets import imagenet_wnids
 from blurpaper.data.sources import SOURCES, Source, named
-from blurpaper.runs.errors import UserError
-from blurpaper.runs.files import explained
-from blurpaper.runs.folders import data_folder
+from blurpaper.runs.devices import in_threads
+from blurpaper.runs.files import UserError, data_folder, explained
 from blurpaper.runs.progress import progress
 
 LEFT_OUT = "left_out.txt"

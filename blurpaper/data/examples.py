@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper.data.imagenet import imagenet_names
 from blurpaper.data.images import write_image
-from blurpaper.data.sets import ImageSet
-from blurpaper.runs.errors import UserError
+from blurpaper.data.sets import ImageSet, imagenet_names
+from blurpaper.runs.files import UserError
 
 
 @dataclass(frozen=True)

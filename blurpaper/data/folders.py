@@ -1,14 +1,15 @@
 """Photographs in folders: a folder a class, named by WordNet id or class name, or a bare folder
 without labels.
+
+Which images of a folder can be read: a few broken ones are left out and named, many are an
+error.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -16,12 +17,14 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.data.images import SUFFIXES, ImageError, image_names, read_image
-from blurpaper.data.sets import ImageSet
+from blurpaper.data.sets import ImageSet, Subset, imagenet_names, imagenet_wnids
 from blurpaper.data.sources import SOURCES
 from blurpaper.runs import contents
-from blurpaper.runs.folders import data_folder
+from blurpaper.runs.devices import in_threads
+from blurpaper.runs.files import data_folder
+from blurpaper.runs.progress import progress
+from blurpaper.runs.store import TENSORS, Recipe, Store
 
 T = TypeVar("T")
 
@@ -58,6 +61,7 @@ class MissingDataError(ImageError):
 class FolderSet(ImageSet):
     """Photographs that are decoded from files when they are asked for."""
 
+    reads_files = True
     root: Path = field(kw_only=True)
 
     def __getitem__(self, number: int) -> torch.Tensor:
@@ -65,20 +69,6 @@ class FolderSet(ImageSet):
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
         return in_threads(self.__getitem__, numbers)
-
-
-def in_threads(read: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
-    """What ``read`` gives for each of the numbers, decoded by several threads."""
-    with ThreadPoolExecutor(_decoders()) as pool:
-        return list(pool.map(read, numbers))
-
-
-def _decoders() -> int:
-    """Threads to decode with: torch's, but of several processes (whose torch has one) each its
-    share of the processors.
-    """
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return torch.get_num_threads() if together == 1 else max(1, (os.cpu_count() or 1) // together)
 
 
 def set_folder(name: str, split: str) -> Path:
@@ -220,3 +210,71 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
             content = f"cannot be opened: {content.strerror}"
         digest.update(f"{one}\0{content}\n".encode())
     return digest.hexdigest()[:16]
+
+
+TOLERATED = 0.01
+"""Share of a folder's images that may be broken; of fewer than a hundred images that is none."""
+
+_AT_A_TIME = 500
+_NAMED = 3
+
+
+def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
+    """The images of a folder that can be read, and a sentence for each that cannot be and is left
+    out.
+
+    Every image is decoded once, before a network sees any, and the store remembers which could not
+    be for as long as no file changes. Those that are left keep their ids, and so the kernels drawn
+    for them.
+
+    Raises:
+        ImageError: if more than 1 % are broken, with their number, the names of the first and what
+            the first one has.
+    """
+    from PIL import __version__ as pillow
+
+    inputs = {"images": images.fingerprint, "pillow": pillow}
+    about = {"data": images.fingerprint}
+    recipe = Recipe("broken-images", images.name, inputs, ["blurpaper.data.images"], TENSORS, about)
+    found = store.get(
+        recipe, lambda _: {"numbers": torch.tensor(_broken(images), dtype=torch.int64)}
+    )["numbers"].tolist()
+    broken = {number: problem for number in found if (problem := _problem(images, number))}
+    if len(broken) > TOLERATED * len(images):
+        raise ImageError(_too_many(images, broken))
+    if not broken:
+        return images, []
+    return Subset(images, [number for number in range(len(images)) if number not in broken]), list(
+        broken.values()
+    )
+
+
+def _broken(images: FolderSet) -> list[int]:
+    """Numbers of the images that cannot be read."""
+    broken: list[int] = []
+    with progress(f"reading {images.name}", len(images), "image") as tick:
+        for start in range(0, len(images), _AT_A_TIME):
+            numbers = range(start, min(start + _AT_A_TIME, len(images)))
+            problems = in_threads(lambda number: _problem(images, number), numbers)
+            broken += [number for number, problem in zip(numbers, problems, strict=True) if problem]
+            tick(len(numbers))
+    return broken
+
+
+def _problem(images: FolderSet, number: int) -> str:
+    try:
+        images[number]
+    except ImageError as error:
+        return str(error)
+    return ""
+
+
+def _too_many(images: FolderSet, broken: dict[int, str]) -> str:
+    names = ", ".join(images.ids[number] for number in list(broken)[:_NAMED])
+    more = f" and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
+    return (
+        f"{len(broken):,} of the {len(images):,} images below {images.root} cannot be read, more "
+        f"than the {100 * TOLERATED:g} % "
+        f"that may be left out; mend or remove {names}{more} "
+        f"({next(iter(broken.values())).removesuffix('.')})."
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 """Of the files that are read as images where a folder is named."""

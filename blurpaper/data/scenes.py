@@ -21,10 +21,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from blurpaper.data import artwork
+from blurpaper.data import emoji
 from blurpaper.data.emoji import background, lay, photographed, placed
-from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
-from blurpaper.runs.errors import UserError
+from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
@@ -125,8 +125,7 @@ def _things(draw: np.random.RandomState, index: int, side: int) -> Iterator[tupl
         for number in numbers
     ]
     codes = [
-        artwork.DISTRACTORS[draw.randint(len(artwork.DISTRACTORS))]
-        for _ in range(draw.randint(0, 3))
+        emoji.DISTRACTORS[draw.randint(len(emoji.DISTRACTORS))] for _ in range(draw.randint(0, 3))
     ]
     things += [(0, code, 0.5) for code in codes]
     for number in draw.permutation(len(things)):
@@ -168,7 +167,7 @@ class SceneSet(SegmentedSet):
         settings = profile.segmentation.scenes
         count = getattr(settings, split)
         drawn = {name: getattr(settings, name) for name in ("seed", "width", "height")}
-        inputs = {**drawn, "split": split, "count": count, "artwork": artwork.version()}
+        inputs = {**drawn, "split": split, "count": count, "artwork": emoji.version()}
         recipe = Recipe("data", f"emoji-scenes-{split}", inputs, ["blurpaper.data.scenes"], TENSORS)
         store.note(recipe)
         super().__init__(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 
 @dataclass(frozen=True)

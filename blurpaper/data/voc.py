@@ -17,9 +17,9 @@ import torch
 from blurpaper.data import folders
 from blurpaper.data.folders import MissingDataError
 from blurpaper.data.images import ImageError, read_image
-from blurpaper.data.label_map import BACKGROUND, VOID, SegmentedSet
-from blurpaper.runs.errors import UserError
-from blurpaper.runs.folders import data_folder
+from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
+from blurpaper.runs.devices import in_threads
+from blurpaper.runs.files import UserError, data_folder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,6 +79,7 @@ class VocSet(SegmentedSet):
         masks: file of each photograph's mask, whose pixels are VOC's indices.
     """
 
+    reads_files = True
     images: Sequence[Path] = field(kw_only=True)
     masks: Sequence[Path] = field(kw_only=True)
 
@@ -86,11 +87,11 @@ class VocSet(SegmentedSet):
         return read_image(self.images[number])
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        return folders.in_threads(self.__getitem__, numbers)
+        return in_threads(self.__getitem__, numbers)
 
     def label_map(self, number: int) -> torch.Tensor:
         """The labels of one photograph's pixels: uint8 ``(H, W)``, the task's own, or
-        :data:`~blurpaper.data.label_map.VOID`.
+        :data:`~blurpaper.data.sets.VOID`.
 
         Raises:
             ImageError: if the mask is missing, damaged, in colour, of another size than its

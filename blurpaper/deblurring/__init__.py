@@ -17,12 +17,12 @@ import torch
 
 from blurpaper import blur
 from blurpaper.blur.convolution import check_eight_bits
-from blurpaper.deblurring import baselines, priors, splitting
-from blurpaper.deblurring.mixture import Mixture
+from blurpaper.deblurring import baselines, splitting
 from blurpaper.deblurring.observation import Observation
-from blurpaper.runs.errors import UserError
+from blurpaper.deblurring.prior import Mixture, bundled_prior, load_prior
+from blurpaper.runs.files import UserError
 
-__all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "check", "epll", "priors", "restore"]
+__all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "check", "bundled_prior", "epll", "load_prior", "restore"]
 
 ROUNDING = 12**-0.5
 """Standard deviation, in grey levels, of the noise that rounding to 8 bits is."""
@@ -88,7 +88,7 @@ def restore(
     if kernel is None:
         return images.clone()
     if method in NEED_PRIOR:
-        prior = _on(images.device, prior or priors.released())
+        prior = _on(images.device, prior or bundled_prior())
     batch = (images if images.ndim == 4 else images[None]).float() / 255
     grey = (
         (batch == batch[:, :1]).all(dim=(1, 2, 3))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.data import folders
-from blurpaper.data.readable import readable
+from blurpaper.data.folders import readable
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments import results

@@ -11,8 +11,8 @@ import numpy as np
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import restoration, results, tallies
+from blurpaper.experiments.restoration import AS_IS, Treatment
 from blurpaper.experiments.sources import experiment
-from blurpaper.experiments.treatment import AS_IS, Treatment
 from blurpaper.kernels import SHARP
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store

@@ -20,7 +20,7 @@ from blurpaper.networks.weights import released
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
-from blurpaper.segmentation import networks, oracles, overlap
+from blurpaper.segmentation import metrics, networks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def scenes(profile: Profile, store: Store) -> dict[str, int]:
     found = networks.confusions(NetworkSpec(profile.model), (SHARP, "D8"), profile, store)
     for condition, counts in found.items():
         errors[condition] = np.array(
-            oracles.shares(*(overlap.mean_iou(counts[kind]) for kind in kinds))
+            metrics.shares(*(metrics.mean_iou(counts[kind]) for kind in kinds))
         )
     recognition, localisation = errors["D8"] - errors[SHARP]
     chosen = [

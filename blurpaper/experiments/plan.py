@@ -23,7 +23,7 @@ from blurpaper import data
 from blurpaper.experiments import restoration, results, tallies
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Agreement, Profile, Schedule, Segmentation
 from blurpaper.segmentation import networks
 from blurpaper.segmentation.protocol import COUNTED

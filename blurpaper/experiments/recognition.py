@@ -12,8 +12,8 @@ from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments import exhibits, restoration, results, tallies
+from blurpaper.experiments.restoration import AS_IS
 from blurpaper.experiments.sources import Published, experiment
-from blurpaper.experiments.treatment import AS_IS
 from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store

@@ -1,4 +1,7 @@
-"""Deblurring first (Section 4.4): test images blurred, deblurred and classified, each result kept;
+"""What is done to blurred images before a network sees them, and how good they become (Section
+4.4).
+
+Deblurring first (Section 4.4): test images blurred, deblurred and classified, each result kept;
 and the prior it takes.
 
 What is kept of an image is how good it became and what the network said of it, not its pixels.
@@ -6,7 +9,9 @@ What is kept of an image is how good it became and what the network said of it, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,21 +21,104 @@ import torch
 from blurpaper import data, deblurring
 from blurpaper.data import canonical
 from blurpaper.data.sets import ImageSet
-from blurpaper.deblurring import learning, patches
-from blurpaper.evaluation import predictions, protocol, quality
-from blurpaper.evaluation.quality import MEASURES
+from blurpaper.deblurring import em
+from blurpaper.deblurring.prior import sample
+from blurpaper.evaluation import metrics, predictions, protocol
+from blurpaper.evaluation.metrics import MEASURES
+from blurpaper.evaluation.protocol import blurred, same_shape, test_psf
 from blurpaper.experiments import tallies
-from blurpaper.experiments.treatment import Treatment, treated
-from blurpaper.kernels import CANONICAL, PSF, SHARP
+from blurpaper.kernels import CANONICAL, PSF, SHAKE, SHARP
 from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.runs.errors import UserError
-from blurpaper.runs.profile import Profile
+from blurpaper.runs.devices import device_of
+from blurpaper.runs.files import UserError
+from blurpaper.runs.profile import Compute, Profile, Protocol
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import TENSORS, Recipe, Store, surroundings
 from blurpaper.training import networks
 
 if TYPE_CHECKING:
     import pandas as pd
+
+AS_IS = "as is"
+"""The treatment that does nothing, as results call it."""
+
+_BATCH = 8
+"""Images that are restored at a time."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A method of deblurring, and what it takes for true.
+
+    Attributes:
+        method: one of :data:`deblurring.METHODS`, or :data:`AS_IS`.
+        psf: name of the PSF it undoes; the true one if none is named.
+        noise: the noise it reckons with, in grey levels.
+    """
+
+    method: str
+    psf: str | None = None
+    noise: float = deblurring.ROUNDING
+
+    @property
+    def needs_prior(self) -> bool:
+        """Whether it takes patches to come from a mixture."""
+        return self.method in deblurring.NEED_PRIOR
+
+    def __str__(self) -> str:
+        """Its word in the column ``input`` of results."""
+        psf = f" as {self.psf}" if self.psf else ""
+        return f"{self.method}{psf}" + (
+            f", noise {self.noise:g}" if self.noise != deblurring.ROUNDING else ""
+        )
+
+
+def treated(
+    treatment: Treatment,
+    images: Sequence[torch.Tensor],
+    ids: Sequence[str],
+    condition: str,
+    prior: deblurring.Mixture | None,
+    protocol: Protocol,
+    compute: Compute,
+    tick: Callable[[int], object] = lambda done: None,
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    """Canonical images, uint8 ``(3, H, W)``, blurred as a condition says and treated.
+
+    Returns:
+        the images then, and ``psnr`` and ``ssim`` against the sharp ones and the ``seconds`` that
+        each took, ``(N,)``.
+    """
+    device = device_of(compute)
+    restored: list[torch.Tensor] = [torch.empty(0)] * len(images)
+    seconds = torch.zeros(len(images))
+    batches = list(same_shape(images, 1 if SHAKE in (condition, treatment.psf) else _BATCH))
+    # The first twice: nobody's seconds count preparations.
+    for number, members in enumerate([batches[0][:1], *batches]):
+        clear = torch.stack([images[member] for member in members]).to(device)
+        seen = blurred(clear, [ids[member] for member in members], condition, protocol.canonical)
+        kernel = test_psf(
+            treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL
+        )
+        started = _now(device)
+        if treatment.method != AS_IS:
+            seen = deblurring.restore(seen, kernel, treatment.method, treatment.noise, prior)
+        seconds[members] = (_now(device) - started) / len(members)
+        for member, image in zip(members, seen.cpu(), strict=True):
+            restored[member] = image
+        tick(len(members) if number else 0)
+    pairs = list(zip(restored, images, strict=True))
+    numbers = {
+        name: torch.tensor([measure(*pair) for pair in pairs])
+        for name, measure in metrics.MEASURES.items()
+    }
+    return restored, {**numbers, "seconds": seconds}
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def check(profile: Profile) -> None:
@@ -70,7 +158,7 @@ def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tenso
         "priors",
         f"{images.name}.{settings.components}",
         inputs,
-        ["blurpaper.deblurring.learning"],
+        ["blurpaper.deblurring.em"],
         TENSORS,
         about,
     )
@@ -82,11 +170,11 @@ def prior(profile: Profile, store: Store) -> deblurring.Mixture:
     def make(_: object) -> dict[str, torch.Tensor]:
         settings = profile.deblurring.prior
         images, _ = data.prior_sets(profile, store)
-        learnt_from = patches.sample(images, settings.patches, profile.seed)
+        learnt_from = sample(images, settings.patches, profile.seed)
         with progress(
             f"learning patches of {images.name}", len(learnt_from) * settings.passes, "patch"
         ) as tick:
-            learnt = learning.learn(
+            learnt = em.learn(
                 learnt_from,
                 settings.components,
                 settings.passes,
@@ -107,8 +195,8 @@ def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
     settings, recipe = profile.deblurring.prior, prior_recipe(profile, store)
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        seen = patches.sample(held_out, settings.held_out, profile.seed)
-        single = learning.gaussian(patches.sample(images, settings.patches, profile.seed))
+        seen = sample(held_out, settings.held_out, profile.seed)
+        single = em.gaussian(sample(images, settings.patches, profile.seed))
         models = {
             f"mixture of {settings.components}": prior(profile, store),
             "single Gaussian": single,
@@ -340,7 +428,7 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
                 apart = deblurring.restore(
                     seen[0][:, None], kernel, treatment.method, treatment.noise, mixture
                 )
-                scores.append(quality.psnr(apart[:, 0], sharp))
+                scores.append(metrics.psnr(apart[:, 0], sharp))
                 tick(1)
         return {"psnr": torch.tensor(scores)}
 

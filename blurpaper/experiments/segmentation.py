@@ -16,7 +16,16 @@ from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
-from blurpaper.segmentation import networks, oracles, overlap
+from blurpaper.segmentation import networks
+from blurpaper.segmentation.metrics import (
+    difference_of_sets,
+    draws,
+    mean_iou,
+    of_labels,
+    of_set,
+    of_sets,
+    shares,
+)
 
 REGIONS = ("all", "boundary")
 BASELINES = ("original", "sharp-only")
@@ -41,20 +50,20 @@ def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         of, n = _columns(mix, condition, profile), len(counts["all"])
         for region in REGIONS:
             own = counts[region]
-            yield from _rows(of, region, "miou", overlap.of_set(own, resamples), n)
+            yield from _rows(of, region, "miou", of_set(own, resamples), n)
             for baseline in BASELINES[: BASELINES.index(mix) if mix in BASELINES else None]:
                 if (baseline, condition) in found:
-                    difference = overlap.difference_of_sets(
+                    difference = difference_of_sets(
                         own, found[baseline, condition][region], resamples
                     )
                     yield from _rows(of, region, f"miou_vs_{baseline}", difference, n)
             if mix != "original" and condition != SHARP:
                 sets = [own, found["original", condition][region], found["original", SHARP][region]]
                 yield from _rows(
-                    of, region, "miou_recovered", overlap.of_sets(_recovered, sets, resamples), n
+                    of, region, "miou_recovered", of_sets(_recovered, sets, resamples), n
                 )
         for label, *numbers in zip(
-            networks.labels(profile), *overlap.of_labels(counts["all"], resamples), strict=True
+            networks.labels(profile), *of_labels(counts["all"], resamples), strict=True
         ):
             yield from _rows(of, label, "iou", numbers, n)
 
@@ -83,28 +92,26 @@ def segmentation_errors(profile: Profile, store: Store) -> Iterator[dict[str, An
         of, n = _columns(mix, condition, profile), len(counts["all"])
         blurred, sharp = ([found[mix, one][kind] for kind in kinds] for one in (condition, SHARP))
         for kind in kinds[1:]:
-            yield from _rows(of, kind, "miou", overlap.of_set(counts[kind], resamples), n)
+            yield from _rows(of, kind, "miou", of_set(counts[kind], resamples), n)
         for place, kind in enumerate(("recognition", "localisation")):
 
             def error(*mious: np.ndarray, place: int = place) -> np.ndarray:
-                return oracles.shares(*mious)[place]
+                return shares(*mious)[place]
 
             def loss(*mious: np.ndarray, place: int = place) -> np.ndarray:
-                return oracles.shares(*mious[:3])[place] - oracles.shares(*mious[3:])[place]
+                return shares(*mious[:3])[place] - shares(*mious[3:])[place]
 
-            yield from _rows(of, kind, "error", overlap.of_sets(error, blurred, resamples), n)
+            yield from _rows(of, kind, "error", of_sets(error, blurred, resamples), n)
             if condition != SHARP:
-                yield from _rows(
-                    of, kind, "loss", overlap.of_sets(loss, [*blurred, *sharp], resamples), n
-                )
+                yield from _rows(of, kind, "loss", of_sets(loss, [*blurred, *sharp], resamples), n)
         if condition != SHARP:
-            difference = overlap.of_sets(_more_misnamed, [*blurred, *sharp], resamples)
+            difference = of_sets(_more_misnamed, [*blurred, *sharp], resamples)
             yield from _rows(of, "recognition less localisation", "loss", difference, n)
 
 
 def _more_misnamed(*mious: np.ndarray) -> np.ndarray:
     """By how much a blur adds more to errors of recognition than to those of localisation."""
-    return np.subtract(*oracles.shares(*mious[:3])) - np.subtract(*oracles.shares(*mious[3:]))
+    return np.subtract(*shares(*mious[:3])) - np.subtract(*shares(*mious[3:]))
 
 
 # --- What robustness costs on sharp images --------------------------------------------------------
@@ -158,9 +165,7 @@ def _accuracies(profile: Profile, store: Store) -> dict[str, _Accuracies]:
             results.select(decided, data=profile.evaluation.test_sets[0], scale="256")
         )
         for condition in (SHARP, "D8"):
-            measures["miou"][mix, condition] = overlap.draws(
-                found[mix, condition]["all"], resamples
-            )
+            measures["miou"][mix, condition] = draws(found[mix, condition]["all"], resamples)
             terms = metrics.per_image(results.select(decided, condition=condition))
             for metric in ("top1", "top5"):
                 measures[metric][mix, condition] = intervals.draws(
@@ -188,7 +193,7 @@ def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
         for (mix, condition), counts in found.items():
             of = _columns(mix, condition, profile) | {"data": name}
             yield from _rows(
-                of, "all", "miou", (overlap.mean_iou(counts["all"][number]), np.nan, np.nan), 1
+                of, "all", "miou", (mean_iou(counts["all"][number]), np.nan, np.nan), 1
             )
 
 

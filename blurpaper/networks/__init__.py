@@ -7,7 +7,7 @@ from importlib import import_module
 
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.networks.spec import NetworkSpec
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 __all__ = ["MODELS", "STAGES", "Network", "NetworkSpec", "architecture", "build", "module_of"]
 

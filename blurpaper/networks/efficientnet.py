@@ -15,8 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks.base import STAGES, STRIDE, Network
-from blurpaper.networks.layers import ConvNorm
+from blurpaper.networks.base import STAGES, STRIDE, ConvNorm, Network
 
 _STAGE_ENDS = (1, 2, 3, 5, 7)
 """After how many groups of EfficientNet's blocks each halving of the resolution is complete."""

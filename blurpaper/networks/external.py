@@ -23,12 +23,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from blurpaper.data.imagenet import imagenet_names
+from blurpaper.data.sets import imagenet_names
 from blurpaper.networks import MODELS, files
 from blurpaper.networks.base import Classifier, WeightsError
 from blurpaper.networks.files import explained
 from blurpaper.networks.spec import NetworkSpec
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 from blurpaper.runs.store import sha256_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

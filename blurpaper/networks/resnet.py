@@ -16,10 +16,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks.base import STRIDE, Network
-from blurpaper.networks.layers import ConvNorm
+from blurpaper.networks.base import STRIDE, ConvNorm, Network
 from blurpaper.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 
 class Residual(nn.Module):

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from blurpaper.blur import MIXES
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 ORIGINAL = "original"
 DEFAULT_SCALE = "256"

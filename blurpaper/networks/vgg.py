@@ -14,9 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks.base import STRIDE, Network
-from blurpaper.networks.layers import ConvNorm, Dropout
-from blurpaper.runs.errors import UserError
+from blurpaper.networks.base import STRIDE, ConvNorm, Dropout, Network
+from blurpaper.runs.files import UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 CAFFE_MEAN = (123.68, 116.779, 103.939)

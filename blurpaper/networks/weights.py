@@ -13,15 +13,13 @@ from pathlib import Path
 import torch
 
 from blurpaper.blur import MIXES
-from blurpaper.data.imagenet import imagenet_names
+from blurpaper.data.sets import imagenet_names
 from blurpaper.networks import MODELS, Network, NetworkSpec, build, efficientnet
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import external, from_torchvision, origin_of, origins
 from blurpaper.networks.files import NetworkFile, explained
 from blurpaper.networks.spec import ORIGINAL
-from blurpaper.runs.errors import UserError
-from blurpaper.runs.folders import data_folder
-from blurpaper.runs.house import HOME
+from blurpaper.runs.files import HOME, UserError, data_folder
 from blurpaper.runs.store import sha256_of
 
 FOLDER = HOME / "results" / "weights"

@@ -1,4 +1,12 @@
-"""Writing files so that each is whole or not there, and telling what prevents it in a sentence."""
+"""The one error that is the user's: what is wrong, where, and what to do, in a sentence.
+
+Writing files so that each is whole or not there, and telling what prevents it in a sentence.
+
+Where the files of the book are: those of a checkout, or the copies that an installed wheel
+carries.
+
+Where files of one's own are looked for.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blurpaper.runs.errors import UserError
+
+class UserError(ValueError):
+    """Base of every error that a user can mend; the command line prints its message and exits 2.
+
+    It is a ``ValueError`` so that a caller in Python may catch it as usual. Any other exception is a
+    fault of the program and shows its traceback.
+    """
+
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a full quota, a file larger than is allowed."""
@@ -108,3 +123,17 @@ def flush(path: Path) -> None:
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+CARRIED = Path(__file__).parents[1] / "checkout"
+"""In a wheel, what it carries of a checkout; in a checkout there is no such folder."""
+
+HOME = CARRIED if CARRIED.is_dir() else CARRIED.parents[1]
+"""The folder that holds ``notebooks/``, ``book/`` and ``results/``, ``_config.yml`` and
+``_toc.yml``.
+"""
+
+
+def data_folder() -> Path:
+    """Where photographs and weights are looked for: ``$BLURPAPER_DATA``, else ``./data``."""
+    return Path(os.environ.get("BLURPAPER_DATA") or "data")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 FOLDER = Path(__file__).parent / "profiles"
 

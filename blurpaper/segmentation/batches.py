@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from blurpaper import blur
 from blurpaper.data import resizing
-from blurpaper.data.label_map import VOID
+from blurpaper.data.sets import VOID
 from blurpaper.kernels import CANONICAL
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms

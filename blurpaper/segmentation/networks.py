@@ -20,12 +20,12 @@ from blurpaper.evaluation import predictions
 from blurpaper.experiments import tallies
 from blurpaper.kernels import CANONICAL, check_condition
 from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import TENSORS, Recipe, Store
-from blurpaper.segmentation import batches, segmenters
+from blurpaper.segmentation import batches, zoomout
 from blurpaper.segmentation.protocol import COUNTED, log_probabilities, scored
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import loop, networks
@@ -102,12 +102,12 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
     modules = [
         "blurpaper.training.loop",
         "blurpaper.segmentation.batches",
-        "blurpaper.segmentation.segmenters",
+        "blurpaper.segmentation.zoomout",
         module_of(spec.model),
     ]
     about = {"profile": profile.name, "data": images.fingerprint}
     return Recipe(
-        "segmenters", f"{spec}.{images.name}", inputs, modules, segmenters.codec(spec), about
+        "segmenters", f"{spec}.{images.name}", inputs, modules, zoomout.codec(spec), about
     )
 
 

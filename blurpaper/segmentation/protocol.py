@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from blurpaper.data import canonical
-from blurpaper.data.label_map import SegmentedSet
 from blurpaper.data.resizing import Scene
+from blurpaper.data.sets import SegmentedSet
 from blurpaper.evaluation import protocol
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Profile
-from blurpaper.segmentation import counting, oracles
+from blurpaper.segmentation import metrics
 from blurpaper.segmentation.zoomout import ZoomOut
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
@@ -50,10 +50,10 @@ def scored(
         truth, scores = images.label_map(number).numpy(), log_p.numpy()
         plain = scores.argmax(axis=0).astype(np.uint8)
         return [
-            counting.confusion(truth, plain, count),
-            counting.confusion(truth, plain, count, counting.near_boundary(truth, boundary)),
-            counting.confusion(truth, oracles.given_labels(scores, truth), count),
-            counting.confusion(truth, oracles.given_regions(scores, truth), count),
+            metrics.confusion(truth, plain, count),
+            metrics.confusion(truth, plain, count, metrics.near_boundary(truth, boundary)),
+            metrics.confusion(truth, metrics.given_labels(scores, truth), count),
+            metrics.confusion(truth, metrics.given_regions(scores, truth), count),
         ]
 
     with ThreadPoolExecutor(1) as pool:  # the network segments the next scenes meanwhile

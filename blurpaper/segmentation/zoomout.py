@@ -7,19 +7,27 @@ pixel by that column. It is trained together with the network below it. The perc
 is linear, and so is bringing a map to other pixels: the two are done in whichever order is cheaper,
 which gives the same result. In training, columns are made for a few pixels only; to segment a whole
 image, each map goes through its part of the first layer while it is still small.
+
+Zoomout networks as safetensors files, whose header says what network is below and what labels
+are above.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from pydantic import Json
 from torch import nn
 from torch.nn import functional
 
+from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.base import STAGES, Network
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
+from blurpaper.runs.store import Codec
 
 SCENE = "scene"
 """The widest level, the mean of the last stage's map, which is the same for all pixels."""
@@ -148,3 +156,40 @@ def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
             gone.append(path)
     widths = {name: one.shape[1] for name, one in maps.items()}
     return widths | {SCENE: widths[STAGES[-1]]}
+
+
+class Header(files.Header):
+    """What a file says of a Zoomout network and of the network below."""
+
+    labels: Json[tuple[str, ...]]
+    hidden: Json[int]
+    levels: Json[tuple[str, ...]]
+    stride: Json[int]
+
+    def build(self) -> ZoomOut:
+        return ZoomOut(super().build(), self.labels, self.hidden, self.levels, self.stride)
+
+
+def save(network: ZoomOut, spec: NetworkSpec, path: Path) -> None:
+    """Write a Zoomout network and what is needed to build it again."""
+    above = {
+        "labels": json.dumps(network.labels),
+        "hidden": str(len(network.bias)),
+        "levels": json.dumps(network.levels),
+        "stride": str(network.stride),
+    }
+    files.write(network, files.header_of(network.backbone, spec) | above, path)
+
+
+def load(path: Path) -> ZoomOut:
+    """Read a Zoomout network from such a file, in evaluation mode.
+
+    Raises:
+        WeightsError: if it is not a safetensors file of one.
+    """
+    return files.load(path, Header)
+
+
+def codec(spec: NetworkSpec) -> Codec[ZoomOut]:
+    """How the store keeps a Zoomout network."""
+    return Codec(".safetensors", lambda network, path: save(network, spec, path), load)

@@ -19,13 +19,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from blurpaper.data.kept import KeptSet, room
-from blurpaper.networks.base import Network
-from blurpaper.networks.layers import shared_batch
-from blurpaper.runs import distributed
+from blurpaper.data.sets import KeptSet, room
+from blurpaper.networks.base import Network, shared_batch
+from blurpaper.runs import devices
 from blurpaper.runs.devices import autocast, device_of
-from blurpaper.runs.errors import UserError
-from blurpaper.runs.files import written
+from blurpaper.runs.files import UserError, written
 from blurpaper.runs.profile import Compute, Protocol, Schedule
 from blurpaper.runs.randomness import seed_of
 from blurpaper.training.batches import Task, ahead, epoch_order, make_batch
@@ -76,8 +74,8 @@ def train(
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last
             checkpoint is kept.
     """
-    distributed.count()  # joins them, by which each takes its GPU
-    task = replace(task, images=KeptSet(task.images, room() / distributed.count()))
+    devices.count()  # joins them, by which each takes its GPU
+    task = replace(task, images=KeptSet(task.images, room() / devices.count()))
     device = device_of(compute)
     network = objective.network
     objective.to(device, memory_format=torch.channels_last)
@@ -97,7 +95,7 @@ def train(
         ].tolist()
 
     def own_batch(number: int) -> Any:  # noqa: ANN401
-        _, own = distributed.share(members_of(number))
+        _, own = devices.share(members_of(number))
         return objective.batch(task, own, steps[number][0], settings, schedule.flip, device)
 
     last_saved = time.monotonic()
@@ -105,11 +103,11 @@ def train(
         epoch, place, rate = steps[number]
         members = members_of(number)
         torch.manual_seed(seed_of(task.seed, "dropout", number) % 2**63)
-        with autocast(compute, device), shared_batch(distributed.share(members)[0], len(members)):
+        with autocast(compute, device), shared_batch(devices.share(members)[0], len(members)):
             # The mean over all processes' gradients is that of the whole batch if each counts for
             # its share of it.
-            loss = together(batch) * (len(batch.labels) * distributed.count() / len(members))
-        if not math.isfinite(value := distributed.total(loss) / distributed.count()):
+            loss = together(batch) * (len(batch.labels) * devices.count() / len(members))
+        if not math.isfinite(value := devices.total(loss) / devices.count()):
             images = ", ".join(task.images.ids[member] for member in members[:3])
             raise TrainingError(
                 f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch "
@@ -123,7 +121,7 @@ def train(
         tick(number + 1, len(steps), value)
         if (
             checkpoint
-            and distributed.number() == 0
+            and devices.number() == 0
             and time.monotonic() - last_saved > compute.checkpoint_seconds
         ):
             _save(checkpoint, network, optimizer, number + 1)
@@ -142,7 +140,7 @@ def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.
 
 def _together(objective: nn.Module) -> nn.Module:
     """The objective, its gradients averaged over all processes if there are several."""
-    if distributed.count() == 1:
+    if devices.count() == 1:
         return objective
     parallel = nn.parallel.DistributedDataParallel
     synchronise = "forward_sync_buffers"  # until torch 2.13 it had another name

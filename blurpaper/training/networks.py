@@ -21,9 +21,9 @@ from blurpaper.networks.base import Classifier
 from blurpaper.networks.external import ExternalSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.runs import distributed
+from blurpaper.runs import devices
 from blurpaper.runs import profile as profiles
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
@@ -72,7 +72,7 @@ def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
     def make(scratch: Path) -> M:
         return train(readable_checkpoint(scratch / "checkpoint.safetensors"))
 
-    if distributed.count() > 1:
+    if devices.count() > 1:
         _made_together(recipe, make, store)
     return store.get(recipe, make)
 
@@ -98,20 +98,20 @@ def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -
     """Have a network made by all processes, if the first of them, which keeps the store's lock,
     finds that it must be.
     """
-    if distributed.number() == 0:
+    if devices.number() == 0:
         asked = False
 
         def make_with_all(scratch: Path) -> M:
             nonlocal asked
-            asked = distributed.led(lambda: True)
+            asked = devices.led(lambda: True)
             return make(scratch)
 
         store.get(recipe, make_with_all)
         if not asked:
-            distributed.led(lambda: False)
-    elif distributed.led(lambda: False):
+            devices.led(lambda: False)
+    elif devices.led(lambda: False):
         make(store.scratch(recipe))
-    distributed.wait()
+    devices.wait()
 
 
 def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:

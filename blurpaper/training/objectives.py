@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from blurpaper.networks.base import Classifier
-from blurpaper.runs import distributed
+from blurpaper.runs import devices
 from blurpaper.runs.profile import Protocol
 from blurpaper.training.batches import Batch, Task, make_batch
 
@@ -120,7 +120,7 @@ class Agreement(Objective):
         loss = functional.kl_div(given, right, log_target=True, reduction="none").sum(dim=1).mean()
         if self.features:
             wanted = wanted.float()
-            whole = distributed.mean(wanted.square().mean(), len(wanted))
+            whole = devices.mean(wanted.square().mean(), len(wanted))
             loss = loss + self.features * (found.float() - wanted).square().mean() / whole
         return loss
 

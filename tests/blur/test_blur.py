@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from blurpaper import blur
-from blurpaper.blur import fourier, scanlines
+from blurpaper.blur import convolution, scanlines
 from blurpaper.kernels import KINDS, PSF, psf, shake_bank
 
 NAMES = [f"{letter}{size}" for letter in KINDS for size in (2, 4, 8)] + ["shake:0", "shake:17"]
@@ -57,7 +57,7 @@ def by_loop(image, kernel):
 
 def on_device(images, kernels):
     """The accelerator's path, here on a CPU."""
-    return fourier.on_device(images, kernels)
+    return convolution.on_device(images, kernels)
 
 
 def assert_rounded(blurred, exact):

@@ -310,7 +310,7 @@ def test_hashes_are_of_what_code_says(edit_module) -> None:
     assert (
         len(first) == 16
         and "blurpaper.evaluation.metrics" in fingerprint.library()
-        and "blurpaper.segmentation.overlap" in fingerprint.library()
+        and "blurpaper.segmentation.metrics" in fingerprint.library()
     )
     edit_module("shake.py", "\n# a comment\n")
     assert fingerprint.hash_of("blurpaper.kernels") == first

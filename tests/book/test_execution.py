@@ -9,7 +9,7 @@ import nbformat
 import papermill
 import pytest
 
-from blurpaper.book import all_chapters, build, execution
+from blurpaper.book import build, execution
 from blurpaper.experiments import results
 from blurpaper.runs import fingerprint, profile
 from blurpaper.runs.store import Store
@@ -150,7 +150,7 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
 
     monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
     told = []
-    all_chapters.execute(
+    execution.execute(
         build.chapters(),
         execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store")),
         jobs,
@@ -182,7 +182,7 @@ def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
     script = "from blurpaper import page\nfrom blurpaper.blur import MIXES\npage.Page(MIXES)"
     assert fingerprint.used_by(script) == {"blurpaper.book.page", "blurpaper.kernels"}
     used = fingerprint.closure(fingerprint.used_by(script))
-    assert {"blurpaper.claims.finetuning", "blurpaper.kernels"} <= used
+    assert {"blurpaper.claims.fine_tuning", "blurpaper.kernels"} <= used
     assert not used & {"blurpaper.cli", "blurpaper.cli.finetune"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from blurpaper.book import build, figures
-from blurpaper.book.figures import palette
+from blurpaper.book.figures import style
 
 THEMES = {"light": 0, "dark": 1}
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision
@@ -69,7 +69,7 @@ def test_the_simulation_takes_reds_for_greens_where_the_colour_blind_do() -> Non
 @pytest.mark.parametrize("sight", SIGHT)
 @pytest.mark.parametrize("theme", THEMES)
 def test_any_two_colours_can_be_told_apart(theme, sight) -> None:
-    colours = {name: both[THEMES[theme]] for name, both in palette.PALETTE.items()}
+    colours = {name: both[THEMES[theme]] for name, both in style.PALETTE.items()}
     for one, other in itertools.combinations(colours, 2):
         distance = deltaE_ciede2000(lab(colours[one], sight), lab(colours[other], sight))
         assert distance >= 10, f"{one} and {other} are {distance:.1f} apart"
@@ -77,10 +77,10 @@ def test_any_two_colours_can_be_told_apart(theme, sight) -> None:
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_colour_stands_out_from_its_page(theme) -> None:
-    page = palette.PAGE["page"][THEMES[theme]]
-    for name, both in (palette.PALETTE | {"rule": palette.PAGE["rule"]}).items():
+    page = style.PAGE["page"][THEMES[theme]]
+    for name, both in (style.PALETTE | {"rule": style.PAGE["rule"]}).items():
         assert contrast(both[THEMES[theme]], page) >= 3, name
-    assert contrast(palette.PAGE["text"][THEMES[theme]], page) >= 7
+    assert contrast(style.PAGE["text"][THEMES[theme]], page) >= 7
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -88,7 +88,7 @@ def test_what_meets_in_a_figure_has_another_sign_than_colour_too(family) -> None
     colours, marks = FAMILIES[family]
     assert set(colours) == set(marks)
     assert len(set(colours.values())) == len(set(marks.values())) == len(colours)
-    assert set(colours.values()) <= {light for light, _ in palette.PALETTE.values()}
+    assert set(colours.values()) <= {light for light, _ in style.PALETTE.values()}
 
 
 def test_series_that_are_no_networks_have_neither_the_colour_of_the_original_nor_of_the_mix() -> (

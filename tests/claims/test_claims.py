@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from blurpaper import claims
-from blurpaper.book import build, ledger
+from blurpaper.book import build
+from blurpaper.book import tables as ledger
 from blurpaper.claims import criteria
-from blurpaper.claims.verdicts import Finding, verdicts
+from blurpaper.claims.criteria import Finding, verdicts
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import EXPERIMENTS, results, tallies
 from blurpaper.runs import profile as profiles

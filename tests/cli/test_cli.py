@@ -175,11 +175,11 @@ def test_deblur_of_a_folder_takes_a_prior_of_ones_own_and_tells_what_it_left_out
 ) -> None:
     from safetensors.torch import save_file
 
-    from blurpaper.deblurring import Mixture, priors
+    from blurpaper.deblurring import Mixture, prior
 
     few = Mixture(
-        priors.released().weights[:4] / priors.released().weights[:4].sum(),
-        priors.released().covariances[:4],
+        prior.released().weights[:4] / prior.released().weights[:4].sum(),
+        prior.released().covariances[:4],
     )
     save_file(few.state(), tmp_path / "own.safetensors")
     (tmp_path / "photos").mkdir()

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from blurpaper import blur
-from blurpaper.cli import psf_files
+from blurpaper.cli import files
 from blurpaper.cli.files import assumed_noise
 from blurpaper.cli.files import blur as blur_files
 from blurpaper.cli.files import deblur as deblur_files
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import ImageError, read_image, write_image
 from blurpaper.deblurring import ROUNDING
-from blurpaper.evaluation.quality import psnr
+from blurpaper.evaluation.metrics import psnr
 from blurpaper.kernels import psf, shake_bank
 
 
@@ -163,7 +163,7 @@ def save_psf(path, weights):
 )
 def test_a_psf_may_come_from_a_file_and_is_in_pixels_of_the_image(tmp_path, name):
     path = save_psf(tmp_path / name, hook())
-    assert np.allclose(psf_files.read(path), hook() / hook().sum(), atol=1e-7)
+    assert np.allclose(files.read_psf(path), hook() / hook().sum(), atol=1e-7)
     write_image(picture(96, 120), tmp_path / "in.png")
     for pixels in (False, True):
         assert blur_files(tmp_path / "in.png", tmp_path / "out.png", str(path), pixels) == (1, [])
@@ -215,10 +215,10 @@ def test_an_array_that_is_no_psf_is_told_of_by_its_file(tmp_path, weights, sente
 @pytest.mark.parametrize("name", ["own.npy", "own.png"])
 def test_a_psfs_file_that_is_missing_or_damaged_is_told_of(tmp_path, name):
     with pytest.raises(ImageError, match=f"no (image )?file at .*{name}"):
-        psf_files.read(tmp_path / name)
+        files.read_psf(tmp_path / name)
     (tmp_path / name).write_bytes(b"nonsense")
     with pytest.raises(ImageError, match=name):
-        psf_files.read(tmp_path / name)
+        files.read_psf(tmp_path / name)
 
 
 def test_a_picture_of_a_psf_is_grey_and_opaque(tmp_path):
@@ -239,7 +239,7 @@ def test_a_picture_of_a_psf_is_grey_and_opaque(tmp_path):
     ):
         Image.fromarray(np.stack(channels, axis=-1)).save(tmp_path / name)
         with pytest.raises(ImageError, match=f"{name} {sentence}"):
-            psf_files.read(tmp_path / name)
+            files.read_psf(tmp_path / name)
     (tmp_path / "trail.mat").write_bytes(b"MATLAB 5.0")
     with pytest.raises(ImageError, match=r"numpy's \.npy or a picture .*trail\.mat"):
         blur_files(tmp_path / "alpha.png", tmp_path / "out.png", str(tmp_path / "trail.mat"))

@@ -27,7 +27,7 @@ from blurpaper.data import download, folders, sources
 from blurpaper.data.download import FetchError, fetch, verify
 from blurpaper.data.images import read_image
 from blurpaper.data.sources import SOURCES
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 
 WNIDS = ("n01440764", "n01443537")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blurpaper import data
-from blurpaper.data import artwork, emoji
+from blurpaper.data import emoji
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "emoji.npz"
 """Six images as first drawn, derived from OpenMoji artwork (CC BY-SA 4.0)."""
@@ -32,10 +32,10 @@ def test_an_image_depends_on_its_number_and_split_alone() -> None:
 
 
 def test_there_are_a_hundred_classes_each_with_a_drawing_of_its_own() -> None:
-    codes = [*artwork.CLASSES.values(), *artwork.DISTRACTORS]
-    assert len(artwork.CLASSES) == 100
+    codes = [*emoji.CLASSES.values(), *emoji.DISTRACTORS]
+    assert len(emoji.CLASSES) == 100
     assert len(set(codes)) == len(codes)
-    pixels = {artwork.sprite(code, 40).tobytes() for code in codes}
+    pixels = {emoji.sprite(code, 40).tobytes() for code in codes}
     assert len(pixels) == len(codes)
 
 

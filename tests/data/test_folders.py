@@ -10,8 +10,8 @@ from PIL import Image
 from blurpaper import data
 from blurpaper.data import folders
 from blurpaper.data.folders import MissingDataError, load_folder
-from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
 from blurpaper.data.images import ImageError
+from blurpaper.data.sets import imagenet_names, imagenet_wnids
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_not
 def test_joined_sets_keep_every_image_and_its_name(random_images) -> None:
     from helpers import MemorySet
 
-    from blurpaper.data.joined import JoinedSet
+    from blurpaper.data.sets import JoinedSet
 
     first = MemorySet(random_images[:2], [0, 1], ("a", "b"))
     second = MemorySet(random_images[2:], [-1] * 3, ("a", "b"))

@@ -9,7 +9,7 @@ from helpers import write_voc
 from PIL import Image
 
 from blurpaper import data, experiments
-from blurpaper.data.imagenet import imagenet_names, imagenet_wnids
+from blurpaper.data.sets import imagenet_names, imagenet_wnids
 from blurpaper.evaluation import predictions
 from blurpaper.experiments import plan, results, tallies
 from blurpaper.networks import NetworkSpec, vgg

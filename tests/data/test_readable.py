@@ -10,9 +10,8 @@ from PIL import Image
 
 from blurpaper.cli import main
 from blurpaper.data import folders
-from blurpaper.data.folders import load_folder
+from blurpaper.data.folders import load_folder, readable
 from blurpaper.data.images import ImageError
-from blurpaper.data.readable import readable
 from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg

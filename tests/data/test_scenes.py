@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from blurpaper.data import artwork, emoji, scenes
-from blurpaper.data.label_map import BACKGROUND, VOID
+from blurpaper.data import emoji, scenes
+from blurpaper.data.sets import BACKGROUND, VOID
 
 WIDTH, HEIGHT = 160, 120
 OF_CODE = {code: label for label, codes in enumerate(scenes.LABELS.values(), 1) for code in codes}
@@ -63,8 +63,8 @@ def test_every_drawing_is_there_and_stands_for_one_class() -> None:
     assert list(scenes.LABELS) == sorted(scenes.LABELS)
     codes = [code for drawings in scenes.LABELS.values() for code in drawings]
     assert len(codes) == len(OF_CODE)
-    assert not set(codes) & set(artwork.DISTRACTORS)
-    assert len({artwork.sprite(code, 40).tobytes() for code in codes}) == len(codes)
+    assert not set(codes) & set(emoji.DISTRACTORS)
+    assert len({emoji.sprite(code, 40).tobytes() for code in codes}) == len(codes)
 
 
 def test_every_class_occurs_in_scenes_and_no_other(label_maps) -> None:

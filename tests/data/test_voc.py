@@ -14,7 +14,7 @@ from blurpaper import data
 from blurpaper.data import folders, voc
 from blurpaper.data.folders import MissingDataError
 from blurpaper.data.images import ImageError, read_image
-from blurpaper.data.label_map import SegmentedSet
+from blurpaper.data.sets import SegmentedSet
 
 DEVKIT = "VOCdevkit/VOC2012"
 TRAIN = {"2007_000063": (9, 13), "2008_000002": (12, 7), "2009_000010": (5, 60)}

@@ -11,8 +11,10 @@ import torch
 from blurpaper import blur, deblurring
 from blurpaper.data import folders, resizing
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.deblurring import Mixture, Observation, patches, priors, splitting
-from blurpaper.evaluation import quality
+from blurpaper.deblurring import Mixture, Observation, epll
+from blurpaper.deblurring import prior as priors
+from blurpaper.deblurring.prior import SIDE
+from blurpaper.evaluation import metrics
 from blurpaper.kernels import psf
 
 FAST = [name for name in deblurring.METHODS if name != "epll-exact"]
@@ -27,7 +29,7 @@ def picture() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def few() -> Mixture:
     """Five components of the released prior."""
-    prior = priors.released()
+    prior = priors.bundled_prior()
     chosen = prior.weights.argsort(descending=True)[:5]
     return Mixture(prior.weights[chosen] / prior.weights[chosen].sum(), prior.covariances[chosen])
 
@@ -75,30 +77,30 @@ def test_exact_epll_is_its_definition(picture, few) -> None:
     observed = observed + noise * torch.randn(
         observed.shape, generator=torch.Generator().manual_seed(0)
     )
-    found = splitting.restore(Observation(observed, kernel), noise, few, exact=True)
+    found = epll.restore(Observation(observed, kernel), noise, few, exact=True)
     expected = naive_epll(observed[0].double().numpy(), kernel, noise, few)
     np.testing.assert_allclose(found[0], expected, atol=2e-3)
 
 
 def test_exact_epll_does_not_depend_on_how_many_patches_are_held(picture, few, monkeypatch) -> None:
     observation = Observation(picture[:2, :40, :50].float() / 255, psf("D2"))
-    whole = splitting.restore(observation, 0.01, few, exact=True)
-    monkeypatch.setattr(splitting, "_PATCHES", 300)
+    whole = epll.restore(observation, 0.01, few, exact=True)
+    monkeypatch.setattr(epll, "_PATCHES", 300)
     torch.testing.assert_close(
-        splitting.restore(observation, 0.01, few, exact=True), whole, atol=1e-4, rtol=0
+        epll.restore(observation, 0.01, few, exact=True), whole, atol=1e-4, rtol=0
     )
-    whole = splitting.restore(observation, 0.01, few)
-    monkeypatch.setattr(splitting, "_PATCHES", 30)
-    torch.testing.assert_close(splitting.restore(observation, 0.01, few), whole, atol=1e-4, rtol=0)
+    whole = epll.restore(observation, 0.01, few)
+    monkeypatch.setattr(epll, "_PATCHES", 30)
+    torch.testing.assert_close(epll.restore(observation, 0.01, few), whole, atol=1e-4, rtol=0)
 
 
 def test_fast_epll_is_near_the_exact_one_and_ahead_of_the_others(picture) -> None:
     blurred = blur.apply(picture, "D4")
     scores = {
-        name: quality.psnr(deblurring.restore(blurred, "D4", name), picture)
+        name: metrics.psnr(deblurring.restore(blurred, "D4", name), picture)
         for name in deblurring.METHODS
     }
-    before = quality.psnr(blurred, picture)
+    before = metrics.psnr(blurred, picture)
     assert scores["epll-exact"] > scores["epll"] > scores["epll-exact"] - 0.4
     assert scores["epll"] > max(
         score for name, score in scores.items() if not name.startswith("epll")
@@ -110,16 +112,16 @@ def test_fast_epll_is_near_the_exact_one_and_ahead_of_the_others(picture) -> Non
 def test_any_psf_is_undone_by_epll(picture, name) -> None:
     blurred = blur.apply(picture, name)
     restored = deblurring.epll(blurred, name)
-    gained = quality.psnr(restored, picture) - quality.psnr(blurred, picture)
+    gained = metrics.psnr(restored, picture) - metrics.psnr(blurred, picture)
     assert gained > (1 if name == "G4" else 5)
-    edge = quality.psnr(restored[:, :12], picture[:, :12])
-    assert edge > quality.psnr(restored, picture) - 4  # the border is no worse than the rest
+    edge = metrics.psnr(restored[:, :12], picture[:, :12])
+    assert edge > metrics.psnr(restored, picture) - 4  # the border is no worse than the rest
 
 
 def test_rounding_is_the_noise_to_reckon_with(picture) -> None:
     blurred = blur.apply(picture, "D8")
     scores = [
-        quality.psnr(deblurring.epll(blurred, "D8", noise=deblurring.ROUNDING * factor), picture)
+        metrics.psnr(deblurring.epll(blurred, "D8", noise=deblurring.ROUNDING * factor), picture)
         for factor in (0.2, 1, 8)
     ]
     assert math.isclose(deblurring.ROUNDING, 12**-0.5)
@@ -159,7 +161,7 @@ def test_mean_of_the_channels_is_better_than_each_by_itself(picture) -> None:
     blurred = blur.apply(picture, "D4")
     apart = deblurring.epll(blurred[:, None], "D4")[:, 0]
     assert (
-        quality.psnr(deblurring.epll(blurred, "D4"), picture) > quality.psnr(apart, picture) + 0.3
+        metrics.psnr(deblurring.epll(blurred, "D4"), picture) > metrics.psnr(apart, picture) + 0.3
     )
 
 
@@ -190,13 +192,13 @@ def test_bad_input_is_told_in_a_sentence(images, options, error, message) -> Non
 
 
 def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
-    priors.released.cache_clear()
+    priors.bundled_prior.cache_clear()
     monkeypatch.setattr(priors, "RELEASED", tmp_path / "bsds500.safetensors")
     with pytest.raises(
         ValueError, match=r"the prior that comes with blurpaper is not at .*bsds500\.safetensors"
     ):
         deblurring.epll(torch.zeros(3, 9, 9, dtype=torch.uint8), "D2")
-    priors.released.cache_clear()
+    priors.bundled_prior.cache_clear()
 
 
 @pytest.mark.skipif(not folders.is_there("bsds500", "test"), reason="no bsds500 photographs")
@@ -207,7 +209,7 @@ def test_on_photographs_as_far_ahead_as_was_asked_for() -> None:
         grey = images[number].float().mean(dim=0, keepdim=True).round().to(torch.uint8)
         blurred = blur.apply(grey.expand(3, -1, -1).contiguous(), "D8")[:1]
         for name, found in scores.items():
-            found.append(quality.psnr(deblurring.restore(blurred, "D8", name), grey))
+            found.append(metrics.psnr(deblurring.restore(blurred, "D8", name), grey))
     mean = {name: np.mean(found) for name, found in scores.items()}
     assert mean["epll"] > mean["wiener"] + 2.0
     assert mean["epll"] > mean["gradient"] + 0.8
@@ -215,12 +217,12 @@ def test_on_photographs_as_far_ahead_as_was_asked_for() -> None:
 
 def test_patches_lie_on_a_grid_that_moves_from_round_to_round(few, monkeypatch) -> None:
     seen = []
-    really = splitting.mirrored
-    monkeypatch.setattr(splitting, "mirrored", lambda *line: seen.append(line[1]) or really(*line))
-    splitting.restore(Observation(torch.rand(1, 40, 50), psf("D2")), 0.01, few)
+    really = epll.mirrored
+    monkeypatch.setattr(epll, "mirrored", lambda *line: seen.append(line[1]) or really(*line))
+    epll.restore(Observation(torch.rand(1, 40, 50), psf("D2")), 0.01, few)
     starts = set(zip(seen[::2], seen[1::2], strict=True))
-    assert splitting.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
-    assert len(seen) == 2 * len(splitting.BONDS) and len(starts) > 3
-    first, last = -(patches.SIDE - 1) - (splitting.FAST_STRIDE - 1), -(patches.SIDE - 1)
+    assert epll.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
+    assert len(seen) == 2 * len(epll.BONDS) and len(starts) > 3
+    first, last = -(SIDE - 1) - (epll.FAST_STRIDE - 1), -(SIDE - 1)
     # Every pixel of the border is covered.
     assert all(first <= start <= last for pair in starts for start in pair)

@@ -9,26 +9,35 @@ from scipy.stats import multivariate_normal
 
 from blurpaper.data import Subset
 from blurpaper.data.examples import CarriedSet
-from blurpaper.deblurring import Mixture, learning, patches, priors
-from blurpaper.deblurring.mixture import Scores, diagonals, matrices, products
-from blurpaper.deblurring.tree import Tree, divergence
+from blurpaper.deblurring import Mixture, em
+from blurpaper.deblurring.splitting import Tree, divergence
+from blurpaper.deblurring.prior import (
+    Scores,
+    basis,
+    diagonals,
+    load,
+    matrices,
+    products,
+    released,
+    sample,
+)
 
 
 @pytest.fixture(scope="module")
 def carried() -> torch.Tensor:
-    return patches.sample(CarriedSet("train"), 24_000, seed=0)
+    return sample(CarriedSet("train"), 24_000, seed=0)
 
 
 @pytest.fixture(scope="module")
 def small(carried) -> Mixture:
-    return learning.learn(carried, components=12, passes=2, batch=1500, seed=0)
+    return em.learn(carried, components=12, passes=2, batch=1500, seed=0)
 
 
 def test_sampled_patches_have_no_mean_and_are_the_same_for_the_same_seed(carried) -> None:
-    again = patches.sample(CarriedSet("train"), 24_000, seed=0)
+    again = sample(CarriedSet("train"), 24_000, seed=0)
     assert carried.shape == (24_000, 63) and torch.equal(again, carried)
-    assert not torch.equal(patches.sample(CarriedSet("train"), 24_000, seed=1), carried)
-    pixels = carried @ patches.basis()
+    assert not torch.equal(sample(CarriedSet("train"), 24_000, seed=1), carried)
+    pixels = carried @ basis()
     assert pixels.mean(dim=1).abs().max() < 1e-6
     assert 0.02 < pixels.std() < 0.3
 
@@ -38,12 +47,12 @@ def test_an_image_smaller_than_a_patch_is_left_out_and_none_that_fits_is_an_erro
     tiny = Subset(images, [0, 1])
     shapes = {0: images[0][:, :7, :20], 1: images[1]}
     tiny.__class__ = type("Cut", (Subset,), {"__getitem__": lambda self, number: shapes[number]})
-    assert len(patches.sample(tiny, 1000, seed=0)) == 500
+    assert len(sample(tiny, 1000, seed=0)) == 500
     shapes[1] = images[1][:, :20, :7]
     with pytest.raises(
         ValueError, match="no image of scikit-image is as large as a patch of 8 x 8"
     ):
-        patches.sample(tiny, 1000, seed=0)
+        sample(tiny, 1000, seed=0)
 
 
 def test_density_is_scipys(small, carried) -> None:
@@ -107,19 +116,19 @@ def test_learning_nears_the_mixture_that_the_patches_were_drawn_from() -> None:
         return torch.einsum("nij,nj->ni", roots[torch.from_numpy(which)], white).float()
 
     train, held_out = drawn(30_000), drawn(4000)
-    learnt = learning.learn(train, components=3, passes=3, batch=1500, seed=0)
+    learnt = em.learn(train, components=3, passes=3, batch=1500, seed=0)
     best = truth.log_likelihood(held_out).mean()
-    single = learning.gaussian(train).log_likelihood(held_out).mean()
+    single = em.gaussian(train).log_likelihood(held_out).mean()
     reached = learnt.log_likelihood(held_out).mean()
     assert best - single > 10
     assert (best - reached) < 0.05 * (best - single)
 
 
 def test_learning_is_better_than_one_gaussian_and_repeats_itself(small, carried) -> None:
-    held_out = patches.sample(CarriedSet("test"), 4000, seed=0)
-    single = learning.gaussian(carried).log_likelihood(held_out).mean()
+    held_out = sample(CarriedSet("test"), 4000, seed=0)
+    single = em.gaussian(carried).log_likelihood(held_out).mean()
     assert small.log_likelihood(held_out).mean() > single + 10
-    again = learning.learn(carried, components=12, passes=2, batch=1500, seed=0)
+    again = em.learn(carried, components=12, passes=2, batch=1500, seed=0)
     assert torch.equal(again.covariances, small.covariances) and torch.equal(
         again.weights, small.weights
     )
@@ -129,7 +138,7 @@ def test_learning_is_better_than_one_gaussian_and_repeats_itself(small, carried)
 @pytest.mark.parametrize(("components", "batch", "count"), [(20, 10, 100), (5, 200, 100)])
 def test_too_few_patches_are_an_error(components, batch, count) -> None:
     with pytest.raises(ValueError, match="learnt in batches of at least as many patches"):
-        learning.learn(torch.zeros(count, 63), components, passes=1, batch=batch, seed=0)
+        em.learn(torch.zeros(count, 63), components, passes=1, batch=batch, seed=0)
 
 
 def test_a_tree_chooses_nearly_as_well_as_looking_at_all(small, carried) -> None:
@@ -166,7 +175,7 @@ def test_a_prior_in_a_file(tmp_path, small) -> None:
     from safetensors.torch import save_file
 
     save_file(small.state(), tmp_path / "prior.safetensors")
-    again = priors.load(tmp_path / "prior.safetensors")
+    again = load(tmp_path / "prior.safetensors")
     assert torch.equal(again.covariances, small.covariances)
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "prior.safetensors").read_bytes()[:500])
     save_file({"something": torch.zeros(3)}, tmp_path / "other.safetensors")
@@ -176,11 +185,11 @@ def test_a_prior_in_a_file(tmp_path, small) -> None:
     )
     for name in ("cut", "other", "small", "none"):
         with pytest.raises(ValueError, match=rf"{name}\.safetensors"):
-            priors.load(tmp_path / f"{name}.safetensors")
+            load(tmp_path / f"{name}.safetensors")
 
 
 def test_the_released_prior_knows_photographs_it_has_not_seen(small) -> None:
-    prior = priors.released()
+    prior = released()
     assert len(prior) == 200 and prior.weights.sum() == pytest.approx(1, abs=1e-4)
-    held_out = patches.sample(CarriedSet("test"), 4000, seed=0)
+    held_out = sample(CarriedSet("test"), 4000, seed=0)
     assert prior.log_likelihood(held_out).mean() > small.log_likelihood(held_out).mean() + 2

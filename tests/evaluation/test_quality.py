@@ -7,16 +7,16 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from blurpaper.evaluation import quality
+from blurpaper.evaluation import metrics
 
 
 def test_psnr_of_a_known_error() -> None:
     image = torch.full((3, 5, 5), 100, dtype=torch.uint8)
-    assert quality.psnr(image + 5, image) == pytest.approx(20 * math.log10(255 / 5))
-    assert quality.psnr(image, image) == quality.NO_DIFFERENCE
+    assert metrics.psnr(image + 5, image) == pytest.approx(20 * math.log10(255 / 5))
+    assert metrics.psnr(image, image) == metrics.NO_DIFFERENCE
     nearest = torch.zeros(3, 384, 512, dtype=torch.uint8)
     nearest[0, 0, 0] = 1
-    assert quality.psnr(nearest, nearest * 0) == pytest.approx(quality.NO_DIFFERENCE)  # 105.9 dB
+    assert metrics.psnr(nearest, nearest * 0) == pytest.approx(metrics.NO_DIFFERENCE)  # 105.9 dB
 
 
 def test_ssim_is_wangs_formula() -> None:
@@ -37,5 +37,5 @@ def test_ssim_is_wangs_formula() -> None:
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     similar = (2 * means[0] * means[1] + c1) * (2 * shared + c2)
     similar /= (means[0] ** 2 + means[1] ** 2 + c1) * (sum(variances) + c2)
-    assert quality.ssim(*images) == pytest.approx(similar[5:-5, 5:-5].mean(), abs=1e-4)
-    assert quality.ssim(images[0], images[0]) == pytest.approx(1)
+    assert metrics.ssim(*images) == pytest.approx(similar[5:-5, 5:-5].mean(), abs=1e-4)
+    assert metrics.ssim(images[0], images[0]) == pytest.approx(1)

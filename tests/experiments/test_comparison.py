@@ -7,9 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from blurpaper.cli import main
-from blurpaper.experiments import comparison, results
-from blurpaper.experiments.comparison import compare
-from blurpaper.experiments.results import KEY
+from blurpaper.experiments import results
+from blurpaper.experiments.results import KEY, compare
 
 
 def rows(*values, **common):
@@ -147,7 +146,7 @@ def test_rows_that_differ_in_any_column_of_the_key_are_not_compared(column) -> N
 def test_empty_tables_can_be_compared() -> None:
     empty = results.table([])
     assert compare(empty, empty).matched.empty
-    assert "0 rows in both" in comparison.told(compare(empty, empty))
+    assert "0 rows in both" in results.told(compare(empty, empty))
     assert len(compare(empty, rows(0.1)).only_b) == 1
 
 

@@ -12,10 +12,9 @@ from blurpaper import blur, data, deblurring, experiments
 from blurpaper.data import resizing
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import write_image
-from blurpaper.evaluation import predictions, protocol, quality
+from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.experiments import restoration, tallies
-from blurpaper.experiments import treatment as treatments
-from blurpaper.experiments.treatment import AS_IS, Treatment, treated
+from blurpaper.experiments.restoration import AS_IS, Treatment, treated
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import fingerprint
@@ -47,8 +46,8 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
     for place, (image, found) in enumerate(zip(canonical, restored, strict=True)):
         expected = deblurring.restore(blur.apply(image, kernel), kernel, "gradient")
         assert (found.int() - expected.int()).abs().max() <= 1
-        assert numbers["psnr"][place] == pytest.approx(quality.psnr(found, image), abs=1e-4)
-        assert numbers["ssim"][place] == pytest.approx(quality.ssim(found, image), abs=1e-5)
+        assert numbers["psnr"][place] == pytest.approx(metrics.psnr(found, image), abs=1e-4)
+        assert numbers["ssim"][place] == pytest.approx(metrics.ssim(found, image), abs=1e-5)
     assert (numbers["seconds"] > 0).all()
     left, before = treated(
         Treatment(AS_IS), canonical, ids, "D8", None, smoke.protocol, smoke.compute
@@ -80,7 +79,7 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(
     canonical = [resizing.to_canonical(image, 108) for image in random_images[:3]]
     used = []
     monkeypatch.setattr(
-        treatments.deblurring,
+        restoration.deblurring,
         "restore",
         lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen,
     )
@@ -193,9 +192,7 @@ def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -
         ["blurpaper.training.loop", "blurpaper.evaluation.protocol", "blurpaper.networks.vgg"]
     )
     assert not any("deblur" in module or "treatment" in module for module in recognition)
-    assert "blurpaper.deblurring.splitting" in fingerprint.closure(
-        ["blurpaper.experiments.treatment"]
-    )
+    assert "blurpaper.deblurring.splitting" in fingerprint.closure(["blurpaper.experiments.restoration"])
 
 
 # --- How it is counted ----------------------------------------------------------------------------

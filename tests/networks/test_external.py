@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from blurpaper import kernels
 from blurpaper.cli import finetune, main
-from blurpaper.data.imagenet import imagenet_names
+from blurpaper.data.sets import imagenet_names
 from blurpaper.evaluation import folder as evaluation
 from blurpaper.evaluation import predictions
 from blurpaper.experiments import results
@@ -33,7 +33,7 @@ from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import External, ExternalSpec
 from blurpaper.networks.weights import _LITE_SHA256, _packaged, named, read_pickled_weights
 from blurpaper.runs import profile as profiles
-from blurpaper.runs.errors import UserError
+from blurpaper.runs.files import UserError
 from blurpaper.training.objectives import Agreement
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from blurpaper.networks import depthwise
-from blurpaper.networks.layers import ConvNorm, Dropout, shared_batch
+from blurpaper.networks.base import ConvNorm, Dropout, shared_batch
 
 
 def normalisation(channels: int) -> nn.BatchNorm2d:

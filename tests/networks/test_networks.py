@@ -11,7 +11,7 @@ from torchvision import models as torchvision_models
 from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models import vgg16 as torchvision_vgg16
 
-from blurpaper.data.imagenet import imagenet_wnids
+from blurpaper.data.sets import imagenet_wnids
 from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files, module_of, weights
 from blurpaper.networks.efficientnet import efficientnet_lite0
 from blurpaper.networks.resnet import resnet50, small_resnet

@@ -24,9 +24,9 @@ from safetensors.torch import load_file
 from blurpaper import blur, deblurring
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.data.label_map import VOID
-from blurpaper.evaluation import invariance, protocol, quality
-from blurpaper.experiments import treatment
+from blurpaper.data.sets import VOID
+from blurpaper.evaluation import invariance, metrics, protocol
+from blurpaper.experiments import restoration
 from blurpaper.networks import NetworkSpec, build, files
 from blurpaper.networks.vgg import VGG, small_vgg
 from blurpaper.networks.weights import released
@@ -502,7 +502,7 @@ def test_deblurring_is_that_of_the_cpu(method) -> None:
         )
         assert off(on_gpu, on_cpu)[1] < 0.05, name
         for one, other, truth in zip(on_cpu, on_gpu.cpu(), clear):
-            assert quality.psnr(other, truth) == pytest.approx(quality.psnr(one, truth), abs=0.05)
+            assert metrics.psnr(other, truth) == pytest.approx(metrics.psnr(one, truth), abs=0.05)
         grey = deblurring.restore(blurred[1:, :1].to(CUDA), name, method)
         assert off(grey, on_cpu[1:, :1])[0] <= 2
 
@@ -527,13 +527,13 @@ def test_treated_images_come_back_with_seconds_and_quality() -> None:
     ]
     found = {}
     for compute in (CPU, GPU):
-        found[compute.device] = treatment.treated(
-            treatment.Treatment("epll"), images, ["a", "b"], "D4", None, SMALL, compute
+        found[compute.device] = restoration.treated(
+            restoration.Treatment("epll"), images, ["a", "b"], "D4", None, SMALL, compute
         )
     (_, on_cpu), (restored, on_gpu) = found["cpu"], found["cuda"]
     assert all(image.device.type == "cpu" for image in restored)
     assert (on_gpu["seconds"] > 0).all()
-    for name in quality.MEASURES:
+    for name in metrics.MEASURES:
         torch.testing.assert_close(on_gpu[name], on_cpu[name], rtol=0, atol=0.05)
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import distributed
 
 from blurpaper.networks.vgg import VGG
-from blurpaper.runs import distributed as processes
+from blurpaper.runs import devices as processes
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.training import loop
 from blurpaper.training.batches import Task

@@ -8,7 +8,7 @@ import torch
 from helpers import LabelledScenes
 from torch.nn import functional
 
-from blurpaper.data.label_map import VOID
+from blurpaper.data.sets import VOID
 from blurpaper.networks.vgg import VGG
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation import batches

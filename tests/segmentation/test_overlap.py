@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blurpaper.data.label_map import VOID
+from blurpaper.data.sets import VOID
 from blurpaper.evaluation import intervals
-from blurpaper.segmentation import counting, oracles, overlap
+from blurpaper.segmentation import metrics
 
 LABELS = 4
 
@@ -176,10 +176,10 @@ def naive_mean_iou(matrix):
 def test_confusion_is_that_of_a_double_loop(seed):
     truth, predicted = map_of_labels(seed=seed), prediction_for(seed=seed + 10)
     where = np.random.RandomState(seed).random_sample(truth.shape) < 0.5
-    found = counting.confusion(truth, predicted, LABELS)
+    found = metrics.confusion(truth, predicted, LABELS)
     assert found.dtype == np.int64
     assert found.tolist() == naive_confusion(truth, predicted, LABELS)
-    assert counting.confusion(truth, predicted, LABELS, where).tolist() == naive_confusion(
+    assert metrics.confusion(truth, predicted, LABELS, where).tolist() == naive_confusion(
         truth, predicted, LABELS, where
     )
 
@@ -187,19 +187,19 @@ def test_confusion_is_that_of_a_double_loop(seed):
 @hostile
 def test_confusion_of_hostile_maps_is_that_of_a_double_loop(truth):
     predicted = prediction_for(truth.shape)
-    assert counting.confusion(truth, predicted, LABELS).tolist() == naive_confusion(
+    assert metrics.confusion(truth, predicted, LABELS).tolist() == naive_confusion(
         truth, predicted, LABELS
     )
 
 
 def test_rows_are_the_truth_and_columns_the_prediction():
-    found = counting.confusion(np.array([[0, 0, 1]], np.uint8), np.array([[1, 1, 1]], np.uint8), 2)
+    found = metrics.confusion(np.array([[0, 0, 1]], np.uint8), np.array([[1, 1, 1]], np.uint8), 2)
     assert found.tolist() == [[0, 2], [0, 1]]
 
 
 def test_the_most_labels_there_can_be_are_told_apart():
     truth = np.arange(VOID, dtype=np.uint8).reshape(15, 17)
-    assert np.array_equal(counting.confusion(truth, truth, VOID), np.eye(VOID))
+    assert np.array_equal(metrics.confusion(truth, truth, VOID), np.eye(VOID))
 
 
 @few
@@ -208,18 +208,18 @@ def test_what_is_predicted_in_void_never_counts(truth, draw):
     predicted = np.array([[draw.randrange(LABELS) for _ in row] for row in truth], np.uint8)
     other = np.where(truth == VOID, (predicted + 1) % LABELS, predicted)
     assert np.array_equal(
-        counting.confusion(truth, predicted, LABELS), counting.confusion(truth, other, LABELS)
+        metrics.confusion(truth, predicted, LABELS), metrics.confusion(truth, other, LABELS)
     )
 
 
 @few
 @given(maps())
 def test_where_and_elsewhere_add_up_to_everywhere(truth):
-    predicted, where = prediction_for(truth.shape), counting.near_boundary(truth, 1)
-    parts = counting.confusion(truth, predicted, LABELS, where) + counting.confusion(
+    predicted, where = prediction_for(truth.shape), metrics.near_boundary(truth, 1)
+    parts = metrics.confusion(truth, predicted, LABELS, where) + metrics.confusion(
         truth, predicted, LABELS, ~where
     )
-    assert np.array_equal(parts, counting.confusion(truth, predicted, LABELS))
+    assert np.array_equal(parts, metrics.confusion(truth, predicted, LABELS))
     assert parts.sum() == (truth != VOID).sum()
 
 
@@ -227,7 +227,7 @@ def test_confusion_changes_nothing_that_it_is_given():
     truth, predicted = map_of_labels(), prediction_for()
     where = np.ones(truth.shape, bool)
     before = truth.copy(), predicted.copy(), where.copy()
-    counting.confusion(truth, predicted, LABELS, where)
+    metrics.confusion(truth, predicted, LABELS, where)
     assert all(np.array_equal(one, other) for one, other in zip(before, (truth, predicted, where)))
 
 
@@ -261,7 +261,7 @@ def test_maps_that_do_not_fit_are_an_error_that_says_what_it_got(
     truth, predicted, labels, where, got
 ):
     with pytest.raises(ValueError, match=got):
-        counting.confusion(np.array(truth, np.uint8), np.array(predicted), labels, where)
+        metrics.confusion(np.array(truth, np.uint8), np.array(predicted), labels, where)
 
 
 # --- Near boundaries ------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def test_near_a_boundary_is_within_the_distance_of_another_label(seed, distance)
     truth = map_of_labels((19, 23), seed=seed, void=0.01, block=9)
     # The square of the root is a little less than 13.
     squared = 13 if distance == math.sqrt(13) else distance**2
-    found = counting.near_boundary(truth, distance)
+    found = metrics.near_boundary(truth, distance)
     assert found.dtype == bool
     assert np.array_equal(found, naive_near_boundary(truth, math.sqrt(squared + 1e-9)))
 
@@ -282,7 +282,7 @@ def test_near_a_boundary_is_within_the_distance_of_another_label(seed, distance)
 @pytest.mark.parametrize("distance", [1, 4])
 def test_near_a_boundary_of_hostile_maps_is_that_of_a_loop(truth, distance):
     assert np.array_equal(
-        counting.near_boundary(truth, distance), naive_near_boundary(truth, distance)
+        metrics.near_boundary(truth, distance), naive_near_boundary(truth, distance)
     )
 
 
@@ -290,35 +290,35 @@ def test_near_a_boundary_of_hostile_maps_is_that_of_a_loop(truth, distance):
 @given(maps(), st.sampled_from([1, 2.5, 4]))
 def test_near_a_boundary_of_any_map_is_that_of_a_loop(truth, distance):
     assert np.array_equal(
-        counting.near_boundary(truth, distance), naive_near_boundary(truth, distance)
+        metrics.near_boundary(truth, distance), naive_near_boundary(truth, distance)
     )
 
 
 def test_the_distance_is_from_centre_to_centre():
     truth = np.zeros((9, 9), np.uint8)
     truth[4, 4] = 1
-    assert counting.near_boundary(truth, 1).sum() == 5
-    assert counting.near_boundary(truth, 1.5).sum() == 9
-    assert counting.near_boundary(truth, 4).sum() == 49
-    assert counting.near_boundary(truth, math.inf).all()
+    assert metrics.near_boundary(truth, 1).sum() == 5
+    assert metrics.near_boundary(truth, 1.5).sum() == 9
+    assert metrics.near_boundary(truth, 4).sum() == 49
+    assert metrics.near_boundary(truth, math.inf).all()
 
 
 @pytest.mark.parametrize("label", [0, 20, VOID])
 def test_the_border_of_the_image_is_no_boundary(label):
-    assert not counting.near_boundary(np.full((5, 8), label, np.uint8), 4).any()
-    assert not counting.near_boundary(np.full((5, 8), label, np.uint8), math.inf).any()
+    assert not metrics.near_boundary(np.full((5, 8), label, np.uint8), 4).any()
+    assert not metrics.near_boundary(np.full((5, 8), label, np.uint8), math.inf).any()
 
 
 @pytest.mark.parametrize("label", range(LABELS))
 def test_void_is_another_label(label):
     truth = np.full((5, 20), label, np.uint8)
     truth[:, 10:] = VOID
-    assert counting.near_boundary(truth, 4)[0].tolist() == [False] * 6 + [True] * 8 + [False] * 6
+    assert metrics.near_boundary(truth, 4)[0].tolist() == [False] * 6 + [True] * 8 + [False] * 6
 
 
 def test_the_greater_the_distance_the_more_pixels_are_near():
     truth = map_of_labels((40, 50), void=0, block=20)
-    near = [counting.near_boundary(truth, distance) for distance in range(12)]
+    near = [metrics.near_boundary(truth, distance) for distance in range(12)]
     assert not near[0].any()
     assert all(
         (wide | narrow == wide).all() and wide.sum() > narrow.sum()
@@ -337,7 +337,7 @@ def test_the_greater_the_distance_the_more_pixels_are_near():
 )
 def test_what_has_no_near_pixels_is_an_error_that_says_what_it_got(truth, distance, got):
     with pytest.raises(ValueError, match=got):
-        counting.near_boundary(truth, distance)
+        metrics.near_boundary(truth, distance)
 
 
 # --- Intersection over union ----------------------------------------------------------------------
@@ -347,10 +347,10 @@ def test_what_has_no_near_pixels_is_an_error_that_says_what_it_got(truth, distan
 @given(maps(), st.integers(0, 1000))
 def test_intersection_over_union_is_that_of_sets_of_pixels(truth, seed):
     predicted = prediction_for(truth.shape, seed=seed)
-    matrix = counting.confusion(truth, predicted, LABELS)
+    matrix = metrics.confusion(truth, predicted, LABELS)
     expected = naive_ious(truth, predicted, LABELS)
-    assert overlap.ious(matrix) == pytest.approx(expected, nan_ok=True)
-    assert overlap.mean_iou(matrix) == pytest.approx(mean_of_known(expected), nan_ok=True)
+    assert metrics.ious(matrix) == pytest.approx(expected, nan_ok=True)
+    assert metrics.mean_iou(matrix) == pytest.approx(mean_of_known(expected), nan_ok=True)
 
 
 def test_an_example_computed_by_hand():
@@ -358,45 +358,45 @@ def test_an_example_computed_by_hand():
     # never, 3 is in neither.
     truth = np.array([[0, 0, 1], [0, 0, 1], [2, VOID, 1]], np.uint8)
     predicted = np.array([[0, 0, 1], [0, 1, 1], [0, 2, 0]], np.uint8)
-    matrix = counting.confusion(truth, predicted, 4)
+    matrix = metrics.confusion(truth, predicted, 4)
     assert matrix.tolist() == [[3, 1, 0, 0], [1, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
-    assert overlap.ious(matrix) == pytest.approx([3 / 6, 2 / 4, 0 / 1, math.nan], nan_ok=True)
-    assert overlap.mean_iou(matrix) == pytest.approx(1 / 3)
+    assert metrics.ious(matrix) == pytest.approx([3 / 6, 2 / 4, 0 / 1, math.nan], nan_ok=True)
+    assert metrics.mean_iou(matrix) == pytest.approx(1 / 3)
 
 
 @few
 @given(maps())
 def test_a_perfect_prediction_has_intersection_over_union_of_one(truth):
-    matrix = counting.confusion(truth, np.where(truth == VOID, 0, truth), LABELS)
-    found = overlap.ious(matrix)
+    matrix = metrics.confusion(truth, np.where(truth == VOID, 0, truth), LABELS)
+    found = metrics.ious(matrix)
     occurs = np.isin(np.arange(LABELS), truth)
     assert (found[occurs] == 1).all()
     assert np.isnan(found[~occurs]).all()
     if occurs.any():
-        assert overlap.mean_iou(matrix) == 1
+        assert metrics.mean_iou(matrix) == 1
 
 
 @few
 @given(maps(), st.permutations(range(LABELS)), st.integers(0, 1000))
 def test_other_numbers_for_the_labels_leave_the_mean(truth, order, seed):
     predicted, order = prediction_for(truth.shape, seed=seed), np.array(order, np.uint8)
-    one = counting.confusion(truth, predicted, LABELS)
+    one = metrics.confusion(truth, predicted, LABELS)
     renamed = np.where(truth == VOID, VOID, order[np.minimum(truth, LABELS - 1)]).astype(np.uint8)
-    other = counting.confusion(renamed, order[predicted], LABELS)
-    assert overlap.mean_iou(other) == pytest.approx(overlap.mean_iou(one), nan_ok=True)
-    assert overlap.ious(other)[order] == pytest.approx(overlap.ious(one), nan_ok=True)
+    other = metrics.confusion(renamed, order[predicted], LABELS)
+    assert metrics.mean_iou(other) == pytest.approx(metrics.mean_iou(one), nan_ok=True)
+    assert metrics.ious(other)[order] == pytest.approx(metrics.ious(one), nan_ok=True)
 
 
 def test_a_label_that_is_only_predicted_has_0_and_one_in_neither_is_not_a_number():
-    found = overlap.ious(np.array([[5, 2, 0], [0, 0, 0], [0, 0, 0]]))
+    found = metrics.ious(np.array([[5, 2, 0], [0, 0, 0], [0, 0, 0]]))
     assert found == pytest.approx([5 / 7, 0, math.nan], nan_ok=True)
-    assert overlap.mean_iou(np.array([[5, 2, 0], [0, 0, 0], [0, 0, 0]])) == pytest.approx(5 / 14)
+    assert metrics.mean_iou(np.array([[5, 2, 0], [0, 0, 0], [0, 0, 0]])) == pytest.approx(5 / 14)
 
 
 def test_many_matrices_are_scored_as_each_alone():
     many = np.random.RandomState(0).randint(0, 3, (2, 5, 3, 3)) * 0.5
     many[1, 2] = 0
-    each, mean = overlap.ious(many), overlap.mean_iou(many)
+    each, mean = metrics.ious(many), metrics.mean_iou(many)
     assert each.shape == (2, 5, 3) and mean.shape == (2, 5)
     for at in np.ndindex(2, 5):
         assert each[at] == pytest.approx(naive_ious_of(many[at]), nan_ok=True)
@@ -405,16 +405,16 @@ def test_many_matrices_are_scored_as_each_alone():
 
 @pytest.mark.filterwarnings("error")
 def test_no_pixels_have_no_score_and_give_no_warning():
-    assert np.isnan(overlap.mean_iou(np.zeros((3, 3), int)))
-    assert np.isnan(overlap.ious(np.zeros((3, 3), int))).all()
-    assert np.isnan(overlap.of_labels(np.zeros((2, 3, 3)), 20)).all()
-    assert np.isnan(overlap.of_set(np.zeros((2, 3, 3)), 20)).all()
+    assert np.isnan(metrics.mean_iou(np.zeros((3, 3), int)))
+    assert np.isnan(metrics.ious(np.zeros((3, 3), int))).all()
+    assert np.isnan(metrics.of_labels(np.zeros((2, 3, 3)), 20)).all()
+    assert np.isnan(metrics.of_set(np.zeros((2, 3, 3)), 20)).all()
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 3, 2)])
 def test_matrices_that_are_not_square_are_an_error_that_says_their_shape(shape):
     with pytest.raises(ValueError, match=rf"Got \({', '.join(map(str, shape))},?\)"):
-        overlap.ious(np.zeros(shape))
+        metrics.ious(np.zeros(shape))
 
 
 # --- Bootstrap ------------------------------------------------------------------------------------
@@ -422,19 +422,19 @@ def test_matrices_that_are_not_square_are_an_error_that_says_their_shape(shape):
 
 def test_the_score_of_a_set_is_that_of_a_plain_loop_over_resamples():
     confusions = set_of_confusions()
-    found = overlap.of_set(confusions, 80)
+    found = metrics.of_set(confusions, 80)
     assert found == pytest.approx(naive_bootstrap(naive_mean_iou, confusions, resamples=80))
     assert found[1] < found[0] < found[2]
 
 
 def test_the_score_of_a_set_is_of_one_matrix_not_a_mean_of_scores():
     confusions = np.array([[[90, 10], [0, 0]], [[0, 0], [1, 0]]])
-    assert overlap.of_set(confusions, 10)[0] == pytest.approx((90 / 101 + 0 / 11) / 2)
+    assert metrics.of_set(confusions, 10)[0] == pytest.approx((90 / 101 + 0 / 11) / 2)
 
 
 def test_each_label_of_a_set_is_that_of_a_plain_loop_over_resamples():
     confusions = set_of_confusions()
-    value, low, high = overlap.of_labels(confusions, 80)
+    value, low, high = metrics.of_labels(confusions, 80)
     for label in range(LABELS):
         expected = naive_bootstrap(
             lambda matrix, label=label: naive_ious_of(matrix)[label], confusions, resamples=80
@@ -447,7 +447,7 @@ def test_a_label_that_some_resamples_lack_is_known_from_the_others():
     confusions = set_of_confusions(count=6)
     confusions[:, 3, :] = confusions[:, :, 3] = 0  # in no image
     confusions[1:, 2, :] = confusions[1:, :, 2] = 0  # in the first only
-    value, low, high = overlap.of_labels(confusions, 50)
+    value, low, high = metrics.of_labels(confusions, 50)
     assert np.isnan([value[3], low[3], high[3]]).all()
     assert np.isfinite([value[:3], low[:3], high[:3]]).all()
     drawn = [
@@ -457,7 +457,7 @@ def test_a_label_that_some_resamples_lack_is_known_from_the_others():
     known = [one for one in drawn if not math.isnan(one)]
     assert 0 < len(known) < 50
     assert [low[2], high[2]] == pytest.approx(np.percentile(known, [2.5, 97.5]))
-    assert np.isfinite(overlap.of_set(confusions, 50)).all()
+    assert np.isfinite(metrics.of_set(confusions, 50)).all()
 
 
 def test_the_difference_of_two_networks_is_that_of_a_plain_loop_over_resamples():
@@ -465,57 +465,57 @@ def test_the_difference_of_two_networks_is_that_of_a_plain_loop_over_resamples()
     expected = naive_bootstrap(
         lambda a, b: naive_mean_iou(a) - naive_mean_iou(b), one, other, resamples=80
     )
-    assert overlap.difference_of_sets(one, other, 80) == pytest.approx(expected)
+    assert metrics.difference_of_sets(one, other, 80) == pytest.approx(expected)
 
 
 def test_the_difference_of_a_network_to_itself_is_exactly_nothing():
     confusions = set_of_confusions(labels=21)
-    assert overlap.difference_of_sets(confusions, confusions.copy(), 100) == (0.0, 0.0, 0.0)
-    assert overlap.difference_of_sets(confusions, 1.0 * confusions, 100) == (0.0, 0.0, 0.0)
+    assert metrics.difference_of_sets(confusions, confusions.copy(), 100) == (0.0, 0.0, 0.0)
+    assert metrics.difference_of_sets(confusions, 1.0 * confusions, 100) == (0.0, 0.0, 0.0)
 
 
 def test_a_difference_changes_its_sign_with_the_order():
     one, other = set_of_confusions(), set_of_confusions(seed=4)
-    value, low, high = overlap.difference_of_sets(one, other, 100)
-    assert overlap.difference_of_sets(other, one, 100) == pytest.approx((-value, -high, -low))
+    value, low, high = metrics.difference_of_sets(one, other, 100)
+    assert metrics.difference_of_sets(other, one, 100) == pytest.approx((-value, -high, -low))
 
 
 def test_pairing_makes_the_interval_of_a_difference_narrow():
     one = set_of_confusions(40)
     other = one + np.random.RandomState(5).randint(0, 2, one.shape)
-    _, low, high = overlap.difference_of_sets(one, other, 200)
-    _, lone_low, lone_high = overlap.of_set(one, 200)
+    _, low, high = metrics.difference_of_sets(one, other, 200)
+    _, lone_low, lone_high = metrics.of_set(one, 200)
     assert high - low < 0.2 * (lone_high - lone_low)
 
 
 def test_the_bootstrap_is_the_same_every_time():
     confusions = set_of_confusions()
-    first = overlap.of_set(confusions, 60), np.array(overlap.of_labels(confusions, 60))
+    first = metrics.of_set(confusions, 60), np.array(metrics.of_labels(confusions, 60))
     intervals.resampling.cache_clear()
     np.random.seed(1)
-    assert overlap.of_set(confusions, 60) == first[0]
-    assert np.array_equal(overlap.of_labels(confusions, 60), first[1])
+    assert metrics.of_set(confusions, 60) == first[0]
+    assert np.array_equal(metrics.of_labels(confusions, 60), first[1])
 
 
 @few
 @given(st.integers(30, 60), st.integers(2, 5), st.integers(0, 1000))
 def test_an_interval_contains_its_value(count, labels, seed):
     confusions = set_of_confusions(count, labels, seed)
-    for value, low, high in (overlap.of_set(confusions, 200), overlap.of_labels(confusions, 200)):
+    for value, low, high in (metrics.of_set(confusions, 200), metrics.of_labels(confusions, 200)):
         assert np.all(low <= value) and np.all(value <= high)
 
 
 def test_one_image_has_an_interval_of_no_width():
-    value, low, high = overlap.of_set(set_of_confusions(1), 30)
+    value, low, high = metrics.of_set(set_of_confusions(1), 30)
     assert low == value == high
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (0, 3, 3), (4, 3, 2), (2, 2, 3, 3)])
 def test_what_is_not_a_set_of_matrices_is_an_error_that_says_its_shape(shape):
     for call in (
-        overlap.of_set,
-        overlap.of_labels,
-        lambda one, resamples: overlap.difference_of_sets(one, one, resamples),
+        metrics.of_set,
+        metrics.of_labels,
+        lambda one, resamples: metrics.difference_of_sets(one, one, resamples),
     ):
         with pytest.raises(
             ValueError, match=rf"at least one. Got \({', '.join(map(str, shape))}\)"
@@ -525,7 +525,7 @@ def test_what_is_not_a_set_of_matrices_is_an_error_that_says_its_shape(shape):
 
 def test_a_difference_of_other_images_is_an_error_that_says_both():
     with pytest.raises(ValueError, match=r"same images. Got \(3, 2, 2\) and \(4, 2, 2\)"):
-        overlap.difference_of_sets(np.zeros((3, 2, 2)), np.zeros((4, 2, 2)), 10)
+        metrics.difference_of_sets(np.zeros((3, 2, 2)), np.zeros((4, 2, 2)), 10)
 
 
 # --- Part of the truth given ----------------------------------------------------------------------
@@ -536,7 +536,7 @@ def test_given_labels_is_the_best_of_those_in_a_plain_loop(seed):
     truth, scores = map_of_labels(labels=3, seed=seed), scores_for(labels=7, seed=seed)
     # 1, 3 and 5: a label is not its place among those.
     truth[truth != VOID] = 2 * truth[truth != VOID] + 1
-    found = oracles.given_labels(scores, truth)
+    found = metrics.given_labels(scores, truth)
     assert found.dtype == np.uint8
     assert np.array_equal(found, naive_given_labels(scores, truth))
 
@@ -544,7 +544,7 @@ def test_given_labels_is_the_best_of_those_in_a_plain_loop(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_given_regions_is_the_best_mean_of_a_flooded_region(seed):
     truth, scores = map_of_labels(seed=seed, void=0.3), scores_for(labels=7, seed=seed)
-    found = oracles.given_regions(scores, truth)
+    found = metrics.given_regions(scores, truth)
     assert found.dtype == np.uint8
     assert np.array_equal(found, naive_given_regions(scores, truth))
 
@@ -552,14 +552,14 @@ def test_given_regions_is_the_best_mean_of_a_flooded_region(seed):
 @hostile
 def test_hostile_maps_are_given_as_in_plain_loops(truth):
     scores = scores_for(truth.shape, 6)
-    assert np.array_equal(oracles.given_labels(scores, truth), naive_given_labels(scores, truth))
-    assert np.array_equal(oracles.given_regions(scores, truth), naive_given_regions(scores, truth))
+    assert np.array_equal(metrics.given_labels(scores, truth), naive_given_labels(scores, truth))
+    assert np.array_equal(metrics.given_regions(scores, truth), naive_given_regions(scores, truth))
 
 
 @few
 @given(maps(), st.integers(0, 1000))
 def test_given_labels_never_predicts_an_absent_label(truth, seed):
-    found = oracles.given_labels(scores_for(truth.shape, 9, seed), truth)
+    found = metrics.given_labels(scores_for(truth.shape, 9, seed), truth)
     if (truth != VOID).any():
         assert set(np.unique(found)) <= set(np.unique(truth)) - {VOID}
 
@@ -568,7 +568,7 @@ def test_given_labels_never_predicts_an_absent_label(truth, seed):
 @given(maps(), st.integers(0, 1000))
 def test_given_regions_is_constant_on_regions_and_the_plain_prediction_in_void(truth, seed):
     scores = scores_for(truth.shape, 9, seed)
-    found = oracles.given_regions(scores, truth)
+    found = metrics.given_regions(scores, truth)
     for region in flooded(truth):
         assert len({found[at] for at in region}) == 1
     assert np.array_equal(found[truth == VOID], scores.argmax(axis=0)[truth == VOID])
@@ -578,7 +578,7 @@ def test_given_regions_is_constant_on_regions_and_the_plain_prediction_in_void(t
 @given(maps(), st.integers(0, 1000))
 def test_given_labels_is_never_wrong_where_the_plain_prediction_is_right(truth, seed):
     scores = scores_for(truth.shape, LABELS, seed)
-    plain, found = scores.argmax(axis=0), oracles.given_labels(scores, truth)
+    plain, found = scores.argmax(axis=0), metrics.given_labels(scores, truth)
     right = plain == truth
     assert np.array_equal(found[right], truth[right])
 
@@ -588,30 +588,30 @@ def test_pixels_that_touch_at_a_corner_are_one_region_and_those_apart_are_two():
     apart = np.array([[1, VOID, 1]], np.uint8)
     scores = np.zeros((2, 2, 2))
     scores[1] = [[3, 0], [0, -1]]
-    assert oracles.given_regions(scores, touching).tolist() == [[1, 0], [0, 1]]
-    assert oracles.given_regions(np.array([[[0, 0, 0]], [[3, 0, -1]]]), apart).tolist() == [
+    assert metrics.given_regions(scores, touching).tolist() == [[1, 0], [0, 1]]
+    assert metrics.given_regions(np.array([[[0, 0, 0]], [[3, 0, -1]]]), apart).tolist() == [
         [1, 0, 0]
     ]
 
 
 def test_a_region_takes_the_best_mean_not_the_most_votes():
     scores = np.array([[[-1.0, -1.0, -9.0]], [[-2.0, -2.0, -0.1]]])
-    assert oracles.given_regions(scores, np.zeros((1, 3), np.uint8)).tolist() == [[1, 1, 1]]
+    assert metrics.given_regions(scores, np.zeros((1, 3), np.uint8)).tolist() == [[1, 1, 1]]
 
 
 def test_of_equals_the_lower_label_goes_first():
     truth = np.array([[1, 2, VOID]], np.uint8)
-    assert oracles.given_labels(np.zeros((4, 1, 3)), truth).tolist() == [[1, 1, 1]]
-    assert oracles.given_regions(np.zeros((4, 1, 3)), truth).tolist() == [[0, 0, 0]]
+    assert metrics.given_labels(np.zeros((4, 1, 3)), truth).tolist() == [[1, 1, 1]]
+    assert metrics.given_regions(np.zeros((4, 1, 3)), truth).tolist() == [[0, 0, 0]]
 
 
 def test_a_label_that_cannot_be_is_never_predicted():
     scores = np.zeros((2, 1, 3))
     scores[0, 0, 1] = -np.inf
-    assert oracles.given_regions(scores, np.zeros((1, 3), np.uint8)).tolist() == [[1, 1, 1]]
+    assert metrics.given_regions(scores, np.zeros((1, 3), np.uint8)).tolist() == [[1, 1, 1]]
 
 
-@pytest.mark.parametrize("call", [oracles.given_labels, oracles.given_regions])
+@pytest.mark.parametrize("call", [metrics.given_labels, metrics.given_regions])
 @pytest.mark.parametrize(
     ("scores", "truth", "got"),
     [
@@ -658,20 +658,20 @@ fractions = st.floats(0, 1)
 @few
 @given(fractions, fractions, fractions)
 def test_shares_are_shapley_values_and_add_up_to_the_error(plain, labels_given, regions_given):
-    found = oracles.shares(plain, labels_given, regions_given)
+    found = metrics.shares(plain, labels_given, regions_given)
     assert found == pytest.approx(naive_shares(plain, labels_given, regions_given), abs=1e-12)
     assert sum(found) == pytest.approx(1 - plain, abs=1e-12)
 
 
 def test_knowledge_that_helps_alone_is_due_alone():
-    assert oracles.shares(0.4, 1.0, 0.4) == pytest.approx((0.6, 0.0))
-    assert oracles.shares(0.4, 0.4, 1.0) == pytest.approx((0.0, 0.6))
-    assert oracles.shares(0.4, 0.4, 0.4) == pytest.approx((0.3, 0.3))
+    assert metrics.shares(0.4, 1.0, 0.4) == pytest.approx((0.6, 0.0))
+    assert metrics.shares(0.4, 0.4, 1.0) == pytest.approx((0.0, 0.6))
+    assert metrics.shares(0.4, 0.4, 0.4) == pytest.approx((0.3, 0.3))
 
 
 def test_shares_of_arrays_are_those_of_each():
     plain, labels_given, regions_given = np.random.RandomState(0).random_sample((3, 2, 5))
-    recognition, localisation = oracles.shares(plain, labels_given, regions_given)
+    recognition, localisation = metrics.shares(plain, labels_given, regions_given)
     assert recognition.shape == localisation.shape == (2, 5)
     for at in np.ndindex(2, 5):
         one = recognition[at], localisation[at]
@@ -680,4 +680,4 @@ def test_shares_of_arrays_are_those_of_each():
 
 def test_shares_of_other_shapes_are_an_error_that_says_them():
     with pytest.raises(ValueError, match=r"Got \(2,\), \(3,\) and \(2,\)"):
-        oracles.shares(np.zeros(2), np.zeros(3), np.zeros(2))
+        metrics.shares(np.zeros(2), np.zeros(3), np.zeros(2))

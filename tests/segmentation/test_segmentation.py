@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from blurpaper import blur, data, kernels
 from blurpaper.data import canonical
-from blurpaper.data.label_map import VOID
+from blurpaper.data.sets import VOID
 from blurpaper.experiments import tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG

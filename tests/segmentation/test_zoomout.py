@@ -14,8 +14,7 @@ from torch.nn import functional
 from blurpaper.experiments import plan
 from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files
 from blurpaper.networks.base import WeightsError
-from blurpaper.segmentation import segmenters
-from blurpaper.segmentation.zoomout import LEVELS, SCENE, ZoomOut
+from blurpaper.segmentation.zoomout import LEVELS, SCENE, ZoomOut, load, save
 
 NAMES = ("a", "b", "c", "d")
 LABELS = ("background", "cat", "dog")
@@ -271,12 +270,10 @@ def test_taking_the_head_off_leaves_the_statistics_of_a_backbone_in_training_alo
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_a_network_can_be_loaded_where_no_gradients_are_computed(little, tmp_path, context) -> None:
-    segmenters.save(little, NetworkSpec("small_vgg"), tmp_path / "n.safetensors")
+    save(little, NetworkSpec("small_vgg"), tmp_path / "n.safetensors")
     images = noise(64, 64)
     with context():
-        assert torch.equal(
-            segmenters.load(tmp_path / "n.safetensors").logits(images), little.logits(images)
-        )
+        assert torch.equal(load(tmp_path / "n.safetensors").logits(images), little.logits(images))
 
 
 def test_a_frozen_backbone_can_be_built_upon_and_stays_frozen() -> None:
@@ -338,7 +335,7 @@ def test_the_cost_of_segmenting_is_that_of_the_convolutions_and_of_the_perceptro
 
 def refused(path) -> str:
     with pytest.raises(WeightsError) as caught:
-        segmenters.load(path)
+        load(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -349,8 +346,8 @@ def test_a_zoomout_network_comes_back_from_its_file_the_same(model, levels, tmp_
     network = zoomout_of(model, levels, stride=3)
     path, images = tmp_path / "n.safetensors", noise(64, 96)
     network.backbone.mean.add_(1.5)  # as if it had been trained on other grey levels
-    segmenters.save(network, NetworkSpec(model, "mix"), path)
-    again = segmenters.load(path)
+    save(network, NetworkSpec(model, "mix"), path)
+    again = load(path)
     assert not any(module.training for module in again.modules())
     assert (again.labels, again.levels, again.stride) == (LABELS, levels, 3)
     assert (again.backbone.classes, again.backbone.field) == (NAMES, 64)
@@ -360,7 +357,7 @@ def test_a_zoomout_network_comes_back_from_its_file_the_same(model, levels, tmp_
 
 
 def test_a_file_says_what_it_is(little, tmp_path) -> None:
-    segmenters.save(little, NetworkSpec("small_vgg", "mix"), tmp_path / "n.safetensors")
+    save(little, NetworkSpec("small_vgg", "mix"), tmp_path / "n.safetensors")
     with safe_open(tmp_path / "n.safetensors", "pt") as file:
         header = file.metadata()
     assert header["network"] == "small_vgg:mix"
@@ -375,7 +372,7 @@ def test_a_file_says_what_it_is(little, tmp_path) -> None:
 def test_networks_of_another_kind_are_refused_both_ways(little, tmp_path) -> None:
     files.save(backbone_of("small_vgg"), NetworkSpec("small_vgg"), tmp_path / "plain.safetensors")
     assert "(labels: Field required)" in refused(tmp_path / "plain.safetensors")
-    segmenters.save(little, NetworkSpec("small_vgg"), tmp_path / "zoomout.safetensors")
+    save(little, NetworkSpec("small_vgg"), tmp_path / "zoomout.safetensors")
     with pytest.raises(
         WeightsError, match="does not hold small_vgg:original, which its header names"
     ):
@@ -383,7 +380,7 @@ def test_networks_of_another_kind_are_refused_both_ways(little, tmp_path) -> Non
 
 
 def test_weights_of_another_model_are_refused(little, tmp_path) -> None:
-    segmenters.save(little, NetworkSpec("small_resnet"), tmp_path / "n.safetensors")
+    save(little, NetworkSpec("small_resnet"), tmp_path / "n.safetensors")
     assert "does not hold small_resnet:original, which its header names" in refused(
         tmp_path / "n.safetensors"
     )
@@ -392,7 +389,7 @@ def test_weights_of_another_model_are_refused(little, tmp_path) -> None:
 def test_a_file_that_is_cut_off_or_away_is_refused(little, tmp_path) -> None:
     path = tmp_path / "n.safetensors"
     assert "cannot be read" in refused(path)
-    segmenters.save(little, NetworkSpec("small_vgg"), path)
+    save(little, NetworkSpec("small_vgg"), path)
     path.write_bytes(path.read_bytes()[:-100])
     assert "cannot be read" in refused(path)
     path.write_bytes(b"")
@@ -410,7 +407,7 @@ def test_a_file_that_is_cut_off_or_away_is_refused(little, tmp_path) -> None:
 )
 def test_a_header_that_names_nothing_we_know_is_refused(little, name, value, tmp_path) -> None:
     path = tmp_path / "n.safetensors"
-    segmenters.save(little, NetworkSpec("small_vgg"), path)
+    save(little, NetworkSpec("small_vgg"), path)
     files.write(little, files.metadata(path) | {name: value}, path)
     told = refused(path)
     assert "its header" in told

@@ -9,9 +9,9 @@ import torch
 from helpers import LabelledScenes, MemorySet
 from safetensors.torch import save_file
 
-from blurpaper.data.label_map import VOID
+from blurpaper.data.sets import VOID
 from blurpaper.networks.vgg import VGG
-from blurpaper.runs import distributed
+from blurpaper.runs import devices
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation.batches import PerPixel
 from blurpaper.segmentation.zoomout import ZoomOut
@@ -50,7 +50,7 @@ def main(path: Path) -> None:
         update={"optimizer": "adamw", "phases": [Phase(epochs=4, rate=1e-3)]}
     )
     loop.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
-    if distributed.number() == 0:
+    if devices.number() == 0:
         both = torch.nn.ModuleDict({"classifier": network, "segmenter": segmenter})
         save_file({name: tensor.contiguous() for name, tensor in both.state_dict().items()}, path)
 

@@ -7,17 +7,6 @@ room.
 
 from blurpaper.book.figures.deblurring import accuracy_against_seconds, mistaken_psf, psnr_by_noise
 from blurpaper.book.figures.exhibits import Verdict, distance_maps, likely_classes, psfs, verdicts
-from blurpaper.book.figures.palette import (
-    CONDITION_COLOURS,
-    NETWORK_COLOURS,
-    NETWORK_MARKS,
-    PAGE,
-    PALETTE,
-    SCALE_COLOURS,
-    SCALE_MARKS,
-    SERIES_COLOURS,
-    SERIES_MARKS,
-)
 from blurpaper.book.figures.recognition import (
     accuracy_against_entropy,
     accuracy_by_condition,
@@ -28,8 +17,22 @@ from blurpaper.book.figures.recognition import (
     transfer_matrix,
 )
 from blurpaper.book.figures.segmentation import error_shares, iou_by_label, label_maps, miou_by_blur
-from blurpaper.book.figures.style import gallery, label_ends, label_levels
-from blurpaper.book.figures.svg import inline, variables
+from blurpaper.book.figures.style import (
+    CONDITION_COLOURS,
+    NETWORK_COLOURS,
+    NETWORK_MARKS,
+    PAGE,
+    PALETTE,
+    SCALE_COLOURS,
+    SCALE_MARKS,
+    SERIES_COLOURS,
+    SERIES_MARKS,
+    gallery,
+    inline,
+    label_ends,
+    label_levels,
+    variables,
+)
 
 __all__ = [
     "CONDITION_COLOURS",

@@ -11,8 +11,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from blurpaper.book.figures.palette import LIGHT, NETWORK_COLOURS, SERIES_COLOURS, SERIES_MARKS
 from blurpaper.book.figures.style import (
+    LIGHT,
+    NETWORK_COLOURS,
+    SERIES_COLOURS,
+    SERIES_MARKS,
     band,
     bars,
     figures_of,
@@ -22,8 +25,8 @@ from blurpaper.book.figures.style import (
     panels,
 )
 from blurpaper.deblurring import ROUNDING
+from blurpaper.experiments.restoration import AS_IS
 from blurpaper.experiments.results import select
-from blurpaper.experiments.treatment import AS_IS
 from blurpaper.kernels import PSF
 
 if TYPE_CHECKING:

@@ -11,8 +11,15 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from blurpaper import kernels
-from blurpaper.book.figures.palette import LIGHT, NETWORK_COLOURS, RIGHT, WRONG
-from blurpaper.book.figures.style import framed, picture, share_of_page
+from blurpaper.book.figures.style import (
+    LIGHT,
+    NETWORK_COLOURS,
+    RIGHT,
+    WRONG,
+    framed,
+    picture,
+    share_of_page,
+)
 from blurpaper.experiments.results import select
 
 if TYPE_CHECKING:

@@ -12,14 +12,17 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from blurpaper.book.figures.palette import (
+from blurpaper.book.figures.style import (
     CONDITION_COLOURS,
     NETWORK_COLOURS,
     NETWORK_MARKS,
     SCALE_COLOURS,
     SCALE_MARKS,
+    band,
+    figures_of,
+    label_ends,
+    panels,
 )
-from blurpaper.book.figures.style import band, figures_of, label_ends, panels
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments.results import select
 from blurpaper.experiments.tallies import DISKS

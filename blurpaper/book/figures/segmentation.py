@@ -13,8 +13,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from blurpaper.book.figures.palette import LIGHT, NETWORK_COLOURS, NETWORK_MARKS
 from blurpaper.book.figures.style import (
+    LIGHT,
+    NETWORK_COLOURS,
+    NETWORK_MARKS,
     band,
     bars,
     figures_of,
@@ -23,7 +25,7 @@ from blurpaper.book.figures.style import (
     panels,
     share_of_page,
 )
-from blurpaper.data.label_map import VOID
+from blurpaper.data.sets import VOID
 from blurpaper.experiments.results import select
 from blurpaper.experiments.tallies import DISKS
 

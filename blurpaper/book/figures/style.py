@@ -1,9 +1,23 @@
-"""What all plots share: panels that a page can put beside or below one another, labels at the
+"""One palette for all figures: each colour on a light page and on a dark one, and what it stands
+for.
+
+The colours lie as near to Okabe and Ito's as they can if any two of them, in either theme and to an
+eye that lacks one kind of cone (after Machado, Oliveira and Fernandes 2009), are to be at least 10
+apart in CIEDE2000 and each is to have a contrast of at least 3 with its page. Beside its colour
+every network and every scale has a mark of its own, for print in grey.
+
+Plots as they stand in a page: inline SVG in the page's own colours, light or dark, with letters
+as letters.
+
+What all plots share: panels that a page can put beside or below one another, labels at the
 lines, intervals, galleries.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,11 +28,156 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blurpaper.book.figures.palette import LIGHT
-
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+PALETTE = {
+    "ink": ("#101418", "#f2f5f8"),
+    "grey": ("#787878", "#8a8a8a"),
+    "sky": ("#1e94e8", "#67c5f8"),
+    "green": ("#35875a", "#00b379"),
+    "orange": ("#c68308", "#f7bc25"),
+    "vermilion": ("#bb500e", "#f27034"),
+    "blue": ("#3b5c7b", "#4586d9"),
+    "purple": ("#b957ac", "#d58cc1"),
+}
+"""Name -> its colour on a light page and on a dark one. The first is drawn; ``figures.svg`` offers
+a page the other.
+"""
+PAGE = {
+    "page": ("#fffffe", "#121212"),
+    "text": ("#222832", "#ced6dd"),
+    "rule": ("#8a9099", "#767f8a"),
+}
+"""Likewise what is no data (the ground, letters and axes, and lines that only help to read)."""
+
+LIGHT = {name: light for name, (light, _) in (PALETTE | PAGE).items()}
+
+NETWORK_COLOURS = {
+    "original": LIGHT["ink"],
+    "sharp-only": LIGHT["grey"],
+    "sharp+D4": LIGHT["sky"],
+    "mix": LIGHT["green"],
+    "sharp+D8": LIGHT["orange"],
+    "onlyD8": LIGHT["vermilion"],
+    "sharp+shake": LIGHT["blue"],
+    "mix/agreement": LIGHT["purple"],
+}
+NETWORK_MARKS = {
+    "original": "o",
+    "sharp-only": "s",
+    "sharp+D4": "v",
+    "mix": "D",
+    "sharp+D8": "^",
+    "onlyD8": "P",
+    "sharp+shake": "X",
+    "mix/agreement": "p",
+}
+CONDITION_COLOURS = {
+    "sharp": LIGHT["ink"],
+    "D2": LIGHT["sky"],
+    "D4": LIGHT["green"],
+    "D6": LIGHT["orange"],
+    "D8": LIGHT["vermilion"],
+}
+SCALE_COLOURS = {
+    "128": LIGHT["purple"],
+    "256": LIGHT["blue"],
+    "256+512": LIGHT["green"],
+    "512": LIGHT["orange"],
+    "per-scale": LIGHT["ink"],
+}
+SCALE_MARKS = {"128": "v", "256": "o", "256+512": "D", "512": "s", "per-scale": "P"}
+SERIES_COLOURS = tuple(LIGHT[name] for name in ("blue", "vermilion", "purple", "orange", "sky"))
+"""For what is neither a network, a condition nor a scale; none is that of ``original`` or ``mix``.
+"""
+SERIES_MARKS = ("o", "s", "^", "v", "P")
+RIGHT, WRONG = LIGHT["green"], LIGHT["vermilion"]
+"""Of a verdict; always with a mark, too."""
+
+
+_PIXELS = 96 / 72
+"""Of a page, to a point of a plot."""
+_WIDE = 480
+"""Pixels of width beyond which a plot does not shrink on a phone: it is moved sideways."""
+_LEAST = 0.8
+"""To which part of itself such a plot shrinks."""
+_SMALL = 260
+"""Pixels of width up to which two plots stand beside one another on a phone."""
+
+
+def inline(figure: Figure, photographs: bool = False) -> str:
+    """A plot as an ``<svg>`` element for a page; the plot is closed.
+
+    Colours of the palette become variables (``--figure-green``) that a dark page sets and a light
+    one need not. It is hidden from those who cannot see, to whom whoever shows it tells what is to
+    be seen.
+
+    Args:
+        photographs: the images in it are smoothed where they are not shown pixel for pixel.
+    """
+    content = io.StringIO()
+    figure.savefig(
+        content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
+    plt.close(figure)
+    whole = content.getvalue()
+    drawn = re.sub(
+        r"<metadata>.*?</metadata>|<!--.*?-->|\n\s*(?=<)",
+        "",
+        whole[whole.index("<svg") :].strip(),
+        flags=re.DOTALL,
+    )
+    if photographs:
+        drawn = re.sub(r' style="image-rendering:[^"]*"', "", drawn)
+    return _sized(_with_own_names(_themed(drawn)))
+
+
+def variables(theme: str) -> dict[str, str]:
+    """The variables that a plot refers to, with their values in the ``light`` or the ``dark``
+    theme.
+    """
+    return {f"--figure-{name}": both[theme == "dark"] for name, both in (PALETTE | PAGE).items()}
+
+
+def _themed(drawn: str) -> str:
+    for name, (light, _) in (PALETTE | PAGE).items():
+        drawn = re.sub(
+            rf"(?<=: ){light}\b", f"var(--figure-{name}, {light})", drawn, flags=re.IGNORECASE
+        )
+    return drawn
+
+
+def _with_own_names(drawn: str) -> str:
+    """With no names but those that something refers to, and none that another plot of the page
+    could have.
+    """
+    own = f"f{hashlib.sha256(drawn.encode()).hexdigest()[:8]}"
+    wanted = {one or other for one, other in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', drawn)}
+    drawn = re.sub(
+        r' id="([^"]+)"',
+        lambda found: f' id="{own}-{found[1]}"' if found[1] in wanted else "",
+        drawn,
+    )
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{own}-", drawn)
+
+
+def _sized(drawn: str) -> str:
+    """In pixels of a page, which its style sheet may shrink."""
+    width, height = (
+        float(size) for size in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups()
+    )
+    across, down = _PIXELS * width, _PIXELS * height
+    least = f"min-width:{_LEAST * across:.0f}px" if across > _WIDE else ""
+    kind = ' class="small"' if across <= _SMALL else ""
+    head = (
+        f'<svg{kind} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width:g} {height:g}" width="{across:.0f}" height="{down:.0f}" aria-hidden="true" focusable="false" '
+        f'style="{least}">'
+    )
+    return head.replace(' style=""', "") + drawn[drawn.index(">") + 1 :]
+
 
 PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 
-from blurpaper.book.markup import render
 from blurpaper.book.play.blurs import said
 from blurpaper.book.play.seen import Played
+from blurpaper.book.tables import render
 
 FIRST = "D4"
 """The blur at the beginning, and the only one without JavaScript."""

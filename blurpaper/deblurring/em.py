@@ -14,9 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from blurpaper.deblurring.mixture import Mixture, Scores, diagonals, matrices, products
-from blurpaper.deblurring.patches import DIMENSIONS
-from blurpaper.runs.errors import UserError
+from blurpaper.deblurring.prior import DIMENSIONS, Mixture, Scores, diagonals, matrices, products
+from blurpaper.runs.files import UserError
 from blurpaper.runs.randomness import stream
 
 _FORGETTING = 0.7

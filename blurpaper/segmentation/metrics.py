@@ -1,0 +1,385 @@
+"""Which pixels are counted, and as what: a prediction against the truth, one scene at a time
+(Section 5).
+
+Intersection over union of label maps, of all scenes together, with intervals over scenes
+(Section 5, Table 6).
+
+What a network would have made of a scene had it been told part of the truth, and so where its
+errors come from (Section 5).
+
+The paper sees both kinds of error in examples (Figure 5): objects found and taken for another
+label, and labels that are right within a wrong outline. Told which labels the scene has, a network
+can only mislocate; told where the regions are, only misname.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from blurpaper.data.sets import VOID
+from blurpaper.evaluation import intervals
+
+
+def confusion(
+    truth: np.ndarray, predicted: np.ndarray, labels: int, where: np.ndarray | None = None
+) -> np.ndarray:
+    """How many pixels of each true label were given each label (Sec. 5, Table 6).
+
+    Args:
+        truth: label map uint8 ``(H, W)``; pixels of :data:`~blurpaper.data.sets.VOID` are
+            never counted.
+        predicted: the labels given, integers ``(H, W)``, never void.
+        labels: how many labels there are, at most 255.
+        where: the pixels to count, bool ``(H, W)``; without it, all of them.
+
+    Returns:
+        Pixels, int64 ``(labels, labels)``: a row a true label, a column a label given.
+
+    Raises:
+        ValueError: the shapes differ, ``where`` is not a mask, or a label is not one of 0 to
+            ``labels - 1``.
+
+    >>> confusion(np.array([[0, 1, 1, 255]], np.uint8), np.array([[0, 1, 0, 1]], np.uint8), labels=2)
+    array([[1, 0],
+           [1, 1]])
+    """
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    if not 1 <= labels <= VOID:
+        raise ValueError(f"there are 1 to {VOID} labels. Got {labels}.")
+    if truth.shape != predicted.shape:
+        raise ValueError(
+            f"truth and prediction are of one shape. Got {truth.shape} and {predicted.shape}."
+        )
+    counted = truth != VOID
+    for name, found in (("the truth's labels", truth[counted]), ("predicted labels", predicted)):
+        if found.size and not (found.min() >= 0 and found.max() < labels):
+            raise ValueError(f"{name} are 0 to {labels - 1}. Got {found.min()} to {found.max()}.")
+    if where is not None:
+        where = np.asarray(where)
+        if where.shape != truth.shape or where.dtype != bool:
+            raise ValueError(
+                f"where is a bool mask of shape {truth.shape}. Got {where.dtype} {where.shape}."
+            )
+        counted &= where
+    pairs = truth[counted].astype(np.int64) * labels + predicted[counted]
+    return (
+        np.bincount(pairs, minlength=labels**2).reshape(labels, labels).astype(np.int64, copy=False)
+    )
+
+
+def near_boundary(truth: np.ndarray, distance: float) -> np.ndarray:
+    """The pixels within so many pixels of a pixel of another label (Sec. 5, Table 6).
+
+    Distances are Euclidean, from centre to centre. Void is a label like any other; the border of
+    the image is no boundary. Exact, and quick for small distances: the time grows with the square
+    of the distance.
+
+    Args:
+        truth: label map uint8 ``(H, W)``.
+        distance: in pixels, not negative.
+
+    Returns:
+        bool ``(H, W)``.
+
+    Raises:
+        ValueError: the map is not uint8 ``(H, W)``, or the distance is negative or nan.
+    """
+    import cv2
+
+    truth = np.ascontiguousarray(truth)
+    if truth.ndim != 2 or truth.dtype != np.uint8:
+        raise ValueError(f"a label map is uint8 (H, W). Got {truth.dtype} {truth.shape}.")
+    if not distance >= 0:
+        raise ValueError(f"a distance is zero or more pixels. Got {distance}.")
+    reach = int(min(distance, max(truth.shape)))
+    steps = np.arange(-reach, reach + 1)
+    disk = (np.hypot(steps[:, None], steps) <= distance).astype(np.uint8)
+    # A disk of one label has the same largest and smallest label. Outside the image cv2 lets
+    # neither grow nor shrink.
+    return cv2.dilate(truth, disk) != cv2.erode(truth, disk)
+
+
+def ious(confusions: np.ndarray) -> np.ndarray:
+    """Intersection over union of each label (Sec. 5, Table 6).
+
+    Args:
+        confusions: pixels, integers or floats ``(..., K, K)``, rows truth, columns prediction.
+
+    Returns:
+        Fractions, float64 ``(..., K)``; nan for a label that occurs neither in the truth nor in the
+        prediction.
+
+    Raises:
+        ValueError: the matrices are not square.
+    """
+    confusions = np.asarray(confusions, np.float64)
+    if confusions.ndim < 2 or confusions.shape[-1] != confusions.shape[-2]:
+        raise ValueError(f"confusion matrices are square, (..., K, K). Got {confusions.shape}.")
+    both = np.diagonal(confusions, axis1=-2, axis2=-1)
+    either = confusions.sum(axis=-1) + confusions.sum(axis=-2) - both
+    return np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
+
+
+def mean_iou(confusions: np.ndarray) -> np.ndarray:
+    """Mean intersection over union, over the labels that occur in the truth or in the prediction
+    (Sec. 5, Table 6).
+
+    Args:
+        confusions: pixels, integers or floats ``(..., K, K)``, rows truth, columns prediction.
+
+    Returns:
+        Fractions, float64 ``(...)``; nan where no pixel was counted.
+
+    Raises:
+        ValueError: the matrices are not square.
+
+    >>> round(float(mean_iou([[3, 1], [0, 4]])), 3)
+    0.775
+    """
+    each = ious(confusions)
+    known = ~np.isnan(each)
+    count = np.asarray(known.sum(axis=-1))
+    return np.divide(
+        np.where(known, each, 0).sum(axis=-1),
+        count,
+        out=np.full(count.shape, np.nan),
+        where=count > 0,
+    )[()]
+
+
+def of_set(confusions: np.ndarray, resamples: int) -> tuple[float, float, float]:
+    """Mean IoU of the pixels of all images together, with its interval over images (Sec. 5, Table
+    6).
+
+    Args:
+        confusions: one matrix an image, pixels ``(N, K, K)``.
+        resamples: how many resamples of the images.
+
+    Returns:
+        value, low and high, as fractions. The bounds are nan if some resample has no pixel that
+        counts.
+
+    Raises:
+        ValueError: not ``(N, K, K)`` with at least one image.
+    """
+    return of_sets(lambda miou: miou, [confusions], resamples)
+
+
+def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """IoU of each label, of the pixels of all images together, with its interval over images (Sec.
+    5, Table 6).
+
+    Args:
+        confusions: one matrix an image, pixels ``(N, K, K)``.
+        resamples: how many resamples of the images.
+
+    Returns:
+        value, low and high, as fractions ``(K,)``. Resamples without a label say nothing of it; a
+        label that occurs in no image is nan.
+
+    Raises:
+        ValueError: not ``(N, K, K)`` with at least one image.
+    """
+    confusions = _per_image(confusions)
+    counts = intervals.resampling(len(confusions), resamples).astype(np.float64)
+    with warnings.catch_warnings():
+        # A label without a pixel, which is to be nan.
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        low, high = np.nanquantile(
+            ious(_pooled(confusions, counts)),
+            [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2],
+            axis=0,
+        )
+    return ious(confusions.sum(axis=0)), low, high
+
+
+def difference_of_sets(
+    one: np.ndarray, other: np.ndarray, resamples: int
+) -> tuple[float, float, float]:
+    """Mean IoU of one network less that of another on the same images, with its interval over
+    images (Sec. 5, Table 6).
+
+    Args:
+        one: one matrix an image, pixels ``(N, K, K)``.
+        other: those of the other network, of the same images in the same order.
+        resamples: how many resamples of the images, both networks alike.
+
+    Returns:
+        value, low and high, as fractions. The bounds are nan if some resample has no pixel that
+        counts.
+
+    Raises:
+        ValueError: the shapes differ, or are not ``(N, K, K)`` with at least one image.
+    """
+    return of_sets(lambda own, their: own - their, [one, other], resamples)
+
+
+def of_sets(
+    statistic: Callable[..., np.ndarray], sets: Sequence[np.ndarray], resamples: int
+) -> tuple[float, float, float]:
+    """A statistic of several mean IoUs on the same images, with its interval over images.
+
+    Args:
+        statistic: of as many arrays as there are sets, what :func:`draws` gives of each; gives one
+            of that shape.
+        sets: each one matrix an image, pixels ``(N, K, K)``, of the same images in the same order.
+        resamples: how many resamples of the images, the same for all.
+
+    Returns:
+        value, low and high. The bounds are nan if the statistic is in some resample.
+
+    Raises:
+        ValueError: the shapes differ, or are not ``(N, K, K)`` with at least one image.
+    """
+    shapes = list(dict.fromkeys(np.shape(one) for one in sets))
+    if len(shapes) > 1:
+        raise ValueError(
+            f"paired statistics need the same images. Got {shapes[0]} and {shapes[1]}."
+        )
+    return intervals.of_draws(statistic(*(draws(one, resamples) for one in sets)))
+
+
+def draws(confusions: np.ndarray, resamples: int) -> np.ndarray:
+    """Mean IoU of all images together, then of each resample of them: float64 ``(1 + R,)``, as
+    :func:`intervals.draws`.
+    """
+    confusions = _per_image(confusions)
+    return intervals.draws(
+        lambda counts: mean_iou(_pooled(confusions, counts)), len(confusions), resamples
+    )
+
+
+def _per_image(confusions: np.ndarray) -> np.ndarray:
+    confusions = np.asarray(confusions, np.float64)
+    if confusions.ndim != 3 or confusions.shape[1] != confusions.shape[2] or not len(confusions):
+        raise ValueError(
+            f"one confusion matrix an image, (N, K, K), and at least one. Got {confusions.shape}."
+        )
+    return confusions
+
+
+def _pooled(confusions: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums over images that count so often: ``(N, K, K)`` and ``(R, N)`` to ``(R, K, K)``."""
+    return (counts @ confusions.reshape(len(confusions), -1)).reshape(-1, *confusions.shape[1:])
+
+
+def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The prediction if one is told which labels the image has: the best of those at every pixel
+    (Sec. 5, Table 6).
+
+    Args:
+        scores: log-probabilities ``(K, H, W)``; of equals the lower label goes first.
+        truth: label map uint8 ``(H, W)``; void is no label. Where all is void, all labels may be
+            predicted.
+
+    Returns:
+        uint8 ``(H, W)``.
+
+    Raises:
+        ValueError: scores and truth do not fit, a true label has no score, or a score is nan.
+    """
+    scores, truth, present = _checked(scores, truth)
+    if not len(present):
+        return scores.argmax(axis=0).astype(np.uint8)
+    return present[scores[present].argmax(axis=0)]
+
+
+def given_regions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The prediction if one is told where the regions are, but not what: one label for each (Sec.
+    5, Table 6).
+
+    Regions are the 8-connected parts of the truth that have one label. All pixels of a region get
+    the label whose mean score over the region is highest. Void is no region: its pixels, which are
+    never scored, keep the label that is best at each.
+
+    Args:
+        scores: log-probabilities ``(K, H, W)``; of equals the lower label goes first.
+        truth: label map uint8 ``(H, W)``.
+
+    Returns:
+        uint8 ``(H, W)``.
+
+    Raises:
+        ValueError: scores and truth do not fit, a true label has no score, or a score is nan.
+    """
+    scores, truth, present = _checked(scores, truth)
+    regions, count = _regions(truth, present)
+    # The sums over a region have the order of the means.
+    sums = np.stack(
+        [np.bincount(regions.ravel(), plane.ravel(), minlength=count + 1) for plane in scores]
+    )
+    return np.where(regions == 0, scores.argmax(axis=0), sums.argmax(axis=0)[regions]).astype(
+        np.uint8
+    )
+
+
+def _checked(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores and truth that fit, and the labels that occur."""
+    scores, truth = np.asarray(scores), np.asarray(truth)
+    if scores.ndim != 3 or scores.shape[1:] != truth.shape or not 1 <= len(scores) <= VOID:
+        raise ValueError(
+            f"scores are (K, H, W) of truth (H, W), K from 1 to {VOID}. Got {scores.shape} of "
+            f"{truth.shape}."
+        )
+    if truth.dtype != np.uint8:
+        raise ValueError(f"a label map is uint8. Got {truth.dtype}.")
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"scores are numbers. Got nan at {int(np.isnan(scores).any(axis=0).sum())} of "
+            f"{truth.size} pixels."
+        )
+    present = np.flatnonzero(np.bincount(truth.ravel(), minlength=VOID + 1)[:VOID]).astype(np.uint8)
+    if len(present) and present[-1] >= len(scores):
+        raise ValueError(
+            f"the truth's labels are 0 to {len(scores) - 1}. Got {present[0]} to {present[-1]}."
+        )
+    return scores, truth, present
+
+
+def _regions(truth: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, int]:
+    """The number of each pixel's region, from 1, or 0 in void; and how many regions there are."""
+    from scipy import ndimage
+
+    regions, count = np.zeros(truth.shape, np.int32), 0
+    for label in present:
+        parts, more = ndimage.label(truth == label, np.ones((3, 3)))
+        np.add(parts, count, out=regions, where=parts > 0)
+        count += more
+    return regions, count
+
+
+def shares(
+    plain: np.ndarray, labels_given: np.ndarray, regions_given: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The error 1 - mIoU as what is due to recognition plus what is due to localisation (Sec. 5,
+    Table 6).
+
+    These are the Shapley values of two pieces of knowledge, the image's true labels and its true
+    regions; with both, mIoU is taken to be 1. Each is what its piece adds, averaged over the two
+    orders in which they can be told.
+
+    Args:
+        plain: mIoU of the prediction itself, a fraction, of any shape ``(...)``.
+        labels_given: mIoU of :func:`given_labels`, of that shape.
+        regions_given: mIoU of :func:`given_regions`, of that shape.
+
+    Returns:
+        recognition and localisation, float64 of that shape, which add up to ``1 - plain``.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    plain, labels_given, regions_given = (
+        np.asarray(v, np.float64) for v in (plain, labels_given, regions_given)
+    )
+    if not plain.shape == labels_given.shape == regions_given.shape:
+        raise ValueError(
+            f"shares are of one shape. Got {plain.shape}, {labels_given.shape} and "
+            f"{regions_given.shape}."
+        )
+    recognition = ((labels_given - plain) + (1 - regions_given)) / 2
+    localisation = ((regions_given - plain) + (1 - labels_given)) / 2
+    return recognition, localisation
