@@ -176,7 +176,7 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
                 physics,
                 sigma=deblurring.ROUNDING / 255,
                 x_init=observed,
-                betas=list(epll.BONDS),
+                betas=list(splitting.BONDS),
                 batch_size=2000,
             )
         return (found[0] * 255).round().clamp(0, 255).to(torch.uint8)

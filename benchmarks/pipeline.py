@@ -23,7 +23,9 @@ from PIL import Image
 
 from benchmarks.timing import seconds
 from blurpaper import data
-from blurpaper.data import canonical, examples, folders, resizing
+from blurpaper.data import examples, folders
+from blurpaper.data import images as canonical
+from blurpaper.data.images import to_canonical
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
 from blurpaper.networks import Network
@@ -89,7 +91,7 @@ def photographs(count: int, folder: Path) -> tuple[ImageSet, list[Path]]:
     carried = examples.CarriedSet("test")
     generator = np.random.default_rng(0)
     for number in range(count):
-        image = resizing.to_canonical(carried[number % len(carried)], 480)
+        image = to_canonical(carried[number % len(carried)], 480)
         top, left = (int(generator.integers(0, side - 400)) for side in image.shape[-2:])
         crop = image[:, top : top + 400, left : left + 560].permute(1, 2, 0).numpy()
         Image.fromarray(crop).save(folder / f"{number:03d}.jpg", quality=92)

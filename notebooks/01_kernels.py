@@ -92,10 +92,10 @@ page.say(
 # %% tags=["hide-input"]
 import torch
 
-from blurpaper.data import resizing
+from blurpaper.data import images
 from blurpaper.data.examples import EXAMPLES, photograph
 
-cat = resizing.to_canonical(photograph(EXAMPLES[0]), kernels.CANONICAL)
+cat = images.to_canonical(photograph(EXAMPLES[0]), kernels.CANONICAL)
 shown = ["sharp", "D4", "D8", "H8", "shake:0"]
 blurred = blur.apply(torch.stack([cat] * len(shown)), shown)
 page.photograph(

@@ -40,9 +40,9 @@ from blurpaper.book.page import (
     with_interval,
 )
 from blurpaper.book.tables import comparison
-from blurpaper.data import resizing
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import metrics, protocol
 from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
@@ -91,7 +91,7 @@ def guesses(name, condition):
 
 
 def show_example(name, settings, image, answers, source):
-    canonical = resizing.to_canonical(image, settings.protocol.canonical)
+    canonical = to_canonical(image, settings.protocol.canonical)
     shown = {
         condition: protocol.blurred(
             canonical[None], [name], condition, settings.protocol.canonical

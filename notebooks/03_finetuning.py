@@ -41,8 +41,8 @@ from blurpaper.book.page import (
     with_interval,
 )
 from blurpaper.book.tables import comparison
-from blurpaper.data import resizing
 from blurpaper.data.emoji import ATTRIBUTION
+from blurpaper.data.images import to_canonical
 from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import results, tallies
@@ -371,7 +371,7 @@ if main_set == "emoji":
     name = likely["data"].iloc[0]
     number = list(images.ids).index(name)
     canonical = page.profile.protocol.canonical
-    sharp = resizing.to_canonical(images[number], canonical)[None]
+    sharp = to_canonical(images[number], canonical)[None]
     shown = {
         c: protocol.blurred(sharp, [name], c, canonical)[0] for c in experiments.FIGURE1_CONDITIONS
     }
@@ -433,7 +433,7 @@ if main_set == "emoji":
     for (name, condition), group in rows[rows["data"].isin(list(number_of))].groupby(
         ["data", "condition"], sort=False
     ):
-        image = resizing.to_canonical(images[number_of[name]], canonical)
+        image = to_canonical(images[number_of[name]], canonical)
         pictures.append(protocol.blurred(image[None], [name], condition, canonical)[0])
         titles.append(f"{images.classes[int(group['region'].iloc[0])]}, {condition}")
         verdicts.append(said(name, condition))
@@ -457,7 +457,7 @@ from blurpaper.runs import profile as profiles
 photos = profiles.load("photos")
 pictures, titles, verdicts = [], [], []
 for example in EXAMPLES:
-    clear = resizing.to_canonical(photograph(example), photos.protocol.canonical)[None]
+    clear = to_canonical(photograph(example), photos.protocol.canonical)[None]
     for condition in experiments.FIGURE3_CONDITIONS:
         place = f"scikit-image/{example.name}"
         pictures.append(protocol.blurred(clear, [place], condition, photos.protocol.canonical)[0])

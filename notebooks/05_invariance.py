@@ -31,9 +31,9 @@ import torch
 from blurpaper import data
 from blurpaper.book import figures
 from blurpaper.book.page import RUN, Page, percent, with_interval
-from blurpaper.data import resizing
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import invariance, protocol
 from blurpaper.experiments import results
 from blurpaper.networks import STAGES, NetworkSpec
@@ -54,7 +54,7 @@ main_set = settings.evaluation.test_sets[0]
 # %% tags=["hide-input"]
 def show_maps(image, name, what, settings, networks, source):
     """An image sharp and blurred, and the distance between the two at each position of each stage of each network."""
-    sharp = resizing.to_canonical(image, settings.protocol.canonical)[None]
+    sharp = to_canonical(image, settings.protocol.canonical)[None]
     seen = protocol.blurred(sharp, [name], "D8", settings.protocol.canonical)
     inputs = [
         protocol.network_input(one, settings.protocol.pixels("256"), settings.protocol.canonical)

@@ -30,11 +30,11 @@ from blurpaper import blur, data, deblurring
 from blurpaper.book import figures
 from blurpaper.book.page import PAPER, Page, percent, with_interval
 from blurpaper.book.tables import comparison, rounded
-from blurpaper.data import resizing
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.data.images import to_canonical
 from blurpaper.data.sources import SOURCES
-from blurpaper.deblurring import epll
+from blurpaper.deblurring import splitting
 from blurpaper.evaluation import metrics
 from blurpaper.experiments import results
 from blurpaper.kernels import CANONICAL, PSF, psf
@@ -73,8 +73,8 @@ page.say(
     )
     + ". Every method below is given its colours in this way.\n\n"
     "*The speed:* the exact way looks at a patch around every pixel and at every Gaussian. The fast way, after Parameswaran and others "
-    f"(2018), looks at patches {epll.FAST_STRIDE} pixels apart, from another random offset in each round; finds a Gaussian by way of the group "
-    f"it belongs to; and keeps only the {epll.RANK} largest variances of each apart while it searches."
+    f"(2018), looks at patches {splitting.FAST_STRIDE} pixels apart, from another random offset in each round; finds a Gaussian by way of the group "
+    f"it belongs to; and keeps only the {splitting.RANK} largest variances of each apart while it searches."
 )
 
 # %% tags=["hide-input"]
@@ -124,7 +124,7 @@ def show(image, scale, source, what):
 
 example = EXAMPLES[0]
 canonical = profiles.load("photos").protocol.canonical
-picture = resizing.to_canonical(photograph(example), canonical)
+picture = to_canonical(photograph(example), canonical)
 middle = [(side - 192) // 2 for side in picture.shape[1:]]
 whole = f"A photograph of {example.what}, the middle of it"
 show(
@@ -137,7 +137,7 @@ show(
 # %% tags=["hide-input"]
 if main_set == "emoji" and not published:
     images = data.load("emoji", "test", settings, Store())
-    drawn = resizing.to_canonical(images[0], settings.protocol.canonical)
+    drawn = to_canonical(images[0], settings.protocol.canonical)
     show(
         drawn,
         settings.protocol.canonical / CANONICAL,

@@ -32,12 +32,12 @@ from blurpaper import data
 from blurpaper.book import figures
 from blurpaper.book.page import PAPER, PHOTOS, Page, percent, points, with_interval
 from blurpaper.book.tables import comparison, rounded
-from blurpaper.data import resizing
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
+from blurpaper.data.images import resized_8bit, scene_shape
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import plan, results
-from blurpaper.experiments.exhibits import SHOWN
+from blurpaper.experiments.examples import SHOWN
 from blurpaper.experiments.tallies import DISKS
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
@@ -227,7 +227,7 @@ sides = {
 
 def pictures(image, place, side):
     """A scene as the network sees it, sharp and under D8."""
-    sharp = resizing.resized_8bit(image[None], resizing.scene_shape(image.shape, side))
+    sharp = resized_8bit(image[None], scene_shape(image.shape, side))
     return {
         condition: protocol.blurred(sharp, [place], condition, side)[0]
         for condition in ("sharp", "D8")

@@ -25,14 +25,14 @@ published = False
 # %% tags=["remove-cell"]
 from IPython.display import HTML, display
 
+from blurpaper.book import slider
 from blurpaper.book.page import Page
-from blurpaper.book.play import pictures, show
 from blurpaper.runs.store import Store
 
 page = Page(profile, overrides, published)
 photographs, drawings = (
-    pictures.on_photographs(Store()),
-    pictures.on_embedded(page.profile, page.store),
+    slider.on_photographs(Store()),
+    slider.on_embedded(page.profile, page.store),
 )
 last, names = photographs["stages"][-1], photographs["networks"]
 
@@ -43,7 +43,7 @@ last, names = photographs["stages"][-1], photographs["networks"]
 # that scale, blurred, rounded to 8 bits, and then resized to 256.
 
 # %% tags=["remove-input"]
-display(HTML(show.html(pictures.together(photographs, drawings))))
+display(HTML(slider.html(slider.together(photographs, drawings))))
 
 # %% [markdown]
 # ## What to look for
@@ -56,9 +56,9 @@ display(HTML(show.html(pictures.together(photographs, drawings))))
 for what, played in {"photographs": photographs, "drawings": drawings}.items():
     if played:
         lines = [
-            f"- `{name}`: from sharp to `D8` the entropy goes from {pictures.mean(played, name, 'sharp', 'entropy'):.2f} to "
-            f"{pictures.mean(played, name, 'D8', 'entropy'):.2f} nats; under `D8` the features after {last} differ in "
-            f"{100 * pictures.mean(played, name, 'D8', 'distances'):.0f} % from those of the sharp picture."
+            f"- `{name}`: from sharp to `D8` the entropy goes from {slider.mean(played, name, 'sharp', 'entropy'):.2f} to "
+            f"{slider.mean(played, name, 'D8', 'entropy'):.2f} nats; under `D8` the features after {last} differ in "
+            f"{100 * slider.mean(played, name, 'D8', 'distances'):.0f} % from those of the sharp picture."
             for name in names
         ]
         page.say(f"Averaged over the {len(played['photographs'])} {what}:\n\n" + "\n".join(lines))

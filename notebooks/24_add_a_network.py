@@ -81,15 +81,13 @@ networks["grey"](torch.zeros(1, 3, 256, 320)).shape  # a map of logits
 # log-probabilities. What it gives is not in the store: a network that is only in memory has no name there.
 
 # %%
-from blurpaper.data import resizing
 from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import protocol
 
 settings = profiles.load("photos")
 ids = [example.name for example in EXAMPLES]
-images = [
-    resizing.to_canonical(photograph(example), settings.protocol.canonical) for example in EXAMPLES
-]
+images = [to_canonical(photograph(example), settings.protocol.canonical) for example in EXAMPLES]
 
 said = []
 for kind, network in networks.items():

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.book import build
-from blurpaper.book.provenance import RUN
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import RUN
 from blurpaper.runs import fingerprint
 from blurpaper.runs.profile import Profile
 

@@ -31,8 +31,9 @@ import psutil
 
 from blurpaper import data
 from blurpaper.book import build
-from blurpaper.book.provenance import ANCHORS, RUN
+from blurpaper.book.provenance import ANCHORS
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import RUN
 from blurpaper.runs import fingerprint
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile

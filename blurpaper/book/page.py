@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import HTML, Markdown, display
 
 from blurpaper.book import build
-from blurpaper.book.provenance import ANCHORS, PAPER, PHOTOS, RUN
+from blurpaper.book.provenance import ANCHORS
 from blurpaper.book.tables import download, render, rounded
-from blurpaper.experiments import EXPERIMENTS, Published, exhibits, restoration, results
+from blurpaper.experiments import EXPERIMENTS, Published, examples, restoration, results
+from blurpaper.experiments.sources import PAPER, PHOTOS, RUN
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 
@@ -100,7 +101,7 @@ class Page:
         """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on
         photographs and of this run.
         """
-        return self._beside(results.published_label_maps, exhibits.label_maps)
+        return self._beside(results.published_label_maps, examples.label_maps)
 
     def figure(
         self,

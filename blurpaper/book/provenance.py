@@ -18,15 +18,13 @@ import yaml
 
 from blurpaper.book.tables import render
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import PAPER, PHOTOS, RUN
 from blurpaper.runs.files import HOME
 from blurpaper.runs.store import sha256_of
 
 if TYPE_CHECKING:
     from blurpaper.runs.profile import Profile
     from blurpaper.runs.store import Store
-
-PAPER, PHOTOS, RUN = "paper", "photos", "this run"
-"""The sources, as the book calls them."""
 
 ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
 """The target of the book where each source is accounted for."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper import experiments
-from blurpaper.book.play import pictures, seen
+from blurpaper.book import slider
 from blurpaper.deblurring import prior
-from blurpaper.experiments import exhibits, restoration, results
+from blurpaper.experiments import examples, restoration, results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import path_of
 from blurpaper.runs import fingerprint
@@ -70,8 +70,8 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     )
     decided = experiments.decisions(profile, store)
     seconds = restoration.seconds(profile, store)
-    counted, shown = networks.counts(profile, store), exhibits.label_maps(profile, store)
-    played = pictures.on_embedded(profile, store) if pictures.are_embedded(profile) else None
+    counted, shown = networks.counts(profile, store), examples.label_maps(profile, store)
+    played = slider.on_embedded(profile, store) if slider.are_embedded(profile) else None
     used = sorted(store.used(), key=lambda recipe: (recipe.kind, recipe.name))
     stamps = [store.stamp(recipe) for recipe in used]
 
@@ -116,7 +116,7 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     if played:
         path = results.PUBLISHED / f"{profile.name}.play.json"
         with written(path) as temporary:
-            seen.CODEC.save(played, temporary)
+            slider.CODEC.save(played, temporary)
         yield path
 
     path = results.PUBLISHED / f"{profile.name}.timings.csv"

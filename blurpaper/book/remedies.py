@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from blurpaper.book import build, provenance
 from blurpaper.book.page import foremost
-from blurpaper.book.provenance import PHOTOS, RUN
 from blurpaper.book.tables import render, rounded
 from blurpaper.experiments import EXPERIMENTS, Published, results
-from blurpaper.experiments.restoration import AS_IS
+from blurpaper.experiments.results import AS_IS
+from blurpaper.experiments.sources import PHOTOS, RUN
 from blurpaper.kernels import PSF, SHARP
 from blurpaper.runs import profile as profiles
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments import results, tallies
-from blurpaper.experiments.restoration import AS_IS
+from blurpaper.experiments.results import AS_IS
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream

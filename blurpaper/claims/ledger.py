@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blurpaper.book.provenance import PAPER, PHOTOS, RUN
 from blurpaper.claims import evidence
 from blurpaper.claims.criteria import CLAIMS, NOT_RUN, Claim, Criterion, Finding, verdicts
 from blurpaper.evaluation import intervals
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import PAPER, PHOTOS, RUN
 from blurpaper.runs import profile as profiles
 
 if TYPE_CHECKING:

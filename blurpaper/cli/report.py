@@ -16,7 +16,7 @@ import torch
 from blurpaper import __version__
 from blurpaper.book.tables import render
 from blurpaper.cli.finetune import mix_of
-from blurpaper.data import resizing
+from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import intervals, metrics, protocol
 from blurpaper.evaluation.folder import Measured, fitted, measure
 from blurpaper.experiments import results
@@ -289,7 +289,7 @@ def examples(
     first, canonical_side = lines[0].measured, profile.protocol.canonical
     images, truth = first.images, first.truth[scale]
     for number, condition in _chosen(lines, conditions, scale).items():
-        canonical = resizing.to_canonical(images[number], canonical_side)
+        canonical = to_canonical(images[number], canonical_side)
         blurred = protocol.blurred(
             canonical[None], [images.ids[number]], condition, canonical_side
         )[0]

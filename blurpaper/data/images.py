@@ -1,16 +1,29 @@
-"""Image files to pixels: whatever a camera or the web made of them, as 8-bit RGB."""
+"""Image files to pixels: whatever a camera or the web made of them, as 8-bit RGB.
+
+Resizing: bicubic with antialiasing, our choice, as the paper does not say; and the canonical
+scale (Section 3 and 5).
+
+Images of a set at the canonical scale: each decoded once for all conditions, and one part of the
+set in memory at a time.
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from torch.nn import functional
 
+from blurpaper.data.sets import ImageSet
+from blurpaper.runs.devices import in_threads
 from blurpaper.runs.files import UserError
+from blurpaper.runs.profile import Protocol
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 """Of the files that are read as images where a folder is named."""
@@ -132,3 +145,102 @@ def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
             Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         )
     return np.asarray(image.convert("RGB"))
+
+
+def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded."""
+    images = images.contiguous().float()
+    if tuple(images.shape[-2:]) == shape:
+        return images
+    return functional.interpolate(images, shape, mode="bicubic", antialias=True)
+
+
+def resized_8bit(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Resize uint8 ``(B, 3, H, W)`` to uint8 ``(B, 3, *shape)``."""
+    if tuple(images.shape[-2:]) == shape:
+        return images
+    # Torch's 8-bit path: ten times faster, and one rounding as well.
+    if images.device.type == "cpu":
+        images = images.contiguous(memory_format=torch.channels_last)
+        return functional.interpolate(images, shape, mode="bicubic", antialias=True)
+    return resized(images, shape).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def scaled_shape(shape: Sequence[int], factor: float) -> tuple[int, int]:
+    """The last two sides of a shape, scaled by a factor: at least one pixel each."""
+    return max(1, round(shape[-2] * factor)), max(1, round(shape[-1] * factor))
+
+
+def scene_shape(shape: Sequence[int], mean_side: float) -> tuple[int, int]:
+    """The last two sides of a shape, scaled so that their geometric mean is ``mean_side`` pixels
+    (Sec. 5).
+    """
+    return scaled_shape(shape, mean_side / math.sqrt(shape[-2] * shape[-1]))
+
+
+def to_canonical(image: torch.Tensor, canonical: int) -> torch.Tensor:
+    """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8
+    bits (step 1).
+    """
+    return resized_8bit(image[None], scaled_shape(image.shape, canonical / min(image.shape[-2:])))[
+        0
+    ]
+
+
+class Scene(NamedTuple):
+    """A scene that is to be labelled pixel by pixel.
+
+    Attributes:
+        image: at the canonical scale, uint8 ``(3, h, w)``.
+        shape: height and width of its own, those of its label map.
+    """
+
+    image: torch.Tensor
+    shape: tuple[int, int]
+
+
+def to_scene(image: torch.Tensor, canonical: int) -> Scene:
+    """Resize one uint8 image ``(3, H, W)`` so that the geometric mean of its sides is
+    ``canonical``, to 8 bits (Sec. 5).
+    """
+    return Scene(
+        resized_8bit(image[None], scene_shape(image.shape, canonical))[0],
+        (image.shape[-2], image.shape[-1]),
+    )
+
+
+T = TypeVar("T")
+
+
+def images_of(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[torch.Tensor]:
+    """Some images of a set whose smaller side is the canonical one: uint8 ``(3, H, W)`` each."""
+    return _made(images, numbers, lambda number: to_canonical(images[number], protocol.canonical))
+
+
+def scenes_of(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[Scene]:
+    """Some scenes of a set the geometric mean of whose sides is the canonical one."""
+    return _made(images, numbers, lambda number: to_scene(images[number], protocol.canonical))
+
+
+class Shard(Generic[T]):
+    """The part of a set that is looked at: it stays in memory for all conditions, and is let go
+    before the next is made.
+
+    Args:
+        make: gives the part that has these numbers.
+    """
+
+    def __init__(self, make: Callable[[range], list[T]]) -> None:
+        self._make, self._numbers, self._part = make, range(0), list[T]()
+
+    def __call__(self, numbers: range) -> list[T]:
+        """The part that has these numbers."""
+        if numbers != self._numbers:
+            self._part, self._numbers = [], range(0)
+            self._part, self._numbers = self._make(numbers), numbers
+        return self._part
+
+
+def _made(images: ImageSet, numbers: Sequence[int], make: Callable[[int], T]) -> list[T]:
+    """What is made of each image, by several threads where an image is decoded from a file."""
+    return in_threads(make, numbers) if images.reads_files else list(map(make, numbers))

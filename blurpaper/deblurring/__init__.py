@@ -22,7 +22,17 @@ from blurpaper.deblurring.observation import Observation
 from blurpaper.deblurring.prior import Mixture, bundled_prior, load_prior
 from blurpaper.runs.files import UserError
 
-__all__ = ["METHODS", "ROUNDING", "Mixture", "Observation", "check", "bundled_prior", "epll", "load_prior", "restore"]
+__all__ = [
+    "METHODS",
+    "ROUNDING",
+    "Mixture",
+    "Observation",
+    "bundled_prior",
+    "check",
+    "epll",
+    "load_prior",
+    "restore",
+]
 
 ROUNDING = 12**-0.5
 """Standard deviation, in grey levels, of the noise that rounding to 8 bits is."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from blurpaper import data
-from blurpaper.data import canonical
+from blurpaper.data.images import Shard, images_of
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import invariance, metrics, protocol
 from blurpaper.kernels import check_condition
@@ -109,7 +109,7 @@ def log_probabilities(
         }
     parts: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
     loaded = lru_cache(lambda: trained.network(spec, profile, store))
-    shard = canonical.Shard(lambda numbers: canonical.images_of(images, numbers, profile.protocol))
+    shard = Shard(lambda numbers: images_of(images, numbers, profile.protocol))
 
     def classify(numbers: range, condition: str) -> dict[str, torch.Tensor]:
         networks = dict.fromkeys(base_scales(scales), loaded())
@@ -212,7 +212,7 @@ def distances(
     identity, parts = trained.identity_of(spec, profile, store), []
 
     def measure(numbers: range) -> dict[str, torch.Tensor]:
-        shown = canonical.images_of(images, numbers, profile.protocol)
+        shown = images_of(images, numbers, profile.protocol)
         ids, batch = [images.ids[number] for number in numbers], profile.evaluation.batch
         with progress(f"comparing features of {spec}", len(numbers), "image") as tick:
             return invariance.mean_distances(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from blurpaper import blur
-from blurpaper.data.resizing import Scene, resized, scaled_shape
+from blurpaper.data.images import Scene, resized, scaled_shape
 from blurpaper.kernels import CANONICAL, SHAKE, SHAKE_BANKS, SHARP, psf, shake_bank
 from blurpaper.networks.base import Classifier
 from blurpaper.runs.devices import autocast, device_of

@@ -4,13 +4,9 @@ Each computes what is new and loads the rest. Given :class:`Published` instead o
 reads the committed results.
 """
 
-from blurpaper.experiments import deblurring, guesses, recognition, segmentation
-from blurpaper.experiments.recognition import (
-    BASELINES,
-    FIGURE1_CONDITIONS,
-    FIGURE3_CONDITIONS,
-    decisions,
-)
+from blurpaper.experiments import deblurring, examples, recognition, segmentation
+from blurpaper.experiments.examples import FIGURE1_CONDITIONS, FIGURE3_CONDITIONS
+from blurpaper.experiments.recognition import BASELINES, decisions
 from blurpaper.experiments.sources import EXPERIMENTS, Experiment, Published, experiment
 
 __all__ = [
@@ -22,8 +18,8 @@ __all__ = [
     "Published",
     "deblurring",
     "decisions",
+    "examples",
     "experiment",
-    "guesses",
     "recognition",
     "segmentation",
 ]

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data
-from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.evaluation import intervals, metrics, predictions
-from blurpaper.experiments import exhibits, restoration, results, tallies
-from blurpaper.experiments.restoration import AS_IS
+from blurpaper.experiments import restoration, results, tallies
+from blurpaper.experiments.results import AS_IS
 from blurpaper.experiments.sources import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs.profile import Profile
@@ -281,53 +279,6 @@ def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     yield from tallies.differences(given, in_float32, "float32", profile)
 
 
-# --- Figure 3: verdicts on single images ----------------------------------------------------------
-
-FIGURE3_MIXES = ("original", "mix", "sharp+shake")
-FIGURE3_CONDITIONS = ("D4", "D8", "shake", "H8", "G4")
-_FIGURE3_EACH = 2
-
-
-@experiment
-def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """Rank of the truth by three networks, on the first images of each condition on which they do
-    not agree (top-5).
-
-    And by the networks of :func:`exhibits.on_photographs` on scikit-image's photographs.
-    """
-    three = {
-        mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store)
-        for mix in FIGURE3_MIXES
-    }
-    for name in profile.evaluation.test_sets:
-        for condition in FIGURE3_CONDITIONS:
-            found = {
-                mix: tallies.widest(
-                    results.select(decided, data=name, condition=condition, scale="256")
-                ).reset_index(drop=True)
-                for mix, decided in three.items()
-            }
-            right = np.array([(decided["rank"] < 5).to_numpy() for decided in found.values()])
-            split = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
-            for number in split[:_FIGURE3_EACH]:
-                for decided in found.values():
-                    one = decided.iloc[number]
-                    key = tuple(one[list(tallies.DECISION_KEY)])
-                    row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
-                    yield row | {"data": one["image"], "region": str(one["label"])}
-    for settings, spec in exhibits.on_photographs():
-        network = networks.network(spec, settings, store)
-        for example in EXAMPLES:
-            for condition in FIGURE3_CONDITIONS:
-                image, place = photograph(example), f"scikit-image/{example.name}"
-                key, log_p = exhibits.predicted(network, spec, place, image, condition, settings)
-                yield key | {
-                    "metric": "rank",
-                    "value": exhibits.rank(log_p, network, set(example.answers)),
-                    "n": 1,
-                }
-
-
 # --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------
 
 
@@ -350,55 +301,3 @@ def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             numbers = zip(*intervals.of_mean(by_stage, profile.evaluation.bootstrap), strict=True)
             for stage, (value, low, high) in zip(STAGES, numbers, strict=True):
                 yield key | {"region": stage, "value": value, "low": low, "high": high}
-
-
-# --- Figure 1: what one network says of one image, sharp and blurred ------------------------------
-
-FIGURE1_CONDITIONS = ("sharp", "D8")
-_FIGURE1_CLASSES = 5
-
-
-@experiment
-def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
-    """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning,
-    and the entropy.
-
-    Test images of the profile, chosen by rule (:func:`exhibits.telling`), and scikit-image's
-    photographs with EfficientNet-Lite0.
-    """
-    shown: list[tuple[Profile, exhibits.Named, str, Any, set[str]]] = []
-    spec = NetworkSpec(profile.model)
-    for name in profile.evaluation.test_sets:
-        if name == "emoji":  # other people's photographs are not ours to show
-            images = data.load(name, "test", profile, store)
-            number = exhibits.telling(tallies.decided_by(spec, profile, store))
-            answers = {images.classes[images.labels[number]]}
-            for one in (spec, NetworkSpec(profile.model, "mix")):
-                shown.append((profile, one, images.ids[number], images[number], answers))
-    for example in EXAMPLES:
-        for photos, one in exhibits.on_photographs():
-            shown.append(
-                (
-                    photos,
-                    one,
-                    f"scikit-image/{example.name}",
-                    photograph(example),
-                    set(example.answers),
-                )
-            )
-
-    for settings, one, place, image, answers in shown:
-        network = networks.network(one, settings, store)
-        for condition in FIGURE1_CONDITIONS:
-            key, log_p = exhibits.predicted(network, one, place, image, condition, settings)
-            likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
-            for number in likely:
-                name = network.classes[number]
-                yield key | {
-                    "region": name,
-                    "metric": "probability",
-                    "value": float(log_p[number].exp()),
-                    "n": 1,
-                }
-            yield key | {"metric": "rank", "value": exhibits.rank(log_p, network, answers), "n": 1}
-            yield key | {"metric": "entropy", "value": float(-(log_p.exp() * log_p).sum()), "n": 1}

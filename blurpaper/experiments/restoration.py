@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from blurpaper import data, deblurring
-from blurpaper.data import canonical
+from blurpaper.data import images as canonical
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import em
 from blurpaper.deblurring.prior import sample
@@ -27,6 +27,7 @@ from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.evaluation.metrics import MEASURES
 from blurpaper.evaluation.protocol import blurred, same_shape, test_psf
 from blurpaper.experiments import tallies
+from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import CANONICAL, PSF, SHAKE, SHARP
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs.devices import device_of
@@ -38,9 +39,6 @@ from blurpaper.training import networks
 
 if TYPE_CHECKING:
     import pandas as pd
-
-AS_IS = "as is"
-"""The treatment that does nothing, as results call it."""
 
 _BATCH = 8
 """Images that are restored at a time."""

@@ -29,6 +29,9 @@ KEY = (
 """What a number is of; no two rows share it."""
 COLUMNS = (*KEY, "value", "low", "high", "n")
 
+AS_IS = "as is"
+"""The word in the column ``input`` for images that nothing was done to after the blur."""
+
 PAPER = Path(__file__).with_name("paper.csv")
 PUBLISHED = HOME / "results"
 

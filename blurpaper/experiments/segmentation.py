@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments import exhibits, results, tallies
+from blurpaper.experiments import examples, results, tallies
 from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
@@ -189,7 +189,7 @@ def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     scene by scene.
     """
     found = _all(profile, store)
-    for name, number in exhibits.scenes(profile, store).items():
+    for name, number in examples.scenes(profile, store).items():
         for (mix, condition), counts in found.items():
             of = _columns(mix, condition, profile) | {"data": name}
             yield from _rows(

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+PAPER, PHOTOS, RUN = "paper", "photos", "this run"
+"""Where numbers come from, as the book and the ledger call it."""
+
+
 class Published:
     """Stands in for a store: everything comes from the committed results."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, predictions
-from blurpaper.experiments.restoration import AS_IS
+from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from blurpaper import blur
-from blurpaper.data import resizing
+from blurpaper.data.images import resized_8bit, scene_shape
 from blurpaper.data.sets import VOID
 from blurpaper.kernels import CANONICAL
 from blurpaper.runs.profile import Protocol
@@ -65,8 +65,8 @@ def make_batch(
         number = numbers[place]
         draw = uniforms(task.seed, "augmentation", task.images.name, task.images.ids[number], epoch)
         mean_side = settings.jitter[int(draw[0] * len(settings.jitter))] * scale
-        shape = resizing.scene_shape(images[place].shape, mean_side)
-        clear = resizing.resized_8bit(images[place][None].to(device), shape)
+        shape = scene_shape(images[place].shape, mean_side)
+        clear = resized_8bit(images[place][None].to(device), shape)
         seen = blur.apply(clear, [blur.draw(task.mix, draw[1], draw[2], scale)])[0]
         labels = _resized_labels(task.images.label_map(number), shape)
         seen, labels = _cropped(seen, labels, side, draw[4:6])

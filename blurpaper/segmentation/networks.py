@@ -15,7 +15,7 @@ import torch
 
 from blurpaper import data
 from blurpaper.blur import MIXES, check_mix
-from blurpaper.data import canonical
+from blurpaper.data.images import Shard, scenes_of
 from blurpaper.evaluation import predictions
 from blurpaper.experiments import tallies
 from blurpaper.kernels import CANONICAL, check_condition
@@ -154,7 +154,7 @@ def confusions(
     """
     images = data.load_segmented(profile.segmentation.data, "test", profile, store)
     loaded = lru_cache(lambda: network(spec, profile, store))
-    shard = canonical.Shard(lambda numbers: canonical.scenes_of(images, numbers, profile.protocol))
+    shard = Shard(lambda numbers: scenes_of(images, numbers, profile.protocol))
     parts_of = {
         condition: list(recipes(spec, images, condition, profile, store))
         for condition in conditions
@@ -246,7 +246,7 @@ def label_maps(
     numbers = range(len(images))
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        scenes = canonical.scenes_of(images, numbers, profile.protocol)
+        scenes = scenes_of(images, numbers, profile.protocol)
         found = log_probabilities(
             network(spec, profile, store), scenes, images.ids, condition, profile
         )

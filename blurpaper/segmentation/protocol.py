@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from blurpaper.data import canonical
-from blurpaper.data.resizing import Scene
+from blurpaper.data.images import Scene, scenes_of
 from blurpaper.data.sets import SegmentedSet
 from blurpaper.evaluation import protocol
 from blurpaper.runs.devices import autocast, device_of
@@ -43,7 +42,7 @@ def scored(
         scenes: the same at the canonical scale, if they are at hand.
     """
     count, boundary = len(images.classes), profile.segmentation.boundary
-    scenes = scenes or canonical.scenes_of(images, numbers, profile.protocol)
+    scenes = scenes or scenes_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
 
     def score(number: int, log_p: torch.Tensor) -> list[np.ndarray]:

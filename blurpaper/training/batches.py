@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from blurpaper import blur
-from blurpaper.data import resizing
+from blurpaper.data.images import resized, resized_8bit, scaled_shape
 from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import CANONICAL
 from blurpaper.runs.profile import Protocol
@@ -94,16 +94,16 @@ def make_batch(
     def fill(kind: tuple[tuple[int, ...], int, str]) -> None:
         (shape, jitter, target), places = kind, groups[kind]
         group = torch.stack([images[place] for place in places]).to(device)
-        before = resizing.scaled_shape(shape, jitter * scale / min(shape[-2:]))
-        after = resizing.scaled_shape(before, settings.pixels(target) / settings.canonical)
-        clear = resizing.resized_8bit(group, before)
+        before = scaled_shape(shape, jitter * scale / min(shape[-2:]))
+        after = scaled_shape(before, settings.pixels(target) / settings.canonical)
+        clear = resized_8bit(group, before)
         blurred = blur.apply(
             clear,
             [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places],
         )
         for crops, source in ((seen, blurred), (sharp, clear)):
             if crops is not None:
-                for place, image in zip(places, resizing.resized(source, after), strict=True):
+                for place, image in zip(places, resized(source, after), strict=True):
                     crops[place] = _cropped(image, settings.field, draws[place], flip)
 
     if device.type == "cpu":  # photographs differ in shape, so that most groups are single images

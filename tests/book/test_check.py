@@ -14,10 +14,9 @@ from click.testing import CliRunner
 
 import blurpaper
 from blurpaper import claims, experiments
-from blurpaper.book import build, check, execution, publication
-from blurpaper.book.play import pictures
+from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
-from blurpaper.experiments import exhibits, restoration, results
+from blurpaper.experiments import examples, restoration, results
 from blurpaper.runs import fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
 from blurpaper.segmentation import networks
@@ -215,8 +214,8 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     )
     monkeypatch.setattr(restoration, "seconds", lambda *_: {})
     monkeypatch.setattr(networks, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
-    monkeypatch.setattr(exhibits, "label_maps", lambda *_: {"a": np.zeros(1)})
-    monkeypatch.setattr(pictures, "are_embedded", lambda _: False)
+    monkeypatch.setattr(examples, "label_maps", lambda *_: {"a": np.zeros(1)})
+    monkeypatch.setattr(slider, "are_embedded", lambda _: False)
     list(publication.publish(profile.load("smoke"), store))
     return results.PUBLISHED / "smoke.json"
 

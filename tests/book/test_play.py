@@ -16,8 +16,11 @@ import torch
 from PIL import Image
 
 from blurpaper import data, kernels
-from blurpaper.book.play import blurs, pictures, seen, show
-from blurpaper.data import resizing
+from blurpaper.book import slider as blurs
+from blurpaper.book import slider as seen
+from blurpaper.book import slider as show
+from blurpaper.book.slider import EMBEDDED, PHOTOGRAPHS, on_embedded, on_photographs, together
+from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import invariance, protocol
 from blurpaper.experiments import Published, results
 from blurpaper.networks import build
@@ -49,7 +52,7 @@ def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
     }
     compute = smoke.compute.model_copy(update={"precision": "float32"})
     played = seen.played(networks, {"a": random_images[0]}, smoke.protocol, compute)
-    canonical = resizing.to_canonical(random_images[0], smoke.protocol.canonical)
+    canonical = to_canonical(random_images[0], smoke.protocol.canonical)
     assert played["photographs"]["a"]["size"] == [canonical.shape[2], canonical.shape[1]]
     for name, network in networks.items():
         distances = invariance.mean_distances(
@@ -71,7 +74,7 @@ def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
 
 def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
     played = seen.played({}, {"a": random_images[0]}, smoke.protocol, smoke.compute)
-    canonical = resizing.to_canonical(random_images[0], smoke.protocol.canonical)[None]
+    canonical = to_canonical(random_images[0], smoke.protocol.canonical)[None]
     for condition in few:
         uri = played["photographs"]["a"]["seen"][condition]["picture"]
         shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))), float)
@@ -102,8 +105,8 @@ def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None
         }
 
     monkeypatch.setattr(seen, "played", played)
-    first = pictures.on_photographs(store)
-    assert first == pictures.on_photographs(store)
+    first = on_photographs(store)
+    assert first == on_photographs(store)
     assert calls == [["original", "mix"]]
     assert first["photographs"]["chelsea"]["title"] == "Photograph of a cat"
     assert set(first["photographs"]["coffee"]) == {"size", "choice", "title", "answers", "source"}
@@ -122,14 +125,14 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
     monkeypatch.setattr(
         trained, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix]
     )
-    played = pictures.on_embedded(smoke, store)
+    played = on_embedded(smoke, store)
     assert asked == ["small_vgg:original", "small_vgg:mix"]
     shown = played["photographs"]
-    assert len({one["answers"] for one in shown.values()}) == len(shown) == pictures.EMBEDDED
+    assert len({one["answers"] for one in shown.values()}) == len(shown) == EMBEDDED
     for name, one in shown.items():
         number = images.ids.index(name)
         assert one["answers"] == (images.classes[images.labels[number]],)
-        canonical = [resizing.to_canonical(images[number], smoke.protocol.canonical)]
+        canonical = [to_canonical(images[number], smoke.protocol.canonical)]
         compute = smoke.compute.model_copy(update={"precision": "float32"})
         for condition in few:
             found = protocol.log_probabilities(
@@ -143,9 +146,9 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
 def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) -> None:
     committed = results.published_played("emoji")
     assert committed and committed["kinds"] == seen._notches()
-    assert pictures.on_embedded(load("photos"), store) == committed
-    assert pictures.on_embedded(load("emoji"), Published()) == committed
-    assert pictures.on_embedded(load("smoke"), Published()) is None
+    assert on_embedded(load("photos"), store) == committed
+    assert on_embedded(load("emoji"), Published()) == committed
+    assert on_embedded(load("smoke"), Published()) is None
     known = results.select(
         results.published_decisions("emoji"), network="original", scale="256", condition="D4"
     )
@@ -154,7 +157,7 @@ def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) 
     for name, one in committed["photographs"].items():
         told = one["seen"]["D4"]["networks"]["original"]
         right += abs(told["likely"][0][1] - decided.loc[name]["confidence"]) < 0.05
-    assert right >= pictures.EMBEDDED - 1
+    assert right >= EMBEDDED - 1
 
 
 def test_pictures_of_several_sets_are_one_set(few) -> None:
@@ -162,8 +165,8 @@ def test_pictures_of_several_sets_are_one_set(few) -> None:
         {"networks": ["a"], "photographs": {"x": 1}},
         {"networks": ["a"], "photographs": {"y": 2}},
     )
-    assert pictures.together(one, None) == one
-    assert pictures.together(one, other) == {"networks": ["a"], "photographs": {"x": 1, "y": 2}}
+    assert together(one, None) == one
+    assert together(one, other) == {"networks": ["a"], "photographs": {"x": 1, "y": 2}}
 
 
 # --- The page in a browser ------------------------------------------------------------------------
@@ -173,7 +176,7 @@ def invented() -> dict:
     """What a page shows, with numbers that say where they belong."""
     kinds = seen._notches()
     shown = {}
-    for number, example in enumerate(pictures.PHOTOGRAPHS):
+    for number, example in enumerate(PHOTOGRAPHS):
         by_condition = {}
         for place, condition in enumerate(blurs.conditions()):
             content = io.BytesIO()
@@ -251,7 +254,7 @@ def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
         r'<script type="application/json" id="play-data">(.*?)</script>', page, re.DOTALL
     )
     data = json.loads(text)
-    assert list(data["photographs"]) == [example.name for example in pictures.PHOTOGRAPHS]
+    assert list(data["photographs"]) == [example.name for example in PHOTOGRAPHS]
     assert "<" not in text
 
 
@@ -286,7 +289,7 @@ def test_without_scripts_there_is_a_table_for_one_blur(chromium, site) -> None:
     page, _ = opened(chromium, (site / PAGE).as_uri(), java_script_enabled=False)
     assert not page.locator("form").is_visible()
     rows = page.locator(".play-plain tbody tr")
-    assert rows.count() == len(pictures.PHOTOGRAPHS)
+    assert rows.count() == len(PHOTOGRAPHS)
     assert f"original of chelsea <{show.FIRST}>" in rows.first.inner_text()
 
 

@@ -10,7 +10,8 @@ from helpers import MemorySet
 from PIL import Image
 
 from blurpaper import data
-from blurpaper.data import canonical, folders, resizing
+from blurpaper.data import folders
+from blurpaper.data.images import Shard, images_of, scenes_of, to_canonical, to_scene
 from blurpaper.evaluation import predictions, protocol
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import small_vgg
@@ -49,17 +50,17 @@ def decoded(monkeypatch) -> list[str]:
 
 
 def test_images_are_those_asked_for_the_smaller_side_canonical(folder, decoded, tiny) -> None:
-    found = canonical.images_of(folder, range(2, 6), tiny.protocol)
+    found = images_of(folder, range(2, 6), tiny.protocol)
     assert sorted(decoded) == ["2", "3", "4", "5"]
     for number, image in zip(range(2, 6), found, strict=True):
-        assert torch.equal(image, resizing.to_canonical(folder[number], 108))
+        assert torch.equal(image, to_canonical(folder[number], 108))
 
 
 def test_scenes_keep_their_own_shapes(folder, tiny) -> None:
-    found = canonical.scenes_of(folder, range(COUNT), tiny.protocol)
+    found = scenes_of(folder, range(COUNT), tiny.protocol)
     assert [one.shape for one in found] == SHAPES
     for number, (one, (height, width)) in enumerate(zip(found, SHAPES, strict=True)):
-        assert torch.equal(one.image, resizing.to_scene(folder[number], 108).image)
+        assert torch.equal(one.image, to_scene(folder[number], 108).image)
         assert one.image.shape[1] * one.image.shape[2] == pytest.approx(108**2, rel=0.02)
         assert one.image.shape[1] / one.image.shape[2] == pytest.approx(height / width, rel=0.03)
 
@@ -68,14 +69,14 @@ def test_a_subset_gives_its_own_images_whether_from_files_or_not(
     folder, tiny, random_images
 ) -> None:
     for whole in (folder, MemorySet(random_images, [0] * 5, ("a",))):
-        found = canonical.images_of(data.Subset(whole, [3, 1]), range(2), tiny.protocol)
+        found = images_of(data.Subset(whole, [3, 1]), range(2), tiny.protocol)
         for number, image in zip((3, 1), found, strict=True):
-            assert torch.equal(image, resizing.to_canonical(whole[number], 108))
+            assert torch.equal(image, to_canonical(whole[number], 108))
 
 
 def test_a_shard_makes_a_part_once_until_another_is_asked_for() -> None:
     made = []
-    shard = canonical.Shard(lambda numbers: made.append(numbers) or list(numbers))
+    shard = Shard(lambda numbers: made.append(numbers) or list(numbers))
     asked = [range(2), range(2), range(2, 4), range(2)]
     assert [shard(numbers) for numbers in asked] == [list(numbers) for numbers in asked]
     assert made == [range(2), range(2, 4), range(2)]

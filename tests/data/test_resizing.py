@@ -9,7 +9,7 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from blurpaper.data import resizing
+from blurpaper.data import images
 
 
 def plain_resize(image: torch.Tensor, smaller_side: int) -> torch.Tensor:
@@ -20,7 +20,7 @@ def plain_resize(image: torch.Tensor, smaller_side: int) -> torch.Tensor:
 
 def test_the_canonical_image_has_the_canonical_smaller_side_and_eight_bits(random_images) -> None:
     for image in random_images:
-        canonical = resizing.to_canonical(image, 108)
+        canonical = images.to_canonical(image, 108)
         assert canonical.dtype == torch.uint8
         assert min(canonical.shape[-2:]) == 108
         assert canonical.shape[-1] / canonical.shape[-2] == pytest.approx(
@@ -35,9 +35,9 @@ def test_the_canonical_image_has_the_canonical_smaller_side_and_eight_bits(rando
 def test_a_scene_keeps_its_aspect_and_gets_the_mean_side_asked_for(
     height, width, mean_side
 ) -> None:
-    found = resizing.scene_shape((3, height, width), mean_side)
+    found = images.scene_shape((3, height, width), mean_side)
     exact = [mean_side * math.sqrt(height / width), mean_side * math.sqrt(width / height)]
     for side, wanted in zip(found, exact, strict=True):
         assert abs(side - wanted) <= 0.5 + 1e-6 or (side == 1 and wanted < 0.5)
     assert math.prod(exact) == pytest.approx(mean_side**2)  # the exact sides are what was asked for
-    assert resizing.scene_shape((width, height), mean_side) == found[::-1]
+    assert images.scene_shape((width, height), mean_side) == found[::-1]

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from blurpaper import blur, deblurring
-from blurpaper.data import folders, resizing
+from blurpaper.data import folders
 from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.deblurring import Mixture, Observation, epll
+from blurpaper.data.images import to_canonical
+from blurpaper.deblurring import Mixture, Observation, splitting
 from blurpaper.deblurring import prior as priors
 from blurpaper.deblurring.prior import SIDE
 from blurpaper.evaluation import metrics
@@ -22,7 +23,7 @@ FAST = [name for name in deblurring.METHODS if name != "epll-exact"]
 
 @pytest.fixture(scope="module")
 def picture() -> torch.Tensor:
-    whole = resizing.to_canonical(photograph(EXAMPLES[0]), 384)
+    whole = to_canonical(photograph(EXAMPLES[0]), 384)
     return whole[:, 140:236, 200:320].contiguous()
 
 
@@ -77,21 +78,21 @@ def test_exact_epll_is_its_definition(picture, few) -> None:
     observed = observed + noise * torch.randn(
         observed.shape, generator=torch.Generator().manual_seed(0)
     )
-    found = epll.restore(Observation(observed, kernel), noise, few, exact=True)
+    found = splitting.restore(Observation(observed, kernel), noise, few, exact=True)
     expected = naive_epll(observed[0].double().numpy(), kernel, noise, few)
     np.testing.assert_allclose(found[0], expected, atol=2e-3)
 
 
 def test_exact_epll_does_not_depend_on_how_many_patches_are_held(picture, few, monkeypatch) -> None:
     observation = Observation(picture[:2, :40, :50].float() / 255, psf("D2"))
-    whole = epll.restore(observation, 0.01, few, exact=True)
-    monkeypatch.setattr(epll, "_PATCHES", 300)
+    whole = splitting.restore(observation, 0.01, few, exact=True)
+    monkeypatch.setattr(splitting, "_PATCHES", 300)
     torch.testing.assert_close(
-        epll.restore(observation, 0.01, few, exact=True), whole, atol=1e-4, rtol=0
+        splitting.restore(observation, 0.01, few, exact=True), whole, atol=1e-4, rtol=0
     )
-    whole = epll.restore(observation, 0.01, few)
-    monkeypatch.setattr(epll, "_PATCHES", 30)
-    torch.testing.assert_close(epll.restore(observation, 0.01, few), whole, atol=1e-4, rtol=0)
+    whole = splitting.restore(observation, 0.01, few)
+    monkeypatch.setattr(splitting, "_PATCHES", 30)
+    torch.testing.assert_close(splitting.restore(observation, 0.01, few), whole, atol=1e-4, rtol=0)
 
 
 def test_fast_epll_is_near_the_exact_one_and_ahead_of_the_others(picture) -> None:
@@ -217,12 +218,12 @@ def test_on_photographs_as_far_ahead_as_was_asked_for() -> None:
 
 def test_patches_lie_on_a_grid_that_moves_from_round_to_round(few, monkeypatch) -> None:
     seen = []
-    really = epll.mirrored
-    monkeypatch.setattr(epll, "mirrored", lambda *line: seen.append(line[1]) or really(*line))
-    epll.restore(Observation(torch.rand(1, 40, 50), psf("D2")), 0.01, few)
+    really = splitting.mirrored
+    monkeypatch.setattr(splitting, "mirrored", lambda *line: seen.append(line[1]) or really(*line))
+    splitting.restore(Observation(torch.rand(1, 40, 50), psf("D2")), 0.01, few)
     starts = set(zip(seen[::2], seen[1::2], strict=True))
-    assert epll.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
-    assert len(seen) == 2 * len(epll.BONDS) and len(starts) > 3
-    first, last = -(SIDE - 1) - (epll.FAST_STRIDE - 1), -(SIDE - 1)
+    assert splitting.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
+    assert len(seen) == 2 * len(splitting.BONDS) and len(starts) > 3
+    first, last = -(SIDE - 1) - (splitting.FAST_STRIDE - 1), -(SIDE - 1)
     # Every pixel of the border is covered.
     assert all(first <= start <= last for pair in starts for start in pair)

@@ -10,17 +10,17 @@ from scipy.stats import multivariate_normal
 from blurpaper.data import Subset
 from blurpaper.data.examples import CarriedSet
 from blurpaper.deblurring import Mixture, em
-from blurpaper.deblurring.splitting import Tree, divergence
 from blurpaper.deblurring.prior import (
     Scores,
     basis,
+    bundled_prior,
     diagonals,
-    load,
+    load_prior,
     matrices,
     products,
-    released,
     sample,
 )
+from blurpaper.deblurring.splitting import Tree, divergence
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_a_prior_in_a_file(tmp_path, small) -> None:
     from safetensors.torch import save_file
 
     save_file(small.state(), tmp_path / "prior.safetensors")
-    again = load(tmp_path / "prior.safetensors")
+    again = load_prior(tmp_path / "prior.safetensors")
     assert torch.equal(again.covariances, small.covariances)
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "prior.safetensors").read_bytes()[:500])
     save_file({"something": torch.zeros(3)}, tmp_path / "other.safetensors")
@@ -185,11 +185,11 @@ def test_a_prior_in_a_file(tmp_path, small) -> None:
     )
     for name in ("cut", "other", "small", "none"):
         with pytest.raises(ValueError, match=rf"{name}\.safetensors"):
-            load(tmp_path / f"{name}.safetensors")
+            load_prior(tmp_path / f"{name}.safetensors")
 
 
 def test_the_released_prior_knows_photographs_it_has_not_seen(small) -> None:
-    prior = released()
+    prior = bundled_prior()
     assert len(prior) == 200 and prior.weights.sum() == pytest.approx(1, abs=1e-4)
     held_out = sample(CarriedSet("test"), 4000, seed=0)
     assert prior.log_likelihood(held_out).mean() > small.log_likelihood(held_out).mean() + 2

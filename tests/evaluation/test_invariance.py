@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from blurpaper.data import resizing
+from blurpaper.data import images
 from blurpaper.evaluation import invariance, protocol
 from blurpaper.networks import STAGES
 from blurpaper.networks.vgg import small_vgg
@@ -48,7 +48,7 @@ def test_an_image_is_at_no_distance_from_itself(network) -> None:
 
 
 def test_means_are_those_of_the_maps_and_grow_with_blur(network, random_images, smoke) -> None:
-    canonical = [resizing.to_canonical(image, 108) for image in random_images]
+    canonical = [images.to_canonical(image, 108) for image in random_images]
     ids, conditions = list("vwxyz"), ["D2", "D8", invariance.UNRELATED]
     found = invariance.mean_distances(
         network, canonical, ids, conditions, "256", smoke.protocol, CPU32, 4

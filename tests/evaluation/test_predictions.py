@@ -8,7 +8,7 @@ import torch
 from helpers import TINY
 
 from blurpaper import data, experiments
-from blurpaper.data import canonical
+from blurpaper.data.images import images_of
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
@@ -36,7 +36,7 @@ def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept)
     found = predictions.log_probabilities(
         spec("mix@per-scale"), images, ["D4"], ["256+512"], tiny, kept
     )["D4"]["256+512"]
-    shown = canonical.images_of(images, range(len(images)), tiny.protocol)
+    shown = images_of(images, range(len(images)), tiny.protocol)
     parts = []
     for scale, name in (("256", "mix"), ("512", "mix@512")):
         one = {scale: networks.network(spec(name), tiny, kept)}

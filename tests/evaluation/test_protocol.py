@@ -7,7 +7,9 @@ from scipy import ndimage
 from torch.nn import functional
 
 from blurpaper import blur, kernels
-from blurpaper.data import canonical, folders, resizing
+from blurpaper.data import folders
+from blurpaper.data import images as canonical
+from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import metrics, protocol
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import ORIGINALS
@@ -21,7 +23,7 @@ def test_it_is_the_plain_loop_of_the_paper(random_images, smoke) -> None:
     torch.manual_seed(0)
     network = small_vgg(tuple("abcde")).eval()
     settings, ids = smoke.protocol, [f"n/{number}" for number in range(len(random_images))]
-    canonical = [resizing.to_canonical(image, settings.canonical) for image in random_images]
+    canonical = [to_canonical(image, settings.canonical) for image in random_images]
     for condition in ("sharp", "D8", "shake"):
         found = protocol.log_probabilities(
             dict.fromkeys(["128", "256", "512"], network),
@@ -62,7 +64,7 @@ def test_an_image_is_blurred_once_for_all_scales(random_images, smoke, monkeypat
         "apply",
         lambda images, psfs: (seen.append(len(images)), plain(images, psfs))[1],
     )
-    canonical = [resizing.to_canonical(image, 108) for image in random_images]
+    canonical = [to_canonical(image, 108) for image in random_images]
     networks = dict.fromkeys(["128", "256", "512"], small_vgg(("a", "b")).eval())
     protocol.log_probabilities(networks, canonical, list("vwxyz"), "D4", smoke.protocol, CPU32, 64)
     assert sum(seen) == len(random_images)

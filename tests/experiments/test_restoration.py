@@ -9,12 +9,12 @@ import torch
 from helpers import TINY, MemorySet
 
 from blurpaper import blur, data, deblurring, experiments
-from blurpaper.data import resizing
 from blurpaper.data.examples import CarriedSet
-from blurpaper.data.images import write_image
+from blurpaper.data.images import to_canonical, write_image
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.experiments import restoration, tallies
-from blurpaper.experiments.restoration import AS_IS, Treatment, treated
+from blurpaper.experiments.restoration import Treatment, treated
+from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import fingerprint
@@ -39,7 +39,7 @@ def kept(tmp_path_factory):
 
 def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(smoke) -> None:
     photographs = CarriedSet("test")
-    canonical = [resizing.to_canonical(image, 108) for image in (*photographs, photographs[0].mT)]
+    canonical = [to_canonical(image, 108) for image in (*photographs, photographs[0].mT)]
     ids = [f"test/{number}" for number in range(len(canonical))]
     restored, numbers = treated(GRADIENT, canonical, ids, "D8", None, smoke.protocol, smoke.compute)
     kernel = psf("D8", 108 / 384)
@@ -57,7 +57,7 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
 
 
 def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) -> None:
-    canonical = [resizing.to_canonical(random_images[0], 108)]
+    canonical = [to_canonical(random_images[0], 108)]
     mistaken, _ = treated(
         Treatment("gradient", "D6", 2.0),
         canonical,
@@ -76,7 +76,7 @@ def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) 
 def test_under_shake_each_image_is_restored_with_its_own_kernel(
     random_images, smoke, monkeypatch
 ) -> None:
-    canonical = [resizing.to_canonical(image, 108) for image in random_images[:3]]
+    canonical = [to_canonical(image, 108) for image in random_images[:3]]
     used = []
     monkeypatch.setattr(
         restoration.deblurring,
@@ -192,7 +192,9 @@ def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -
         ["blurpaper.training.loop", "blurpaper.evaluation.protocol", "blurpaper.networks.vgg"]
     )
     assert not any("deblur" in module or "treatment" in module for module in recognition)
-    assert "blurpaper.deblurring.splitting" in fingerprint.closure(["blurpaper.experiments.restoration"])
+    assert "blurpaper.deblurring.splitting" in fingerprint.closure(
+        ["blurpaper.experiments.restoration"]
+    )
 
 
 # --- How it is counted ----------------------------------------------------------------------------

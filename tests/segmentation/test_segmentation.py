@@ -16,7 +16,7 @@ from skimage import measure
 from torch.nn import functional
 
 from blurpaper import blur, data, kernels
-from blurpaper.data import canonical
+from blurpaper.data import images as canonical
 from blurpaper.data.sets import VOID
 from blurpaper.experiments import tallies
 from blurpaper.networks import NetworkSpec

@@ -16,7 +16,7 @@ from helpers import MemorySet
 from safetensors.torch import load_file
 
 from blurpaper import kernels
-from blurpaper.data import canonical
+from blurpaper.data.images import images_of
 from blurpaper.evaluation import protocol
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
@@ -60,7 +60,7 @@ def fresh() -> torch.nn.Module:
 def test_it_learns_what_can_be_learnt(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
     network = loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
-    shown = canonical.images_of(images, range(16), SETTINGS)
+    shown = images_of(images, range(16), SETTINGS)
     found = protocol.log_probabilities(
         {"256": network}, shown, images.ids, "sharp", SETTINGS, CPU, 16
     )["256"]

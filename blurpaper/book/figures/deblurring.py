@@ -25,8 +25,7 @@ from blurpaper.book.figures.style import (
     panels,
 )
 from blurpaper.deblurring import ROUNDING
-from blurpaper.experiments.restoration import AS_IS
-from blurpaper.experiments.results import select
+from blurpaper.experiments.results import AS_IS, select
 from blurpaper.kernels import PSF
 
 if TYPE_CHECKING:

@@ -1,1 +1,0 @@
-"""The page with a blur slider: its blurs, what the networks see under each, and its markup."""

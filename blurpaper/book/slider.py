@@ -1,0 +1,415 @@
+"""The blurs of the slider: for each kind of PSF, eight of growing size after the sharp image.
+
+What networks see in photographs as they are blurred: likeliest classes, entropy, distance of the
+features, and the picture.
+
+The markup of the page with a blur slider, which `play.js` brings to life.
+
+Without JavaScript the page shows a table for one blur. With it, the table gives way to the
+controls; what they show comes with the page as JSON, so that nothing has to be loaded.
+
+The pictures of the page with a blur slider, and what the networks that go with them see:
+photographs, and embedded images.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from blurpaper import data
+from blurpaper.book.tables import render
+from blurpaper.data.examples import EXAMPLES, Example, photograph
+from blurpaper.data.images import to_canonical
+from blurpaper.evaluation import protocol
+from blurpaper.experiments import Published, examples, results
+from blurpaper.kernels import PSF, SHAKE, SHARP, axis_variance, shake_bank
+from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.networks.base import STAGES, Network
+from blurpaper.runs.devices import device_of
+from blurpaper.runs.profile import Compute, Profile, Protocol
+from blurpaper.runs.progress import progress
+from blurpaper.runs.store import Codec, Recipe, Store
+from blurpaper.training import networks as trained
+
+STEPS = 8
+"""Blurs of each kind; the slider's zero is the sharp image."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of PSF.
+
+    Attributes:
+        key: as names of PSFs have it.
+        title: for people.
+        conditions: one a notch of the slider, sharp first.
+    """
+
+    key: str
+    title: str
+    conditions: tuple[str, ...]
+
+
+def kinds() -> list[Kind]:
+    """The kinds, those with a size up to about the variance of ``D8`` along an axis."""
+    return [
+        Kind("D", "Defocus", _sizes("D", 1)),
+        Kind("H", "Horizontal motion", _sizes("H", 2)),
+        Kind("G", "Gaussian", _sizes("G", 0.5)),
+        Kind(SHAKE, "Camera shake", (SHARP, *_trajectories())),
+    ]
+
+
+def conditions() -> list[str]:
+    """Every condition of the slider once, sharp first."""
+    return list(dict.fromkeys(name for kind in kinds() for name in kind.conditions))
+
+
+def said(condition: str) -> str:
+    """A condition in words; sizes are in pixels of an image whose smaller side is 384."""
+    if condition == SHARP:
+        return "sharp"
+    psf = PSF.parse(condition)
+    if psf.kind == SHAKE:
+        return f"{condition}, a trajectory that spreads {_extents()[psf.index]:.1f} pixels about its centre"
+    unit = "pixel" if psf.size == 1 else "pixels"
+    return {
+        "D": f"{condition}, a disk of radius {psf.size:g} {unit}",
+        "H": f"{condition}, motion over {psf.size:g} {unit}",
+        "G": f"{condition}, a Gaussian of standard deviation {psf.size:g} {unit}",
+    }[psf.kind]
+
+
+def _sizes(letter: str, pace: float) -> tuple[str, ...]:
+    return (SHARP, *(f"{letter}{pace * step:g}" for step in range(1, STEPS + 1)))
+
+
+def _extents() -> np.ndarray:
+    """Root mean square distance of each test trajectory from its centre of mass, in pixels: float64
+    (100,).
+    """
+    return np.sqrt([axis_variance(kernel).sum() for kernel in shake_bank("test")])
+
+
+def _trajectories() -> list[str]:
+    """Trajectories of camera shake from the most compact on, as far apart in their order as can be."""
+    order = np.argsort(_extents())
+    return [f"{SHAKE}:{order[round(place)]}" for place in np.linspace(0, len(order) - 1, STEPS)]
+
+
+SCALE = "256"
+"""The scale at which the networks are applied."""
+_LIKELY = 5
+_QUALITY = 78
+"""Of the WebP files, of 100."""
+
+Played = dict[str, Any]
+"""What the page shows, as JSON has it; see :func:`played`."""
+
+CODEC: Codec[Played] = Codec(
+    ".json",
+    save=lambda value, path: (
+        path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8") and None
+    ),
+    load=lambda path: json.loads(path.read_text(encoding="utf-8")),
+)
+
+
+def played_recipe(
+    identities: Mapping[str, str],
+    modules: Sequence[str],
+    photographs: Mapping[str, torch.Tensor],
+    settings: Protocol,
+) -> Recipe[Played]:
+    """What :func:`played` gives, as an artifact.
+
+    Args:
+        identities: network -> what stands for it in a key.
+        modules: those that define the networks.
+    """
+    pixels = {
+        name: hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
+        for name, image in photographs.items()
+    }
+    inputs = {
+        "networks": dict(identities),
+        "photographs": pixels,
+        "canonical": settings.canonical,
+        "pixels": settings.pixels(SCALE),
+    }
+    return Recipe(
+        "play", "+".join(photographs), inputs, ["blurpaper.book.play.seen", *modules], CODEC
+    )
+
+
+def played(
+    networks: Mapping[str, Network],
+    photographs: Mapping[str, torch.Tensor],
+    settings: Protocol,
+    compute: Compute,
+) -> Played:
+    """What each network sees in each photograph, uint8 ``(3, H, W)``, under every blur of the
+    slider, at scale 256, in float32.
+
+    Returns:
+        ``networks``, ``stages``, ``kinds`` (key, title, and condition and words of each notch), and
+        for each photograph its ``size`` (width and height at the canonical scale) and ``seen``:
+        condition -> ``picture`` (WebP as a data URI) and network -> ``likely`` (class and
+        probability of five), ``entropy`` in nats, ``distances`` (Hamming, a stage each).
+    """
+    device = device_of(compute)
+    for network in networks.values():
+        network.to(device, memory_format=torch.channels_last).eval()
+    shown = {}
+    with (
+        torch.inference_mode(),
+        progress(
+            "seeing photographs blurred", len(photographs) * len(conditions()), "image"
+        ) as tick,
+    ):
+        for name, image in photographs.items():
+            canonical = to_canonical(image, settings.canonical)[None].to(device)
+            sharp = {
+                label: _maps(network, canonical, settings) for label, network in networks.items()
+            }
+            by_condition = {}
+            for condition in conditions():
+                blurred = protocol.blurred(canonical, [name], condition, settings.canonical)
+                told = {
+                    label: _told(network, blurred, sharp[label], settings)
+                    for label, network in networks.items()
+                }
+                by_condition[condition] = {"picture": _as_uri(blurred[0].cpu()), "networks": told}
+                tick(1)
+            shown[name] = {"size": [canonical.shape[3], canonical.shape[2]], "seen": by_condition}
+    return {
+        "networks": list(networks),
+        "stages": list(STAGES),
+        "kinds": _notches(),
+        "photographs": shown,
+    }
+
+
+def _maps(network: Network, images: torch.Tensor, settings: Protocol) -> dict[str, torch.Tensor]:
+    """Features of canonical images after each stage, at the scale of the page."""
+    inputs = protocol.network_input(images, settings.pixels(SCALE), settings.canonical)
+    return network.stage_maps(network.normalised(inputs))
+
+
+def _told(
+    network: Network, images: torch.Tensor, sharp: dict[str, torch.Tensor], settings: Protocol
+) -> dict[str, Any]:
+    """What a network sees in one blurred image, by one pass for its classes and its features."""
+    maps = _maps(network, images, settings)
+    log_p = network.classify(maps[STAGES[-1]]).float().log_softmax(dim=1).mean(dim=(2, 3))[0]
+    distances = [
+        float(((maps[stage] > 0) != (sharp[stage] > 0)).float().mean()) for stage in STAGES
+    ]
+    return _numbers(log_p.cpu(), network.classes) | {
+        "distances": [round(one, 4) for one in distances]
+    }
+
+
+def _notches() -> list[dict[str, Any]]:
+    return [
+        {
+            "key": kind.key,
+            "title": kind.title,
+            "steps": [
+                {"condition": condition, "said": said(condition)} for condition in kind.conditions
+            ],
+        }
+        for kind in kinds()
+    ]
+
+
+def _numbers(log_p: torch.Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    """The likeliest classes and the entropy of renormalised log-probabilities ``(K,)``."""
+    log_p = log_p.double().log_softmax(dim=0)
+    likely = [
+        [classes[number], round(float(log_p[number].exp()), 4)]
+        for number in log_p.topk(_LIKELY).indices.tolist()
+    ]
+    return {"likely": likely, "entropy": round(float(torch.special.entr(log_p.exp()).sum()), 4)}
+
+
+def _as_uri(image: torch.Tensor) -> str:
+    """An image, uint8 ``(3, H, W)``, as a data URI."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(
+        content, "WEBP", quality=_QUALITY, method=4
+    )
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+FIRST = "D4"
+"""The blur at the beginning, and the only one without JavaScript."""
+
+
+def html(played: Played) -> str:
+    """The page's part that is played with: a table for readers without JavaScript, hidden controls,
+    and the data.
+    """
+    data = json.dumps({**played, "first": FIRST}, ensure_ascii=False, separators=(",", ":"))
+    return render(
+        "play.html",
+        **played,
+        first=FIRST,
+        said=said(FIRST),
+        pictures=[(name, one["choice"]) for name, one in played["photographs"].items()],
+        blurs=[(kind["key"], kind["title"]) for kind in played["kinds"]],
+        data=data.replace("<", "\\u003c"),
+    )
+
+
+PHOTOGRAPHS = (
+    *EXAMPLES,
+    Example(
+        "camera",
+        "a man with a camera",
+        ("tripod", "reflex camera"),
+        "Lav Varshney, CC0, from scikit-image",
+    ),
+    Example(
+        "rocket",
+        "a rocket on its launch pad",
+        ("missile", "projectile"),
+        "SpaceX, public domain, from scikit-image",
+    ),
+)
+EMBEDDED = 4
+"""How many of the embedded images are shown. Their classes are evenly spread, whatever the networks
+say of them.
+"""
+EMOJI = "emoji"
+"""The embedded data; and the profile whose committed pictures of them are shown in a run on other
+data.
+"""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the page says of a picture.
+
+    Attributes:
+        choice: what is in it, where it can be chosen.
+        title: the same for those who cannot see it.
+        answers: names of the classes that are right.
+        source: whom to thank, and which network looks at it.
+    """
+
+    choice: str
+    title: str
+    answers: tuple[str, ...]
+    source: str
+
+
+def on_photographs(store: Store) -> Played:
+    """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in
+    scikit-image's photographs.
+    """
+    named = examples.on_photographs()
+    settings, model = named[0][0], named[0][1].model
+    pictures = {example.name: photograph(example) for example in PHOTOGRAPHS}
+    words = {
+        example.name: Words(
+            example.what,
+            f"Photograph of {example.what}",
+            example.answers,
+            f"Photograph: {example.source}. Seen by {model}.",
+        )
+        for example in PHOTOGRAPHS
+    }
+    return _found({spec.mix: spec for _, spec in named}, pictures, words, settings, store)
+
+
+def are_embedded(profile: Profile) -> bool:
+    """Whether a run is on the embedded data, so that it has such pictures of its own."""
+    return profile.evaluation.test_sets[0] == EMOJI
+
+
+def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
+    """What a run's own networks see in some of its embedded images; of a run on other data, the
+    committed ones of :data:`EMOJI`.
+
+    Returns:
+        None where nothing of that kind was committed.
+    """
+    if not are_embedded(profile):
+        return results.published_played(EMOJI)
+    if isinstance(store, Published):
+        return results.published_played(profile.name)
+    images = data.load(EMOJI, "test", profile, store)
+    first = {int(label): number for number, label in reversed(list(enumerate(images.labels)))}
+    chosen = [first[round(label)] for label in np.linspace(0, len(images.classes) - 1, EMBEDDED)]
+    names = {number: images.classes[images.labels[number]] for number in chosen}
+    words = {
+        images.ids[number]: Words(
+            f"drawn: {name}",
+            f"Drawing of {name} on a background like a photograph's",
+            (name,),
+            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {profile.model}, "
+            "trained on such images.",
+        )
+        for number, name in names.items()
+    }
+    networks = {mix: NetworkSpec(profile.model, mix) for mix in ("original", "mix")}
+    return _found(
+        networks, {images.ids[number]: images[number] for number in chosen}, words, profile, store
+    )
+
+
+def together(*sets: Played | None) -> Played:
+    """Pictures of several sets as one; their networks are of the same names."""
+    known = [one for one in sets if one]
+    return {
+        **known[0],
+        "photographs": {
+            name: one for played in known for name, one in played["photographs"].items()
+        },
+    }
+
+
+def mean(played: Played, network: str, condition: str, number: str) -> float:
+    """Entropy or the last stage's distance of a network under a condition, averaged over the
+    pictures of a set.
+    """
+    told = [
+        one["seen"][condition]["networks"][network][number]
+        for one in played["photographs"].values()
+    ]
+    return float(np.mean([one[-1] if isinstance(one, list) else one for one in told]))
+
+
+def _found(
+    networks: Mapping[str, examples.Named],
+    pictures: Mapping[str, torch.Tensor],
+    words: Mapping[str, Words],
+    settings: Profile,
+    store: Store,
+) -> Played:
+    recipe = played_recipe(
+        {name: trained.identity_of(spec, settings, store) for name, spec in networks.items()},
+        sorted({module_of(spec.model) for spec in networks.values()}),
+        pictures,
+        settings.protocol,
+    )
+
+    def make() -> Played:
+        loaded = {name: trained.network(spec, settings, store) for name, spec in networks.items()}
+        return played(loaded, pictures, settings.protocol, settings.compute)
+
+    found = store.get(recipe, lambda _: make())
+    shown = {name: one | asdict(words[name]) for name, one in found["photographs"].items()}
+    return {**found, "photographs": shown}

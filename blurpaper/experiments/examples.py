@@ -1,0 +1,286 @@
+"""Single images to show: which ones, to which networks, and what those say of them (Figures 1, 3 and
+5).
+
+What networks take single images for: the first guess behind each verdict of Figure 3, and its
+probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blurpaper import data
+from blurpaper.data.examples import EXAMPLES, SEGMENTED, CarriedSet, photograph
+from blurpaper.data.images import to_canonical
+from blurpaper.evaluation import predictions, protocol
+from blurpaper.experiments import results, tallies
+from blurpaper.experiments.sources import experiment
+from blurpaper.kernels import SHARP
+from blurpaper.networks import Network, NetworkSpec
+from blurpaper.networks.files import NetworkFile
+from blurpaper.networks.weights import released
+from blurpaper.runs import profile as profiles
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Store
+from blurpaper.segmentation import metrics
+from blurpaper.segmentation import networks as segmented
+from blurpaper.training import networks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+Named = NetworkSpec | NetworkFile
+
+
+def predicted(
+    network: Network,
+    spec: Named,
+    place: str,
+    image: torch.Tensor,
+    condition: str,
+    settings: Profile,
+) -> tuple[dict[str, str], torch.Tensor]:
+    """A network's log-probabilities on one image at scale 256, and the columns that say of what.
+
+    Args:
+        image: uint8 ``(3, H, W)``.
+
+    Returns:
+        the columns, and ``(K,)``, renormalised.
+    """
+    canonical = to_canonical(image, settings.protocol.canonical)
+    found = protocol.log_probabilities(
+        {"256": network},
+        [canonical],
+        [place],
+        condition,
+        settings.protocol,
+        settings.compute,
+        batch=1,
+    )
+    log_p = found["256"][0].log_softmax(dim=0)
+    return predictions.columns_of(spec, place, len(log_p), "256", condition), log_p
+
+
+def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
+    """Place of the likeliest right answer in log-probabilities ``(K,)``, 1 being first."""
+    right = [number for number, name in enumerate(network.classes) if name in answers]
+    return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
+
+
+def on_photographs() -> list[tuple[Profile, Named]]:
+    """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it
+    comes with blurpaper.
+    """
+    photos = profiles.load("photos")
+    robust = released(photos.model, "mix")
+    return [(photos, one) for one in (NetworkSpec(photos.model), robust) if one]
+
+
+def telling(decided: pd.DataFrame) -> int:
+    """Number of the first test image that is recognised with confidence when sharp, and is not even
+    second under D8.
+    """
+    at_256 = results.select(decided, scale="256")
+    sharp, blurred = (
+        results.select(at_256, condition=c).reset_index(drop=True) for c in (SHARP, "D8")
+    )
+    fits = (sharp["rank"] == 0) & (sharp["confidence"] > 0.5) & (blurred["rank"] >= 2)
+    return int(fits.to_numpy().argmax())
+
+
+# --- Segmented scenes -----------------------------------------------------------------------------
+
+SHOWN = (("original", SHARP), ("original", "D8"), ("mix", "D8"))
+"""Of which networks, and under which conditions, label maps are shown (Fig. 5)."""
+
+
+def scenes(profile: Profile, store: Store) -> dict[str, int]:
+    """Names and numbers of the embedded test scenes on which D8 costs the original most: by
+    mislocation, and by misnaming.
+
+    None where the profile's scenes are photographs, which are not ours to show.
+    """
+    if profile.segmentation.data != data.SCENES:
+        return {}
+    images = data.load_segmented(profile.segmentation.data, "test", profile, store)
+    kinds = ("all", "labels given", "regions given")
+    errors = {}
+    found = segmented.confusions(NetworkSpec(profile.model), (SHARP, "D8"), profile, store)
+    for condition, counts in found.items():
+        errors[condition] = np.array(
+            metrics.shares(*(metrics.mean_iou(counts[kind]) for kind in kinds))
+        )
+    recognition, localisation = errors["D8"] - errors[SHARP]
+    chosen = [
+        int(np.nanargmax(localisation - recognition)),
+        int(np.nanargmax(recognition - localisation)),
+    ]
+    return {images.ids[number]: number for number in chosen}
+
+
+def label_maps(profile: Profile, store: Store) -> dict[str, np.ndarray]:
+    """Label maps of the scenes that are shown, by ``scene mix condition``: uint8 ``(H, W)``.
+
+    Of the embedded scenes those of :func:`scenes`; where the profile's scenes are photographs, of
+    scikit-image's instead.
+    """
+    if profile.segmentation.data == data.SCENES:
+        whole = data.load_segmented(profile.segmentation.data, "test", profile, store)
+        images: data.ImageSet = data.Subset(whole, list(scenes(profile, store).values()))
+    else:
+        carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
+        images = data.Subset(
+            carried, [carried.ids.index(f"scikit-image/{example.name}") for example in SEGMENTED]
+        )
+    found = {}
+    for mix, condition in SHOWN:
+        maps = segmented.label_maps(
+            NetworkSpec(profile.model, mix), images, condition, profile, store
+        )
+        found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}
+    return found
+
+
+# --- Figure 1: what one network says of one image, sharp and blurred ------------------------------
+
+FIGURE1_CONDITIONS = ("sharp", "D8")
+_FIGURE1_CLASSES = 5
+
+
+@experiment
+def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning,
+    and the entropy.
+
+    Test images of the profile, chosen by rule (:func:`telling`), and scikit-image's
+    photographs with EfficientNet-Lite0.
+    """
+    shown: list[tuple[Profile, Named, str, Any, set[str]]] = []
+    spec = NetworkSpec(profile.model)
+    for name in profile.evaluation.test_sets:
+        if name == "emoji":  # other people's photographs are not ours to show
+            images = data.load(name, "test", profile, store)
+            number = telling(tallies.decided_by(spec, profile, store))
+            answers = {images.classes[images.labels[number]]}
+            for one in (spec, NetworkSpec(profile.model, "mix")):
+                shown.append((profile, one, images.ids[number], images[number], answers))
+    for example in EXAMPLES:
+        for photos, one in on_photographs():
+            shown.append(
+                (
+                    photos,
+                    one,
+                    f"scikit-image/{example.name}",
+                    photograph(example),
+                    set(example.answers),
+                )
+            )
+
+    for settings, one, place, image, answers in shown:
+        network = networks.network(one, settings, store)
+        for condition in FIGURE1_CONDITIONS:
+            key, log_p = predicted(network, one, place, image, condition, settings)
+            likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
+            for number in likely:
+                name = network.classes[number]
+                yield key | {
+                    "region": name,
+                    "metric": "probability",
+                    "value": float(log_p[number].exp()),
+                    "n": 1,
+                }
+            yield key | {"metric": "rank", "value": rank(log_p, network, answers), "n": 1}
+            yield key | {"metric": "entropy", "value": float(-(log_p.exp() * log_p).sum()), "n": 1}
+
+
+# --- Figure 3: verdicts on single images ----------------------------------------------------------
+
+FIGURE3_MIXES = ("original", "mix", "sharp+shake")
+FIGURE3_CONDITIONS = ("D4", "D8", "shake", "H8", "G4")
+_FIGURE3_EACH = 2
+
+
+@experiment
+def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """Rank of the truth by three networks, on the first images of each condition on which they do
+    not agree (top-5).
+
+    And by the networks of :func:`on_photographs` on scikit-image's photographs.
+    """
+    three = {
+        mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store)
+        for mix in FIGURE3_MIXES
+    }
+    for name in profile.evaluation.test_sets:
+        for condition in FIGURE3_CONDITIONS:
+            found = {
+                mix: tallies.widest(
+                    results.select(decided, data=name, condition=condition, scale="256")
+                ).reset_index(drop=True)
+                for mix, decided in three.items()
+            }
+            right = np.array([(decided["rank"] < 5).to_numpy() for decided in found.values()])
+            split = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
+            for number in split[:_FIGURE3_EACH]:
+                for decided in found.values():
+                    one = decided.iloc[number]
+                    key = tuple(one[list(tallies.DECISION_KEY)])
+                    row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
+                    yield row | {"data": one["image"], "region": str(one["label"])}
+    for settings, spec in on_photographs():
+        network = networks.network(spec, settings, store)
+        for example in EXAMPLES:
+            for condition in FIGURE3_CONDITIONS:
+                image, place = photograph(example), f"scikit-image/{example.name}"
+                key, log_p = predicted(network, spec, place, image, condition, settings)
+                yield key | {
+                    "metric": "rank",
+                    "value": rank(log_p, network, set(example.answers)),
+                    "n": 1,
+                }
+
+
+@experiment
+def figure3_guesses(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+    """For every image and network of Figure 3, the likeliest class (``region``) and its
+    probability.
+    """
+    verdicts = figure3(profile, store)
+    for name in profile.evaluation.test_sets:
+        images = data.load(name, "test", profile, store)
+        numbers = {one: number for number, one in enumerate(images.ids)}
+        here = verdicts[verdicts["data"].isin(list(numbers))]
+        for mix, rows in here.groupby("network", sort=False):
+            spec = NetworkSpec(profile.model, mix)
+            conditions, scales = tallies.settings_of(spec, profile)
+            wanted = [one for one in conditions if one in set(rows["condition"])]
+            found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
+            for one in rows.to_dict("records"):
+                log_p = found[one["condition"]]["256"][numbers[one["data"]]].log_softmax(dim=0)
+                yield {
+                    column: one[column] for column in results.KEY if column != "experiment"
+                } | _guess(log_p, images.classes)
+    for settings, spec in on_photographs():
+        network = networks.network(spec, settings, store)
+        for example in EXAMPLES:
+            for condition in FIGURE3_CONDITIONS:
+                place = f"scikit-image/{example.name}"
+                key, log_p = predicted(
+                    network, spec, place, photograph(example), condition, settings
+                )
+                yield key | _guess(log_p, network.classes)
+
+
+def _guess(log_p: torch.Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
+    best = int(log_p.argmax())
+    return {
+        "region": classes[best],
+        "metric": "probability",
+        "value": float(log_p[best].exp()),
+        "n": 1,
+    }
