@@ -46,6 +46,7 @@ from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import metrics, protocol
 from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 
@@ -58,7 +59,7 @@ main_set = settings.test_sets[0]
 
 # %% tags=["hide-input"]
 if main_set == "emoji":
-    images = data.load("emoji", "test", page.profile, Store())
+    images = data.load("emoji", "test", Run(page.profile, Store()))
     page.photograph(
         figures.gallery(
             [images[n] for n in range(10)], [images.classes[images.labels[n]] for n in range(10)]

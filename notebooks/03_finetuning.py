@@ -46,6 +46,7 @@ from blurpaper.data.images import to_canonical
 from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import results, tallies
+from blurpaper.runs import Run
 from blurpaper.runs.store import Store
 
 page = Page(profile, overrides, published)
@@ -367,7 +368,7 @@ page.say(
 # %% tags=["hide-input"]
 likely = results.select(page.rows("figure1"), network="mix")
 if main_set == "emoji":
-    images = data.load("emoji", "test", page.profile, Store())
+    images = data.load("emoji", "test", Run(page.profile, Store()))
     name = likely["data"].iloc[0]
     number = list(images.ids).index(name)
     canonical = page.profile.protocol.canonical

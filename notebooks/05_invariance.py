@@ -38,6 +38,7 @@ from blurpaper.evaluation import invariance, protocol
 from blurpaper.experiments import results
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks.weights import released
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 from blurpaper.training import networks as trained
@@ -62,7 +63,7 @@ def show_maps(image, name, what, settings, networks, source):
     ]
     maps = {}
     for label, spec in networks.items():
-        network = trained.network(spec, settings, Store())
+        network = trained.network(spec, Run(settings, Store()))
         with torch.inference_mode():
             maps[label] = {
                 stage: found[0]
@@ -86,7 +87,7 @@ def show_maps(image, name, what, settings, networks, source):
 
 
 if main_set == "emoji" and not published:
-    images = data.load("emoji", "test", settings, Store())
+    images = data.load("emoji", "test", Run(settings, Store()))
     what = f"A drawn {images.classes[images.labels[0]]}"
     networks = {
         mix: NetworkSpec.parse(f"{settings.model}:{mix}")

@@ -38,6 +38,7 @@ from blurpaper.deblurring import splitting
 from blurpaper.evaluation import metrics
 from blurpaper.experiments import results
 from blurpaper.kernels import CANONICAL, PSF, psf
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 
@@ -136,7 +137,7 @@ show(
 
 # %% tags=["hide-input"]
 if main_set == "emoji" and not published:
-    images = data.load("emoji", "test", settings, Store())
+    images = data.load("emoji", "test", Run(settings, Store()))
     drawn = to_canonical(images[0], settings.protocol.canonical)
     show(
         drawn,

@@ -39,6 +39,7 @@ from blurpaper.evaluation import protocol
 from blurpaper.experiments import plan, results
 from blurpaper.experiments.examples import SHOWN
 from blurpaper.experiments.tallies import DISKS
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 from blurpaper.segmentation import networks
@@ -277,7 +278,7 @@ for name, found in maps.items():
             f"{known[place].what.capitalize()}: {known[place].source}." for place in places
         )
     else:
-        images = data.load_segmented(scenes.data, "test", settings, Store())
+        images = data.load_segmented(scenes.data, "test", Run(settings, Store()))
         numbers = [images.ids.index(place) for place in places]
         rows = [
             row_of(images[number], place, found, sides[name], images.label_map(number).numpy())

@@ -32,6 +32,7 @@ from IPython.display import HTML, display
 
 from blurpaper.book import provenance
 from blurpaper.book.page import Page
+from blurpaper.runs import Run
 
 page = Page(profile, overrides, published)
 
@@ -46,7 +47,7 @@ if published:
         f"This book was drawn from committed results: {page.run}. Listed is what they were made from."
     )
 else:
-    here = provenance.stored(page.profile, page.store, page.overrides)
+    here = provenance.stored(Run(page.profile, page.store), page.overrides)
     page.say(
         f"This book was drawn by {page.run}, from the store. Listed is what the store keeps for the profile `{page.profile.name}`: of each "
         "artifact the one made last, with whatever it was made from. An artifact that another profile made first, and this one "

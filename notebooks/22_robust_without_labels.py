@@ -31,6 +31,7 @@ from pathlib import Path
 from blurpaper.book.page import Page, with_interval
 from blurpaper.data.examples import TRAINING, album
 from blurpaper.experiments import results
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)
@@ -99,8 +100,7 @@ count, steps, left_out = finetune.finetune(
     "sharp,D4,D8",
     True,
     Path("again.safetensors"),
-    settings,
-    Store(),
+    Run(settings, Store()),
 )
 count, steps, left_out
 

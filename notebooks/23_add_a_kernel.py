@@ -33,6 +33,7 @@ from blurpaper import blur, kernels
 from blurpaper.book import figures
 from blurpaper.book.page import Page
 from blurpaper.data.examples import album
+from blurpaper.runs import Run
 
 page = Page(profile, overrides, published)
 place = tempfile.TemporaryDirectory(prefix="blurpaper-")
@@ -141,7 +142,7 @@ from blurpaper.runs.store import Store
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
 networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix/agreement")]
 rows = pd.concat(
-    folder.evaluate(one, photos, conditions, ["256"], settings, Store())[0] for one in networks
+    folder.evaluate(one, photos, conditions, ["256"], Run(settings, Store()))[0] for one in networks
 )
 rows.pivot(index=["network", "condition"], columns="metric", values="value").round(2)
 

@@ -31,6 +31,7 @@ import torch
 
 from blurpaper.book.page import Page
 from blurpaper.data.examples import album
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)
@@ -116,7 +117,7 @@ from blurpaper.runs.store import Store
 
 settings, store = profiles.load("photos"), Store()
 found = predictions.log_probabilities(
-    NetworkSpec("efficientnet_lite0"), cats, ["sharp", "D8"], ["256"], settings, store
+    NetworkSpec("efficientnet_lite0"), cats, ["sharp", "D8"], ["256"], Run(settings, store)
 )
 for condition, by_scale in found.items():
     terms = metrics.per_image(metrics.decisions(by_scale["256"], cats.labels))
@@ -155,7 +156,7 @@ from blurpaper.data import folders
 
 os.environ["BLURPAPER_DATA"] = str(Path.cwd())
 folders.SETS["mine"] = {"test": "photos"}
-mine = data.load("mine", "test", settings, store)
+mine = data.load("mine", "test", Run(settings, store))
 print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
 del folders.SETS["mine"]
 

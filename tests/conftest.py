@@ -112,7 +112,7 @@ def published_chapter(
                 patch.setattr(build, "build_folder", lambda _: tmp_path_factory.mktemp("built"))
                 path = execution.execute(
                     chapter,
-                    execution.Run(profiles.load(profile), {}, profile, store, published=True),
+                    execution.Edition(profiles.load(profile), {}, profile, store, published=True),
                 )
             notebook = nbformat.read(path, as_version=4)
             data = [

@@ -51,7 +51,7 @@ def _heeds_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class Run:
+class Process:
     """``python -m ...`` in a checkout, with a store of its own, as the leader of a process group.
 
     Attributes:
@@ -164,7 +164,7 @@ class Run:
         return left
 
 
-def check_remains(run: Run) -> None:
+def check_remains(run: Process) -> None:
     """That of a run which was stopped no process is left and no lock is held, and that all it kept
     is whole.
     """
@@ -221,7 +221,7 @@ def lives(seed: int, count: int, startup: float, worked: float) -> list[float]:
     return [startup + draw.uniform(0, (worked - startup) / count) for _ in range(count)]
 
 
-def kill_again_and_again(start: Callable[[], Run], lives: Sequence[float]) -> int:
+def kill_again_and_again(start: Callable[[], Process], lives: Sequence[float]) -> int:
     """Start a run, kill it when it has worked for so long, and so on: all its processes or (every
     other time) the leader alone.
 

@@ -34,7 +34,7 @@ from blurpaper.book import build
 from blurpaper.book.provenance import ANCHORS
 from blurpaper.experiments import results
 from blurpaper.experiments.sources import RUN
-from blurpaper.runs import fingerprint
+from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Codec, Recipe, Store, sha256_of
@@ -45,7 +45,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
-class Run:
+class Edition:
     """What the chapters of a book are executed with.
 
     Attributes:
@@ -70,7 +70,7 @@ class Run:
             "settings": self.profile.model_dump(mode="json"),
             "files": [(path.name, sha256_of(path)) for path in shown],
             "targets": build.targets(build.ROOT),
-            "data": {} if self.published else data.fingerprints(self.profile, self.store),
+            "data": {} if self.published else data.fingerprints(Run(self.profile, self.store)),
         }
 
     @property
@@ -94,7 +94,7 @@ class Run:
         return Recipe(KIND, name, self.inputs | own, modules, _NOTEBOOK, about)
 
 
-def execute(chapter: str, run: Run) -> Path:
+def execute(chapter: str, run: Edition) -> Path:
     """Execute one chapter, unless the store has it as it would come out; the path of the executed
     notebook.
 
@@ -127,7 +127,7 @@ def _script(chapter: str) -> str:
     return (build.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
 
 
-def _executed(chapter: str, run: Run, scratch: Path) -> str:
+def _executed(chapter: str, run: Edition, scratch: Path) -> str:
     """The text of the executed notebook, with what is needed to see later whether it is still as it
     would come out.
     """
@@ -190,7 +190,7 @@ def _executed(chapter: str, run: Run, scratch: Path) -> str:
 
 def execute_all(
     chapters: Sequence[str],
-    run: Run,
+    run: Edition,
     jobs: int = 1,
     tell: Callable[[str], object] = lambda chapter: None,
 ) -> None:

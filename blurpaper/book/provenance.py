@@ -19,12 +19,12 @@ import yaml
 from blurpaper.book.tables import render
 from blurpaper.experiments import results
 from blurpaper.experiments.sources import PAPER, PHOTOS, RUN
+from blurpaper.runs import Run
 from blurpaper.runs.files import HOME
 from blurpaper.runs.store import sha256_of
 
 if TYPE_CHECKING:
-    from blurpaper.runs.profile import Profile
-    from blurpaper.runs.store import Store
+    pass
 
 ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
 """The target of the book where each source is accounted for."""
@@ -74,20 +74,20 @@ def committed(profile: str, overrides: Mapping[str, Any] | None = None) -> Origi
     return Origin(about["profile"], overrides or {}, stamps)
 
 
-def stored(profile: Profile, store: Store, overrides: Mapping[str, Any] | None = None) -> Origin:
+def stored(run: Run, overrides: Mapping[str, Any] | None = None) -> Origin:
     """Of the run at hand: what the store keeps for a profile, the newest of each name; what that
     was made from; and what names no profile and was made from any of these.
     """
     found: list[Stamp] = []
-    for name in store.names():
+    for name in run.store.names():
         try:
-            stamp = json.loads((store.root / name / "stamp.json").read_text(encoding="utf-8"))
+            stamp = json.loads((run.store.root / name / "stamp.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):  # being written or damaged: it is then not loaded either
             continue
         if {"kind", "name", "key", "made"} <= set(stamp):
             found.append(stamp)
     by_key = {stamp["key"]: stamp for stamp in found}
-    kept = {stamp["key"]: stamp for stamp in _newest(found, profile.name)}
+    kept = {stamp["key"]: stamp for stamp in _newest(found, run.profile.name)}
     wanted = list(kept.values())
     for stamp in wanted:  # which grows
         for key in set(stamp.get("parents", ())) & (set(by_key) - set(kept)):
@@ -96,7 +96,7 @@ def stored(profile: Profile, store: Store, overrides: Mapping[str, Any] | None =
     made = [stamp for stamp in _newest(found, None) if set(stamp.get("parents", ())) & set(kept)]
     kept |= {stamp["key"]: stamp for stamp in made}
     order = sorted(kept.values(), key=lambda one: (one["kind"], one["name"], one["made"]))
-    return Origin(profile.model_dump(), overrides or {}, order)
+    return Origin(run.profile.model_dump(), overrides or {}, order)
 
 
 def _newest(stamps: Iterable[Stamp], profile: str | None) -> list[Stamp]:

@@ -19,10 +19,9 @@ from blurpaper.deblurring import prior
 from blurpaper.experiments import examples, restoration, results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import path_of
-from blurpaper.runs import fingerprint
+from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.files import written
-from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Recipe, Store, surroundings
+from blurpaper.runs.store import Recipe, surroundings
 from blurpaper.segmentation import networks
 from blurpaper.training import networks as trained
 
@@ -43,7 +42,7 @@ _COUNTS = {
 """With the experiments, the modules that make rows of artifacts."""
 
 
-def publish(profile: Profile, store: Store) -> Iterator[Path]:
+def publish(run: Run) -> Iterator[Path]:
     """Write to ``results/`` what a profile found; what is missing is computed.
 
     ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.lock.txt`` the version of
@@ -57,31 +56,40 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
     """
     import pandas as pd
 
-    if profile.evaluation.released and profile.deblurring.prior.images == prior.BUNDLED.stem:
-        yield _release_prior(profile, store)
-    if profile.evaluation.released:
+    if (
+        run.profile.evaluation.released
+        and run.profile.deblurring.prior.images == prior.BUNDLED.stem
+    ):
+        yield _release_prior(run)
+    if run.profile.evaluation.released:
         yield _release(
-            NetworkSpec.parse(f"{profile.model}:{profile.evaluation.released}"), profile, store
+            NetworkSpec.parse(f"{run.profile.model}:{run.profile.evaluation.released}"), run
         )
 
     rows = pd.concat(
-        [rows for make in experiments.EXPERIMENTS.values() if len(rows := make(profile, store))],
+        [
+            rows
+            for make in experiments.EXPERIMENTS.values()
+            if len(rows := make(run.profile, run.store))
+        ],
         ignore_index=True,
     )
-    decided = experiments.decisions(profile, store)
-    seconds = restoration.seconds(profile, store)
-    counted, shown = networks.counts(profile, store), examples.label_maps(profile, store)
-    played = slider.on_embedded(profile, store) if slider.are_embedded(profile) else None
-    used = sorted(store.used(), key=lambda recipe: (recipe.kind, recipe.name))
-    stamps = [store.stamp(recipe) for recipe in used]
+    decided = experiments.decisions(run.profile, run.store)
+    seconds = restoration.seconds(run)
+    counted, shown = networks.counts(run), examples.label_maps(run)
+    played = (
+        slider.on_embedded(run.profile, run.store) if slider.are_embedded(run.profile) else None
+    )
+    used = sorted(run.store.used(), key=lambda recipe: (recipe.kind, recipe.name))
+    stamps = [run.store.stamp(recipe) for recipe in used]
 
-    path = results.PUBLISHED / f"{profile.name}.csv"
+    path = results.PUBLISHED / f"{run.profile.name}.csv"
     results.write(rows, path)
     yield path
 
-    path = results.PUBLISHED / f"{profile.name}.json"
+    path = results.PUBLISHED / f"{run.profile.name}.json"
     about = {
-        "profile": profile.model_dump(),
+        "profile": run.profile.model_dump(),
         **{name: value for name, value in surroundings().items() if name != "commit"},
         **_code_of(used),
         "artifacts": [
@@ -93,33 +101,33 @@ def publish(profile: Profile, store: Store) -> Iterator[Path]:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     yield path
 
-    path = results.PUBLISHED / f"{profile.name}.lock.txt"
+    path = results.PUBLISHED / f"{run.profile.name}.lock.txt"
     with written(path) as temporary:
         temporary.write_text("\n".join(installed()) + "\n", encoding="utf-8")
     yield path
 
-    path = results.PUBLISHED / f"{profile.name}.decisions.parquet"
+    path = results.PUBLISHED / f"{run.profile.name}.decisions.parquet"
     with written(path) as temporary:
         _write_compact(decided, temporary)
     yield path
 
-    path = results.PUBLISHED / f"{profile.name}.confusions.parquet"
+    path = results.PUBLISHED / f"{run.profile.name}.confusions.parquet"
     with written(path) as temporary:
         counted.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
     yield path
 
-    path = results.PUBLISHED / f"{profile.name}.label_maps.npz"
+    path = results.PUBLISHED / f"{run.profile.name}.label_maps.npz"
     with written(path) as temporary:
         np.savez_compressed(temporary, **shown)
     yield path
 
     if played:
-        path = results.PUBLISHED / f"{profile.name}.play.json"
+        path = results.PUBLISHED / f"{run.profile.name}.play.json"
         with written(path) as temporary:
             slider.CODEC.save(played, temporary)
         yield path
 
-    path = results.PUBLISHED / f"{profile.name}.timings.csv"
+    path = results.PUBLISHED / f"{run.profile.name}.timings.csv"
     with written(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(["kind", "name", "seconds", "device"])
@@ -159,14 +167,14 @@ def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:
     }
 
 
-def _release_prior(profile: Profile, store: Store) -> Path:
+def _release_prior(run: Run) -> Path:
     """Write the prior of EPLL that comes with blurpaper; its header says what it was learnt from."""
     from safetensors.torch import save_file
 
     path = prior.BUNDLED
-    recipe = restoration.prior_recipe(profile, store)
-    state = restoration.prior(profile, store).state()
-    stamp = store.stamp(recipe)
+    recipe = restoration.prior_recipe(run)
+    state = restoration.prior(run).state()
+    stamp = run.store.stamp(recipe)
     about = {
         "name": recipe.name,
         "inputs": json.dumps(stamp["inputs"], sort_keys=True),
@@ -178,9 +186,9 @@ def _release_prior(profile: Profile, store: Store) -> Path:
     return path
 
 
-def _release(spec: NetworkSpec, profile: Profile, store: Store) -> Path:
+def _release(spec: NetworkSpec, run: Run) -> Path:
     """Write a network in half precision, unless the file has its weights already."""
-    network = trained.network(spec, profile, store)
+    network = trained.network(spec, run)
     path = path_of(spec.model, spec.mix)
     if path.is_file():
         old, new = files.load(path).state_dict(), network.state_dict()

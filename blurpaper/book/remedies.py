@@ -14,6 +14,7 @@ from blurpaper.experiments import EXPERIMENTS, Published, results
 from blurpaper.experiments.results import AS_IS
 from blurpaper.experiments.sources import PHOTOS, RUN
 from blurpaper.kernels import PSF, SHARP
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def remedies(page: Page) -> tuple[str, pd.DataFrame]:
     if isinstance(store, Published):
         origin = provenance.committed(profile.name)
     else:
-        origin = provenance.stored(profile, store)
+        origin = provenance.stored(Run(profile, store))
     stamps = {(one["kind"], one["name"]): one for one in (origin.stamps if origin else ())}
     found = []
     for images, (conditions, names) in KINDS.items():

@@ -34,6 +34,7 @@ from blurpaper.experiments import Published, examples, results
 from blurpaper.kernels import PSF, SHAKE, SHARP, axis_variance, shake_bank
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.networks.base import STAGES, Network
+from blurpaper.runs import Run
 from blurpaper.runs.devices import device_of
 from blurpaper.runs.profile import Compute, Profile, Protocol
 from blurpaper.runs.progress import progress
@@ -350,7 +351,7 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
         return results.published_played(EMOJI)
     if isinstance(store, Published):
         return results.published_played(profile.name)
-    images = data.load(EMOJI, "test", profile, store)
+    images = data.load(EMOJI, "test", Run(profile, store))
     first = {int(label): number for number, label in reversed(list(enumerate(images.labels)))}
     chosen = [first[round(label)] for label in np.linspace(0, len(images.classes) - 1, EMBEDDED)]
     names = {number: images.classes[images.labels[number]] for number in chosen}
@@ -400,14 +401,16 @@ def _found(
     store: Store,
 ) -> Played:
     recipe = played_recipe(
-        {name: trained.identity_of(spec, settings, store) for name, spec in networks.items()},
+        {name: trained.identity_of(spec, Run(settings, store)) for name, spec in networks.items()},
         sorted({module_of(spec.model) for spec in networks.values()}),
         pictures,
         settings.protocol,
     )
 
     def make() -> Played:
-        loaded = {name: trained.network(spec, settings, store) for name, spec in networks.items()}
+        loaded = {
+            name: trained.network(spec, Run(settings, store)) for name, spec in networks.items()
+        }
         return played(loaded, pictures, settings.protocol, settings.compute)
 
     found = store.get(recipe, lambda _: make())

@@ -20,6 +20,7 @@ from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments import results, tallies
 from blurpaper.experiments.results import AS_IS
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream
 from blurpaper.segmentation.metrics import draws
@@ -27,7 +28,6 @@ from blurpaper.segmentation.metrics import draws
 if TYPE_CHECKING:
     import pandas as pd
 
-    from blurpaper.runs.store import Store
 
 IMAGES, INTERVALS, POINTS = "images", "intervals", "points"
 """How sure a number is. It is resampled over images, drawn from its interval, or known as a point."""
@@ -291,8 +291,8 @@ def of_run(profile: Profile, store: Any) -> Evidence:  # noqa: ANN401 (a store, 
         return of_published(profile)
     return Evidence(
         lambda name: experiments.EXPERIMENTS[name](profile, store),
-        lambda of: _decided_in(of, profile, store),
-        lambda: networks.counts(profile, store),
+        lambda of: _decided_in(of, Run(profile, store)),
+        lambda: networks.counts(Run(profile, store)),
         profile.model,
         profile.evaluation.second_model,
         profile.evaluation.test_sets[0],
@@ -300,7 +300,7 @@ def of_run(profile: Profile, store: Any) -> Evidence:  # noqa: ANN401 (a store, 
     )
 
 
-def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.DataFrame:
+def _decided_in(of: Mapping[str, str], run: Run) -> pd.DataFrame:
     """The decisions of a run's networks of that name, from all seeds, on images treated so; empty
     if it has none.
     """
@@ -311,19 +311,19 @@ def _decided_in(of: Mapping[str, str], profile: Profile, store: Store) -> pd.Dat
     columns = {column: of[column] for column in ("model", "network", "train_scale", "recipe")}
     specs = [
         one
-        for one in tallies.networks(profile)
+        for one in tallies.networks(run.profile)
         if columns.items() <= predictions.columns_of(one, "", 0, "", "").items()
     ]
     if of["input"] == AS_IS:
-        frames = [tallies.decided_by(spec, profile, store) for spec in specs]
+        frames = [tallies.decided_by(spec, run) for spec in specs]
     else:
-        images = restoration.images_of(profile.evaluation.test_sets[0], profile, store)
+        images = restoration.images_of(run.profile.evaluation.test_sets[0], run)
         chosen = [
             one
-            for one in restoration.of_table5(profile)
-            if str(one) == of["input"] and NetworkSpec(profile.model) in specs
+            for one in restoration.of_table5(run.profile)
+            if str(one) == of["input"] and NetworkSpec(run.profile.model) in specs
         ]
-        frames = [restoration.decisions(treatment, images, profile, store) for treatment in chosen]
+        frames = [restoration.decisions(treatment, images, run) for treatment in chosen]
     return (
         pd.concat(frames, ignore_index=True)
         if frames

@@ -13,11 +13,10 @@ from blurpaper.evaluation.folder import classes_of, fitted
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.external import ExternalSpec, external
 from blurpaper.networks.files import NetworkFile
+from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
-from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
-from blurpaper.runs.store import Store
 from blurpaper.training import loop, networks
 from blurpaper.training.batches import Task
 
@@ -51,8 +50,7 @@ def finetune(
     mix: str,
     unlabelled: bool,
     out: Path,
-    profile: Profile,
-    store: Store,
+    run: Run,
 ) -> tuple[int, int, list[str]]:
     """Fine-tune a network on the photographs of a folder and write it to a file; a killed run is
     taken up again.
@@ -73,40 +71,42 @@ def finetune(
             wanted and it has none, or there are fewer images than a batch.
     """
     name, shares = mix_of(mix)
-    profile = fitted(profile, start)
+    run = Run(fitted(run.profile, start), run.store)
     listed = folders.load_folder(
-        folder, classes_of(start, profile, store), labelled=not unlabelled, tolerant=True
+        folder, classes_of(start, run), labelled=not unlabelled, tolerant=True
     )
-    schedule = profile.agreement if unlabelled else profile.finetuning
+    schedule = run.profile.agreement if unlabelled else run.profile.finetuning
     if not unlabelled and (listed.labels < 0).any():
         raise ImageError(
             f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet "
             "id); name them so, or tune without labels (--unlabelled)."
         )
-    images, left_out = readable(listed, store)
+    images, left_out = readable(listed, run.store)
     if len(images) < schedule.batch:
         section = "agreement" if unlabelled else "finetuning"
         raise ImageError(
             f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p "
             f"{section}.batch=N)."
         )
-    network = networks.network(start, profile, store)
+    network = networks.network(start, run)
     objective = networks.objective_of(network, schedule)
-    task = Task(images, shares, "256", seed_of(profile.seed, "finetune"))
+    task = Task(images, shares, "256", seed_of(run.profile.seed, "finetune"))
     made_from = (
-        networks.identity_of(start, profile, store),
+        networks.identity_of(start, run),
         images.fingerprint,
         name,
         schedule,
-        profile.protocol,
-        profile.seed,
+        run.profile.protocol,
+        run.profile.seed,
     )
     checkpoint = out.with_name(
-        f"{out.name}.{_key(*made_from, profile.compute.precision)}.checkpoint"
+        f"{out.name}.{_key(*made_from, run.profile.compute.precision)}.checkpoint"
     )
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
         place = networks.readable_checkpoint(checkpoint)
-        loop.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
+        loop.train(
+            objective, task, schedule, run.profile.protocol, run.profile.compute, place, tick
+        )
     recipe = "agreement" if unlabelled else "labels"
     files.save(network, NetworkSpec(start.model, name, recipe=recipe), out)
     # Also what a killed run left half-written.

@@ -18,6 +18,7 @@ from blurpaper.cli.base import (
     say_left_out,
     say_passed_over,
 )
+from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     settings, _ = load_profile(profile, overrides)
     parsed, store = NetworkSpec.parse(spec, settings.model), Store()
     if trained.is_published(parsed):
-        trained.network(parsed, settings, store)
+        trained.network(parsed, Run(settings, store))
         click.echo(f"the weights of {parsed} are published: there is nothing to train")
         return
     need_data(settings)
     if parsed.model == tallies.SEGMENTATION:
-        networks.network(replace(parsed, model=settings.model), settings, store)
+        networks.network(replace(parsed, model=settings.model), Run(settings, store))
     else:
-        trained.network(parsed, settings, store)
+        trained.network(parsed, Run(settings, store))
     if processes.number() == 0:
         click.echo(f"{parsed} is in {store.root}")
     if processes.count() > 1:
@@ -210,7 +211,7 @@ def evaluate(
     ):
         if len(set(given)) < len(given):
             raise UserError(f"each of {option} is named once. Got {', '.join(given)}.")
-    found = folder.measure(spec, images, names, wanted, settings, Store())
+    found = folder.measure(spec, images, names, wanted, Run(settings, Store()))
     rows, left_out = found.rows, found.left_out
     if not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
@@ -303,7 +304,7 @@ def finetune(
         check_writable(path)
     began = time.monotonic()
     count, steps, left_out = finetuning.finetune(
-        start, images, mix, unlabelled, out, settings, Store()
+        start, images, mix, unlabelled, out, Run(settings, Store())
     )
     minutes = (time.monotonic() - began) / 60
     again = f"{start.model} --weights {out}" if is_function(start.model) else str(out)
@@ -327,8 +328,7 @@ def finetune(
             test or images,
             test is None,
             mix,
-            settings,
-            Store(),
+            Run(settings, Store()),
             done,
         )
         click.echo(f"report: {report}", err=True)

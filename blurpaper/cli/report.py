@@ -23,10 +23,11 @@ from blurpaper.experiments import results
 from blurpaper.experiments.tallies import DISKS
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import Store, surroundings
+from blurpaper.runs.store import surroundings
 
 EXAMPLES = 12
 _SIDE = 240
@@ -73,8 +74,7 @@ def tuned(
     folder: Path,
     seen: bool,
     mix: str,
-    profile: Profile,
-    store: Store,
+    run: Run,
     done: str,
 ) -> None:
     """Measure a network before and after fine-tuning on the images of a folder, and write what was
@@ -84,12 +84,12 @@ def tuned(
         seen: whether they are those that it was tuned on.
         done: what was done, in words.
     """
-    profile = fitted(profile, before)
+    run = Run(fitted(run.profile, before), run.store)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
-    first = measure(before, folder, conditions, ["256"], profile, store)
-    last = measure(after, folder, conditions, ["256"], profile, store, like=first)
+    first = measure(before, folder, conditions, ["256"], run)
+    last = measure(after, folder, conditions, ["256"], run, like=first)
     lines = [Line("before", first), Line("after", last)]
-    write(path, before, folder, lines, profile, seen=seen, done=done)
+    write(path, before, folder, lines, run.profile, seen=seen, done=done)
 
 
 def write(

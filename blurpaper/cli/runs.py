@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from blurpaper.cli.base import load_profile, main, need_data, override_option, profile_option
+from blurpaper.runs import Run
 
 if TYPE_CHECKING:
     from blurpaper.runs.profile import Profile
@@ -56,7 +57,7 @@ def run(
     chapters = build.chapters()
     if not published:
         need_data(settings)
-    whole = execution.Run(settings, parsed, profile, Store(), published)
+    whole = execution.Edition(settings, parsed, profile, Store(), published)
     number = itertools.count(1)
     execution.execute_all(
         chapters,
@@ -91,7 +92,7 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool
     if not published:
         need_data(settings)
     click.echo(
-        execution.execute(whole, execution.Run(settings, parsed, profile, Store(), published))
+        execution.execute(whole, execution.Edition(settings, parsed, profile, Store(), published))
     )
 
 
@@ -116,7 +117,7 @@ def publish(profile: str) -> None:
     build.need_checkout("publish")
     settings, _ = load_profile(profile)
     need_data(settings)
-    for path in publication.publish(settings, Store()):
+    for path in publication.publish(Run(settings, Store())):
         click.echo(path)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from blurpaper.data.sets import ImageSet, JoinedSet, SegmentedSet, Subset
+from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Emoji, Profile
-from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.store import TENSORS, Recipe
 
 __all__ = [
     "SCENES",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
+def load(name: str, split: str, run: Run) -> ImageSet:
     """A set of images by name: ``emoji`` is made (and kept in the store), ``scikit-image`` comes
     with that, others are read.
 
@@ -46,9 +47,9 @@ def load(name: str, split: str, profile: Profile, store: Store) -> ImageSet:
         MissingDataError: if photographs are not there, saying how to get them.
     """
     if "+" in name:
-        return JoinedSet([load(part, split, profile, store) for part in name.split("+")])
+        return JoinedSet([load(part, split, run) for part in name.split("+")])
     if name == "emoji":
-        return EmojiSet(split, profile, store)
+        return EmojiSet(split, run)
     if name == "scikit-image":
         from blurpaper.data.examples import CarriedSet
 
@@ -86,7 +87,7 @@ def labels_of(name: str) -> tuple[str, ...]:
     return (BACKGROUND, *scenes.LABELS) if name == SCENES else voc.TASKS[name]
 
 
-def load_segmented(name: str, split: str, profile: Profile, store: Store) -> SegmentedSet:
+def load_segmented(name: str, split: str, run: Run) -> SegmentedSet:
     """A set of images with a label at every pixel: ``emoji-scenes`` is made (and kept in the
     store), VOC's are read.
 
@@ -102,7 +103,7 @@ def load_segmented(name: str, split: str, profile: Profile, store: Store) -> Seg
     if name == SCENES:
         from blurpaper.data.scenes import SceneSet
 
-        return SceneSet(split, profile, store)
+        return SceneSet(split, run)
     from blurpaper.data import voc
 
     return voc.load(name, split)
@@ -191,29 +192,28 @@ def count(name: str, split: str, profile: Profile) -> int:
     return sources.named(name).counts.get(split, 0)
 
 
-def fingerprints(profile: Profile, store: Store) -> dict[str, str]:
+def fingerprints(run: Run) -> dict[str, str]:
     """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for
     it.
     """
     found = {
-        f"{name}/{split}": load(name, split, profile, store).fingerprint
-        for name, split in wanted(profile)
+        f"{name}/{split}": load(name, split, run).fingerprint for name, split in wanted(run.profile)
     }
-    if not is_known(prior := profile.deblurring.prior.images):
+    if not is_known(prior := run.profile.deblurring.prior.images):
         found[f"{prior}/prior"] = _bare_folder(Path(prior)).fingerprint
-    name = profile.segmentation.data
+    name = run.profile.segmentation.data
     segmented = {
-        f"{name}/{split}": load_segmented(name, split, profile, store).fingerprint
+        f"{name}/{split}": load_segmented(name, split, run).fingerprint
         for split in ("train", "test")
     }
     return found | segmented
 
 
-def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
+def prior_sets(run: Run) -> tuple[ImageSet, ImageSet]:
     """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
-    name = profile.deblurring.prior.images
+    name = run.profile.deblurring.prior.images
     if is_known(name):
-        return load(name, "train", profile, store), load(name, "test", profile, store)
+        return load(name, "train", run), load(name, "test", run)
     images = _bare_folder(Path(name))
     held_out = range(0, len(images), 10)
     return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(
@@ -224,17 +224,17 @@ def prior_sets(profile: Profile, store: Store) -> tuple[ImageSet, ImageSet]:
 class EmojiSet(ImageSet):
     """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
 
-    def __init__(self, split: str, profile: Profile, store: Store) -> None:
+    def __init__(self, split: str, run: Run) -> None:
         from blurpaper.data import emoji
 
         if split not in ("train", "test"):
             raise UserError(f"emoji has train and test images. Got {split!r}.")
-        settings = profile.emoji
+        settings = run.profile.emoji
         count = getattr(settings, split)
         inputs = settings.model_dump(include={"classes", "side", "seed"})
         inputs |= {"split": split, "count": count, "artwork": emoji.version()}
         recipe = Recipe("data", f"emoji-{split}", inputs, ["blurpaper.data.emoji"], TENSORS)
-        store.note(recipe)
+        run.store.note(recipe)
         super().__init__(
             name="emoji",
             classes=tuple(emoji.CLASSES)[: settings.classes],
@@ -242,7 +242,7 @@ class EmojiSet(ImageSet):
             ids=[f"{split}/{number:06d}" for number in range(count)],
             fingerprint=recipe.key,
         )
-        self._load = lambda: store.get(
+        self._load = lambda: run.store.get(
             recipe, lambda _: {"images": _drawn(settings, split, count)}
         )["images"]
 

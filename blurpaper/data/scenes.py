@@ -24,11 +24,11 @@ import torch
 from blurpaper.data import emoji
 from blurpaper.data.emoji import background, lay, photographed, placed
 from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
+from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
-from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.store import TENSORS, Recipe
 
 LABELS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("2708", "1F6E9"), "bicycle": ("1F6B2",), "bird": ("1F426", "1F986"), "boat": ("26F5", "1F6F6"),
@@ -161,15 +161,15 @@ class SceneSet(SegmentedSet):
         UserError: for an unknown split.
     """
 
-    def __init__(self, split: str, profile: Profile, store: Store) -> None:
+    def __init__(self, split: str, run: Run) -> None:
         if split not in ("train", "test"):
             raise UserError(f"emoji-scenes has train and test images. Got {split!r}.")
-        settings = profile.segmentation.scenes
+        settings = run.profile.segmentation.scenes
         count = getattr(settings, split)
         drawn = {name: getattr(settings, name) for name in ("seed", "width", "height")}
         inputs = {**drawn, "split": split, "count": count, "artwork": emoji.version()}
         recipe = Recipe("data", f"emoji-scenes-{split}", inputs, ["blurpaper.data.scenes"], TENSORS)
-        store.note(recipe)
+        run.store.note(recipe)
         super().__init__(
             name="emoji-scenes",
             classes=_CLASSES,
@@ -178,7 +178,7 @@ class SceneSet(SegmentedSet):
             fingerprint=recipe.key,
         )
         self._size = settings.width, settings.height
-        self._load = lambda: store.get(recipe, lambda _: _drawn(split, count, **drawn))
+        self._load = lambda: run.store.get(recipe, lambda _: _drawn(split, count, **drawn))
 
     @cached_property
     def _tensors(self) -> dict[str, torch.Tensor]:

@@ -20,6 +20,7 @@ from blurpaper.networks import MODELS, NetworkSpec
 from blurpaper.networks.external import FIELD, IMAGENET_MEAN, IMAGENET_STD, External, ExternalSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import ORIGINALS
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Recipe, Store
@@ -76,14 +77,14 @@ def fitted(profile: Profile, spec: NetworkSpec) -> Profile:
     )
 
 
-def classes_of(spec: NetworkSpec, profile: Profile, store: Store) -> Sequence[str] | None:
+def classes_of(spec: NetworkSpec, run: Run) -> Sequence[str] | None:
     """Names of a network's classes; None for ImageNet's, which are known without making the
     network.
     """
     if isinstance(spec, ExternalSpec):
         return spec.network.classes
     if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
-        return networks.network(spec, profile, store).classes
+        return networks.network(spec, run).classes
     return None
 
 
@@ -92,8 +93,7 @@ def evaluate(
     folder: Path,
     conditions: Sequence[str],
     scales: Sequence[str],
-    profile: Profile,
-    store: Store,
+    run: Run,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Tidy rows: accuracy, entropy and calibration of a network on the images of a folder, by the
     paper's protocol.
@@ -111,11 +111,11 @@ def evaluate(
     >>> from blurpaper.networks.weights import released
     >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
     >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
-    >>> rows, left_out = evaluate(network, folder, ["D8"], ["256"], photos, store)
+    >>> rows, left_out = evaluate(network, folder, ["D8"], ["256"], Run(photos, store))
     >>> rows.set_index("metric")["value"][["top1", "top5"]].to_dict(), left_out
     ({'top1': 1.0, 'top5': 1.0}, [])
     """
-    found = measure(spec, folder, conditions, scales, profile, store)
+    found = measure(spec, folder, conditions, scales, run)
     return found.rows, found.left_out
 
 
@@ -160,7 +160,7 @@ def evaluate_module(
     network = External(own, "in-memory", field, mean, std, classes or (), Path(folder))
     spec, settings = ExternalSpec("in-memory", network=network), profiles.load(profile, overrides)
     with tempfile.TemporaryDirectory() as kept:
-        return evaluate(spec, Path(folder), conditions, scales, settings, Store(kept))[0]
+        return evaluate(spec, Path(folder), conditions, scales, Run(settings, Store(kept)))[0]
 
 
 def measure(
@@ -168,8 +168,7 @@ def measure(
     folder: Path,
     conditions: Sequence[str],
     scales: Sequence[str],
-    profile: Profile,
-    store: Store,
+    run: Run,
     like: Measured | None = None,
 ) -> Measured:
     """The rows of :func:`evaluate` and all that they are made from.
@@ -178,17 +177,14 @@ def measure(
         like: what another network made of the same images, whose predictions on the sharp ones
             stand in for missing labels.
     """
-    profile, conditions, scales = (
-        fitted(profile, spec),
-        list(dict.fromkeys(conditions)),
-        list(dict.fromkeys(scales)),
-    )
+    run = Run(fitted(run.profile, spec), run.store)
+    conditions, scales = list(dict.fromkeys(conditions)), list(dict.fromkeys(scales))
     images, left_out = readable(
-        folders.load_folder(folder, classes_of(spec, profile, store), tolerant=True), store
+        folders.load_folder(folder, classes_of(spec, run), tolerant=True), run.store
     )
     labelled = bool((images.labels >= 0).all())
     wanted = conditions if labelled else list(dict.fromkeys([SHARP, *conditions]))
-    found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
+    found = predictions.log_probabilities(spec, images, wanted, scales, run)
     own = {
         scale: images.labels if labelled else found[SHARP][scale].argmax(dim=1).numpy()
         for scale in scales
@@ -201,10 +197,11 @@ def measure(
             of = predictions.columns_of(spec, images.name, log_p.shape[1], scale, condition) | {
                 "experiment": "evaluate"
             }
-            rows += (of | row for row in _numbers(decided, labelled, profile.evaluation.bootstrap))
+            rows += (
+                of | row for row in _numbers(decided, labelled, run.profile.evaluation.bootstrap)
+            )
     seconds = sum(
-        store.stamp(recipe)["seconds"]
-        for recipe in _kept(spec, images, wanted, scales, profile, store)
+        run.store.stamp(recipe)["seconds"] for recipe in _kept(spec, images, wanted, scales, run)
     )
     return Measured(results.table(rows), left_out, images, labelled, truth, found, seconds)
 
@@ -214,19 +211,15 @@ def _kept(
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
-    profile: Profile,
-    store: Store,
+    run: Run,
 ) -> Iterator[Recipe]:
     """What the store keeps of a network's log-probabilities."""
     if spec.train_scale == "per-scale":
         for scale in predictions.base_scales(scales):
-            yield from _kept(
-                replace(spec, train_scale=scale), images, conditions, [scale], profile, store
-            )
+            yield from _kept(replace(spec, train_scale=scale), images, conditions, [scale], run)
     else:
         yield from (
-            recipe
-            for *_, recipe in predictions.recipes(spec, images, conditions, scales, profile, store)
+            recipe for *_, recipe in predictions.recipes(spec, images, conditions, scales, run)
         )
 
 

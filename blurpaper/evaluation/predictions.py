@@ -18,9 +18,10 @@ from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import invariance, metrics, protocol
 from blurpaper.kernels import check_condition
 from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.store import TENSORS, Recipe
 from blurpaper.training import networks as trained
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def recipes(
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
-    profile: Profile,
-    store: Store,
+    run: Run,
 ) -> Iterator[tuple[range, str, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which a network's log-probabilities are kept: (numbers of the images, condition,
     recipe).
@@ -51,16 +51,18 @@ def recipes(
     """
     for condition in conditions:
         check_condition(condition)
-    identity = trained.identity_of(spec, profile, store)
-    for numbers in shards(len(images), profile):
+    identity = trained.identity_of(spec, run)
+    for numbers in shards(len(images), run.profile):
         for condition in conditions:
             inputs = {
-                **common_inputs(identity, images, numbers, profile),
+                **common_inputs(identity, images, numbers, run.profile),
                 "condition": condition,
-                "scales": {scale: profile.protocol.pixels(scale) for scale in base_scales(scales)},
+                "scales": {
+                    scale: run.profile.protocol.pixels(scale) for scale in base_scales(scales)
+                },
             }
             modules = ["blurpaper.evaluation.protocol", trained.code_of(spec)]
-            about = {"profile": profile.name, "data": images.fingerprint}
+            about = {"profile": run.profile.name, "data": images.fingerprint}
             name = f"{spec}.{images.name}.{condition}.{numbers.start}"
             yield (
                 numbers,
@@ -87,8 +89,7 @@ def log_probabilities(
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
-    profile: Profile,
-    store: Store,
+    run: Run,
 ) -> dict[str, dict[str, torch.Tensor]]:
     """Condition -> scale setting -> mean log-probabilities ``(N, K)`` of a network on a test set.
 
@@ -99,7 +100,7 @@ def log_probabilities(
         whole: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
         for scale in base_scales(scales):
             single = log_probabilities(
-                replace(spec, train_scale=scale), images, conditions, [scale], profile, store
+                replace(spec, train_scale=scale), images, conditions, [scale], run
             )
             for condition, by_scale in single.items():
                 whole[condition] |= by_scale
@@ -108,26 +109,32 @@ def log_probabilities(
             for c, by_scale in whole.items()
         }
     parts: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
-    loaded = lru_cache(lambda: trained.network(spec, profile, store))
-    shard = Shard(lambda numbers: images_of(images, numbers, profile.protocol))
+    loaded = lru_cache(lambda: trained.network(spec, run))
+    shard = Shard(lambda numbers: images_of(images, numbers, run.profile.protocol))
 
     def classify(numbers: range, condition: str) -> dict[str, torch.Tensor]:
         networks = dict.fromkeys(base_scales(scales), loaded())
         ids = [images.ids[number] for number in numbers]
-        batch = profile.evaluation.batch
+        batch = run.profile.evaluation.batch
         return protocol.log_probabilities(
-            networks, shard(numbers), ids, condition, profile.protocol, profile.compute, batch
+            networks,
+            shard(numbers),
+            ids,
+            condition,
+            run.profile.protocol,
+            run.profile.compute,
+            batch,
         )
 
-    parts_of = list(recipes(spec, images, conditions, scales, profile, store))
-    if not all(store.has(recipe) for _, _, recipe in parts_of):
+    parts_of = list(recipes(spec, images, conditions, scales, run))
+    if not all(run.store.has(recipe) for _, _, recipe in parts_of):
         loaded()  # trained, if it must be, before the bar of this starts
     with progress(
         f"classifying {images.name} with {spec}", len(images) * len(conditions), "image"
     ) as tick:
         for numbers, condition, recipe in parts_of:
             parts[condition].append(
-                store.get(recipe, lambda _, n=numbers, c=condition: classify(n, c))
+                run.store.get(recipe, lambda _, n=numbers, c=condition: classify(n, c))
             )
             tick(len(numbers))
     joined = {}
@@ -143,8 +150,7 @@ def decisions(
     set_name: str,
     conditions: Sequence[str],
     scales: Sequence[str],
-    profile: Profile,
-    store: Store,
+    run: Run,
 ) -> pd.DataFrame:
     """What a network decided on every image of a test set, under every condition, at every scale
     setting.
@@ -155,13 +161,15 @@ def decisions(
     """
     import pandas as pd
 
-    images = data.load(set_name, "test", profile, store)
-    by_condition = log_probabilities(spec, images, conditions, scales, profile, store)
+    images = data.load(set_name, "test", run)
+    by_condition = log_probabilities(spec, images, conditions, scales, run)
     frames = []
     for condition, by_scale in by_condition.items():
         for scale, log_p in by_scale.items():
             of = columns_of(spec, set_name, 0, scale, condition)
-            frames += decided(log_p, images, of, profile, by_condition.get("sharp", {}).get(scale))
+            frames += decided(
+                log_p, images, of, run.profile, by_condition.get("sharp", {}).get(scale)
+            )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -200,20 +208,18 @@ def decided(
 # --- Distances between features -------------------------------------------------------------------
 
 
-def distances(
-    spec: NetworkSpec, set_name: str, profile: Profile, store: Store
-) -> dict[str, np.ndarray]:
+def distances(spec: NetworkSpec, set_name: str, run: Run) -> dict[str, np.ndarray]:
     """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N,
     5)``, at scale 256.
     """
-    images = data.load(set_name, "test", profile, store)
-    conditions = [*profile.evaluation.invariance_conditions, invariance.UNRELATED]
-    loaded = lru_cache(lambda: trained.network(spec, profile, store))
-    identity, parts = trained.identity_of(spec, profile, store), []
+    images = data.load(set_name, "test", run)
+    conditions = [*run.profile.evaluation.invariance_conditions, invariance.UNRELATED]
+    loaded = lru_cache(lambda: trained.network(spec, run))
+    identity, parts = trained.identity_of(spec, run), []
 
     def measure(numbers: range) -> dict[str, torch.Tensor]:
-        shown = images_of(images, numbers, profile.protocol)
-        ids, batch = [images.ids[number] for number in numbers], profile.evaluation.batch
+        shown = images_of(images, numbers, run.profile.protocol)
+        ids, batch = [images.ids[number] for number in numbers], run.profile.evaluation.batch
         with progress(f"comparing features of {spec}", len(numbers), "image") as tick:
             return invariance.mean_distances(
                 loaded(),
@@ -221,25 +227,25 @@ def distances(
                 ids,
                 conditions,
                 "256",
-                profile.protocol,
-                profile.compute,
+                run.profile.protocol,
+                run.profile.compute,
                 batch,
                 tick,
             )
 
-    for numbers in shards(len(images), profile):
+    for numbers in shards(len(images), run.profile):
         inputs = {
-            **common_inputs(identity, images, numbers, profile),
+            **common_inputs(identity, images, numbers, run.profile),
             "conditions": conditions,
-            "pixels": profile.protocol.pixels("256"),
-            "batch": profile.evaluation.batch,  # decides which image is "the next"
+            "pixels": run.profile.protocol.pixels("256"),
+            "batch": run.profile.evaluation.batch,  # decides which image is "the next"
         }
         modules = ["blurpaper.evaluation.invariance", module_of(spec.model)]
-        about = {"profile": profile.name, "data": images.fingerprint}
+        about = {"profile": run.profile.name, "data": images.fingerprint}
         recipe = Recipe(
             "distances", f"{spec}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about
         )
-        parts.append(store.get(recipe, lambda _, n=numbers: measure(n)))
+        parts.append(run.store.get(recipe, lambda _, n=numbers: measure(n)))
     return {
         condition: torch.cat([part[condition] for part in parts]).numpy()
         for condition in conditions

@@ -15,8 +15,8 @@ from blurpaper.experiments.restoration import Treatment
 from blurpaper.experiments.results import AS_IS
 from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
+from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,57 +27,56 @@ _MEASURED = ("top1", "top5", "psnr", "ssim")
 
 
 @experiment
-def table5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def table5(run: Run) -> Iterator[dict[str, Any]]:
     """The original network on sharp, blurred and deblurred images, and fine-tuned ones on the
     blurred.
 
     With the share of the loss that each brings back (``top5_recovered``), and its paired difference
     from the original network on what EPLL deblurred (``top5_vs_epll``).
     """
-    psf, (original, *tuned) = profile.deblurring.psf, tallies.by_table(profile)["table5"]
-    for name in profile.evaluation.test_sets:
-        images = restoration.images_of(name, profile, store)
+    psf, (original, *tuned) = run.profile.deblurring.psf, tallies.by_table(run.profile)["table5"]
+    for name in run.profile.evaluation.test_sets:
+        images = restoration.images_of(name, run)
         as_they_are = {
-            spec: _of(images, tallies.decided_by(spec, profile, store))
-            for spec in (original, *tuned)
+            spec: _of(images, tallies.decided_by(spec, run)) for spec in (original, *tuned)
         }
         sharp = results.select(as_they_are[original], condition=SHARP)
-        yield from tallies.means(sharp, ("top1", "top5"), profile)
+        yield from tallies.means(sharp, ("top1", "top5"), run.profile)
         treated = {
-            treatment: _of(images, restoration.decisions(treatment, images, profile, store))
-            for treatment in (Treatment(AS_IS), *restoration.of_table5(profile))
+            treatment: _of(images, restoration.decisions(treatment, images, run))
+            for treatment in (Treatment(AS_IS), *restoration.of_table5(run.profile))
         }
         for found in treated.values():
-            yield from tallies.means(found, _MEASURED, profile)
+            yield from tallies.means(found, _MEASURED, run.profile)
         blurred, reference = treated[Treatment(AS_IS)], treated.get(REFERENCE)
         instead = [results.select(as_they_are[spec], condition=psf) for spec in tuned]
         for found in instead:
-            yield from tallies.means(found, ("top1", "top5"), profile)
+            yield from tallies.means(found, ("top1", "top5"), run.profile)
         for found in (*treated.values(), *instead):
             if found is not blurred:
-                yield from _recovered(found, blurred, sharp, profile)
+                yield from _recovered(found, blurred, sharp, run.profile)
             if reference is not None and found is not reference:
-                yield from tallies.differences(found, reference, str(REFERENCE), profile)
+                yield from tallies.differences(found, reference, str(REFERENCE), run.profile)
 
 
 @experiment
-def deblurring_exact(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL exactly and the fast way, on the same few images of each test set; and what is lost
     between the two.
     """
-    for name in profile.evaluation.test_sets:
-        images = restoration.images_of(name, profile, store, profile.deblurring.exact)
+    for name in run.profile.evaluation.test_sets:
+        images = restoration.images_of(name, run, run.profile.deblurring.exact)
         exact, fast = (
-            _of(images, restoration.decisions(treatment, images, profile, store))
+            _of(images, restoration.decisions(treatment, images, run))
             for treatment in (Treatment("epll-exact"), REFERENCE)
         )
         for found in (exact, fast):
-            yield from tallies.means(found, _MEASURED, profile)
-        yield from tallies.differences(fast, exact, "epll-exact", profile, _MEASURED)
+            yield from tallies.means(found, _MEASURED, run.profile)
+        yield from tallies.differences(fast, exact, "epll-exact", run.profile, _MEASURED)
 
 
 @experiment
-def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning
     with rounding or with more.
 
@@ -85,63 +84,61 @@ def deblurring_psf(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     profile says. With the original and fine-tuned networks on the same images as they are.
     """
     images = restoration.images_of(
-        profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.few
     )
-    for spec in tallies.by_table(profile)["table5"]:
+    for spec in tallies.by_table(run.profile)["table5"]:
         found = results.select(
-            _of(images, tallies.decided_by(spec, profile, store)), condition=profile.deblurring.psf
+            _of(images, tallies.decided_by(spec, run)), condition=run.profile.deblurring.psf
         )
-        yield from tallies.means(found, ("top1", "top5"), profile)
-    for psf in (profile.deblurring.psf, *profile.deblurring.mistaken):
-        for noise in (REFERENCE.noise, *profile.deblurring.wary):
-            treatment = Treatment("epll", None if psf == profile.deblurring.psf else psf, noise)
-            found = _of(images, restoration.decisions(treatment, images, profile, store))
-            for row in tallies.means(found, _MEASURED, profile):
+        yield from tallies.means(found, ("top1", "top5"), run.profile)
+    for psf in (run.profile.deblurring.psf, *run.profile.deblurring.mistaken):
+        for noise in (REFERENCE.noise, *run.profile.deblurring.wary):
+            treatment = Treatment("epll", None if psf == run.profile.deblurring.psf else psf, noise)
+            found = _of(images, restoration.decisions(treatment, images, run))
+            for row in tallies.means(found, _MEASURED, run.profile):
                 yield row | {"region": psf}
 
 
 @experiment
-def deblurring_noise(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
     images = restoration.images_of(
-        profile.evaluation.test_sets[0], profile, store, profile.deblurring.few
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.few
     )
-    for noise in profile.deblurring.noises:
-        found = _of(
-            images, restoration.decisions(Treatment("epll", noise=noise), images, profile, store)
-        )
+    for noise in run.profile.deblurring.noises:
+        found = _of(images, restoration.decisions(Treatment("epll", noise=noise), images, run))
         yield from (
-            row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, profile)
+            row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, run.profile)
         )
 
 
 @experiment
-def deblurring_colour(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
     """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by
     itself.
     """
     images = restoration.images_of(
-        profile.evaluation.test_sets[0], profile, store, profile.deblurring.exact
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.exact
     )
-    for name, terms in restoration.channel_by_channel(images, profile, store).items():
-        value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
+    for name, terms in restoration.channel_by_channel(images, run).items():
+        value, low, high = intervals.of_mean(terms, run.profile.evaluation.bootstrap)
         of = {
             "data": images.name,
             "input": name,
-            "condition": profile.deblurring.psf,
+            "condition": run.profile.deblurring.psf,
             "metric": "psnr",
         }
         yield of | {"value": value, "low": low, "high": high, "n": len(terms)}
 
 
 @experiment
-def prior(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def prior(run: Run) -> Iterator[dict[str, Any]]:
     """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
     single Gaussian.
     """
-    for name, terms in restoration.likelihoods(profile, store).items():
-        value, low, high = intervals.of_mean(terms, profile.evaluation.bootstrap)
-        of = {"model": name, "data": Path(profile.deblurring.prior.images).name}
+    for name, terms in restoration.likelihoods(run).items():
+        value, low, high = intervals.of_mean(terms, run.profile.evaluation.bootstrap)
+        of = {"model": name, "data": Path(run.profile.deblurring.prior.images).name}
         yield of | {
             "metric": "log_likelihood",
             "value": value,

@@ -22,9 +22,9 @@ from blurpaper.kernels import SHARP
 from blurpaper.networks import Network, NetworkSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import released
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Store
 from blurpaper.segmentation import metrics
 from blurpaper.segmentation import networks as segmented
 from blurpaper.training import networks
@@ -99,18 +99,18 @@ SHOWN = (("original", SHARP), ("original", "D8"), ("mix", "D8"))
 """Of which networks, and under which conditions, label maps are shown (Fig. 5)."""
 
 
-def scenes(profile: Profile, store: Store) -> dict[str, int]:
+def scenes(run: Run) -> dict[str, int]:
     """Names and numbers of the embedded test scenes on which D8 costs the original most: by
     mislocation, and by misnaming.
 
     None where the profile's scenes are photographs, which are not ours to show.
     """
-    if profile.segmentation.data != data.SCENES:
+    if run.profile.segmentation.data != data.SCENES:
         return {}
-    images = data.load_segmented(profile.segmentation.data, "test", profile, store)
+    images = data.load_segmented(run.profile.segmentation.data, "test", run)
     kinds = ("all", "labels given", "regions given")
     errors = {}
-    found = segmented.confusions(NetworkSpec(profile.model), (SHARP, "D8"), profile, store)
+    found = segmented.confusions(NetworkSpec(run.profile.model), (SHARP, "D8"), run)
     for condition, counts in found.items():
         errors[condition] = np.array(
             metrics.shares(*(metrics.mean_iou(counts[kind]) for kind in kinds))
@@ -123,15 +123,15 @@ def scenes(profile: Profile, store: Store) -> dict[str, int]:
     return {images.ids[number]: number for number in chosen}
 
 
-def label_maps(profile: Profile, store: Store) -> dict[str, np.ndarray]:
+def label_maps(run: Run) -> dict[str, np.ndarray]:
     """Label maps of the scenes that are shown, by ``scene mix condition``: uint8 ``(H, W)``.
 
     Of the embedded scenes those of :func:`scenes`; where the profile's scenes are photographs, of
     scikit-image's instead.
     """
-    if profile.segmentation.data == data.SCENES:
-        whole = data.load_segmented(profile.segmentation.data, "test", profile, store)
-        images: data.ImageSet = data.Subset(whole, list(scenes(profile, store).values()))
+    if run.profile.segmentation.data == data.SCENES:
+        whole = data.load_segmented(run.profile.segmentation.data, "test", run)
+        images: data.ImageSet = data.Subset(whole, list(scenes(run).values()))
     else:
         carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
         images = data.Subset(
@@ -139,9 +139,7 @@ def label_maps(profile: Profile, store: Store) -> dict[str, np.ndarray]:
         )
     found = {}
     for mix, condition in SHOWN:
-        maps = segmented.label_maps(
-            NetworkSpec(profile.model, mix), images, condition, profile, store
-        )
+        maps = segmented.label_maps(NetworkSpec(run.profile.model, mix), images, condition, run)
         found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}
     return found
 
@@ -153,7 +151,7 @@ _FIGURE1_CLASSES = 5
 
 
 @experiment
-def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def figure1(run: Run) -> Iterator[dict[str, Any]]:
     """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning,
     and the entropy.
 
@@ -161,14 +159,14 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     photographs with EfficientNet-Lite0.
     """
     shown: list[tuple[Profile, Named, str, Any, set[str]]] = []
-    spec = NetworkSpec(profile.model)
-    for name in profile.evaluation.test_sets:
+    spec = NetworkSpec(run.profile.model)
+    for name in run.profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
-            images = data.load(name, "test", profile, store)
-            number = telling(tallies.decided_by(spec, profile, store))
+            images = data.load(name, "test", run)
+            number = telling(tallies.decided_by(spec, run))
             answers = {images.classes[images.labels[number]]}
-            for one in (spec, NetworkSpec(profile.model, "mix")):
-                shown.append((profile, one, images.ids[number], images[number], answers))
+            for one in (spec, NetworkSpec(run.profile.model, "mix")):
+                shown.append((run.profile, one, images.ids[number], images[number], answers))
     for example in EXAMPLES:
         for photos, one in on_photographs():
             shown.append(
@@ -182,7 +180,7 @@ def figure1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             )
 
     for settings, one, place, image, answers in shown:
-        network = networks.network(one, settings, store)
+        network = networks.network(one, Run(settings, run.store))
         for condition in FIGURE1_CONDITIONS:
             key, log_p = predicted(network, one, place, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
@@ -206,17 +204,16 @@ _FIGURE3_EACH = 2
 
 
 @experiment
-def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def figure3(run: Run) -> Iterator[dict[str, Any]]:
     """Rank of the truth by three networks, on the first images of each condition on which they do
     not agree (top-5).
 
     And by the networks of :func:`on_photographs` on scikit-image's photographs.
     """
     three = {
-        mix: tallies.decided_by(NetworkSpec(profile.model, mix), profile, store)
-        for mix in FIGURE3_MIXES
+        mix: tallies.decided_by(NetworkSpec(run.profile.model, mix), run) for mix in FIGURE3_MIXES
     }
-    for name in profile.evaluation.test_sets:
+    for name in run.profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
             found = {
                 mix: tallies.widest(
@@ -233,7 +230,7 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
                     yield row | {"data": one["image"], "region": str(one["label"])}
     for settings, spec in on_photographs():
-        network = networks.network(spec, settings, store)
+        network = networks.network(spec, Run(settings, run.store))
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 image, place = photograph(example), f"scikit-image/{example.name}"
@@ -246,27 +243,27 @@ def figure3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
 
 @experiment
-def figure3_guesses(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
     """For every image and network of Figure 3, the likeliest class (``region``) and its
     probability.
     """
-    verdicts = figure3(profile, store)
-    for name in profile.evaluation.test_sets:
-        images = data.load(name, "test", profile, store)
+    verdicts = figure3(run)
+    for name in run.profile.evaluation.test_sets:
+        images = data.load(name, "test", run)
         numbers = {one: number for number, one in enumerate(images.ids)}
         here = verdicts[verdicts["data"].isin(list(numbers))]
         for mix, rows in here.groupby("network", sort=False):
-            spec = NetworkSpec(profile.model, mix)
-            conditions, scales = tallies.settings_of(spec, profile)
+            spec = NetworkSpec(run.profile.model, mix)
+            conditions, scales = tallies.settings_of(spec, run.profile)
             wanted = [one for one in conditions if one in set(rows["condition"])]
-            found = predictions.log_probabilities(spec, images, wanted, scales, profile, store)
+            found = predictions.log_probabilities(spec, images, wanted, scales, run)
             for one in rows.to_dict("records"):
                 log_p = found[one["condition"]]["256"][numbers[one["data"]]].log_softmax(dim=0)
                 yield {
                     column: one[column] for column in results.KEY if column != "experiment"
                 } | _guess(log_p, images.classes)
     for settings, spec in on_photographs():
-        network = networks.network(spec, settings, store)
+        network = networks.network(spec, Run(settings, run.store))
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 place = f"scikit-image/{example.name}"

@@ -139,12 +139,12 @@ def forward(
         half: maps of 16 bits, as under autocast; parameters are float32 anyway.
         points: pixels of each image that a segmentation network is trained on.
     """
-    network.train(loop)
+    network.train(training)
     images, places = (torch.empty(batch, *of, device="meta") for of in ((3, *shape), (points, 2)))
     whole = (shape,) if isinstance(network, ZoomOut) else ()
     live = _Live(network, half)
-    with torch.set_grad_enabled(loop), FlopCounterMode(display=False) as counter, live:
-        if loop:
+    with torch.set_grad_enabled(training), FlopCounterMode(display=False) as counter, live:
+        if training:
             network(images, places) if points else network(images)
         else:
             network.log_probabilities(images, *whole)

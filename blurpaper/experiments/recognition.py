@@ -13,6 +13,7 @@ from blurpaper.experiments import restoration, results, tallies
 from blurpaper.experiments.results import AS_IS
 from blurpaper.experiments.sources import Published, experiment
 from blurpaper.networks import STAGES, NetworkSpec, weights
+from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 from blurpaper.training import networks
@@ -46,10 +47,11 @@ def decisions(
         ]
     else:
         parts = [
-            tallies.decided_by(spec, profile, store) for spec in specs or tallies.networks(profile)
+            tallies.decided_by(spec, Run(profile, store))
+            for spec in specs or tallies.networks(profile)
         ]
         if specs is None:
-            parts += restoration.all_decisions(profile, store)
+            parts += restoration.all_decisions(Run(profile, store))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -57,18 +59,16 @@ def decisions(
 
 
 @experiment
-def table1(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def table1(run: Run) -> Iterator[dict[str, Any]]:
     """Accuracy of the original network under every condition, at every scale setting; and with its
     last map averaged first.
     """
-    for spec in tallies.by_table(profile)["table1"]:
-        yield from tallies.means(
-            tallies.decided_by(spec, profile, store), ("top1", "top5"), profile
-        )
+    for spec in tallies.by_table(run.profile)["table1"]:
+        yield from tallies.means(tallies.decided_by(spec, run), ("top1", "top5"), run.profile)
 
 
 @experiment
-def table2(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def table2(run: Run) -> Iterator[dict[str, Any]]:
     """Entropy, cross-entropy and calibration under defocus, and what confidence is worth, before
     and after fine-tuning.
 
@@ -76,12 +76,14 @@ def table2(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     paper finds the fine-tuned network's much alike.
     """
     for name in ("original", "sharp-only", "mix", "mix/agreement"):
-        spec = NetworkSpec.parse(f"{profile.model}:{name}")
+        spec = NetworkSpec.parse(f"{run.profile.model}:{name}")
         decided = results.select(
-            tallies.decided_by(spec, profile, store), condition=tallies.DISKS, scale="256"
+            tallies.decided_by(spec, run), condition=tallies.DISKS, scale="256"
         )
-        yield from tallies.means(decided, ("entropy", "cross_entropy", "js_divergence"), profile)
-        yield from _confidence(decided, profile)
+        yield from tallies.means(
+            decided, ("entropy", "cross_entropy", "js_divergence"), run.profile
+        )
+        yield from _confidence(decided, run.profile)
 
 
 def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
@@ -115,34 +117,32 @@ without blur.
 
 
 @experiment
-def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def table3(run: Run) -> Iterator[dict[str, Any]]:
     """Every network under every condition, and its paired differences from the baselines
     (``top1_vs_original``, ...).
 
     Where a network was fine-tuned from several seeds there is a row for each, and one for all of
     them (``seed=all``).
     """
-    tuned = tallies.by_table(profile)["table3"]
-    conditions = profile.evaluation.finetuned_conditions
+    tuned = tallies.by_table(run.profile)["table3"]
+    conditions = run.profile.evaluation.finetuned_conditions
     decided = {
-        spec: results.select(
-            tallies.decided_by(spec, profile, store), condition=conditions, scale="256"
-        )
+        spec: results.select(tallies.decided_by(spec, run), condition=conditions, scale="256")
         for spec in dict.fromkeys(
-            [NetworkSpec(profile.model), *map(networks.start_of, tuned), *tuned]
+            [NetworkSpec(run.profile.model), *map(networks.start_of, tuned), *tuned]
         )
     }
     for spec, by_spec in decided.items():
-        yield from tallies.means(by_spec, ("top1", "top5"), profile)
+        yield from tallies.means(by_spec, ("top1", "top5"), run.profile)
         for name, baseline in tallies.baselines_of(spec, decided).items() if spec in tuned else ():
-            yield from tallies.differences(by_spec, baseline, name, profile)
+            yield from tallies.differences(by_spec, baseline, name, run.profile)
     for alike in tallies.of_several_seeds(tuned):
         of_seeds = [decided[spec] for spec in alike]
-        yield from tallies.means_over_seeds(of_seeds, profile)
+        yield from tallies.means_over_seeds(of_seeds, run.profile)
         baselines = [tallies.baselines_of(spec, decided) for spec in alike]
         for name in baselines[0]:
             yield from tallies.means_over_seeds(
-                of_seeds, profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}"
+                of_seeds, run.profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}"
             )
 
 
@@ -150,7 +150,7 @@ def table3(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
 
 @experiment
-def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def recovery(run: Run) -> Iterator[dict[str, Any]]:
     """The share of the loss under each blur that fine-tuning on the mix brings back, over all test
     images and seeds.
 
@@ -159,24 +159,22 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     """
     specs = [
         spec
-        for spec in tallies.by_table(profile)["table3"]
+        for spec in tallies.by_table(run.profile)["table3"]
         if spec.mix == "mix" and spec.recipe != "batch-norm"
     ]
-    every = "+".join(profile.evaluation.test_sets)
+    every = "+".join(run.profile.evaluation.test_sets)
 
     @cache
     def terms(spec: NetworkSpec) -> dict[str, dict[str, np.ndarray]]:
         """Condition -> metric -> its terms, of all test images."""
-        decided = tallies.widest(
-            results.select(tallies.decided_by(spec, profile, store), scale="256")
-        )
+        decided = tallies.widest(results.select(tallies.decided_by(spec, run), scale="256"))
         return {
             name: metrics.per_image(group)
             for name, group in decided.groupby("condition", sort=False)
         }
 
     for recipe in dict.fromkeys(spec.recipe for spec in specs):
-        for condition in profile.evaluation.finetuned_conditions:
+        for condition in run.profile.evaluation.finetuned_conditions:
             alike = [spec for spec in specs if spec.recipe == recipe and condition in terms(spec)]
             for metric in ("top1", "top5"):
                 gained, lost = [], []
@@ -186,12 +184,12 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     lost.append(start["sharp"][metric] - start[condition][metric])
                 found = {
                     f"{metric}_vs_original": intervals.of_mean_over_seeds(
-                        gained, profile.evaluation.bootstrap
+                        gained, run.profile.evaluation.bootstrap
                     )
                 }
                 if np.mean(lost) > 0:
                     found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(
-                        gained, lost, profile.evaluation.bootstrap
+                        gained, lost, run.profile.evaluation.bootstrap
                     )
                 key = predictions.columns_of(alike[0], every, 0, "256", condition)
                 key |= {
@@ -207,97 +205,100 @@ def recovery(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 
 
 @experiment
-def table4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def table4(run: Run) -> Iterator[dict[str, Any]]:
     """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those
     scales; with entropies.
     """
-    conditions = profile.evaluation.scale_conditions
-    for spec in tallies.by_table(profile)["table4"]:
+    conditions = run.profile.evaluation.scale_conditions
+    for spec in tallies.by_table(run.profile)["table4"]:
         decided = results.select(
-            tallies.decided_by(spec, profile, store),
+            tallies.decided_by(spec, run),
             condition=conditions,
             scale=["256", "512", "256+512"],
         )
-        yield from tallies.means(decided, ("top1", "top5", "entropy"), profile)
+        yield from tallies.means(decided, ("top1", "top5", "entropy"), run.profile)
 
 
 # --- Table A: a second architecture ---------------------------------------------------------------
 
 
 @experiment
-def tableA(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's name)
+def tableA(run: Run) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's name)
     """Another architecture under defocus at two scale settings, trained on sharp images and
     fine-tuned on the mix.
     """
-    for spec in tallies.by_table(profile)["tableA"]:
-        yield from tallies.means(
-            tallies.decided_by(spec, profile, store), ("top1", "top5"), profile
-        )
+    for spec in tallies.by_table(run.profile)["tableA"]:
+        yield from tallies.means(tallies.decided_by(spec, run), ("top1", "top5"), run.profile)
 
 
 # --- The network that comes with blurpaper --------------------------------------------------------
 
 
 @experiment
-def released(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def released(run: Run) -> Iterator[dict[str, Any]]:
     """The released network, read from its file of half precision, under every condition at scale
     256.
     """
-    if not profile.evaluation.released or (file := weights.released(profile.model, "mix")) is None:
+    if (
+        not run.profile.evaluation.released
+        or (file := weights.released(run.profile.model, "mix")) is None
+    ):
         return
-    for name in profile.evaluation.test_sets:
+    for name in run.profile.evaluation.test_sets:
         decided = predictions.decisions(
-            file, name, profile.evaluation.finetuned_conditions, ["256"], profile, store
+            file, name, run.profile.evaluation.finetuned_conditions, ["256"], run
         )
-        yield from tallies.means(decided, ("top1", "top5"), profile)
+        yield from tallies.means(decided, ("top1", "top5"), run.profile)
 
 
 # --- What computing with fewer bits changes -------------------------------------------------------
 
 
 @experiment
-def precision(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def precision(run: Run) -> Iterator[dict[str, Any]]:
     """The original's accuracy at scale 256 in float32, and by how much that in the profile's
     precision differs from it.
     """
-    name, spec = profile.evaluation.test_sets[0], NetworkSpec(profile.model)
-    exact = profile.model_copy(
-        update={"compute": profile.compute.model_copy(update={"precision": "float32"})}
+    name, spec = run.profile.evaluation.test_sets[0], NetworkSpec(run.profile.model)
+    exact = run.profile.model_copy(
+        update={"compute": run.profile.compute.model_copy(update={"precision": "float32"})}
     )
     conditions = ["sharp", "D8"]
-    same = networks.kept(spec, profile, store)
+    same = networks.kept(spec, run)
     in_float32 = tallies.widest(
-        predictions.decisions(same, name, conditions, ["256"], exact, store)
+        predictions.decisions(same, name, conditions, ["256"], Run(exact, run.store))
     )
     given = results.select(
-        tallies.widest(tallies.decided_by(spec, profile, store)),
+        tallies.widest(tallies.decided_by(spec, run)),
         data=name,
         condition=conditions,
         scale="256",
     )
-    yield from tallies.means(in_float32, ("top1", "top5"), profile)
-    yield from tallies.differences(given, in_float32, "float32", profile)
+    yield from tallies.means(in_float32, ("top1", "top5"), run.profile)
+    yield from tallies.differences(given, in_float32, "float32", run.profile)
 
 
 # --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------
 
 
 @experiment
-def figure4(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def figure4(run: Run) -> Iterator[dict[str, Any]]:
     """Mean Hamming distance between features of the sharp and the blurred image, after each of the
     five stages.
 
     On the first test set.
     """
-    name = profile.evaluation.test_sets[0]
-    for spec in tallies.by_table(profile)["figure4"]:
-        for condition, by_stage in predictions.distances(spec, name, profile, store).items():
+    name = run.profile.evaluation.test_sets[0]
+    for spec in tallies.by_table(run.profile)["figure4"]:
+        for condition, by_stage in predictions.distances(spec, name, run).items():
             # An image alone of its shape has no other to compare with.
             by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]
             if not len(by_stage):
                 continue
             key = predictions.columns_of(spec, name, 0, "256", condition)
             key |= {"classes": "", "metric": "hamming", "n": len(by_stage)}
-            numbers = zip(*intervals.of_mean(by_stage, profile.evaluation.bootstrap), strict=True)
+            numbers = zip(
+                *intervals.of_mean(by_stage, run.profile.evaluation.bootstrap), strict=True
+            )
             for stage, (value, low, high) in zip(STAGES, numbers, strict=True):
                 yield key | {"region": stage, "value": value, "low": low, "high": high}

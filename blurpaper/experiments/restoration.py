@@ -30,11 +30,12 @@ from blurpaper.experiments import tallies
 from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import CANONICAL, PSF, SHAKE, SHARP
 from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.runs import Run
 from blurpaper.runs.devices import device_of
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Compute, Profile, Protocol
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import TENSORS, Recipe, Store, surroundings
+from blurpaper.runs.store import TENSORS, Recipe, surroundings
 from blurpaper.training import networks
 
 if TYPE_CHECKING:
@@ -142,16 +143,16 @@ def check(profile: Profile) -> None:
 # --- The prior ------------------------------------------------------------------------------------
 
 
-def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tensor]]:
+def prior_recipe(run: Run) -> Recipe[dict[str, torch.Tensor]]:
     """What the prior of a profile is made from."""
-    images, _ = data.prior_sets(profile, store)
-    settings = profile.deblurring.prior
+    images, _ = data.prior_sets(run)
+    settings = run.profile.deblurring.prior
     inputs = {
         "images": images.fingerprint,
-        "seed": profile.seed,
+        "seed": run.profile.seed,
         **settings.model_dump(exclude={"images", "held_out"}),
     }
-    about = {"profile": profile.name, "data": images.fingerprint}
+    about = {"profile": run.profile.name, "data": images.fingerprint}
     return Recipe(
         "priors",
         f"{images.name}.{settings.components}",
@@ -162,13 +163,13 @@ def prior_recipe(profile: Profile, store: Store) -> Recipe[dict[str, torch.Tenso
     )
 
 
-def prior(profile: Profile, store: Store) -> deblurring.Mixture:
+def prior(run: Run) -> deblurring.Mixture:
     """The mixture that EPLL takes patches to come from, learnt as the profile says and kept."""
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        settings = profile.deblurring.prior
-        images, _ = data.prior_sets(profile, store)
-        learnt_from = sample(images, settings.patches, profile.seed)
+        settings = run.profile.deblurring.prior
+        images, _ = data.prior_sets(run)
+        learnt_from = sample(images, settings.patches, run.profile.seed)
         with progress(
             f"learning patches of {images.name}", len(learnt_from) * settings.passes, "patch"
         ) as tick:
@@ -177,26 +178,26 @@ def prior(profile: Profile, store: Store) -> deblurring.Mixture:
                 settings.components,
                 settings.passes,
                 settings.batch,
-                profile.seed,
+                run.profile.seed,
                 tick,
             )
         return learnt.state()
 
-    return deblurring.Mixture.of_state(store.get(prior_recipe(profile, store), make))
+    return deblurring.Mixture.of_state(run.store.get(prior_recipe(run), make))
 
 
-def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
+def likelihoods(run: Run) -> dict[str, np.ndarray]:
     """Log-likelihood, in nats, of held-out patches under the mixture and under a single Gaussian:
     name -> ``(N,)``.
     """
-    images, held_out = data.prior_sets(profile, store)
-    settings, recipe = profile.deblurring.prior, prior_recipe(profile, store)
+    images, held_out = data.prior_sets(run)
+    settings, recipe = run.profile.deblurring.prior, prior_recipe(run)
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        seen = sample(held_out, settings.held_out, profile.seed)
-        single = em.gaussian(sample(images, settings.patches, profile.seed))
+        seen = sample(held_out, settings.held_out, run.profile.seed)
+        single = em.gaussian(sample(images, settings.patches, run.profile.seed))
         models = {
-            f"mixture of {settings.components}": prior(profile, store),
+            f"mixture of {settings.components}": prior(run),
             "single Gaussian": single,
         }
         return {name: model.log_likelihood(seen) for name, model in models.items()}
@@ -205,9 +206,9 @@ def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
         "prior": recipe.key,
         "images": held_out.fingerprint,
         "count": settings.held_out,
-        "seed": profile.seed,
+        "seed": run.profile.seed,
     }
-    found = store.get(
+    found = run.store.get(
         Recipe("likelihoods", recipe.name, inputs, recipe.modules, TENSORS, recipe.about), make
     )
     return {name: found[name].numpy() for name in sorted(found)}
@@ -216,12 +217,12 @@ def likelihoods(profile: Profile, store: Store) -> dict[str, np.ndarray]:
 # --- Test images ----------------------------------------------------------------------------------
 
 
-def images_of(set_name: str, profile: Profile, store: Store, most: int | None = None) -> ImageSet:
+def images_of(set_name: str, run: Run, most: int | None = None) -> ImageSet:
     """The test images of a set on which deblurring is tried: the profile's number of each class,
     and at most so many.
     """
-    images = data.load(set_name, "test", profile, store)
-    each = profile.deblurring.each
+    images = data.load(set_name, "test", run)
+    each = run.profile.deblurring.each
     numbers = list(range(len(images)))
     if each:
         place = np.zeros(len(images), int)
@@ -235,18 +236,18 @@ def images_of(set_name: str, profile: Profile, store: Store, most: int | None = 
 
 
 def recipes(
-    treatment: Treatment, images: ImageSet, profile: Profile, store: Store
+    treatment: Treatment, images: ImageSet, run: Run
 ) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which what became of treated images is kept: (numbers of the images, recipe)."""
-    spec = NetworkSpec(profile.model)
-    identity = networks.identity_of(spec, profile, store)
+    spec = NetworkSpec(run.profile.model)
+    identity = networks.identity_of(spec, run)
     modules = ["blurpaper.experiments.treatment", module_of(spec.model)]
-    about = {"profile": profile.name, "data": images.fingerprint}
-    for numbers in predictions.shards(len(images), profile):
+    about = {"profile": run.profile.name, "data": images.fingerprint}
+    for numbers in predictions.shards(len(images), run.profile):
         inputs = {
-            **predictions.common_inputs(identity, images, numbers, profile),
-            "pixels": profile.protocol.pixels("256"),
-            **_treatment_inputs(treatment, profile, store),
+            **predictions.common_inputs(identity, images, numbers, run.profile),
+            "pixels": run.profile.protocol.pixels("256"),
+            **_treatment_inputs(treatment, run),
         }
         yield (
             numbers,
@@ -261,42 +262,40 @@ def recipes(
         )
 
 
-def results_of(
-    treatment: Treatment, images: ImageSet, profile: Profile, store: Store
-) -> dict[str, torch.Tensor]:
+def results_of(treatment: Treatment, images: ImageSet, run: Run) -> dict[str, torch.Tensor]:
     """What became of images blurred by the profile's PSF and treated.
 
     Returns:
         ``psnr`` and ``ssim`` as :func:`treatment.treated` has them, ``(N,)``, and the original
         network's ``log_probabilities`` at scale 256, ``(N, K)``.
     """
-    spec = NetworkSpec(profile.model)
+    spec = NetworkSpec(run.profile.model)
     given = lru_cache(
         lambda: (
-            networks.network(spec, profile, store),
-            prior(profile, store) if treatment.needs_prior else None,
+            networks.network(spec, run),
+            prior(run) if treatment.needs_prior else None,
         )
     )
     with progress(f"{treatment} on {images.name}", len(images), "image") as tick:
 
         def make(numbers: range) -> dict[str, torch.Tensor]:
             network, mixture = given()
-            restored, measured = _treated(treatment, images, numbers, mixture, profile, tick)
+            restored, measured = _treated(treatment, images, numbers, mixture, run.profile, tick)
             ids = [images.ids[number] for number in numbers]
             found = protocol.log_probabilities(
                 {"256": network},
                 restored,
                 ids,
                 SHARP,
-                profile.protocol,
-                profile.compute,
-                profile.evaluation.batch,
+                run.profile.protocol,
+                run.profile.compute,
+                run.profile.evaluation.batch,
             )
             return {name: measured[name] for name in MEASURES} | {"log_probabilities": found["256"]}
 
         parts = [
-            store.get(recipe, lambda _, numbers=numbers: make(numbers))
-            for numbers, recipe in recipes(treatment, images, profile, store)
+            run.store.get(recipe, lambda _, numbers=numbers: make(numbers))
+            for numbers, recipe in recipes(treatment, images, run)
         ]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -323,33 +322,31 @@ def _treated(
     )
 
 
-def _treatment_inputs(treatment: Treatment, profile: Profile, store: Store) -> dict[str, object]:
+def _treatment_inputs(treatment: Treatment, run: Run) -> dict[str, object]:
     """What the result of a treatment depends on besides the images."""
-    recipe = prior_recipe(profile, store) if treatment.needs_prior else None
+    recipe = prior_recipe(run) if treatment.needs_prior else None
     if recipe:
-        store.note(recipe)
+        run.store.note(recipe)
     return {
-        "psf": profile.deblurring.psf,
+        "psf": run.profile.deblurring.psf,
         "treatment": [treatment.method, treatment.psf, treatment.noise],
         "prior": recipe.key if recipe else "",
     }
 
 
-def decisions(
-    treatment: Treatment, images: ImageSet, profile: Profile, store: Store
-) -> pd.DataFrame:
+def decisions(treatment: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
     """What the original network decided on treated images, with ``psnr`` and ``ssim``; see
     :func:`predictions.decisions`.
     """
     import pandas as pd
 
-    found = results_of(treatment, images, profile, store)
+    found = results_of(treatment, images, run)
     of = predictions.columns_of(
-        NetworkSpec(profile.model), images.name, 0, "256", profile.deblurring.psf
+        NetworkSpec(run.profile.model), images.name, 0, "256", run.profile.deblurring.psf
     )
     frames = list(
         predictions.decided(
-            found["log_probabilities"], images, of | {"input": str(treatment)}, profile
+            found["log_probabilities"], images, of | {"input": str(treatment)}, run.profile
         )
     )
     measured = {name: found[name].numpy() for name in MEASURES}
@@ -361,68 +358,64 @@ def of_table5(profile: Profile) -> list[Treatment]:
     return [Treatment(method) for method in profile.deblurring.methods]
 
 
-def all_decisions(profile: Profile, store: Store) -> list[pd.DataFrame]:
+def all_decisions(run: Run) -> list[pd.DataFrame]:
     """The decisions on every test set treated in every way of Table 5."""
     return [
-        decisions(treatment, images_of(name, profile, store), profile, store)
-        for name in profile.evaluation.test_sets
-        for treatment in of_table5(profile)
+        decisions(treatment, images_of(name, run), run)
+        for name in run.profile.evaluation.test_sets
+        for treatment in of_table5(run.profile)
     ]
 
 
-def seconds(profile: Profile, store: Store) -> dict[str, float]:
+def seconds(run: Run) -> dict[str, float]:
     """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
     the first test set.
     """
-    images = images_of(profile.evaluation.test_sets[0], profile, store, profile.deblurring.timed)
+    images = images_of(run.profile.evaluation.test_sets[0], run, run.profile.deblurring.timed)
     found = {}
-    for treatment in (*of_table5(profile), Treatment("epll-exact")):
+    for treatment in (*of_table5(run.profile), Treatment("epll-exact")):
 
         def make(_: object, treatment: Treatment = treatment) -> dict[str, torch.Tensor]:
-            mixture = prior(profile, store) if treatment.needs_prior else None
+            mixture = prior(run) if treatment.needs_prior else None
             with progress(f"timing {treatment}", len(images), "image") as tick:
                 return {
                     "seconds": _treated(
-                        treatment, images, range(len(images)), mixture, profile, tick
+                        treatment, images, range(len(images)), mixture, run.profile, tick
                     )[1]["seconds"]
                 }
 
-        inputs = _inputs_of(images, treatment, profile, store) | {
-            "device": surroundings()["device"]
-        }
+        inputs = _inputs_of(images, treatment, run) | {"device": surroundings()["device"]}
         recipe = Recipe(
             "deblurring-seconds",
             f"{treatment}.{images.name}",
             inputs,
             ["blurpaper.experiments.treatment"],
             TENSORS,
-            {"profile": profile.name, "data": images.fingerprint},
+            {"profile": run.profile.name, "data": images.fingerprint},
         )
-        found[str(treatment)] = float(store.get(recipe, make)["seconds"].median())
+        found[str(treatment)] = float(run.store.get(recipe, make)["seconds"].median())
     return found
 
 
-def _inputs_of(
-    images: ImageSet, treatment: Treatment, profile: Profile, store: Store
-) -> dict[str, object]:
-    of = {"images": images.fingerprint, "canonical": profile.protocol.canonical}
-    return of | _treatment_inputs(treatment, profile, store)
+def _inputs_of(images: ImageSet, treatment: Treatment, run: Run) -> dict[str, object]:
+    of = {"images": images.fingerprint, "canonical": run.profile.protocol.canonical}
+    return of | _treatment_inputs(treatment, run)
 
 
-def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict[str, np.ndarray]:
+def channel_by_channel(images: ImageSet, run: Run) -> dict[str, np.ndarray]:
     """PSNR of images that fast EPLL restores, ``(N,)``: as it does, and each channel as if it were
     an image by itself.
     """
     treatment = Treatment("epll")
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        mixture, psf = prior(profile, store), profile.deblurring.psf
+        mixture, psf = prior(run), run.profile.deblurring.psf
         scores = []
         with progress("EPLL by channel", len(images), "image") as tick:
             for number, name in enumerate(images.ids):
-                (sharp,) = canonical.images_of(images, [number], profile.protocol)
-                seen = protocol.blurred(sharp[None], [name], psf, profile.protocol.canonical)
-                kernel = protocol.test_psf(psf, name, profile.protocol.canonical / CANONICAL)
+                (sharp,) = canonical.images_of(images, [number], run.profile.protocol)
+                seen = protocol.blurred(sharp[None], [name], psf, run.profile.protocol.canonical)
+                kernel = protocol.test_psf(psf, name, run.profile.protocol.canonical / CANONICAL)
                 apart = deblurring.restore(
                     seen[0][:, None], kernel, treatment.method, treatment.noise, mixture
                 )
@@ -430,13 +423,13 @@ def channel_by_channel(images: ImageSet, profile: Profile, store: Store) -> dict
                 tick(1)
         return {"psnr": torch.tensor(scores)}
 
-    inputs = _inputs_of(images, treatment, profile, store)
-    about = {"profile": profile.name, "data": images.fingerprint}
+    inputs = _inputs_of(images, treatment, run)
+    about = {"profile": run.profile.name, "data": images.fingerprint}
     recipe = Recipe(
         "by-channel", images.name, inputs, ["blurpaper.experiments.treatment"], TENSORS, about
     )
-    together = results_of(treatment, images, profile, store)["psnr"]
+    together = results_of(treatment, images, run)["psnr"]
     return {
         "epll": together.numpy(),
-        "epll, each channel by itself": store.get(recipe, make)["psnr"].numpy(),
+        "epll, each channel by itself": run.store.get(recipe, make)["psnr"].numpy(),
     }

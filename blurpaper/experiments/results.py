@@ -102,14 +102,16 @@ def read(path: Path) -> pd.DataFrame:
             keep_default_na=False,
             na_values=dict.fromkeys(COLUMNS[len(KEY) :], ""),
         )
+        if missing := [column for column in COLUMNS if column not in frame.columns]:
+            raise ResultsError(f"{path} has no column {missing[0]!r}.")
+        return table(frame.to_dict("records"))
     except OSError as error:
         raise ResultsError(f"cannot read {path}: {error.strerror or error}.") from None
+    except ResultsError:
+        raise
     except (ValueError, TypeError) as error:  # no text, no table, or words where numbers should be
         reason = str(error).strip().splitlines()[0]
         raise ResultsError(f"{path} is not a table of results: {reason}.") from None
-    if missing := [column for column in COLUMNS if column not in frame.columns]:
-        raise ResultsError(f"{path} has no column {missing[0]!r}.")
-    return table(frame.to_dict("records"))
 
 
 @lru_cache(maxsize=1)

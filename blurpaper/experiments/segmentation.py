@@ -14,8 +14,8 @@ from blurpaper.experiments import examples, results, tallies
 from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Store
 from blurpaper.segmentation import networks
 from blurpaper.segmentation.metrics import (
     difference_of_sets,
@@ -37,7 +37,7 @@ without blur.
 
 
 @experiment
-def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def table6(run: Run) -> Iterator[dict[str, Any]]:
     """Mean IoU over all pixels and near boundaries, and the IoU of each label (whose name is the
     ``region``).
 
@@ -45,9 +45,9 @@ def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     ``miou_vs_sharp-only``), and the share of the loss under each blur that fine-tuning brings back
     (``miou_recovered``).
     """
-    found, resamples = _all(profile, store), profile.evaluation.bootstrap
+    found, resamples = _all(run), run.profile.evaluation.bootstrap
     for (mix, condition), counts in found.items():
-        of, n = _columns(mix, condition, profile), len(counts["all"])
+        of, n = _columns(mix, condition, run.profile), len(counts["all"])
         for region in REGIONS:
             own = counts[region]
             yield from _rows(of, region, "miou", of_set(own, resamples), n)
@@ -63,7 +63,7 @@ def table6(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
                     of, region, "miou_recovered", of_sets(_recovered, sets, resamples), n
                 )
         for label, *numbers in zip(
-            networks.labels(profile), *of_labels(counts["all"], resamples), strict=True
+            networks.labels(run.profile), *of_labels(counts["all"], resamples), strict=True
         ):
             yield from _rows(of, label, "iou", numbers, n)
 
@@ -78,7 +78,7 @@ def _recovered(now: np.ndarray, before: np.ndarray, best: np.ndarray) -> np.ndar
 
 
 @experiment
-def segmentation_errors(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
     """The error 1 - mIoU as errors of recognition and of localisation (``oracles.shares``), and
     what blur adds to each.
 
@@ -86,10 +86,10 @@ def segmentation_errors(profile: Profile, store: Store) -> Iterator[dict[str, An
     these; ``error`` of region ``recognition`` and ``localisation`` add up to 1 - mIoU, and ``loss``
     is what the blur adds to either (and how much more to the first than to the second).
     """
-    found, resamples = _all(profile, store), profile.evaluation.bootstrap
+    found, resamples = _all(run), run.profile.evaluation.bootstrap
     kinds = ("all", "labels given", "regions given")
     for (mix, condition), counts in found.items():
-        of, n = _columns(mix, condition, profile), len(counts["all"])
+        of, n = _columns(mix, condition, run.profile), len(counts["all"])
         blurred, sharp = ([found[mix, one][kind] for kind in kinds] for one in (condition, SHARP))
         for kind in kinds[1:]:
             yield from _rows(of, kind, "miou", of_set(counts[kind], resamples), n)
@@ -118,7 +118,7 @@ def _more_misnamed(*mious: np.ndarray) -> np.ndarray:
 
 
 @experiment
-def sharp_cost(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def sharp_cost(run: Run) -> Iterator[dict[str, Any]]:
     """What fine-tuning on the mix costs on sharp images and leaves of the gap under D8, in
     classification and in segmentation.
 
@@ -127,7 +127,7 @@ def sharp_cost(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
     is what a network loses from sharp to D8. ``region`` is the measure, or (``miou less top1``) the
     difference of the two tasks, whose images are resampled independently.
     """
-    measures = _accuracies(profile, store)
+    measures = _accuracies(run)
     for region in ("miou", "top1", "top5", "miou less top1", "miou less top5"):
         one, _, other = region.partition(" less ")
         for name in BASELINES:
@@ -135,7 +135,7 @@ def sharp_cost(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             if other:
                 cost = cost - _lost(measures[other], (name, SHARP), ("mix", SHARP))
             yield from _rows(
-                _columns("mix", SHARP, profile),
+                _columns("mix", SHARP, run.profile),
                 region,
                 f"cost_vs_{name}",
                 intervals.of_draws(cost),
@@ -146,23 +146,23 @@ def sharp_cost(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
             if other:
                 gap = gap - _lost(measures[other], (name, SHARP), (name, "D8"))
             yield from _rows(
-                _columns(name, "D8", profile), region, "gap", intervals.of_draws(gap), None
+                _columns(name, "D8", run.profile), region, "gap", intervals.of_draws(gap), None
             )
 
 
 _Accuracies = dict[tuple[str, str], np.ndarray]
 
 
-def _accuracies(profile: Profile, store: Store) -> dict[str, _Accuracies]:
+def _accuracies(run: Run) -> dict[str, _Accuracies]:
     """Measure -> (mix, condition) -> its value and that in each resample, as
     :func:`intervals.draws` gives them.
     """
-    found, resamples = _all(profile, store), profile.evaluation.bootstrap
+    found, resamples = _all(run), run.profile.evaluation.bootstrap
     measures: dict[str, _Accuracies] = {"miou": {}, "top1": {}, "top5": {}}
     for mix in (*BASELINES, "mix"):
-        decided = tallies.decided_by(NetworkSpec(profile.model, mix), profile, store)
+        decided = tallies.decided_by(NetworkSpec(run.profile.model, mix), run)
         decided = tallies.widest(
-            results.select(decided, data=profile.evaluation.test_sets[0], scale="256")
+            results.select(decided, data=run.profile.evaluation.test_sets[0], scale="256")
         )
         for condition in (SHARP, "D8"):
             measures["miou"][mix, condition] = draws(found[mix, condition]["all"], resamples)
@@ -184,14 +184,14 @@ def _lost(of: _Accuracies, before: tuple[str, str], after: tuple[str, str]) -> n
 
 
 @experiment
-def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
+def figure5(run: Run) -> Iterator[dict[str, Any]]:
     """Mean IoU of each network on each of the embedded scenes that are shown (:mod:`exhibits`),
     scene by scene.
     """
-    found = _all(profile, store)
-    for name, number in examples.scenes(profile, store).items():
+    found = _all(run)
+    for name, number in examples.scenes(run).items():
         for (mix, condition), counts in found.items():
-            of = _columns(mix, condition, profile) | {"data": name}
+            of = _columns(mix, condition, run.profile) | {"data": name}
             yield from _rows(
                 of, "all", "miou", (mean_iou(counts["all"][number]), np.nan, np.nan), 1
             )
@@ -200,15 +200,15 @@ def figure5(profile: Profile, store: Store) -> Iterator[dict[str, Any]]:
 # --- What is counted ------------------------------------------------------------------------------
 
 
-def _all(profile: Profile, store: Store) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+def _all(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """(mix, condition) -> counts of pixels of every test scene, as :func:`networks.confusions` has
     them.
     """
-    conditions = profile.segmentation.conditions
+    conditions = run.profile.segmentation.conditions
     return {
         (spec.mix, condition): counts
-        for spec in tallies.by_table(profile)["table6"]
-        for condition, counts in networks.confusions(spec, conditions, profile, store).items()
+        for spec in tallies.by_table(run.profile)["table6"]
+        for condition, counts in networks.confusions(spec, conditions, run).items()
     }
 
 

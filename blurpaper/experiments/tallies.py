@@ -17,8 +17,8 @@ from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Store
 from blurpaper.training import networks as trained
 
 if TYPE_CHECKING:
@@ -168,16 +168,16 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     return settings.scale_conditions, scales
 
 
-def decided_by(spec: NetworkSpec, profile: Profile, store: Store) -> pd.DataFrame:
+def decided_by(spec: NetworkSpec, run: Run) -> pd.DataFrame:
     """Decisions of one network, at the scales and under the conditions at which the profile
     measures it.
     """
     import pandas as pd
 
-    conditions, scales = settings_of(spec, profile)
+    conditions, scales = settings_of(spec, run.profile)
     found = [
-        predictions.decisions(spec, name, conditions, scales, profile, store)
-        for name in sets_of(spec, profile)
+        predictions.decisions(spec, name, conditions, scales, run)
+        for name in sets_of(spec, run.profile)
     ]
     return pd.concat(found, ignore_index=True)
 

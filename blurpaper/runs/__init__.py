@@ -1,1 +1,18 @@
 """How a run is set up, seeded, kept and repeated; imports no other room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from blurpaper.runs.profile import Profile
+    from blurpaper.runs.store import Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """Every choice of a run, and the store in which it finds and keeps what it computes."""
+
+    profile: Profile
+    store: Store

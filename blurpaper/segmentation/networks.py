@@ -20,11 +20,12 @@ from blurpaper.evaluation import predictions
 from blurpaper.experiments import tallies
 from blurpaper.kernels import CANONICAL, check_condition
 from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
-from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.store import TENSORS, Recipe
 from blurpaper.segmentation import batches, zoomout
 from blurpaper.segmentation.protocol import COUNTED, log_probabilities, scored
 from blurpaper.segmentation.zoomout import ZoomOut
@@ -57,19 +58,17 @@ def check(profile: Profile) -> None:
 # --- Networks -------------------------------------------------------------------------------------
 
 
-def network(spec: NetworkSpec, profile: Profile, store: Store) -> ZoomOut:
+def network(spec: NetworkSpec, run: Run) -> ZoomOut:
     """A Zoomout network on the profile's model, trained as the profile says and kept.
 
     ``original`` is trained on sharp scenes, from the classification network as it is; the others
     start from it.
     """
-    recipe = network_recipe(spec, profile, store)
-    return networks.get(
-        recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store
-    )
+    recipe = network_recipe(spec, run)
+    return networks.get(recipe, lambda checkpoint: _trained(spec, run, checkpoint), run.store)
 
 
-def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[ZoomOut]:
+def network_recipe(spec: NetworkSpec, run: Run) -> Recipe[ZoomOut]:
     """What a Zoomout network is made from.
 
     Raises:
@@ -80,22 +79,22 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
             "a segmentation network is segmentation:MIX[#SEED], at one scale and with labels. "
             f"Got {str(replace(spec, model=tallies.SEGMENTATION))!r}."
         )
-    settings = profile.segmentation
-    images = data.load_segmented(settings.data, "train", profile, store)
+    settings = run.profile.segmentation
+    images = data.load_segmented(settings.data, "train", run)
     original = NetworkSpec(spec.model)
-    start = networks.identity_of(original, profile, store)
+    start = networks.identity_of(original, run)
     if not spec.is_original:
-        begun = network_recipe(original, profile, store)
-        store.note(begun)
+        begun = network_recipe(original, run)
+        run.store.note(begun)
         start = begun.key
     inputs = {
         "spec": str(spec),
-        "seed": profile.seed,
+        "seed": run.profile.seed,
         "images": images.fingerprint,
-        "protocol": profile.protocol.model_dump(),
-        "schedule": schedule_of(spec, profile).model_dump(),
+        "protocol": run.profile.protocol.model_dump(),
+        "schedule": schedule_of(spec, run.profile).model_dump(),
         "zoomout": settings.model_dump(include={"hidden", "stride", "crop", "points", "pace"}),
-        "precision": profile.compute.precision,
+        "precision": run.profile.compute.precision,
         "start": start,
         "mix": _mix(spec),
     }
@@ -105,7 +104,7 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
         "blurpaper.segmentation.zoomout",
         module_of(spec.model),
     ]
-    about = {"profile": profile.name, "data": images.fingerprint}
+    about = {"profile": run.profile.name, "data": images.fingerprint}
     return Recipe(
         "segmenters", f"{spec}.{images.name}", inputs, modules, zoomout.codec(spec), about
     )
@@ -120,24 +119,24 @@ def _mix(spec: NetworkSpec) -> dict[str, float]:
     return MIXES["sharp-only" if spec.is_original else spec.mix]
 
 
-def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path) -> ZoomOut:
-    settings, original = profile.segmentation, NetworkSpec(spec.model)
-    images = data.load_segmented(settings.data, "train", profile, store)
+def _trained(spec: NetworkSpec, run: Run, checkpoint: Path) -> ZoomOut:
+    settings, original = run.profile.segmentation, NetworkSpec(spec.model)
+    images = data.load_segmented(settings.data, "train", run)
     if spec.is_original:
-        backbone = networks.network(original, profile, store)
-        torch.manual_seed(seed_of(profile.seed, "weights", "zoomout", spec.model) % 2**63)
+        backbone = networks.network(original, run)
+        torch.manual_seed(seed_of(run.profile.seed, "weights", "zoomout", spec.model) % 2**63)
         start = ZoomOut(backbone, images.classes, settings.hidden, stride=settings.stride)
     else:
-        start = network(original, profile, store)
-    task = Task(images, _mix(spec), "", seed_of(profile.seed, spec.seed, "segmentation"))
+        start = network(original, run)
+    task = Task(images, _mix(spec), "", seed_of(run.profile.seed, spec.seed, "segmentation"))
     objective = batches.PerPixel(start, settings.crop, settings.points, settings.pace)
     with progress(f"training {spec} on {images.name}", unit="step") as tick:
         return loop.train(
             objective,
             task,
-            schedule_of(spec, profile),
-            profile.protocol,
-            profile.compute,
+            schedule_of(spec, run.profile),
+            run.profile.protocol,
+            run.profile.compute,
             checkpoint,
             tick,
         )
@@ -147,31 +146,28 @@ def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path
 
 
 def confusions(
-    spec: NetworkSpec, conditions: Sequence[str], profile: Profile, store: Store
+    spec: NetworkSpec, conditions: Sequence[str], run: Run
 ) -> dict[str, dict[str, np.ndarray]]:
     """Condition -> :data:`protocol.COUNTED` -> how many pixels of each label were given each
     label, of every test scene: int64 ``(N, K, K)``.
     """
-    images = data.load_segmented(profile.segmentation.data, "test", profile, store)
-    loaded = lru_cache(lambda: network(spec, profile, store))
-    shard = Shard(lambda numbers: scenes_of(images, numbers, profile.protocol))
-    parts_of = {
-        condition: list(recipes(spec, images, condition, profile, store))
-        for condition in conditions
-    }
-    if not all(store.has(recipe) for parts in parts_of.values() for _, recipe in parts):
+    images = data.load_segmented(run.profile.segmentation.data, "test", run)
+    loaded = lru_cache(lambda: network(spec, run))
+    shard = Shard(lambda numbers: scenes_of(images, numbers, run.profile.protocol))
+    parts_of = {condition: list(recipes(spec, images, condition, run)) for condition in conditions}
+    if not all(run.store.has(recipe) for parts in parts_of.values() for _, recipe in parts):
         loaded()  # trained, if it must be, before the bar of this starts
     counted: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
     total = len(images) * len(parts_of)
     with progress(f"segmenting {images.name} by {spec}", total, "scene") as tick:
 
         def score(numbers: range, condition: str) -> dict[str, torch.Tensor]:
-            return scored(loaded(), images, numbers, condition, profile, tick, shard(numbers))
+            return scored(loaded(), images, numbers, condition, run.profile, tick, shard(numbers))
 
         for part in zip(*parts_of.values()):  # the same scenes under every condition
             for condition, (numbers, recipe) in zip(parts_of, part):
                 counted[condition].append(
-                    store.get(recipe, lambda _, n=numbers, c=condition: score(n, c))
+                    run.store.get(recipe, lambda _, n=numbers, c=condition: score(n, c))
                 )
     return {
         condition: {name: torch.cat([part[name] for part in parts]).numpy() for name in COUNTED}
@@ -180,15 +176,15 @@ def confusions(
 
 
 def recipes(
-    spec: NetworkSpec, images: data.SegmentedSet, condition: str, profile: Profile, store: Store
+    spec: NetworkSpec, images: data.SegmentedSet, condition: str, run: Run
 ) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
     """The parts in which the scores of a network are kept: (numbers of the scenes, recipe)."""
-    made = network_recipe(spec, profile, store)
-    store.note(made)
-    about = {"profile": profile.name, "data": images.fingerprint}
-    for numbers in predictions.shards(len(images), profile):
-        inputs = predictions.common_inputs(made.key, images, numbers, profile)
-        inputs |= {"condition": condition, "boundary": profile.segmentation.boundary}
+    made = network_recipe(spec, run)
+    run.store.note(made)
+    about = {"profile": run.profile.name, "data": images.fingerprint}
+    for numbers in predictions.shards(len(images), run.profile):
+        inputs = predictions.common_inputs(made.key, images, numbers, run.profile)
+        inputs |= {"condition": condition, "boundary": run.profile.segmentation.boundary}
         name = f"{spec}.{images.name}.{condition}.{numbers.start}"
         yield (
             numbers,
@@ -206,7 +202,7 @@ def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, st
     return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
 
 
-def counts(profile: Profile, store: Store) -> pd.DataFrame:
+def counts(run: Run) -> pd.DataFrame:
     """All counts of pixels, a row an image, setting, ``region``, true and given label that occur
     together.
 
@@ -214,15 +210,16 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
     """
     import pandas as pd
 
-    ids = np.array(data.load_segmented(profile.segmentation.data, "test", profile, store).ids)
+    ids = np.array(data.load_segmented(run.profile.segmentation.data, "test", run).ids)
     frames = []
-    for spec in tallies.by_table(profile)["table6"]:
-        by_condition = confusions(spec, profile.segmentation.conditions, profile, store)
+    for spec in tallies.by_table(run.profile)["table6"]:
+        by_condition = confusions(spec, run.profile.segmentation.conditions, run)
         for condition, by_region in by_condition.items():
             for region, found in by_region.items():
                 image, truth, predicted = np.nonzero(found)
                 frame = pd.DataFrame(
-                    columns(spec, condition, profile) | {"region": region}, index=range(len(image))
+                    columns(spec, condition, run.profile) | {"region": region},
+                    index=range(len(image)),
                 )
                 frame["image"], frame["truth"], frame["predicted"] = (
                     ids[image],
@@ -239,21 +236,19 @@ def counts(profile: Profile, store: Store) -> pd.DataFrame:
 
 
 def label_maps(
-    spec: NetworkSpec, images: data.ImageSet, condition: str, profile: Profile, store: Store
+    spec: NetworkSpec, images: data.ImageSet, condition: str, run: Run
 ) -> dict[str, np.ndarray]:
     """What a network makes of a few images under a condition: id -> uint8 ``(H, W)``."""
-    made = network_recipe(spec, profile, store)
+    made = network_recipe(spec, run)
     numbers = range(len(images))
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        scenes = scenes_of(images, numbers, profile.protocol)
-        found = log_probabilities(
-            network(spec, profile, store), scenes, images.ids, condition, profile
-        )
+        scenes = scenes_of(images, numbers, run.profile.protocol)
+        found = log_probabilities(network(spec, run), scenes, images.ids, condition, run.profile)
         return {images.ids[place]: log_p.argmax(dim=0).to(torch.uint8) for place, log_p in found}
 
-    store.note(made)
-    inputs = predictions.common_inputs(made.key, images, numbers, profile) | {
+    run.store.note(made)
+    inputs = predictions.common_inputs(made.key, images, numbers, run.profile) | {
         "condition": condition
     }
     recipe = Recipe(
@@ -262,6 +257,6 @@ def label_maps(
         inputs,
         ["blurpaper.segmentation.protocol"],
         TENSORS,
-        {"profile": profile.name, "data": images.fingerprint},
+        {"profile": run.profile.name, "data": images.fingerprint},
     )
-    return {name: one.numpy() for name, one in store.get(recipe, make).items()}
+    return {name: one.numpy() for name, one in run.store.get(recipe, make).items()}

@@ -21,7 +21,7 @@ from blurpaper.networks.base import Classifier
 from blurpaper.networks.external import ExternalSpec
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.weights import ORIGINALS
-from blurpaper.runs import devices
+from blurpaper.runs import Run, devices
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
@@ -35,7 +35,7 @@ from blurpaper.training.objectives import Agreement, Labels
 M = TypeVar("M", bound=nn.Module)
 
 
-def network(spec: NetworkSpec, profile: Profile, store: Store) -> Classifier:
+def network(spec: NetworkSpec, run: Run) -> Classifier:
     """A network: from its file, from elsewhere, its original weights if they can be had, else
     trained by the profile and kept.
 
@@ -45,20 +45,20 @@ def network(spec: NetworkSpec, profile: Profile, store: Store) -> Classifier:
     if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.load()
     if is_published(spec):
-        return ORIGINALS[spec.model](profile.protocol.field)
-    recipe = network_recipe(spec, profile, store)
-    return get(recipe, lambda checkpoint: _trained(spec, profile, store, checkpoint), store)
+        return ORIGINALS[spec.model](run.profile.protocol.field)
+    recipe = network_recipe(spec, run)
+    return get(recipe, lambda checkpoint: _trained(spec, run, checkpoint), run.store)
 
 
-def kept(spec: NetworkSpec, profile: Profile, store: Store) -> NetworkSpec:
+def kept(spec: NetworkSpec, run: Run) -> NetworkSpec:
     """A network as this profile made it, for use under another: by name if its weights are from
     elsewhere, else by its file.
     """
     if is_published(spec):
         return spec
-    network(spec, profile, store)
-    recipe = network_recipe(spec, profile, store)
-    return NetworkFile.at(store.path(recipe) / f"data{recipe.codec.suffix}")
+    network(spec, run)
+    recipe = network_recipe(spec, run)
+    return NetworkFile.at(run.store.path(recipe) / f"data{recipe.codec.suffix}")
 
 
 def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
@@ -114,7 +114,7 @@ def _made_together(recipe: Recipe[M], make: Callable[[Path], M], store: Store) -
     devices.wait()
 
 
-def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[Network]:
+def network_recipe(spec: NetworkSpec, run: Run) -> Recipe[Network]:
     """What a trained network is made from: images, settings, and for a fine-tuned one the network
     it starts from.
 
@@ -126,26 +126,26 @@ def network_recipe(spec: NetworkSpec, profile: Profile, store: Store) -> Recipe[
             f"{spec} is not one network but one for each scale: name them, as in "
             f"{spec.model}:{spec.mix}@512."
         )
-    images, schedule = _training_of(spec, profile, store)
+    images, schedule = _training_of(spec, run)
     inputs = {
         "spec": str(spec),
-        "seed": profile.seed,
+        "seed": run.profile.seed,
         "images": images.fingerprint,
-        "protocol": profile.protocol.model_dump(),
+        "protocol": run.profile.protocol.model_dump(),
         "schedule": schedule.model_dump(),
-        "precision": profile.compute.precision,
+        "precision": run.profile.compute.precision,
     }
     if not spec.is_original:
-        inputs |= {"start": identity_of(start_of(spec), profile, store), "mix": MIXES[spec.mix]}
+        inputs |= {"start": identity_of(start_of(spec), run), "mix": MIXES[spec.mix]}
     modules = ["blurpaper.training.loop", "blurpaper.networks.files", module_of(spec.model)]
-    about = {"profile": profile.name, "data": images.fingerprint}
+    about = {"profile": run.profile.name, "data": images.fingerprint}
     return Recipe("networks", str(spec), inputs, modules, files.codec(spec), about)
 
 
-def _training_of(spec: NetworkSpec, profile: Profile, store: Store) -> tuple[ImageSet, Schedule]:
+def _training_of(spec: NetworkSpec, run: Run) -> tuple[ImageSet, Schedule]:
     """The images and the schedule that make a network what it is."""
-    schedule = schedule_of(spec, profile)
-    return data.load(train_set_of(schedule, profile), "train", profile, store), schedule
+    schedule = schedule_of(spec, run.profile)
+    return data.load(train_set_of(schedule, run.profile), "train", run), schedule
 
 
 def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
@@ -178,25 +178,25 @@ def start_of(spec: NetworkSpec) -> NetworkSpec:
     return NetworkSpec(spec.model, seed=0 if spec.model in ORIGINALS else spec.seed)
 
 
-def _trained(spec: NetworkSpec, profile: Profile, store: Store, checkpoint: Path) -> Network:
-    images, schedule = _training_of(spec, profile, store)
-    seed = seed_of(profile.seed, spec.seed)
+def _trained(spec: NetworkSpec, run: Run, checkpoint: Path) -> Network:
+    images, schedule = _training_of(spec, run)
+    seed = seed_of(run.profile.seed, spec.seed)
     if spec.is_original:
-        torch.manual_seed(seed_of(profile.seed, spec.seed, "weights", spec.model) % 2**63)
-        start = build(spec.model, images.classes, profile.protocol.field)
-        task = Task(images, MIXES["sharp-only"], profile.pretraining.train_scale, seed)
+        torch.manual_seed(seed_of(run.profile.seed, spec.seed, "weights", spec.model) % 2**63)
+        start = build(spec.model, images.classes, run.profile.protocol.field)
+        task = Task(images, MIXES["sharp-only"], run.profile.pretraining.train_scale, seed)
     else:
-        start = network(start_of(spec), profile, store)
+        start = network(start_of(spec), run)
         task = Task(images, MIXES[spec.mix], spec.train_scale, seed)
     if spec.recipe == "batch-norm":
-        batches = profile.finetuning.batch_norm_batches
+        batches = run.profile.finetuning.batch_norm_batches
         return loop.reestimate_batch_norm(
-            start, task, schedule, profile.protocol, profile.compute, batches
+            start, task, schedule, run.profile.protocol, run.profile.compute, batches
         )
     objective = objective_of(start, schedule)
     with progress(f"training {spec}", unit="step") as tick:
         return loop.train(
-            objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick
+            objective, task, schedule, run.profile.protocol, run.profile.compute, checkpoint, tick
         )
 
 
@@ -216,12 +216,12 @@ def code_of(spec: NetworkSpec) -> str:
     )
 
 
-def identity_of(spec: NetworkSpec, profile: Profile, store: Store) -> str:
+def identity_of(spec: NetworkSpec, run: Run) -> str:
     """What stands for a network in the key of what is computed with it, found without training it."""
     if isinstance(spec, NetworkFile | ExternalSpec):
         return spec.identity
     if is_published(spec):
         return f"{spec} as published"
-    recipe = network_recipe(spec, profile, store)
-    store.note(recipe)
+    recipe = network_recipe(spec, run)
+    run.store.note(recipe)
     return recipe.key

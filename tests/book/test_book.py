@@ -22,6 +22,7 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, execution, publication
 from blurpaper.experiments import results
+from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 
@@ -142,7 +143,7 @@ def test_published_results_are_those_of_the_store_and_render_the_same(
 ) -> None:
     profile, store = load("smoke"), Store(smoke_run[1])
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
-    written = {path.name for path in publication.publish(profile, store)}
+    written = {path.name for path in publication.publish(Run(profile, store))}
     ends = (
         ".csv",
         ".json",
@@ -172,7 +173,7 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(
     """Each label's IoU by summing the rows of true positives, of its truth and of its prediction."""
     profile, store = load("smoke"), Store(smoke_run[1])
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
-    list(publication.publish(profile, store))
+    list(publication.publish(Run(profile, store)))
     pixels, rows = (
         results.published_confusions("smoke"),
         experiments.EXPERIMENTS["table6"](profile, store),
@@ -259,7 +260,9 @@ def test_a_chapter_that_fails_is_an_error_and_leaves_no_page(tmp_path, monkeypat
         '# %% tags=["parameters"]\nprofile = ""\n\n# %%\nraise KeyError("no such blur")\n'
     )
     with pytest.raises(build.BookError, match="00_bad failed: KeyError: 'no such blur'"):
-        execution.execute("00_bad", execution.Run(smoke, {}, "smoke", Store(tmp_path / "store")))
+        execution.execute(
+            "00_bad", execution.Edition(smoke, {}, "smoke", Store(tmp_path / "store"))
+        )
     assert not list((tmp_path / "_build").rglob("source/**/*.ipynb"))
     with pytest.raises(build.BookError, match="not executed yet for profile smoke: 00_bad"):
         build.build(smoke)

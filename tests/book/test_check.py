@@ -17,7 +17,7 @@ from blurpaper import claims, experiments
 from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
 from blurpaper.experiments import examples, restoration, results
-from blurpaper.runs import fingerprint, profile
+from blurpaper.runs import Run, fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
 from blurpaper.segmentation import networks
 
@@ -51,7 +51,7 @@ def executed(tmp_path_factory) -> Path:
         patch.setattr(build, "ROOT", root)
         patch.setattr(build, "NOTEBOOKS", root / "notebooks")
         execution.execute(
-            "01_disk", execution.Run(profile.load("smoke"), {}, "smoke", Store(root / "store"))
+            "01_disk", execution.Edition(profile.load("smoke"), {}, "smoke", Store(root / "store"))
         )
     return root
 
@@ -216,7 +216,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(networks, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
     monkeypatch.setattr(examples, "label_maps", lambda *_: {"a": np.zeros(1)})
     monkeypatch.setattr(slider, "are_embedded", lambda _: False)
-    list(publication.publish(profile.load("smoke"), store))
+    list(publication.publish(Run(profile.load("smoke"), store)))
     return results.PUBLISHED / "smoke.json"
 
 

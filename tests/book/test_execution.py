@@ -64,7 +64,7 @@ def executions(monkeypatch):
 
 def execute(root, overrides=None, name="smoke", published=False):
     settings = profile.load(name, overrides or {})
-    run = execution.Run(settings, overrides or {}, name, Store(root / "store"), published)
+    run = execution.Edition(settings, overrides or {}, name, Store(root / "store"), published)
     path = execution.execute("01_disk", run)
     assert path == root / "_build" / settings.name / "source" / "notebooks" / "01_disk.ipynb"
     return nbformat.read(path, as_version=4).cells[-1].source
@@ -152,7 +152,7 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
     told = []
     execution.execute(
         build.chapters(),
-        execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store")),
+        execution.Edition(profile.load("smoke"), {}, "smoke", Store(checkout / "store")),
         jobs,
         told.append,
     )
@@ -170,7 +170,7 @@ def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout)
     script.write_text(
         SCRIPT + f'\n# %% magic_args="-e" language="bash"\n# echo {said}\n# echo end\n'
     )
-    run = execution.Run(profile.load("smoke"), {}, "smoke", Store(checkout / "store"), True)
+    run = execution.Edition(profile.load("smoke"), {}, "smoke", Store(checkout / "store"), True)
     cell = nbformat.read(execution.execute("01_disk", run), as_version=4).cells[-1]
     assert [output.text for output in cell.outputs] == [f"{said}\nend\n"]
     script.write_text(script.read_text().replace("# echo end", "# ls nowhere\n# echo end"))

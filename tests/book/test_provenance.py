@@ -15,6 +15,7 @@ from blurpaper.book import page, provenance
 from blurpaper.book.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
 from blurpaper.book.tables import download
 from blurpaper.experiments import results
+from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import TENSORS, Recipe, Store
 
@@ -228,7 +229,7 @@ def test_of_a_store_the_newest_of_the_profile_are_told(tmp_path) -> None:
     stamped(tmp_path, key=KEYS[1], profile="smoke", made="2026-01-02T00:00:00+00:00")
     stamped(tmp_path, key=KEYS[2], profile="emoji", made="2026-01-03T00:00:00+00:00")
     stamped(tmp_path, key=KEYS[3], profile="smoke", inputs={"precision": "float32"})
-    assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {1, 3}
+    assert keys_of(provenance.stored(Run(load("smoke"), Store(tmp_path)))) == {1, 3}
 
 
 def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_however_old(
@@ -242,7 +243,7 @@ def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_howeve
     )
     stamped(tmp_path, key=KEYS[3], kind="data", name="emoji-train")
     stamped(tmp_path, key=KEYS[4], kind="data", name="emoji-test")
-    assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {0, 1, 2}
+    assert keys_of(provenance.stored(Run(load("smoke"), Store(tmp_path)))) == {0, 1, 2}
 
 
 def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(tmp_path) -> None:
@@ -251,11 +252,11 @@ def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(
     stamped(tmp_path, key=KEYS[2], kind="play", name="a+b", parents=[KEYS[0], KEYS[8]])
     stamped(tmp_path, key=KEYS[3], kind="play", name="c+d", parents=[KEYS[8]])
     stamped(tmp_path, key=KEYS[4], kind="play", name="e+f", profile="emoji", parents=[KEYS[0]])
-    assert keys_of(provenance.stored(load("smoke"), Store(tmp_path))) == {0, 1, 2}
+    assert keys_of(provenance.stored(Run(load("smoke"), Store(tmp_path)))) == {0, 1, 2}
 
 
 def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) -> None:
-    nothing = provenance.stored(load("smoke"), Store(tmp_path / "nowhere"), {"seed": 3})
+    nothing = provenance.stored(Run(load("smoke"), Store(tmp_path / "nowhere")), {"seed": 3})
     assert not nothing.stamps
     said = words_of(provenance.described(nothing))
     assert "none is kept for this profile yet" in said and "seed = 3" in said
@@ -263,7 +264,7 @@ def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) 
     for name, text in (("cut", '{"kind": "netw'), ("other", "{}")):
         (tmp_path / "networks" / name).mkdir()
         (tmp_path / "networks" / name / "stamp.json").write_text(text, encoding="utf-8")
-    found = provenance.stored(load("smoke"), Store(tmp_path))
+    found = provenance.stored(Run(load("smoke"), Store(tmp_path)))
     assert keys_of(found) == {0}
     assert "not known" in words_of(provenance.described(found))
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
@@ -282,7 +283,7 @@ def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
         {"profile": "smoke", "data": KEYS[5]},
     )
     store.get(recipe, lambda _: {})
-    html = provenance.described(provenance.stored(load("smoke"), store))
+    html = provenance.described(provenance.stored(Run(load("smoke"), store)))
     stamp = store.stamp(recipe)
     assert "&lt;b&gt;mix" in html and "<b>" not in html
     assert f'<code title="{stamp["key"]}">' in html and f'<code title="{stamp["commit"]}">' in html
@@ -302,11 +303,11 @@ def test_what_a_store_made_an_artifact_from_is_told_with_it(tmp_path) -> None:
     start = made("original", "emoji", seed=0)
     made("unused", "emoji", seed=1)
     tuned = made("mix", "smoke", start=start)
-    origin = provenance.stored(load("smoke"), Store(tmp_path))
+    origin = provenance.stored(Run(load("smoke"), Store(tmp_path)))
     assert {stamp["key"] for stamp in origin.stamps} == {start, tuned}
 
 
 def test_uncommitted_changes_are_told(tmp_path) -> None:
     stamped(tmp_path, profile="smoke", commit="a" * 40, dirty=True)
-    html = provenance.described(provenance.stored(load("smoke"), Store(tmp_path)))
+    html = provenance.described(provenance.stored(Run(load("smoke"), Store(tmp_path))))
     assert f"{'a' * 12}</code> and uncommitted changes (1 artifact)" in html

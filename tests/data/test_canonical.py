@@ -15,6 +15,7 @@ from blurpaper.data.images import Shard, images_of, scenes_of, to_canonical, to_
 from blurpaper.evaluation import predictions, protocol
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.training import networks as trained
 
@@ -99,7 +100,7 @@ def test_predictions_decode_each_image_once_for_all_conditions_and_scales(
     stand_in, folder, decoded, tiny, store
 ) -> None:
     predictions.log_probabilities(
-        stand_in, folder, ["sharp", "D4", "D8"], ["128", "256+512"], tiny, store
+        stand_in, folder, ["sharp", "D4", "D8"], ["128", "256+512"], Run(tiny, store)
     )
     assert sorted(decoded) == [str(number) for number in range(COUNT)]
 
@@ -121,5 +122,5 @@ def test_one_part_of_a_set_is_in_memory_at_a_time(
 
     monkeypatch.setattr(folders, "read_image", read)
     monkeypatch.setattr(protocol, "log_probabilities", look)
-    predictions.log_probabilities(stand_in, folder, ["sharp", "D4"], ["256"], tiny, store)
+    predictions.log_probabilities(stand_in, folder, ["sharp", "D4"], ["256"], Run(tiny, store))
     assert len(alive) == 2 * COUNT

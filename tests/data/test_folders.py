@@ -12,6 +12,7 @@ from blurpaper.data import folders
 from blurpaper.data.folders import MissingDataError, load_folder
 from blurpaper.data.images import ImageError
 from blurpaper.data.sets import imagenet_names, imagenet_wnids
+from blurpaper.runs import Run
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ def test_an_unknown_split_is_an_error_that_says_what_there_is():
 
 def test_an_unknown_set_is_an_error_that_lists_those_there_are(smoke, store):
     with pytest.raises(ValueError) as caught:
-        data.load("imagenot", "test", smoke, store)
+        data.load("imagenot", "test", Run(smoke, store))
     assert "'imagenot'" in str(caught.value)
     assert all(name in str(caught.value) for name in ("emoji", *folders.SETS))
 

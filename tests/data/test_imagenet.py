@@ -14,6 +14,7 @@ from blurpaper.evaluation import predictions
 from blurpaper.experiments import plan, results, tallies
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.weights import ORIGINALS
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 from blurpaper.segmentation import networks
@@ -66,13 +67,15 @@ def tiny(classes, field: int = 224) -> vgg.VGG:
 def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
     """Fine-tune on the mix, and check Table 1's row at 256, sharp and under D8, before and after."""
     start, spec = original(224), NetworkSpec("vgg16", "mix")
-    tuned = trained.network(spec, profile, store)
+    tuned = trained.network(spec, Run(profile, store))
     moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), tuned.parameters())]
     assert any(moved)
     assert all(parameter.isfinite().all() for parameter in tuned.parameters())
     assert tuned.classes == imagenet_names()
     for one in (NetworkSpec("vgg16"), spec):
-        decided = predictions.decisions(one, "imagenet", ["sharp", "D8"], ["256"], profile, store)
+        decided = predictions.decisions(
+            one, "imagenet", ["sharp", "D8"], ["256"], Run(profile, store)
+        )
         assert sorted(set(decided["label"])) == list(CLASSES)
         rows = results.table(
             {"experiment": "table1", **row}
@@ -109,7 +112,7 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
         raise AssertionError("trained again")
 
     monkeypatch.setattr(trained.training, "train", trained_again)
-    trained.network(NetworkSpec("vgg16", "mix"), profile, Store())
+    trained.network(NetworkSpec("vgg16", "mix"), Run(profile, Store()))
 
 
 def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkeypatch) -> None:

@@ -36,8 +36,8 @@ def epochs(images: ImageSet, count: int) -> list[torch.Tensor]:
 
 def test_epochs_see_the_same_images_and_read_each_once() -> None:
     plain, counted = Counted(10), Counted(10)
-    sets = KeptSet(counted, 1e6)
-    for own, theirs in zip(epochs(sets, 3), epochs(plain, 3), strict=True):
+    kept = KeptSet(counted, 1e6)
+    for own, theirs in zip(epochs(kept, 3), epochs(plain, 3), strict=True):
         assert torch.equal(own, theirs)
     assert counted.asked == [1] * 10
     assert plain.asked == [3] * 10
@@ -45,10 +45,10 @@ def test_epochs_see_the_same_images_and_read_each_once() -> None:
 
 def test_what_has_no_room_is_read_again_and_is_the_same() -> None:
     counted, enough = Counted(10), 3 * 4 * (13 + 14)  # for the two largest
-    sets = KeptSet(counted, enough)
-    for own, theirs in zip(epochs(sets, 3), epochs(Counted(10), 3), strict=True):
+    kept = KeptSet(counted, enough)
+    for own, theirs in zip(epochs(kept, 3), epochs(Counted(10), 3), strict=True):
         assert torch.equal(own, theirs)
-    assert sum(image.numel() for image in sets._kept.values()) <= enough
+    assert sum(image.numel() for image in kept._kept.values()) <= enough
     assert set(counted.asked) == {1, 3}
     assert counted.asked.count(1) >= 2
     nothing = KeptSet(counted, 0)
@@ -58,15 +58,15 @@ def test_what_has_no_room_is_read_again_and_is_the_same() -> None:
 
 def test_it_is_the_same_set_to_whoever_asks_and_may_be_asked_for_an_image_twice_at_once() -> None:
     counted = Counted(5)
-    sets = KeptSet(counted, 1e6)
-    assert (sets.name, sets.classes, sets.ids, sets.fingerprint) == (
+    kept = KeptSet(counted, 1e6)
+    assert (kept.name, kept.classes, kept.ids, kept.fingerprint) == (
         counted.name,
         counted.classes,
         counted.ids,
         "hash",
     )
-    assert len(sets) == 5
-    assert [image[0, 0, 0].item() for image in sets.batch([2, 0, 2])] == [2, 0, 2]
+    assert len(kept) == 5
+    assert [image[0, 0, 0].item() for image in kept.batch([2, 0, 2])] == [2, 0, 2]
     assert counted.asked == [1, 0, 1, 0, 0]
 
 

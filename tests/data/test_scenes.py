@@ -7,6 +7,7 @@ import pytest
 
 from blurpaper.data import emoji, scenes
 from blurpaper.data.sets import BACKGROUND, VOID
+from blurpaper.runs import Run
 
 WIDTH, HEIGHT = 160, 120
 OF_CODE = {code: label for label, codes in enumerate(scenes.LABELS.values(), 1) for code in codes}
@@ -152,7 +153,7 @@ def test_an_object_is_seen_where_its_label_is() -> None:
 
 
 def test_a_set_is_drawn_once_and_loaded_afterwards(store, monkeypatch) -> None:
-    images = scenes.SceneSet("train", profile(), store)
+    images = scenes.SceneSet("train", Run(profile(), store))
     assert images.name == "emoji-scenes"
     assert images.classes == (BACKGROUND, *scenes.LABELS)
     assert list(images.labels) == [-1] * 4
@@ -163,16 +164,16 @@ def test_a_set_is_drawn_once_and_loaded_afterwards(store, monkeypatch) -> None:
         assert np.array_equal(images[number].permute(1, 2, 0), image)
         assert np.array_equal(images.label_map(number), labels)
     monkeypatch.delattr(scenes, "render_split")
-    again = scenes.SceneSet("train", profile(), store)
+    again = scenes.SceneSet("train", Run(profile(), store))
     assert again.fingerprint == images.fingerprint
     assert (again[1] == images[1]).all()
     assert (again.label_map(1) == images.label_map(1)).all()
 
 
 def test_splits_are_other_scenes_and_others_are_told(store) -> None:
-    train, test = (scenes.SceneSet(split, profile(), store) for split in ("train", "test"))
+    train, test = (scenes.SceneSet(split, Run(profile(), store)) for split in ("train", "test"))
     assert len(test) == 3
     assert train.fingerprint != test.fingerprint
     assert not (train[0] == test[0]).all()
     with pytest.raises(ValueError, match="'val'"):
-        scenes.SceneSet("val", profile(), store)
+        scenes.SceneSet("val", Run(profile(), store))

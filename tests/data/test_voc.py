@@ -15,6 +15,7 @@ from blurpaper.data import folders, voc
 from blurpaper.data.folders import MissingDataError
 from blurpaper.data.images import ImageError, read_image
 from blurpaper.data.sets import SegmentedSet
+from blurpaper.runs import Run
 
 DEVKIT = "VOCdevkit/VOC2012"
 TRAIN = {"2007_000063": (9, 13), "2008_000002": (12, 7), "2009_000010": (5, 60)}
@@ -163,7 +164,7 @@ def test_empty_lines_of_a_list_name_nothing(animals):
 
 
 def test_a_set_is_loaded_by_its_name(devkit, name, smoke, store):
-    images = data.load_segmented(name, "test", smoke, store)
+    images = data.load_segmented(name, "test", Run(smoke, store))
     assert images.fingerprint == voc.load(name, "test").fingerprint
     assert images.name == name
 
@@ -299,7 +300,7 @@ def test_an_unknown_segmented_set_is_an_error_that_lists_those_there_are(smoke, 
     with pytest.raises(
         ValueError, match=r"one of emoji-scenes, voc2012, voc-animals\. Got 'emoji'\.$"
     ):
-        data.load_segmented("emoji", "test", smoke, store)
+        data.load_segmented("emoji", "test", Run(smoke, store))
 
 
 # --- What cannot be read --------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from blurpaper.data.images import images_of
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.experiments import results, tallies
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 from blurpaper.training import loop, networks
@@ -32,14 +33,14 @@ def spec(text: str) -> NetworkSpec:
 
 
 def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept) -> None:
-    images = data.load("emoji", "test", tiny, kept)
+    images = data.load("emoji", "test", Run(tiny, kept))
     found = predictions.log_probabilities(
-        spec("mix@per-scale"), images, ["D4"], ["256+512"], tiny, kept
+        spec("mix@per-scale"), images, ["D4"], ["256+512"], Run(tiny, kept)
     )["D4"]["256+512"]
     shown = images_of(images, range(len(images)), tiny.protocol)
     parts = []
     for scale, name in (("256", "mix"), ("512", "mix@512")):
-        one = {scale: networks.network(spec(name), tiny, kept)}
+        one = {scale: networks.network(spec(name), Run(tiny, kept))}
         parts.append(
             protocol.log_probabilities(
                 one, shown, images.ids, "D4", tiny.protocol, tiny.compute, 128
@@ -69,7 +70,9 @@ def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:
 
 
 def test_divergence_from_the_sharp_prediction_is_zero_on_sharp_images(tiny, kept) -> None:
-    decided = predictions.decisions(spec("original"), "emoji", ["sharp", "D8"], ["256"], tiny, kept)
+    decided = predictions.decisions(
+        spec("original"), "emoji", ["sharp", "D8"], ["256"], Run(tiny, kept)
+    )
     divergence = decided.groupby("condition")["js_divergence"].max()
     assert divergence["sharp"] == pytest.approx(0, abs=1e-9)
     assert 0 < divergence["D8"] <= 0.6932
@@ -84,17 +87,19 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
     from blurpaper.networks import files
     from blurpaper.networks.files import NetworkFile
 
-    files.save(networks.network(spec("mix"), tiny, kept), spec("mix"), tmp_path / "mix.safetensors")
-    images = data.load("emoji", "test", tiny, kept)
+    files.save(
+        networks.network(spec("mix"), Run(tiny, kept)), spec("mix"), tmp_path / "mix.safetensors"
+    )
+    images = data.load("emoji", "test", Run(tiny, kept))
     ours, theirs = (
-        predictions.log_probabilities(one, images, ["D8"], ["256"], tiny, kept)["D8"]["256"]
+        predictions.log_probabilities(one, images, ["D8"], ["256"], Run(tiny, kept))["D8"]["256"]
         for one in (NetworkFile.at(tmp_path / "mix.safetensors"), spec("mix"))
     )
     assert torch.equal(ours, theirs)
 
 
 def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
-    networks.network(spec("original"), tiny, kept)
+    networks.network(spec("original"), Run(tiny, kept))
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])[
         "value"
@@ -104,10 +109,14 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
     exact = tiny.model_copy(
         update={"compute": tiny.compute.model_copy(update={"precision": "float32"})}
     )
-    images = data.load("emoji", "test", tiny, kept)
+    images = data.load("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(
-            networks.kept(spec("original"), tiny, kept), images, ["D8"], ["256"], one, kept
+            networks.kept(spec("original"), Run(tiny, kept)),
+            images,
+            ["D8"],
+            ["256"],
+            Run(one, kept),
         )["D8"]["256"]
         for one in (tiny, exact)
     )
@@ -116,12 +125,14 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
 
 def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, monkeypatch) -> None:
     restricted = load("smoke", TINY | {"evaluation.restricted": ["emoji"]})
-    images = data.load("emoji", "test", tiny, kept)
+    images = data.load("emoji", "test", Run(tiny, kept))
     images.labels[:] = np.where(images.labels % 2 == 0, 0, 3)  # only classes 0 and 3 occur
     monkeypatch.setattr(data, "load", lambda *_: images)
-    decided = predictions.decisions(spec("original"), "emoji", ["D4"], ["256"], restricted, kept)
+    decided = predictions.decisions(
+        spec("original"), "emoji", ["D4"], ["256"], Run(restricted, kept)
+    )
     log_p = predictions.log_probabilities(
-        spec("original"), images, ["D4"], ["256"], restricted, kept
+        spec("original"), images, ["D4"], ["256"], Run(restricted, kept)
     )["D4"]["256"]
     two = decided[decided["classes"] == "2"]
     assert set(decided["classes"]) == {"4", "2"}

@@ -17,7 +17,7 @@ from blurpaper.experiments.restoration import Treatment, treated
 from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
-from blurpaper.runs import fingerprint
+from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 
@@ -110,40 +110,42 @@ def test_treatments_have_words(treatment, word) -> None:
 
 
 def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, monkeypatch) -> None:
-    images = restoration.images_of("emoji", tiny, kept)
-    first = restoration.results_of(GRADIENT, images, tiny, kept)
+    images = restoration.images_of("emoji", Run(tiny, kept))
+    first = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert first["log_probabilities"].shape == (12, 4) and first["psnr"].shape == (12,)
     calls = []
     really = restoration.treated
     monkeypatch.setattr(
         restoration, "treated", lambda *args: calls.append(args[0]) or really(*args)
     )
-    again = restoration.results_of(GRADIENT, images, tiny, kept)
+    again = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert not calls and all(torch.equal(first[name], again[name]) for name in first)
-    restoration.results_of(Treatment("gradient", noise=1.0), images, tiny, kept)
+    restoration.results_of(Treatment("gradient", noise=1.0), images, Run(tiny, kept))
     other = load("smoke", TINY | {"deblurring.psf": "D4"})
-    restoration.results_of(GRADIENT, images, other, kept)
+    restoration.results_of(GRADIENT, images, Run(other, kept))
     assert len(calls) == 2
     bootstrap = load("smoke", TINY | {"evaluation.bootstrap": 7, "deblurring.prior.components": 3})
-    restoration.results_of(GRADIENT, images, bootstrap, kept)  # a gradient penalty takes no prior
+    restoration.results_of(
+        GRADIENT, images, Run(bootstrap, kept)
+    )  # a gradient penalty takes no prior
     assert len(calls) == 2
 
 
 def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept) -> None:
-    images = restoration.images_of("emoji", tiny, kept)
-    found = restoration.results_of(Treatment(AS_IS), images, tiny, kept)["log_probabilities"]
+    images = restoration.images_of("emoji", Run(tiny, kept))
+    found = restoration.results_of(Treatment(AS_IS), images, Run(tiny, kept))["log_probabilities"]
     usual = predictions.log_probabilities(
-        NetworkSpec("small_vgg"), images, ["D8"], ["256"], tiny, kept
+        NetworkSpec("small_vgg"), images, ["D8"], ["256"], Run(tiny, kept)
     )["D8"]["256"]
     torch.testing.assert_close(found, usual, atol=1e-4, rtol=0)
 
 
 def test_the_prior_is_learnt_as_the_profile_says_and_kept(tiny, kept, monkeypatch) -> None:
-    prior = restoration.prior(tiny, kept)
+    prior = restoration.prior(Run(tiny, kept))
     assert len(prior) == 16
     monkeypatch.setattr(restoration.learning, "learn", lambda *_: pytest.fail("learnt again"))
-    assert torch.equal(restoration.prior(tiny, kept).covariances, prior.covariances)
-    likely = restoration.likelihoods(tiny, kept)
+    assert torch.equal(restoration.prior(Run(tiny, kept)).covariances, prior.covariances)
+    likely = restoration.likelihoods(Run(tiny, kept))
     assert set(likely) == {"mixture of 16", "single Gaussian"}
     assert likely["mixture of 16"].mean() > likely["single Gaussian"].mean()
 
@@ -154,7 +156,7 @@ def test_the_prior_may_come_from_a_folder_of_ones_own(tiny, tmp_path) -> None:
         pixels = torch.from_numpy(draw.randint(0, 256, (3, 20, 24)).astype(np.uint8))
         write_image(pixels, tmp_path / "mine" / f"{number:02}.png")
     own = load("smoke", {"deblurring.prior.images": str(tmp_path / "mine")})
-    images, held_out = data.prior_sets(own, Store(tmp_path / "store"))
+    images, held_out = data.prior_sets(Run(own, Store(tmp_path / "store")))
     assert (len(images), len(held_out)) == (10, 2)
     assert not set(images.ids) & set(held_out.ids)
     assert data.missing(own) == []
@@ -174,13 +176,13 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
     )
     monkeypatch.setattr(restoration.data, "load", lambda *_: images)
     each = load("smoke", {"deblurring.each": 2})
-    some = restoration.images_of("memory", each, kept)
+    some = restoration.images_of("memory", Run(each, kept))
     assert list(some.ids) == [f"test/{number}" for number in (0, 1, 3, 4, 5, 6)]
     assert some.labels.tolist() == [0, 0, 1, 2, 2, 1]
     assert some[2][0, 0, 0] == 3 and [int(image[0, 0, 0]) for image in some.batch([5, 0])] == [6, 0]
     assert some.fingerprint != images.fingerprint
-    assert restoration.images_of("memory", tiny, kept) is images
-    assert list(restoration.images_of("memory", tiny, kept, 3).ids) == [
+    assert restoration.images_of("memory", Run(tiny, kept)) is images
+    assert list(restoration.images_of("memory", Run(tiny, kept), 3).ids) == [
         "test/0",
         "test/2",
         "test/5",
@@ -290,7 +292,7 @@ def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
     assert list(noise[noise["metric"] == "psnr"]["region"]) == ["0.29", "1"]
     colour = experiments.EXPERIMENTS["deblurring_colour"](tiny, kept)
     assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
-    seconds = restoration.seconds(tiny, kept)
+    seconds = restoration.seconds(Run(tiny, kept))
     assert set(seconds) == {"epll", "gradient", "wiener", "epll-exact"} and all(
         spent > 0 for spent in seconds.values()
     )

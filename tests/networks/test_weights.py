@@ -10,6 +10,7 @@ from blurpaper.networks import NetworkSpec, files, weights
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 from blurpaper.training import networks
@@ -94,14 +95,14 @@ def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the
         load("smoke"),
         Store(tmp_path / "store"),
     )
-    path = publication._release(spec, profile, store)
+    path = publication._release(spec, Run(profile, store))
     assert path == folder / "small_vgg.mix.safetensors"
     before = path.stat().st_mtime_ns
-    publication._release(spec, profile, store)
+    publication._release(spec, Run(profile, store))
     assert path.stat().st_mtime_ns == before
     with torch.no_grad():
         kept[0].classifier[-1].weight.add_(1)
-    publication._release(spec, profile, store)
+    publication._release(spec, Run(profile, store))
     assert path.stat().st_mtime_ns > before
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from disturbance import (
     ROOT,
-    Run,
+    Process,
     check_remains,
     checkout,
     checksums,
@@ -93,13 +93,13 @@ class Disturbed:
     def root(self, name: str) -> Path:
         return self.folder / name
 
-    def start(self, name: str) -> Run:
+    def start(self, name: str) -> Process:
         root = self.root(name)
         if not root.exists():
             checkout(root, self._chapters)
-        return Run(root, self.folder / f"{name}.store", "blurpaper", *self.arguments)
+        return Process(root, self.folder / f"{name}.store", "blurpaper", *self.arguments)
 
-    def killed(self, name: str, seed: int, kills: int) -> Run:
+    def killed(self, name: str, seed: int, kills: int) -> Process:
         """The run that comes to its end after so many kills, at moments drawn over the CPU time
         that the whole one took.
         """
@@ -110,7 +110,7 @@ class Disturbed:
         assert killed == kills
         return self.ended(self.start(name), f"killed {killed} times", began)
 
-    def ended(self, run: Run, how: str, began: float) -> Run:
+    def ended(self, run: Process, how: str, began: float) -> Process:
         assert run.ends() == 0, run.said()[-3000:]
         assert "damaged" not in run.said()
         check_remains(run)
@@ -125,7 +125,9 @@ def options(overrides: dict[str, object]) -> list[str]:
     ]
 
 
-def check_same(run: Run, whole: Run, overrides: dict[str, object], tables: tuple[str, ...]) -> None:
+def check_same(
+    run: Process, whole: Process, overrides: dict[str, object], tables: tuple[str, ...]
+) -> None:
     """That two stores hold the same bit for bit, and give the same tables without anything being
     computed.
     """
@@ -139,7 +141,7 @@ def check_same(run: Run, whole: Run, overrides: dict[str, object], tables: tuple
     assert Store(run.store).names() == kept
 
 
-def check_interrupted(run: Run) -> None:
+def check_interrupted(run: Process) -> None:
     """That a run which is interrupted stops and says how to go on."""
     began = time.monotonic()
     run.interrupt()
@@ -212,7 +214,7 @@ time.sleep(600)
 
 
 @pytest.fixture
-def two_that_sleep(tmp_path) -> Run:
+def two_that_sleep(tmp_path) -> Process:
     """A run whose second and third chapter sleep, at once, for minutes, and whose last one fails if
     it comes to it.
     """
@@ -220,7 +222,7 @@ def two_that_sleep(tmp_path) -> Run:
     texts = {"00_first": parameters, "04_next": parameters + "# %%\nraise ValueError('next')\n"}
     texts |= {f"0{number}_sleeps": parameters + SLEEPS.format(number) for number in (1, 2)}
     root = checkout(tmp_path / "checkout", texts)
-    run = Run(root, tmp_path / "store", "blurpaper", "run", "--profile", "smoke", "--jobs", 2)
+    run = Process(root, tmp_path / "store", "blurpaper", "run", "--profile", "smoke", "--jobs", 2)
     run.until(lambda: len(list(root.glob("sleeps *"))) == 2)
     return run
 
@@ -323,9 +325,9 @@ def test_of_two_processes_that_train_together_one_may_be_killed(tmp_path, monkey
         "blurpaper",
     )
     command = (*together, "train", "original", "--profile", "smoke", *options(LIGHT))
-    whole = Run(ROOT, tmp_path / "undisturbed.store", *command)
+    whole = Process(ROOT, tmp_path / "undisturbed.store", *command)
     assert whole.ends() == 0, whole.said()[-3000:]
-    run = Run(ROOT, tmp_path / "killed.store", *command)
+    run = Process(ROOT, tmp_path / "killed.store", *command)
     run.until(lambda: list(run.store.glob("networks/*.partial/checkpoint.safetensors")))
     assert run.kill("RANK=1") == 1
     assert run.ends() == 0, run.said()[-3000:]

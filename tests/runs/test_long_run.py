@@ -19,7 +19,7 @@ from blurpaper.evaluation import folder
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import named
-from blurpaper.runs import profile
+from blurpaper.runs import Run, profile
 from blurpaper.runs.store import Store
 
 pytestmark = pytest.mark.skipif(
@@ -57,8 +57,7 @@ def test_measuring_again_and_again_takes_no_more_files_threads_or_memory(tmp_pat
             tmp_path / "album",
             ["sharp", "D8", "G4", "shake"],
             ["128", "256"],
-            settings,
-            store,
+            Run(settings, store),
         )
 
     for number in range(2):
@@ -84,7 +83,7 @@ import os
 found = []
 for number in range(2):
     os.environ["BLURPAPER_STORE"] = str(Path(sys.argv[2]) / f"store {number}")
-    run = execution.Run(profile.load("smoke"), {}, "smoke", Store())
+    run = execution.Edition(profile.load("smoke"), {}, "smoke", Store())
     for chapter in book.chapters():
         execution.execute(chapter, run)
     found.append(taken())

@@ -21,6 +21,7 @@ from blurpaper.data.sets import VOID
 from blurpaper.experiments import tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
+from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 from blurpaper.segmentation import batches, protocol
@@ -63,7 +64,7 @@ def kept(tmp_path_factory) -> Store:
 
 @pytest.fixture(scope="module")
 def scenes(tiny, kept) -> data.SegmentedSet:
-    return data.load_segmented("emoji-scenes", "test", tiny, kept)
+    return data.load_segmented("emoji-scenes", "test", Run(tiny, kept))
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,9 @@ def alike(one: ZoomOut, other: ZoomOut) -> bool:
 def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     tiny, kept, tmp_path, monkeypatch
 ) -> None:
-    first = {spec: segmented.network(spec, tiny, kept) for spec in tallies.by_table(tiny)["table6"]}
+    first = {
+        spec: segmented.network(spec, Run(tiny, kept)) for spec in tallies.by_table(tiny)["table6"]
+    }
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
         assert alike(segmented.network(spec, tiny, again), network)
@@ -247,7 +250,7 @@ def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     assert not alike(first[ORIGINAL], first[MIX])
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     for spec, network in first.items():
-        assert alike(segmented.network(spec, tiny, kept), network)
+        assert alike(segmented.network(spec, Run(tiny, kept)), network)
 
 
 def test_the_original_starts_from_the_classification_network_and_the_others_from_the_original(
@@ -265,15 +268,15 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
         )
         return objective.network.eval()
 
-    segmented.network(MIX, tiny, kept)
-    backbone = trained.network(ORIGINAL, tiny, kept).state_dict()
-    original = segmented.network(ORIGINAL, tiny, kept).state_dict()
+    segmented.network(MIX, Run(tiny, kept))
+    backbone = trained.network(ORIGINAL, Run(tiny, kept)).state_dict()
+    original = segmented.network(ORIGINAL, Run(tiny, kept)).state_dict()
     monkeypatch.setattr(loop, "train", noted)
     bare = copy_of(kept, tmp_path / "bare", "data", "networks")
     segmented.network(ORIGINAL, tiny, bare)
     shutil.rmtree(bare.root / "segmenters")
     shutil.copytree(
-        kept.path(segmented.network_recipe(ORIGINAL, tiny, kept)),
+        kept.path(segmented.network_recipe(ORIGINAL, Run(tiny, kept))),
         bare.path(segmented.network_recipe(ORIGINAL, tiny, bare)),
     )
     segmented.network(MIX, tiny, bare)
@@ -297,11 +300,11 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
 def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
     tiny, kept, tmp_path, monkeypatch, spec
 ) -> None:
-    whole = segmented.network(spec, tiny, kept)
+    whole = segmented.network(spec, Run(tiny, kept))
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     if spec == MIX:
         assert alike(
-            segmented.network(ORIGINAL, tiny, again), segmented.network(ORIGINAL, tiny, kept)
+            segmented.network(ORIGINAL, tiny, again), segmented.network(ORIGINAL, Run(tiny, kept))
         )
     clock = count(step=10)
     # A checkpoint is due at every step.
@@ -334,12 +337,13 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
         profile = load(
             "smoke", SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
         )
-        images = data.load_segmented("emoji-scenes", "test", profile, kept)
+        images = data.load_segmented("emoji-scenes", "test", Run(profile, kept))
         found = {
-            spec.mix: segmented.network_recipe(spec, profile, kept).key for spec in (ORIGINAL, MIX)
+            spec.mix: segmented.network_recipe(spec, Run(profile, kept)).key
+            for spec in (ORIGINAL, MIX)
         }
         for spec, condition in ((ORIGINAL, "sharp"), (ORIGINAL, "D8"), (MIX, "D8")):
-            for numbers, recipe in segmented.recipes(spec, images, condition, profile, kept):
+            for numbers, recipe in segmented.recipes(spec, images, condition, Run(profile, kept)):
                 found[f"{spec.mix} {condition} {numbers.start}"] = recipe.key
         return found
 
@@ -376,22 +380,22 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
 
 def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, monkeypatch) -> None:
     """Five scenes in parts of three; part by part they are found in the store again."""
-    network = segmented.network(ORIGINAL, tiny, kept)
+    network = segmented.network(ORIGINAL, Run(tiny, kept))
     expected = scored(network, scenes, range(5), "D8", tiny)
-    found = segmented.confusions(ORIGINAL, ["D8"], tiny, kept)["D8"]
+    found = segmented.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
     assert tuple(found) == COUNTED
     for name in COUNTED:
         assert found[name].shape == (5, 20, 20)
         assert np.abs(found[name] - expected[name].numpy()).sum() <= 2 * TIES
     monkeypatch.setattr(segmented, "scored", lambda *_: pytest.fail("scored again"))
-    again = segmented.confusions(ORIGINAL, ["D8"], tiny, kept)["D8"]
+    again = segmented.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
     assert all(np.array_equal(again[name], found[name]) for name in COUNTED)
 
 
 def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_alone(
     tiny, kept, scenes, tmp_path, monkeypatch
 ) -> None:
-    segmented.network(ORIGINAL, tiny, kept)
+    segmented.network(ORIGINAL, Run(tiny, kept))
     asked, plain = [], type(scenes).__getitem__
     monkeypatch.setattr(
         type(scenes),
@@ -412,13 +416,13 @@ def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_
 
 
 def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
-    counts = segmented.counts(tiny, kept)
+    counts = segmented.counts(Run(tiny, kept))
     settings = [(spec, condition) for spec in (ORIGINAL, MIX) for condition in ("sharp", "D8")]
     assert set(zip(counts["network"], counts["condition"])) == {
         (spec.mix, condition) for spec, condition in settings
     }
     for spec, condition in settings:
-        confusions = segmented.confusions(spec, [condition], tiny, kept)[condition]
+        confusions = segmented.confusions(spec, [condition], Run(tiny, kept))[condition]
         own = counts[(counts["network"] == spec.mix) & (counts["condition"] == condition)]
         for region in COUNTED:
             back = np.zeros((5, 20, 20), np.int64)
@@ -439,12 +443,12 @@ def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
 
 def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None:
     few = data.Subset(scenes, [3, 0])
-    found = segmented.label_maps(ORIGINAL, few, "D8", tiny, kept)
+    found = segmented.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
     assert {name: (one.shape, one.dtype) for name, one in found.items()} == {
         "test/000003": ((160, 120), np.uint8),
         "test/000000": ((120, 160), np.uint8),
     }
-    confusions = segmented.confusions(ORIGINAL, ["D8"], tiny, kept)["D8"]["all"]
+    confusions = segmented.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]["all"]
     for number, name in ((3, "test/000003"), (0, "test/000000")):
         truth = scenes.label_map(number).numpy()
         pairs = truth[truth != VOID].astype(int) * 20 + found[name][truth != VOID]
@@ -453,7 +457,7 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
             <= 2 * TIES
         )
     monkeypatch.setattr(segmented, "log_probabilities", lambda *_: pytest.fail("segmented again"))
-    again = segmented.label_maps(ORIGINAL, few, "D8", tiny, kept)
+    again = segmented.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
     assert all(np.array_equal(again[name], found[name]) for name in found)
 
 
