@@ -30,7 +30,7 @@ from blurpaper.data import folders
 from blurpaper.data.images import ImageError
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
-from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError
+from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError, sha256_of
 from blurpaper.training import batches, loop
 from blurpaper.training.batches import Task
 from blurpaper.training.objectives import Labels
@@ -397,20 +397,18 @@ def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(
     store.get(text(), lambda _: "kept")
     data = store.path(text()) / "data.txt"
     data.write_text("damaged")
-    from blurpaper.runs import store as stores
-
-    checksum = stores.sha256_of
+    name, checksum = "blurpaper.runs.store.sha256_of", sha256_of
 
     def slow(path: Path) -> str:
         found = checksum(path)
-        monkeypatch.setattr(stores, "sha256_of", checksum)
+        monkeypatch.setattr(name, checksum)
         with pytest.warns(UserWarning, match="damaged"):
             assert (
                 Store(store.root).get(text(), lambda _: "made by the other") == "made by the other"
             )
         return found
 
-    monkeypatch.setattr(stores, "sha256_of", slow)
+    monkeypatch.setattr(name, slow)
     assert store.get(text(), lambda _: pytest.fail("made twice")) == "made by the other"
 
 
