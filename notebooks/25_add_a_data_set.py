@@ -181,7 +181,7 @@ del folders.SETS["mine"]
 # known sets are those that can be loaded.
 #
 # ```sh
-# python -m pytest tests/test_photos.py tests/test_fetching.py
+# python -m pytest tests/data
 # ```
 #
 # Then a profile names it, and the verbs know it:

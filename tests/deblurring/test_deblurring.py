@@ -194,7 +194,7 @@ def test_bad_input_is_told_in_a_sentence(images, options, error, message) -> Non
 
 def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
     prior.bundled_prior.cache_clear()
-    monkeypatch.setattr(prior, "RELEASED", tmp_path / "bsds500.safetensors")
+    monkeypatch.setattr(prior, "BUNDLED", tmp_path / "bsds500.safetensors")
     with pytest.raises(
         ValueError, match=r"the prior that comes with blurpaper is not at .*bsds500\.safetensors"
     ):

@@ -62,10 +62,11 @@ published = False
 
 # %%
 from blurpaper import experiments
-from blurpaper import profile as profiles
+from blurpaper.runs import Run
+from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 
-experiments.EXPERIMENTS["table1"](profiles.load(profile, overrides), Store())
+experiments.EXPERIMENTS["table1"](Run(load(profile, overrides), Store()))
 """
 """Trains a network and measures it, as the second chapter does, and nothing else."""
 

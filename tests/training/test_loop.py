@@ -349,7 +349,7 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path) -> None:
             [*torchrun, script, out],
             capture_output=True,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         assert done.returncode == 0, done.stderr[-2000:]
         ends.append(load_file(out))

@@ -1,4 +1,4 @@
-"""Run by torchrun from test_training.py: fine-tune a small VGG with dropout, then Zoomout on
+"""Run by torchrun from test_loop.py: fine-tune a small VGG with dropout, then Zoomout on
 another, and write their weights.
 """
 
