@@ -104,7 +104,9 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
         '    "efficientnet_lite0_grey": '
         'partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),\n',
     )
-    said = passes(checkout, "tests/networks", "tests/segmentation/test_zoomout.py", "-k", "every_model")
+    said = passes(
+        checkout, "tests/networks", "tests/segmentation/test_zoomout.py", "-k", "every_model"
+    )
     assert (
         "test_every_model_can_be_built_upon_without_numbers[efficientnet_lite0_grey] PASSED" in said
     )
