@@ -150,7 +150,7 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
 
     monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
     told = []
-    execution.execute(
+    execution.execute_all(
         build.chapters(),
         execution.Edition(profile.load("smoke"), {}, "smoke", Store(checkout / "store")),
         jobs,

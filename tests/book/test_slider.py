@@ -258,11 +258,11 @@ def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
 
 def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page, errors = opened(chromium, (site / PAGE).as_uri())
-    slider = page.get_by_label("Size of the blur")
+    handle = page.get_by_label("Size of the blur")
     assert not page.locator(".play-plain").is_visible()
-    slider.focus()
+    handle.focus()
     page.keyboard.press("End")
-    assert slider.get_attribute("aria-valuetext") == "D8, a disk of radius 8 pixels"
+    assert handle.get_attribute("aria-valuetext") == "D8, a disk of radius 8 pixels"
     page.get_by_role("status").get_by_text(
         "Under D8, a disk of radius 8 pixels: original says original of chelsea <D8>"
     ).wait_for()
@@ -271,7 +271,7 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page.get_by_role("radio", name="a cup of coffee").check()
     page.get_by_role("radio", name="Gaussian").check()
     page.get_by_role("radio", name="Gaussian").press("ArrowDown")
-    slider.press("ArrowRight")
+    handle.press("ArrowRight")
     first = slider.kinds()[3].conditions[1]
     assert page.locator(f"[data-shown='coffee {first}']").count() == 1
     panel = page.get_by_role("region", name="mix")
