@@ -22,7 +22,7 @@ from blurpaper.evaluation.folder import Measured, fitted, measure
 from blurpaper.experiments import results
 from blurpaper.experiments.tallies import DISKS
 from blurpaper.kernels import SHARP
-from blurpaper.networks import NetworkSpec
+from blurpaper.networks import Reference
 from blurpaper.runs import Run
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
@@ -58,7 +58,7 @@ class Line:
 
 
 def evaluated(
-    path: Path, spec: NetworkSpec, folder: Path, measured: Measured, profile: Profile
+    path: Path, spec: Reference, folder: Path, measured: Measured, profile: Profile
 ) -> None:
     """Write what was measured of a network on the images of a folder, with the confidence from
     which on its answers are right as often as on sharp images.
@@ -69,8 +69,8 @@ def evaluated(
 
 def tuned(
     path: Path,
-    before: NetworkSpec,
-    after: NetworkSpec,
+    before: Reference,
+    after: Reference,
     folder: Path,
     seen: bool,
     mix: str,
@@ -84,7 +84,7 @@ def tuned(
         seen: whether they are those that it was tuned on.
         done: what was done, in words.
     """
-    run = Run(fitted(run.profile, before), run.store)
+    run = fitted(run, before)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
     first = measure(before, folder, conditions, ["256"], run)
     last = measure(after, folder, conditions, ["256"], run, like=first)
@@ -94,7 +94,7 @@ def tuned(
 
 def write(
     path: Path,
-    spec: NetworkSpec,
+    spec: Reference,
     folder: Path,
     lines: Sequence[Line],
     profile: Profile,

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from blurpaper.data.sets import ImageSet, JoinedSet, SegmentedSet, Subset
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
-from blurpaper.runs.profile import Emoji, Profile
-from blurpaper.runs.store import TENSORS, Recipe
+from blurpaper.runs.profile import Profile
 
 __all__ = [
     "SCENES",
-    "EmojiSet",
     "ImageSet",
     "JoinedSet",
     "SegmentedSet",
@@ -49,6 +43,8 @@ def load(name: str, split: str, run: Run) -> ImageSet:
     if "+" in name:
         return JoinedSet([load(part, split, run) for part in name.split("+")])
     if name == "emoji":
+        from blurpaper.data.emoji import EmojiSet
+
         return EmojiSet(split, run)
     if name == "scikit-image":
         from blurpaper.data.examples import CarriedSet
@@ -221,50 +217,7 @@ def prior_sets(run: Run) -> tuple[ImageSet, ImageSet]:
     )
 
 
-class EmojiSet(ImageSet):
-    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
-
-    def __init__(self, split: str, run: Run) -> None:
-        from blurpaper.data import emoji
-
-        if split not in ("train", "test"):
-            raise UserError(f"emoji has train and test images. Got {split!r}.")
-        settings = run.profile.emoji
-        count = getattr(settings, split)
-        inputs = settings.model_dump(include={"classes", "side", "seed"})
-        inputs |= {"split": split, "count": count, "artwork": emoji.version()}
-        recipe = Recipe("data", f"emoji-{split}", inputs, ["blurpaper.data.emoji"], TENSORS)
-        run.store.note(recipe)
-        super().__init__(
-            name="emoji",
-            classes=tuple(emoji.CLASSES)[: settings.classes],
-            labels=np.arange(count, dtype=np.int64) % settings.classes,
-            ids=[f"{split}/{number:06d}" for number in range(count)],
-            fingerprint=recipe.key,
-        )
-        self._load = lambda: run.store.get(
-            recipe, lambda _: {"images": _drawn(settings, split, count)}
-        )["images"]
-
-    @cached_property
-    def _images(self) -> torch.Tensor:
-        return self._load()
-
-    def __getitem__(self, number: int) -> torch.Tensor:
-        return self._images[number]
-
-
 def _bare_folder(path: Path) -> ImageSet:
     from blurpaper.data import folders
 
     return folders.load_folder(path, labelled=False)
-
-
-def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:
-    from blurpaper.data import emoji
-    from blurpaper.runs.progress import progress
-
-    with progress(f"drawing emoji/{split}", count, "image") as tick:
-        return torch.from_numpy(
-            emoji.render_split(settings.seed, split, count, settings.classes, settings.side, tick)
-        )

@@ -11,7 +11,7 @@ import numpy as np
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import restoration, results, tallies
-from blurpaper.experiments.restoration import Treatment
+from blurpaper.experiments.treatment import Treatment
 from blurpaper.experiments.results import AS_IS
 from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP

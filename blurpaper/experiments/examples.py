@@ -20,25 +20,22 @@ from blurpaper.experiments import results, tallies
 from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Network, NetworkSpec
-from blurpaper.networks.files import NetworkFile
-from blurpaper.networks.weights import released
+from blurpaper.networks.weights import bundled
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
-from blurpaper.segmentation import metrics
-from blurpaper.segmentation import networks as segmented
-from blurpaper.training import networks
+from blurpaper.segmentation import metrics, networks
+from blurpaper.segmentation.networks import confusions, segmenter
+from blurpaper.training.networks import reference, trained
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-Named = NetworkSpec | NetworkFile
-
 
 def predicted(
     network: Network,
-    spec: Named,
+    spec: NetworkSpec,
     place: str,
     image: torch.Tensor,
     condition: str,
@@ -72,12 +69,12 @@ def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
     return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
 
 
-def on_photographs() -> list[tuple[Profile, Named]]:
+def on_photographs() -> list[tuple[Profile, NetworkSpec]]:
     """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it
     comes with blurpaper.
     """
     photos = profiles.load("photos")
-    robust = released(photos.model, "mix")
+    robust = bundled(NetworkSpec(photos.model, "mix", recipe="agreement"))
     return [(photos, one) for one in (NetworkSpec(photos.model), robust) if one]
 
 
@@ -110,7 +107,7 @@ def scenes(run: Run) -> dict[str, int]:
     images = data.load_segmented(run.profile.segmentation.data, "test", run)
     kinds = ("all", "labels given", "regions given")
     errors = {}
-    found = segmented.confusions(NetworkSpec(run.profile.model), (SHARP, "D8"), run)
+    found = confusions(segmenter(NetworkSpec(run.profile.model), run), (SHARP, "D8"))
     for condition, counts in found.items():
         errors[condition] = np.array(
             metrics.shares(*(metrics.mean_iou(counts[kind]) for kind in kinds))
@@ -139,7 +136,9 @@ def label_maps(run: Run) -> dict[str, np.ndarray]:
         )
     found = {}
     for mix, condition in SHOWN:
-        maps = segmented.label_maps(NetworkSpec(run.profile.model, mix), images, condition, run)
+        maps = networks.label_maps(
+            segmenter(NetworkSpec(run.profile.model, mix), run), images, condition
+        )
         found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}
     return found
 
@@ -158,7 +157,7 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
     Test images of the profile, chosen by rule (:func:`telling`), and scikit-image's
     photographs with EfficientNet-Lite0.
     """
-    shown: list[tuple[Profile, Named, str, Any, set[str]]] = []
+    shown: list[tuple[Profile, NetworkSpec, str, Any, set[str]]] = []
     spec = NetworkSpec(run.profile.model)
     for name in run.profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
@@ -180,7 +179,7 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
             )
 
     for settings, one, place, image, answers in shown:
-        network = networks.network(one, Run(settings, run.store))
+        network = reference(one, Run(settings, run.store)).loaded
         for condition in FIGURE1_CONDITIONS:
             key, log_p = predicted(network, one, place, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
@@ -230,7 +229,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
                     yield row | {"data": one["image"], "region": str(one["label"])}
     for settings, spec in on_photographs():
-        network = networks.network(spec, Run(settings, run.store))
+        network = reference(spec, Run(settings, run.store)).loaded
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 image, place = photograph(example), f"scikit-image/{example.name}"
@@ -247,7 +246,7 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
     """For every image and network of Figure 3, the likeliest class (``region``) and its
     probability.
     """
-    verdicts = figure3(run)
+    verdicts = figure3(run.profile, run.store)
     for name in run.profile.evaluation.test_sets:
         images = data.load(name, "test", run)
         numbers = {one: number for number, one in enumerate(images.ids)}
@@ -256,14 +255,14 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
             spec = NetworkSpec(run.profile.model, mix)
             conditions, scales = tallies.settings_of(spec, run.profile)
             wanted = [one for one in conditions if one in set(rows["condition"])]
-            found = predictions.log_probabilities(spec, images, wanted, scales, run)
+            found = predictions.log_probabilities(trained(spec, run), images, wanted, scales, run)
             for one in rows.to_dict("records"):
                 log_p = found[one["condition"]]["256"][numbers[one["data"]]].log_softmax(dim=0)
                 yield {
                     column: one[column] for column in results.KEY if column != "experiment"
                 } | _guess(log_p, images.classes)
     for settings, spec in on_photographs():
-        network = networks.network(spec, Run(settings, run.store))
+        network = reference(spec, Run(settings, run.store)).loaded
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
                 place = f"scikit-image/{example.name}"

@@ -208,7 +208,9 @@ def _all(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     return {
         (spec.mix, condition): counts
         for spec in tallies.by_table(run.profile)["table6"]
-        for condition, counts in networks.confusions(spec, conditions, run).items()
+        for condition, counts in networks.confusions(
+            networks.segmenter(spec, run), conditions
+        ).items()
     }
 
 

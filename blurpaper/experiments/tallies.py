@@ -19,7 +19,7 @@ from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
-from blurpaper.training import networks as trained
+from blurpaper.training.networks import start_of, trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,8 +92,8 @@ def starts(profile: Profile) -> dict[str, str]:
             if table == "table6":
                 start = profile.model if spec.is_original else SEGMENTATION
                 found[str(replace(spec, model=SEGMENTATION))] = str(NetworkSpec(start))
-            elif spec.train_scale != "per-scale":  # one network for each scale, listed by itself
-                start = trained.start_of(spec)
+            elif spec.scale != "per-scale":  # one network for each scale, listed by itself
+                start = start_of(spec)
                 found.setdefault(str(start), "")
                 if spec != start:
                     found[str(spec)] = str(start)
@@ -122,7 +122,7 @@ def measurements(profile: Profile) -> Iterator[Measurement]:
     """All that a run measures on test sets, each once."""
     settings, listed = profile.evaluation, by_table(profile)
     for spec in networks(profile):
-        if spec.train_scale == "per-scale":
+        if spec.scale == "per-scale":
             continue
         table = next(table for table in CLASSIFICATION if spec in listed[table])
         conditions, scales = settings_of(spec, profile)
@@ -143,7 +143,7 @@ def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
     """The test sets on which the experiments measure a network: other scales and other models, on
     the first alone.
     """
-    first = spec.model != profile.model or spec.train_scale != "256"
+    first = spec.model != profile.model or spec.scale != "256"
     return profile.evaluation.test_sets[:1] if first else profile.evaluation.test_sets
 
 
@@ -158,12 +158,12 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
         return settings.second_conditions, ["256", "512", "256+512"]
     if spec.is_original:
         return settings.conditions, settings.scales
-    if spec.train_scale == "256":
+    if spec.scale == "256":
         return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, [
             "256"
         ]
     scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[
-        spec.train_scale
+        spec.scale
     ]
     return settings.scale_conditions, scales
 
@@ -176,7 +176,7 @@ def decided_by(spec: NetworkSpec, run: Run) -> pd.DataFrame:
 
     conditions, scales = settings_of(spec, run.profile)
     found = [
-        predictions.decisions(spec, name, conditions, scales, run)
+        predictions.decisions(trained(spec, run), name, conditions, scales, run)
         for name in sets_of(spec, run.profile)
     ]
     return pd.concat(found, ignore_index=True)
@@ -233,7 +233,7 @@ def baselines_of(
     Args:
         tuned: decisions by network, those of :func:`networks.start_of` among them.
     """
-    found = {"original": tuned[trained.start_of(spec)]}
+    found = {"original": tuned[start_of(spec)]}
     control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
     control = control if control in tuned else replace(control, seed=0)
     if spec.mix != "sharp-only" and control in tuned:
