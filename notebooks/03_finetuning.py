@@ -74,7 +74,10 @@ sources = {
     name: results.select(frame, recipe=["", "labels"])
     for name, frame in page.sources("table3").items()
 }
-networks = ["original", *(name for name in settings.finetuned if not {"/", "#"} & set(name))]
+networks = [
+    "original",
+    *(name for name in settings.finetuned_networks if not {"/", "#"} & set(name)),
+]
 table = results.select(sources["this run"], data=main_set)
 page.table(
     comparison(sources, {"top5": "top-5"}, conditions, networks, column="network"),

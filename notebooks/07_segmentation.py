@@ -79,7 +79,7 @@ network = plan.segmenter(
     large.model, 1000, large.protocol.field, len(networks.labels(large)), large.segmentation
 )
 canonical = (large.protocol.canonical,) * 2
-crops, points_of = large.segmentation.pretraining.batch, large.segmentation.points
+crops, points_of = large.segmentation.pretraining.batch, large.segmentation.pixels_per_crop
 whole = plan.forward(network, canonical).activations + 4 * plan.weights(network)
 step = plan.forward(network, canonical, crops, training=True, points=points_of).activations
 step = plan.training_memory(network, large.segmentation.pretraining, step)

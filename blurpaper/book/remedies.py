@@ -121,7 +121,7 @@ def _mean(rows: pd.DataFrame, conditions: Sequence[str]) -> float:
 
 def _way(name: str, profile: Profile, stamp: Mapping[str, Any]) -> dict[str, str]:
     """How a network is had, and at what cost."""
-    if name == profile.evaluation.released:
+    if name == profile.evaluation.released_network:
         return {
             "table": "table3",
             "remedy": "take the bundled network, tuned without labels",

@@ -190,7 +190,7 @@ def decided(
     import pandas as pd
 
     choices = [(slice(None), images.labels)]
-    if images.name in profile.evaluation.restricted:
+    if images.name in profile.evaluation.class_restricted_sets:
         choices.append(np.unique(images.labels, return_inverse=True))
     for classes, labels in choices:
         frame = pd.DataFrame(metrics.decisions(log_p[:, classes], labels))
@@ -254,8 +254,8 @@ def distances(spec: NetworkSpec, set_name: str, run: Run) -> dict[str, np.ndarra
 
 def shards(count: int, profile: Profile) -> Iterator[range]:
     """The numbers of so many images, in parts that are decoded, blurred and kept at a time."""
-    for start in range(0, count, profile.evaluation.shard):
-        yield range(start, min(start + profile.evaluation.shard, count))
+    for start in range(0, count, profile.evaluation.images_per_shard):
+        yield range(start, min(start + profile.evaluation.images_per_shard, count))
 
 
 # --- Columns --------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
     between the two.
     """
     for name in run.profile.evaluation.test_sets:
-        images = restoration.images_of(name, run, run.profile.deblurring.exact)
+        images = restoration.images_of(name, run, run.profile.deblurring.n_exact)
         exact, fast = (
             _of(images, restoration.decisions(treatment, images, run))
             for treatment in (Treatment("epll-exact"), REFERENCE)
@@ -84,15 +84,15 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
     profile says. With the original and fine-tuned networks on the same images as they are.
     """
     images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.few
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
     )
     for spec in tallies.by_table(run.profile)["table5"]:
         found = results.select(
             _of(images, tallies.decided_by(spec, run)), condition=run.profile.deblurring.psf
         )
         yield from tallies.means(found, ("top1", "top5"), run.profile)
-    for psf in (run.profile.deblurring.psf, *run.profile.deblurring.mistaken):
-        for noise in (REFERENCE.noise, *run.profile.deblurring.wary):
+    for psf in (run.profile.deblurring.psf, *run.profile.deblurring.wrong_psfs):
+        for noise in (REFERENCE.noise, *run.profile.deblurring.assumed_noises):
             treatment = Treatment("epll", None if psf == run.profile.deblurring.psf else psf, noise)
             found = _of(images, restoration.decisions(treatment, images, run))
             for row in tallies.means(found, _MEASURED, run.profile):
@@ -103,9 +103,9 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
 def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
     images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.few
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
     )
-    for noise in run.profile.deblurring.noises:
+    for noise in run.profile.deblurring.noise_sweep:
         found = _of(images, restoration.decisions(Treatment("epll", noise=noise), images, run))
         yield from (
             row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, run.profile)
@@ -118,7 +118,7 @@ def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
     itself.
     """
     images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.exact
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_exact
     )
     for name, terms in restoration.channel_by_channel(images, run).items():
         value, low, high = intervals.of_mean(terms, run.profile.evaluation.bootstrap)

@@ -240,7 +240,7 @@ def released(run: Run) -> Iterator[dict[str, Any]]:
     256.
     """
     if (
-        not run.profile.evaluation.released
+        not run.profile.evaluation.released_network
         or (file := weights.released(run.profile.model, "mix")) is None
     ):
         return

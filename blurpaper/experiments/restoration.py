@@ -128,7 +128,7 @@ def check(profile: Profile) -> None:
             not measured.
     """
     settings = profile.deblurring
-    for name in (settings.psf, *settings.mistaken):
+    for name in (settings.psf, *settings.wrong_psfs):
         PSF.parse(name)
     for method in settings.methods:
         deblurring.check(method, deblurring.ROUNDING)
@@ -150,7 +150,7 @@ def prior_recipe(run: Run) -> Recipe[dict[str, torch.Tensor]]:
     inputs = {
         "images": images.fingerprint,
         "seed": run.profile.seed,
-        **settings.model_dump(exclude={"images", "held_out"}),
+        **settings.model_dump(exclude={"images", "held_out_patches"}),
     }
     about = {"profile": run.profile.name, "data": images.fingerprint}
     return Recipe(
@@ -194,7 +194,7 @@ def likelihoods(run: Run) -> dict[str, np.ndarray]:
     settings, recipe = run.profile.deblurring.prior, prior_recipe(run)
 
     def make(_: object) -> dict[str, torch.Tensor]:
-        seen = sample(held_out, settings.held_out, run.profile.seed)
+        seen = sample(held_out, settings.held_out_patches, run.profile.seed)
         single = em.gaussian(sample(images, settings.patches, run.profile.seed))
         models = {
             f"mixture of {settings.components}": prior(run),
@@ -205,7 +205,7 @@ def likelihoods(run: Run) -> dict[str, np.ndarray]:
     inputs = {
         "prior": recipe.key,
         "images": held_out.fingerprint,
-        "count": settings.held_out,
+        "count": settings.held_out_patches,
         "seed": run.profile.seed,
     }
     found = run.store.get(
@@ -222,7 +222,7 @@ def images_of(set_name: str, run: Run, most: int | None = None) -> ImageSet:
     and at most so many.
     """
     images = data.load(set_name, "test", run)
-    each = run.profile.deblurring.each
+    each = run.profile.deblurring.images_per_class
     numbers = list(range(len(images)))
     if each:
         place = np.zeros(len(images), int)
@@ -371,7 +371,7 @@ def seconds(run: Run) -> dict[str, float]:
     """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
     the first test set.
     """
-    images = images_of(run.profile.evaluation.test_sets[0], run, run.profile.deblurring.timed)
+    images = images_of(run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_timed)
     found = {}
     for treatment in (*of_table5(run.profile), Treatment("epll-exact")):
 

@@ -93,7 +93,9 @@ def network_recipe(spec: NetworkSpec, run: Run) -> Recipe[ZoomOut]:
         "images": images.fingerprint,
         "protocol": run.profile.protocol.model_dump(),
         "schedule": schedule_of(spec, run.profile).model_dump(),
-        "zoomout": settings.model_dump(include={"hidden", "stride", "crop", "points", "pace"}),
+        "zoomout": settings.model_dump(
+            include={"hidden_units", "stride", "crop", "pixels_per_crop", "head_lr_scale"}
+        ),
         "precision": run.profile.compute.precision,
         "start": start,
         "mix": _mix(spec),
@@ -125,11 +127,13 @@ def _trained(spec: NetworkSpec, run: Run, checkpoint: Path) -> ZoomOut:
     if spec.is_original:
         backbone = networks.network(original, run)
         torch.manual_seed(seed_of(run.profile.seed, "weights", "zoomout", spec.model) % 2**63)
-        start = ZoomOut(backbone, images.classes, settings.hidden, stride=settings.stride)
+        start = ZoomOut(backbone, images.classes, settings.hidden_units, stride=settings.stride)
     else:
         start = network(original, run)
     task = Task(images, _mix(spec), "", seed_of(run.profile.seed, spec.seed, "segmentation"))
-    objective = batches.PerPixel(start, settings.crop, settings.points, settings.pace)
+    objective = batches.PerPixel(
+        start, settings.crop, settings.pixels_per_crop, settings.head_lr_scale
+    )
     with progress(f"training {spec} on {images.name}", unit="step") as tick:
         return loop.train(
             objective,
@@ -184,7 +188,7 @@ def recipes(
     about = {"profile": run.profile.name, "data": images.fingerprint}
     for numbers in predictions.shards(len(images), run.profile):
         inputs = predictions.common_inputs(made.key, images, numbers, run.profile)
-        inputs |= {"condition": condition, "boundary": run.profile.segmentation.boundary}
+        inputs |= {"condition": condition, "boundary": run.profile.segmentation.boundary_distance}
         name = f"{spec}.{images.name}.{condition}.{numbers.start}"
         yield (
             numbers,

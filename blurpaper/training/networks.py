@@ -205,7 +205,7 @@ def objective_of(start: Classifier, schedule: Schedule) -> Labels | Agreement:
     teach it.
     """
     if isinstance(schedule, profiles.Agreement):
-        return Agreement(start, copy.deepcopy(start), schedule.features)
+        return Agreement(start, copy.deepcopy(start), schedule.feature_weight)
     return Labels(start, schedule.label_smoothing)
 
 

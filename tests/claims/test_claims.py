@@ -260,7 +260,7 @@ def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_wou
         raise AssertionError(f"{name} was computed")
 
     one = smoke.model_copy(
-        update={"evaluation": smoke.evaluation.model_copy(update={"finetuned": []})}
+        update={"evaluation": smoke.evaluation.model_copy(update={"finetuned_networks": []})}
     )
     source = claims.of_run(one, Store(tmp_path))
     source._rows = computed

@@ -124,7 +124,7 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
 
 
 def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, monkeypatch) -> None:
-    restricted = load("smoke", TINY | {"evaluation.restricted": ["emoji"]})
+    restricted = load("smoke", TINY | {"evaluation.class_restricted_sets": ["emoji"]})
     images = data.load("emoji", "test", Run(tiny, kept))
     images.labels[:] = np.where(images.labels % 2 == 0, 0, 3)  # only classes 0 and 3 occur
     monkeypatch.setattr(data, "load", lambda *_: images)

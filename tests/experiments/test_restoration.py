@@ -28,7 +28,8 @@ GRADIENT = Treatment("gradient")
 def tiny():
     return load(
         "smoke",
-        TINY | {"deblurring.prior.patches": 4000, "deblurring.exact": 2, "deblurring.few": 3},
+        TINY
+        | {"deblurring.prior.patches": 4000, "deblurring.n_exact": 2, "deblurring.n_ablation": 3},
     )
 
 
@@ -175,7 +176,7 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
         ("a", "b", "c"),
     )
     monkeypatch.setattr(restoration.data, "load", lambda *_: images)
-    each = load("smoke", {"deblurring.each": 2})
+    each = load("smoke", {"deblurring.images_per_class": 2})
     some = restoration.images_of("memory", Run(each, kept))
     assert list(some.ids) == [f"test/{number}" for number in (0, 1, 3, 4, 5, 6)]
     assert some.labels.tolist() == [0, 0, 1, 2, 2, 1]

@@ -307,7 +307,7 @@ def test_the_cost_of_segmenting_is_that_of_the_convolutions_and_of_the_perceptro
     """VGG-16 on 224 x 224, by hand: 3 x 3 convolutions, each map through its part of the first
     layer, then the classifier.
     """
-    labels, hidden, stride = 20, smoke.segmentation.hidden, smoke.segmentation.stride
+    labels, hidden, stride = 20, smoke.segmentation.hidden_units, smoke.segmentation.stride
     network = plan.segmenter("vgg16", 1000, 224, labels, smoke.segmentation)
     convolutions, learnt, channels = 0, 0, 3
     for side, width, depth in zip(

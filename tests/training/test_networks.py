@@ -58,8 +58,8 @@ def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept
     assert key("mix", **{"evaluation.bootstrap": 77}) == plain["mix"]
     assert key("original", **{"finetuning.momentum": 0.5}) == plain["original"]
     assert key("mix", **{"finetuning.momentum": 0.5}) != plain["mix"]
-    assert key("mix/agreement", **{"agreement.features": 0.5}) != plain["mix/agreement"]
-    assert key("mix", **{"agreement.features": 0.5}) == plain["mix"]
+    assert key("mix/agreement", **{"agreement.feature_weight": 0.5}) != plain["mix/agreement"]
+    assert key("mix", **{"agreement.feature_weight": 0.5}) == plain["mix"]
     # It starts from another original.
     assert key("mix", **{"pretraining.momentum": 0.5}) != plain["mix"]
     assert key("original", **{"emoji.train": 96}) != plain["original"]
