@@ -85,9 +85,9 @@ photos = profiles.load("photos")
 
 def guesses(name, condition):
     """The five likeliest classes with their probabilities, for those who cannot see them."""
-    likely = results.select(rows, data=name, condition=condition, metric="probability")
+    likely = results.select(rows, item=name, condition=condition, metric="probability")
     return ", ".join(
-        f"{guess} {percent(value, 0)}" for guess, value in zip(likely["region"], likely["value"])
+        f"{guess} {percent(value, 0)}" for guess, value in zip(likely["parameter"], likely["value"])
     )
 
 
@@ -110,7 +110,7 @@ def show_example(name, settings, image, answers, source):
     )
 
 
-for name in sorted(set(rows["data"])):
+for name in sorted(set(rows["item"])):
     if name.startswith("test/"):
         number = list(images.ids).index(name)
         show_example(

@@ -96,7 +96,7 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
             treatment = Treatment("epll", None if psf == run.profile.deblurring.psf else psf, noise)
             found = _of(images, restoration.decisions(treatment, images, run))
             for row in tallies.means(found, _MEASURED, run.profile):
-                yield row | {"region": psf}
+                yield row | {"parameter": psf}
 
 
 @experiment
@@ -108,7 +108,8 @@ def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
     for noise in run.profile.deblurring.noise_sweep:
         found = _of(images, restoration.decisions(Treatment("epll", noise=noise), images, run))
         yield from (
-            row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, run.profile)
+            row | {"parameter": f"{noise:g}"}
+            for row in tallies.means(found, _MEASURED, run.profile)
         )
 
 

@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 
 Named = NetworkSpec | NetworkFile
 
+CARRIED = "scikit-image"
+"""The set of scikit-image's photographs, which anyone may be shown."""
+
 
 def predicted(
     network: Network,
     spec: Named,
-    place: str,
+    set_name: str,
+    item: str,
     image: torch.Tensor,
     condition: str,
     settings: Profile,
@@ -56,14 +60,15 @@ def predicted(
     found = protocol.log_probabilities(
         {"256": network},
         [canonical],
-        [place],
+        [item],
         condition,
         settings.protocol,
         settings.compute,
         batch=1,
     )
     log_p = found["256"][0].log_softmax(dim=0)
-    return predictions.columns_of(spec, place, len(log_p), "256", condition), log_p
+    of = predictions.columns_of(spec, set_name, len(log_p), "256", condition)
+    return of | {"item": item}, log_p
 
 
 def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
@@ -135,7 +140,7 @@ def label_maps(run: Run) -> dict[str, np.ndarray]:
     else:
         carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
         images = data.Subset(
-            carried, [carried.ids.index(f"scikit-image/{example.name}") for example in SEGMENTED]
+            carried, [carried.ids.index(f"{CARRIED}/{example.name}") for example in SEGMENTED]
         )
     found = {}
     for mix, condition in SHOWN:
@@ -158,7 +163,7 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
     Test images of the profile, chosen by rule (:func:`telling`), and scikit-image's
     photographs with EfficientNet-Lite0.
     """
-    shown: list[tuple[Profile, Named, str, Any, set[str]]] = []
+    shown: list[tuple[Profile, Named, str, str, Any, set[str]]] = []
     spec = NetworkSpec(run.profile.model)
     for name in run.profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
@@ -166,28 +171,29 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
             number = telling(tallies.decided_by(spec, run))
             answers = {images.classes[images.labels[number]]}
             for one in (spec, NetworkSpec(run.profile.model, "mix")):
-                shown.append((run.profile, one, images.ids[number], images[number], answers))
+                shown.append((run.profile, one, name, images.ids[number], images[number], answers))
     for example in EXAMPLES:
         for photos, one in on_photographs():
             shown.append(
                 (
                     photos,
                     one,
-                    f"scikit-image/{example.name}",
+                    CARRIED,
+                    f"{CARRIED}/{example.name}",
                     photograph(example),
                     set(example.answers),
                 )
             )
 
-    for settings, one, place, image, answers in shown:
+    for settings, one, set_name, item, image, answers in shown:
         network = networks.network(one, Run(settings, run.store))
         for condition in FIGURE1_CONDITIONS:
-            key, log_p = predicted(network, one, place, image, condition, settings)
+            key, log_p = predicted(network, one, set_name, item, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
             for number in likely:
                 name = network.classes[number]
                 yield key | {
-                    "region": name,
+                    "parameter": name,
                     "metric": "probability",
                     "value": float(log_p[number].exp()),
                     "n": 1,
@@ -228,13 +234,13 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
                     one = decided.iloc[number]
                     key = tuple(one[list(tallies.DECISION_KEY)])
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
-                    yield row | {"data": one["image"], "region": str(one["label"])}
+                    yield row | {"item": one["image"], "parameter": str(one["label"])}
     for settings, spec in on_photographs():
         network = networks.network(spec, Run(settings, run.store))
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                image, place = photograph(example), f"scikit-image/{example.name}"
-                key, log_p = predicted(network, spec, place, image, condition, settings)
+                image, item = photograph(example), f"{CARRIED}/{example.name}"
+                key, log_p = predicted(network, spec, CARRIED, item, image, condition, settings)
                 yield key | {
                     "metric": "rank",
                     "value": rank(log_p, network, set(example.answers)),
@@ -244,21 +250,21 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
 
 @experiment
 def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
-    """For every image and network of Figure 3, the likeliest class (``region``) and its
+    """For every image and network of Figure 3, the likeliest class (``parameter``) and its
     probability.
     """
     verdicts = figure3(run)
     for name in run.profile.evaluation.test_sets:
         images = data.load(name, "test", run)
         numbers = {one: number for number, one in enumerate(images.ids)}
-        here = verdicts[verdicts["data"].isin(list(numbers))]
+        here = results.select(verdicts, data=name)
         for mix, rows in here.groupby("network", sort=False):
             spec = NetworkSpec(run.profile.model, mix)
             conditions, scales = tallies.settings_of(spec, run.profile)
             wanted = [one for one in conditions if one in set(rows["condition"])]
             found = predictions.log_probabilities(spec, images, wanted, scales, run)
             for one in rows.to_dict("records"):
-                log_p = found[one["condition"]]["256"][numbers[one["data"]]].log_softmax(dim=0)
+                log_p = found[one["condition"]]["256"][numbers[one["item"]]].log_softmax(dim=0)
                 yield {
                     column: one[column] for column in results.KEY if column != "experiment"
                 } | _guess(log_p, images.classes)
@@ -266,17 +272,15 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
         network = networks.network(spec, Run(settings, run.store))
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                place = f"scikit-image/{example.name}"
-                key, log_p = predicted(
-                    network, spec, place, photograph(example), condition, settings
-                )
+                image, item = photograph(example), f"{CARRIED}/{example.name}"
+                key, log_p = predicted(network, spec, CARRIED, item, image, condition, settings)
                 yield key | _guess(log_p, network.classes)
 
 
 def _guess(log_p: torch.Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
     best = int(log_p.argmax())
     return {
-        "region": classes[best],
+        "parameter": classes[best],
         "metric": "probability",
         "value": float(log_p[best].exp()),
         "n": 1,

@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 
 KEY = (
     "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
-    "region", "metric", "seed",
+    "region", "item", "parameter", "metric", "seed",
 )  # fmt: skip
-"""What a number is of; no two rows share it."""
+"""What a number is of; no two rows share it.
+
+``region`` is a part of the image, of its label map or of the network; ``item`` the id of a single
+image of the set ``data``; ``parameter`` what an experiment varies besides, such as the assumed PSF
+or the class whose probability it is.
+"""
 COLUMNS = (*KEY, "value", "low", "high", "n")
 
 AS_IS = "as is"

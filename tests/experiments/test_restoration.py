@@ -288,9 +288,9 @@ def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
     assert (
         psnr["epll"] > psnr["epll as D6"] + 3 and psnr["epll as D10, noise 2"] > psnr["epll as D10"]
     )
-    assert set(wrong[wrong["region"] == ""]["network"]) == {"original", "mix", "onlyD8"}
+    assert set(wrong[wrong["parameter"] == ""]["network"]) == {"original", "mix", "onlyD8"}
     noise = experiments.EXPERIMENTS["deblurring_noise"](tiny, kept)
-    assert list(noise[noise["metric"] == "psnr"]["region"]) == ["0.29", "1"]
+    assert list(noise[noise["metric"] == "psnr"]["parameter"]) == ["0.29", "1"]
     colour = experiments.EXPERIMENTS["deblurring_colour"](tiny, kept)
     assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
     seconds = restoration.seconds(Run(tiny, kept))
