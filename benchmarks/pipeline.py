@@ -86,7 +86,7 @@ def photographs(count: int, folder: Path) -> tuple[ImageSet, list[Path]]:
     that scikit-image carries.
     """
     if folders.is_there("nips2017-dev", "test"):
-        whole = folders.load("nips2017-dev", "test")
+        whole = folders.load_images("nips2017-dev", "test")
         return data.Subset(whole, range(count)), [whole.root / name for name in whole.ids[:count]]
     carried = examples.CarriedSet("test")
     generator = np.random.default_rng(0)

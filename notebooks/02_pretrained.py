@@ -59,7 +59,7 @@ main_set = settings.test_sets[0]
 
 # %% tags=["hide-input"]
 if main_set == "emoji":
-    images = data.load("emoji", "test", Run(page.profile, Store()))
+    images = data.load_images("emoji", "test", Run(page.profile, Store()))
     page.photograph(
         figures.gallery(
             [images[n] for n in range(10)], [images.classes[images.labels[n]] for n in range(10)]

@@ -371,7 +371,7 @@ page.say(
 # %% tags=["hide-input"]
 likely = results.select(page.rows("figure1"), network="mix")
 if main_set == "emoji":
-    images = data.load("emoji", "test", Run(page.profile, Store()))
+    images = data.load_images("emoji", "test", Run(page.profile, Store()))
     name = likely["item"].iloc[0]
     number = list(images.ids).index(name)
     canonical = page.profile.protocol.canonical

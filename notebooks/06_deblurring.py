@@ -137,7 +137,7 @@ show(
 
 # %% tags=["hide-input"]
 if main_set == "emoji" and not published:
-    images = data.load("emoji", "test", Run(settings, Store()))
+    images = data.load_images("emoji", "test", Run(settings, Store()))
     drawn = to_canonical(images[0], settings.protocol.canonical)
     show(
         drawn,

@@ -324,7 +324,7 @@ def _decided_in(of: Mapping[str, str], run: Run) -> pd.DataFrame:
             for one in restoration.of_table5(run.profile)
             if str(one) == of["input"] and NetworkSpec(run.profile.model) in specs
         ]
-        frames = [restoration.decisions(treatment, images, run) for treatment in chosen]
+        frames = [restoration.treated_decisions(treatment, images, run) for treatment in chosen]
     return (
         pd.concat(frames, ignore_index=True)
         if frames

@@ -157,11 +157,11 @@ def decisions(
 
     Where the profile restricts the choice to the set's own classes, that is decided too (column
     ``classes``). Columns: those of a result that say what it is of, ``image``, ``label``, those of
-    :func:`metrics.decisions` and ``js_divergence`` from the prediction on the same image sharp.
+    :func:`metrics.decide` and ``js_divergence`` from the prediction on the same image sharp.
     """
     import pandas as pd
 
-    images = data.load(set_name, "test", run)
+    images = data.load_images(set_name, "test", run)
     by_condition = log_probabilities(spec, images, conditions, scales, run)
     frames = []
     for condition, by_scale in by_condition.items():
@@ -193,7 +193,7 @@ def decided(
     if images.name in profile.evaluation.class_restricted_sets:
         choices.append(np.unique(images.labels, return_inverse=True))
     for classes, labels in choices:
-        frame = pd.DataFrame(metrics.decisions(log_p[:, classes], labels))
+        frame = pd.DataFrame(metrics.decide(log_p[:, classes], labels))
         of = {**of, "classes": str(log_p[:, classes].shape[1])}
         frame["js_divergence"] = (
             np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p[:, classes])
@@ -212,7 +212,7 @@ def distances(spec: NetworkSpec, set_name: str, run: Run) -> dict[str, np.ndarra
     """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N,
     5)``, at scale 256.
     """
-    images = data.load(set_name, "test", run)
+    images = data.load_images(set_name, "test", run)
     conditions = [*run.profile.evaluation.invariance_conditions, invariance.UNRELATED]
     loaded = lru_cache(lambda: trained.network(spec, run))
     identity, parts = trained.identity_of(spec, run), []

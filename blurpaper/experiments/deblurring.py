@@ -43,7 +43,7 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
         sharp = results.select(as_they_are[original], condition=SHARP)
         yield from tallies.means(sharp, ("top1", "top5"), run.profile)
         treated = {
-            treatment: _of(images, restoration.decisions(treatment, images, run))
+            treatment: _of(images, restoration.treated_decisions(treatment, images, run))
             for treatment in (Treatment(AS_IS), *restoration.of_table5(run.profile))
         }
         for found in treated.values():
@@ -67,7 +67,7 @@ def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
     for name in run.profile.evaluation.test_sets:
         images = restoration.images_of(name, run, run.profile.deblurring.n_exact)
         exact, fast = (
-            _of(images, restoration.decisions(treatment, images, run))
+            _of(images, restoration.treated_decisions(treatment, images, run))
             for treatment in (Treatment("epll-exact"), REFERENCE)
         )
         for found in (exact, fast):
@@ -94,7 +94,7 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
     for psf in (run.profile.deblurring.psf, *run.profile.deblurring.wrong_psfs):
         for noise in (REFERENCE.noise, *run.profile.deblurring.assumed_noises):
             treatment = Treatment("epll", None if psf == run.profile.deblurring.psf else psf, noise)
-            found = _of(images, restoration.decisions(treatment, images, run))
+            found = _of(images, restoration.treated_decisions(treatment, images, run))
             for row in tallies.means(found, _MEASURED, run.profile):
                 yield row | {"parameter": psf}
 
@@ -106,7 +106,9 @@ def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
         run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
     )
     for noise in run.profile.deblurring.noise_sweep:
-        found = _of(images, restoration.decisions(Treatment("epll", noise=noise), images, run))
+        found = _of(
+            images, restoration.treated_decisions(Treatment("epll", noise=noise), images, run)
+        )
         yield from (
             row | {"parameter": f"{noise:g}"}
             for row in tallies.means(found, _MEASURED, run.profile)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Named = NetworkSpec | NetworkFile
 
-CARRIED = "scikit-image"
+SCIKIT_IMAGE = "scikit-image"
 """The set of scikit-image's photographs, which anyone may be shown."""
 
 
@@ -77,7 +77,7 @@ def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
     return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
 
 
-def on_photographs() -> list[tuple[Profile, Named]]:
+def networks_on_photographs() -> list[tuple[Profile, Named]]:
     """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it
     comes with blurpaper.
     """
@@ -140,7 +140,7 @@ def label_maps(run: Run) -> dict[str, np.ndarray]:
     else:
         carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
         images = data.Subset(
-            carried, [carried.ids.index(f"{CARRIED}/{example.name}") for example in SEGMENTED]
+            carried, [carried.ids.index(f"{SCIKIT_IMAGE}/{example.name}") for example in SEGMENTED]
         )
     found = {}
     for mix, condition in SHOWN:
@@ -167,19 +167,19 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
     spec = NetworkSpec(run.profile.model)
     for name in run.profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
-            images = data.load(name, "test", run)
+            images = data.load_images(name, "test", run)
             number = telling(tallies.decided_by(spec, run))
             answers = {images.classes[images.labels[number]]}
             for one in (spec, NetworkSpec(run.profile.model, "mix")):
                 shown.append((run.profile, one, name, images.ids[number], images[number], answers))
     for example in EXAMPLES:
-        for photos, one in on_photographs():
+        for photos, one in networks_on_photographs():
             shown.append(
                 (
                     photos,
                     one,
-                    CARRIED,
-                    f"{CARRIED}/{example.name}",
+                    SCIKIT_IMAGE,
+                    f"{SCIKIT_IMAGE}/{example.name}",
                     photograph(example),
                     set(example.answers),
                 )
@@ -214,7 +214,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
     """Rank of the truth by three networks, on the first images of each condition on which they do
     not agree (top-5).
 
-    And by the networks of :func:`on_photographs` on scikit-image's photographs.
+    And by the networks of :func:`networks_on_photographs` on scikit-image's photographs.
     """
     three = {
         mix: tallies.decided_by(NetworkSpec(run.profile.model, mix), run) for mix in FIGURE3_MIXES
@@ -235,12 +235,14 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
                     key = tuple(one[list(tallies.DECISION_KEY)])
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
                     yield row | {"item": one["image"], "parameter": str(one["label"])}
-    for settings, spec in on_photographs():
+    for settings, spec in networks_on_photographs():
         network = networks.network(spec, Run(settings, run.store))
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                image, item = photograph(example), f"{CARRIED}/{example.name}"
-                key, log_p = predicted(network, spec, CARRIED, item, image, condition, settings)
+                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
+                key, log_p = predicted(
+                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
+                )
                 yield key | {
                     "metric": "rank",
                     "value": rank(log_p, network, set(example.answers)),
@@ -255,7 +257,7 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
     """
     verdicts = figure3(run)
     for name in run.profile.evaluation.test_sets:
-        images = data.load(name, "test", run)
+        images = data.load_images(name, "test", run)
         numbers = {one: number for number, one in enumerate(images.ids)}
         here = results.select(verdicts, data=name)
         for mix, rows in here.groupby("network", sort=False):
@@ -268,12 +270,14 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
                 yield {
                     column: one[column] for column in results.KEY if column != "experiment"
                 } | _guess(log_p, images.classes)
-    for settings, spec in on_photographs():
+    for settings, spec in networks_on_photographs():
         network = networks.network(spec, Run(settings, run.store))
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                image, item = photograph(example), f"{CARRIED}/{example.name}"
-                key, log_p = predicted(network, spec, CARRIED, item, image, condition, settings)
+                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
+                key, log_p = predicted(
+                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
+                )
                 yield key | _guess(log_p, network.classes)
 
 

@@ -66,7 +66,7 @@ GPUS = {
 """GPUs by the name that ``--gpu`` takes, from their makers' data sheets."""
 
 
-def check(profile: Profile) -> None:
+def check_profile(profile: Profile) -> None:
     """See that every set, network, condition and method that a profile names is known.
 
     Raises:
@@ -77,7 +77,7 @@ def check(profile: Profile) -> None:
     for one in tallies.measurements(profile):
         for condition in one.conditions:
             check_condition(condition)
-    restoration.check(profile)
+    restoration.check_deblurring(profile)
     networks.check(profile)
 
 
@@ -92,7 +92,7 @@ def describe(profile: Profile, gpu: str = "A100") -> str:
     """
     if gpu.upper() not in GPUS:
         raise UserError(f"a GPU is one of {', '.join(GPUS)}. Got {gpu!r}.")
-    check(profile)
+    check_profile(profile)
     return "\n".join(_Plan(profile, GPUS[gpu.upper()]).lines())
 
 

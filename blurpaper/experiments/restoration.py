@@ -120,7 +120,7 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def check(profile: Profile) -> None:
+def check_deblurring(profile: Profile) -> None:
     """See that what a profile says of deblurring can be done, before anything is.
 
     Raises:
@@ -131,7 +131,7 @@ def check(profile: Profile) -> None:
     for name in (settings.psf, *settings.wrong_psfs):
         PSF.parse(name)
     for method in settings.methods:
-        deblurring.check(method, deblurring.ROUNDING)
+        deblurring.check_method(method, deblurring.ROUNDING)
     for spec in tallies.by_table(profile)["table5"]:
         if settings.psf not in tallies.settings_of(spec, profile)[0]:
             raise UserError(
@@ -221,7 +221,7 @@ def images_of(set_name: str, run: Run, most: int | None = None) -> ImageSet:
     """The test images of a set on which deblurring is tried: the profile's number of each class,
     and at most so many.
     """
-    images = data.load(set_name, "test", run)
+    images = data.load_images(set_name, "test", run)
     each = run.profile.deblurring.images_per_class
     numbers = list(range(len(images)))
     if each:
@@ -334,7 +334,7 @@ def _treatment_inputs(treatment: Treatment, run: Run) -> dict[str, object]:
     }
 
 
-def decisions(treatment: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
+def treated_decisions(treatment: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
     """What the original network decided on treated images, with ``psnr`` and ``ssim``; see
     :func:`predictions.decisions`.
     """
@@ -361,7 +361,7 @@ def of_table5(profile: Profile) -> list[Treatment]:
 def all_decisions(run: Run) -> list[pd.DataFrame]:
     """The decisions on every test set treated in every way of Table 5."""
     return [
-        decisions(treatment, images_of(name, run), run)
+        treated_decisions(treatment, images_of(name, run), run)
         for name in run.profile.evaluation.test_sets
         for treatment in of_table5(run.profile)
     ]

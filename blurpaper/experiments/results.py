@@ -230,9 +230,9 @@ SAME = 1e-6
 """Numbers that differ by no more than this share of the larger are the same, as results are written
 with seven digits.
 """
-SHOWN = 40
+_MOST_SHOWN = 40
 """Moved rows that are told unless all are asked for."""
-FEW = 3
+_EXAMPLES = 3
 """Rows of one table alone that are named as examples."""
 
 
@@ -323,7 +323,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
     return Compared(matched, only_a[key], only_b[key])
 
 
-def told(compared: Compared, everything: bool = False) -> str:
+def as_text(compared: Compared, everything: bool = False) -> str:
     """What came of it, for people: a summary, examples of what only one table has, and the rows
     that moved.
     """
@@ -350,11 +350,11 @@ def _lines(compared: Compared, everything: bool) -> Iterator[str]:
                 for experiment, count in frame["experiment"].value_counts().items()
             )
             yield f"\nonly in {name}: {by_experiment}; such as"
-            yield from (f"  {_named(row)}" for row in frame.head(FEW).to_dict("records"))
+            yield from (f"  {_named(row)}" for row in frame.head(_EXAMPLES).to_dict("records"))
     moved = compared.moved
     if moved.empty:
         return
-    shown = moved if everything else moved.head(SHOWN)
+    shown = moved if everything else moved.head(_MOST_SHOWN)
     rest = (
         ""
         if len(shown) == len(moved)

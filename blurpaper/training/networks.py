@@ -145,7 +145,7 @@ def network_recipe(spec: NetworkSpec, run: Run) -> Recipe[Network]:
 def _training_of(spec: NetworkSpec, run: Run) -> tuple[ImageSet, Schedule]:
     """The images and the schedule that make a network what it is."""
     schedule = schedule_of(spec, run.profile)
-    return data.load(train_set_of(schedule, run.profile), "train", run), schedule
+    return data.load_images(train_set_of(schedule, run.profile), "train", run), schedule
 
 
 def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:

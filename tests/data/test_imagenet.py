@@ -90,7 +90,7 @@ def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
 
 def test_the_layout_of_imagenet_gives_its_labels_and_images_of_any_size(stand_in) -> None:
     profile = profiles.load("imagenet")
-    images = data.load("imagenet", "train", profile, stand_in)
+    images = data.load_images("imagenet", "train", profile, stand_in)
     assert len(images) == 6
     assert images.labels.tolist() == [number for number in CLASSES for _ in range(2)]
     shapes = [tuple(images[number].shape) for number in range(6)]

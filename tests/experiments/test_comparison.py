@@ -154,7 +154,7 @@ def test_rows_that_differ_in_any_column_of_the_key_are_not_compared(column) -> N
 def test_empty_tables_can_be_compared() -> None:
     empty = results.table([])
     assert compare(empty, empty).matched.empty
-    assert "0 rows in both" in results.told(compare(empty, empty))
+    assert "0 rows in both" in results.as_text(compare(empty, empty))
     assert len(compare(empty, rows(0.1)).only_b) == 1
 
 

@@ -175,7 +175,7 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
         labels,
         ("a", "b", "c"),
     )
-    monkeypatch.setattr(restoration.data, "load", lambda *_: images)
+    monkeypatch.setattr(restoration.data, "load_images", lambda *_: images)
     each = load("smoke", {"deblurring.images_per_class": 2})
     some = restoration.images_of("memory", Run(each, kept))
     assert list(some.ids) == [f"test/{number}" for number in (0, 1, 3, 4, 5, 6)]
@@ -242,7 +242,7 @@ def counted(monkeypatch):
         return made_up(right, **of).assign(psnr=20.0 + right, ssim=right / 10)
 
     monkeypatch.setattr(tallies, "decided_by", decided_by)
-    monkeypatch.setattr(restoration, "decisions", treated_as)
+    monkeypatch.setattr(restoration, "treated_decisions", treated_as)
     monkeypatch.setattr(restoration, "images_of", lambda *_: images)
     overrides = {
         "deblurring.methods": ["epll", "gradient"],

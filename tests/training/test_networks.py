@@ -73,7 +73,7 @@ def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny
         original.named_parameters(), adapted.parameters(), strict=True
     ):
         assert torch.equal(before, after), name
-    images = data.load("emoji", "train", Run(tiny, kept))
+    images = data.load_images("emoji", "train", Run(tiny, kept))
     task = batches.Task(images, MIXES["onlyD8"], "256", seed_of(tiny.seed, 0))
     order = batches.epoch_order(task, 0)
     means = []
