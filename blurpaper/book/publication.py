@@ -57,13 +57,13 @@ def publish(run: Run) -> Iterator[Path]:
     import pandas as pd
 
     if (
-        run.profile.evaluation.released
+        run.profile.evaluation.released_network
         and run.profile.deblurring.prior.images == prior.BUNDLED.stem
     ):
         yield _release_prior(run)
-    if run.profile.evaluation.released:
+    if run.profile.evaluation.released_network:
         yield _release(
-            NetworkSpec.parse(f"{run.profile.model}:{run.profile.evaluation.released}"), run
+            NetworkSpec.parse(f"{run.profile.model}:{run.profile.evaluation.released_network}"), run
         )
 
     rows = pd.concat(

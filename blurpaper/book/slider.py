@@ -295,7 +295,7 @@ def on_photographs(store: Store) -> Played:
     """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in
     scikit-image's photographs.
     """
-    named = examples.on_photographs()
+    named = examples.networks_on_photographs()
     settings, model = named[0][0], named[0][1].model
     pictures = {example.name: photograph(example) for example in PHOTOGRAPHS}
     words = {
@@ -326,7 +326,7 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
         return results.published_played(EMOJI)
     if isinstance(store, Published):
         return results.published_played(profile.name)
-    images = data.load(EMOJI, "test", Run(profile, store))
+    images = data.load_images(EMOJI, "test", Run(profile, store))
     first = {int(label): number for number, label in reversed(list(enumerate(images.labels)))}
     chosen = [first[round(label)] for label in np.linspace(0, len(images.classes) - 1, EMBEDDED)]
     names = {number: images.classes[images.labels[number]] for number in chosen}

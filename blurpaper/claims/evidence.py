@@ -222,8 +222,9 @@ class Evidence:
         value, low, high = (float(row[column]) for column in ("value", "low", "high"))
         if np.isnan(low):
             return np.full(1 + self.resamples, value), POINTS
-        named = [str(row[column]) for column in results.KEY]
-        noise = stream("claims", *named).normal(size=self.resamples) * (high - low) / (2 * _NORMAL)
+        # What a row is not of has no part in its noise: a new column leaves all as it was.
+        key = [str(row[one]) for one in results.KEY if row[one] or one not in ("item", "parameter")]
+        noise = stream("claims", *key).normal(size=self.resamples) * (high - low) / (2 * _NORMAL)
         return np.concatenate([[value], value + noise]), INTERVALS
 
 
@@ -323,7 +324,7 @@ def _decided_in(of: Mapping[str, str], run: Run) -> pd.DataFrame:
             for one in restoration.of_table5(run.profile)
             if str(one) == of["input"] and NetworkSpec(run.profile.model) in specs
         ]
-        frames = [restoration.decisions(treatment, images, run) for treatment in chosen]
+        frames = [restoration.treated_decisions(treatment, images, run) for treatment in chosen]
     return (
         pd.concat(frames, ignore_index=True)
         if frames

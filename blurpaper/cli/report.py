@@ -200,7 +200,7 @@ def threshold(decided: Mapping[str, Mapping[str, np.ndarray]], resamples: int) -
 
     Args:
         decided: condition, ``sharp`` among them -> ``rank`` and ``confidence`` of the same images
-            (:func:`metrics.decisions`).
+            (:func:`metrics.decide`).
 
     Returns:
         None if no confidence does it, on all images and without each tenth, or too few are kept.
@@ -246,7 +246,7 @@ def _threshold(measured: Measured, resamples: int) -> Threshold | None:
     found, (scale, truth) = measured.log_probabilities, next(iter(measured.truth.items()))
     if not measured.labelled or SHARP not in found or len(truth) < _FEWEST_IMAGES:
         return None
-    decided = {name: metrics.decisions(of[scale], truth) for name, of in found.items()}
+    decided = {name: metrics.decide(of[scale], truth) for name, of in found.items()}
     return threshold(decided, resamples)
 
 

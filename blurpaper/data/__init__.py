@@ -20,7 +20,7 @@ __all__ = [
     "fingerprints",
     "is_known",
     "labels_of",
-    "load",
+    "load_images",
     "load_segmented",
     "missing",
     "prior_sets",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def load(name: str, split: str, run: Run) -> ImageSet:
+def load_images(name: str, split: str, run: Run) -> ImageSet:
     """A set of images by name: ``emoji`` is made (and kept in the store), ``scikit-image`` comes
     with that, others are read.
 
@@ -41,7 +41,7 @@ def load(name: str, split: str, run: Run) -> ImageSet:
         MissingDataError: if photographs are not there, saying how to get them.
     """
     if "+" in name:
-        return JoinedSet([load(part, split, run) for part in name.split("+")])
+        return JoinedSet([load_images(part, split, run) for part in name.split("+")])
     if name == "emoji":
         from blurpaper.data.emoji import EmojiSet
 
@@ -53,7 +53,7 @@ def load(name: str, split: str, run: Run) -> ImageSet:
     from blurpaper.data import folders
 
     _check_known(name)
-    return folders.load(name, split)
+    return folders.load_images(name, split)
 
 
 SCENES = "emoji-scenes"
@@ -102,7 +102,7 @@ def load_segmented(name: str, split: str, run: Run) -> SegmentedSet:
         return SceneSet(split, run)
     from blurpaper.data import voc
 
-    return voc.load(name, split)
+    return voc.load_segmented(name, split)
 
 
 def is_known(name: str) -> bool:
@@ -182,10 +182,10 @@ def count(name: str, split: str, profile: Profile) -> int:
         return len(examples.CarriedSet(split))
     if name in voc.TASKS:
         whole = voc.COUNTS[name][split]
-        return len(voc.load(name, split)) if voc.is_there(name, split) else whole
+        return len(voc.load_segmented(name, split)) if voc.is_there(name, split) else whole
     if folders.is_there(name, split):
         return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
-    return sources.named(name).counts.get(split, 0)
+    return sources.source_of(name).counts.get(split, 0)
 
 
 def fingerprints(run: Run) -> dict[str, str]:
@@ -193,7 +193,8 @@ def fingerprints(run: Run) -> dict[str, str]:
     it.
     """
     found = {
-        f"{name}/{split}": load(name, split, run).fingerprint for name, split in wanted(run.profile)
+        f"{name}/{split}": load_images(name, split, run).fingerprint
+        for name, split in wanted(run.profile)
     }
     if not is_known(prior := run.profile.deblurring.prior.images):
         found[f"{prior}/prior"] = _bare_folder(Path(prior)).fingerprint
@@ -209,7 +210,7 @@ def prior_sets(run: Run) -> tuple[ImageSet, ImageSet]:
     """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
     name = run.profile.deblurring.prior.images
     if is_known(name):
-        return load(name, "train", run), load(name, "test", run)
+        return load_images(name, "train", run), load_images(name, "test", run)
     images = _bare_folder(Path(name))
     held_out = range(0, len(images), 10)
     return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(

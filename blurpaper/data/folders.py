@@ -93,7 +93,7 @@ def how_to_get(name: str, split: str) -> str:
     return f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
 
 
-def load(name: str, split: str) -> FolderSet:
+def load_images(name: str, split: str) -> FolderSet:
     """A known set of photographs.
 
     Raises:

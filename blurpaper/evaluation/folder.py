@@ -185,7 +185,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     for condition in conditions:
         for scale, log_p in found[condition].items():
-            decided = metrics.decisions(log_p, truth[scale])
+            decided = metrics.decide(log_p, truth[scale])
             of = predictions.columns_of(network, images.name, log_p.shape[1], scale, condition)
             numbers = _numbers(decided, labelled, run.profile.evaluation.bootstrap)
             rows += (of | {"experiment": "evaluate"} | row for row in numbers)

@@ -113,11 +113,11 @@ def decisions(
 
     Where the profile restricts the choice to the set's own classes, that is decided too (column
     ``classes``). Columns: those of a result that say what it is of, ``image``, ``label``, those of
-    :func:`metrics.decisions` and ``js_divergence`` from the prediction on the same image sharp.
+    :func:`metrics.decide` and ``js_divergence`` from the prediction on the same image sharp.
     """
     import pandas as pd
 
-    images = data.load(set_name, "test", run)
+    images = data.load_images(set_name, "test", run)
     by_condition = log_probabilities(network, images, conditions, scales, run)
     frames = []
     for condition, by_scale in by_condition.items():
@@ -146,10 +146,10 @@ def decided(
     import pandas as pd
 
     choices = [(slice(None), images.labels)]
-    if images.name in profile.evaluation.restricted:
+    if images.name in profile.evaluation.class_restricted_sets:
         choices.append(np.unique(images.labels, return_inverse=True))
     for classes, labels in choices:
-        frame = pd.DataFrame(metrics.decisions(log_p[:, classes], labels))
+        frame = pd.DataFrame(metrics.decide(log_p[:, classes], labels))
         of = {**of, "classes": str(log_p[:, classes].shape[1])}
         frame["js_divergence"] = (
             np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p[:, classes])
@@ -168,7 +168,7 @@ def distances(network: Reference, set_name: str, run: Run) -> dict[str, np.ndarr
     """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N,
     5)``, at scale 256.
     """
-    profile, images = run.profile, data.load(set_name, "test", run)
+    profile, images = run.profile, data.load_images(set_name, "test", run)
     conditions = [*profile.evaluation.invariance_conditions, invariance.UNRELATED]
     inputs = common_inputs(network, images, profile) | {
         "conditions": conditions,
@@ -191,8 +191,8 @@ def distances(network: Reference, set_name: str, run: Run) -> dict[str, np.ndarr
 
 def shards(count: int, profile: Profile) -> Iterator[range]:
     """The numbers of so many images, in parts that are decoded, blurred and kept at a time."""
-    for start in range(0, count, profile.evaluation.shard):
-        yield range(start, min(start + profile.evaluation.shard, count))
+    for start in range(0, count, profile.evaluation.images_per_shard):
+        yield range(start, min(start + profile.evaluation.images_per_shard, count))
 
 
 # --- Columns --------------------------------------------------------------------------------------

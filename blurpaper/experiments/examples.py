@@ -32,11 +32,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+SCIKIT_IMAGE = "scikit-image"
+"""The set of scikit-image's photographs, which anyone may be shown."""
+
 
 def predicted(
     network: Network,
     spec: NetworkSpec,
-    place: str,
+    set_name: str,
+    item: str,
     image: torch.Tensor,
     condition: str,
     settings: Profile,
@@ -53,14 +57,15 @@ def predicted(
     found = protocol.log_probabilities(
         {"256": network},
         [canonical],
-        [place],
+        [item],
         condition,
         settings.protocol,
         settings.compute,
         batch=1,
     )
     log_p = found["256"][0].log_softmax(dim=0)
-    return predictions.columns_of(spec, place, len(log_p), "256", condition), log_p
+    of = predictions.columns_of(spec, set_name, len(log_p), "256", condition)
+    return of | {"item": item}, log_p
 
 
 def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
@@ -69,7 +74,7 @@ def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
     return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
 
 
-def on_photographs() -> list[tuple[Profile, NetworkSpec]]:
+def networks_on_photographs() -> list[tuple[Profile, NetworkSpec]]:
     """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it
     comes with blurpaper.
     """
@@ -132,7 +137,7 @@ def label_maps(run: Run) -> dict[str, np.ndarray]:
     else:
         carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
         images = data.Subset(
-            carried, [carried.ids.index(f"scikit-image/{example.name}") for example in SEGMENTED]
+            carried, [carried.ids.index(f"{SCIKIT_IMAGE}/{example.name}") for example in SEGMENTED]
         )
     found = {}
     for mix, condition in SHOWN:
@@ -157,36 +162,37 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
     Test images of the profile, chosen by rule (:func:`telling`), and scikit-image's
     photographs with EfficientNet-Lite0.
     """
-    shown: list[tuple[Profile, NetworkSpec, str, Any, set[str]]] = []
+    shown: list[tuple[Profile, NetworkSpec, str, str, Any, set[str]]] = []
     spec = NetworkSpec(run.profile.model)
     for name in run.profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
-            images = data.load(name, "test", run)
+            images = data.load_images(name, "test", run)
             number = telling(tallies.decided_by(spec, run))
             answers = {images.classes[images.labels[number]]}
             for one in (spec, NetworkSpec(run.profile.model, "mix")):
-                shown.append((run.profile, one, images.ids[number], images[number], answers))
+                shown.append((run.profile, one, name, images.ids[number], images[number], answers))
     for example in EXAMPLES:
-        for photos, one in on_photographs():
+        for photos, one in networks_on_photographs():
             shown.append(
                 (
                     photos,
                     one,
-                    f"scikit-image/{example.name}",
+                    SCIKIT_IMAGE,
+                    f"{SCIKIT_IMAGE}/{example.name}",
                     photograph(example),
                     set(example.answers),
                 )
             )
 
-    for settings, one, place, image, answers in shown:
+    for settings, one, set_name, item, image, answers in shown:
         network = reference(one, Run(settings, run.store)).loaded
         for condition in FIGURE1_CONDITIONS:
-            key, log_p = predicted(network, one, place, image, condition, settings)
+            key, log_p = predicted(network, one, set_name, item, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
             for number in likely:
                 name = network.classes[number]
                 yield key | {
-                    "region": name,
+                    "parameter": name,
                     "metric": "probability",
                     "value": float(log_p[number].exp()),
                     "n": 1,
@@ -207,7 +213,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
     """Rank of the truth by three networks, on the first images of each condition on which they do
     not agree (top-5).
 
-    And by the networks of :func:`on_photographs` on scikit-image's photographs.
+    And by the networks of :func:`networks_on_photographs` on scikit-image's photographs.
     """
     three = {
         mix: tallies.decided_by(NetworkSpec(run.profile.model, mix), run) for mix in FIGURE3_MIXES
@@ -227,13 +233,15 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
                     one = decided.iloc[number]
                     key = tuple(one[list(tallies.DECISION_KEY)])
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
-                    yield row | {"data": one["image"], "region": str(one["label"])}
-    for settings, spec in on_photographs():
+                    yield row | {"item": one["image"], "parameter": str(one["label"])}
+    for settings, spec in networks_on_photographs():
         network = reference(spec, Run(settings, run.store)).loaded
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                image, place = photograph(example), f"scikit-image/{example.name}"
-                key, log_p = predicted(network, spec, place, image, condition, settings)
+                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
+                key, log_p = predicted(
+                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
+                )
                 yield key | {
                     "metric": "rank",
                     "value": rank(log_p, network, set(example.answers)),
@@ -243,31 +251,31 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
 
 @experiment
 def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
-    """For every image and network of Figure 3, the likeliest class (``region``) and its
+    """For every image and network of Figure 3, the likeliest class (``parameter``) and its
     probability.
     """
     verdicts = figure3(run.profile, run.store)
     for name in run.profile.evaluation.test_sets:
-        images = data.load(name, "test", run)
+        images = data.load_images(name, "test", run)
         numbers = {one: number for number, one in enumerate(images.ids)}
-        here = verdicts[verdicts["data"].isin(list(numbers))]
+        here = results.select(verdicts, data=name)
         for mix, rows in here.groupby("network", sort=False):
             spec = NetworkSpec(run.profile.model, mix)
             conditions, scales = tallies.settings_of(spec, run.profile)
             wanted = [one for one in conditions if one in set(rows["condition"])]
             found = predictions.log_probabilities(trained(spec, run), images, wanted, scales, run)
             for one in rows.to_dict("records"):
-                log_p = found[one["condition"]]["256"][numbers[one["data"]]].log_softmax(dim=0)
+                log_p = found[one["condition"]]["256"][numbers[one["item"]]].log_softmax(dim=0)
                 yield {
                     column: one[column] for column in results.KEY if column != "experiment"
                 } | _guess(log_p, images.classes)
-    for settings, spec in on_photographs():
+    for settings, spec in networks_on_photographs():
         network = reference(spec, Run(settings, run.store)).loaded
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                place = f"scikit-image/{example.name}"
+                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
                 key, log_p = predicted(
-                    network, spec, place, photograph(example), condition, settings
+                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
                 )
                 yield key | _guess(log_p, network.classes)
 
@@ -275,7 +283,7 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
 def _guess(log_p: torch.Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
     best = int(log_p.argmax())
     return {
-        "region": classes[best],
+        "parameter": classes[best],
         "metric": "probability",
         "value": float(log_p[best].exp()),
         "n": 1,

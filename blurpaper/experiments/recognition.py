@@ -238,7 +238,7 @@ def released(run: Run) -> Iterator[dict[str, Any]]:
     256.
     """
     if (
-        not run.profile.evaluation.released
+        not run.profile.evaluation.released_network
         or (file := weights.bundled(NetworkSpec(run.profile.model, "mix", recipe="agreement")))
         is None
     ):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def check(profile: Profile) -> None:
+def check_deblurring(profile: Profile) -> None:
     """See that what a profile says of deblurring can be done, before anything is.
 
     Raises:
@@ -42,10 +42,10 @@ def check(profile: Profile) -> None:
             not measured.
     """
     settings = profile.deblurring
-    for name in (settings.psf, *settings.mistaken):
+    for name in (settings.psf, *settings.wrong_psfs):
         PSF.parse(name)
     for method in settings.methods:
-        deblurring.check(method, deblurring.ROUNDING)
+        deblurring.check_method(method, deblurring.ROUNDING)
     for spec in tallies.by_table(profile)["table5"]:
         if settings.psf not in tallies.settings_of(spec, profile)[0]:
             raise UserError(
@@ -68,7 +68,7 @@ def prior_artifact(run: Run) -> Artifact[dict[str, torch.Tensor]]:
         {
             "images": images.fingerprint,
             "seed": seed,
-            **settings.model_dump(exclude={"images", "held_out"}),
+            **settings.model_dump(exclude={"images", "held_out_patches"}),
         },
         partial(em.learn_from, images, seed=seed, **drawn),
         about={"profile": run.profile.name, "data": images.fingerprint},
@@ -86,14 +86,14 @@ def likelihoods(run: Run) -> dict[str, np.ndarray]:
     """
     images, held_out = data.prior_sets(run)
     settings, seed, learnt = run.profile.deblurring.prior, run.profile.seed, prior_artifact(run)
-    sets = images, settings.patches, held_out, settings.held_out, seed
+    sets = images, settings.patches, held_out, settings.held_out_patches, seed
     found = run.store.artifact(
         "likelihoods",
         learnt.name,
         {
             "prior": learnt.key,
             "images": held_out.fingerprint,
-            "count": settings.held_out,
+            "count": settings.held_out_patches,
             "seed": seed,
         },
         partial(em.likelihoods, cache(lambda: prior(run)), *sets),
@@ -110,8 +110,8 @@ def images_of(set_name: str, run: Run, most: int | None = None) -> ImageSet:
     """The test images of a set on which deblurring is tried: the profile's number of each class,
     and at most so many.
     """
-    images = data.load(set_name, "test", run)
-    each = run.profile.deblurring.each
+    images = data.load_images(set_name, "test", run)
+    each = run.profile.deblurring.images_per_class
     numbers = list(range(len(images)))
     if each:
         place = np.zeros(len(images), int)
@@ -164,7 +164,7 @@ def _treatment_inputs(method: Treatment, run: Run) -> dict[str, object]:
     }
 
 
-def decisions(method: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
+def treated_decisions(method: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
     """What the original network decided on treated images, with ``psnr`` and ``ssim``; see
     :func:`predictions.decisions`.
     """
@@ -191,7 +191,7 @@ def of_table5(profile: Profile) -> list[Treatment]:
 def all_decisions(run: Run) -> list[pd.DataFrame]:
     """The decisions on every test set treated in every way of Table 5."""
     return [
-        decisions(method, images_of(name, run), run)
+        treated_decisions(method, images_of(name, run), run)
         for name in run.profile.evaluation.test_sets
         for method in of_table5(run.profile)
     ]
@@ -201,7 +201,7 @@ def seconds(run: Run) -> dict[str, float]:
     """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
     the first test set.
     """
-    first, few = run.profile.evaluation.test_sets[0], run.profile.deblurring.timed
+    first, few = run.profile.evaluation.test_sets[0], run.profile.deblurring.n_timed
     images, device = images_of(first, run, few), {"device": surroundings()["device"]}
     found = {}
     for method in (*of_table5(run.profile), Treatment("epll-exact")):

@@ -62,12 +62,12 @@ def by_table(profile: Profile) -> dict[str, list[NetworkSpec]]:
     def named(names: Iterable[str]) -> list[NetworkSpec]:
         return [NetworkSpec.parse(f"{profile.model}:{name}") for name in names]
 
-    pooled = [settings.pooled_model] if settings.pooled_model else []
+    pooled = [settings.global_pooling_model] if settings.global_pooling_model else []
     at_scales = [f"mix@{scale}" for scale in ("256", "512", "256+512", "per-scale")]
     second = settings.second_model
     return {
         "table1": [NetworkSpec(profile.model), *map(NetworkSpec, pooled)],
-        "table3": named(settings.finetuned),
+        "table3": named(settings.finetuned_networks),
         "table4": named(["original", *at_scales]),
         "tableA": [NetworkSpec(second), NetworkSpec(second, "mix")],
         "figure4": named(settings.invariance_networks),
@@ -154,10 +154,10 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     settings = profile.evaluation
     if spec.model == settings.second_model:
         return settings.second_conditions, ["256", "256+512"] if spec.is_original else ["256"]
-    if spec.model == settings.pooled_model:
+    if spec.model == settings.global_pooling_model:
         return settings.second_conditions, ["256", "512", "256+512"]
     if spec.is_original:
-        return settings.conditions, settings.scales
+        return settings.original_conditions, settings.original_scales
     if spec.scale == "256":
         return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, [
             "256"

@@ -97,7 +97,9 @@ class Segmenter(Reference):
             "images": images.fingerprint,
             "protocol": profile.protocol.model_dump(),
             "schedule": schedule.model_dump(),
-            "zoomout": settings.model_dump(include={"hidden", "stride", "crop", "points", "pace"}),
+            "zoomout": settings.model_dump(
+                include={"hidden_units", "stride", "crop", "pixels_per_crop", "head_lr_scale"}
+            ),
             "precision": profile.compute.precision,
             "start": self.start.identity,
             "mix": mix,
@@ -159,8 +161,8 @@ def _objective(network: Segmenter, images: data.SegmentedSet) -> PerPixel:
     before = start.load()
     if network.is_original:
         torch.manual_seed(seed_of(profile.seed, "weights", "zoomout", network.model) % 2**63)
-        before = ZoomOut(before, images.classes, settings.hidden, stride=settings.stride)
-    return PerPixel(before, settings.crop, settings.points, settings.pace)
+        before = ZoomOut(before, images.classes, settings.hidden_units, stride=settings.stride)
+    return PerPixel(before, settings.crop, settings.pixels_per_crop, settings.head_lr_scale)
 
 
 # --- Scenes, scored -------------------------------------------------------------------------------
@@ -172,7 +174,9 @@ def confusions(network: Segmenter, conditions: Sequence[str]) -> dict[str, dict[
     """
     run, profile = network.run, network.run.profile
     images = data.load_segmented(profile.segmentation.data, "test", run)
-    inputs = common_inputs(network, images, profile) | {"boundary": profile.segmentation.boundary}
+    inputs = common_inputs(network, images, profile) | {
+        "boundary": profile.segmentation.boundary_distance
+    }
     shard = Shard(lambda numbers: scenes_of(images, numbers, profile.protocol))
     title, count = f"segmenting {images.name} by {network}", len(images) * len(conditions)
     with progress(title, count, "scene") as tick:

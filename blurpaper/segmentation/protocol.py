@@ -68,7 +68,7 @@ def scored(
     Args:
         scenes: the same at the canonical scale, if they are at hand.
     """
-    count, boundary = len(images.classes), profile.segmentation.boundary
+    count, boundary = len(images.classes), profile.segmentation.boundary_distance
     scenes = scenes or scenes_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
 

@@ -45,7 +45,7 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
     epoch = 0
     for phase in schedule.phases:
         total = phase.epochs * per_epoch
-        end = phase.rate if phase.end is None else phase.end
+        end = phase.rate if phase.end_rate is None else phase.end_rate
         for step in range(total):
             yield (
                 epoch + step // per_epoch,
@@ -170,7 +170,7 @@ def train(
 
 def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
     if schedule.optimizer == "adamw":
-        betas = (schedule.momentum, 0.999)
+        betas = (schedule.beta1, 0.999)
         return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
     return torch.optim.SGD(
         groups, lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay

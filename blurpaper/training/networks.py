@@ -50,7 +50,7 @@ class Trained(Reference):
                 no way to make it.
         """
         profile, schedule = self.run.profile, schedule_of(self, self.run.profile)
-        images = data.load(train_set_of(schedule, profile), "train", self.run)
+        images = data.load_images(train_set_of(schedule, profile), "train", self.run)
         inputs = {
             "spec": self.name,
             "seed": profile.seed,
@@ -208,7 +208,7 @@ def objective_of(start: Classifier, schedule: Schedule) -> Labels | Agreement:
     teach it.
     """
     if isinstance(schedule, profiles.Agreement):
-        return Agreement(start, copy.deepcopy(start), schedule.features)
+        return Agreement(start, copy.deepcopy(start), schedule.feature_weight)
     return Labels(start, schedule.label_smoothing)
 
 
