@@ -102,7 +102,6 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     _take_own_gpu()
     from dataclasses import replace
 
-    from blurpaper.experiments import tallies
     from blurpaper.networks import NetworkSpec
     from blurpaper.runs import devices as processes
     from blurpaper.runs.store import Store
@@ -116,7 +115,7 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
         click.echo(f"the weights of {parsed} are published: there is nothing to train")
         return
     need_data(settings)
-    if parsed.model == tallies.SEGMENTATION:
+    if parsed.model == networks.SEGMENTATION:
         networks.network(replace(parsed, model=settings.model), Run(settings, store))
     else:
         trained.network(parsed, Run(settings, store))

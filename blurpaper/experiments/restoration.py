@@ -26,7 +26,7 @@ from blurpaper.deblurring.prior import sample
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.evaluation.metrics import MEASURES
 from blurpaper.evaluation.protocol import blurred, same_shape, test_psf
-from blurpaper.experiments import tallies
+from blurpaper.experiments.measurements import EXPERIMENTS
 from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import CANONICAL, PSF, SHAKE, SHARP
 from blurpaper.networks import NetworkSpec, module_of
@@ -132,10 +132,10 @@ def check(profile: Profile) -> None:
         PSF.parse(name)
     for method in settings.methods:
         deblurring.check(method, deblurring.ROUNDING)
-    for spec in tallies.by_table(profile)["table5"]:
-        if settings.psf not in tallies.settings_of(spec, profile)[0]:
+    for one in EXPERIMENTS["table5"].measures(profile):
+        if settings.psf not in one.conditions:
             raise UserError(
-                f"deblurring.psf is a condition under which {spec} is measured. Got "
+                f"deblurring.psf is a condition under which {one.spec} is measured. Got "
                 f"{settings.psf!r}."
             )
 
@@ -353,27 +353,13 @@ def decisions(treatment: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
     return pd.concat([frame.assign(**measured) for frame in frames], ignore_index=True)
 
 
-def of_table5(profile: Profile) -> list[Treatment]:
-    """The profile's methods with the true PSF: the treatments of Table 5."""
-    return [Treatment(method) for method in profile.deblurring.methods]
-
-
-def all_decisions(run: Run) -> list[pd.DataFrame]:
-    """The decisions on every test set treated in every way of Table 5."""
-    return [
-        decisions(treatment, images_of(name, run), run)
-        for name in run.profile.evaluation.test_sets
-        for treatment in of_table5(run.profile)
-    ]
-
-
 def seconds(run: Run) -> dict[str, float]:
     """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
     the first test set.
     """
     images = images_of(run.profile.evaluation.test_sets[0], run, run.profile.deblurring.timed)
     found = {}
-    for treatment in (*of_table5(run.profile), Treatment("epll-exact")):
+    for treatment in map(Treatment, (*run.profile.deblurring.methods, "epll-exact")):
 
         def make(_: object, treatment: Treatment = treatment) -> dict[str, torch.Tensor]:
             mixture = prior(run) if treatment.needs_prior else None

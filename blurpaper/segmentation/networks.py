@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from blurpaper import data
 from blurpaper.blur import MIXES, check_mix
 from blurpaper.data.images import Shard, scenes_of
 from blurpaper.evaluation import predictions
-from blurpaper.experiments import tallies
 from blurpaper.kernels import CANONICAL, check_condition
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs import Run
@@ -32,8 +30,10 @@ from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import loop, networks
 from blurpaper.training.batches import Task
 
-if TYPE_CHECKING:
-    import pandas as pd
+SEGMENTATION = "segmentation"
+"""The model's place in the name of a segmentation network: ``segmentation:mix``, on the profile's
+model.
+"""
 
 
 def labels(profile: Profile) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def network_recipe(spec: NetworkSpec, run: Run) -> Recipe[ZoomOut]:
     if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
         raise UserError(
             "a segmentation network is segmentation:MIX[#SEED], at one scale and with labels. "
-            f"Got {str(replace(spec, model=tallies.SEGMENTATION))!r}."
+            f"Got {str(replace(spec, model=SEGMENTATION))!r}."
         )
     settings = run.profile.segmentation
     images = data.load_segmented(settings.data, "train", run)
@@ -200,36 +200,6 @@ def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, st
         spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition
     )
     return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
-
-
-def counts(run: Run) -> pd.DataFrame:
-    """All counts of pixels, a row an image, setting, ``region``, true and given label that occur
-    together.
-
-    Regions are :data:`protocol.COUNTED`.
-    """
-    import pandas as pd
-
-    ids = np.array(data.load_segmented(run.profile.segmentation.data, "test", run).ids)
-    frames = []
-    for spec in tallies.by_table(run.profile)["table6"]:
-        by_condition = confusions(spec, run.profile.segmentation.conditions, run)
-        for condition, by_region in by_condition.items():
-            for region, found in by_region.items():
-                image, truth, predicted = np.nonzero(found)
-                frame = pd.DataFrame(
-                    columns(spec, condition, run.profile) | {"region": region},
-                    index=range(len(image)),
-                )
-                frame["image"], frame["truth"], frame["predicted"] = (
-                    ids[image],
-                    truth.astype("uint8"),
-                    predicted.astype("uint8"),
-                )
-                frames.append(frame.assign(pixels=found[image, truth, predicted].astype("int32")))
-    whole = pd.concat(frames, ignore_index=True)
-    words = [column for column in whole.columns if column not in ("truth", "predicted", "pixels")]
-    return whole.astype(dict.fromkeys(words, "category"))
 
 
 # --- Label maps, to be looked at ------------------------------------------------------------------
