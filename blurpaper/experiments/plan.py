@@ -21,8 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from blurpaper import data
 from blurpaper.evaluation.predictions import base_scales
-from blurpaper.experiments import measurements, restoration, results
+from blurpaper.experiments import measurements, restoration
 from blurpaper.experiments.measurements import COMPARED, DEBLURRED, SEGMENTED, Measurement
+from blurpaper.experiments.sources import SECONDS, Committed, answers
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.runs.files import UserError
@@ -250,7 +251,7 @@ class _Plan:
         yield from (f"  {line}" for line in self._totals(to_train, to_measure))
 
     def _totals(self, to_train: list[Job], to_measure: list[Job]) -> Iterator[str]:
-        gpu, name, kind = self.gpu, self.profile.name, "bfloat16" if self.half else "float32"
+        gpu, kind = self.gpu, "bfloat16" if self.half else "float32"
         train, measure = (sum(job.hours for job in jobs) for jobs in (to_train, to_measure))
         yield f"GPU-hours on one {gpu.name}, from an empty store: {in_hours(train + measure)}"
         yield f"  training {in_hours(train)}, measuring {in_hours(measure)}"
@@ -262,7 +263,8 @@ class _Plan:
         largest = 3 * max((job.disk for job in to_train), default=0)
         yield f"disk: {in_bytes(kept)} of networks, {in_bytes(seen)} of predictions"
         yield f"  and at most {in_bytes(largest)} for the checkpoint of each that is being trained"
-        rows = [row for row in results.published_timings(name) if row["kind"] != results.SECONDS]
+        committed = answers([Committed(self.profile)], lambda one: one.timings())
+        rows = [row for found in committed.values() for row in found if row["kind"] != SECONDS]
         spent = in_hours(sum(float(row["seconds"]) for row in rows) / 3600)
         devices = " and ".join(sorted({row["device"] for row in rows}))
         known = f"the committed results took {spent} on {devices}" if rows else "not known"

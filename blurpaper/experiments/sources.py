@@ -93,7 +93,10 @@ class Source:
 
     def rows(self, experiment: str) -> pd.DataFrame:
         """Results of an experiment."""
-        raise self._missing(experiment)
+        found = self._rows(experiment)
+        if found.empty:
+            raise self._missing(experiment)
+        return found
 
     def decisions(self, **values: object) -> pd.DataFrame:
         """What networks decided on each test image, in every setting that a table counts; those
@@ -127,33 +130,31 @@ class Source:
         """The stamps of what its numbers were made from; nothing is loaded or computed."""
         raise self._missing("stamps")
 
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        return results.table([])
+
     def _missing(self, what: str) -> MissingError:
-        return MissingError(f"the source {self.name!r} has no {what}.")
+        return MissingError(
+            f"the source {self.name!r}, profile {self.profile.name}, has no {what}."
+        )
 
 
-class Table(Source):
-    """A table of results, and nothing but its rows."""
-
-    def __init__(self, name: str, profile: Profile, frame: pd.DataFrame) -> None:
-        super().__init__(name, profile)
-        self._frame = frame
-
-    def rows(self, experiment: str) -> pd.DataFrame:
-        found = results.select(self._frame, experiment=experiment)
-        if found.empty:
-            raise self._missing(experiment)
-        return found
-
-
-class Paper(Table):
+class Paper(Source):
     """The paper's own numbers, measured as profile ``imagenet`` measures them again.
+
+    Args:
+        frame: other numbers in their place.
 
     >>> len(Paper().rows("table1"))
     48
     """
 
-    def __init__(self) -> None:
-        super().__init__(PAPER, profiles.load("imagenet"), results.paper())
+    def __init__(self, frame: pd.DataFrame | None = None) -> None:
+        super().__init__(PAPER, profiles.load("imagenet"))
+        self._frame = results.paper() if frame is None else frame
+
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        return results.select(self._frame, experiment=experiment)
 
 
 class Committed(Source):
@@ -170,11 +171,8 @@ class Committed(Source):
         """Whether results of the profile are committed at all."""
         return self._path("csv").is_file()
 
-    def rows(self, experiment: str) -> pd.DataFrame:
-        found = results.select(_table(self._path("csv")), experiment=experiment)
-        if found.empty:
-            raise self._missing(experiment)
-        return found
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        return results.select(_table(self._path("csv")), experiment=experiment)
 
     def decisions(self, **values: object) -> pd.DataFrame:
         return results.select(_parquet(self._there("decisions.parquet")), **values)
@@ -225,9 +223,6 @@ class Committed(Source):
             raise MissingError(f"nothing is committed at {path}.")
         return path
 
-    def _missing(self, what: str) -> MissingError:
-        return MissingError(f"the committed results of profile {self.profile.name} have no {what}.")
-
 
 class Computed(Source):
     """A run, which loads what its store has and computes the rest."""
@@ -236,7 +231,7 @@ class Computed(Source):
         super().__init__(RUN, run.profile)
         self.run = run
 
-    def rows(self, experiment: str) -> pd.DataFrame:
+    def _rows(self, experiment: str) -> pd.DataFrame:
         return EXPERIMENTS[experiment](self.run)
 
     def decisions(self, **values: object) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from blurpaper.book.figures.style import (
 )
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments.results import select
-from blurpaper.experiments.tallies import DISKS
+from blurpaper.experiments.measurements import DISKS
 
 if TYPE_CHECKING:
     import pandas as pd
