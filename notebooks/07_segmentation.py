@@ -38,7 +38,7 @@ from blurpaper.data.images import resized_8bit, scene_shape
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import plan, results
 from blurpaper.experiments.examples import SHOWN
-from blurpaper.experiments.tallies import DISKS
+from blurpaper.experiments.measurements import DISKS
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
