@@ -151,7 +151,7 @@ def played_recipe(
         "pixels": settings.pixels(SCALE),
     }
     return Recipe(
-        "play", "+".join(photographs), inputs, ["blurpaper.book.play.seen", *modules], CODEC
+        "play", "+".join(photographs), inputs, ["blurpaper.book.slider", *modules], CODEC
     )
 
 
