@@ -16,10 +16,10 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
-from blurpaper.experiments import examples, restoration, results
+from blurpaper.experiments import results
+from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.runs import Run, fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
-from blurpaper.segmentation import networks
 
 SCRIPT = """\
 # %% [markdown]
@@ -197,24 +197,26 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     """Results of two artifacts of one kind and one of another, published as always."""
     store = Store(tmp_path / "store")
 
-    def table1(profile, store):
+    def table1(run):
         for kind, name, module in (
             ("masks", "one", "kernels"),
             ("masks", "two", "shake"),
             ("draws", "one", "randomness"),
         ):
             recipe = Recipe(kind, name, {}, [f"blurpaper.{module}"], TENSORS)
-            store.get(recipe, lambda _: {})
-        return results.table([{"experiment": "table1", "metric": "top1", "value": 0.5}])
+            run.store.get(recipe, lambda _: {})
+        yield {"metric": "top1", "value": 0.5}
 
     table1.__module__ = "blurpaper.experiments.recognition"
-    monkeypatch.setattr(experiments, "EXPERIMENTS", {"table1": table1})
-    monkeypatch.setattr(
-        experiments, "decisions", lambda *_: pd.DataFrame({"image": ["a"], "entropy": [0.1]})
-    )
-    monkeypatch.setattr(restoration, "seconds", lambda *_: {})
-    monkeypatch.setattr(networks, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
-    monkeypatch.setattr(examples, "label_maps", lambda *_: {"a": np.zeros(1)})
+    made = experiments.Experiment("table1", lambda _: [], table1)
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"table1": made})
+    for name, found in {
+        "decisions": pd.DataFrame({"image": ["a"], "entropy": [0.1]}),
+        "seconds": {},
+        "confusions": pd.DataFrame({"pixels": [1]}),
+        "label_maps": {"a": np.zeros(1)},
+    }.items():
+        monkeypatch.setattr(Computed, name, lambda _, found=found: found)
     monkeypatch.setattr(slider, "are_embedded", lambda _: False)
     list(publication.publish(Run(profile.load("smoke"), store)))
     return results.PUBLISHED / "smoke.json"
@@ -339,11 +341,11 @@ def test_claims_are_asked_of_the_store_or_of_the_committed_results(published, mo
     monkeypatch.setattr(
         claims,
         "summary",
-        lambda profile, store: asked.append((profile.name, type(store))) or [CLAIM],
+        lambda source: asked.append((source.profile.name, type(source))) or [CLAIM],
     )
     run()
     run("--published")
-    assert asked == [("smoke", Store), ("smoke", experiments.Published)]
+    assert asked == [("smoke", Computed), ("smoke", Committed)]
 
 
 def test_json_is_the_claims_and_nothing_else_on_standard_output(checkout) -> None:
