@@ -202,9 +202,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
     joint half width, ``sqrt(hA² + hB²)``; without intervals, if the two are not the same number. If
     only one has an interval, that one decides.
 
-    >>> from blurpaper import results
-    >>> paper = results.paper()
-    >>> set(compare(paper, paper).matched["verdict"])
+    >>> set(compare(paper(), paper()).matched["verdict"])
     {'same'}
     """
     import pandas as pd

@@ -143,7 +143,7 @@ def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept
 def test_the_prior_is_learnt_as_the_profile_says_and_kept(tiny, kept, monkeypatch) -> None:
     prior = restoration.prior(Run(tiny, kept))
     assert len(prior) == 16
-    monkeypatch.setattr(restoration.learning, "learn", lambda *_: pytest.fail("learnt again"))
+    monkeypatch.setattr(restoration.em, "learn", lambda *_: pytest.fail("learnt again"))
     assert torch.equal(restoration.prior(Run(tiny, kept)).covariances, prior.covariances)
     likely = restoration.likelihoods(Run(tiny, kept))
     assert set(likely) == {"mixture of 16", "single Gaussian"}
