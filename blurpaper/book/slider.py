@@ -150,9 +150,7 @@ def played_recipe(
         "canonical": settings.canonical,
         "pixels": settings.pixels(SCALE),
     }
-    return Recipe(
-        "play", "+".join(photographs), inputs, ["blurpaper.book.slider", *modules], CODEC
-    )
+    return Recipe("play", "+".join(photographs), inputs, ["blurpaper.book.slider", *modules], CODEC)
 
 
 def played(
