@@ -267,7 +267,7 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
     """For every image and network of Figure 3, the likeliest class (``parameter``) and its
     probability.
     """
-    verdicts = figure3(run.profile, run.store)
+    verdicts = figure3(run)
     for name in run.profile.evaluation.test_sets:
         images = data.load_images(name, "test", run)
         numbers = {one: number for number, one in enumerate(images.ids)}
