@@ -32,6 +32,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import UserError
 from blurpaper.runs.randomness import stream
 
@@ -155,9 +156,6 @@ def _mosaic_map(marginals: np.ndarray, scale: float, reach: int) -> np.ndarray:
         )
     return coverage(np.where(target > 0, np.sqrt(low * high), 1e-3))
 
-
-CANONICAL = 384
-"""Smaller side, in pixels, of the images whose pixels PSF names speak of."""
 
 SHARP = "sharp"
 SHAKE = "shake"

@@ -19,7 +19,9 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,16 +32,17 @@ from blurpaper.book.tables import render
 from blurpaper.data.examples import EXAMPLES, Example, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import protocol
-from blurpaper.experiments import Published, examples, results
+from blurpaper.experiments import examples
+from blurpaper.experiments.sources import Committed, MissingError, Source
 from blurpaper.kernels import PSF, SHAKE, SHARP, axis_variance, shake_bank
-from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.networks.base import STAGES, Network
+from blurpaper.networks import STAGES, Network, NetworkSpec, Reference
 from blurpaper.runs import Run
+from blurpaper.runs import profile as profiles
 from blurpaper.runs.devices import device_of
 from blurpaper.runs.profile import Compute, Profile, Protocol
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import Codec, Recipe, Store
-from blurpaper.training import networks as trained
+from blurpaper.runs.store import Codec, Store
+from blurpaper.training.networks import reference
 
 STEPS = 8
 """Blurs of each kind; the slider's zero is the sharp image."""
@@ -125,35 +128,8 @@ CODEC: Codec[Played] = Codec(
 )
 
 
-def played_recipe(
-    identities: Mapping[str, str],
-    modules: Sequence[str],
-    photographs: Mapping[str, torch.Tensor],
-    settings: Protocol,
-) -> Recipe[Played]:
-    """What :func:`played` gives, as an artifact.
-
-    Args:
-        identities: network -> what stands for it in a key.
-        modules: those that define the networks.
-    """
-    pixels = {
-        name: hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
-        for name, image in photographs.items()
-    }
-    inputs = {
-        "networks": dict(identities),
-        "photographs": pixels,
-        "canonical": settings.canonical,
-        "pixels": settings.pixels(SCALE),
-    }
-    return Recipe(
-        "play", "+".join(photographs), inputs, ["blurpaper.book.play.seen", *modules], CODEC
-    )
-
-
 def played(
-    networks: Mapping[str, Network],
+    networks: Mapping[str, Reference],
     photographs: Mapping[str, torch.Tensor],
     settings: Protocol,
     compute: Compute,
@@ -168,8 +144,10 @@ def played(
         probability of five), ``entropy`` in nats, ``distances`` (Hamming, a stage each).
     """
     device = device_of(compute)
-    for network in networks.values():
-        network.to(device, memory_format=torch.channels_last).eval()
+    loaded = {
+        name: network.loaded.to(device, memory_format=torch.channels_last).eval()
+        for name, network in networks.items()
+    }
     shown = {}
     with (
         torch.inference_mode(),
@@ -180,14 +158,14 @@ def played(
         for name, image in photographs.items():
             canonical = to_canonical(image, settings.canonical)[None].to(device)
             sharp = {
-                label: _maps(network, canonical, settings) for label, network in networks.items()
+                label: _maps(network, canonical, settings) for label, network in loaded.items()
             }
             by_condition = {}
             for condition in conditions():
                 blurred = protocol.blurred(canonical, [name], condition, settings.canonical)
                 told = {
                     label: _told(network, blurred, sharp[label], settings)
-                    for label, network in networks.items()
+                    for label, network in loaded.items()
                 }
                 by_condition[condition] = {"picture": _as_uri(blurred[0].cpu()), "networks": told}
                 tick(1)
@@ -320,7 +298,7 @@ def on_photographs(store: Store) -> Played:
     """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in
     scikit-image's photographs.
     """
-    named = examples.on_photographs()
+    named = examples.networks_on_photographs()
     settings, model = named[0][0], named[0][1].model
     pictures = {example.name: photograph(example) for example in PHOTOGRAPHS}
     words = {
@@ -332,7 +310,8 @@ def on_photographs(store: Store) -> Played:
         )
         for example in PHOTOGRAPHS
     }
-    return _found({spec.mix: spec for _, spec in named}, pictures, words, settings, store)
+    networks = {spec.mix: spec for _, spec in named}
+    return _found(networks, pictures, words, Run(settings, store))
 
 
 def are_embedded(profile: Profile) -> bool:
@@ -340,18 +319,21 @@ def are_embedded(profile: Profile) -> bool:
     return profile.evaluation.test_sets[0] == EMOJI
 
 
-def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
+def on_embedded(source: Source) -> Played | None:
     """What a run's own networks see in some of its embedded images; of a run on other data, the
     committed ones of :data:`EMOJI`.
 
     Returns:
         None where nothing of that kind was committed.
     """
-    if not are_embedded(profile):
-        return results.published_played(EMOJI)
-    if isinstance(store, Published):
-        return results.published_played(profile.name)
-    images = data.load(EMOJI, "test", Run(profile, store))
+    own = are_embedded(source.profile)
+    with suppress(MissingError):
+        return (source if own else Committed(profiles.load(EMOJI))).played(_on_embedded)
+    return None
+
+
+def _on_embedded(run: Run) -> Played:
+    images, model = data.load_images(EMOJI, "test", run), run.profile.model
     first = {int(label): number for number, label in reversed(list(enumerate(images.labels)))}
     chosen = [first[round(label)] for label in np.linspace(0, len(images.classes) - 1, EMBEDDED)]
     names = {number: images.classes[images.labels[number]] for number in chosen}
@@ -360,15 +342,14 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
             f"drawn: {name}",
             f"Drawing of {name} on a background like a photograph's",
             (name,),
-            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {profile.model}, "
+            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {model}, "
             "trained on such images.",
         )
         for number, name in names.items()
     }
-    networks = {mix: NetworkSpec(profile.model, mix) for mix in ("original", "mix")}
-    return _found(
-        networks, {images.ids[number]: images[number] for number in chosen}, words, profile, store
-    )
+    networks = {mix: NetworkSpec(model, mix) for mix in ("original", "mix")}
+    pictures = {images.ids[number]: images[number] for number in chosen}
+    return _found(networks, pictures, words, run)
 
 
 def together(*sets: Played | None) -> Played:
@@ -394,25 +375,23 @@ def mean(played: Played, network: str, condition: str, number: str) -> float:
 
 
 def _found(
-    networks: Mapping[str, examples.Named],
+    networks: Mapping[str, NetworkSpec],
     pictures: Mapping[str, torch.Tensor],
     words: Mapping[str, Words],
-    settings: Profile,
-    store: Store,
+    run: Run,
 ) -> Played:
-    recipe = played_recipe(
-        {name: trained.identity_of(spec, Run(settings, store)) for name, spec in networks.items()},
-        sorted({module_of(spec.model) for spec in networks.values()}),
-        pictures,
-        settings.protocol,
-    )
-
-    def make() -> Played:
-        loaded = {
-            name: trained.network(spec, Run(settings, store)) for name, spec in networks.items()
-        }
-        return played(loaded, pictures, settings.protocol, settings.compute)
-
-    found = store.get(recipe, lambda _: make())
+    references = {name: reference(spec, run) for name, spec in networks.items()}
+    settings = run.profile.protocol
+    inputs = {
+        "networks": {name: network.identity for name, network in references.items()},
+        "photographs": {
+            name: hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
+            for name, image in pictures.items()
+        },
+        "canonical": settings.canonical,
+        "pixels": settings.pixels(SCALE),
+    }
+    compute = partial(played, references, pictures, settings, run.profile.compute)
+    found = run.store.artifact("play", "+".join(pictures), inputs, compute, CODEC)
     shown = {name: one | asdict(words[name]) for name, one in found["photographs"].items()}
     return {**found, "photographs": shown}

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import TENSORS, Recipe
+from blurpaper.runs.store import Artifact
 
 LABELS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("2708", "1F6E9"), "bicycle": ("1F6B2",), "bird": ("1F426", "1F986"), "boat": ("26F5", "1F6F6"),
@@ -168,17 +168,18 @@ class SceneSet(SegmentedSet):
         count = getattr(settings, split)
         drawn = {name: getattr(settings, name) for name in ("seed", "width", "height")}
         inputs = {**drawn, "split": split, "count": count, "artwork": emoji.version()}
-        recipe = Recipe("data", f"emoji-scenes-{split}", inputs, ["blurpaper.data.scenes"], TENSORS)
-        run.store.note(recipe)
+        compute = partial(_drawn, split, count, **drawn)
+        artifact = Artifact("data", f"emoji-scenes-{split}", inputs, compute)
+        run.store.note(artifact)
         super().__init__(
             name="emoji-scenes",
             classes=_CLASSES,
             labels=np.full(count, -1, np.int64),
             ids=[f"{split}/{number:06d}" for number in range(count)],
-            fingerprint=recipe.key,
+            fingerprint=artifact.key,
         )
         self._size = settings.width, settings.height
-        self._load = lambda: run.store.get(recipe, lambda _: _drawn(split, count, **drawn))
+        self._load = lambda: run.store.get(artifact)
 
     @cached_property
     def _tensors(self) -> dict[str, torch.Tensor]:

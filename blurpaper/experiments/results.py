@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 
 KEY = (
     "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
-    "region", "metric", "seed",
+    "region", "item", "parameter", "metric", "seed",
 )  # fmt: skip
-"""What a number is of; no two rows share it."""
+"""What a number is of; no two rows share it.
+
+``region`` is a part of the image, of its label map or of the network; ``item`` the id of a single
+image of the set ``data``; ``parameter`` what an experiment varies besides, such as the assumed PSF
+or the class whose probability it is.
+"""
 COLUMNS = (*KEY, "value", "low", "high", "n")
 
 AS_IS = "as is"
@@ -124,91 +129,6 @@ def paper() -> pd.DataFrame:
     return read(PAPER)
 
 
-@lru_cache(maxsize=8)
-def published(profile: str) -> pd.DataFrame:
-    """The committed results of a profile.
-
-    >>> {"small_vgg", "small_resnet"} <= set(published("emoji")["model"])
-    True
-    """
-    return read(PUBLISHED / f"{profile}.csv")
-
-
-@lru_cache(maxsize=8)
-def published_decisions(profile: str) -> pd.DataFrame:
-    """The committed decisions of a profile, one row an image and setting."""
-    import pandas as pd
-
-    path = PUBLISHED / f"{profile}.decisions.parquet"
-    if not path.is_file():
-        raise ResultsError(f"no decisions at {path}.")
-    return pd.read_parquet(path)
-
-
-def published_confusions(profile: str) -> pd.DataFrame:
-    """The committed counts of pixels of a profile: a row an image, setting, region, true and given
-    label that occur together.
-    """
-    import pandas as pd
-
-    path = PUBLISHED / f"{profile}.confusions.parquet"
-    if not path.is_file():
-        raise ResultsError(f"no counts of pixels at {path}.")
-    return pd.read_parquet(path)
-
-
-def published_label_maps(profile: str) -> dict[str, np.ndarray]:
-    """The committed label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``;
-    none if there are none.
-
-    Each is uint8 ``(H, W)``.
-    """
-    import numpy as np
-
-    path = PUBLISHED / f"{profile}.label_maps.npz"
-    if not path.is_file():
-        return {}
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
-
-
-def published_played(profile: str) -> dict[str, Any] | None:
-    """What the networks of a profile see in its embedded pictures (:mod:`blurpaper.play`), as
-    committed; None if it was not.
-    """
-    import json
-
-    path = PUBLISHED / f"{profile}.play.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-SECONDS = "seconds an image"
-"""The kind of those rows of the timings that say what one image takes, not what an artifact took.
-"""
-
-
-def published_timings(profile: str) -> list[dict[str, str]]:
-    """The committed timings of a profile, a row an artifact (or of kind :data:`SECONDS`); none if
-    it was not timed.
-    """
-    import csv
-
-    path = PUBLISHED / f"{profile}.timings.csv"
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def published_seconds(profile: str) -> dict[str, float]:
-    """Seconds an image took to deblur in the committed run of a profile, by treatment."""
-    return {
-        row["name"]: float(row["seconds"])
-        for row in published_timings(profile)
-        if row["kind"] == SECONDS
-    }
-
-
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Rows whose columns have these values; a list means any of them.
 
@@ -225,9 +145,9 @@ SAME = 1e-6
 """Numbers that differ by no more than this share of the larger are the same, as results are written
 with seven digits.
 """
-SHOWN = 40
+_MOST_SHOWN = 40
 """Moved rows that are told unless all are asked for."""
-FEW = 3
+_EXAMPLES = 3
 """Rows of one table alone that are named as examples."""
 
 
@@ -287,9 +207,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
     joint half width, ``sqrt(hA² + hB²)``; without intervals, if the two are not the same number. If
     only one has an interval, that one decides.
 
-    >>> from blurpaper import results
-    >>> paper = results.paper()
-    >>> set(compare(paper, paper).matched["verdict"])
+    >>> set(compare(paper(), paper()).matched["verdict"])
     {'same'}
     """
     import pandas as pd
@@ -318,7 +236,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
     return Compared(matched, only_a[key], only_b[key])
 
 
-def told(compared: Compared, everything: bool = False) -> str:
+def as_text(compared: Compared, everything: bool = False) -> str:
     """What came of it, for people: a summary, examples of what only one table has, and the rows
     that moved.
     """
@@ -345,11 +263,11 @@ def _lines(compared: Compared, everything: bool) -> Iterator[str]:
                 for experiment, count in frame["experiment"].value_counts().items()
             )
             yield f"\nonly in {name}: {by_experiment}; such as"
-            yield from (f"  {_named(row)}" for row in frame.head(FEW).to_dict("records"))
+            yield from (f"  {_named(row)}" for row in frame.head(_EXAMPLES).to_dict("records"))
     moved = compared.moved
     if moved.empty:
         return
-    shown = moved if everything else moved.head(SHOWN)
+    shown = moved if everything else moved.head(_MOST_SHOWN)
     rest = (
         ""
         if len(shown) == len(moved)

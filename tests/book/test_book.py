@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from inspect import isclass, isfunction
@@ -25,6 +25,7 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, execution, publication
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import Committed
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
@@ -54,13 +55,11 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
 
 
 @pytest.fixture
-def computed(publication_of_smoke, monkeypatch) -> Iterator[dict[str, pd.DataFrame]]:
+def computed(publication_of_smoke, monkeypatch) -> dict[str, pd.DataFrame]:
     """The rows of every experiment, while what was published of them stands for what is committed."""
     folder, computed = publication_of_smoke
     monkeypatch.setattr(results, "PUBLISHED", folder)
-    results.published.cache_clear()
-    yield computed
-    results.published.cache_clear()
+    return computed
 
 
 def pages(html: Path) -> dict[str, str]:
@@ -185,19 +184,19 @@ def test_published_results_are_those_of_the_store_and_render_the_same(computed) 
     )
     written = {path.name for path in results.PUBLISHED.iterdir()}
     assert written == {f"smoke{end}" for end in ends}
-    for name, make in experiments.EXPERIMENTS.items():
-        if computed[name].empty:
+    for name, rows in computed.items():
+        if rows.empty:
             continue
-        found = make(load("smoke"), experiments.Published())
-        assert list(computed[name]["metric"]) == list(found["metric"])
+        found = Committed(load("smoke")).rows(name)
+        assert list(rows["metric"]) == list(found["metric"])
         assert found["value"].to_numpy() == pytest.approx(
-            computed[name]["value"].to_numpy(), rel=1e-6, nan_ok=True
+            rows["value"].to_numpy(), rel=1e-6, nan_ok=True
         )
 
 
 def test_table_6_can_be_counted_again_from_the_published_pixels(computed) -> None:
     """Each label's IoU by summing the rows of true positives, of its truth and of its prediction."""
-    pixels, rows = results.published_confusions("smoke"), computed["table6"]
+    pixels, rows = Committed(load("smoke")).confusions(), computed["table6"]
     assert pixels["image"].nunique() == load("smoke").segmentation.scenes.test
     checked = 0
     for (network, condition, region), group in pixels.groupby(
@@ -220,7 +219,7 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(computed) -> Non
             assert wanted.item() == pytest.approx(sum(found) / len(found))
             checked += 1
     assert checked == 3 * 5 * 2
-    maps = results.published_label_maps("smoke")
+    maps = Committed(load("smoke")).label_maps()
     assert {name.split(" ", 1)[1] for name in maps} == {"original sharp", "original D8", "mix D8"}
     assert all(one.shape in ((120, 160), (160, 120)) and one.max() < 20 for one in maps.values())
 

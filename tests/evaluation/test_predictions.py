@@ -11,6 +11,7 @@ from blurpaper import data, experiments
 from blurpaper.data.images import images_of
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.experiments import results, tallies
+from blurpaper.experiments.sources import Computed
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -33,7 +34,7 @@ def spec(text: str) -> NetworkSpec:
 
 
 def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept) -> None:
-    images = data.load("emoji", "test", Run(tiny, kept))
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     found = predictions.log_probabilities(
         spec("mix@per-scale"), images, ["D4"], ["256+512"], Run(tiny, kept)
     )["D4"]["256+512"]
@@ -50,8 +51,8 @@ def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept)
 
 
 def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:
-    rows = experiments.EXPERIMENTS["table3"](tiny, kept)
-    decided = experiments.decisions(tiny, kept)
+    rows = experiments.EXPERIMENTS["table3"](Run(tiny, kept))
+    decided = Computed(Run(tiny, kept)).decisions()
     for network, condition in (("mix", "D8"), ("onlyD8", "sharp")):
         of = {
             "condition": condition,
@@ -79,7 +80,7 @@ def test_divergence_from_the_sharp_prediction_is_zero_on_sharp_images(tiny, kept
 
 
 def test_decisions_hold_every_setting_once(tiny, kept) -> None:
-    decided = experiments.decisions(tiny, kept)
+    decided = Computed(Run(tiny, kept)).decisions()
     assert not decided.duplicated([*tallies.DECISION_KEY, "image"]).any()
 
 
@@ -90,7 +91,7 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
     files.save(
         networks.network(spec("mix"), Run(tiny, kept)), spec("mix"), tmp_path / "mix.safetensors"
     )
-    images = data.load("emoji", "test", Run(tiny, kept))
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(one, images, ["D8"], ["256"], Run(tiny, kept))["D8"]["256"]
         for one in (NetworkFile.at(tmp_path / "mix.safetensors"), spec("mix"))
@@ -101,7 +102,7 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
 def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
     networks.network(spec("original"), Run(tiny, kept))
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
-    rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])[
+    rows = experiments.EXPERIMENTS["precision"](Run(tiny, kept)).set_index(["condition", "metric"])[
         "value"
     ]
     # One image of twelve at most.
@@ -109,7 +110,7 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
     exact = tiny.model_copy(
         update={"compute": tiny.compute.model_copy(update={"precision": "float32"})}
     )
-    images = data.load("emoji", "test", Run(tiny, kept))
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(
             networks.kept(spec("original"), Run(tiny, kept)),
@@ -124,10 +125,10 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
 
 
 def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, monkeypatch) -> None:
-    restricted = load("smoke", TINY | {"evaluation.restricted": ["emoji"]})
-    images = data.load("emoji", "test", Run(tiny, kept))
+    restricted = load("smoke", TINY | {"evaluation.class_restricted_sets": ["emoji"]})
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     images.labels[:] = np.where(images.labels % 2 == 0, 0, 3)  # only classes 0 and 3 occur
-    monkeypatch.setattr(data, "load", lambda *_: images)
+    monkeypatch.setattr(data, "load_images", lambda *_: images)
     decided = predictions.decisions(
         spec("original"), "emoji", ["D4"], ["256"], Run(restricted, kept)
     )

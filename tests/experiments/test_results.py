@@ -13,6 +13,8 @@ from blurpaper.cli import main
 from blurpaper.evaluation import intervals
 from blurpaper.experiments import results
 from blurpaper.experiments.results import COLUMNS, KEY, ResultsError, compare, select
+from blurpaper.experiments.sources import SECONDS, Committed, MissingError
+from blurpaper.runs.profile import load
 
 
 def row(**values):
@@ -166,6 +168,7 @@ def test_what_is_written_is_read_back(tmp_path):
         [
             row(value=1 / 3, low=0.25, high=2 / 3, n=2000, seed="all"),
             row(value=1e-9, condition="sharp", region="pool1", scale="256+512"),
+            row(value=0.5, item="test/000002", parameter="tiger cat"),
             row(value=np.nan, condition="D4", data='a, "quoted" name', network="naïve"),
         ]
     )
@@ -221,15 +224,17 @@ def test_selecting_takes_one_value_or_any_of_several():
 
 def test_seconds_an_image_stand_among_the_timings(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
-    assert results.published_timings("smoke") == [] and results.published_seconds("smoke") == {}
+    committed = Committed(load("smoke"))
+    with pytest.raises(MissingError, match=r"smoke\.timings\.csv"):
+        committed.seconds()
     lines = [
         "kind,name,seconds,device",
         "networks,small_vgg:original,60,cpu",
-        f"{results.SECONDS},epll,0.25,cpu",
+        f"{SECONDS},epll,0.25,cpu",
     ]
     (tmp_path / "smoke.timings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert results.published_seconds("smoke") == {"epll": 0.25}
-    assert len(results.published_timings("smoke")) == 2
+    assert committed.seconds() == {"epll": 0.25}
+    assert len(committed.timings()) == 2
 
 
 # --- Two runs compared ----------------------------------------------------------------------------
@@ -270,6 +275,14 @@ def test_rows_are_matched_by_their_key_and_not_by_their_place() -> None:
     found = compare(table, table.sample(frac=1, random_state=0))
     assert set(found.matched["verdict"]) == {"same"}
     assert found.matched["condition"].tolist() == table["condition"].tolist()
+
+
+@pytest.mark.parametrize("column", ["item", "parameter"])
+def test_rows_of_another_image_or_parameter_are_not_matched(column) -> None:
+    a, b = rows(0.5, **{column: "0.1"}), rows(0.6, **{column: "0.2"})
+    found = compare(a, b)
+    assert found.matched.empty
+    assert (found.only_a[column].item(), found.only_b[column].item()) == ("0.1", "0.2")
 
 
 def test_a_row_moved_if_it_leaves_both_intervals_by_more_than_their_joint_half_width() -> None:
@@ -370,7 +383,7 @@ def test_rows_that_differ_in_any_column_of_the_key_are_not_compared(column) -> N
 def test_empty_tables_can_be_compared() -> None:
     empty = results.table([])
     assert compare(empty, empty).matched.empty
-    assert "0 rows in both" in results.told(compare(empty, empty))
+    assert "0 rows in both" in results.as_text(compare(empty, empty))
     assert len(compare(empty, rows(0.1)).only_b) == 1
 
 
@@ -457,10 +470,10 @@ HEAD = ",".join(results.COLUMNS)
         "",
         "a,b\n1,2\n",
         '"',
-        HEAD + "\n" + "," * 13 + "much,,,\n",
-        HEAD + "\n" + "," * 13 + "1,,,some\n",
-        HEAD + "\n" + "," * 13 + "1,,,1.5\n",
-        HEAD + "\n" + ("," * 13 + "1,,,\n") * 2,
+        HEAD + "\n" + "," * len(KEY) + "much,,,\n",
+        HEAD + "\n" + "," * len(KEY) + "1,,,some\n",
+        HEAD + "\n" + "," * len(KEY) + "1,,,1.5\n",
+        HEAD + "\n" + ("," * len(KEY) + "1,,,\n") * 2,
     ],
 )
 def test_a_file_that_is_no_table_of_results_gets_one_sentence_and_status_2(text, files) -> None:

@@ -15,16 +15,16 @@ from helpers import TINY, LabelledScenes
 from skimage import measure
 from torch.nn import functional
 
-from blurpaper import blur, data, kernels, segmentation, training
+from blurpaper import blur, data, kernels, training
 from blurpaper.data.images import scenes_of
 from blurpaper.data.sets import VOID
-from blurpaper.experiments import tallies
+from blurpaper.experiments import measurements, segmentation
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
-from blurpaper.segmentation import batches, protocol
+from blurpaper.segmentation import batches, networks, protocol
 from blurpaper.segmentation.protocol import COUNTED, scored
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import loop
@@ -32,8 +32,8 @@ from blurpaper.training import loop
 SMALL = TINY | {
     "segmentation.scenes.train": 16,
     "segmentation.scenes.test": 5,
-    "segmentation.hidden": 8,
-    "segmentation.points": 40,
+    "segmentation.hidden_units": 8,
+    "segmentation.pixels_per_crop": 40,
     "segmentation.pretraining.phases": [{"epochs": 1, "rate": 1e-3}],
     "segmentation.pretraining.batch": 4,
     "segmentation.finetuning.phases": [{"epochs": 1, "rate": 1e-3}],
@@ -41,7 +41,7 @@ SMALL = TINY | {
     "segmentation.networks": ["mix"],
     "segmentation.conditions": ["sharp", "D8"],
     "evaluation.batch": 2,
-    "evaluation.shard": 3,
+    "evaluation.images_per_shard": 3,
     "compute.precision": "float32",
 }
 ORIGINAL, MIX = NetworkSpec("small_vgg"), NetworkSpec("small_vgg", "mix")
@@ -189,7 +189,7 @@ def test_blur_changes_what_the_network_says(random_network, scenes, tiny) -> Non
 
 def test_a_wider_boundary_has_more_pixels(random_network, scenes, tiny) -> None:
     wider = tiny.model_copy(
-        update={"segmentation": tiny.segmentation.model_copy(update={"boundary": 3.0})}
+        update={"segmentation": tiny.segmentation.model_copy(update={"boundary_distance": 3.0})}
     )
     narrow, wide = (scored(random_network, scenes, range(3), "sharp", one) for one in (tiny, wider))
     assert torch.equal(narrow["all"], wide["all"])
@@ -238,18 +238,18 @@ def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     tiny, kept, tmp_path, monkeypatch
 ) -> None:
     first = {
-        spec: segmentation.networks.network(spec, Run(tiny, kept))
-        for spec in tallies.by_table(tiny)["table6"]
+        one.spec: networks.network(one.spec, Run(tiny, kept))
+        for one in measurements.on_test_scenes(tiny)
     }
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
-        assert alike(segmentation.networks.network(spec, Run(tiny, again)), network)
+        assert alike(networks.network(spec, tiny, again), network)
         assert not network.training
-        assert network.labels == segmentation.networks.labels(tiny)
+        assert network.labels == networks.labels(tiny)
     assert not alike(first[ORIGINAL], first[MIX])
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     for spec, network in first.items():
-        assert alike(segmentation.networks.network(spec, Run(tiny, kept)), network)
+        assert alike(networks.network(spec, Run(tiny, kept)), network)
 
 
 def test_the_original_starts_from_the_classification_network_and_the_others_from_the_original(
@@ -267,18 +267,18 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
         )
         return objective.network.eval()
 
-    segmentation.networks.network(MIX, Run(tiny, kept))
+    networks.network(MIX, Run(tiny, kept))
     backbone = training.networks.network(ORIGINAL, Run(tiny, kept)).state_dict()
-    original = segmentation.networks.network(ORIGINAL, Run(tiny, kept)).state_dict()
+    original = networks.network(ORIGINAL, Run(tiny, kept)).state_dict()
     monkeypatch.setattr(loop, "train", noted)
     bare = copy_of(kept, tmp_path / "bare", "data", "networks")
-    segmentation.networks.network(ORIGINAL, Run(tiny, bare))
+    networks.network(ORIGINAL, tiny, bare)
     shutil.rmtree(bare.root / "segmenters")
     shutil.copytree(
-        kept.path(segmentation.networks.network_recipe(ORIGINAL, Run(tiny, kept))),
-        bare.path(segmentation.networks.network_recipe(ORIGINAL, Run(tiny, bare))),
+        kept.path(networks.network_recipe(ORIGINAL, Run(tiny, kept))),
+        bare.path(networks.network_recipe(ORIGINAL, tiny, bare)),
     )
-    segmentation.networks.network(MIX, Run(tiny, bare))
+    networks.network(MIX, tiny, bare)
     (first, first_mix, pretraining), (second, second_mix, finetuning) = starts
     below = {
         name.removeprefix("backbone."): tensor
@@ -299,12 +299,12 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
 def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
     tiny, kept, tmp_path, monkeypatch, spec
 ) -> None:
-    whole = segmentation.networks.network(spec, Run(tiny, kept))
+    whole = networks.network(spec, Run(tiny, kept))
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     if spec == MIX:
         assert alike(
-            segmentation.networks.network(ORIGINAL, Run(tiny, again)),
-            segmentation.networks.network(ORIGINAL, Run(tiny, kept)),
+            networks.network(ORIGINAL, tiny, again),
+            networks.network(ORIGINAL, Run(tiny, kept)),
         )
     clock = count(step=10)
     # A checkpoint is due at every step.
@@ -320,11 +320,11 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
 
         yield tick
 
-    monkeypatch.setattr(segmentation.networks, "progress", killing)
+    monkeypatch.setattr(networks, "progress", killing)
     with pytest.raises(KeyboardInterrupt):
-        segmentation.networks.network(spec, Run(tiny, again))
+        networks.network(spec, tiny, again)
     last.clear()
-    assert alike(segmentation.networks.network(spec, Run(tiny, again)), whole)
+    assert alike(networks.network(spec, tiny, again), whole)
     assert done_at == [1, 2, 3, 3, 4]  # the third step was done, but not yet kept
     assert not list(again.root.glob("segmenters/*.partial"))
 
@@ -339,37 +339,41 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
         )
         images = data.load_segmented("emoji-scenes", "test", Run(profile, kept))
         found = {
-            spec.mix: segmentation.networks.network_recipe(spec, Run(profile, kept)).key
+            spec.mix: networks.network_recipe(spec, Run(profile, kept)).key
             for spec in (ORIGINAL, MIX)
         }
         for spec, condition in ((ORIGINAL, "sharp"), (ORIGINAL, "D8"), (MIX, "D8")):
-            for numbers, recipe in segmentation.networks.recipes(
-                spec, images, condition, Run(profile, kept)
-            ):
+            for numbers, recipe in networks.recipes(spec, images, condition, Run(profile, kept)):
                 found[f"{spec.mix} {condition} {numbers.start}"] = recipe.key
         return found
 
     plain = keys()
     assert len(set(plain.values())) == len(plain) == 2 + 3 * 2
-    networks, confusions = {"original", "mix"}, set(plain) - {"original", "mix"}
+    trained, confusions = {"original", "mix"}, set(plain) - {"original", "mix"}
     of_mix = {name for name in plain if name.startswith("mix")}
 
     def changed(**overrides: object) -> set[str]:
         other = keys(**overrides)
         return {name for name in plain if plain[name] != other[name]}
 
-    assert changed(segmentation__boundary=2.0) == confusions
+    assert changed(segmentation__boundary_distance=2.0) == confusions
     assert (
         changed(segmentation__scenes={**tiny.segmentation.scenes.model_dump(), "test": 6})
         == confusions
     )
-    assert changed(segmentation__finetuning__momentum=0.5) == of_mix
-    for field, value in (("hidden", 9), ("crop", 64), ("points", 41), ("pace", 2.0), ("stride", 4)):
-        assert changed(**{f"segmentation__{field}": value}) == networks | confusions, field
-    assert changed(segmentation__pretraining__batch=8) == networks | confusions
+    assert changed(segmentation__finetuning__beta1=0.5) == of_mix
+    for field, value in (
+        ("hidden_units", 9),
+        ("crop", 64),
+        ("pixels_per_crop", 41),
+        ("head_lr_scale", 2.0),
+        ("stride", 4),
+    ):
+        assert changed(**{f"segmentation__{field}": value}) == trained | confusions, field
+    assert changed(segmentation__pretraining__batch=8) == trained | confusions
     # The network below is another.
-    assert changed(pretraining__momentum=0.5) == networks | confusions
-    assert changed(seed=1) == networks | confusions
+    assert changed(pretraining__momentum=0.5) == trained | confusions
+    assert changed(seed=1) == trained | confusions
     assert (
         changed(
             segmentation__conditions=["D2"],
@@ -382,22 +386,22 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
 
 def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, monkeypatch) -> None:
     """Five scenes in parts of three; part by part they are found in the store again."""
-    network = segmentation.networks.network(ORIGINAL, Run(tiny, kept))
+    network = networks.network(ORIGINAL, Run(tiny, kept))
     expected = scored(network, scenes, range(5), "D8", tiny)
-    found = segmentation.networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
+    found = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
     assert tuple(found) == COUNTED
     for name in COUNTED:
         assert found[name].shape == (5, 20, 20)
         assert np.abs(found[name] - expected[name].numpy()).sum() <= 2 * TIES
-    monkeypatch.setattr(segmentation.networks, "scored", lambda *_: pytest.fail("scored again"))
-    again = segmentation.networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
+    monkeypatch.setattr(networks, "scored", lambda *_: pytest.fail("scored again"))
+    again = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
     assert all(np.array_equal(again[name], found[name]) for name in COUNTED)
 
 
 def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_alone(
     tiny, kept, scenes, tmp_path, monkeypatch
 ) -> None:
-    segmentation.networks.network(ORIGINAL, Run(tiny, kept))
+    networks.network(ORIGINAL, Run(tiny, kept))
     asked, plain = [], type(scenes).__getitem__
     monkeypatch.setattr(
         type(scenes),
@@ -405,26 +409,26 @@ def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_
         lambda self, number: asked.append(number) or plain(self, number),
     )
     conditions, made = ["sharp", "D4", "D8"], ("data", "networks", "segmenters")
-    together = segmentation.networks.confusions(
-        ORIGINAL, conditions, Run(tiny, copy_of(kept, tmp_path / "together", *made))
+    together = networks.confusions(
+        ORIGINAL, conditions, tiny, copy_of(kept, tmp_path / "together", *made)
     )
     assert asked == [0, 1, 2, 3, 4]
     assert list(together) == conditions
     alone = copy_of(kept, tmp_path / "alone", *made)
     for condition in conditions:
-        found = segmentation.networks.confusions(ORIGINAL, [condition], Run(tiny, alone))[condition]
+        found = networks.confusions(ORIGINAL, [condition], tiny, alone)[condition]
         assert all(np.array_equal(found[name], together[condition][name]) for name in COUNTED)
     assert len(asked) == 4 * 5
 
 
 def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
-    counts = segmentation.networks.counts(Run(tiny, kept))
+    counts = segmentation.counts(Run(tiny, kept))
     settings = [(spec, condition) for spec in (ORIGINAL, MIX) for condition in ("sharp", "D8")]
     assert set(zip(counts["network"], counts["condition"])) == {
         (spec.mix, condition) for spec, condition in settings
     }
     for spec, condition in settings:
-        confusions = segmentation.networks.confusions(spec, [condition], Run(tiny, kept))[condition]
+        confusions = networks.confusions(spec, [condition], Run(tiny, kept))[condition]
         own = counts[(counts["network"] == spec.mix) & (counts["condition"] == condition)]
         for region in COUNTED:
             back = np.zeros((5, 20, 20), np.int64)
@@ -445,12 +449,12 @@ def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
 
 def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None:
     few = data.Subset(scenes, [3, 0])
-    found = segmentation.networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
+    found = networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
     assert {name: (one.shape, one.dtype) for name, one in found.items()} == {
         "test/000003": ((160, 120), np.uint8),
         "test/000000": ((120, 160), np.uint8),
     }
-    confusions = segmentation.networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]["all"]
+    confusions = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]["all"]
     for number, name in ((3, "test/000003"), (0, "test/000000")):
         truth = scenes.label_map(number).numpy()
         pairs = truth[truth != VOID].astype(int) * 20 + found[name][truth != VOID]
@@ -458,10 +462,8 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
             np.abs(np.bincount(pairs, minlength=400).reshape(20, 20) - confusions[number]).sum()
             <= 2 * TIES
         )
-    monkeypatch.setattr(
-        segmentation.networks, "log_probabilities", lambda *_: pytest.fail("segmented again")
-    )
-    again = segmentation.networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
+    monkeypatch.setattr(networks, "log_probabilities", lambda *_: pytest.fail("segmented again"))
+    again = networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
     assert all(np.array_equal(again[name], found[name]) for name in found)
 
 
@@ -480,22 +482,22 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
 )
 def test_what_a_profile_cannot_ask_for_is_told_back_in_one_sentence(field, value, said) -> None:
     with pytest.raises(ValueError, match=said) as caught:
-        segmentation.networks.check(load("smoke", {f"segmentation.{field}": value}))
+        networks.check(load("smoke", {f"segmentation.{field}": value}))
     assert "\n" not in str(caught.value)
 
 
 def test_the_profiles_that_come_along_can_be_segmented() -> None:
     for name in ("smoke", "emoji", "photos", "imagenet"):
         profile = load(name)
-        segmentation.networks.check(profile)
-        assert [spec.mix for spec in tallies.by_table(profile)["table6"]] == [
+        networks.check(profile)
+        assert [one.spec.mix for one in measurements.on_test_scenes(profile)] == [
             "original",
             *profile.segmentation.networks,
         ]
 
 
 def test_the_columns_of_a_network_say_where_it_was_trained(tiny) -> None:
-    original, mix = (segmentation.networks.columns(spec, "D8", tiny) for spec in (ORIGINAL, MIX))
+    original, mix = (networks.columns(spec, "D8", tiny) for spec in (ORIGINAL, MIX))
     assert (original["network"], original["train_scale"], original["recipe"]) == (
         "original",
         "",

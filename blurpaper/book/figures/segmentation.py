@@ -26,8 +26,8 @@ from blurpaper.book.figures.style import (
     share_of_page,
 )
 from blurpaper.data.sets import VOID
+from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.results import select
-from blurpaper.experiments.tallies import DISKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,9 @@ def error_shares(sources: Mapping[str, pd.DataFrame], networks: Sequence[str]) -
             )
             for kind, (colour, hatch) in _SHARES.items():
                 bar = (
-                    select(rows, network=network, region=kind).set_index("condition").reindex(DISKS)
+                    select(rows, network=network, parameter=kind)
+                    .set_index("condition")
+                    .reindex(DISKS)
                 )
                 edge = {"edgecolor": NETWORK_COLOURS[network], "linewidth": 1.2, "hatch": hatch}
                 axis.bar(place, bar["value"], 0.92 * width, bottom=below, color=colour, **edge)
