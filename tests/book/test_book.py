@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import wraps
 from importlib import import_module
 from inspect import isclass, isfunction
 from pathlib import Path
@@ -25,6 +23,7 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, execution, publication
 from blurpaper.experiments import results
+from blurpaper.experiments.measurements import Experiment
 from blurpaper.experiments.sources import Committed
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -37,19 +36,15 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
     computed for it.
     """
     folder, computed = tmp_path_factory.mktemp("results"), {}
+    compute = Experiment.__call__
 
-    def noting(name: str, make: Callable) -> Callable:
-        @wraps(make)
-        def run(*given: object) -> pd.DataFrame:
-            computed[name] = make(*given)
-            return computed[name]
-
-        return run
+    def noting(experiment: Experiment, run: Run) -> pd.DataFrame:
+        computed[experiment.name] = compute(experiment, run)
+        return computed[experiment.name]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "PUBLISHED", folder)
-        for name, make in experiments.EXPERIMENTS.items():
-            patch.setitem(experiments.EXPERIMENTS, name, noting(name, make))
+        patch.setattr(Experiment, "__call__", noting)
         list(publication.publish(Run(load("smoke"), Store(smoke_run[1]))))
     return folder, computed
 
