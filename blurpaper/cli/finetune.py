@@ -5,11 +5,11 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import folders
 from blurpaper.data.folders import readable
 from blurpaper.data.images import ImageError
 from blurpaper.evaluation.folder import classes_of, fitted
+from blurpaper.kernels import MIXES, check_mix
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.external import ExternalSpec, external
 from blurpaper.networks.files import NetworkFile

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -207,6 +208,18 @@ def to_scene(image: torch.Tensor, canonical: int) -> Scene:
         resized_8bit(image[None], scene_shape(image.shape, canonical))[0],
         (image.shape[-2], image.shape[-1]),
     )
+
+
+def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
+    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is
+    their own shape that counts.
+    """
+    groups = defaultdict(list)
+    for number, image in enumerate(images):
+        groups[tuple(image.shape)].append(number)
+    for members in groups.values():
+        for start in range(0, len(members), batch):
+            yield members[start : start + batch]
 
 
 T = TypeVar("T")

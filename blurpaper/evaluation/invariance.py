@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from blurpaper.data.images import same_shape
 from blurpaper.evaluation import protocol
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.runs.devices import autocast, device_of
@@ -69,7 +70,7 @@ def mean_distances(
         condition: torch.full((len(images), len(STAGES)), torch.nan) for condition in conditions
     }
     with torch.inference_mode(), autocast(compute, device):
-        for members in protocol.same_shape(images, batch):
+        for members in same_shape(images, batch):
             canonical = torch.stack([images[member] for member in members]).to(device)
             sharp = protocol.network_input(canonical, settings.pixels(scale), settings.canonical)
             binary = _binary(network, sharp)

@@ -20,15 +20,16 @@ import torch
 
 from blurpaper import data, deblurring
 from blurpaper.data import images as canonical
+from blurpaper.data.images import same_shape
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import em
 from blurpaper.deblurring.prior import sample
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.evaluation.metrics import MEASURES
-from blurpaper.evaluation.protocol import blurred, same_shape, test_psf
+from blurpaper.evaluation.protocol import blurred
 from blurpaper.experiments import tallies
 from blurpaper.experiments.results import AS_IS
-from blurpaper.kernels import CANONICAL, PSF, SHAKE, SHARP
+from blurpaper.kernels import CANONICAL, PSF, SHAKE, SHARP, psf_of
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs import Run
 from blurpaper.runs.devices import device_of
@@ -96,9 +97,7 @@ def treated(
     for number, members in enumerate([batches[0][:1], *batches]):
         clear = torch.stack([images[member] for member in members]).to(device)
         seen = blurred(clear, [ids[member] for member in members], condition, protocol.canonical)
-        kernel = test_psf(
-            treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL
-        )
+        kernel = psf_of(treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL)
         started = _now(device)
         if treatment.method != AS_IS:
             seen = deblurring.restore(seen, kernel, treatment.method, treatment.noise, prior)
@@ -415,7 +414,7 @@ def channel_by_channel(images: ImageSet, run: Run) -> dict[str, np.ndarray]:
             for number, name in enumerate(images.ids):
                 (sharp,) = canonical.images_of(images, [number], run.profile.protocol)
                 seen = protocol.blurred(sharp[None], [name], psf, run.profile.protocol.canonical)
-                kernel = protocol.test_psf(psf, name, run.profile.protocol.canonical / CANONICAL)
+                kernel = psf_of(psf, name, run.profile.protocol.canonical / CANONICAL)
                 apart = deblurring.restore(
                     seen[0][:, None], kernel, treatment.method, treatment.noise, mixture
                 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from blurpaper.blur import MIXES
+from blurpaper.kernels import MIXES
 from blurpaper.runs.files import UserError
 
 ORIGINAL = "original"

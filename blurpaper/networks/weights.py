@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from blurpaper.blur import MIXES
 from blurpaper.data.sets import imagenet_names
+from blurpaper.kernels import MIXES
 from blurpaper.networks import MODELS, Network, NetworkSpec, build, efficientnet
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import external, from_torchvision, origin_of, origins

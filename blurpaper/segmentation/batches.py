@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import blur
+from blurpaper import blur, kernels
 from blurpaper.data.images import resized_8bit, scene_shape
 from blurpaper.data.sets import VOID
 from blurpaper.kernels import CANONICAL
@@ -67,7 +67,7 @@ def make_batch(
         mean_side = settings.jitter[int(draw[0] * len(settings.jitter))] * scale
         shape = scene_shape(images[place].shape, mean_side)
         clear = resized_8bit(images[place][None].to(device), shape)
-        seen = blur.apply(clear, [blur.draw(task.mix, draw[1], draw[2], scale)])[0]
+        seen = blur.apply(clear, [kernels.draw(task.mix, draw[1], draw[2], scale)])[0]
         labels = _resized_labels(task.images.label_map(number), shape)
         seen, labels = _cropped(seen, labels, side, draw[4:6])
         if flip and draw[6] < 0.5:

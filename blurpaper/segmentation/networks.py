@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from blurpaper import data
-from blurpaper.blur import MIXES, check_mix
 from blurpaper.data.images import Shard, scenes_of
 from blurpaper.evaluation import predictions
 from blurpaper.experiments import tallies
-from blurpaper.kernels import CANONICAL, check_condition
+from blurpaper.kernels import CANONICAL, MIXES, check_condition, check_mix
 from blurpaper.networks import NetworkSpec, module_of
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError

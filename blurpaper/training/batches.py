@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from blurpaper import blur
+from blurpaper import blur, kernels
 from blurpaper.data.images import resized, resized_8bit, scaled_shape
 from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import CANONICAL
@@ -99,7 +99,7 @@ def make_batch(
         clear = resized_8bit(group, before)
         blurred = blur.apply(
             clear,
-            [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places],
+            [kernels.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places],
         )
         for crops, source in ((seen, blurred), (sharp, clear)):
             if crops is not None:

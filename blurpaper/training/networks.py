@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from blurpaper import data
-from blurpaper.blur import MIXES
 from blurpaper.data.sets import ImageSet
+from blurpaper.kernels import MIXES
 from blurpaper.networks import Network, NetworkSpec, build, files, module_of
 from blurpaper.networks.base import Classifier
 from blurpaper.networks.external import ExternalSpec

@@ -289,7 +289,7 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
     assert below
     assert all(torch.equal(tensor, backbone[name]) for name, tensor in below.items())
     assert all(torch.equal(tensor, original[name]) for name, tensor in second.items())
-    assert (first_mix, second_mix) == ({"sharp": 1.0}, blur.MIXES["mix"])
+    assert (first_mix, second_mix) == ({"sharp": 1.0}, kernels.MIXES["mix"])
     assert (pretraining, finetuning) == (
         tiny.segmentation.pretraining,
         tiny.segmentation.finetuning,
