@@ -7,9 +7,7 @@ Applying PSFs to 8-bit images: one PSF or one per image, a batch at a time, 8 bi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import pairwise
 
@@ -17,6 +15,7 @@ import numpy as np
 import torch
 
 from blurpaper.kernels import PSF, SHARP, psf
+from blurpaper.runs import threads
 from blurpaper.runs.files import UserError
 
 
@@ -194,7 +193,7 @@ def _on_cpu(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tens
         planes = batch.contiguous().numpy()
     out = np.empty_like(planes)
     pixel = planes.shape[-1] // batch.shape[-1]
-    _in_threads(list(_parts(planes, out, kernels, pixel)))
+    threads.in_threads(lambda part: part(), _parts(planes, out, kernels, pixel))
     blurred = torch.from_numpy(out)
     return blurred.reshape(interleaved.shape).permute(0, 3, 1, 2) if together else blurred
 
@@ -208,7 +207,7 @@ def _parts(
     from blurpaper.blur import scanlines
 
     count, height = len(planes), planes.shape[2]
-    bands = 1 if count >= 2 * torch.get_num_threads() else torch.get_num_threads()
+    bands = 1 if count >= 2 * threads.count() else threads.count()
     edges = [height * band // bands for band in range(bands + 1)]
     for number, kernel in enumerate(kernels):
         if kernel is None:
@@ -222,30 +221,3 @@ def _parts(
                 yield from (
                     partial(method, plane, blurred, pixel, *rows) for rows in pairwise(edges)
                 )
-
-
-def _in_threads(parts: list[Callable[[], None]]) -> None:
-    """Run the parts, this thread and those of the pool each taking the next one when it is done
-    with one.
-    """
-    remaining = iter(parts)
-
-    def work() -> None:
-        for part in remaining:
-            part()
-
-    helpers = min(torch.get_num_threads(), len(parts)) - 1
-    others = [_threads().submit(work) for _ in range(helpers)]
-    work()
-    for other in others:
-        other.result()
-
-
-@lru_cache(maxsize=1)
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=torch.get_num_threads())
-
-
-# A forked worker of a data loader inherits the pool, but none of its threads.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _threads.cache_clear())

@@ -20,12 +20,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 
 import numpy as np
 
 from blurpaper.runs.randomness import stream
+from blurpaper.runs.threads import in_threads
 
 ATTRIBUTION = "Objects: OpenMoji (openmoji.org), CC BY-SA 4.0, rotated, recoloured and composed."
 
@@ -142,8 +142,7 @@ def render_split(
         images[index] = render(seed, split, index, classes, side).transpose(2, 0, 1)
         tick(1)
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(make, range(count)))
+    in_threads(make, range(count))
     return images
 
 

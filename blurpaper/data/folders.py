@@ -21,10 +21,10 @@ from blurpaper.data.images import SUFFIXES, ImageError, image_names, read_image
 from blurpaper.data.sets import ImageSet, Subset, imagenet_names, imagenet_wnids
 from blurpaper.data.sources import SOURCES
 from blurpaper.runs import contents
-from blurpaper.runs.devices import in_threads
 from blurpaper.runs.files import data_folder
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.threads import in_threads
 
 T = TypeVar("T")
 

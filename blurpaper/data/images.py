@@ -22,9 +22,9 @@ import torch
 from torch.nn import functional
 
 from blurpaper.data.sets import ImageSet
-from blurpaper.runs.devices import in_threads
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Protocol
+from blurpaper.runs.threads import in_threads
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 """Of the files that are read as images where a folder is named."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import lru_cache
@@ -68,7 +67,6 @@ def autocast(compute: Compute, device: torch.device) -> AbstractContextManager:
     return nullcontext()
 
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
@@ -159,17 +157,3 @@ def wait() -> None:
 
     if count() > 1:
         distributed.barrier()
-
-
-def in_threads(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
-    """Apply ``work`` to each of the items in as many threads as this process may use, in order."""
-    with ThreadPoolExecutor(_threads()) as pool:
-        return list(pool.map(work, items))
-
-
-def _threads() -> int:
-    """Threads to work in: torch's, but of several processes (whose torch has one) each its
-    share of the processors.
-    """
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return torch.get_num_threads() if together == 1 else max(1, (os.cpu_count() or 1) // together)

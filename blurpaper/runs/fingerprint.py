@@ -22,7 +22,7 @@ _PACKAGE = "blurpaper"
 _ROOT = Path(__file__).parents[1]
 CARRIERS = frozenset(
     f"{_PACKAGE}.{name}"
-    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.profile", "runs.progress", "runs", "data.sources")
+    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.profile", "runs.progress", "runs.threads", "runs", "data.sources")
 )  # fmt: skip
 """Modules that carry values without making them: what they hold is in the inputs of an artifact."""
 

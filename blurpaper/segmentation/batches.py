@@ -10,7 +10,6 @@ from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.training.b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from blurpaper.data.sets import VOID
 from blurpaper.kernels import CANONICAL
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms
+from blurpaper.runs.threads import in_threads
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training.batches import Task
 from blurpaper.training.objectives import Objective
@@ -76,8 +76,8 @@ def make_batch(
             labels.numpy(), points, (task.seed, task.images.name, task.images.ids[number], epoch)
         )
 
-    with ThreadPoolExecutor(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
-        seen, places, labels = zip(*pool.map(made, range(len(numbers))), strict=True)
+    each = in_threads if device.type == "cpu" else map
+    seen, places, labels = zip(*each(made, range(len(numbers))), strict=True)
     return PixelBatch(
         torch.stack(seen),
         torch.from_numpy(np.stack(places)).to(device),
