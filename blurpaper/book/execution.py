@@ -35,13 +35,11 @@ from blurpaper.book.provenance import ANCHORS
 from blurpaper.experiments import results
 from blurpaper.experiments.sources import RUN
 from blurpaper.runs import Run, fingerprint
-from blurpaper.runs.files import written
+from blurpaper.runs.files import TEMPLATES, written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Codec, Recipe, Store, sha256_of
 
 KIND = "chapters"
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from blurpaper.data.sets import ImageSet
-from blurpaper.runs.files import HOME, UserError
+from blurpaper.runs.files import RESULTS, UserError
 from blurpaper.runs.randomness import stream
 
 SIDE = 8
@@ -209,7 +209,7 @@ def matrices(triangles: torch.Tensor) -> torch.Tensor:
     return whole
 
 
-BUNDLED = HOME / "results" / "priors" / "bsds500.safetensors"
+BUNDLED = RESULTS / "priors" / "bsds500.safetensors"
 """The prior that comes with blurpaper."""
 
 

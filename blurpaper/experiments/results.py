@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.runs.files import HOME, UserError
+from blurpaper.runs.files import PACKAGE, RESULTS, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +32,8 @@ COLUMNS = (*KEY, "value", "low", "high", "n")
 AS_IS = "as is"
 """The word in the column ``input`` for images that nothing was done to after the blur."""
 
-PAPER = Path(__file__).with_name("paper.csv")
-PUBLISHED = HOME / "results"
+PAPER = PACKAGE / "experiments" / "paper.csv"
+PUBLISHED = RESULTS
 
 
 class ResultsError(UserError):

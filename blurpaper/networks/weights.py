@@ -19,10 +19,10 @@ from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import external, from_torchvision, origin_of, origins
 from blurpaper.networks.files import NetworkFile, explained
 from blurpaper.networks.spec import ORIGINAL
-from blurpaper.runs.files import HOME, UserError, data_folder
+from blurpaper.runs.files import RESULTS, UserError, data_folder
 from blurpaper.runs.store import sha256_of
 
-FOLDER = HOME / "results" / "weights"
+FOLDER = RESULTS / "weights"
 """Where the bundled networks are."""
 
 

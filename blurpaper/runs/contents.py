@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from blurpaper.runs.files import store_folder
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import default_root
 from blurpaper.runs.threads import in_threads
 
 _SETTLED = 2_000_000_000
@@ -92,7 +92,7 @@ def _remember(folder: Path, read: dict[str, _Seen]) -> None:
 
 
 def _database() -> sqlite3.Connection:
-    path = default_root() / "files.sqlite"
+    path = store_folder() / "files.sqlite"
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, timeout=60)
     try:
