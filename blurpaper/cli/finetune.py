@@ -90,7 +90,7 @@ def finetune(
         )
     network = networks.network(start, run)
     objective = networks.objective_of(network, schedule)
-    task = Task(images, shares, "256", seed_of(run.profile.seed, "finetune"))
+    task = Task(images, shares, "256", run.seed("finetune"))
     made_from = (
         networks.identity_of(start, run),
         images.fingerprint,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from blurpaper.runs.randomness import seed_of
+
 if TYPE_CHECKING:
     from blurpaper.runs.profile import Profile
     from blurpaper.runs.store import Store
@@ -16,3 +18,7 @@ class Run:
 
     profile: Profile
     store: Store
+
+    def seed(self, *purpose: object) -> int:
+        """A 64-bit seed of this run for a purpose, the same on every machine."""
+        return seed_of(self.profile.seed, *purpose)

@@ -31,14 +31,12 @@ def device_of(compute: Compute) -> torch.device:
             "the profile asks for compute.device=cuda and torch sees no CUDA GPU: use auto or cpu."
         )
     gpu = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
-    if not gpu:
-        _keep_freed_memory()
     return torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
 
 
-@lru_cache(maxsize=1)
-def _keep_freed_memory() -> None:
-    """Let the C library keep large blocks that are freed, for the next step to use again.
+def keep_freed_memory() -> None:
+    """Let the C library keep large blocks that are freed, for the next step to use again: called
+    once where a run begins.
 
     By default it returns them to the system, which clears each page anew when it is asked for
     again: on a CPU that can take longer than the convolutions. Where the C library has no such

@@ -23,7 +23,6 @@ from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
-from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import TENSORS, Recipe
 from blurpaper.segmentation import batches, zoomout
 from blurpaper.segmentation.protocol import COUNTED, log_probabilities, scored
@@ -123,11 +122,11 @@ def _trained(spec: NetworkSpec, run: Run, checkpoint: Path) -> ZoomOut:
     images = data.load_segmented(settings.data, "train", run)
     if spec.is_original:
         backbone = networks.network(original, run)
-        torch.manual_seed(seed_of(run.profile.seed, "weights", "zoomout", spec.model) % 2**63)
+        torch.manual_seed(run.seed("weights", "zoomout", spec.model) % 2**63)
         start = ZoomOut(backbone, images.classes, settings.hidden, stride=settings.stride)
     else:
         start = network(original, run)
-    task = Task(images, _mix(spec), "", seed_of(run.profile.seed, spec.seed, "segmentation"))
+    task = Task(images, _mix(spec), "", run.seed(spec.seed, "segmentation"))
     objective = batches.PerPixel(start, settings.crop, settings.points, settings.pace)
     with progress(f"training {spec} on {images.name}", unit="step") as tick:
         return loop.train(

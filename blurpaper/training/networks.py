@@ -26,7 +26,6 @@ from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
-from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import Recipe, Store
 from blurpaper.training import loop
 from blurpaper.training.batches import Task
@@ -180,9 +179,9 @@ def start_of(spec: NetworkSpec) -> NetworkSpec:
 
 def _trained(spec: NetworkSpec, run: Run, checkpoint: Path) -> Network:
     images, schedule = _training_of(spec, run)
-    seed = seed_of(run.profile.seed, spec.seed)
+    seed = run.seed(spec.seed)
     if spec.is_original:
-        torch.manual_seed(seed_of(run.profile.seed, spec.seed, "weights", spec.model) % 2**63)
+        torch.manual_seed(run.seed(spec.seed, "weights", spec.model) % 2**63)
         start = build(spec.model, images.classes, run.profile.protocol.field)
         task = Task(images, MIXES["sharp-only"], run.profile.pretraining.train_scale, seed)
     else:
