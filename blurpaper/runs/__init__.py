@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blurpaper.runs.randomness import seed_of
-
 if TYPE_CHECKING:
     from blurpaper.runs.profile import Profile
     from blurpaper.runs.store import Store
@@ -21,4 +19,6 @@ class Run:
 
     def seed(self, *purpose: object) -> int:
         """A 64-bit seed of this run for a purpose, the same on every machine."""
+        from blurpaper.runs.randomness import seed_of
+
         return seed_of(self.profile.seed, *purpose)

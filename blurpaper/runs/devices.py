@@ -1,8 +1,4 @@
-"""Where and how precisely to compute: the device, and autocast where the hardware has bfloat16.
-
-Several processes as one, started by torchrun: each computes its share of every batch, and all
-end with the same weights.
-"""
+"""What computes: the device, its precision, and several processes as one."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from functools import lru_cache
 from typing import TypeVar
 
 import torch
@@ -65,6 +60,9 @@ def autocast(compute: Compute, device: torch.device) -> AbstractContextManager:
     return nullcontext()
 
 
+# --- Several processes as one ---------------------------------------------------------------------
+# torchrun starts them; each computes its share of every batch, and all end with the same weights.
+
 T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
@@ -73,40 +71,42 @@ hold the store's lock.
 """
 
 
-@lru_cache(maxsize=1)
-def count() -> int:
-    """How many processes work together; the first call joins them (NCCL for what is on GPUs, else
-    Gloo).
+def join() -> None:
+    """Join the processes that torchrun started (NCCL for what is on GPUs, else Gloo), if there are
+    several and they are not joined yet.
 
     Raises:
         UserError: if some have a GPU of their own and some have none.
     """
     from torch import distributed
 
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1 and not distributed.is_initialized():
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        gpu = torch.cuda.device_count() > local
-        if gpu:
-            torch.cuda.set_device(local)
-        distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if gpu else "cpu:gloo", timeout=_PATIENCE
+    size = count()
+    if size == 1 or distributed.is_initialized():
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    gpu = torch.cuda.device_count() > local
+    if gpu:
+        torch.cuda.set_device(local)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "cpu:gloo", timeout=_PATIENCE)
+    gpus = [False] * size
+    distributed.all_gather_object(gpus, gpu)
+    if any(gpus) and not all(gpus):
+        distributed.destroy_process_group()
+        raise UserError(
+            f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there are "
+            "GPUs (torchrun --nproc-per-node), or hide the GPUs to compute on CPUs "
+            "(CUDA_VISIBLE_DEVICES=)."
         )
-        gpus = [False] * size
-        distributed.all_gather_object(gpus, gpu)
-        if any(gpus) and not all(gpus):
-            distributed.destroy_process_group()
-            raise UserError(
-                f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there "
-                "are GPUs (torchrun --nproc-per-node), or hide the GPUs to compute on CPUs "
-                "(CUDA_VISIBLE_DEVICES=)."
-            )
-    return size
+
+
+def count() -> int:
+    """How many processes work together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def number() -> int:
     """Which of them this is; number 0 leads: it alone writes checkpoints and the store."""
-    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+    return int(os.environ.get("RANK", "0"))
 
 
 def share(members: Sequence[T]) -> tuple[slice, Sequence[T]]:

@@ -71,6 +71,7 @@ def get(recipe: Recipe[M], train: Callable[[Path], M], store: Store) -> M:
     def make(scratch: Path) -> M:
         return train(readable_checkpoint(scratch / "checkpoint.safetensors"))
 
+    devices.join()
     if devices.count() > 1:
         _made_together(recipe, make, store)
     return store.get(recipe, make)

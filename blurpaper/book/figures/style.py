@@ -19,9 +19,9 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -117,6 +117,7 @@ def inline(figure: Figure, photographs: bool = False) -> str:
     Args:
         photographs: the images in it are smoothed where they are not shown pixel for pixel.
     """
+    set_style()
     content = io.StringIO()
     figure.savefig(
         content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -184,8 +185,7 @@ PANEL = (3.5, 2.9)
 _LETTER = 9.0
 """Points of the names at lines."""
 
-sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
-matplotlib.rcParams |= {
+_STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "blurpaper",  # the same figure gives the same file
     "axes.spines.top": False,
@@ -210,11 +210,23 @@ matplotlib.rcParams |= {
 }
 
 
+@cache
+def set_style() -> None:
+    """Have matplotlib draw in the style of all figures, from the first figure on."""
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.85, rc=_STYLE)
+
+
+def subplots(*shape: int, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401 (as pyplot has it)
+    """``pyplot.subplots`` in the style of all figures."""
+    set_style()
+    return plt.subplots(*shape, **options)
+
+
 def panels(titles: Sequence[str], size: tuple[float, float] = PANEL) -> list[Axes]:
     """Axes with a title each, every one in a figure of its own."""
     found = []
     for title in titles:
-        axes = plt.figure(figsize=size).add_subplot()
+        _, axes = subplots(figsize=size)
         axes.set_title(title)
         found.append(axes)
     return found
@@ -253,6 +265,7 @@ def framed(aspect: float, width: float) -> Axes:
     """Axes without axes for an image of some ratio of width to height, so many inches wide, alone
     in a figure.
     """
+    set_style()
     figure = plt.figure(figsize=(width, width / aspect))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
