@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 IMAGES, INTERVALS, POINTS = "images", "intervals", "points"
 """How sure a number is. It is resampled over images, drawn from its interval, or known as a point."""
 
-_NORMAL = 1.959964  # half the width of a 95 % interval, in standard deviations
 _SEGMENTED = "miou"
 
 
@@ -223,7 +222,11 @@ class Evidence:
         if np.isnan(low):
             return np.full(1 + self.resamples, value), POINTS
         named = [str(row[column]) for column in results.KEY]
-        noise = stream("claims", *named).normal(size=self.resamples) * (high - low) / (2 * _NORMAL)
+        noise = (
+            stream("claims", *named).normal(size=self.resamples)
+            * (high - low)
+            / (2 * intervals.HALF_WIDTH)
+        )
         return np.concatenate([[value], value + noise]), INTERVALS
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
+from blurpaper.experiments.segmentation import REGIONS
+from blurpaper.experiments.tallies import DISKS
 
 
 def _top5(
@@ -76,10 +78,6 @@ def only_d8_beats_deblurring(e: Evidence) -> Iterator[Criterion]:
     yield above(
         "top-5 of onlyD8 less that after EPLL", _top5(e, "onlyD8") - _top5(e, treatment="epll")
     )
-
-
-DISKS = ("sharp", "D2", "D4", "D6", "D8")
-REGIONS = ("all", "boundary")
 
 
 @claim("5", "table6")

@@ -11,6 +11,7 @@ import numpy as np
 
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import examples, results, tallies
+from blurpaper.experiments.recognition import BASELINES
 from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
@@ -28,10 +29,6 @@ from blurpaper.segmentation.metrics import (
 )
 
 REGIONS = ("all", "boundary")
-BASELINES = ("original", "sharp-only")
-"""What fine-tuned networks are compared with, scene by scene, the start and as much training
-without blur.
-"""
 
 # --- Table 6 --------------------------------------------------------------------------------------
 

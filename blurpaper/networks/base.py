@@ -28,6 +28,8 @@ from blurpaper.runs.files import UserError
 STAGES = ("pool1", "pool2", "pool3", "pool4", "pool5")
 STRIDE = 32
 """Pixels of the input between neighbouring positions of the last map, in every network here."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's photographs per channel, in grey levels from 0 to 1."""
 
 
 class WeightsError(UserError):
