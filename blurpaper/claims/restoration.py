@@ -1,8 +1,4 @@
-"""Claims on deblurring first (Section 4.4, Table 5).
-
-Claims on segmentation (Section 5, Table 6). The paper gives its numbers without intervals: its
-verdicts are by points.
-"""
+"""Claims on deblurring first (Section 4.4, Table 5) and on segmentation (Section 5, Table 6)."""
 
 from __future__ import annotations
 
@@ -78,6 +74,9 @@ def only_d8_beats_deblurring(e: Evidence) -> Iterator[Criterion]:
     yield above(
         "top-5 of onlyD8 less that after EPLL", _top5(e, "onlyD8") - _top5(e, treatment="epll")
     )
+
+
+# --- Segmentation: the paper gives no intervals, so that its verdicts are by points ---------------
 
 
 @claim("5", "table6")

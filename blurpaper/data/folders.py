@@ -1,8 +1,5 @@
 """Photographs in folders: a folder a class, named by WordNet id or class name, or a bare folder
-without labels.
-
-Which images of a folder can be read: a few broken ones are left out and named, many are an
-error.
+without labels. A few that cannot be read are left out and named; many are an error.
 """
 
 from __future__ import annotations
@@ -211,6 +208,8 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
         digest.update(f"{one}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 
+
+# --- Images that cannot be read -------------------------------------------------------------------
 
 TOLERATED = 0.01
 """Share of a folder's images that may be broken; of fewer than a hundred images that is none."""

@@ -1,8 +1,4 @@
-"""What is done to blurred images before a network sees them, and how good they become (Section
-4.4).
-
-Deblurring first (Section 4.4): test images blurred, deblurred and classified, each result kept;
-and the prior it takes.
+"""Deblurring first (Section 4.4): test images blurred, deblurred by a treatment and classified.
 
 What is kept of an image is how good it became and what the network said of it, not its pixels.
 """
@@ -41,6 +37,9 @@ from blurpaper.training import networks
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# --- Treatments -----------------------------------------------------------------------------------
 
 _BATCH = 8
 """Images that are restored at a time."""

@@ -1,14 +1,8 @@
-"""What every classifier here can do, and what the paper's networks can besides: be applied fully
-convolutionally, and show their five stages (Section 3, 4.3).
+"""What every classifier here can do and the paper's networks can besides, and the layers they
+share.
 
-Layers that networks share: a convolution with its batch normalisation, and dropout that several
-processes agree on.
-
-:class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the
-statistics are fixed (evaluation, and fine-tuning that freezes them), the normalisation is folded
-into the kernel and a bias, in float32, at each call: the same numbers to rounding, one pass over
-the maps instead of two, and gradients reach the same parameters. A depthwise convolution that
-learns on a CPU has the backward pass of :mod:`blurpaper.networks.depthwise`.
+A classifier is applied fully convolutionally; a network also shows its five stages (Sections 3 and
+4.3).
 """
 
 from __future__ import annotations
@@ -121,6 +115,8 @@ class Network(Classifier):
         last = self.stage_maps(inputs)[STAGES[-1]]
         return last, self.classify(last)
 
+
+# --- Layers ---------------------------------------------------------------------------------------
 
 _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 

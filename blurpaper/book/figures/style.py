@@ -1,16 +1,9 @@
-"""One palette for all figures: each colour on a light page and on a dark one, and what it stands
-for.
+"""The one style of all figures: palette and marks, panels and labels, SVG in a page's colours.
 
 The colours lie as near to Okabe and Ito's as they can if any two of them, in either theme and to an
 eye that lacks one kind of cone (after Machado, Oliveira and Fernandes 2009), are to be at least 10
 apart in CIEDE2000 and each is to have a contrast of at least 3 with its page. Beside its colour
 every network and every scale has a mark of its own, for print in grey.
-
-Plots as they stand in a page: inline SVG in the page's own colours, light or dark, with letters
-as letters.
-
-What all plots share: panels that a page can put beside or below one another, labels at the
-lines, intervals, galleries.
 """
 
 from __future__ import annotations
@@ -31,6 +24,8 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+# --- Palette --------------------------------------------------------------------------------------
 
 PALETTE = {
     "ink": ("#101418", "#f2f5f8"),
@@ -96,6 +91,8 @@ SERIES_MARKS = ("o", "s", "^", "v", "P")
 RIGHT, WRONG = LIGHT["green"], LIGHT["vermilion"]
 """Of a verdict; always with a mark, too."""
 
+
+# --- Inline SVG -----------------------------------------------------------------------------------
 
 _PIXELS = 96 / 72
 """Of a page, to a point of a plot."""
@@ -179,6 +176,8 @@ def _sized(drawn: str) -> str:
     )
     return head.replace(' style=""', "") + drawn[drawn.index(">") + 1 :]
 
+
+# --- Panels ---------------------------------------------------------------------------------------
 
 PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""
@@ -275,6 +274,9 @@ def framed(aspect: float, width: float) -> Axes:
 def picture(axes: Axes, image: torch.Tensor) -> None:
     """Draw an image, uint8 ``(3, H, W)``, pixel for pixel."""
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
+
+
+# --- Results and labels ---------------------------------------------------------------------------
 
 
 def band(axes: Axes, place: np.ndarray, rows: pd.DataFrame, colour: str) -> None:
