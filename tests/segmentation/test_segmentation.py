@@ -91,7 +91,7 @@ def slowly_segmented(
     small = image[None].contiguous(memory_format=torch.channels_last)
     small = functional.interpolate(small, size, mode="bicubic", antialias=True)
     if condition == "shake":
-        at = protocol.kernels.uniforms("shake", "test", f"test/{number:06d}")[0]
+        at = kernels.uniforms("shake", "test", f"test/{number:06d}")[0]
         small = blur.apply(small, kernels.shake_bank("test", canonical / 384)[int(at * 100)])
     elif condition != "sharp":
         small = blur.apply(small, kernels.psf(condition, canonical / 384))
