@@ -181,7 +181,7 @@ def check_scale(scale: float) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """How one letter makes kernels: at the paper's scale, and at any other from the paper's kernel."""
+    """How one letter makes kernels: at the paper's scale, and from that kernel at any other."""
 
     what: str
     canonical: Callable[[float], np.ndarray]
