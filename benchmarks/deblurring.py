@@ -187,7 +187,7 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
 def photographs(split: str) -> ImageSet:
     """bsds500 where it is there, else what scikit-image carries."""
     return (
-        folders.load("bsds500", split)
+        folders.load_images("bsds500", split)
         if folders.is_there("bsds500", split)
         else examples.CarriedSet(split)
     )

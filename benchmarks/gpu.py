@@ -256,7 +256,10 @@ def measure_training(options: argparse.Namespace) -> Iterator[Row]:
     with computing(mode) as precision:
         networks = [build(model, CLASSES, field) for _ in range(2)]
         seconds = step(
-            Agreement(*networks, options.profile.agreement.features), batch, precision, options
+            Agreement(*networks, options.profile.agreement.feature_weight),
+            batch,
+            precision,
+            options,
         )
         sized = options.profile.agreement.model_copy(update={"batch": count})
         foreseen = training_memory(model, field, sized, True)
@@ -403,9 +406,13 @@ def measure_segmentation(options: argparse.Namespace) -> Iterator[Row]:
         return
     skeleton = plan.segmenter(model, len(CLASSES), field, LABELS, settings)
     crops = smooth(count, settings.crop, settings.crop).to(options.device).float()
-    points = torch.randint(0, settings.crop, (count, settings.points, 2), device=options.device)
+    points = torch.randint(
+        0, settings.crop, (count, settings.pixels_per_crop, 2), device=options.device
+    )
     batch = PixelBatch(
-        crops, points, torch.randint(0, LABELS, (count, settings.points), device=options.device)
+        crops,
+        points,
+        torch.randint(0, LABELS, (count, settings.pixels_per_crop), device=options.device),
     )
     whole = smooth(count, *CANONICAL).to(options.device).float()
     for mode in options.modes:
@@ -414,14 +421,16 @@ def measure_segmentation(options: argparse.Namespace) -> Iterator[Row]:
             network = ZoomOut(
                 build(model, CLASSES, field),
                 CLASSES[:LABELS],
-                settings.hidden,
+                settings.hidden_units,
                 stride=settings.stride,
             )
-            objective = PerPixel(network, settings.crop, settings.points, settings.pace)
+            objective = PerPixel(
+                network, settings.crop, settings.pixels_per_crop, settings.head_lr_scale
+            )
             flops = (
                 plan.TRAINING
                 * plan.forward(
-                    skeleton, (settings.crop,) * 2, training=True, points=settings.points
+                    skeleton, (settings.crop,) * 2, training=True, points=settings.pixels_per_crop
                 ).flops
             )
             seconds = step(objective, batch, precision, options)

@@ -41,9 +41,9 @@ def measure(quick: bool = False) -> list[dict[str, object]]:
     each stage, our ratio to it.
     """
     profile = load("photos")
-    conditions = profile.evaluation.conditions[:: 6 if quick else 1]
+    conditions = profile.evaluation.original_conditions[:: 6 if quick else 1]
     once = list(profile.protocol.scales)
-    each = [scale for setting in profile.evaluation.scales for scale in setting.split("+")]
+    each = [scale for setting in profile.evaluation.original_scales for scale in setting.split("+")]
     with tempfile.TemporaryDirectory() as folder:
         images, paths = photographs(3 if quick else PHOTOGRAPHS, Path(folder))
         pipelines: dict[str, Callable[[list[str]], dict[str, float]]] = {
@@ -86,7 +86,7 @@ def photographs(count: int, folder: Path) -> tuple[ImageSet, list[Path]]:
     that scikit-image carries.
     """
     if folders.is_there("nips2017-dev", "test"):
-        whole = folders.load("nips2017-dev", "test")
+        whole = folders.load_images("nips2017-dev", "test")
         return data.Subset(whole, range(count)), [whole.root / name for name in whole.ids[:count]]
     carried = examples.CarriedSet("test")
     generator = np.random.default_rng(0)

@@ -31,13 +31,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import UserError
 from blurpaper.runs.randomness import stream, uniforms
 
 # --- Names and conditions -------------------------------------------------------------------------
-
-CANONICAL = 384
-"""Smaller side, in pixels, of the images whose pixels PSF names speak of."""
 
 SHARP = "sharp"
 SHAKE = "shake"

@@ -59,7 +59,7 @@ main_set = settings.test_sets[0]
 
 # %% tags=["hide-input"]
 if main_set == "emoji":
-    images = data.load("emoji", "test", Run(page.profile, Store()))
+    images = data.load_images("emoji", "test", Run(page.profile, Store()))
     page.photograph(
         figures.gallery(
             [images[n] for n in range(10)], [images.classes[images.labels[n]] for n in range(10)]
@@ -85,9 +85,9 @@ photos = profiles.load("photos")
 
 def guesses(name, condition):
     """The five likeliest classes with their probabilities, for those who cannot see them."""
-    likely = results.select(rows, data=name, condition=condition, metric="probability")
+    likely = results.select(rows, item=name, condition=condition, metric="probability")
     return ", ".join(
-        f"{guess} {percent(value, 0)}" for guess, value in zip(likely["region"], likely["value"])
+        f"{guess} {percent(value, 0)}" for guess, value in zip(likely["parameter"], likely["value"])
     )
 
 
@@ -110,7 +110,7 @@ def show_example(name, settings, image, answers, source):
     )
 
 
-for name in sorted(set(rows["data"])):
+for name in sorted(set(rows["item"])):
     if name.startswith("test/"):
         number = list(images.ids).index(name)
         show_example(
@@ -135,7 +135,7 @@ for example in EXAMPLES:
 # %% tags=["hide-input"]
 sources = page.sources("table1")
 page.table(
-    comparison(sources, {"top5": "top-5"}, settings.conditions, settings.scales),
+    comparison(sources, {"top5": "top-5"}, settings.original_conditions, settings.original_scales),
     "Top-5 accuracy in per cent, with 95 % intervals, of networks trained on sharp images (Table 1).",
     sources,
 )
@@ -145,7 +145,7 @@ ours = {
     name: results.select(frame, metric="top1") for name, frame in sources.items() if name != "paper"
 }
 page.table(
-    comparison(ours, {"top1": "top-1"}, settings.conditions, settings.scales),
+    comparison(ours, {"top1": "top-1"}, settings.original_conditions, settings.original_scales),
     "The same for top-1 accuracy, which the paper does not report.",
     ours,
 )
@@ -173,7 +173,7 @@ def lost(scale, frame):
 
 
 values = top5["value"]
-scales = [scale for scale in ("256", "256+512", "512") if scale in settings.scales]
+scales = [scale for scale in ("256", "256+512", "512") if scale in settings.original_scales]
 page.say(
     f"On sharp images at scale 256 this run reaches {with_interval(top5.loc[('256', 'sharp')])}; under `D8` "
     f"{with_interval(top5.loc[('256', 'D8')])}. Defocus of radius 8 takes "
@@ -192,7 +192,7 @@ if losses == sorted(losses) and len(scales) > 1:
     )
 
 # %% tags=["remove-input"]
-if "128" in settings.scales:
+if "128" in settings.original_scales:
     best = "better" if values["128", "G8"] > values["256", "G8"] else "not better"
     zeros = (
         ", and the map of its last stage must be padded with zeros"
@@ -215,7 +215,7 @@ if "128" in settings.scales:
 # %% tags=["remove-input"]
 both = page.photographs("table1")
 if both is not None:
-    model, pooled = photos.model, photos.evaluation.pooled_model
+    model, pooled = photos.model, photos.evaluation.global_pooling_model
     frames = {"at every position": model, "whole map": pooled}
     frames = {
         name: foremost(results.select(both, model=one), photos) for name, one in frames.items()

@@ -74,7 +74,10 @@ sources = {
     name: results.select(frame, recipe=["", "labels"])
     for name, frame in page.sources("table3").items()
 }
-networks = ["original", *(name for name in settings.finetuned if not {"/", "#"} & set(name))]
+networks = [
+    "original",
+    *(name for name in settings.finetuned_networks if not {"/", "#"} & set(name)),
+]
 table = results.select(sources["this run"], data=main_set)
 page.table(
     comparison(sources, {"top5": "top-5"}, conditions, networks, column="network"),
@@ -368,8 +371,8 @@ page.say(
 # %% tags=["hide-input"]
 likely = results.select(page.rows("figure1"), network="mix")
 if main_set == "emoji":
-    images = data.load("emoji", "test", Run(page.profile, Store()))
-    name = likely["data"].iloc[0]
+    images = data.load_images("emoji", "test", Run(page.profile, Store()))
+    name = likely["item"].iloc[0]
     number = list(images.ids).index(name)
     canonical = page.profile.protocol.canonical
     sharp = to_canonical(images[number], canonical)[None]
@@ -385,9 +388,9 @@ if main_set == "emoji":
             f"{condition}: "
             + ", ".join(
                 f"{guess} {percent(value, 0)}"
-                for guess, value in zip(group["region"], group["value"])
+                for guess, value in zip(group["parameter"], group["value"])
             )
-            for condition, group in results.select(likely, data=name, metric="probability").groupby(
+            for condition, group in results.select(likely, item=name, metric="probability").groupby(
                 "condition", sort=False
             )
         )
@@ -407,11 +410,11 @@ rows, guesses = page.rows("figure3"), page.rows("figure3_guesses")
 def said(place, condition):
     """What each network says of an image: network -> verdict."""
     ranks, first = (
-        results.select(frame, data=place, condition=condition).set_index("network")
+        results.select(frame, item=place, condition=condition).set_index("network")
         for frame in (rows, guesses)
     )
     return {
-        network: figures.Verdict(rank <= 5, first["region"][network], first["value"][network])
+        network: figures.Verdict(rank <= 5, first["parameter"][network], first["value"][network])
         for network, rank in ranks["value"].items()
     }
 
@@ -431,12 +434,12 @@ def in_sentences(titles, verdicts):
 if main_set == "emoji":
     number_of = {name: number for number, name in enumerate(images.ids)}
     pictures, titles, verdicts = [], [], []
-    for (name, condition), group in rows[rows["data"].isin(list(number_of))].groupby(
-        ["data", "condition"], sort=False
+    for (name, condition), group in results.select(rows, data="emoji").groupby(
+        ["item", "condition"], sort=False
     ):
         image = to_canonical(images[number_of[name]], canonical)
         pictures.append(protocol.blurred(image[None], [name], condition, canonical)[0])
-        titles.append(f"{images.classes[int(group['region'].iloc[0])]}, {condition}")
+        titles.append(f"{images.classes[int(group['parameter'].iloc[0])]}, {condition}")
         verdicts.append(said(name, condition))
     page.photograph(
         figures.verdicts(pictures, titles, verdicts),

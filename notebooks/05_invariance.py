@@ -87,7 +87,7 @@ def show_maps(image, name, what, settings, networks, source):
 
 
 if main_set == "emoji" and not published:
-    images = data.load("emoji", "test", Run(settings, Store()))
+    images = data.load_images("emoji", "test", Run(settings, Store()))
     what = f"A drawn {images.classes[images.labels[0]]}"
     networks = {
         mix: NetworkSpec.parse(f"{settings.model}:{mix}")

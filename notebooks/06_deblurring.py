@@ -137,7 +137,7 @@ show(
 
 # %% tags=["hide-input"]
 if main_set == "emoji" and not published:
-    images = data.load("emoji", "test", Run(settings, Store()))
+    images = data.load_images("emoji", "test", Run(settings, Store()))
     drawn = to_canonical(images[0], settings.protocol.canonical)
     show(
         drawn,
@@ -289,7 +289,7 @@ page.figure(
         f"{name}: "
         + ", ".join(
             f"{value:.1f} dB at {level}"
-            for level, value in frame.set_index("region")["value"].items()
+            for level, value in frame.set_index("parameter")["value"].items()
         )
         for name, frame in noise.items()
     )
@@ -301,11 +301,11 @@ page.figure(
 lines = []
 for name, frame in by_noise.items():
     best = noise[name].sort_values("value").iloc[-1]
-    top1 = results.select(frame, metric="top1").set_index("region")
+    top1 = results.select(frame, metric="top1").set_index("parameter")
     least, most = min(top1.index, key=float), max(top1.index, key=float)
     lines.append(
-        f"- *{name}*: best at {best['region']} grey levels, {with_interval(best, percents=False)} dB. "
-        f"Top-1 accuracy is {with_interval(top1.loc[best['region']])} there, {with_interval(top1.loc[least])} at {least} and "
+        f"- *{name}*: best at {best['parameter']} grey levels, {with_interval(best, percents=False)} dB. "
+        f"Top-1 accuracy is {with_interval(top1.loc[best['parameter']])} there, {with_interval(top1.loc[least])} at {least} and "
         f"{with_interval(top1.loc[most])} at {most}."
     )
 page.say("\n".join(lines))
@@ -342,9 +342,9 @@ lines = []
 for name, frame in mistaken.items():
     top1 = results.select(frame, metric="top1")
     wrong = results.select(top1, network="original")
-    wrong = wrong[(wrong["region"] != "") & (wrong["region"] != known)]
-    blurred = results.select(top1, network="original", region="")["value"].iloc[0]
-    tuned = results.select(top1, network="mix", recipe="labels", region="")["value"]
+    wrong = wrong[(wrong["parameter"] != "") & (wrong["parameter"] != known)]
+    blurred = results.select(top1, network="original", parameter="")["value"].iloc[0]
+    tuned = results.select(top1, network="mix", recipe="labels", parameter="")["value"]
     lines.append(
         f"- *{name}*: {percent(blurred)} without deblurring"
         + (f", {percent(tuned.iloc[0])} by the network tuned on the mix" if len(tuned) else "")
@@ -352,7 +352,7 @@ for name, frame in mistaken.items():
     )
     for level, part in wrong.groupby(wrong["input"].str.partition("noise ")[2], sort=False):
         told = f"noise of {level} grey levels" if level else "rounding alone"
-        values = part.set_index("region")["value"]
+        values = part.set_index("parameter")["value"]
         lines.append(
             f"    - reckoning with {told}: "
             + ", ".join(f"{percent(values[one])} as {one}" for one in values.index)
@@ -370,10 +370,10 @@ lines = []
 for name, frame in mistaken.items():
     top1 = named(results.select(frame, metric="top1"))
     wrong = results.select(top1, network="original")
-    wrong = wrong[(wrong["region"] != "") & (wrong["region"] != known)]
-    errors = {one: abs(PSF.parse(one).size - PSF.parse(known).size) for one in wrong["region"]}
+    wrong = wrong[(wrong["parameter"] != "") & (wrong["parameter"] != known)]
+    errors = {one: abs(PSF.parse(one).size - PSF.parse(known).size) for one in wrong["parameter"]}
     near = [one for one in errors if errors[one] == min(errors.values())]
-    reached = [results.select(wrong, region=one)["value"].max() for one in near]
+    reached = [results.select(wrong, parameter=one)["value"].max() for one in near]
     instead = top1[top1["network"] != "original"].set_index("shown")["value"]
     best = ours[name].set_index(["shown", "metric"])
     gaps = {

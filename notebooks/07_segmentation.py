@@ -79,7 +79,7 @@ network = plan.segmenter(
     large.model, 1000, large.protocol.field, len(networks.labels(large)), large.segmentation
 )
 canonical = (large.protocol.canonical,) * 2
-crops, points_of = large.segmentation.pretraining.batch, large.segmentation.points
+crops, points_of = large.segmentation.pretraining.batch, large.segmentation.pixels_per_crop
 whole = plan.forward(network, canonical).activations + 4 * plan.weights(network)
 step = plan.forward(network, canonical, crops, training=True, points=points_of).activations
 step = plan.training_memory(network, large.segmentation.pretraining, step)
@@ -102,10 +102,8 @@ NAMES = {"original": "original", "sharp-only": "sharp-only", "mix": "mix"}
 
 
 def set_out(frame):
-    """With a column for the network and the region, as the paper's table has them."""
-    return frame.assign(
-        shown=[f"{network}, {region}" for network, region in zip(frame["network"], frame["region"])]
-    )
+    """With a column for the network and the region or parameter, as the paper's table has them."""
+    return frame.assign(shown=frame["network"] + ", " + frame["region"] + frame["parameter"])
 
 
 sources = {name: set_out(frame) for name, frame in page.sources("table6").items()}
@@ -325,7 +323,7 @@ page.figure(
     alt="; ".join(
         f"{name}: "
         + ", ".join(
-            f"{row['network']} {row['condition']} {row['region']} {row['value']:.2f}"
+            f"{row['network']} {row['condition']} {row['parameter']} {row['value']:.2f}"
             for _, row in results.select(
                 frame, metric="error", network=["original", "mix"], condition=["sharp", "D8"]
             ).iterrows()
@@ -339,7 +337,7 @@ page.figure(
 # %% tags=["remove-input"]
 lines = []
 for name, frame in errors.items():
-    of = frame.set_index(["network", "condition", "region", "metric"])
+    of = frame.set_index(["network", "condition", "parameter", "metric"])
     parts = {
         kind: of.loc[("original", "D8", kind, "loss")] for kind in ("recognition", "localisation")
     }
@@ -382,7 +380,7 @@ MEASURES |= {
 
 
 def spelt(frame):
-    return frame.assign(measure=frame["region"].map(MEASURES))
+    return frame.assign(measure=frame["parameter"].map(MEASURES))
 
 
 page.table(
@@ -419,7 +417,7 @@ lines = [
     "of the top-5 accuracy; without intervals."
 ]
 for name, frame in prices.items():
-    of = results.select(frame, network="mix").set_index(["region", "metric"])
+    of = results.select(frame, network="mix").set_index(["parameter", "metric"])
     lines.append(f"- *{name}*:")
     for metric, words in (
         ("cost_vs_original", "beside the original, the cost on sharp images"),

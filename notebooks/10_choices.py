@@ -62,10 +62,10 @@ page.say(f"""
 | noise that EPLL reckons with | that of rounding, {deblurring.ROUNDING:.2f} grey levels; in three channels' mean, less by the root of three | it is what there is; chapter 06 tries others |
 | photographs its prior is learnt from | {", ".join(f"{one.deblurring.prior.images} (`{one.name}`)" for one in map(profiles.load, ("emoji", "photos")))} | the original mixture is not to be had |
 | border in deblurring | the mirror of the blur | it is the true one |
-| rates of segmentation's passes | {", ".join(f"{phase.rate:g} × {phase.epochs}" for phase in paper.segmentation.finetuning.phases)} for the network below, {paper.segmentation.pace:g} times as much for the perceptron, AdamW (profile `imagenet`) | lost; six passes and two, as in the paper |
+| rates of segmentation's passes | {", ".join(f"{phase.rate:g} × {phase.epochs}" for phase in paper.segmentation.finetuning.phases)} for the network below, {paper.segmentation.head_lr_scale:g} times as much for the perceptron, AdamW (profile `imagenet`) | lost; six passes and two, as in the paper |
 | levels that Zoomout looks at | the five stages, each standardised, and the mean of the last | the paper's segmentation network looks at more layers; these are what all our models share |
 | scene that the segmentation network is given | of the canonical scale, in its own proportions | the paper distorts it to fit its network |
-| near a boundary | a pixel of another label within {paper.segmentation.boundary:g} pixels, centre to centre, in the label map's own pixels; void counts as a label and is never scored | "within four pixels" is all the paper says |
+| near a boundary | a pixel of another label within {paper.segmentation.boundary_distance:g} pixels, centre to centre, in the label map's own pixels; void counts as a label and is never scored | "within four pixels" is all the paper says |
 | place of the zeros at scale 128 | around the map, the odd one at the right and below | the paper says only that it is padded |
 """)
 

@@ -82,11 +82,11 @@ else:
 schedule = photos.agreement
 optimizer = {"adamw": "AdamW", "sgd": "SGD"}[schedule.optimizer]
 phases = "; ".join(
-    f"{p.epochs} {'pass' if p.epochs == 1 else 'passes'} from {p.rate:g} to {p.rate if p.end is None else p.end:g}"
+    f"{p.epochs} {'pass' if p.epochs == 1 else 'passes'} from {p.rate:g} to {p.rate if p.end_rate is None else p.end_rate:g}"
     for p in schedule.phases
 )
 page.say(
-    f"**Chosen.** {optimizer}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.features:g}; "
+    f"**Chosen.** {optimizer}, rate {phases}; batch {schedule.batch}; weight of the features {schedule.feature_weight:g}; "
     f"photographs: {', '.join(schedule.train_set.split('+'))}."
 )
 

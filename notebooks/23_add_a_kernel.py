@@ -182,7 +182,7 @@ except ValueError as error:
 # python -m pytest tests/test_kernels.py
 # ```
 #
-# Then the verbs know it too, and a profile can list it among `evaluation.conditions`:
+# Then the verbs know it too, and a profile can list it among `evaluation.original_conditions`:
 #
 # ```sh
 # blurpaper blur photos blurred --psf R6

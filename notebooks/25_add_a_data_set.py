@@ -120,7 +120,7 @@ found = predictions.log_probabilities(
     NetworkSpec("efficientnet_lite0"), cats, ["sharp", "D8"], ["256"], Run(settings, store)
 )
 for condition, by_scale in found.items():
-    terms = metrics.per_image(metrics.decisions(by_scale["256"], cats.labels))
+    terms = metrics.per_image(metrics.decide(by_scale["256"], cats.labels))
     print(
         f"{condition:5}  top-1 {terms['top1'].mean():.2f}  entropy {terms['entropy'].mean():.2f} nats"
     )
@@ -156,7 +156,7 @@ from blurpaper.data import folders
 
 os.environ["BLURPAPER_DATA"] = str(Path.cwd())
 folders.SETS["mine"] = {"test": "photos"}
-mine = data.load("mine", "test", Run(settings, store))
+mine = data.load_images("mine", "test", Run(settings, store))
 print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
 del folders.SETS["mine"]
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from blurpaper.experiments.sources import RUN
 from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.files import TEMPLATES, written
 from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Codec, Recipe, Store, sha256_of
+from blurpaper.runs.store import Artifact, Codec, Store, sha256_of
 
 KIND = "chapters"
 
@@ -76,16 +76,20 @@ class Edition:
             "published": self.published,
         }
 
-    def recipe(self, chapter: str) -> Recipe[str]:
+    def artifact(self, chapter: str) -> Artifact[str]:
+        """An executed chapter, as the text of a notebook."""
         script = _script(chapter)
-        own: dict[str, Any] = {"text": hashlib.sha256(script.encode()).hexdigest()}
+        own: dict[str, Any] = {
+            "text": hashlib.sha256(script.encode()).hexdigest(),
+            "code": fingerprint.fingerprint(fingerprint.used_by(script)),
+        }
         if not self.published and shows_the_store(chapter):
             own["artifacts"] = [
                 name for name in self.store.names() if not name.startswith(f"{KIND}/")
             ]
-        modules = ["blurpaper.book.execution", *sorted(fingerprint.used_by(script))]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
-        return Recipe(KIND, name, self.inputs | own, modules, _NOTEBOOK, about)
+        compute = partial(_executed, chapter, self)
+        return Artifact(KIND, name, self.inputs | own, compute, _NOTEBOOK, about, resumable=True)
 
 
 def execute(chapter: str, run: Edition) -> Path:
@@ -97,7 +101,7 @@ def execute(chapter: str, run: Edition) -> Path:
     """
     out = build.executed(chapter, run.profile)
     out.unlink(missing_ok=True)
-    content = run.store.get(run.recipe(chapter), lambda scratch: _executed(chapter, run, scratch))
+    content = run.store.get(run.artifact(chapter))
     with written(out) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return out

@@ -144,7 +144,9 @@ def described(origin: Origin | None) -> str:
 def _seeds(settings: Mapping[str, Any]) -> str:
     """The seed of the run, those of its further networks, and those of what is drawn."""
     told, evaluation = [f"{settings['seed']}"], settings["evaluation"]
-    seeds = sorted({int(one.rpartition("#")[2]) for one in evaluation["finetuned"] if "#" in one})
+    seeds = sorted(
+        {int(one.rpartition("#")[2]) for one in evaluation["finetuned_networks"] if "#" in one}
+    )
     if seeds:
         told.append(f"some networks trained again from {', '.join(map(str, seeds))}")
     if "emoji" in evaluation["test_sets"]:

@@ -18,12 +18,12 @@ from blurpaper.book import slider
 from blurpaper.deblurring import prior
 from blurpaper.experiments import examples, restoration, results
 from blurpaper.networks import NetworkSpec, files
-from blurpaper.networks.weights import path_of
+from blurpaper.networks.weights import bundled_path
 from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.files import written
-from blurpaper.runs.store import Recipe, surroundings
+from blurpaper.runs.store import Artifact, surroundings
 from blurpaper.segmentation import networks
-from blurpaper.training import networks as trained
+from blurpaper.training.networks import trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,13 +57,13 @@ def publish(run: Run) -> Iterator[Path]:
     import pandas as pd
 
     if (
-        run.profile.evaluation.released
+        run.profile.evaluation.released_network
         and run.profile.deblurring.prior.images == prior.BUNDLED.stem
     ):
         yield _release_prior(run)
-    if run.profile.evaluation.released:
+    if run.profile.evaluation.released_network:
         yield _release(
-            NetworkSpec.parse(f"{run.profile.model}:{run.profile.evaluation.released}"), run
+            NetworkSpec.parse(f"{run.profile.model}:{run.profile.evaluation.released_network}"), run
         )
 
     rows = pd.concat(
@@ -93,7 +93,7 @@ def publish(run: Run) -> Iterator[Path]:
         **{name: value for name, value in surroundings().items() if name != "commit"},
         **_code_of(used),
         "artifacts": [
-            {name: stamp.get(name) for name in _STAMPED} | {"modules": list(recipe.modules)}
+            {name: stamp.get(name) for name in _STAMPED} | {"modules": [recipe.function.__module__]}
             for recipe, stamp in zip(used, stamps, strict=True)
         ],
     }
@@ -147,7 +147,7 @@ def installed() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found) if name != "blurpaper"]
 
 
-def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:
+def _code_of(used: Iterable[Artifact]) -> dict[str, Any]:
     """What says later whether the code has changed since: the modules behind each root of an
     artifact, and a hash of each.
 
@@ -156,7 +156,7 @@ def _code_of(used: Iterable[Recipe]) -> dict[str, Any]:
     """
     closures = {
         root: sorted(fingerprint.closure([root]))
-        for root in sorted({root for recipe in used for root in recipe.modules})
+        for root in sorted({recipe.function.__module__ for recipe in used})
     }
     tables = sorted(_COUNTS | {make.__module__ for make in experiments.EXPERIMENTS.values()})
     modules = sorted({*tables, *(module for closure in closures.values() for module in closure)})
@@ -172,11 +172,11 @@ def _release_prior(run: Run) -> Path:
     from safetensors.torch import save_file
 
     path = prior.BUNDLED
-    recipe = restoration.prior_recipe(run)
+    artifact = restoration.prior_artifact(run)
     state = restoration.prior(run).state()
-    stamp = run.store.stamp(recipe)
+    stamp = run.store.stamp(artifact)
     about = {
-        "name": recipe.name,
+        "name": artifact.name,
         "inputs": json.dumps(stamp["inputs"], sort_keys=True),
         "commit": stamp["commit"],
     }
@@ -188,8 +188,7 @@ def _release_prior(run: Run) -> Path:
 
 def _release(spec: NetworkSpec, run: Run) -> Path:
     """Write a network in half precision, unless the file has its weights already."""
-    network = trained.network(spec, run)
-    path = path_of(spec.model, spec.mix)
+    network, path = trained(spec, run).load(), bundled_path(spec)
     if path.is_file():
         old, new = files.load(path).state_dict(), network.state_dict()
         if all(tensor.equal(new[name].half().to(tensor.dtype)) for name, tensor in old.items()):

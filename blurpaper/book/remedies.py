@@ -121,7 +121,7 @@ def _mean(rows: pd.DataFrame, conditions: Sequence[str]) -> float:
 
 def _way(name: str, profile: Profile, stamp: Mapping[str, Any]) -> dict[str, str]:
     """How a network is had, and at what cost."""
-    if name == profile.evaluation.released:
+    if name == profile.evaluation.released_network:
         return {
             "table": "table3",
             "remedy": "take the bundled network, tuned without labels",
@@ -165,14 +165,14 @@ def _gains(
 def _caution(rows: pd.DataFrame, true: str) -> str:
     """What becomes of top-5 accuracy if EPLL is told a PSF that is nearly the true one."""
     top5 = results.select(rows, network="original", metric="top5")
-    wrong = top5[~top5["region"].isin(["", true])]
-    off = wrong["region"].map(lambda name: abs(PSF.parse(name).size - PSF.parse(true).size))
+    wrong = top5[~top5["parameter"].isin(["", true])]
+    off = wrong["parameter"].map(lambda name: abs(PSF.parse(name).size - PSF.parse(true).size))
     near = wrong[off == off.min()]
-    naive = near[near["input"] == "epll as " + near["region"]]["value"]
-    best = near.groupby("region")["value"].max()
+    naive = near[near["input"] == "epll as " + near["parameter"]]["value"]
+    best = near.groupby("parameter")["value"].max()
     naive, best, left = (
         " to ".join(dict.fromkeys(rounded(100 * value, 0) for value in (one.min(), one.max())))
-        for one in (naive, best, results.select(top5, region="")["value"])
+        for one in (naive, best, results.select(top5, parameter="")["value"])
     )
     return (
         f"If the assumed radius is {off.min():g} px off, top-5 accuracy is {naive} % (at best "

@@ -14,6 +14,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,13 @@ from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import Published, examples, results
 from blurpaper.kernels import PSF, SHAKE, SHARP, axis_variance, shake_bank
-from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.networks.base import STAGES, Network
+from blurpaper.networks import STAGES, Network, NetworkSpec, Reference
 from blurpaper.runs import Run
 from blurpaper.runs.devices import device_of
 from blurpaper.runs.profile import Compute, Profile, Protocol
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import Codec, Recipe, Store
-from blurpaper.training import networks as trained
+from blurpaper.runs.store import Codec, Store
+from blurpaper.training.networks import reference
 
 # --- Blurs ----------------------------------------------------------------------------------------
 
@@ -123,35 +123,8 @@ CODEC: Codec[Played] = Codec(
 )
 
 
-def played_recipe(
-    identities: Mapping[str, str],
-    modules: Sequence[str],
-    photographs: Mapping[str, torch.Tensor],
-    settings: Protocol,
-) -> Recipe[Played]:
-    """What :func:`played` gives, as an artifact.
-
-    Args:
-        identities: network -> what stands for it in a key.
-        modules: those that define the networks.
-    """
-    pixels = {
-        name: hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
-        for name, image in photographs.items()
-    }
-    inputs = {
-        "networks": dict(identities),
-        "photographs": pixels,
-        "canonical": settings.canonical,
-        "pixels": settings.pixels(SCALE),
-    }
-    return Recipe(
-        "play", "+".join(photographs), inputs, ["blurpaper.book.play.seen", *modules], CODEC
-    )
-
-
 def played(
-    networks: Mapping[str, Network],
+    networks: Mapping[str, Reference],
     photographs: Mapping[str, torch.Tensor],
     settings: Protocol,
     compute: Compute,
@@ -166,8 +139,10 @@ def played(
         probability of five), ``entropy`` in nats, ``distances`` (Hamming, a stage each).
     """
     device = device_of(compute)
-    for network in networks.values():
-        network.to(device, memory_format=torch.channels_last).eval()
+    loaded = {
+        name: network.loaded.to(device, memory_format=torch.channels_last).eval()
+        for name, network in networks.items()
+    }
     shown = {}
     with (
         torch.inference_mode(),
@@ -178,14 +153,14 @@ def played(
         for name, image in photographs.items():
             canonical = to_canonical(image, settings.canonical)[None].to(device)
             sharp = {
-                label: _maps(network, canonical, settings) for label, network in networks.items()
+                label: _maps(network, canonical, settings) for label, network in loaded.items()
             }
             by_condition = {}
             for condition in conditions():
                 blurred = protocol.blurred(canonical, [name], condition, settings.canonical)
                 told = {
                     label: _told(network, blurred, sharp[label], settings)
-                    for label, network in networks.items()
+                    for label, network in loaded.items()
                 }
                 by_condition[condition] = {"picture": _as_uri(blurred[0].cpu()), "networks": told}
                 tick(1)
@@ -322,7 +297,7 @@ def on_photographs(store: Store) -> Played:
     """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in
     scikit-image's photographs.
     """
-    named = examples.on_photographs()
+    named = examples.networks_on_photographs()
     settings, model = named[0][0], named[0][1].model
     pictures = {example.name: photograph(example) for example in PHOTOGRAPHS}
     words = {
@@ -334,7 +309,7 @@ def on_photographs(store: Store) -> Played:
         )
         for example in PHOTOGRAPHS
     }
-    return _found({spec.mix: spec for _, spec in named}, pictures, words, settings, store)
+    return _found({spec.mix: spec for _, spec in named}, pictures, words, Run(settings, store))
 
 
 def are_embedded(profile: Profile) -> bool:
@@ -353,7 +328,7 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
         return results.published_played(EMOJI)
     if isinstance(store, Published):
         return results.published_played(profile.name)
-    images = data.load(EMOJI, "test", Run(profile, store))
+    images = data.load_images(EMOJI, "test", Run(profile, store))
     first = {int(label): number for number, label in reversed(list(enumerate(images.labels)))}
     chosen = [first[round(label)] for label in np.linspace(0, len(images.classes) - 1, EMBEDDED)]
     names = {number: images.classes[images.labels[number]] for number in chosen}
@@ -369,7 +344,10 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
     }
     networks = {mix: NetworkSpec(profile.model, mix) for mix in ("original", "mix")}
     return _found(
-        networks, {images.ids[number]: images[number] for number in chosen}, words, profile, store
+        networks,
+        {images.ids[number]: images[number] for number in chosen},
+        words,
+        Run(profile, store),
     )
 
 
@@ -396,25 +374,23 @@ def mean(played: Played, network: str, condition: str, number: str) -> float:
 
 
 def _found(
-    networks: Mapping[str, examples.Named],
+    networks: Mapping[str, NetworkSpec],
     pictures: Mapping[str, torch.Tensor],
     words: Mapping[str, Words],
-    settings: Profile,
-    store: Store,
+    run: Run,
 ) -> Played:
-    recipe = played_recipe(
-        {name: trained.identity_of(spec, Run(settings, store)) for name, spec in networks.items()},
-        sorted({module_of(spec.model) for spec in networks.values()}),
-        pictures,
-        settings.protocol,
-    )
-
-    def make() -> Played:
-        loaded = {
-            name: trained.network(spec, Run(settings, store)) for name, spec in networks.items()
-        }
-        return played(loaded, pictures, settings.protocol, settings.compute)
-
-    found = store.get(recipe, lambda _: make())
+    references = {name: reference(spec, run) for name, spec in networks.items()}
+    settings = run.profile.protocol
+    inputs = {
+        "networks": {name: network.identity for name, network in references.items()},
+        "photographs": {
+            name: hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
+            for name, image in pictures.items()
+        },
+        "canonical": settings.canonical,
+        "pixels": settings.pixels(SCALE),
+    }
+    compute = partial(played, references, pictures, settings, run.profile.compute)
+    found = run.store.artifact("play", "+".join(pictures), inputs, compute, CODEC)
     shown = {name: one | asdict(words[name]) for name, one in found["photographs"].items()}
     return {**found, "photographs": shown}

@@ -221,9 +221,10 @@ class Evidence:
         value, low, high = (float(row[column]) for column in ("value", "low", "high"))
         if np.isnan(low):
             return np.full(1 + self.resamples, value), POINTS
-        named = [str(row[column]) for column in results.KEY]
+        # What a row is not of has no part in its noise: a new column leaves all as it was.
+        key = [str(row[one]) for one in results.KEY if row[one] or one not in ("item", "parameter")]
         noise = (
-            stream("claims", *named).normal(size=self.resamples)
+            stream("claims", *key).normal(size=self.resamples)
             * (high - low)
             / (2 * intervals.HALF_WIDTH)
         )
@@ -326,7 +327,7 @@ def _decided_in(of: Mapping[str, str], run: Run) -> pd.DataFrame:
             for one in restoration.of_table5(run.profile)
             if str(one) == of["input"] and NetworkSpec(run.profile.model) in specs
         ]
-        frames = [restoration.decisions(treatment, images, run) for treatment in chosen]
+        frames = [restoration.treated_decisions(treatment, images, run) for treatment in chosen]
     return (
         pd.concat(frames, ignore_index=True)
         if frames

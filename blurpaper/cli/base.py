@@ -112,7 +112,7 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
     from blurpaper import data
     from blurpaper.experiments import plan, results
 
-    plan.check(profile)
+    plan.check_profile(profile)
     if missing := data.missing(profile):
         missing.append("Nothing was run.")
         if (results.PUBLISHED / f"{profile.name}.csv").is_file():

@@ -28,7 +28,7 @@ def data_fetch(names: tuple[str, ...]) -> None:
     """Download sets of photographs; one that is there is left alone."""
     from blurpaper.data import download, sources
 
-    for source in [sources.named(name) for name in names]:
+    for source in [sources.source_of(name) for name in names]:
         click.echo(download.fetch(source.name))
 
 

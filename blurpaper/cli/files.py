@@ -168,7 +168,7 @@ def deblur(
     from blurpaper import deblurring
 
     chosen = _chooser(condition, pixels)
-    deblurring.check(method, deblurring.ROUNDING if noise is None else noise)
+    deblurring.check_method(method, deblurring.ROUNDING if noise is None else noise)
     if condition == SHAKE and not source.is_dir():
         raise UserError(
             "the name of a file chooses one of a hundred kernels for shake: name the kernel, as in "

@@ -8,10 +8,10 @@ from pathlib import Path
 from blurpaper.data import folders
 from blurpaper.data.folders import readable
 from blurpaper.data.images import ImageError
-from blurpaper.evaluation.folder import classes_of, fitted
+from blurpaper.evaluation.folder import fitted
 from blurpaper.kernels import MIXES, check_mix
-from blurpaper.networks import NetworkSpec, files
-from blurpaper.networks.external import ExternalSpec, external
+from blurpaper.networks import MODELS, NetworkSpec, Reference, files
+from blurpaper.networks.external import external
 from blurpaper.networks.files import NetworkFile
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
@@ -45,7 +45,7 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
 
 
 def finetune(
-    start: NetworkSpec,
+    start: Reference,
     folder: Path,
     mix: str,
     unlabelled: bool,
@@ -71,10 +71,8 @@ def finetune(
             wanted and it has none, or there are fewer images than a batch.
     """
     name, shares = mix_of(mix)
-    run = Run(fitted(run.profile, start), run.store)
-    listed = folders.load_folder(
-        folder, classes_of(start, run), labelled=not unlabelled, tolerant=True
-    )
+    run = fitted(run, start)
+    listed = folders.load_folder(folder, start.classes, labelled=not unlabelled, tolerant=True)
     schedule = run.profile.agreement if unlabelled else run.profile.finetuning
     if not unlabelled and (listed.labels < 0).any():
         raise ImageError(
@@ -88,11 +86,11 @@ def finetune(
             f"{folder} has {len(images)} images, fewer than a batch of {schedule.batch} (-p "
             f"{section}.batch=N)."
         )
-    network = networks.network(start, run)
+    network = start.load()
     objective = networks.objective_of(network, schedule)
     task = Task(images, shares, "256", run.seed("finetune"))
     made_from = (
-        networks.identity_of(start, run),
+        start.identity,
         images.fingerprint,
         name,
         schedule,
@@ -103,7 +101,7 @@ def finetune(
         f"{out.name}.{_key(*made_from, run.profile.compute.precision)}.checkpoint"
     )
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
-        place = networks.readable_checkpoint(checkpoint)
+        place = loop.readable_checkpoint(checkpoint)
         loop.train(
             objective, task, schedule, run.profile.protocol, run.profile.compute, place, tick
         )
@@ -115,11 +113,9 @@ def finetune(
     return len(images), len(list(loop.steps_of(schedule, len(images)))), left_out
 
 
-def tuned(start: NetworkSpec, out: Path) -> NetworkSpec:
+def tuned(start: Reference, out: Path) -> Reference:
     """The network that :func:`finetune` wrote, which was made from that one."""
-    if isinstance(start, ExternalSpec):
-        return external(start.model, weights=out)
-    return NetworkFile.at(out)
+    return NetworkFile.at(out) if start.model in MODELS else external(start.model, weights=out)
 
 
 def _key(*parts: object) -> str:

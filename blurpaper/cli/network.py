@@ -22,7 +22,7 @@ from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
-    from blurpaper.networks import NetworkSpec
+    from blurpaper.networks import Reference
 
 network_option = click.option(
     "--network",
@@ -73,16 +73,26 @@ def external_options(command: Callable) -> Callable:
     return command
 
 
-def _named(network: str, images: Path, said: dict[str, Any]) -> NetworkSpec:
-    """The network that a user names; of one from elsewhere what it is is reported."""
-    from blurpaper.networks.external import ExternalSpec
+def _run_of(
+    network: str,
+    images: Path,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    said: dict[str, Any],
+) -> tuple[Reference, Run]:
+    """The network that a user names, and the run for it; what the network is is reported."""
+    from blurpaper.evaluation.folder import fitted, home_profile
     from blurpaper.networks.weights import named
+    from blurpaper.runs.store import Store
+    from blurpaper.training.networks import reference
 
     sys.path.insert(0, "")  # one's own function may be in the current folder
-    found = named(network, folder=images, **said)
-    if isinstance(found, ExternalSpec):
-        click.echo(f"network: {found.description}", err=True)
-    return found
+    spec = named(network, folder=images, **said)
+    settings, _ = load_profile(profile or home_profile(spec.model), overrides)
+    run = Run(settings, Store())
+    found = reference(spec, run)
+    click.echo(f"network: {found.description}", err=True)
+    return found, fitted(run, found)
 
 
 @main.command()
@@ -102,27 +112,26 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
     _take_own_gpu()
     from dataclasses import replace
 
-    from blurpaper.experiments import tallies
     from blurpaper.networks import NetworkSpec
-    from blurpaper.runs import devices as processes
+    from blurpaper.runs import devices
     from blurpaper.runs.store import Store
-    from blurpaper.segmentation import networks
-    from blurpaper.training import networks as trained
+    from blurpaper.segmentation.networks import SEGMENTATION, segmenter
+    from blurpaper.training.networks import is_published, trained
 
     settings, _ = load_profile(profile, overrides)
-    parsed, store = NetworkSpec.parse(spec, settings.model), Store()
-    if trained.is_published(parsed):
-        trained.network(parsed, Run(settings, store))
+    parsed, run = NetworkSpec.parse(spec, settings.model), Run(settings, Store())
+    if is_published(parsed):
+        trained(parsed, run).load()
         click.echo(f"the weights of {parsed} are published: there is nothing to train")
         return
     need_data(settings)
-    if parsed.model == tallies.SEGMENTATION:
-        networks.network(replace(parsed, model=settings.model), Run(settings, store))
+    if parsed.model == SEGMENTATION:
+        segmenter(replace(parsed, model=settings.model), run).load()
     else:
-        trained.network(parsed, Run(settings, store))
-    if processes.number() == 0:
-        click.echo(f"{parsed} is in {store.root}")
-    if processes.count() > 1:
+        trained(parsed, run).load()
+    if devices.number() == 0:
+        click.echo(f"{parsed} is in {run.store.root}")
+    if devices.count() > 1:
         from torch import distributed
 
         distributed.destroy_process_group()
@@ -188,22 +197,16 @@ def evaluate(
     from blurpaper import kernels
     from blurpaper.evaluation import folder
     from blurpaper.experiments import results
-    from blurpaper.networks.files import NetworkFile
     from blurpaper.runs.files import check_writable
-    from blurpaper.runs.store import Store
 
     for path in filter(None, (out, report)):
         check_writable(path)
-    spec = _named(network, images, said)
-    if isinstance(spec, NetworkFile):
-        click.echo(f"network: {spec}", err=True)
-    settings, _ = load_profile(profile or folder.home_profile(spec.model), overrides)
-    settings = folder.fitted(settings, spec)
+    measured, run = _run_of(network, images, profile, overrides, said)
     names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
     wanted = [scale.strip() for scale in scales.split(",")]
     for scale in wanted:
         for one in scale.split("+"):
-            settings.protocol.pixels(one)
+            run.profile.protocol.pixels(one)
     for option, given in (
         ("--conditions", names),
         ("--scales", wanted),
@@ -211,11 +214,11 @@ def evaluate(
     ):
         if len(set(given)) < len(given):
             raise UserError(f"each of {option} is named once. Got {', '.join(given)}.")
-    found = folder.measure(spec, images, names, wanted, Run(settings, Store()))
+    found = folder.measure(measured, images, names, wanted, run)
     rows, left_out = found.rows, found.left_out
     if not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
-            f"no subfolder of {images} is named by a class of {spec}; here is how often it agrees "
+            f"no subfolder of {images} is named by a class of {measured}; here is how often it agrees "
             "with itself on the sharp image",
             err=True,
         )
@@ -229,7 +232,7 @@ def evaluate(
     if report:
         from blurpaper.cli import report as reports
 
-        reports.evaluated(report, spec, images, found, settings)
+        reports.evaluated(report, measured, images, found, run.profile)
         click.echo(f"report: {report}", err=True)
     say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
     say_passed_over(images)
@@ -287,13 +290,10 @@ def finetune(
     import time
 
     from blurpaper.cli import finetune as finetuning
-    from blurpaper.evaluation import folder
     from blurpaper.networks.external import is_function
     from blurpaper.runs.files import check_writable
-    from blurpaper.runs.store import Store
 
-    start = _named(network, images, said)
-    settings, _ = load_profile(profile or folder.home_profile(start.model), overrides)
+    start, run = _run_of(network, images, profile, overrides, said)
     if out.suffix != ".safetensors":
         raise UserError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
     if test and not report:
@@ -303,9 +303,7 @@ def finetune(
     for path in filter(None, (out, report)):
         check_writable(path)
     began = time.monotonic()
-    count, steps, left_out = finetuning.finetune(
-        start, images, mix, unlabelled, out, Run(settings, Store())
-    )
+    count, steps, left_out = finetuning.finetune(start, images, mix, unlabelled, out, run)
     minutes = (time.monotonic() - began) / 60
     again = f"{start.model} --weights {out}" if is_function(start.model) else str(out)
     hint = f"try: blurpaper evaluate --network {again} --images {images}"
@@ -328,7 +326,7 @@ def finetune(
             test or images,
             test is None,
             mix,
-            Run(settings, Store()),
+            run,
             done,
         )
         click.echo(f"report: {report}", err=True)

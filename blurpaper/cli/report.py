@@ -22,7 +22,7 @@ from blurpaper.evaluation.folder import Measured, fitted, measure
 from blurpaper.experiments import results
 from blurpaper.experiments.tallies import DISKS
 from blurpaper.kernels import SHARP
-from blurpaper.networks import NetworkSpec
+from blurpaper.networks import Reference
 from blurpaper.runs import Run
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
@@ -58,7 +58,7 @@ class Line:
 
 
 def evaluated(
-    path: Path, spec: NetworkSpec, folder: Path, measured: Measured, profile: Profile
+    path: Path, spec: Reference, folder: Path, measured: Measured, profile: Profile
 ) -> None:
     """Write what was measured of a network on the images of a folder, with the confidence from
     which on its answers are right as often as on sharp images.
@@ -69,8 +69,8 @@ def evaluated(
 
 def tuned(
     path: Path,
-    before: NetworkSpec,
-    after: NetworkSpec,
+    before: Reference,
+    after: Reference,
     folder: Path,
     seen: bool,
     mix: str,
@@ -84,7 +84,7 @@ def tuned(
         seen: whether they are those that it was tuned on.
         done: what was done, in words.
     """
-    run = Run(fitted(run.profile, before), run.store)
+    run = fitted(run, before)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
     first = measure(before, folder, conditions, ["256"], run)
     last = measure(after, folder, conditions, ["256"], run, like=first)
@@ -94,7 +94,7 @@ def tuned(
 
 def write(
     path: Path,
-    spec: NetworkSpec,
+    spec: Reference,
     folder: Path,
     lines: Sequence[Line],
     profile: Profile,
@@ -198,7 +198,7 @@ def threshold(decided: Mapping[str, Mapping[str, np.ndarray]], resamples: int) -
 
     Args:
         decided: condition, ``sharp`` among them -> ``rank`` and ``confidence`` of the same images
-            (:func:`metrics.decisions`).
+            (:func:`metrics.decide`).
 
     Returns:
         None if no confidence does it, on all images and without each tenth, or too few are kept.
@@ -244,7 +244,7 @@ def _threshold(measured: Measured, resamples: int) -> Threshold | None:
     found, (scale, truth) = measured.log_probabilities, next(iter(measured.truth.items()))
     if not measured.labelled or SHARP not in found or len(truth) < _FEWEST_IMAGES:
         return None
-    decided = {name: metrics.decisions(of[scale], truth) for name, of in found.items()}
+    decided = {name: metrics.decide(of[scale], truth) for name, of in found.items()}
     return threshold(decided, resamples)
 
 

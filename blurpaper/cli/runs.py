@@ -176,4 +176,4 @@ def compare(a: Path, b: Path, as_json: bool, everything: bool) -> None:
             )
         )
     else:
-        click.echo(f"A: {a}\nB: {b}\n{results.told(compared, everything)}")
+        click.echo(f"A: {a}\nB: {b}\n{results.as_text(compared, everything)}")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from blurpaper.data.sets import ImageSet, JoinedSet, SegmentedSet, Subset
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
-from blurpaper.runs.profile import Emoji, Profile
-from blurpaper.runs.store import TENSORS, Recipe
+from blurpaper.runs.profile import Profile
 
 __all__ = [
     "SCENES",
-    "EmojiSet",
     "ImageSet",
     "JoinedSet",
     "SegmentedSet",
@@ -26,7 +20,7 @@ __all__ = [
     "fingerprints",
     "is_known",
     "labels_of",
-    "load",
+    "load_images",
     "load_segmented",
     "missing",
     "prior_sets",
@@ -34,7 +28,7 @@ __all__ = [
 ]
 
 
-def load(name: str, split: str, run: Run) -> ImageSet:
+def load_images(name: str, split: str, run: Run) -> ImageSet:
     """A set of images by name: ``emoji`` is made (and kept in the store), ``scikit-image`` comes
     with that, others are read.
 
@@ -47,8 +41,10 @@ def load(name: str, split: str, run: Run) -> ImageSet:
         MissingDataError: if photographs are not there, saying how to get them.
     """
     if "+" in name:
-        return JoinedSet([load(part, split, run) for part in name.split("+")])
+        return JoinedSet([load_images(part, split, run) for part in name.split("+")])
     if name == "emoji":
+        from blurpaper.data.emoji import EmojiSet
+
         return EmojiSet(split, run)
     if name == "scikit-image":
         from blurpaper.data.examples import CarriedSet
@@ -57,7 +53,7 @@ def load(name: str, split: str, run: Run) -> ImageSet:
     from blurpaper.data import folders
 
     _check_known(name)
-    return folders.load(name, split)
+    return folders.load_images(name, split)
 
 
 SCENES = "emoji-scenes"
@@ -106,7 +102,7 @@ def load_segmented(name: str, split: str, run: Run) -> SegmentedSet:
         return SceneSet(split, run)
     from blurpaper.data import voc
 
-    return voc.load(name, split)
+    return voc.load_segmented(name, split)
 
 
 def is_known(name: str) -> bool:
@@ -186,10 +182,10 @@ def count(name: str, split: str, profile: Profile) -> int:
         return len(examples.CarriedSet(split))
     if name in voc.TASKS:
         whole = voc.COUNTS[name][split]
-        return len(voc.load(name, split)) if voc.is_there(name, split) else whole
+        return len(voc.load_segmented(name, split)) if voc.is_there(name, split) else whole
     if folders.is_there(name, split):
         return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
-    return sources.named(name).counts.get(split, 0)
+    return sources.source_of(name).counts.get(split, 0)
 
 
 def fingerprints(run: Run) -> dict[str, str]:
@@ -197,7 +193,8 @@ def fingerprints(run: Run) -> dict[str, str]:
     it.
     """
     found = {
-        f"{name}/{split}": load(name, split, run).fingerprint for name, split in wanted(run.profile)
+        f"{name}/{split}": load_images(name, split, run).fingerprint
+        for name, split in wanted(run.profile)
     }
     if not is_known(prior := run.profile.deblurring.prior.images):
         found[f"{prior}/prior"] = _bare_folder(Path(prior)).fingerprint
@@ -213,7 +210,7 @@ def prior_sets(run: Run) -> tuple[ImageSet, ImageSet]:
     """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
     name = run.profile.deblurring.prior.images
     if is_known(name):
-        return load(name, "train", run), load(name, "test", run)
+        return load_images(name, "train", run), load_images(name, "test", run)
     images = _bare_folder(Path(name))
     held_out = range(0, len(images), 10)
     return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(
@@ -221,50 +218,7 @@ def prior_sets(run: Run) -> tuple[ImageSet, ImageSet]:
     )
 
 
-class EmojiSet(ImageSet):
-    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
-
-    def __init__(self, split: str, run: Run) -> None:
-        from blurpaper.data import emoji
-
-        if split not in ("train", "test"):
-            raise UserError(f"emoji has train and test images. Got {split!r}.")
-        settings = run.profile.emoji
-        count = getattr(settings, split)
-        inputs = settings.model_dump(include={"classes", "side", "seed"})
-        inputs |= {"split": split, "count": count, "artwork": emoji.version()}
-        recipe = Recipe("data", f"emoji-{split}", inputs, ["blurpaper.data.emoji"], TENSORS)
-        run.store.note(recipe)
-        super().__init__(
-            name="emoji",
-            classes=tuple(emoji.CLASSES)[: settings.classes],
-            labels=np.arange(count, dtype=np.int64) % settings.classes,
-            ids=[f"{split}/{number:06d}" for number in range(count)],
-            fingerprint=recipe.key,
-        )
-        self._load = lambda: run.store.get(
-            recipe, lambda _: {"images": _drawn(settings, split, count)}
-        )["images"]
-
-    @cached_property
-    def _images(self) -> torch.Tensor:
-        return self._load()
-
-    def __getitem__(self, number: int) -> torch.Tensor:
-        return self._images[number]
-
-
 def _bare_folder(path: Path) -> ImageSet:
     from blurpaper.data import folders
 
     return folders.load_folder(path, labelled=False)
-
-
-def _drawn(settings: Emoji, split: str, count: int) -> torch.Tensor:
-    from blurpaper.data import emoji
-    from blurpaper.runs.progress import progress
-
-    with progress(f"drawing emoji/{split}", count, "image") as tick:
-        return torch.from_numpy(
-            emoji.render_split(settings.seed, split, count, settings.classes, settings.side, tick)
-        )

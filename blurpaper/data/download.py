@@ -25,7 +25,7 @@ import requests
 from blurpaper import __version__
 from blurpaper.data.images import ImageError, decoding, image_files, read_image
 from blurpaper.data.sets import imagenet_wnids
-from blurpaper.data.sources import SOURCES, Source, named
+from blurpaper.data.sources import SOURCES, Source, source_of
 from blurpaper.runs.files import UserError, data_folder, explained
 from blurpaper.runs.progress import progress
 from blurpaper.runs.threads import in_threads
@@ -52,7 +52,7 @@ def fetch(name: str) -> str:
         UserError: for an unknown name.
         FetchError: if it cannot be had, saying why and what to do.
     """
-    source, root = named(name), data_folder().absolute()
+    source, root = source_of(name), data_folder().absolute()
     target = root / name
     if source.there(root) == list(source.folders):
         return f"{name} is there already, in {target}; it is left alone."
@@ -230,7 +230,7 @@ def verify(name: str) -> list[str]:
     Raises:
         UserError: for an unknown name.
     """
-    source, root = named(name), data_folder().absolute()
+    source, root = source_of(name), data_folder().absolute()
     problems = []
     for split, place in source.folders.items():
         folder = root / place

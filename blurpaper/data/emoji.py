@@ -17,11 +17,18 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 
 import numpy as np
+import torch
 
+from blurpaper.data.sets import ImageSet
+from blurpaper.runs import Run
+from blurpaper.runs.files import UserError
+from blurpaper.runs.profile import Emoji
+from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
+from blurpaper.runs.store import Artifact
 from blurpaper.runs.threads import in_threads
 
 # --- Drawings -------------------------------------------------------------------------------------
@@ -257,3 +264,40 @@ def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     )
     pictured = seen + draw.uniform(0.0, 4.0) * noise
     return np.clip(np.rint(pictured), 0, 255).astype(np.uint8)
+
+
+class EmojiSet(ImageSet):
+    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
+
+    def __init__(self, split: str, run: Run) -> None:
+        if split not in ("train", "test"):
+            raise UserError(f"emoji has train and test images. Got {split!r}.")
+        settings = run.profile.emoji
+        count = getattr(settings, split)
+        inputs = settings.model_dump(include={"classes", "side", "seed"})
+        inputs |= {"split": split, "count": count, "artwork": version()}
+        artifact = Artifact(
+            "data", f"emoji-{split}", inputs, partial(_drawn, settings, split, count)
+        )
+        run.store.note(artifact)
+        super().__init__(
+            name="emoji",
+            classes=tuple(CLASSES)[: settings.classes],
+            labels=np.arange(count, dtype=np.int64) % settings.classes,
+            ids=[f"{split}/{number:06d}" for number in range(count)],
+            fingerprint=artifact.key,
+        )
+        self._load = lambda: run.store.get(artifact)["images"]
+
+    @cached_property
+    def _images(self) -> torch.Tensor:
+        return self._load()
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return self._images[number]
+
+
+def _drawn(settings: Emoji, split: str, count: int) -> dict[str, torch.Tensor]:
+    with progress(f"drawing emoji/{split}", count, "image") as tick:
+        images = render_split(settings.seed, split, count, settings.classes, settings.side, tick)
+    return {"images": torch.from_numpy(images)}

@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from blurpaper.data.sources import SOURCES
 from blurpaper.runs import contents
 from blurpaper.runs.files import data_folder
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.store import Store
 from blurpaper.runs.threads import in_threads
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ def how_to_get(name: str, split: str) -> str:
     return f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
 
 
-def load(name: str, split: str) -> FolderSet:
+def load_images(name: str, split: str) -> FolderSet:
     """A known set of photographs.
 
     Raises:
@@ -233,12 +234,10 @@ def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
     from PIL import __version__ as pillow
 
     inputs = {"images": images.fingerprint, "pillow": pillow}
-    about = {"data": images.fingerprint}
-    recipe = Recipe("broken-images", images.name, inputs, ["blurpaper.data.images"], TENSORS, about)
-    found = store.get(
-        recipe, lambda _: {"numbers": torch.tensor(_broken(images), dtype=torch.int64)}
-    )["numbers"].tolist()
-    broken = {number: problem for number in found if (problem := _problem(images, number))}
+    compute = partial(_broken, images)
+    kept = store.artifact("broken-images", images.name, inputs, compute, data=images.fingerprint)
+    numbers = kept["numbers"].tolist()
+    broken = {number: problem for number in numbers if (problem := _problem(images, number))}
     if len(broken) > TOLERATED * len(images):
         raise ImageError(_too_many(images, broken))
     if not broken:
@@ -248,8 +247,8 @@ def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
     )
 
 
-def _broken(images: FolderSet) -> list[int]:
-    """Numbers of the images that cannot be read."""
+def _broken(images: FolderSet) -> dict[str, torch.Tensor]:
+    """The ``numbers`` of the images that cannot be read, int64 ``(B,)``."""
     broken: list[int] = []
     with progress(f"reading {images.name}", len(images), "image") as tick:
         for start in range(0, len(images), _AT_A_TIME):
@@ -257,7 +256,7 @@ def _broken(images: FolderSet) -> list[int]:
             problems = in_threads(lambda number: _problem(images, number), numbers)
             broken += [number for number, problem in zip(numbers, problems, strict=True) if problem]
             tick(len(numbers))
-    return broken
+    return {"numbers": torch.tensor(broken, dtype=torch.int64)}
 
 
 def _problem(images: FolderSet, number: int) -> str:

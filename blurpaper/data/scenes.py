@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import TENSORS, Recipe
+from blurpaper.runs.store import Artifact
 from blurpaper.runs.threads import in_threads
 
 LABELS: dict[str, tuple[str, ...]] = {
@@ -167,17 +167,18 @@ class SceneSet(SegmentedSet):
         count = getattr(settings, split)
         drawn = {name: getattr(settings, name) for name in ("seed", "width", "height")}
         inputs = {**drawn, "split": split, "count": count, "artwork": emoji.version()}
-        recipe = Recipe("data", f"emoji-scenes-{split}", inputs, ["blurpaper.data.scenes"], TENSORS)
-        run.store.note(recipe)
+        compute = partial(_drawn, split, count, **drawn)
+        artifact = Artifact("data", f"emoji-scenes-{split}", inputs, compute)
+        run.store.note(artifact)
         super().__init__(
             name="emoji-scenes",
             classes=_CLASSES,
             labels=np.full(count, -1, np.int64),
             ids=[f"{split}/{number:06d}" for number in range(count)],
-            fingerprint=recipe.key,
+            fingerprint=artifact.key,
         )
         self._size = settings.width, settings.height
-        self._load = lambda: run.store.get(recipe, lambda _: _drawn(split, count, **drawn))
+        self._load = lambda: run.store.get(artifact)
 
     @cached_property
     def _tensors(self) -> dict[str, torch.Tensor]:

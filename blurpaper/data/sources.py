@@ -160,7 +160,7 @@ SOURCES: dict[str, Source] = {
 """Every known set by name."""
 
 
-def named(name: str) -> Source:
+def source_of(name: str) -> Source:
     """A known set.
 
     Raises:

@@ -72,7 +72,7 @@ T = TypeVar("T")
 @dataclass
 class VocSet(SegmentedSet):
     """Photographs and their masks, decoded from files when they are asked for; made by
-    :func:`load`.
+    :func:`load_segmented`.
 
     Attributes:
         images: file of each photograph.
@@ -115,7 +115,7 @@ class VocSet(SegmentedSet):
         return torch.from_numpy(_table(self.classes)[indices])
 
 
-def load(name: str, split: str) -> VocSet:
+def load_segmented(name: str, split: str) -> VocSet:
     """A set of :data:`TASKS`, in the order of VOC's list.
 
     Args:

@@ -28,7 +28,7 @@ __all__ = [
     "Mixture",
     "Observation",
     "bundled_prior",
-    "check",
+    "check_method",
     "epll",
     "load_prior",
     "restore",
@@ -89,7 +89,7 @@ def restore(
             "composite an alpha channel first. "
             f"Got {tuple(images.shape)}."
         )
-    check(method, noise)
+    check_method(method, noise)
     if isinstance(psf, (list, tuple)):
         raise UserError(
             f"one PSF for all images: deblur those with another by themselves. Got {len(psf)} PSFs."
@@ -117,7 +117,7 @@ def restore(
     return rounded if images.ndim == 4 else rounded[0]
 
 
-def check(method: str, noise: float) -> None:
+def check_method(method: str, noise: float) -> None:
     """Raise a ValueError for the name of no method, or for noise that is not above 0."""
     if method not in METHODS:
         raise UserError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")

@@ -14,8 +14,18 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from blurpaper.deblurring.prior import DIMENSIONS, Mixture, Scores, diagonals, matrices, products
+from blurpaper.data.sets import ImageSet
+from blurpaper.deblurring.prior import (
+    DIMENSIONS,
+    Mixture,
+    Scores,
+    diagonals,
+    matrices,
+    products,
+    sample,
+)
 from blurpaper.runs.files import UserError
+from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
 
 _FORGETTING = 0.7
@@ -25,6 +35,31 @@ _FLOOR, _RELATIVE_FLOOR = 1e-7, 1e-6
 component's mean variance.
 """
 _CHUNK = 4096
+
+
+def learn_from(
+    images: ImageSet, patches: int, components: int, passes: int, batch: int, seed: int
+) -> dict[str, torch.Tensor]:
+    """The state of a mixture learnt from so many patches of a set of images."""
+    drawn = sample(images, patches, seed)
+    with progress(f"learning patches of {images.name}", len(drawn) * passes, "patch") as tick:
+        return learn(drawn, components, passes, batch, seed, tick).state()
+
+
+def likelihoods(
+    prior: Callable[[], Mixture],
+    images: ImageSet,
+    patches: int,
+    held_out: ImageSet,
+    count: int,
+    seed: int,
+) -> dict[str, torch.Tensor]:
+    """Log-likelihood of so many held-out patches, in nats, under a ``mixture`` and under the single
+    ``gaussian`` of the images it was learnt from: ``(N,)`` each.
+    """
+    seen = sample(held_out, count, seed)
+    single = gaussian(sample(images, patches, seed))
+    return {"mixture": prior().log_likelihood(seen), "gaussian": single.log_likelihood(seen)}
 
 
 def learn(

@@ -16,16 +16,13 @@ from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics, predictions
 from blurpaper.experiments import results
 from blurpaper.kernels import SHARP
-from blurpaper.networks import MODELS, NetworkSpec
+from blurpaper.networks import MODELS, Reference
 from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD
-from blurpaper.networks.external import FIELD, External, ExternalSpec
-from blurpaper.networks.files import NetworkFile
+from blurpaper.networks.external import FIELD, External, ExternalNetwork
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
-from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Recipe, Store
-from blurpaper.training import networks
+from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,33 +61,20 @@ def home_profile(model: str) -> str:
     return "emoji" if model in MODELS and model not in ORIGINALS else "photos"
 
 
-def fitted(profile: Profile, spec: NetworkSpec) -> Profile:
-    """The profile for a network: one from elsewhere has a field of its own, and scales that stand
-    to it as the paper's to 224.
+def fitted(run: Run, network: Reference) -> Run:
+    """The run for a network: one with a field of its own has scales that stand to it as the paper's
+    to 224.
     """
-    own = profile.protocol
-    if not isinstance(spec, ExternalSpec) or spec.network.field == own.field:
-        return profile
-    side = spec.network.field
+    own, side = run.profile.protocol, network.own_field
+    if side in (None, own.field):
+        return run
     scales = {name: math.ceil(pixels * side / own.field) for name, pixels in own.scales.items()}
-    return profile.model_copy(
-        update={"protocol": own.model_copy(update={"field": side, "scales": scales})}
-    )
-
-
-def classes_of(spec: NetworkSpec, run: Run) -> Sequence[str] | None:
-    """Names of a network's classes; None for ImageNet's, which are known without making the
-    network.
-    """
-    if isinstance(spec, ExternalSpec):
-        return spec.network.classes
-    if isinstance(spec, NetworkFile) or spec.model not in ORIGINALS:
-        return networks.network(spec, run).classes
-    return None
+    protocol = own.model_copy(update={"field": side, "scales": scales})
+    return replace(run, profile=run.profile.model_copy(update={"protocol": protocol}))
 
 
 def evaluate(
-    spec: NetworkSpec,
+    network: Reference,
     folder: Path,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -109,14 +93,14 @@ def evaluate(
         ImageError: if the folder cannot be read, or more than 1 % of its images.
 
     >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.weights import released
+    >>> from blurpaper.networks.weights import named
     >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
-    >>> network, photos = released("efficientnet_lite0", "mix"), profiles.load("photos")
+    >>> network, photos = named("efficientnet_lite0:mix/agreement"), profiles.load("photos")
     >>> rows, left_out = evaluate(network, folder, ["D8"], ["256"], Run(photos, store))
     >>> rows.set_index("metric")["value"][["top1", "top5"]].to_dict(), left_out
     ({'top1': 1.0, 'top5': 1.0}, [])
     """
-    found = measure(spec, folder, conditions, scales, run)
+    found = measure(network, folder, conditions, scales, run)
     return found.rows, found.left_out
 
 
@@ -159,13 +143,16 @@ def evaluate_module(
     """
     own = copy.deepcopy(module)
     network = External(own, "in-memory", field, mean, std, classes or (), Path(folder))
-    spec, settings = ExternalSpec("in-memory", network=network), profiles.load(profile, overrides)
+    spec, settings = (
+        ExternalNetwork("in-memory", network=network),
+        profiles.load(profile, overrides),
+    )
     with tempfile.TemporaryDirectory() as kept:
         return evaluate(spec, Path(folder), conditions, scales, Run(settings, Store(kept)))[0]
 
 
 def measure(
-    spec: NetworkSpec,
+    network: Reference,
     folder: Path,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -178,14 +165,13 @@ def measure(
         like: what another network made of the same images, whose predictions on the sharp ones
             stand in for missing labels.
     """
-    run = Run(fitted(run.profile, spec), run.store)
+    run = fitted(Run(run.profile, Store(run.store.root)), network)
     conditions, scales = list(dict.fromkeys(conditions)), list(dict.fromkeys(scales))
-    images, left_out = readable(
-        folders.load_folder(folder, classes_of(spec, run), tolerant=True), run.store
-    )
+    listed = folders.load_folder(folder, network.classes, tolerant=True)
+    images, left_out = readable(listed, run.store)
     labelled = bool((images.labels >= 0).all())
     wanted = conditions if labelled else list(dict.fromkeys([SHARP, *conditions]))
-    found = predictions.log_probabilities(spec, images, wanted, scales, run)
+    found = predictions.log_probabilities(network, images, wanted, scales, run)
     own = {
         scale: images.labels if labelled else found[SHARP][scale].argmax(dim=1).numpy()
         for scale in scales
@@ -194,34 +180,12 @@ def measure(
     rows: list[dict[str, Any]] = []
     for condition in conditions:
         for scale, log_p in found[condition].items():
-            decided = metrics.decisions(log_p, truth[scale])
-            of = predictions.columns_of(spec, images.name, log_p.shape[1], scale, condition) | {
-                "experiment": "evaluate"
-            }
-            rows += (
-                of | row for row in _numbers(decided, labelled, run.profile.evaluation.bootstrap)
-            )
-    seconds = sum(
-        run.store.stamp(recipe)["seconds"] for recipe in _kept(spec, images, wanted, scales, run)
-    )
+            decided = metrics.decide(log_p, truth[scale])
+            of = predictions.columns_of(network, images.name, log_p.shape[1], scale, condition)
+            numbers = _numbers(decided, labelled, run.profile.evaluation.bootstrap)
+            rows += (of | {"experiment": "evaluate"} | row for row in numbers)
+    seconds = run.store.seconds("log-probabilities")
     return Measured(results.table(rows), left_out, images, labelled, truth, found, seconds)
-
-
-def _kept(
-    spec: NetworkSpec,
-    images: ImageSet,
-    conditions: Sequence[str],
-    scales: Sequence[str],
-    run: Run,
-) -> Iterator[Recipe]:
-    """What the store keeps of a network's log-probabilities."""
-    if spec.train_scale == "per-scale":
-        for scale in predictions.base_scales(scales):
-            yield from _kept(replace(spec, train_scale=scale), images, conditions, [scale], run)
-    else:
-        yield from (
-            recipe for *_, recipe in predictions.recipes(spec, images, conditions, scales, run)
-        )
 
 
 def _numbers(decided: dict[str, Any], labelled: bool, resamples: int) -> Iterator[dict[str, Any]]:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from blurpaper.data.images import same_shape
+from blurpaper.data.images import images_of, same_shape
+from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
+from blurpaper.networks import Reference
 from blurpaper.networks.base import STAGES, Network
 from blurpaper.runs.devices import autocast, device_of
-from blurpaper.runs.profile import Compute, Protocol
+from blurpaper.runs.profile import Compute, Profile, Protocol
 
 UNRELATED = "another image"
 """Stands in place of a condition for the distance between the sharp features of two different
@@ -42,6 +44,22 @@ def hamming_maps(
     device = network.mean.device
     first, second = _binary(network, one.to(device)), _binary(network, other.to(device))
     return {stage: (first[stage] != second[stage]).float().mean(dim=1) for stage in STAGES}
+
+
+def shard_distances(
+    network: Reference,
+    images: ImageSet,
+    conditions: Sequence[str],
+    profile: Profile,
+    tick: Callable[[int], object],
+    numbers: range,
+    _: str,
+) -> dict[str, torch.Tensor]:
+    """Mean distances on a part of a set at scale 256, as :func:`mean_distances`."""
+    shown = images_of(images, numbers, profile.protocol)
+    ids = [images.ids[number] for number in numbers]
+    settings = profile.protocol, profile.compute, profile.evaluation.batch
+    return mean_distances(network.loaded, shown, ids, conditions, "256", *settings, tick)
 
 
 def mean_distances(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CALIBRATION_BINS = 15
 
 
-def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, np.ndarray]:
+def decide(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, np.ndarray]:
     """What a network decided on each image.
 
     Args:
@@ -40,7 +40,7 @@ def decisions(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, 
             number.
 
     >>> import torch
-    >>> decided = decisions(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([1]))
+    >>> decided = decide(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([1]))
     >>> int(decided["rank"][0]), round(float(decided["confidence"][0]), 3)
     (1, 0.5)
     """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +17,10 @@ from blurpaper.data.images import Shard, images_of
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import invariance, metrics, protocol
 from blurpaper.kernels import check_condition
-from blurpaper.networks import NetworkSpec, module_of
+from blurpaper.networks import NetworkSpec, Reference
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import TENSORS, Recipe
-from blurpaper.training import networks as trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,57 +33,8 @@ def base_scales(scales: Sequence[str]) -> list[str]:
     return sorted({one for scale in scales for one in scale.split("+")}, key=int)
 
 
-def recipes(
-    spec: NetworkSpec,
-    images: ImageSet,
-    conditions: Sequence[str],
-    scales: Sequence[str],
-    run: Run,
-) -> Iterator[tuple[range, str, Recipe[dict[str, torch.Tensor]]]]:
-    """The parts in which a network's log-probabilities are kept: (numbers of the images, condition,
-    recipe).
-
-    Raises:
-        UserError: for a per-scale network, which is one for each scale, or a condition that is not
-            known.
-    """
-    for condition in conditions:
-        check_condition(condition)
-    identity = trained.identity_of(spec, run)
-    for numbers in shards(len(images), run.profile):
-        for condition in conditions:
-            inputs = {
-                **common_inputs(identity, images, numbers, run.profile),
-                "condition": condition,
-                "scales": {
-                    scale: run.profile.protocol.pixels(scale) for scale in base_scales(scales)
-                },
-            }
-            modules = ["blurpaper.evaluation.protocol", trained.code_of(spec)]
-            about = {"profile": run.profile.name, "data": images.fingerprint}
-            name = f"{spec}.{images.name}.{condition}.{numbers.start}"
-            yield (
-                numbers,
-                condition,
-                Recipe("log-probabilities", name, inputs, modules, TENSORS, about),
-            )
-
-
-def common_inputs(
-    identity: str, images: ImageSet, numbers: range, profile: Profile
-) -> dict[str, object]:
-    """What all that a network makes of some images depends on."""
-    return {
-        "network": identity,
-        "images": images.fingerprint,
-        "numbers": [numbers.start, numbers.stop],
-        "canonical": profile.protocol.canonical,
-        "precision": profile.compute.precision,
-    }
-
-
 def log_probabilities(
-    spec: NetworkSpec,
+    network: Reference,
     images: ImageSet,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -95,58 +44,65 @@ def log_probabilities(
 
     A ``per-scale`` network is one for each scale, trained at that scale and applied there (Sec.
     4.2).
-    """
-    if spec.train_scale == "per-scale":
-        whole: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
-        for scale in base_scales(scales):
-            single = log_probabilities(
-                replace(spec, train_scale=scale), images, conditions, [scale], run
-            )
-            for condition, by_scale in single.items():
-                whole[condition] |= by_scale
-        return {
-            c: {scale: protocol.combined(by_scale, scale) for scale in scales}
-            for c, by_scale in whole.items()
-        }
-    parts: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
-    loaded = lru_cache(lambda: trained.network(spec, run))
-    shard = Shard(lambda numbers: images_of(images, numbers, run.profile.protocol))
 
-    def classify(numbers: range, condition: str) -> dict[str, torch.Tensor]:
-        networks = dict.fromkeys(base_scales(scales), loaded())
-        ids = [images.ids[number] for number in numbers]
-        batch = run.profile.evaluation.batch
-        return protocol.log_probabilities(
-            networks,
-            shard(numbers),
-            ids,
-            condition,
-            run.profile.protocol,
-            run.profile.compute,
-            batch,
+    Raises:
+        UserError: for a condition that is not known.
+    """
+    for condition in conditions:
+        check_condition(condition)
+    singles = base_scales(scales)
+    networks = [(network, singles)]
+    if network.scale == "per-scale":
+        networks = [(replace(network, scale=scale), [scale]) for scale in singles]
+    whole: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
+    for one, at in networks:
+        for condition, by_scale in _log_probabilities(one, images, conditions, at, run).items():
+            whole[condition] |= by_scale
+    return {
+        condition: {scale: protocol.combined(by_scale, scale) for scale in scales}
+        for condition, by_scale in whole.items()
+    }
+
+
+def _log_probabilities(
+    network: Reference,
+    images: ImageSet,
+    conditions: Sequence[str],
+    scales: Sequence[str],
+    run: Run,
+) -> dict[str, dict[str, torch.Tensor]]:
+    profile = run.profile
+    pixels = {scale: profile.protocol.pixels(scale) for scale in scales}
+    inputs = common_inputs(network, images, profile) | {"scales": pixels}
+    shard = Shard(lambda numbers: images_of(images, numbers, profile.protocol))
+    compute = partial(protocol.shard_log_probabilities, network, images, shard, scales, profile)
+    title, count = f"classifying {images.name} with {network}", len(images) * len(conditions)
+    with progress(title, count, "image") as tick:
+        return run.store.sharded(
+            "log-probabilities",
+            f"{network}.{images.name}",
+            inputs,
+            compute,
+            shards(len(images), profile),
+            conditions,
+            tick,
+            profile=profile.name,
+            data=images.fingerprint,
         )
 
-    parts_of = list(recipes(spec, images, conditions, scales, run))
-    if not all(run.store.has(recipe) for _, _, recipe in parts_of):
-        loaded()  # trained, if it must be, before the bar of this starts
-    with progress(
-        f"classifying {images.name} with {spec}", len(images) * len(conditions), "image"
-    ) as tick:
-        for numbers, condition, recipe in parts_of:
-            parts[condition].append(
-                run.store.get(recipe, lambda _, n=numbers, c=condition: classify(n, c))
-            )
-            tick(len(numbers))
-    joined = {}
-    for condition in conditions:
-        found = parts.pop(condition)
-        by_scale = {scale: torch.cat([part[scale] for part in found]) for scale in found[0]}
-        joined[condition] = {scale: protocol.combined(by_scale, scale) for scale in scales}
-    return joined
+
+def common_inputs(network: Reference, images: ImageSet, profile: Profile) -> dict[str, object]:
+    """Inputs of every artifact that a network computes from images."""
+    return {
+        "network": network.identity,
+        "images": images.fingerprint,
+        "canonical": profile.protocol.canonical,
+        "precision": profile.compute.precision,
+    }
 
 
 def decisions(
-    spec: NetworkSpec,
+    network: Reference,
     set_name: str,
     conditions: Sequence[str],
     scales: Sequence[str],
@@ -157,16 +113,16 @@ def decisions(
 
     Where the profile restricts the choice to the set's own classes, that is decided too (column
     ``classes``). Columns: those of a result that say what it is of, ``image``, ``label``, those of
-    :func:`metrics.decisions` and ``js_divergence`` from the prediction on the same image sharp.
+    :func:`metrics.decide` and ``js_divergence`` from the prediction on the same image sharp.
     """
     import pandas as pd
 
-    images = data.load(set_name, "test", run)
-    by_condition = log_probabilities(spec, images, conditions, scales, run)
+    images = data.load_images(set_name, "test", run)
+    by_condition = log_probabilities(network, images, conditions, scales, run)
     frames = []
     for condition, by_scale in by_condition.items():
         for scale, log_p in by_scale.items():
-            of = columns_of(spec, set_name, 0, scale, condition)
+            of = columns_of(network, set_name, 0, scale, condition)
             frames += decided(
                 log_p, images, of, run.profile, by_condition.get("sharp", {}).get(scale)
             )
@@ -190,10 +146,10 @@ def decided(
     import pandas as pd
 
     choices = [(slice(None), images.labels)]
-    if images.name in profile.evaluation.restricted:
+    if images.name in profile.evaluation.class_restricted_sets:
         choices.append(np.unique(images.labels, return_inverse=True))
     for classes, labels in choices:
-        frame = pd.DataFrame(metrics.decisions(log_p[:, classes], labels))
+        frame = pd.DataFrame(metrics.decide(log_p[:, classes], labels))
         of = {**of, "classes": str(log_p[:, classes].shape[1])}
         frame["js_divergence"] = (
             np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p[:, classes])
@@ -208,54 +164,35 @@ def decided(
 # --- Distances between features -------------------------------------------------------------------
 
 
-def distances(spec: NetworkSpec, set_name: str, run: Run) -> dict[str, np.ndarray]:
+def distances(network: Reference, set_name: str, run: Run) -> dict[str, np.ndarray]:
     """Condition -> mean Hamming distance of each test image's features from its sharp ones, ``(N,
     5)``, at scale 256.
     """
-    images = data.load(set_name, "test", run)
-    conditions = [*run.profile.evaluation.invariance_conditions, invariance.UNRELATED]
-    loaded = lru_cache(lambda: trained.network(spec, run))
-    identity, parts = trained.identity_of(spec, run), []
-
-    def measure(numbers: range) -> dict[str, torch.Tensor]:
-        shown = images_of(images, numbers, run.profile.protocol)
-        ids, batch = [images.ids[number] for number in numbers], run.profile.evaluation.batch
-        with progress(f"comparing features of {spec}", len(numbers), "image") as tick:
-            return invariance.mean_distances(
-                loaded(),
-                shown,
-                ids,
-                conditions,
-                "256",
-                run.profile.protocol,
-                run.profile.compute,
-                batch,
-                tick,
-            )
-
-    for numbers in shards(len(images), run.profile):
-        inputs = {
-            **common_inputs(identity, images, numbers, run.profile),
-            "conditions": conditions,
-            "pixels": run.profile.protocol.pixels("256"),
-            "batch": run.profile.evaluation.batch,  # decides which image is "the next"
-        }
-        modules = ["blurpaper.evaluation.invariance", module_of(spec.model)]
-        about = {"profile": run.profile.name, "data": images.fingerprint}
-        recipe = Recipe(
-            "distances", f"{spec}.{images.name}.{numbers.start}", inputs, modules, TENSORS, about
-        )
-        parts.append(run.store.get(recipe, lambda _, n=numbers: measure(n)))
-    return {
-        condition: torch.cat([part[condition] for part in parts]).numpy()
-        for condition in conditions
+    profile, images = run.profile, data.load_images(set_name, "test", run)
+    conditions = [*profile.evaluation.invariance_conditions, invariance.UNRELATED]
+    inputs = common_inputs(network, images, profile) | {
+        "conditions": conditions,
+        "pixels": profile.protocol.pixels("256"),
+        "batch": profile.evaluation.batch,  # decides which image is "the next"
     }
+    with progress(f"comparing features of {network}", len(images), "image") as tick:
+        compute = partial(invariance.shard_distances, network, images, conditions, profile, tick)
+        (found,) = run.store.sharded(
+            "distances",
+            f"{network}.{images.name}",
+            inputs,
+            compute,
+            shards(len(images), profile),
+            profile=profile.name,
+            data=images.fingerprint,
+        ).values()
+    return {condition: found[condition].numpy() for condition in conditions}
 
 
 def shards(count: int, profile: Profile) -> Iterator[range]:
     """The numbers of so many images, in parts that are decoded, blurred and kept at a time."""
-    for start in range(0, count, profile.evaluation.shard):
-        yield range(start, min(start + profile.evaluation.shard, count))
+    for start in range(0, count, profile.evaluation.images_per_shard):
+        yield range(start, min(start + profile.evaluation.images_per_shard, count))
 
 
 # --- Columns --------------------------------------------------------------------------------------
@@ -274,7 +211,7 @@ def columns_of(
     return {
         "model": spec.model,
         "network": spec.mix,
-        "train_scale": "" if spec.is_original else spec.train_scale,
+        "train_scale": "" if spec.is_original else spec.scale,
         "recipe": "" if spec.is_original else spec.recipe,
         "data": set_name,
         "classes": str(classes),

@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from blurpaper import blur
-from blurpaper.data.images import resized, same_shape, scaled_shape
+from blurpaper.data.images import Shard, resized, same_shape, scaled_shape
+from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import CANONICAL, psf_of
+from blurpaper.networks import Reference
 from blurpaper.networks.base import Classifier
 from blurpaper.runs.devices import autocast, device_of
-from blurpaper.runs.profile import Compute, Protocol
+from blurpaper.runs.profile import Compute, Profile, Protocol
 
 # --- Blur -----------------------------------------------------------------------------------------
 
@@ -95,6 +97,26 @@ def log_probabilities(
                 results[scale][members] = network.log_probabilities(inputs).cpu()
             tick(len(members))
     return results
+
+
+def shard_log_probabilities(
+    network: Reference,
+    images: ImageSet,
+    shard: Shard[torch.Tensor],
+    scales: Sequence[str],
+    profile: Profile,
+    numbers: range,
+    condition: str,
+) -> dict[str, torch.Tensor]:
+    """Mean log-probabilities on a part of a set under a condition, as :func:`log_probabilities`.
+
+    Args:
+        shard: gives canonical images by their numbers.
+    """
+    ids = [images.ids[number] for number in numbers]
+    networks = dict.fromkeys(scales, network.loaded)
+    settings = profile.protocol, profile.compute, profile.evaluation.batch
+    return log_probabilities(networks, shard(numbers), ids, condition, *settings)
 
 
 def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:

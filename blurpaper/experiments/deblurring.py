@@ -11,9 +11,9 @@ import numpy as np
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import restoration, results, tallies
-from blurpaper.experiments.restoration import Treatment
 from blurpaper.experiments.results import AS_IS
 from blurpaper.experiments.sources import experiment
+from blurpaper.experiments.treatment import Treatment
 from blurpaper.kernels import SHARP
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
@@ -43,7 +43,7 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
         sharp = results.select(as_they_are[original], condition=SHARP)
         yield from tallies.means(sharp, ("top1", "top5"), run.profile)
         treated = {
-            treatment: _of(images, restoration.decisions(treatment, images, run))
+            treatment: _of(images, restoration.treated_decisions(treatment, images, run))
             for treatment in (Treatment(AS_IS), *restoration.of_table5(run.profile))
         }
         for found in treated.values():
@@ -65,9 +65,9 @@ def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
     between the two.
     """
     for name in run.profile.evaluation.test_sets:
-        images = restoration.images_of(name, run, run.profile.deblurring.exact)
+        images = restoration.images_of(name, run, run.profile.deblurring.n_exact)
         exact, fast = (
-            _of(images, restoration.decisions(treatment, images, run))
+            _of(images, restoration.treated_decisions(treatment, images, run))
             for treatment in (Treatment("epll-exact"), REFERENCE)
         )
         for found in (exact, fast):
@@ -84,31 +84,34 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
     profile says. With the original and fine-tuned networks on the same images as they are.
     """
     images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.few
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
     )
     for spec in tallies.by_table(run.profile)["table5"]:
         found = results.select(
             _of(images, tallies.decided_by(spec, run)), condition=run.profile.deblurring.psf
         )
         yield from tallies.means(found, ("top1", "top5"), run.profile)
-    for psf in (run.profile.deblurring.psf, *run.profile.deblurring.mistaken):
-        for noise in (REFERENCE.noise, *run.profile.deblurring.wary):
+    for psf in (run.profile.deblurring.psf, *run.profile.deblurring.wrong_psfs):
+        for noise in (REFERENCE.noise, *run.profile.deblurring.assumed_noises):
             treatment = Treatment("epll", None if psf == run.profile.deblurring.psf else psf, noise)
-            found = _of(images, restoration.decisions(treatment, images, run))
+            found = _of(images, restoration.treated_decisions(treatment, images, run))
             for row in tallies.means(found, _MEASURED, run.profile):
-                yield row | {"region": psf}
+                yield row | {"parameter": psf}
 
 
 @experiment
 def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
     images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.few
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
     )
-    for noise in run.profile.deblurring.noises:
-        found = _of(images, restoration.decisions(Treatment("epll", noise=noise), images, run))
+    for noise in run.profile.deblurring.noise_sweep:
+        found = _of(
+            images, restoration.treated_decisions(Treatment("epll", noise=noise), images, run)
+        )
         yield from (
-            row | {"region": f"{noise:g}"} for row in tallies.means(found, _MEASURED, run.profile)
+            row | {"parameter": f"{noise:g}"}
+            for row in tallies.means(found, _MEASURED, run.profile)
         )
 
 
@@ -118,7 +121,7 @@ def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
     itself.
     """
     images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.exact
+        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_exact
     )
     for name, terms in restoration.channel_by_channel(images, run).items():
         value, low, high = intervals.of_mean(terms, run.profile.evaluation.bootstrap)

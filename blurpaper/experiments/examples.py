@@ -17,26 +17,27 @@ from blurpaper.experiments import results, tallies
 from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Network, NetworkSpec
-from blurpaper.networks.files import NetworkFile
-from blurpaper.networks.weights import released
+from blurpaper.networks.weights import bundled
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
-from blurpaper.segmentation import metrics
-from blurpaper.segmentation import networks as segmented
-from blurpaper.training import networks
+from blurpaper.segmentation import metrics, networks
+from blurpaper.segmentation.networks import confusions, segmenter
+from blurpaper.training.networks import reference, trained
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-Named = NetworkSpec | NetworkFile
+SCIKIT_IMAGE = "scikit-image"
+"""The set of scikit-image's photographs, which anyone may be shown."""
 
 
 def predicted(
     network: Network,
-    spec: Named,
-    place: str,
+    spec: NetworkSpec,
+    set_name: str,
+    item: str,
     image: torch.Tensor,
     condition: str,
     settings: Profile,
@@ -53,14 +54,15 @@ def predicted(
     found = protocol.log_probabilities(
         {"256": network},
         [canonical],
-        [place],
+        [item],
         condition,
         settings.protocol,
         settings.compute,
         batch=1,
     )
     log_p = found["256"][0].log_softmax(dim=0)
-    return predictions.columns_of(spec, place, len(log_p), "256", condition), log_p
+    of = predictions.columns_of(spec, set_name, len(log_p), "256", condition)
+    return of | {"item": item}, log_p
 
 
 def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
@@ -69,12 +71,12 @@ def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
     return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
 
 
-def on_photographs() -> list[tuple[Profile, Named]]:
+def networks_on_photographs() -> list[tuple[Profile, NetworkSpec]]:
     """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it
     comes with blurpaper.
     """
     photos = profiles.load("photos")
-    robust = released(photos.model, "mix")
+    robust = bundled(NetworkSpec(photos.model, "mix", recipe="agreement"))
     return [(photos, one) for one in (NetworkSpec(photos.model), robust) if one]
 
 
@@ -107,7 +109,7 @@ def scenes(run: Run) -> dict[str, int]:
     images = data.load_segmented(run.profile.segmentation.data, "test", run)
     kinds = ("all", "labels given", "regions given")
     errors = {}
-    found = segmented.confusions(NetworkSpec(run.profile.model), (SHARP, "D8"), run)
+    found = confusions(segmenter(NetworkSpec(run.profile.model), run), (SHARP, "D8"))
     for condition, counts in found.items():
         errors[condition] = np.array(
             metrics.shares(*(metrics.mean_iou(counts[kind]) for kind in kinds))
@@ -132,11 +134,13 @@ def label_maps(run: Run) -> dict[str, np.ndarray]:
     else:
         carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
         images = data.Subset(
-            carried, [carried.ids.index(f"scikit-image/{example.name}") for example in SEGMENTED]
+            carried, [carried.ids.index(f"{SCIKIT_IMAGE}/{example.name}") for example in SEGMENTED]
         )
     found = {}
     for mix, condition in SHOWN:
-        maps = segmented.label_maps(NetworkSpec(run.profile.model, mix), images, condition, run)
+        maps = networks.label_maps(
+            segmenter(NetworkSpec(run.profile.model, mix), run), images, condition
+        )
         found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}
     return found
 
@@ -155,36 +159,37 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
     Test images of the profile, chosen by rule (:func:`telling`), and scikit-image's
     photographs with EfficientNet-Lite0.
     """
-    shown: list[tuple[Profile, Named, str, Any, set[str]]] = []
+    shown: list[tuple[Profile, NetworkSpec, str, str, Any, set[str]]] = []
     spec = NetworkSpec(run.profile.model)
     for name in run.profile.evaluation.test_sets:
         if name == "emoji":  # other people's photographs are not ours to show
-            images = data.load(name, "test", run)
+            images = data.load_images(name, "test", run)
             number = telling(tallies.decided_by(spec, run))
             answers = {images.classes[images.labels[number]]}
             for one in (spec, NetworkSpec(run.profile.model, "mix")):
-                shown.append((run.profile, one, images.ids[number], images[number], answers))
+                shown.append((run.profile, one, name, images.ids[number], images[number], answers))
     for example in EXAMPLES:
-        for photos, one in on_photographs():
+        for photos, one in networks_on_photographs():
             shown.append(
                 (
                     photos,
                     one,
-                    f"scikit-image/{example.name}",
+                    SCIKIT_IMAGE,
+                    f"{SCIKIT_IMAGE}/{example.name}",
                     photograph(example),
                     set(example.answers),
                 )
             )
 
-    for settings, one, place, image, answers in shown:
-        network = networks.network(one, Run(settings, run.store))
+    for settings, one, set_name, item, image, answers in shown:
+        network = reference(one, Run(settings, run.store)).loaded
         for condition in FIGURE1_CONDITIONS:
-            key, log_p = predicted(network, one, place, image, condition, settings)
+            key, log_p = predicted(network, one, set_name, item, image, condition, settings)
             likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
             for number in likely:
                 name = network.classes[number]
                 yield key | {
-                    "region": name,
+                    "parameter": name,
                     "metric": "probability",
                     "value": float(log_p[number].exp()),
                     "n": 1,
@@ -205,7 +210,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
     """Rank of the truth by three networks, on the first images of each condition on which they do
     not agree (top-5).
 
-    And by the networks of :func:`on_photographs` on scikit-image's photographs.
+    And by the networks of :func:`networks_on_photographs` on scikit-image's photographs.
     """
     three = {
         mix: tallies.decided_by(NetworkSpec(run.profile.model, mix), run) for mix in FIGURE3_MIXES
@@ -225,13 +230,15 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
                     one = decided.iloc[number]
                     key = tuple(one[list(tallies.DECISION_KEY)])
                     row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
-                    yield row | {"data": one["image"], "region": str(one["label"])}
-    for settings, spec in on_photographs():
-        network = networks.network(spec, Run(settings, run.store))
+                    yield row | {"item": one["image"], "parameter": str(one["label"])}
+    for settings, spec in networks_on_photographs():
+        network = reference(spec, Run(settings, run.store)).loaded
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                image, place = photograph(example), f"scikit-image/{example.name}"
-                key, log_p = predicted(network, spec, place, image, condition, settings)
+                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
+                key, log_p = predicted(
+                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
+                )
                 yield key | {
                     "metric": "rank",
                     "value": rank(log_p, network, set(example.answers)),
@@ -241,31 +248,31 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
 
 @experiment
 def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
-    """For every image and network of Figure 3, the likeliest class (``region``) and its
+    """For every image and network of Figure 3, the likeliest class (``parameter``) and its
     probability.
     """
-    verdicts = figure3(run)
+    verdicts = figure3(run.profile, run.store)
     for name in run.profile.evaluation.test_sets:
-        images = data.load(name, "test", run)
+        images = data.load_images(name, "test", run)
         numbers = {one: number for number, one in enumerate(images.ids)}
-        here = verdicts[verdicts["data"].isin(list(numbers))]
+        here = results.select(verdicts, data=name)
         for mix, rows in here.groupby("network", sort=False):
             spec = NetworkSpec(run.profile.model, mix)
             conditions, scales = tallies.settings_of(spec, run.profile)
             wanted = [one for one in conditions if one in set(rows["condition"])]
-            found = predictions.log_probabilities(spec, images, wanted, scales, run)
+            found = predictions.log_probabilities(trained(spec, run), images, wanted, scales, run)
             for one in rows.to_dict("records"):
-                log_p = found[one["condition"]]["256"][numbers[one["data"]]].log_softmax(dim=0)
+                log_p = found[one["condition"]]["256"][numbers[one["item"]]].log_softmax(dim=0)
                 yield {
                     column: one[column] for column in results.KEY if column != "experiment"
                 } | _guess(log_p, images.classes)
-    for settings, spec in on_photographs():
-        network = networks.network(spec, Run(settings, run.store))
+    for settings, spec in networks_on_photographs():
+        network = reference(spec, Run(settings, run.store)).loaded
         for example in EXAMPLES:
             for condition in FIGURE3_CONDITIONS:
-                place = f"scikit-image/{example.name}"
+                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
                 key, log_p = predicted(
-                    network, spec, place, photograph(example), condition, settings
+                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
                 )
                 yield key | _guess(log_p, network.classes)
 
@@ -273,7 +280,7 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
 def _guess(log_p: torch.Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
     best = int(log_p.argmax())
     return {
-        "region": classes[best],
+        "parameter": classes[best],
         "metric": "probability",
         "value": float(log_p[best].exp()),
         "n": 1,

@@ -66,7 +66,7 @@ GPUS = {
 """GPUs by the name that ``--gpu`` takes, from their makers' data sheets."""
 
 
-def check(profile: Profile) -> None:
+def check_profile(profile: Profile) -> None:
     """See that every set, network, condition and method that a profile names is known.
 
     Raises:
@@ -77,7 +77,7 @@ def check(profile: Profile) -> None:
     for one in tallies.measurements(profile):
         for condition in one.conditions:
             check_condition(condition)
-    restoration.check(profile)
+    restoration.check_deblurring(profile)
     networks.check(profile)
 
 
@@ -92,7 +92,7 @@ def describe(profile: Profile, gpu: str = "A100") -> str:
     """
     if gpu.upper() not in GPUS:
         raise UserError(f"a GPU is one of {', '.join(GPUS)}. Got {gpu!r}.")
-    check(profile)
+    check_profile(profile)
     return "\n".join(_Plan(profile, GPUS[gpu.upper()]).lines())
 
 
@@ -119,7 +119,7 @@ def segmenter(model: str, classes: int, field: int, labels: int, settings: Segme
     """A Zoomout network without numbers, on the meta device."""
     with torch.device("meta"):
         backbone, names = build(model, ("",) * classes, field), tuple(map(str, range(labels)))
-        return ZoomOut(backbone, names, settings.hidden, stride=settings.stride)
+        return ZoomOut(backbone, names, settings.hidden_units, stride=settings.stride)
 
 
 @lru_cache(maxsize=64)
@@ -264,7 +264,7 @@ class _Plan:
 
     def _training(self, name: str) -> Job:
         spec, profile = NetworkSpec.parse(name), self.profile
-        points = profile.segmentation.points if spec.model == tallies.SEGMENTATION else 0
+        points = profile.segmentation.pixels_per_crop if spec.model == tallies.SEGMENTATION else 0
         if points:
             network, side = self._segmenter, profile.segmentation.crop
             schedule, sets = networks.schedule_of(spec, profile), profile.segmentation.data
@@ -296,7 +296,11 @@ class _Plan:
             shapes = [(side, round(side * aspect)) for side in map(sides.pixels, one.scales)]
             kept = len(STAGES) if one.table == "figure4" else self.classes * len(shapes)
         if one.table == "table5":  # deblurring itself takes a GPU minutes, and is left out
-            times, inputs, each = len(one.treatments), "treatments", self.profile.deblurring.each
+            times, inputs, each = (
+                len(one.treatments),
+                "treatments",
+                self.profile.deblurring.images_per_class,
+            )
             number = min(number, each * self.classes) if each else number
         batch = self.profile.evaluation.batch
         passes = [forward(network, shape, batch, half=self.half) for shape in shapes]

@@ -16,7 +16,7 @@ from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
-from blurpaper.training import networks
+from blurpaper.training.networks import kept, start_of, trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,9 +128,7 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
     conditions = run.profile.evaluation.finetuned_conditions
     decided = {
         spec: results.select(tallies.decided_by(spec, run), condition=conditions, scale="256")
-        for spec in dict.fromkeys(
-            [NetworkSpec(run.profile.model), *map(networks.start_of, tuned), *tuned]
-        )
+        for spec in dict.fromkeys([NetworkSpec(run.profile.model), *map(start_of, tuned), *tuned])
     }
     for spec, by_spec in decided.items():
         yield from tallies.means(by_spec, ("top1", "top5"), run.profile)
@@ -179,7 +177,7 @@ def recovery(run: Run) -> Iterator[dict[str, Any]]:
             for metric in ("top1", "top5"):
                 gained, lost = [], []
                 for spec in alike:
-                    start = terms(networks.start_of(spec))
+                    start = terms(start_of(spec))
                     gained.append(terms(spec)[condition][metric] - start[condition][metric])
                     lost.append(start["sharp"][metric] - start[condition][metric])
                 found = {
@@ -240,8 +238,9 @@ def released(run: Run) -> Iterator[dict[str, Any]]:
     256.
     """
     if (
-        not run.profile.evaluation.released
-        or (file := weights.released(run.profile.model, "mix")) is None
+        not run.profile.evaluation.released_network
+        or (file := weights.bundled(NetworkSpec(run.profile.model, "mix", recipe="agreement")))
+        is None
     ):
         return
     for name in run.profile.evaluation.test_sets:
@@ -264,7 +263,7 @@ def precision(run: Run) -> Iterator[dict[str, Any]]:
         update={"compute": run.profile.compute.model_copy(update={"precision": "float32"})}
     )
     conditions = ["sharp", "D8"]
-    same = networks.kept(spec, run)
+    same = kept(trained(spec, run))
     in_float32 = tallies.widest(
         predictions.decisions(same, name, conditions, ["256"], Run(exact, run.store))
     )
@@ -290,7 +289,7 @@ def figure4(run: Run) -> Iterator[dict[str, Any]]:
     """
     name = run.profile.evaluation.test_sets[0]
     for spec in tallies.by_table(run.profile)["figure4"]:
-        for condition, by_stage in predictions.distances(spec, name, run).items():
+        for condition, by_stage in predictions.distances(trained(spec, run), name, run).items():
             # An image alone of its shape has no other to compare with.
             by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]
             if not len(by_stage):

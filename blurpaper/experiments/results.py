@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
 KEY = (
     "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
-    "region", "metric", "seed",
+    "region", "item", "parameter", "metric", "seed",
 )  # fmt: skip
-"""What a number is of; no two rows share it."""
+"""What a number is of; no two rows share it.
+
+``region`` is a part of the image, of its label map or of the network; ``item`` the id of a single
+image of the set ``data``; ``parameter`` what an experiment varies besides, such as the assumed PSF
+or the class whose probability it is.
+"""
 COLUMNS = (*KEY, "value", "low", "high", "n")
 
 AS_IS = "as is"
@@ -224,9 +229,9 @@ SAME = 1e-6
 """Numbers that differ by no more than this share of the larger are the same, as results are written
 with seven digits.
 """
-SHOWN = 40
+_MOST_SHOWN = 40
 """Moved rows that are told unless all are asked for."""
-FEW = 3
+_EXAMPLES = 3
 """Rows of one table alone that are named as examples."""
 
 
@@ -286,9 +291,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
     joint half width, ``sqrt(hA² + hB²)``; without intervals, if the two are not the same number. If
     only one has an interval, that one decides.
 
-    >>> from blurpaper import results
-    >>> paper = results.paper()
-    >>> set(compare(paper, paper).matched["verdict"])
+    >>> set(compare(paper(), paper()).matched["verdict"])
     {'same'}
     """
     import pandas as pd
@@ -317,7 +320,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame) -> Compared:
     return Compared(matched, only_a[key], only_b[key])
 
 
-def told(compared: Compared, everything: bool = False) -> str:
+def as_text(compared: Compared, everything: bool = False) -> str:
     """What came of it, for people: a summary, examples of what only one table has, and the rows
     that moved.
     """
@@ -344,11 +347,11 @@ def _lines(compared: Compared, everything: bool) -> Iterator[str]:
                 for experiment, count in frame["experiment"].value_counts().items()
             )
             yield f"\nonly in {name}: {by_experiment}; such as"
-            yield from (f"  {_named(row)}" for row in frame.head(FEW).to_dict("records"))
+            yield from (f"  {_named(row)}" for row in frame.head(_EXAMPLES).to_dict("records"))
     moved = compared.moved
     if moved.empty:
         return
-    shown = moved if everything else moved.head(SHOWN)
+    shown = moved if everything else moved.head(_MOST_SHOWN)
     rest = (
         ""
         if len(shown) == len(moved)

@@ -44,25 +44,23 @@ def table6(run: Run) -> Iterator[dict[str, Any]]:
     """
     found, resamples = _all(run), run.profile.evaluation.bootstrap
     for (mix, condition), counts in found.items():
-        of, n = _columns(mix, condition, run.profile), len(counts["all"])
+        columns, n = _columns(mix, condition, run.profile), len(counts["all"])
         for region in REGIONS:
-            own = counts[region]
-            yield from _rows(of, region, "miou", of_set(own, resamples), n)
+            own, of = counts[region], columns | {"region": region}
+            yield from _rows(of, "miou", of_set(own, resamples), n)
             for baseline in BASELINES[: BASELINES.index(mix) if mix in BASELINES else None]:
                 if (baseline, condition) in found:
                     difference = difference_of_sets(
                         own, found[baseline, condition][region], resamples
                     )
-                    yield from _rows(of, region, f"miou_vs_{baseline}", difference, n)
+                    yield from _rows(of, f"miou_vs_{baseline}", difference, n)
             if mix != "original" and condition != SHARP:
                 sets = [own, found["original", condition][region], found["original", SHARP][region]]
-                yield from _rows(
-                    of, region, "miou_recovered", of_sets(_recovered, sets, resamples), n
-                )
+                yield from _rows(of, "miou_recovered", of_sets(_recovered, sets, resamples), n)
         for label, *numbers in zip(
             networks.labels(run.profile), *of_labels(counts["all"], resamples), strict=True
         ):
-            yield from _rows(of, label, "iou", numbers, n)
+            yield from _rows(columns | {"region": label}, "iou", numbers, n)
 
 
 def _recovered(now: np.ndarray, before: np.ndarray, best: np.ndarray) -> np.ndarray:
@@ -79,17 +77,19 @@ def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
     """The error 1 - mIoU as errors of recognition and of localisation (``oracles.shares``), and
     what blur adds to each.
 
-    ``miou`` of region ``labels given`` and ``regions given`` is what the network reaches if told
-    these; ``error`` of region ``recognition`` and ``localisation`` add up to 1 - mIoU, and ``loss``
-    is what the blur adds to either (and how much more to the first than to the second).
+    By ``parameter``: ``miou`` with ``labels given`` and ``regions given`` is what the network
+    reaches if told these; ``error`` of ``recognition`` and ``localisation`` add up to 1 - mIoU, and
+    ``loss`` is what the blur adds to either (and how much more to the first than to the second).
     """
     found, resamples = _all(run), run.profile.evaluation.bootstrap
     kinds = ("all", "labels given", "regions given")
     for (mix, condition), counts in found.items():
-        of, n = _columns(mix, condition, run.profile), len(counts["all"])
+        columns, n = _columns(mix, condition, run.profile), len(counts["all"])
         blurred, sharp = ([found[mix, one][kind] for kind in kinds] for one in (condition, SHARP))
         for kind in kinds[1:]:
-            yield from _rows(of, kind, "miou", of_set(counts[kind], resamples), n)
+            yield from _rows(
+                columns | {"parameter": kind}, "miou", of_set(counts[kind], resamples), n
+            )
         for place, kind in enumerate(("recognition", "localisation")):
 
             def error(*mious: np.ndarray, place: int = place) -> np.ndarray:
@@ -98,12 +98,14 @@ def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
             def loss(*mious: np.ndarray, place: int = place) -> np.ndarray:
                 return shares(*mious[:3])[place] - shares(*mious[3:])[place]
 
-            yield from _rows(of, kind, "error", of_sets(error, blurred, resamples), n)
+            of = columns | {"parameter": kind}
+            yield from _rows(of, "error", of_sets(error, blurred, resamples), n)
             if condition != SHARP:
-                yield from _rows(of, kind, "loss", of_sets(loss, [*blurred, *sharp], resamples), n)
+                yield from _rows(of, "loss", of_sets(loss, [*blurred, *sharp], resamples), n)
         if condition != SHARP:
             difference = of_sets(_more_misnamed, [*blurred, *sharp], resamples)
-            yield from _rows(of, "recognition less localisation", "loss", difference, n)
+            of = columns | {"parameter": "recognition less localisation"}
+            yield from _rows(of, "loss", difference, n)
 
 
 def _more_misnamed(*mious: np.ndarray) -> np.ndarray:
@@ -121,30 +123,24 @@ def sharp_cost(run: Run) -> Iterator[dict[str, Any]]:
 
     As shares of the accuracy itself, so that the two tasks can be compared: ``cost_vs_original``
     and ``cost_vs_sharp-only`` are what the mix loses on sharp images beside these networks; ``gap``
-    is what a network loses from sharp to D8. ``region`` is the measure, or (``miou less top1``) the
-    difference of the two tasks, whose images are resampled independently.
+    is what a network loses from sharp to D8. ``parameter`` is the measure, or (``miou less top1``)
+    the difference of the two tasks, whose images are resampled independently.
     """
     measures = _accuracies(run)
-    for region in ("miou", "top1", "top5", "miou less top1", "miou less top5"):
-        one, _, other = region.partition(" less ")
+    for measure in ("miou", "top1", "top5", "miou less top1", "miou less top5"):
+        one, _, other = measure.partition(" less ")
         for name in BASELINES:
             cost = _lost(measures[one], (name, SHARP), ("mix", SHARP))
             if other:
                 cost = cost - _lost(measures[other], (name, SHARP), ("mix", SHARP))
-            yield from _rows(
-                _columns("mix", SHARP, run.profile),
-                region,
-                f"cost_vs_{name}",
-                intervals.of_draws(cost),
-                None,
-            )
+            of = _columns("mix", SHARP, run.profile) | {"parameter": measure}
+            yield from _rows(of, f"cost_vs_{name}", intervals.of_draws(cost), None)
         for name in ("original", "mix"):
             gap = _lost(measures[one], (name, SHARP), (name, "D8"))
             if other:
                 gap = gap - _lost(measures[other], (name, SHARP), (name, "D8"))
-            yield from _rows(
-                _columns(name, "D8", run.profile), region, "gap", intervals.of_draws(gap), None
-            )
+            of = _columns(name, "D8", run.profile) | {"parameter": measure}
+            yield from _rows(of, "gap", intervals.of_draws(gap), None)
 
 
 _Accuracies = dict[tuple[str, str], np.ndarray]
@@ -188,10 +184,8 @@ def figure5(run: Run) -> Iterator[dict[str, Any]]:
     found = _all(run)
     for name, number in examples.scenes(run).items():
         for (mix, condition), counts in found.items():
-            of = _columns(mix, condition, run.profile) | {"data": name}
-            yield from _rows(
-                of, "all", "miou", (mean_iou(counts["all"][number]), np.nan, np.nan), 1
-            )
+            of = _columns(mix, condition, run.profile) | {"region": "all", "item": name}
+            yield from _rows(of, "miou", (mean_iou(counts["all"][number]), np.nan, np.nan), 1)
 
 
 # --- What is counted ------------------------------------------------------------------------------
@@ -205,7 +199,9 @@ def _all(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     return {
         (spec.mix, condition): counts
         for spec in tallies.by_table(run.profile)["table6"]
-        for condition, counts in networks.confusions(spec, conditions, run).items()
+        for condition, counts in networks.confusions(
+            networks.segmenter(spec, run), conditions
+        ).items()
     }
 
 
@@ -214,15 +210,8 @@ def _columns(mix: str, condition: str, profile: Profile) -> dict[str, str]:
 
 
 def _rows(
-    of: dict[str, str], region: str, metric: str, numbers: Sequence[float], n: int | None
+    of: dict[str, str], metric: str, numbers: Sequence[float], n: int | None
 ) -> Iterator[dict[str, Any]]:
     value, low, high = map(float, numbers)
     if not np.isnan(value):
-        yield of | {
-            "region": region,
-            "metric": metric,
-            "value": value,
-            "low": low,
-            "high": high,
-            "n": n,
-        }
+        yield of | {"metric": metric, "value": value, "low": low, "high": high, "n": n}

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.experiments import results
+from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 
@@ -42,7 +43,7 @@ def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) 
                     f"the committed results of profile {profile.name} have no {name}."
                 )
             return rows
-        return results.table({"experiment": name, **row} for row in make_rows(profile, store))
+        return results.table({"experiment": name, **row} for row in make_rows(Run(profile, store)))
 
     EXPERIMENTS[name] = run
     return run

@@ -19,7 +19,7 @@ from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
-from blurpaper.training import networks as trained
+from blurpaper.training.networks import start_of, trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,12 +62,12 @@ def by_table(profile: Profile) -> dict[str, list[NetworkSpec]]:
     def named(names: Iterable[str]) -> list[NetworkSpec]:
         return [NetworkSpec.parse(f"{profile.model}:{name}") for name in names]
 
-    pooled = [settings.pooled_model] if settings.pooled_model else []
+    pooled = [settings.global_pooling_model] if settings.global_pooling_model else []
     at_scales = [f"mix@{scale}" for scale in ("256", "512", "256+512", "per-scale")]
     second = settings.second_model
     return {
         "table1": [NetworkSpec(profile.model), *map(NetworkSpec, pooled)],
-        "table3": named(settings.finetuned),
+        "table3": named(settings.finetuned_networks),
         "table4": named(["original", *at_scales]),
         "tableA": [NetworkSpec(second), NetworkSpec(second, "mix")],
         "figure4": named(settings.invariance_networks),
@@ -92,8 +92,8 @@ def starts(profile: Profile) -> dict[str, str]:
             if table == "table6":
                 start = profile.model if spec.is_original else SEGMENTATION
                 found[str(replace(spec, model=SEGMENTATION))] = str(NetworkSpec(start))
-            elif spec.train_scale != "per-scale":  # one network for each scale, listed by itself
-                start = trained.start_of(spec)
+            elif spec.scale != "per-scale":  # one network for each scale, listed by itself
+                start = start_of(spec)
                 found.setdefault(str(start), "")
                 if spec != start:
                     found[str(spec)] = str(start)
@@ -122,7 +122,7 @@ def measurements(profile: Profile) -> Iterator[Measurement]:
     """All that a run measures on test sets, each once."""
     settings, listed = profile.evaluation, by_table(profile)
     for spec in networks(profile):
-        if spec.train_scale == "per-scale":
+        if spec.scale == "per-scale":
             continue
         table = next(table for table in CLASSIFICATION if spec in listed[table])
         conditions, scales = settings_of(spec, profile)
@@ -143,7 +143,7 @@ def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
     """The test sets on which the experiments measure a network: other scales and other models, on
     the first alone.
     """
-    first = spec.model != profile.model or spec.train_scale != "256"
+    first = spec.model != profile.model or spec.scale != "256"
     return profile.evaluation.test_sets[:1] if first else profile.evaluation.test_sets
 
 
@@ -154,16 +154,16 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     settings = profile.evaluation
     if spec.model == settings.second_model:
         return settings.second_conditions, ["256", "256+512"] if spec.is_original else ["256"]
-    if spec.model == settings.pooled_model:
+    if spec.model == settings.global_pooling_model:
         return settings.second_conditions, ["256", "512", "256+512"]
     if spec.is_original:
-        return settings.conditions, settings.scales
-    if spec.train_scale == "256":
+        return settings.original_conditions, settings.original_scales
+    if spec.scale == "256":
         return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, [
             "256"
         ]
     scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[
-        spec.train_scale
+        spec.scale
     ]
     return settings.scale_conditions, scales
 
@@ -176,7 +176,7 @@ def decided_by(spec: NetworkSpec, run: Run) -> pd.DataFrame:
 
     conditions, scales = settings_of(spec, run.profile)
     found = [
-        predictions.decisions(spec, name, conditions, scales, run)
+        predictions.decisions(trained(spec, run), name, conditions, scales, run)
         for name in sets_of(spec, run.profile)
     ]
     return pd.concat(found, ignore_index=True)
@@ -233,7 +233,7 @@ def baselines_of(
     Args:
         tuned: decisions by network, those of :func:`networks.start_of` among them.
     """
-    found = {"original": tuned[trained.start_of(spec)]}
+    found = {"original": tuned[start_of(spec)]}
     control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
     control = control if control in tuned else replace(control, seed=0)
     if spec.mix != "sharp-only" and control in tuned:

@@ -6,10 +6,19 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from blurpaper.networks.base import STAGES, Network
-from blurpaper.networks.spec import NetworkSpec
+from blurpaper.networks.reference import NetworkSpec, Reference
 from blurpaper.runs.files import UserError
 
-__all__ = ["MODELS", "STAGES", "Network", "NetworkSpec", "architecture", "build", "module_of"]
+__all__ = [
+    "MODELS",
+    "STAGES",
+    "Network",
+    "NetworkSpec",
+    "Reference",
+    "architecture",
+    "build",
+    "module_of",
+]
 
 MODELS: dict[str, str] = {
     "small_vgg": "blurpaper.networks.vgg",

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from torch.nn import functional
 
 from blurpaper.networks import depthwise
 from blurpaper.runs.files import UserError
+
+M = TypeVar("M", bound=nn.Module)
 
 STAGES = ("pool1", "pool2", "pool3", "pool4", "pool5")
 STRIDE = 32
@@ -53,7 +56,7 @@ class Classifier(nn.Module, ABC):
         )
 
     @property
-    def plain(self) -> nn.Module:
+    def stored(self) -> nn.Module:
         """The module whose tensors a file of the network holds."""
         return self
 
@@ -150,8 +153,11 @@ class ConvNorm(nn.Module):
         conv: a convolution without bias.
         norm: its normalisation.
         act: what follows.
-        same: pad as TensorFlow's SAME does, at the size of each input, instead of by
-            ``conv.padding``.
+        same: pad as TensorFlow's SAME does, at the size of each input, as ``conv`` does if it is
+            called itself.
+
+    Attributes:
+        plain: apply each of the three by itself.
     """
 
     def __init__(
@@ -159,8 +165,11 @@ class ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.conv, self.norm, self.act, self.same = conv, norm, act, same
+        self.plain = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.plain:
+            return self.act(self.norm(self.conv(x)))
         if self.norm.training:
             return self.act(self.norm(self._convolved(x, self.conv.weight, None, _NOTHING)))
         scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
@@ -195,3 +204,11 @@ def _same_padding(x: torch.Tensor, conv: nn.Conv2d) -> tuple[int, int, int, int]
         missing.append(max(0, (-(-side // stride) - 1) * stride + kernel - side))
     down, across = missing
     return across // 2, across - across // 2, down // 2, down - down // 2
+
+
+def unfolded(network: M) -> M:
+    """A network with each layer applied by itself, as torch does it: hooks on them are called."""
+    for part in network.modules():
+        if isinstance(part, ConvNorm):
+            part.plain = True
+    return network

@@ -27,7 +27,8 @@ from blurpaper.data.sets import imagenet_names
 from blurpaper.networks import MODELS, files
 from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD, Classifier, WeightsError
 from blurpaper.networks.files import explained
-from blurpaper.networks.spec import NetworkSpec
+from blurpaper.networks.reference import NetworkSpec, Reference
+from blurpaper.runs import fingerprint
 from blurpaper.runs.files import UserError
 from blurpaper.runs.store import sha256_of
 
@@ -90,7 +91,7 @@ class External(Classifier):
             )
 
     @property
-    def plain(self) -> nn.Module:
+    def stored(self) -> nn.Module:
         return self.module
 
     def features_and_logits(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,8 +146,8 @@ def _class_names(count: int, folder: Path | None) -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class ExternalSpec(NetworkSpec):
-    """A network from elsewhere, which goes wherever a :class:`NetworkSpec` goes.
+class ExternalNetwork(Reference):
+    """A network from elsewhere.
 
     Attributes:
         network: made once; who trains it gets a copy.
@@ -156,9 +157,16 @@ class ExternalSpec(NetworkSpec):
     network: External = field(kw_only=True)
     weights: Path | None = field(default=None, kw_only=True)
 
-    def load(self) -> External:
-        """A copy of the network, in evaluation mode."""
+    def load(self, plain: bool = False) -> External:
         return copy.deepcopy(self.network)
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.network.classes
+
+    @property
+    def own_field(self) -> int:
+        return self.network.field
 
     @property
     def description(self) -> str:
@@ -174,8 +182,8 @@ class ExternalSpec(NetworkSpec):
 
     @cached_property
     def identity(self) -> str:
-        """What stands for it in the key of what is computed with it, weights, structure,
-        normalisation, and the files in which its layers and one's own function are defined.
+        """Weights, structure, normalisation, and the files in which its layers and one's own
+        function are defined.
         """
         module = self.network.module
         names = {type(part).__module__ for part in module.modules()}
@@ -184,6 +192,7 @@ class ExternalSpec(NetworkSpec):
         said = [
             *sorted(sha256_of(Path(file)) for file in code),
             *(self.network.field, self.network.mean.tolist(), self.network.std.tolist(), module),
+            fingerprint.fingerprint([External.__module__]),
         ]
         digest = hashlib.sha256(repr(said).encode())
         for name, tensor in sorted(module.state_dict().items()):
@@ -200,7 +209,7 @@ def external(
     folder: Path | None = None,
     weights: Path | str | None = None,
     **said: Any,  # noqa: ANN401 (what External takes)
-) -> ExternalSpec:
+) -> ExternalNetwork:
     """The network of an origin. What is not said is what its library says, or the file of weights
     if it was written here.
 
@@ -223,7 +232,7 @@ def external(
         }
     module, usual = _made(origin, weights)
     network = External(module, origin, **usual | known | said, folder=folder)
-    return ExternalSpec(**vars(spec), network=network, weights=weights)
+    return ExternalNetwork(**vars(spec), network=network, weights=weights)
 
 
 # --- Origins --------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,8 +15,9 @@ import torch
 from pydantic import BaseModel, Field, Json, PlainValidator, ValidationError
 from torch import nn
 
-from blurpaper.networks import NetworkSpec, build
-from blurpaper.networks.base import Classifier, Network, WeightsError
+from blurpaper.networks import NetworkSpec, Reference, build, module_of
+from blurpaper.networks.base import Classifier, Network, WeightsError, unfolded
+from blurpaper.runs import fingerprint
 from blurpaper.runs.files import written
 from blurpaper.runs.store import Codec, sha256_of
 
@@ -57,7 +58,7 @@ class Header(BaseModel):
 
 
 @dataclass(frozen=True)
-class NetworkFile(NetworkSpec):
+class NetworkFile(Reference):
     """A network in a safetensors file, named as its header says."""
 
     path: Path = field(kw_only=True)
@@ -71,14 +72,17 @@ class NetworkFile(NetworkSpec):
         """
         return cls(**vars(Header.of(path).network), path=path)
 
-    def load(self) -> Network:
-        """The network, in evaluation mode."""
-        return load(self.path)
+    def load(self, plain: bool = False) -> Classifier:
+        network = load(self.path)
+        return unfolded(network) if plain else network
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return Header.of(self.path).classes
 
     @cached_property
     def identity(self) -> str:
-        """What stands for it in the key of what is computed with it."""
-        return f"file {sha256_of(self.path)}"
+        return f"file {sha256_of(self.path)} {fingerprint.fingerprint([module_of(self.model)])}"
 
     def __str__(self) -> str:
         return f"{self.path.name} ({self.name})"
@@ -88,7 +92,7 @@ def save(network: Classifier, spec: NetworkSpec, path: Path, half: bool = False)
     """Write a network, as its library reads it, and what is needed to build it again, in float32
     or, half as large, in float16.
     """
-    write(network.plain, header_of(network, spec), path, half)
+    write(network.stored, header_of(network, spec), path, half)
 
 
 def load(path: Path, kind: type[Header] = Header) -> Any:  # noqa: ANN401 (what that header builds)

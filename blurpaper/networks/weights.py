@@ -18,7 +18,7 @@ from blurpaper.networks import MODELS, Network, NetworkSpec, build, efficientnet
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import external, from_torchvision, origin_of, origins
 from blurpaper.networks.files import NetworkFile, explained
-from blurpaper.networks.spec import ORIGINAL
+from blurpaper.networks.reference import ORIGINAL
 from blurpaper.runs.files import RESULTS, UserError, data_folder
 from blurpaper.runs.store import sha256_of
 
@@ -29,8 +29,6 @@ FOLDER = RESULTS / "weights"
 def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
     """The network that a user names: MODEL[:MIX], a file, or one from elsewhere
     (:mod:`blurpaper.networks.external`).
-
-    The bundled network has its whole name, and for now MODEL:MIX without a recipe as well.
 
     Args:
         folder: its subfolders name the classes of a network from elsewhere if nothing else does.
@@ -52,9 +50,7 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
         return external(origin_of(text), folder, **said)
     else:
         found = NetworkSpec.parse(text)
-        bundled = released(found.model, found.mix)
-        if bundled and text in (bundled.name, f"{found.model}:{found.mix}"):
-            found = bundled
+        found = bundled(found) or found
     if said:
         raise UserError(
             f"--{next(iter(said))} is for a network of timm, of torchvision or of a function of "
@@ -69,15 +65,15 @@ def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
     return found
 
 
-def released(model: str, mix: str) -> NetworkFile | None:
-    """The bundled network of that model and mix, if there is one."""
-    path = path_of(model, mix)
+def bundled(spec: NetworkSpec) -> NetworkFile | None:
+    """The bundled network of that name, if there is one."""
+    path = bundled_path(spec)
     return NetworkFile.at(path) if path.is_file() else None
 
 
-def path_of(model: str, mix: str) -> Path:
+def bundled_path(spec: NetworkSpec) -> Path:
     """The file of a bundled network."""
-    return FOLDER / f"{model}.{mix}.safetensors"
+    return FOLDER / f"{re.sub('[:/]', '.', spec.name)}.safetensors"
 
 
 # --- ImageNet -------------------------------------------------------------------------------------

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from blurpaper.runs.store import Store
 
 
+CANONICAL = 384
+"""The paper's canonical scale: pixels of an image's smaller side, in which sizes of blurs are given."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Every choice of a run, and the store in which it finds and keeps what it computes."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import PROFILES, UserError
 
 
@@ -55,7 +56,7 @@ class Protocol(Section):
     def _consistent(self) -> Protocol:
         if missing := {"128", "256", "512"} - set(self.scales):
             raise ValueError(f"no pixels for the scale {min(missing)}")
-        small = self.scales["256"] * min(self.jitter) / 384
+        small = self.scales["256"] * min(self.jitter) / CANONICAL
         if round(small) < self.field:
             raise ValueError(
                 f"at scale 256 the smallest training image is {small:.0f} px, less than the field "
@@ -71,11 +72,11 @@ class Protocol(Section):
 
 
 class Phase(Section):
-    """Some epochs at one learning rate, or on a line from ``rate`` to ``end``."""
+    """Some epochs at one learning rate, or on a line from ``rate`` to ``end_rate``."""
 
     epochs: Positive
     rate: Annotated[float, Field(ge=0)]
-    end: Annotated[float, Field(ge=0)] | None = None
+    end_rate: Annotated[float, Field(ge=0)] | None = None
 
 
 class Schedule(Section):
@@ -86,12 +87,19 @@ class Schedule(Section):
     phases: Annotated[list[Phase], Field(min_length=1)]
     batch: Positive
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    """Of AdamW, the decay of its first moment."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     flip: bool = True
     freeze_batch_norm: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Schedule:
+        own, other = ("momentum", "beta1") if self.optimizer == "sgd" else ("beta1", "momentum")
+        if getattr(self, own) is None or getattr(self, other) is not None:
+            raise ValueError(f"{self.optimizer} takes {own}, and {other} is null")
+        return self
 
 
 class Pretraining(Schedule):
@@ -109,24 +117,23 @@ class Finetuning(Schedule):
 
 
 class Agreement(Schedule):
-    """Fine-tuning without labels, on images of its own: how, and how much the last features count
-    beside the predictions.
+    """Fine-tuning without labels, on images of its own; ``feature_weight`` is that of the last
+    features in the loss.
     """
 
     train_set: str
-    features: Annotated[float, Field(ge=0)]
+    feature_weight: Annotated[float, Field(ge=0)]
 
 
 class Evaluation(Section):
     """What is measured, on what."""
 
     test_sets: list[str]
-    restricted: list[str]
-    """Test sets of few classes, on which the choice is also restricted to those classes."""
-    conditions: list[str]
-    """Of the original network (Table 1)."""
-    scales: list[Literal["128", "256", "512", "256+512"]]
-    finetuned: list[str]
+    class_restricted_sets: list[str]
+    """Test sets on which networks are also measured among the set's own classes alone."""
+    original_conditions: list[str]
+    original_scales: list[Literal["128", "256", "512", "256+512"]]
+    finetuned_networks: list[str]
     """Networks of Table 3 as MIX[/RECIPE][#SEED], all at scale 256."""
     finetuned_conditions: list[str]
     """Of the networks of Table 3; those from further seeds are measured under ``scale_conditions``.
@@ -136,17 +143,15 @@ class Evaluation(Section):
     second_model: str
     """The other architecture, of Table A."""
     second_conditions: list[str]
-    pooled_model: str | None
-    """The model that averages over the whole map before it classifies, a second row of Table 1."""
-    released: str | None
-    """The network, as MIX[/RECIPE], that is published as a file and comes with blurpaper."""
+    global_pooling_model: str | None
+    """A second row of Table 1."""
+    released_network: str | None
+    """As MIX[/RECIPE]."""
     invariance_networks: list[str]
     invariance_conditions: list[str]
     batch: Positive
-    shard: Positive
-    """Images decoded, blurred and classified at a time, which bounds the memory and what a killed
-    run loses.
-    """
+    images_per_shard: Positive
+    """Bounds the memory and what a killed run loses."""
     bootstrap: Positive
 
 
@@ -161,8 +166,7 @@ class Prior(Section):
     patches: Positive
     passes: Positive
     batch: Positive
-    held_out: Positive
-    """Patches on which its likelihood is measured."""
+    held_out_patches: Positive
 
 
 class Deblurring(Section):
@@ -174,20 +178,18 @@ class Deblurring(Section):
     """On every test image."""
     networks: list[str]
     """Fine-tuned networks, as MIX[/RECIPE], that look at the blurred image instead."""
-    each: Positive | None
-    """So many images of each class, as the paper's ten; all of them if null."""
-    exact: Positive
-    """Images on which EPLL is exact too."""
-    mistaken: list[str]
-    """PSFs that are taken for the true one."""
-    noises: list[Annotated[float, Field(gt=0)]]
-    """Noise that is assumed, in grey levels."""
-    wary: list[Annotated[float, Field(gt=0)]]
-    """Noise that one who does not trust the PSF may reckon with, in grey levels."""
-    few: Positive
-    """Images on which mistaken PSFs and assumed noises are tried."""
-    timed: Positive
-    """Images on which each way of deblurring is timed."""
+    images_per_class: Positive | None
+    """All if null; the paper takes ten."""
+    n_exact: Positive
+    """Images on which exact EPLL is compared."""
+    wrong_psfs: list[str]
+    noise_sweep: list[Annotated[float, Field(gt=0)]]
+    """Assumed noises with the true PSF, in grey levels."""
+    assumed_noises: list[Annotated[float, Field(gt=0)]]
+    """With each of the PSFs, besides that of rounding, in grey levels."""
+    n_ablation: Positive
+    """Images on which wrong PSFs and assumed noises are tried."""
+    n_timed: Positive
 
 
 class Scenes(Section):
@@ -207,24 +209,22 @@ class Segmentation(Section):
     """A set with label maps, its training scenes to learn from and its test scenes to be scored on.
     """
     scenes: Scenes
-    hidden: Positive
-    """Units of the per-pixel classifier."""
+    hidden_units: Positive
     stride: Positive
     """Pixels between the places at which a whole scene is classified."""
     crop: Annotated[int, Field(ge=32)]
     """Side, in pixels, of the crops that are learnt from."""
-    points: Positive
-    """Pixels of each crop that are learnt from."""
-    pace: Annotated[float, Field(gt=0)]
-    """How many times as fast the per-pixel classifier learns as the model below it."""
+    pixels_per_crop: Positive
+    head_lr_scale: Annotated[float, Field(gt=0)]
+    """Learning rate of the per-pixel classifier, in those of the model below it."""
     pretraining: Schedule
     """On sharp scenes, which makes ``original`` of the classification network."""
     finetuning: Schedule
     networks: list[str]
     """Mixes that the original is fine-tuned on."""
     conditions: list[str]
-    boundary: Annotated[float, Field(gt=0)]
-    """How far from a change of label, in pixels of the label map, a pixel counts as near a
+    boundary_distance: Annotated[float, Field(gt=0)]
+    """Largest distance to a change of label, in pixels of the label map, of a pixel near a
     boundary.
     """
 
@@ -256,6 +256,32 @@ class Profile(Section):
     seed: int
 
 
+_RENAMED = {
+    "phases.end": "end_rate",
+    "agreement.features": "feature_weight",
+    "evaluation.restricted": "class_restricted_sets",
+    "evaluation.conditions": "original_conditions",
+    "evaluation.scales": "original_scales",
+    "evaluation.finetuned": "finetuned_networks",
+    "evaluation.pooled_model": "global_pooling_model",
+    "evaluation.released": "released_network",
+    "evaluation.shard": "images_per_shard",
+    "prior.held_out": "held_out_patches",
+    "deblurring.each": "images_per_class",
+    "deblurring.exact": "n_exact",
+    "deblurring.mistaken": "wrong_psfs",
+    "deblurring.noises": "noise_sweep",
+    "deblurring.wary": "assumed_noises",
+    "deblurring.few": "n_ablation",
+    "deblurring.timed": "n_timed",
+    "segmentation.hidden": "hidden_units",
+    "segmentation.points": "pixels_per_crop",
+    "segmentation.pace": "head_lr_scale",
+    "segmentation.boundary": "boundary_distance",
+}
+"""Former name of a field -> its name."""
+
+
 def names() -> list[str]:
     """The profiles that come with the library.
 
@@ -282,11 +308,12 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:
-        problem = error.errors()[0]
+        # A field under its former name is also missing under its own, which says less.
+        problem = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         where = ".".join(map(str, problem["loc"])) or "the whole"
         what = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            what = "no such field" + _meant(str(problem["loc"][-1]), _fields_beside(problem["loc"]))
+            what = "no such field" + _renamed(problem["loc"])
         got = (
             ""
             if problem["type"] in ("missing", "value_error", "extra_forbidden")
@@ -362,6 +389,13 @@ def _set(fields: dict[str, Any], dotted: str, value: object) -> None:
         fields[section] = dict(fields[section])
         fields = fields[section]
     fields[last] = value
+
+
+def _renamed(location: tuple) -> str:
+    *sections, last = (part for part in location if isinstance(part, str))
+    if now := _RENAMED.get(f"{sections[-1] if sections else ''}.{last}"):
+        return "; it is now " + ".".join((*sections, now))
+    return _meant(last, _fields_beside(location))
 
 
 def _fields_beside(location: tuple) -> list[str]:

@@ -18,11 +18,11 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -60,37 +60,49 @@ TENSORS: Codec[dict[str, Any]] = Codec(".safetensors", _save_tensors, _load_tens
 
 
 @dataclass(frozen=True)
-class Recipe(Generic[T]):
-    """What an artifact is and what it is made from.
+class Artifact(Generic[T]):
+    """Something that is computed once: what it is, what it depends on, and what computes it.
 
     Attributes:
         kind: sort of artifact, the folder it lies in.
         name: for people, in paths and progress bars.
         inputs: everything its value depends on, as JSON can say it.
-        modules: where the code that makes it lives; what they use of the library counts too.
+        compute: makes it. The module of this function, with what it uses of the library, is the
+            code that counts; what is bound to it by :func:`functools.partial` must follow from the
+            inputs.
         codec: how it is kept.
         about: facts for the stamp that do not change the value.
+        resumable: ``compute`` is given a folder in which a run that was killed finds its checkpoint.
     """
 
     kind: str
     name: str
     inputs: Mapping[str, Any]
-    modules: Sequence[str]
-    codec: Codec[T]
+    compute: Callable[..., T]
+    codec: Codec[T] = TENSORS
     about: Mapping[str, Any] = field(default_factory=dict)
+    resumable: bool = False
+
+    @property
+    def function(self) -> Callable[..., T]:
+        """What computes it, without what is bound to it."""
+        function = self.compute
+        while isinstance(function, partial):
+            function = function.func
+        return function
 
     @property
     def key(self) -> str:
         """Sixteen hexadecimal digits that change with the inputs, the code, or the versions of the
         libraries that it computes with.
         """
-        return _key(json.dumps(self.inputs, sort_keys=True), tuple(self.modules))
+        return _key(json.dumps(self.inputs, sort_keys=True), self.function.__module__)
 
 
 @lru_cache(maxsize=4096)
-def _key(inputs: str, modules: tuple[str, ...]) -> str:
-    libraries = json.dumps(fingerprint.versions(modules), sort_keys=True)
-    parts = f"{inputs}\n{fingerprint.fingerprint(modules)}\n{libraries}"
+def _key(inputs: str, module: str) -> str:
+    libraries = json.dumps(fingerprint.versions([module]), sort_keys=True)
+    parts = f"{inputs}\n{fingerprint.fingerprint([module])}\n{libraries}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
@@ -103,42 +115,81 @@ class Store:
 
     def __init__(self, root: str | Path | None = None) -> None:
         self.root = Path(root) if root else store_folder()
-        self._used: dict[Path, Recipe] = {}
+        self._used: dict[Path, Artifact] = {}
 
-    def path(self, recipe: Recipe) -> Path:
+    def path(self, artifact: Artifact) -> Path:
         """The folder an artifact lies in, or would."""
-        return self.root / recipe.kind / f"{_safe(recipe.name)}-{recipe.key}"
+        return self.root / artifact.kind / f"{_safe(artifact.name)}-{artifact.key}"
 
-    def scratch(self, recipe: Recipe) -> Path:
+    def scratch(self, artifact: Artifact) -> Path:
         """The folder for what a run that is killed wants to find again, while the artifact is being
         made.
         """
-        return self.path(recipe).with_name(self.path(recipe).name + ".partial")
+        return self.path(artifact).with_name(self.path(artifact).name + ".partial")
 
-    def has(self, recipe: Recipe) -> bool:
-        return (self.path(recipe) / "stamp.json").is_file()
+    def has(self, artifact: Artifact) -> bool:
+        return (self.path(artifact) / "stamp.json").is_file()
 
-    def get(self, recipe: Recipe[T], make: Callable[[Path], T]) -> T:
-        """The artifact, loaded if it is there and whole, else made, kept and returned.
+    def artifact(
+        self,
+        kind: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        compute: Callable[..., T],
+        codec: Codec[T] = TENSORS,
+        **about: Any,  # noqa: ANN401 (facts for the stamp)
+    ) -> T:
+        """Compute or load an :class:`Artifact`; ``about`` are facts for its stamp."""
+        return self.get(Artifact(kind, name, inputs, compute, codec, about))
+
+    def sharded(
+        self,
+        kind: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        compute: Callable[[range, str], dict[str, Any]],
+        over: Iterable[range],
+        conditions: Sequence[str] = ("",),
+        tick: Callable[[int], object] = lambda done: None,
+        **about: Any,  # noqa: ANN401 (facts for the stamp)
+    ) -> dict[str, dict[str, Any]]:
+        """Compute or load tensors of a set of images in parts, an artifact each.
 
         Args:
-            make: called with a folder for what it wants to find again if it is killed
-                (checkpoints), gone afterwards.
+            compute: from the numbers of some images and a condition to tensors by name, whose first
+                dimension is the images'.
+            over: the numbers of each part, which is asked for under all conditions before the next.
+            tick: told how many images are done.
+
+        Returns:
+            condition -> name -> the tensors of all parts joined.
         """
-        folder, scratch = self.path(recipe), self.scratch(recipe)
-        self.note(recipe)
-        if (value := self._load(recipe, folder, alone=False)) is not None:
+        parts: dict[str, list[dict[str, Any]]] = {condition: [] for condition in conditions}
+        for numbers in over:
+            for condition, found in parts.items():
+                own = {"numbers": [numbers.start, numbers.stop], "condition": condition}
+                named = ".".join(filter(None, (name, condition, str(numbers.start))))
+                bound = partial(compute, numbers, condition)
+                found.append(self.artifact(kind, named, {**inputs, **own}, bound, **about))
+                tick(len(numbers))
+        return {condition: _joined(found) for condition, found in parts.items()}
+
+    def get(self, artifact: Artifact[T]) -> T:
+        """The artifact, loaded if it is there and whole, else computed, kept and returned."""
+        folder, scratch = self.path(artifact), self.scratch(artifact)
+        self.note(artifact)
+        if (value := self._load(artifact, folder, alone=False)) is not None:
             # Of a run that was killed when it had just kept the artifact.
             shutil.rmtree(scratch, ignore_errors=True)
             return value
         with self._lock(folder):
-            if (value := self._load(recipe, folder)) is not None:
+            if (value := self._load(artifact, folder)) is not None:
                 return value
             with explained(scratch):
                 scratch.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
-            value = make(scratch)
-            self._keep(recipe, folder, value, time.monotonic() - started)
+            value = artifact.compute(scratch) if artifact.resumable else artifact.compute()
+            self._keep(artifact, folder, value, time.monotonic() - started)
             shutil.rmtree(scratch, ignore_errors=True)
         return value
 
@@ -151,31 +202,36 @@ class Store:
             if folder.suffix != _UNFINISHED
         )
 
-    def stamp(self, recipe: Recipe) -> dict[str, Any]:
+    def stamp(self, artifact: Artifact) -> dict[str, Any]:
         """What is known of an artifact's making: commit, versions, device, seconds, inputs."""
-        return json.loads((self.path(recipe) / "stamp.json").read_text(encoding="utf-8"))
+        return json.loads((self.path(artifact) / "stamp.json").read_text(encoding="utf-8"))
 
-    def note(self, recipe: Recipe) -> None:
+    def note(self, artifact: Artifact) -> None:
         """Count an artifact among those used: something was made from it, though it need not be
         loaded now.
         """
-        self._used[self.path(recipe)] = recipe
+        # Without what is bound to its function, such as networks and images, to let that go.
+        self._used[self.path(artifact)] = replace(artifact, compute=artifact.function)
 
-    def used(self) -> list[Recipe]:
+    def seconds(self, kind: str) -> float:
+        """How long the artifacts of a kind that this store has given took to compute."""
+        return sum(self.stamp(one)["seconds"] for one in self.used() if one.kind == kind)
+
+    def used(self) -> list[Artifact]:
         """All artifacts kept that this store has given, or that what it gave was made from."""
-        return [recipe for recipe in self._used.values() if self.has(recipe)]
+        return [artifact for artifact in self._used.values() if self.has(artifact)]
 
-    def _load(self, recipe: Recipe[T], folder: Path, alone: bool = True) -> T | None:
+    def _load(self, artifact: Artifact[T], folder: Path, alone: bool = True) -> T | None:
         """The artifact if it is there and whole; a damaged one is told of and removed, if its lock
         is held (``alone``).
         """
-        if not self.has(recipe):
+        if not self.has(artifact):
             return None
-        data = folder / f"data{recipe.codec.suffix}"
+        data = folder / f"data{artifact.codec.suffix}"
         try:
-            expected = self.stamp(recipe)["sha256"]
+            expected = self.stamp(artifact)["sha256"]
             if data.is_file() and sha256_of(data) == expected:
-                return recipe.codec.load(data)
+                return artifact.codec.load(data)
         except (
             ValueError,
             KeyError,
@@ -191,7 +247,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
         return None
 
-    def _keep(self, recipe: Recipe[T], folder: Path, value: T, seconds: float) -> None:
+    def _keep(self, artifact: Artifact[T], folder: Path, value: T, seconds: float) -> None:
         """Write an artifact under a temporary name and rename it; only for who holds its lock."""
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}{_UNFINISHED}")
         try:
@@ -200,18 +256,18 @@ class Store:
                 for rest in folder.parent.glob(f"{glob.escape(folder.name)}.*{_UNFINISHED}"):
                     shutil.rmtree(rest, ignore_errors=True)
                 temporary.mkdir(parents=True)
-                data = temporary / f"data{recipe.codec.suffix}"
-                recipe.codec.save(value, data)
+                data = temporary / f"data{artifact.codec.suffix}"
+                artifact.codec.save(value, data)
                 stamp = {
-                    "kind": recipe.kind,
-                    "name": recipe.name,
-                    "key": recipe.key,
-                    "inputs": dict(recipe.inputs),
-                    "parents": self._parents(recipe),
+                    "kind": artifact.kind,
+                    "name": artifact.name,
+                    "key": artifact.key,
+                    "inputs": dict(artifact.inputs),
+                    "parents": self._parents(artifact),
                     "sha256": sha256_of(data),
                     "seconds": round(seconds, 3),
                     "made": datetime.now(UTC).isoformat(timespec="seconds"),
-                    **recipe.about,
+                    **artifact.about,
                     **surroundings(),
                 }
                 (temporary / "stamp.json").write_text(
@@ -224,12 +280,12 @@ class Store:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _parents(self, recipe: Recipe) -> list[str]:
+    def _parents(self, artifact: Artifact) -> list[str]:
         """Keys of the artifacts that an artifact was made from: those used here whose keys are
         among its inputs.
         """
-        keys = {path.name.rpartition("-")[2] for path in self._used} - {recipe.key}
-        return sorted(keys & set(_strings(recipe.inputs)))
+        keys = {path.name.rpartition("-")[2] for path in self._used} - {artifact.key}
+        return sorted(keys & set(_strings(artifact.inputs)))
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
@@ -264,6 +320,12 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(one)
     elif isinstance(value, str):
         yield value
+
+
+def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    import torch
+
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _safe(name: str) -> str:

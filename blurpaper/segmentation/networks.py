@@ -4,10 +4,9 @@ each made of the test scenes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,23 +14,31 @@ import torch
 
 from blurpaper import data
 from blurpaper.data.images import Shard, scenes_of
-from blurpaper.evaluation import predictions
+from blurpaper.evaluation.predictions import columns_of, common_inputs, shards
 from blurpaper.experiments import tallies
 from blurpaper.kernels import CANONICAL, MIXES, check_condition, check_mix
-from blurpaper.networks import NetworkSpec, module_of
-from blurpaper.runs import Run
+from blurpaper.networks import NetworkSpec, Reference, module_of
+from blurpaper.networks.base import unfolded
+from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import TENSORS, Recipe
-from blurpaper.segmentation import batches, zoomout
-from blurpaper.segmentation.protocol import COUNTED, log_probabilities, scored
-from blurpaper.segmentation.zoomout import ZoomOut
-from blurpaper.training import loop, networks
+from blurpaper.runs.store import Artifact
+from blurpaper.segmentation import protocol
+from blurpaper.segmentation.batches import PerPixel
+from blurpaper.segmentation.zoomout import ZoomOut, codec
+from blurpaper.training import loop
 from blurpaper.training.batches import Task
+from blurpaper.training.networks import get, trained
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+SEGMENTATION = "segmentation"
+"""The model's place in the name of a segmentation network: ``segmentation:mix``, on the profile's
+model.
+"""
 
 
 def labels(profile: Profile) -> tuple[str, ...]:
@@ -56,56 +63,90 @@ def check(profile: Profile) -> None:
 # --- Networks -------------------------------------------------------------------------------------
 
 
-def network(spec: NetworkSpec, run: Run) -> ZoomOut:
-    """A Zoomout network on the profile's model, trained as the profile says and kept.
+@dataclass(frozen=True)
+class Segmenter(Reference):
+    """A Zoomout network of a run, on the model of its name, trained as the profile says and kept.
 
     ``original`` is trained on sharp scenes, from the classification network as it is; the others
     start from it.
     """
-    recipe = network_recipe(spec, run)
-    return networks.get(recipe, lambda checkpoint: _trained(spec, run, checkpoint), run.store)
 
+    run: Run = field(kw_only=True, compare=False, repr=False)
 
-def network_recipe(spec: NetworkSpec, run: Run) -> Recipe[ZoomOut]:
-    """What a Zoomout network is made from.
+    @cached_property
+    def artifact(self) -> Artifact[ZoomOut]:
+        """What training it makes.
 
-    Raises:
-        UserError: for a network of another train scale or recipe than those there are here.
-    """
-    if spec != NetworkSpec(spec.model, spec.mix, seed=spec.seed):
-        raise UserError(
-            "a segmentation network is segmentation:MIX[#SEED], at one scale and with labels. "
-            f"Got {str(replace(spec, model=tallies.SEGMENTATION))!r}."
+        Raises:
+            UserError: for a network of another train scale or recipe than those there are here.
+        """
+        if self.name != NetworkSpec(self.model, self.mix, seed=self.seed).name:
+            raise UserError(
+                "a segmentation network is segmentation:MIX[#SEED], at one scale and with labels. "
+                f"Got {str(replace(self, model=SEGMENTATION))!r}."
+            )
+        profile, schedule = self.run.profile, schedule_of(self, self.run.profile)
+        settings = profile.segmentation
+        images = data.load_segmented(settings.data, "train", self.run)
+        mix = MIXES["sharp-only" if self.is_original else self.mix]
+        code = [module_of(self.model), ZoomOut.__module__, PerPixel.__module__]
+        inputs = {
+            "spec": self.name,
+            "seed": profile.seed,
+            "images": images.fingerprint,
+            "protocol": profile.protocol.model_dump(),
+            "schedule": schedule.model_dump(),
+            "zoomout": settings.model_dump(
+                include={"hidden_units", "stride", "crop", "pixels_per_crop", "head_lr_scale"}
+            ),
+            "precision": profile.compute.precision,
+            "start": self.start.identity,
+            "mix": mix,
+            "architecture": fingerprint.fingerprint(code),
+        }
+        task = Task(images, mix, "", self.run.seed(self.seed, "segmentation"))
+        compute = partial(
+            loop.train_or_resume,
+            partial(_objective, self, images),
+            task,
+            schedule,
+            profile.protocol,
+            profile.compute,
+            f"{self} on {images.name}",
         )
-    settings = run.profile.segmentation
-    images = data.load_segmented(settings.data, "train", run)
-    original = NetworkSpec(spec.model)
-    start = networks.identity_of(original, run)
-    if not spec.is_original:
-        begun = network_recipe(original, run)
-        run.store.note(begun)
-        start = begun.key
-    inputs = {
-        "spec": str(spec),
-        "seed": run.profile.seed,
-        "images": images.fingerprint,
-        "protocol": run.profile.protocol.model_dump(),
-        "schedule": schedule_of(spec, run.profile).model_dump(),
-        "zoomout": settings.model_dump(include={"hidden", "stride", "crop", "points", "pace"}),
-        "precision": run.profile.compute.precision,
-        "start": start,
-        "mix": _mix(spec),
-    }
-    modules = [
-        "blurpaper.training.loop",
-        "blurpaper.segmentation.batches",
-        "blurpaper.segmentation.zoomout",
-        module_of(spec.model),
-    ]
-    about = {"profile": run.profile.name, "data": images.fingerprint}
-    return Recipe(
-        "segmenters", f"{spec}.{images.name}", inputs, modules, zoomout.codec(spec), about
-    )
+        return Artifact(
+            "segmenters",
+            f"{self.name}.{images.name}",
+            inputs,
+            compute,
+            codec(self),
+            about={"profile": profile.name, "data": images.fingerprint},
+            resumable=True,
+        )
+
+    @property
+    def start(self) -> Reference:
+        """The network that it starts from: the classification network, or the original segmenter."""
+        original = NetworkSpec(self.model)
+        return trained(original, self.run) if self.is_original else segmenter(original, self.run)
+
+    @property
+    def identity(self) -> str:
+        self.run.store.note(self.artifact)
+        return self.artifact.key
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return labels(self.run.profile)
+
+    def load(self, plain: bool = False) -> ZoomOut:
+        network = get(self.artifact, self.run.store)
+        return unfolded(network) if plain else network
+
+
+def segmenter(spec: NetworkSpec, run: Run) -> Segmenter:
+    """The Zoomout network of a name in a run; the model of the name is that below it."""
+    return Segmenter(spec.model, spec.mix, spec.scale, spec.recipe, spec.seed, run=run)
 
 
 def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
@@ -113,88 +154,51 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
     return profile.segmentation.pretraining if spec.is_original else profile.segmentation.finetuning
 
 
-def _mix(spec: NetworkSpec) -> dict[str, float]:
-    return MIXES["sharp-only" if spec.is_original else spec.mix]
-
-
-def _trained(spec: NetworkSpec, run: Run, checkpoint: Path) -> ZoomOut:
-    settings, original = run.profile.segmentation, NetworkSpec(spec.model)
-    images = data.load_segmented(settings.data, "train", run)
-    if spec.is_original:
-        backbone = networks.network(original, run)
-        torch.manual_seed(run.seed("weights", "zoomout", spec.model) % 2**63)
-        start = ZoomOut(backbone, images.classes, settings.hidden, stride=settings.stride)
-    else:
-        start = network(original, run)
-    task = Task(images, _mix(spec), "", run.seed(spec.seed, "segmentation"))
-    objective = batches.PerPixel(start, settings.crop, settings.points, settings.pace)
-    with progress(f"training {spec} on {images.name}", unit="step") as tick:
-        return loop.train(
-            objective,
-            task,
-            schedule_of(spec, run.profile),
-            run.profile.protocol,
-            run.profile.compute,
-            checkpoint,
-            tick,
-        )
+def _objective(network: Segmenter, images: data.SegmentedSet) -> PerPixel:
+    """What a network is trained for, with the network as it is before training."""
+    settings, before = network.run.profile.segmentation, network.start.load()
+    if network.is_original:
+        torch.manual_seed(network.run.seed("weights", "zoomout", network.model) % 2**63)
+        before = ZoomOut(before, images.classes, settings.hidden_units, stride=settings.stride)
+    return PerPixel(before, settings.crop, settings.pixels_per_crop, settings.head_lr_scale)
 
 
 # --- Scenes, scored -------------------------------------------------------------------------------
 
 
-def confusions(
-    spec: NetworkSpec, conditions: Sequence[str], run: Run
-) -> dict[str, dict[str, np.ndarray]]:
+def confusions(network: Segmenter, conditions: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
     """Condition -> :data:`protocol.COUNTED` -> how many pixels of each label were given each
     label, of every test scene: int64 ``(N, K, K)``.
     """
-    images = data.load_segmented(run.profile.segmentation.data, "test", run)
-    loaded = lru_cache(lambda: network(spec, run))
-    shard = Shard(lambda numbers: scenes_of(images, numbers, run.profile.protocol))
-    parts_of = {condition: list(recipes(spec, images, condition, run)) for condition in conditions}
-    if not all(run.store.has(recipe) for parts in parts_of.values() for _, recipe in parts):
-        loaded()  # trained, if it must be, before the bar of this starts
-    counted: dict[str, list[dict[str, torch.Tensor]]] = {condition: [] for condition in conditions}
-    total = len(images) * len(parts_of)
-    with progress(f"segmenting {images.name} by {spec}", total, "scene") as tick:
-
-        def score(numbers: range, condition: str) -> dict[str, torch.Tensor]:
-            return scored(loaded(), images, numbers, condition, run.profile, tick, shard(numbers))
-
-        for part in zip(*parts_of.values()):  # the same scenes under every condition
-            for condition, (numbers, recipe) in zip(parts_of, part):
-                counted[condition].append(
-                    run.store.get(recipe, lambda _, n=numbers, c=condition: score(n, c))
-                )
-    return {
-        condition: {name: torch.cat([part[name] for part in parts]).numpy() for name in COUNTED}
-        for condition, parts in counted.items()
+    run, profile = network.run, network.run.profile
+    images = data.load_segmented(profile.segmentation.data, "test", run)
+    inputs = common_inputs(network, images, profile) | {
+        "boundary": profile.segmentation.boundary_distance
     }
-
-
-def recipes(
-    spec: NetworkSpec, images: data.SegmentedSet, condition: str, run: Run
-) -> Iterator[tuple[range, Recipe[dict[str, torch.Tensor]]]]:
-    """The parts in which the scores of a network are kept: (numbers of the scenes, recipe)."""
-    made = network_recipe(spec, run)
-    run.store.note(made)
-    about = {"profile": run.profile.name, "data": images.fingerprint}
-    for numbers in predictions.shards(len(images), run.profile):
-        inputs = predictions.common_inputs(made.key, images, numbers, run.profile)
-        inputs |= {"condition": condition, "boundary": run.profile.segmentation.boundary}
-        name = f"{spec}.{images.name}.{condition}.{numbers.start}"
-        yield (
-            numbers,
-            Recipe("confusions", name, inputs, ["blurpaper.segmentation.protocol"], TENSORS, about),
+    shard = Shard(lambda numbers: scenes_of(images, numbers, profile.protocol))
+    title, count = f"segmenting {images.name} by {network}", len(images) * len(conditions)
+    with progress(title, count, "scene") as tick:
+        counted = run.store.sharded(
+            "confusions",
+            f"{network.name}.{images.name}",
+            inputs,
+            partial(protocol.shard_counts, network, images, shard, profile, tick),
+            shards(len(images), profile),
+            conditions,
+            profile=profile.name,
+            data=images.fingerprint,
         )
+    return {
+        condition: {name: found[name].numpy() for name in protocol.COUNTED}
+        for condition, found in counted.items()
+    }
 
 
 def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, str]:
     """The columns that say what a number is of; scenes are learnt from, and segmented, at the
     canonical scale.
     """
-    of = predictions.columns_of(
+    of = columns_of(
         spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition
     )
     return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
@@ -211,7 +215,7 @@ def counts(run: Run) -> pd.DataFrame:
     ids = np.array(data.load_segmented(run.profile.segmentation.data, "test", run).ids)
     frames = []
     for spec in tallies.by_table(run.profile)["table6"]:
-        by_condition = confusions(spec, run.profile.segmentation.conditions, run)
+        by_condition = confusions(segmenter(spec, run), run.profile.segmentation.conditions)
         for condition, by_region in by_condition.items():
             for region, found in by_region.items():
                 image, truth, predicted = np.nonzero(found)
@@ -233,28 +237,15 @@ def counts(run: Run) -> pd.DataFrame:
 # --- Label maps, to be looked at ------------------------------------------------------------------
 
 
-def label_maps(
-    spec: NetworkSpec, images: data.ImageSet, condition: str, run: Run
-) -> dict[str, np.ndarray]:
+def label_maps(network: Segmenter, images: data.ImageSet, condition: str) -> dict[str, np.ndarray]:
     """What a network makes of a few images under a condition: id -> uint8 ``(H, W)``."""
-    made = network_recipe(spec, run)
-    numbers = range(len(images))
-
-    def make(_: object) -> dict[str, torch.Tensor]:
-        scenes = scenes_of(images, numbers, run.profile.protocol)
-        found = log_probabilities(network(spec, run), scenes, images.ids, condition, run.profile)
-        return {images.ids[place]: log_p.argmax(dim=0).to(torch.uint8) for place, log_p in found}
-
-    run.store.note(made)
-    inputs = predictions.common_inputs(made.key, images, numbers, run.profile) | {
-        "condition": condition
-    }
-    recipe = Recipe(
+    profile = network.run.profile
+    found = network.run.store.artifact(
         "label-maps",
-        f"{spec}.{images.name}.{condition}",
-        inputs,
-        ["blurpaper.segmentation.protocol"],
-        TENSORS,
-        {"profile": run.profile.name, "data": images.fingerprint},
+        f"{network.name}.{images.name}.{condition}",
+        common_inputs(network, images, profile) | {"condition": condition},
+        partial(protocol.label_maps, network, images, condition, profile),
+        profile=profile.name,
+        data=images.fingerprint,
     )
-    return {name: one.numpy() for name, one in run.store.get(recipe, make).items()}
+    return {name: one.numpy() for name, one in found.items()}

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from blurpaper.data.images import Scene, same_shape, scenes_of
-from blurpaper.data.sets import SegmentedSet
+from blurpaper.data.images import Scene, Shard, same_shape, scenes_of
+from blurpaper.data.sets import ImageSet, SegmentedSet
 from blurpaper.evaluation import protocol
+from blurpaper.networks import Reference
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Profile
 from blurpaper.segmentation import metrics
@@ -25,6 +26,32 @@ COUNTED = ("all", "boundary", "labels given", "regions given")
 """What is counted, all pixels; those near a boundary; all, had the network been told the scene's
 labels, or its regions.
 """
+
+
+def shard_counts(
+    network: Reference,
+    images: SegmentedSet,
+    shard: Shard[Scene],
+    profile: Profile,
+    tick: Callable[[int], object],
+    numbers: range,
+    condition: str,
+) -> dict[str, torch.Tensor]:
+    """Counts of pixels of a part of a set under a condition, as :func:`scored` has them.
+
+    Args:
+        shard: gives scenes at the canonical scale by their numbers.
+    """
+    return scored(network.loaded, images, numbers, condition, profile, tick, shard(numbers))
+
+
+def label_maps(
+    network: Reference, images: ImageSet, condition: str, profile: Profile
+) -> dict[str, torch.Tensor]:
+    """The likeliest label of every pixel of each image under a condition: id -> uint8 ``(H, W)``."""
+    scenes = scenes_of(images, range(len(images)), profile.protocol)
+    found = log_probabilities(network.loaded, scenes, images.ids, condition, profile)
+    return {images.ids[place]: log_p.argmax(dim=0).to(torch.uint8) for place, log_p in found}
 
 
 def scored(
@@ -41,7 +68,7 @@ def scored(
     Args:
         scenes: the same at the canonical scale, if they are at hand.
     """
-    count, boundary = len(images.classes), profile.segmentation.boundary
+    count, boundary = len(images.classes), profile.segmentation.boundary_distance
     scenes = scenes or scenes_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
 

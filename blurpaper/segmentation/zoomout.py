@@ -181,7 +181,7 @@ def save(network: ZoomOut, spec: NetworkSpec, path: Path) -> None:
     files.write(network, files.header_of(network.backbone, spec) | above, path)
 
 
-def load(path: Path) -> ZoomOut:
+def load_segmenter(path: Path) -> ZoomOut:
     """Read a Zoomout network from such a file, in evaluation mode.
 
     Raises:
@@ -192,4 +192,4 @@ def load(path: Path) -> ZoomOut:
 
 def codec(spec: NetworkSpec) -> Codec[ZoomOut]:
     """How the store keeps a Zoomout network."""
-    return Codec(".safetensors", lambda network, path: save(network, spec, path), load)
+    return Codec(".safetensors", lambda network, path: save(network, spec, path), load_segmenter)

@@ -11,6 +11,7 @@ import inspect
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from blurpaper.runs import devices
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.files import UserError, written
 from blurpaper.runs.profile import Compute, Protocol, Schedule
+from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
 from blurpaper.training.batches import Task, ahead, epoch_order, make_batch
 from blurpaper.training.objectives import Objective
@@ -43,7 +45,7 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
     epoch = 0
     for phase in schedule.phases:
         total = phase.epochs * per_epoch
-        end = phase.rate if phase.end is None else phase.end
+        end = phase.rate if phase.end_rate is None else phase.end_rate
         for step in range(total):
             yield (
                 epoch + step // per_epoch,
@@ -51,6 +53,43 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
                 phase.rate + (end - phase.rate) * step / total,
             )
         epoch += phase.epochs
+
+
+def train_or_resume(
+    objective: Callable[[], Objective],
+    task: Task,
+    schedule: Schedule,
+    settings: Protocol,
+    compute: Compute,
+    name: str,
+    scratch: Path,
+) -> nn.Module:
+    """Train a network with a bar and a checkpoint in ``scratch``, from which a killed run goes on.
+
+    Args:
+        objective: makes what is trained for, with the network as it is before.
+        name: of the network, for people.
+    """
+    checkpoint = readable_checkpoint(scratch / "checkpoint.safetensors")
+    with progress(f"training {name}", unit="step") as tick:
+        return train(objective(), task, schedule, settings, compute, checkpoint, tick)
+
+
+def readable_checkpoint(path: Path) -> Path:
+    """The file for a checkpoint; one that lies there and cannot be read, because it is cut off for
+    example, is reported and removed.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except FileNotFoundError:
+        pass
+    except SafetensorError:
+        warnings.warn(f"the checkpoint {path} is damaged: training begins anew.", stacklevel=2)
+        path.unlink(missing_ok=True)
+    return path
 
 
 def train(
@@ -131,7 +170,7 @@ def train(
 
 def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
     if schedule.optimizer == "adamw":
-        betas = (schedule.momentum, 0.999)
+        betas = (schedule.beta1, 0.999)
         return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
     return torch.optim.SGD(
         groups, lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay
@@ -158,7 +197,7 @@ def _normalisations(network: nn.Module) -> list[nn.Module]:
 
 
 def reestimate_batch_norm(
-    network: Network,
+    start: Callable[[], Network],
     task: Task,
     schedule: Schedule,
     settings: Protocol,
@@ -171,7 +210,7 @@ def reestimate_batch_norm(
     Raises:
         UserError: if the network has no batch normalisation.
     """
-    device = device_of(compute)
+    device, network = device_of(compute), start()
     network.to(device, memory_format=torch.channels_last).eval()
     layers = _normalisations(network)
     if not layers:

@@ -342,7 +342,7 @@ def test_accuracy_stands_at_the_seconds_of_its_method_between_the_lines_of_the_n
 
 def test_psnr_is_drawn_over_the_noise_reckoned_with() -> None:
     frame = results.table(
-        {"region": f"{x:g}", "value": v, "low": v, "high": v, "n": 9}
+        {"parameter": f"{x:g}", "value": v, "low": v, "high": v, "n": 9}
         for x, v in ((0.1, 20), (0.3, 30), (1, 25))
     )
     (axis,) = axes(figures.psnr_by_noise({"this run": frame}))
@@ -354,7 +354,7 @@ def test_psnr_is_drawn_over_the_noise_reckoned_with() -> None:
 def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
     def row(psf, treatment, value, network="original", recipe=""):
         of = {
-            "region": psf,
+            "parameter": psf,
             "input": treatment,
             "network": network,
             "recipe": recipe,
@@ -380,9 +380,11 @@ def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
 # --- Segmentation ---------------------------------------------------------------------------------
 
 
-def table6(networks=("original", "mix"), metric="miou", regions=("all", "boundary")):
+def table6(
+    networks=("original", "mix"), metric="miou", regions=("all", "boundary"), column="region"
+):
     return results.table(
-        {"network": network, "condition": condition, "region": region, "metric": metric, "n": 9}
+        {"network": network, "condition": condition, column: region, "metric": metric, "n": 9}
         | {"value": 0.8 - 0.1 * c - 0.05 * n - 0.02 * r, "low": 0.1, "high": 0.9}
         for n, network in enumerate(networks)
         for c, condition in enumerate(DISKS)
@@ -413,7 +415,7 @@ def test_labels_are_in_the_order_of_the_originals_iou_on_sharp_scenes() -> None:
 
 
 def test_the_two_kinds_of_error_stand_upon_one_another() -> None:
-    frame = table6(metric="error", regions=("recognition", "localisation"))
+    frame = table6(metric="error", regions=("recognition", "localisation"), column="parameter")
     (axis,) = axes(figures.error_shares({"this run": frame}, ["original", "mix"]))
     bars = [patch for patch in axis.patches if patch.get_height() > 0]
     assert len(bars) == 2 * 2 * len(DISKS)

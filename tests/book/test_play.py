@@ -117,7 +117,7 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
     few, smoke, store, monkeypatch
 ) -> None:
     torch.manual_seed(0)
-    images = data.load("emoji", "test", Run(smoke, store))
+    images = data.load_images("emoji", "test", Run(smoke, store))
     networks = {
         name: build("small_vgg", images.classes, smoke.protocol.field).eval()
         for name in ("original", "mix")

@@ -122,7 +122,7 @@ def test_a_psf_nearly_the_true_one_is_warned_of_with_its_results() -> None:
         row["input"]: round(100 * float(row["value"]))
         for row in published("photos")
         if row["experiment"] == "deblurring_psf" and row["metric"] == "top5"
-        if row["region"] in ("D7", "D9")
+        if row["parameter"] in ("D7", "D9")
     }
     assert "radius is 1 px off," in caution
     naive = sorted(near[f"epll as {name}"] for name in ("D7", "D9"))

@@ -17,6 +17,7 @@ from blurpaper.claims.criteria import Finding, verdicts
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import EXPERIMENTS, results, tallies
 from blurpaper.runs import profile as profiles
+from blurpaper.runs.randomness import stream
 
 R = 1000
 SCRIPTS = sorted(build.NOTEBOOKS.glob("*.py"))
@@ -243,6 +244,20 @@ def test_a_row_with_an_interval_is_drawn_from_it() -> None:
     assert np.array_equal(drawn, claims.of_paper().top5())
 
 
+def test_columns_that_are_empty_in_a_row_leave_its_noise_alone() -> None:
+    """No claim's interval moved when ``item`` and ``parameter`` became columns."""
+    former = (
+        "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
+        "region", "metric", "seed",
+    )  # fmt: skip
+    row = results.select(
+        results.paper(), experiment="table1", condition="sharp", scale="256", metric="top5"
+    ).iloc[0]
+    noise = stream("claims", *(row[column] for column in former)).normal(size=R)
+    expected = row["value"] + noise * (row["high"] - row["low"]) / (2 * 1.959964)
+    assert np.array_equal(claims.of_paper().top5()[1:], expected)
+
+
 def test_what_a_source_does_not_have_is_named() -> None:
     with pytest.raises(
         claims.NotMeasuredError,
@@ -260,7 +275,7 @@ def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_wou
         raise AssertionError(f"{name} was computed")
 
     one = smoke.model_copy(
-        update={"evaluation": smoke.evaluation.model_copy(update={"finetuned": []})}
+        update={"evaluation": smoke.evaluation.model_copy(update={"finetuned_networks": []})}
     )
     source = claims.of_run(one, Store(tmp_path))
     source._rows = computed

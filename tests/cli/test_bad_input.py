@@ -499,13 +499,13 @@ PARAMETERS = {
     "seed=yes": "seed: .*integer. Got True",
     "seed=1.5": "seed: .*integer. Got 1.5",
     "protocol.jitter=384": "protocol.jitter: .*list. Got 384",
-    "evaluation.scales=[256]": r"evaluation\.scales\.0: .*Got 256",
+    "evaluation.original_scales=[256]": r"evaluation\.original_scales\.0: .*Got 256",
     "emoji.train=0": "emoji.train: .*greater than 0. Got 0",
     "segmentation={1:2}": "segmentation",
     "seed": "an override is dotted.field=value. Got 'seed'",
     "=3": "an override is dotted.field=value. Got '=3'",
     "seed=[1": r"the value of an override is YAML. Got 'seed=\[1'",
-    "evaluation.conditions=[D0]": "the radius of a disk is from 1 to 96 pixels. Got 'D0'",
+    "evaluation.original_conditions=[D0]": "the radius of a disk is from 1 to 96 pixels. Got 'D0'",
     "train_set=nope": "a data set is one of emoji, .* Got 'nope'",
 }
 

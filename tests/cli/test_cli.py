@@ -223,7 +223,7 @@ def test_help_of_deblur_names_every_method() -> None:
             ["chapter", "06", "-p", "deblurring.psf=D5"],
             "a condition under which small_vgg:original is measured. Got 'D5'",
         ),
-        (["chapter", "06", "-p", "deblurring.mistaken=[D]"], "'D'"),
+        (["chapter", "06", "-p", "deblurring.wrong_psfs=[D]"], "'D'"),
         (["chapter", "06", "-p", "deblurring.methods=[epl]"], "'epl'"),
         (["chapter", "06", "-p", "deblurring.networks=[mixx]"], "'mixx'"),
         (["blur", "IN", "out.png", "--psf", "D-1"], "'D-1'"),

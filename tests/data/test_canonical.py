@@ -25,7 +25,7 @@ SHAPES = [(130, 150), (150, 130), (108, 108), (60, 200), (131, 131), (150, 130),
 
 @pytest.fixture
 def tiny():
-    return load("smoke", {"evaluation.shard": 3, "evaluation.batch": 2})
+    return load("smoke", {"evaluation.images_per_shard": 3, "evaluation.batch": 2})
 
 
 @pytest.fixture

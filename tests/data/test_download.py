@@ -391,8 +391,8 @@ def test_a_fetched_set_is_what_a_profile_reads_of_it(offer):
     names += [f"imagewoof2-320/val/{WNIDS[1]}/{one}_9.JPEG" for one in (WNIDS[1], "ILSVRC2012_val")]
     offer("imagewoof", tar({name: jpeg() for name in names}))
     fetch("imagewoof")
-    assert folders.load("imagewoof", "train").ids == [f"{WNIDS[0]}/{WNIDS[0]}_1.JPEG"]
-    images = folders.load("imagewoof", "test")
+    assert folders.load_images("imagewoof", "train").ids == [f"{WNIDS[0]}/{WNIDS[0]}_1.JPEG"]
+    images = folders.load_images("imagewoof", "test")
     assert images.ids == [f"{WNIDS[1]}/ILSVRC2012_val_9.JPEG"]
     assert images.classes[images.labels[0]] == "goldfish"
 

@@ -41,7 +41,7 @@ def test_there_are_a_hundred_classes_each_with_a_drawing_of_its_own() -> None:
 
 
 def test_every_class_comes_equally_often(smoke, store) -> None:
-    images = data.load("emoji", "test", Run(smoke, store))
+    images = data.load_images("emoji", "test", Run(smoke, store))
     assert set(np.bincount(images.labels)) == {smoke.emoji.test // smoke.emoji.classes}
 
 
@@ -67,6 +67,6 @@ def test_colour_does_not_tell_a_class() -> None:
 
 def test_unknown_sets_and_splits_are_told(smoke, store) -> None:
     with pytest.raises(ValueError, match="'cifar'"):
-        data.load("cifar", "test", Run(smoke, store))
+        data.load_images("cifar", "test", Run(smoke, store))
     with pytest.raises(ValueError, match="'val'"):
-        data.load("emoji", "val", Run(smoke, store))
+        data.load_images("emoji", "val", Run(smoke, store))

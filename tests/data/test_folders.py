@@ -210,7 +210,7 @@ def test_a_missing_set_is_an_error_that_names_its_folder_and_how_to_get_it(
 ):
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
     with pytest.raises(MissingDataError) as caught:
-        folders.load(name, split)
+        folders.load_images(name, split)
     message = str(caught.value)
     assert str(tmp_path / folders.SETS[name][split]) in message
     assert name in message and "BLURPAPER_DATA" in message and folders.HOW_TO_GET[name] in message
@@ -228,7 +228,7 @@ def test_a_set_that_is_there_is_loaded_under_its_name(tmp_path, monkeypatch, nam
     path = tmp_path / folders.SETS[name][split] / "n01440764" / file
     path.parent.mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(path)
-    images = folders.load(name, split)
+    images = folders.load_images(name, split)
     assert (images.name, images.labels.tolist(), images.ids) == (name, [0], [f"n01440764/{file}"])
 
 
@@ -240,17 +240,17 @@ def test_data_is_looked_for_in_the_current_folder_otherwise(tmp_path, monkeypatc
         monkeypatch.setenv("BLURPAPER_DATA", "")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingDataError, match=str(tmp_path / "data" / "imagewoof" / "val")):
-        folders.load("imagewoof", "test")
+        folders.load_images("imagewoof", "test")
 
 
 def test_an_unknown_split_is_an_error_that_says_what_there_is():
     with pytest.raises(ImageError, match=r"imagewoof has train and test images\. Got 'val'"):
-        folders.load("imagewoof", "val")
+        folders.load_images("imagewoof", "val")
 
 
 def test_an_unknown_set_is_an_error_that_lists_those_there_are(smoke, store):
     with pytest.raises(ValueError) as caught:
-        data.load("imagenot", "test", Run(smoke, store))
+        data.load_images("imagenot", "test", Run(smoke, store))
     assert "'imagenot'" in str(caught.value)
     assert all(name in str(caught.value) for name in ("emoji", *folders.SETS))
 
@@ -301,11 +301,11 @@ def test_where_a_folder_holds_several_splits_a_list_says_which_images_are_meant(
     for name in ("2007_1", "2007_2", "2008_1"):
         Image.new("RGB", (4, 3)).save(folder / f"{name}.jpg")
     with pytest.raises(MissingDataError, match=r"train\.txt, which says which images"):
-        folders.load("voc2012", "train")
+        folders.load_images("voc2012", "train")
     listed = tmp_path / folders.LISTS["voc2012", "train"]
     listed.parent.mkdir(parents=True)
     listed.write_text("2008_1\n2007_1\n")
-    found = folders.load("voc2012", "train")
+    found = folders.load_images("voc2012", "train")
     assert list(found.ids) == ["2007_1.jpg", "2008_1.jpg"]
     assert found.labels.tolist() == [-1, -1]
 
@@ -318,4 +318,6 @@ def test_what_fast_ai_moved_from_the_training_set_to_validation_is_no_test_image
     folder.mkdir(parents=True)
     for name in ("ILSVRC2012_val_00000907", "n02086240_1"):
         Image.new("RGB", (4, 3)).save(folder / f"{name}.JPEG")
-    assert list(folders.load("imagewoof", "test").ids) == ["n02086240/ILSVRC2012_val_00000907.JPEG"]
+    assert list(folders.load_images("imagewoof", "test").ids) == [
+        "n02086240/ILSVRC2012_val_00000907.JPEG"
+    ]

@@ -90,7 +90,7 @@ def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
 
 def test_the_layout_of_imagenet_gives_its_labels_and_images_of_any_size(stand_in) -> None:
     profile = profiles.load("imagenet")
-    images = data.load("imagenet", "train", profile, stand_in)
+    images = data.load_images("imagenet", "train", profile, stand_in)
     assert len(images) == 6
     assert images.labels.tolist() == [number for number in CLASSES for _ in range(2)]
     shapes = [tuple(images[number].shape) for number in range(6)]
@@ -105,8 +105,8 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
     profile = profiles.load("imagenet", QUICK)
     fine_tune_and_measure(profile, stand_in)
     rows = experiments.EXPERIMENTS["table1"](profile, stand_in)
-    assert set(rows["condition"]) == set(profile.evaluation.conditions)
-    assert set(rows["scale"]) == set(profile.evaluation.scales)
+    assert set(rows["condition"]) == set(profile.evaluation.original_conditions)
+    assert set(rows["scale"]) == set(profile.evaluation.original_scales)
 
     def trained_again(*_: object) -> None:
         raise AssertionError("trained again")
@@ -118,20 +118,20 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
 def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkeypatch) -> None:
     monkeypatch.setattr(vgg, "vgg16", tiny)
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
-    assert profiles.load("imagenet").deblurring.each == 10
+    assert profiles.load("imagenet").deblurring.images_per_class == 10
     prior = {
         "images": "imagenet",
         "components": 4,
         "patches": 3000,
         "passes": 1,
         "batch": 500,
-        "held_out": 500,
+        "held_out_patches": 500,
     }
     few = {
         "deblurring.prior": prior,
         "deblurring.methods": ["epll"],
         "deblurring.networks": ["mix"],
-        "deblurring.each": 1,
+        "deblurring.images_per_class": 1,
     }
     profile = profiles.load("imagenet", QUICK | few)
     rows = experiments.EXPERIMENTS["table5"](profile, stand_in)

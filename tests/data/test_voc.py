@@ -96,7 +96,7 @@ def test_the_labels_are_vocs_in_its_order():
 
 @pytest.mark.parametrize(("split", "stems"), [("train", TRAIN), ("test", TEST)])
 def test_a_split_is_the_photographs_of_its_list(devkit, name, split, stems):
-    images = voc.load(name, split)
+    images = voc.load_segmented(name, split)
     assert isinstance(images, SegmentedSet)
     assert (images.name, images.classes, len(images)) == (name, voc.TASKS[name], len(stems))
     assert list(images.ids) == [f"{stem}.jpg" for stem in stems]
@@ -110,12 +110,14 @@ def test_a_split_is_the_photographs_of_its_list(devkit, name, split, stems):
 
 
 def test_training_photographs_have_the_names_that_they_have_as_a_folder(devkit, name):
-    assert list(voc.load(name, "train").ids) == list(folders.load(name, "train").ids)
+    assert list(voc.load_segmented(name, "train").ids) == list(
+        folders.load_images(name, "train").ids
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_each_pixel_has_the_label_of_vocs_index(devkit, name, split):
-    images = voc.load(name, split)
+    images = voc.load_segmented(name, split)
     label_of = ANIMALS if name == "voc-animals" else dict(zip(range(21), range(21), strict=True))
     seeds = {stem: seed for seed, stem in enumerate(TRAIN | TEST)}
     for number, (stem, shape) in enumerate((TRAIN if split == "train" else TEST).items()):
@@ -130,7 +132,7 @@ def test_the_indices_are_those_that_torchvision_reads(devkit, split, name):
     from torchvision.datasets import VOCSegmentation
 
     theirs = VOCSegmentation(devkit.parents[1], image_set=split)
-    own = voc.load(name, {"train": "train", "val": "test"}[split])
+    own = voc.load_segmented(name, {"train": "train", "val": "test"}[split])
     assert len(theirs) == len(own)
     for number in range(len(own)):
         photograph, mask = theirs[number]
@@ -143,7 +145,7 @@ def test_the_indices_are_those_that_torchvision_reads(devkit, split, name):
 
 
 def test_a_mask_in_grey_levels_is_read_like_one_with_a_palette(animals):
-    images = voc.load("voc-animals", "train")
+    images = voc.load_segmented("voc-animals", "train")
     before = images.label_map(0)
     Image.fromarray(indices_of(TRAIN["2007_000063"], 0)).save(mask_of(animals))
     assert torch.equal(images.label_map(0), before)
@@ -154,18 +156,18 @@ def test_a_photograph_that_lies_sideways_has_the_size_that_it_has_upright(animal
     exif[0x0112] = 6
     # Stored 13 rows of 9, upright 9 of 13.
     Image.new("RGB", (9, 13)).save(animals / "JPEGImages/2007_000063.jpg", exif=exif)
-    images = voc.load("voc-animals", "train")
+    images = voc.load_segmented("voc-animals", "train")
     assert images[0].shape[1:] == images.label_map(0).shape == (9, 13)
 
 
 def test_empty_lines_of_a_list_name_nothing(animals):
     (animals / "ImageSets/Segmentation/val.txt").write_text("\n2010_000001  \n\n")
-    assert list(voc.load("voc-animals", "test").ids) == ["2010_000001.jpg"]
+    assert list(voc.load_segmented("voc-animals", "test").ids) == ["2010_000001.jpg"]
 
 
 def test_a_set_is_loaded_by_its_name(devkit, name, smoke, store):
     images = data.load_segmented(name, "test", Run(smoke, store))
-    assert images.fingerprint == voc.load(name, "test").fingerprint
+    assert images.fingerprint == voc.load_segmented(name, "test").fingerprint
     assert images.name == name
 
 
@@ -175,20 +177,20 @@ def test_a_set_is_loaded_by_its_name(devkit, name, smoke, store):
 def test_a_fingerprint_is_of_names_and_contents_and_not_of_the_place(
     animals, tmp_path, monkeypatch
 ):
-    first = voc.load("voc-animals", "train").fingerprint
+    first = voc.load_segmented("voc-animals", "train").fingerprint
     (animals / "SegmentationClass/2011_999999.png").write_bytes(b"of no list")
-    assert voc.load("voc-animals", "train").fingerprint == first
+    assert voc.load_segmented("voc-animals", "train").fingerprint == first
     (tmp_path / "moved").mkdir()
     (tmp_path / "voc-animals").rename(tmp_path / "moved/voc-animals")
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path / "moved"))
-    assert voc.load("voc-animals", "train").fingerprint == first
+    assert voc.load_segmented("voc-animals", "train").fingerprint == first
 
 
 @pytest.mark.parametrize(
     "change", ["mask", "image", "name", "order", "shorter", "swapped", "task", "split"]
 )
 def test_a_fingerprint_changes_with(animals, change):
-    first = voc.load("voc-animals", "train").fingerprint
+    first = voc.load_segmented("voc-animals", "train").fingerprint
     listed = animals / "ImageSets/Segmentation/train.txt"
     name, split = "voc-animals", "train"
     if change == "mask":
@@ -216,7 +218,7 @@ def test_a_fingerprint_changes_with(animals, change):
         (animals.parents[2] / "voc-animals").rename(animals.parents[2] / name)
     else:
         split = "test"
-    assert voc.load(name, split).fingerprint != first
+    assert voc.load_segmented(name, split).fingerprint != first
 
 
 # --- What is missing ------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ def test_a_missing_folder_or_list_is_an_error_that_says_where_it_was_looked_for_
     (devkit / part).rename(tmp_path / "away")
     assert not voc.is_there(name, "train")
     with pytest.raises(MissingDataError) as caught:
-        voc.load(name, "train")
+        voc.load_segmented(name, "train")
     text = sentence(caught)
     assert text == voc.how_to_get(name, "train")
     assert str(devkit / (part or "JPEGImages")) in text
@@ -249,7 +251,7 @@ def test_one_split_may_be_there_without_the_other(animals):
     (animals / "ImageSets/Segmentation/val.txt").unlink()
     assert voc.is_there("voc-animals", "train") and not voc.is_there("voc-animals", "test")
     assert "val.txt" in voc.how_to_get("voc-animals", "test")
-    assert len(voc.load("voc-animals", "train")) == len(TRAIN)
+    assert len(voc.load_segmented("voc-animals", "train")) == len(TRAIN)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ def test_one_split_may_be_there_without_the_other(animals):
 def test_a_file_that_is_listed_and_not_there_is_an_error_that_names_it_and_the_list(animals, path):
     (animals / path).unlink()
     with pytest.raises(ImageError) as caught:
-        voc.load("voc-animals", "train")
+        voc.load_segmented("voc-animals", "train")
     assert str(animals / path) in sentence(caught)
     assert str(animals / "ImageSets/Segmentation/train.txt") in str(caught.value)
 
@@ -268,7 +270,7 @@ def test_a_list_that_names_nothing_is_an_error(animals, content):
     listed = animals / "ImageSets/Segmentation/train.txt"
     listed.write_text(content)
     with pytest.raises(ImageError) as caught:
-        voc.load("voc-animals", "train")
+        voc.load_segmented("voc-animals", "train")
     assert sentence(caught) == f"{listed} names no image."
 
 
@@ -276,7 +278,7 @@ def test_a_list_that_names_an_image_twice_is_an_error_that_names_it(animals):
     listed = animals / "ImageSets/Segmentation/train.txt"
     listed.write_text("2007_000063\n2008_000002\n2007_000063\n")
     with pytest.raises(ImageError) as caught:
-        voc.load("voc-animals", "train")
+        voc.load_segmented("voc-animals", "train")
     assert sentence(caught) == f"{listed} names 2007_000063 2 times."
 
 
@@ -284,11 +286,11 @@ def test_a_list_that_is_no_text_is_an_error_that_names_it(animals):
     listed = animals / "ImageSets/Segmentation/train.txt"
     listed.write_bytes(b"\xff\xfe2007")
     with pytest.raises(ImageError) as caught:
-        voc.load("voc-animals", "train")
+        voc.load_segmented("voc-animals", "train")
     assert str(listed) in sentence(caught)
 
 
-@pytest.mark.parametrize("ask", [voc.load, voc.is_there, voc.how_to_get])
+@pytest.mark.parametrize("ask", [voc.load_segmented, voc.is_there, voc.how_to_get])
 def test_an_unknown_set_or_split_is_an_error_that_lists_those_there_are(ask):
     with pytest.raises(ValueError, match=r"one of voc2012, voc-animals\. Got 'voc2007'\.$"):
         ask("voc2007", "train")
@@ -361,7 +363,7 @@ WRONG = {
 
 @pytest.mark.parametrize("spoil", WRONG, ids=lambda spoil: spoil.__name__)
 def test_a_mask_that_is_none_is_an_error_that_names_it_and_disturbs_no_other(devkit, name, spoil):
-    images, path = voc.load(name, "train"), mask_of(devkit)
+    images, path = voc.load_segmented(name, "train"), mask_of(devkit)
     spoil(path)
     with pytest.raises(ImageError) as caught:
         images.label_map(0)
@@ -371,7 +373,10 @@ def test_a_mask_that_is_none_is_an_error_that_names_it_and_disturbs_no_other(dev
 
 @pytest.mark.parametrize("spoil", [missing, broken])
 def test_a_photograph_that_is_none_is_an_error_that_names_it(animals, spoil):
-    images, path = voc.load("voc-animals", "train"), animals / "JPEGImages/2007_000063.jpg"
+    images, path = (
+        voc.load_segmented("voc-animals", "train"),
+        animals / "JPEGImages/2007_000063.jpg",
+    )
     spoil(path)
     for ask in (lambda: images[0], lambda: images.batch([1, 0]), lambda: images.label_map(0)):
         with pytest.raises(ImageError) as caught:
@@ -389,10 +394,10 @@ def test_of_the_photographs_with_an_animal_every_pixel_has_a_label_or_is_void(sp
             f"no segmentations at {Path(os.environ.get('BLURPAPER_DATA') or 'data').absolute()} "
             "(set BLURPAPER_DATA)"
         )
-    images = voc.load("voc-animals", split)
+    images = voc.load_segmented("voc-animals", split)
     assert len(images) == count and len(set(images.ids)) == count
     if split == "train":
-        assert list(images.ids) == list(folders.load("voc-animals", "train").ids)
+        assert list(images.ids) == list(folders.load_images("voc-animals", "train").ids)
     pixels = np.zeros(256, np.int64)
     for number in range(count):
         given = images.label_map(number)

@@ -204,7 +204,7 @@ def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
 
 @pytest.mark.skipif(not folders.is_there("bsds500", "test"), reason="no bsds500 photographs")
 def test_on_photographs_as_far_ahead_as_was_asked_for() -> None:
-    images = folders.load("bsds500", "test")
+    images = folders.load_images("bsds500", "test")
     scores = {name: [] for name in ("epll", "gradient", "wiener")}
     for number in range(6):
         grey = images[number].float().mean(dim=0, keepdim=True).round().to(torch.uint8)

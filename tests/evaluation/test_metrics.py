@@ -56,7 +56,7 @@ def naive_calibration_error(confidence, correct, bins=15):
 
 def test_decisions_are_those_of_a_plain_loop():
     rows, labels = log_probabilities(), labels_for()
-    found = metrics.decisions(rows, labels)
+    found = metrics.decide(rows, labels)
     expected = naive_decisions(rows, labels)
     assert found["rank"].tolist() == expected["rank"]
     for name in ("entropy", "cross_entropy", "confidence"):
@@ -66,7 +66,7 @@ def test_decisions_are_those_of_a_plain_loop():
 def test_decisions_are_of_the_renormalised_distribution():
     rows, labels = log_probabilities(), labels_for()
     shift = torch.from_numpy(np.random.RandomState(2).normal(size=(60, 1)).astype(np.float32))
-    one, other = metrics.decisions(rows, labels), metrics.decisions(rows - 5 + shift, labels)
+    one, other = metrics.decide(rows, labels), metrics.decide(rows - 5 + shift, labels)
     assert one["rank"].tolist() == other["rank"].tolist()
     for name in ("entropy", "cross_entropy", "confidence"):
         assert one[name] == pytest.approx(other[name], abs=1e-4)
@@ -83,11 +83,11 @@ def test_decisions_are_of_the_renormalised_distribution():
 )
 def test_of_equals_the_lower_class_number_goes_first(row, ranks):
     rows = torch.tensor([row] * 4, dtype=torch.float32)
-    assert metrics.decisions(rows, np.arange(4))["rank"].tolist() == ranks
+    assert metrics.decide(rows, np.arange(4))["rank"].tolist() == ranks
 
 
 def test_entropy_of_the_uniform_distribution_is_the_logarithm_of_the_classes():
-    found = metrics.decisions(torch.zeros(1, 1000), np.array([7]))
+    found = metrics.decide(torch.zeros(1, 1000), np.array([7]))
     assert found["entropy"] == pytest.approx([math.log(1000)], abs=1e-4)
     assert found["cross_entropy"] == pytest.approx([math.log(1000)], abs=1e-4)
     assert found["confidence"] == pytest.approx([0.001], abs=1e-6)
@@ -96,7 +96,7 @@ def test_entropy_of_the_uniform_distribution_is_the_logarithm_of_the_classes():
 def test_a_sure_network_has_no_entropy():
     rows = torch.full((2, 5), -1000.0)
     rows[:, 3] = 0
-    found = metrics.decisions(rows, np.array([3, 0]))
+    found = metrics.decide(rows, np.array([3, 0]))
     assert found["entropy"].tolist() == [0, 0]
     assert found["cross_entropy"] == pytest.approx([0, 1000])
     assert found["rank"].tolist() == [0, 1]
@@ -107,7 +107,7 @@ def test_a_network_that_gives_no_numbers_is_never_right():
     # score 100 %.
     rows = torch.full((3, 10), float("nan"))
     try:
-        found = metrics.decisions(rows, np.array([0, 4, 9]))
+        found = metrics.decide(rows, np.array([0, 4, 9]))
     except ValueError:
         return
     assert (metrics.per_image(found)["top1"] != 1).all()
@@ -119,11 +119,11 @@ def test_a_network_that_gives_no_numbers_is_never_right():
 )
 def test_labels_that_do_not_fit_are_an_error_that_says_what_it_got(labels, got):
     with pytest.raises(ValueError, match=got):
-        metrics.decisions(torch.zeros(2, 3), np.array(labels, np.int64))
+        metrics.decide(torch.zeros(2, 3), np.array(labels, np.int64))
 
 
 def test_no_images_have_no_decisions():
-    found = metrics.decisions(torch.zeros(0, 3), np.zeros(0, np.int64))
+    found = metrics.decide(torch.zeros(0, 3), np.zeros(0, np.int64))
     assert all(len(values) == 0 for values in found.values())
 
 

@@ -33,7 +33,7 @@ def spec(text: str) -> NetworkSpec:
 
 
 def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept) -> None:
-    images = data.load("emoji", "test", Run(tiny, kept))
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     found = predictions.log_probabilities(
         spec("mix@per-scale"), images, ["D4"], ["256+512"], Run(tiny, kept)
     )["D4"]["256+512"]
@@ -90,7 +90,7 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
     files.save(
         networks.network(spec("mix"), Run(tiny, kept)), spec("mix"), tmp_path / "mix.safetensors"
     )
-    images = data.load("emoji", "test", Run(tiny, kept))
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(one, images, ["D8"], ["256"], Run(tiny, kept))["D8"]["256"]
         for one in (NetworkFile.at(tmp_path / "mix.safetensors"), spec("mix"))
@@ -109,7 +109,7 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
     exact = tiny.model_copy(
         update={"compute": tiny.compute.model_copy(update={"precision": "float32"})}
     )
-    images = data.load("emoji", "test", Run(tiny, kept))
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(
             networks.kept(spec("original"), Run(tiny, kept)),
@@ -124,10 +124,10 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
 
 
 def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, monkeypatch) -> None:
-    restricted = load("smoke", TINY | {"evaluation.restricted": ["emoji"]})
-    images = data.load("emoji", "test", Run(tiny, kept))
+    restricted = load("smoke", TINY | {"evaluation.class_restricted_sets": ["emoji"]})
+    images = data.load_images("emoji", "test", Run(tiny, kept))
     images.labels[:] = np.where(images.labels % 2 == 0, 0, 3)  # only classes 0 and 3 occur
-    monkeypatch.setattr(data, "load", lambda *_: images)
+    monkeypatch.setattr(data, "load_images", lambda *_: images)
     decided = predictions.decisions(
         spec("original"), "emoji", ["D4"], ["256"], Run(restricted, kept)
     )

@@ -99,7 +99,7 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
     monkeypatch.setenv("BLURPAPER_DATA", str(photographs))
     independent = {"sharp": 0.978, "D4": 0.872, "D8": 0.678, "H8": 0.938, "shake": 0.788}
     margin = {"D8": 0.04, "shake": 0.04}
-    profile, images = load("photos"), folders.load("nips2017-dev", "test")
+    profile, images = load("photos"), folders.load_images("nips2017-dev", "test")
     network = ORIGINALS["efficientnet_lite0"](224)
     whole = canonical.images_of(images, range(len(images)), profile.protocol)
     for condition, expected in independent.items():
@@ -121,7 +121,7 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
                     (everywhere, inputs),
                 ):
                     found.append(
-                        metrics.decisions(network.log_probabilities(shown), labels)["rank"] < 5
+                        metrics.decide(network.log_probabilities(shown), labels)["rank"] < 5
                     )
         assert np.concatenate(crop).mean() == pytest.approx(
             expected, abs=margin.get(condition, 0.03)

@@ -48,6 +48,14 @@ def test_rows_are_matched_by_their_key_and_not_by_their_place() -> None:
     assert found.matched["condition"].tolist() == table["condition"].tolist()
 
 
+@pytest.mark.parametrize("column", ["item", "parameter"])
+def test_rows_of_another_image_or_parameter_are_not_matched(column) -> None:
+    a, b = rows(0.5, **{column: "0.1"}), rows(0.6, **{column: "0.2"})
+    found = compare(a, b)
+    assert found.matched.empty
+    assert (found.only_a[column].item(), found.only_b[column].item()) == ("0.1", "0.2")
+
+
 def test_a_row_moved_if_it_leaves_both_intervals_by_more_than_their_joint_half_width() -> None:
     a, b = rows((0.50, 0.48, 0.52)), rows((0.60, 0.57, 0.63))
     found = compare(a, b).moved
@@ -146,7 +154,7 @@ def test_rows_that_differ_in_any_column_of_the_key_are_not_compared(column) -> N
 def test_empty_tables_can_be_compared() -> None:
     empty = results.table([])
     assert compare(empty, empty).matched.empty
-    assert "0 rows in both" in results.told(compare(empty, empty))
+    assert "0 rows in both" in results.as_text(compare(empty, empty))
     assert len(compare(empty, rows(0.1)).only_b) == 1
 
 
@@ -233,10 +241,10 @@ HEAD = ",".join(results.COLUMNS)
         "",
         "a,b\n1,2\n",
         '"',
-        HEAD + "\n" + "," * 13 + "much,,,\n",
-        HEAD + "\n" + "," * 13 + "1,,,some\n",
-        HEAD + "\n" + "," * 13 + "1,,,1.5\n",
-        HEAD + "\n" + ("," * 13 + "1,,,\n") * 2,
+        HEAD + "\n" + "," * len(KEY) + "much,,,\n",
+        HEAD + "\n" + "," * len(KEY) + "1,,,some\n",
+        HEAD + "\n" + "," * len(KEY) + "1,,,1.5\n",
+        HEAD + "\n" + ("," * len(KEY) + "1,,,\n") * 2,
     ],
 )
 def test_a_file_that_is_no_table_of_results_gets_one_sentence_and_status_2(text, files) -> None:

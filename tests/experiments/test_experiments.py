@@ -43,7 +43,9 @@ def made_up(spec: NetworkSpec, *_) -> pd.DataFrame:
 def profile(monkeypatch):
     monkeypatch.setattr(tallies, "decided_by", made_up)
     overrides = {
-        "evaluation.finetuned": [name for name in RIGHT if not name.startswith("original")],
+        "evaluation.finetuned_networks": [
+            name for name in RIGHT if not name.startswith("original")
+        ],
         "evaluation.finetuned_conditions": ["sharp", "D8"],
         "evaluation.test_sets": list(COUNTS),
     }

@@ -71,7 +71,7 @@ def test_every_network_comes_after_the_one_it_starts_from(name) -> None:
 
 
 def test_a_seed_of_its_own_starts_from_a_network_of_that_seed() -> None:
-    emoji = profiles.load("emoji", {"evaluation.finetuned": ["mix", "mix#1"]})
+    emoji = profiles.load("emoji", {"evaluation.finetuned_networks": ["mix", "mix#1"]})
     starts = tallies.starts(emoji)
     assert starts["small_vgg:mix#1"] == "small_vgg:original#1"
     assert starts["segmentation:original"] == starts["small_vgg:mix"] == "small_vgg:original"

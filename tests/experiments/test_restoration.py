@@ -28,7 +28,8 @@ GRADIENT = Treatment("gradient")
 def tiny():
     return load(
         "smoke",
-        TINY | {"deblurring.prior.patches": 4000, "deblurring.exact": 2, "deblurring.few": 3},
+        TINY
+        | {"deblurring.prior.patches": 4000, "deblurring.n_exact": 2, "deblurring.n_ablation": 3},
     )
 
 
@@ -174,8 +175,8 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
         labels,
         ("a", "b", "c"),
     )
-    monkeypatch.setattr(restoration.data, "load", lambda *_: images)
-    each = load("smoke", {"deblurring.each": 2})
+    monkeypatch.setattr(restoration.data, "load_images", lambda *_: images)
+    each = load("smoke", {"deblurring.images_per_class": 2})
     some = restoration.images_of("memory", Run(each, kept))
     assert list(some.ids) == [f"test/{number}" for number in (0, 1, 3, 4, 5, 6)]
     assert some.labels.tolist() == [0, 0, 1, 2, 2, 1]
@@ -241,7 +242,7 @@ def counted(monkeypatch):
         return made_up(right, **of).assign(psnr=20.0 + right, ssim=right / 10)
 
     monkeypatch.setattr(tallies, "decided_by", decided_by)
-    monkeypatch.setattr(restoration, "decisions", treated_as)
+    monkeypatch.setattr(restoration, "treated_decisions", treated_as)
     monkeypatch.setattr(restoration, "images_of", lambda *_: images)
     overrides = {
         "deblurring.methods": ["epll", "gradient"],
@@ -287,9 +288,9 @@ def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
     assert (
         psnr["epll"] > psnr["epll as D6"] + 3 and psnr["epll as D10, noise 2"] > psnr["epll as D10"]
     )
-    assert set(wrong[wrong["region"] == ""]["network"]) == {"original", "mix", "onlyD8"}
+    assert set(wrong[wrong["parameter"] == ""]["network"]) == {"original", "mix", "onlyD8"}
     noise = experiments.EXPERIMENTS["deblurring_noise"](tiny, kept)
-    assert list(noise[noise["metric"] == "psnr"]["region"]) == ["0.29", "1"]
+    assert list(noise[noise["metric"] == "psnr"]["parameter"]) == ["0.29", "1"]
     colour = experiments.EXPERIMENTS["deblurring_colour"](tiny, kept)
     assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
     seconds = restoration.seconds(Run(tiny, kept))

@@ -162,6 +162,7 @@ def test_what_is_written_is_read_back(tmp_path):
         [
             row(value=1 / 3, low=0.25, high=2 / 3, n=2000, seed="all"),
             row(value=1e-9, condition="sharp", region="pool1", scale="256+512"),
+            row(value=0.5, item="test/000002", parameter="tiger cat"),
             row(value=np.nan, condition="D4", data='a, "quoted" name', network="naïve"),
         ]
     )

@@ -30,7 +30,7 @@ from blurpaper.evaluation import predictions
 from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
-from blurpaper.networks.external import External, ExternalSpec
+from blurpaper.networks.external import External, ExternalNetwork
 from blurpaper.networks.weights import _LITE_SHA256, _packaged, named, read_pickled_weights
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import UserError
@@ -529,7 +529,7 @@ def test_a_file_that_says_it_is_another_model_is_refused(folder) -> None:
         named("test_vit", weights="tuned.safetensors")
     tuned = named("tuned.safetensors")
     assert (tuned.model, tuned.mix, tuned.is_original) == ("timm/test_resnet", "mix", False)
-    assert isinstance(finetune.tuned(spec, folder / "tuned.safetensors"), ExternalSpec)
+    assert isinstance(finetune.tuned(spec, folder / "tuned.safetensors"), ExternalNetwork)
 
 
 def test_a_file_never_has_code_imported_that_it_names(folder) -> None:

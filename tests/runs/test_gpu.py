@@ -264,7 +264,7 @@ def losses(
 
 
 def test_it_learns_what_can_be_learnt_in_bfloat16() -> None:
-    schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
+    schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end_rate=0.001)]})
     objective, images = Labels(fresh()), two_classes()
     found = losses(objective, HALF, schedule)
     assert np.mean(found[-4:]) < 0.5 * np.mean(found[:4])
@@ -288,7 +288,7 @@ def without_dropout(network):
 def test_the_first_steps_are_those_of_the_cpu(optimizer, exact) -> None:
     rate = 0.01 if optimizer == "sgd" else 1e-4
     schedule = SCHEDULE.model_copy(
-        update={"optimizer": optimizer, "phases": [Phase(epochs=1, rate=rate)]}
+        update={"optimizer": optimizer, "beta1": 0.9, "phases": [Phase(epochs=1, rate=rate)]}
     )
     on_cpu, on_gpu = (
         losses(Labels(without_dropout(fresh())), compute, schedule) for compute in (CPU, GPU)
@@ -300,7 +300,7 @@ def test_the_first_steps_are_those_of_the_cpu(optimizer, exact) -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_killed_run_ends_with_the_same_weights(optimizer, exact, tmp_path, monkeypatch) -> None:
     schedule = SCHEDULE.model_copy(
-        update={"optimizer": optimizer, "phases": [Phase(epochs=3, rate=0.005)]}
+        update={"optimizer": optimizer, "beta1": 0.9, "phases": [Phase(epochs=3, rate=0.005)]}
     )
     task = Task(two_classes(), {"sharp": 0.5, "D8": 0.3, "shake": 0.2}, "256", seed=5)
     whole = loop.train(Labels(fresh()), task, schedule, SMALL, HALF).state_dict()
@@ -357,9 +357,10 @@ def test_agreement_brings_a_released_network_nearer_to_what_it_sees_sharp(comput
         photograph(EXAMPLES[1])[:, 50:350, 100:400],
     ]
     task = Task(MemorySet(pictures * 4, [-1] * 8, network.classes), {"G8": 1.0}, "256", seed=1)
-    phases = [Phase(epochs=8, rate=4e-4, end=0.0)]
+    phases = [Phase(epochs=8, rate=4e-4, end_rate=0.0)]
     update = {
         "optimizer": "adamw",
+        "beta1": 0.9,
         "weight_decay": 0.0,
         "freeze_batch_norm": True,
         "phases": phases,
@@ -454,7 +455,11 @@ def segmenter() -> ZoomOut:
 def test_segmentation_is_learnt_and_scored(compute) -> None:
     profile = profiles.load("smoke").model_copy(update={"compute": compute})
     schedule = SCHEDULE.model_copy(
-        update={"optimizer": "adamw", "phases": [Phase(epochs=12, rate=5e-3, end=0.0)]}
+        update={
+            "optimizer": "adamw",
+            "beta1": 0.9,
+            "phases": [Phase(epochs=12, rate=5e-3, end_rate=0.0)],
+        }
     )
     network, images = segmenter(), scenes()
     task = Task(images, {"sharp": 0.7, "D4": 0.3}, "", seed=2)

@@ -43,7 +43,7 @@ LIGHT = {
     "emoji.test": 20,
     "pretraining.phases": [{"epochs": 12, "rate": 0.02}],
     "pretraining.batch": 32,
-    "evaluation.conditions": ["sharp", "D8"],
+    "evaluation.original_conditions": ["sharp", "D8"],
     "evaluation.bootstrap": 50,
     "compute.checkpoint_seconds": 1,
 }

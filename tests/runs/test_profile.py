@@ -49,12 +49,12 @@ def test_every_profile_measures_conditions_and_scales_that_exist(name):
     chosen = load(name)
     settings = chosen.evaluation
     for condition in (
-        *settings.conditions,
+        *settings.original_conditions,
         *settings.finetuned_conditions,
         *settings.scale_conditions,
     ):
         assert kernels.check_condition(condition) == condition
-    for scale in chosen.evaluation.scales:
+    for scale in chosen.evaluation.original_scales:
         assert all(chosen.protocol.pixels(part) > 0 for part in scale.split("+"))
 
 
@@ -99,22 +99,22 @@ def test_extending_replaces_lists(write):
             "child",
             {
                 "extends": "emoji",
-                "evaluation": {"conditions": ["D2"]},
+                "evaluation": {"original_conditions": ["D2"]},
                 "protocol": {"jitter": [384]},
             },
         )
     )
-    assert child.evaluation.conditions == ["D2"]
+    assert child.evaluation.original_conditions == ["D2"]
     assert child.protocol.jitter == [384]
-    assert child.evaluation.scales == load("emoji").evaluation.scales
+    assert child.evaluation.original_scales == load("emoji").evaluation.original_scales
 
 
 def test_extending_replaces_a_section_by_none_and_goes_on_over_grandparents():
     assert load("photos").pretraining is None
     imagenet = load("imagenet")
     assert imagenet.pretraining is None
-    assert imagenet.evaluation.conditions == load("emoji").evaluation.conditions
-    assert imagenet.evaluation.shard == 5000 and imagenet.evaluation.batch == 64
+    assert imagenet.evaluation.original_conditions == load("emoji").evaluation.original_conditions
+    assert imagenet.evaluation.images_per_shard == 5000 and imagenet.evaluation.batch == 64
 
 
 def test_a_file_of_ones_own_is_named_after_itself(write):
@@ -180,7 +180,7 @@ def test_a_profile_is_a_mapping(write, text):
         ("sead", "seed"),
         ("emoji.clases", "classes"),
         ("pretraining.momentun", "momentum"),
-        ("evaluation.condition", "conditions"),
+        ("evaluation.original_condition", "original_conditions"),
     ],
 )
 def test_an_unknown_field_is_an_error_that_suggests_the_near_one(field, near):
@@ -189,8 +189,43 @@ def test_an_unknown_field_is_an_error_that_suggests_the_near_one(field, near):
 
 
 def test_an_unknown_field_in_a_list_is_found_too():
-    message = refusal("emoji", {"pretraining.phases": [{"epochs": 1, "rate": 0.1, "ends": 0.0}]})
-    assert "pretraining.phases.0.ends" in message and "did you mean 'end'" in message
+    message = refusal(
+        "emoji", {"pretraining.phases": [{"epochs": 1, "rate": 0.1, "end_rates": 0.0}]}
+    )
+    assert "pretraining.phases.0.end_rates" in message and "did you mean 'end_rate'" in message
+
+
+@pytest.mark.parametrize(
+    ("field", "now"),
+    [
+        ("deblurring.each", "deblurring.images_per_class"),
+        ("deblurring.prior.held_out", "deblurring.prior.held_out_patches"),
+        ("segmentation.pace", "segmentation.head_lr_scale"),
+    ],
+)
+def test_a_former_name_of_a_field_is_an_error_that_names_the_field(field, now):
+    assert refusal("emoji", {field: 1}) == (
+        f"profile 'emoji', {field}: no such field; it is now {now}."
+    )
+
+
+def test_a_former_name_in_a_list_or_in_a_whole_profile_is_told_too(write):
+    phases = [{"epochs": 1, "rate": 0.1, "end": 0.0}]
+    message = refusal("emoji", {"pretraining.phases": phases})
+    assert message.endswith("it is now pretraining.phases.end_rate.")
+    settings = {**COMPLETE["evaluation"], "released": None}
+    del settings["released_network"]
+    message = refusal(write("whole", COMPLETE | {"evaluation": settings}))
+    assert message.endswith("it is now evaluation.released_network.")
+
+
+def test_an_optimizer_takes_its_own_momentum_alone():
+    """AdamW's, the decay of its first moment, was once called ``momentum``."""
+    assert "adamw takes beta1" in refusal("emoji", {"agreement.momentum": 0.8})
+    assert "sgd takes momentum" in refusal("emoji", {"agreement.optimizer": "sgd"})
+    other = {"optimizer": "sgd", "momentum": 0.8, "beta1": None}
+    chosen = load("emoji", {f"agreement.{name}": value for name, value in other.items()})
+    assert chosen.agreement.momentum == 0.8
 
 
 def test_a_missing_field_is_an_error_that_names_it(write):
@@ -203,7 +238,7 @@ def test_a_missing_field_is_an_error_that_names_it(write):
     [
         ("seed", "0"), ("seed", 1.0), ("seed", True), ("emoji.classes", 1), ("emoji.classes", 101), ("emoji.train", 0),
         ("emoji.train", -5), ("pretraining.momentum", 1.0), ("pretraining.flip", "yes"), ("pretraining.batch", 12.5),
-        ("evaluation.scales", "256"), ("evaluation.scales", [256]), ("compute.device", "gpu"), ("compute.precision", 16),
+        ("evaluation.original_scales", "256"), ("evaluation.original_scales", [256]), ("compute.device", "gpu"), ("compute.precision", 16),
         ("protocol.scales.384", 108), ("protocol.jitter", [0]), ("protocol.canonical", None), ("pretraining.phases", {}),
         ("evaluation", 3),
     ],
@@ -226,9 +261,14 @@ def test_a_field_too_large_for_the_smallest_training_image_is_an_error():
 def test_overrides_reach_into_sections():
     chosen = load(
         "emoji",
-        {"seed": 3, "emoji.classes": 7, "protocol.scales.128": 40, "evaluation.scales": ["256"]},
+        {
+            "seed": 3,
+            "emoji.classes": 7,
+            "protocol.scales.128": 40,
+            "evaluation.original_scales": ["256"],
+        },
     )
-    assert (chosen.seed, chosen.emoji.classes, chosen.evaluation.scales) == (3, 7, ["256"])
+    assert (chosen.seed, chosen.emoji.classes, chosen.evaluation.original_scales) == (3, 7, ["256"])
     assert chosen.protocol.scales == {"128": 40, "256": 72, "512": 144}
     assert load("emoji").model_dump(exclude={"name"}) == COMPLETE
 
@@ -260,7 +300,7 @@ def test_overrides_on_the_command_line_are_read_as_yaml():
         " compute.device = cpu",
         "title=a=b",
         "pretraining=null",
-        "evaluation.scales=['256']",
+        "evaluation.original_scales=['256']",
     ]
     assert parse_overrides(pairs) == {
         "seed": 3,
@@ -268,7 +308,7 @@ def test_overrides_on_the_command_line_are_read_as_yaml():
         "compute.device": "cpu",
         "title": "a=b",
         "pretraining": None,
-        "evaluation.scales": ["256"],
+        "evaluation.original_scales": ["256"],
     }
 
 

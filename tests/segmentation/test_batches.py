@@ -388,7 +388,7 @@ def test_the_perceptron_learns_at_its_own_pace(scenes, optimizer) -> None:
         phases=[Phase(epochs=1, rate=1e-3)],
         batch=8,
         optimizer=optimizer,
-        momentum=0.9,
+        **{"sgd": {"momentum": 0.9}, "adamw": {"beta1": 0.9}}[optimizer],
         weight_decay=0.0,
     )
     start = tiny().state_dict()
@@ -412,10 +412,10 @@ def test_the_perceptron_learns_at_its_own_pace(scenes, optimizer) -> None:
 def test_the_labels_of_coloured_blocks_can_be_learnt(scenes) -> None:
     """From what is at the points; not to look would leave ln 8 = 2.08."""
     schedule = Schedule(
-        phases=[Phase(epochs=30, rate=1e-2, end=0.0)],
+        phases=[Phase(epochs=30, rate=1e-2, end_rate=0.0)],
         batch=4,
         optimizer="adamw",
-        momentum=0.9,
+        beta1=0.9,
         weight_decay=0.0,
     )
     losses = []

@@ -34,8 +34,8 @@ from blurpaper.training import networks as trained
 SMALL = TINY | {
     "segmentation.scenes.train": 16,
     "segmentation.scenes.test": 5,
-    "segmentation.hidden": 8,
-    "segmentation.points": 40,
+    "segmentation.hidden_units": 8,
+    "segmentation.pixels_per_crop": 40,
     "segmentation.pretraining.phases": [{"epochs": 1, "rate": 1e-3}],
     "segmentation.pretraining.batch": 4,
     "segmentation.finetuning.phases": [{"epochs": 1, "rate": 1e-3}],
@@ -43,7 +43,7 @@ SMALL = TINY | {
     "segmentation.networks": ["mix"],
     "segmentation.conditions": ["sharp", "D8"],
     "evaluation.batch": 2,
-    "evaluation.shard": 3,
+    "evaluation.images_per_shard": 3,
     "compute.precision": "float32",
 }
 ORIGINAL, MIX = NetworkSpec("small_vgg"), NetworkSpec("small_vgg", "mix")
@@ -191,7 +191,7 @@ def test_blur_changes_what_the_network_says(random_network, scenes, tiny) -> Non
 
 def test_a_wider_boundary_has_more_pixels(random_network, scenes, tiny) -> None:
     wider = tiny.model_copy(
-        update={"segmentation": tiny.segmentation.model_copy(update={"boundary": 3.0})}
+        update={"segmentation": tiny.segmentation.model_copy(update={"boundary_distance": 3.0})}
     )
     narrow, wide = (scored(random_network, scenes, range(3), "sharp", one) for one in (tiny, wider))
     assert torch.equal(narrow["all"], wide["all"])
@@ -356,13 +356,19 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
         other = keys(**overrides)
         return {name for name in plain if plain[name] != other[name]}
 
-    assert changed(segmentation__boundary=2.0) == confusions
+    assert changed(segmentation__boundary_distance=2.0) == confusions
     assert (
         changed(segmentation__scenes={**tiny.segmentation.scenes.model_dump(), "test": 6})
         == confusions
     )
-    assert changed(segmentation__finetuning__momentum=0.5) == of_mix
-    for field, value in (("hidden", 9), ("crop", 64), ("points", 41), ("pace", 2.0), ("stride", 4)):
+    assert changed(segmentation__finetuning__beta1=0.5) == of_mix
+    for field, value in (
+        ("hidden_units", 9),
+        ("crop", 64),
+        ("pixels_per_crop", 41),
+        ("head_lr_scale", 2.0),
+        ("stride", 4),
+    ):
         assert changed(**{f"segmentation__{field}": value}) == networks | confusions, field
     assert changed(segmentation__pretraining__batch=8) == networks | confusions
     # The network below is another.

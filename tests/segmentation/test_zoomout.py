@@ -14,7 +14,7 @@ from torch.nn import functional
 from blurpaper.experiments import plan
 from blurpaper.networks import MODELS, STAGES, NetworkSpec, build, files
 from blurpaper.networks.base import WeightsError
-from blurpaper.segmentation.zoomout import LEVELS, SCENE, ZoomOut, load, save
+from blurpaper.segmentation.zoomout import LEVELS, SCENE, ZoomOut, load_segmenter, save
 
 NAMES = ("a", "b", "c", "d")
 LABELS = ("background", "cat", "dog")
@@ -273,7 +273,9 @@ def test_a_network_can_be_loaded_where_no_gradients_are_computed(little, tmp_pat
     save(little, NetworkSpec("small_vgg"), tmp_path / "n.safetensors")
     images = noise(64, 64)
     with context():
-        assert torch.equal(load(tmp_path / "n.safetensors").logits(images), little.logits(images))
+        assert torch.equal(
+            load_segmenter(tmp_path / "n.safetensors").logits(images), little.logits(images)
+        )
 
 
 def test_a_frozen_backbone_can_be_built_upon_and_stays_frozen() -> None:
@@ -307,7 +309,7 @@ def test_the_cost_of_segmenting_is_that_of_the_convolutions_and_of_the_perceptro
     """VGG-16 on 224 x 224, by hand: 3 x 3 convolutions, each map through its part of the first
     layer, then the classifier.
     """
-    labels, hidden, stride = 20, smoke.segmentation.hidden, smoke.segmentation.stride
+    labels, hidden, stride = 20, smoke.segmentation.hidden_units, smoke.segmentation.stride
     network = plan.segmenter("vgg16", 1000, 224, labels, smoke.segmentation)
     convolutions, learnt, channels = 0, 0, 3
     for side, width, depth in zip(
@@ -335,7 +337,7 @@ def test_the_cost_of_segmenting_is_that_of_the_convolutions_and_of_the_perceptro
 
 def refused(path) -> str:
     with pytest.raises(WeightsError) as caught:
-        load(path)
+        load_segmenter(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -347,7 +349,7 @@ def test_a_zoomout_network_comes_back_from_its_file_the_same(model, levels, tmp_
     path, images = tmp_path / "n.safetensors", noise(64, 96)
     network.backbone.mean.add_(1.5)  # as if it had been trained on other grey levels
     save(network, NetworkSpec(model, "mix"), path)
-    again = load(path)
+    again = load_segmenter(path)
     assert not any(module.training for module in again.modules())
     assert (again.labels, again.levels, again.stride) == (LABELS, levels, 3)
     assert (again.backbone.classes, again.backbone.field) == (NAMES, 64)

@@ -29,7 +29,7 @@ SETTINGS = Protocol(
 )
 CPU = Compute(device="cpu", precision="bfloat16", checkpoint_seconds=1)
 SCHEDULE = Schedule(
-    phases=[Phase(epochs=2, rate=0.02), Phase(epochs=1, rate=0.01, end=0.0)],
+    phases=[Phase(epochs=2, rate=0.02), Phase(epochs=1, rate=0.01, end_rate=0.0)],
     batch=4,
     momentum=0.9,
     weight_decay=5e-4,
@@ -58,7 +58,7 @@ def fresh() -> torch.nn.Module:
 
 
 def test_it_learns_what_can_be_learnt(images) -> None:
-    schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end=0.001)]})
+    schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=12, rate=0.02, end_rate=0.001)]})
     network = loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
     shown = images_of(images, range(16), SETTINGS)
     found = protocol.log_probabilities(
@@ -220,7 +220,9 @@ def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
     def trained(labels: list[int]) -> Agreement:
         objective = agreement()
         unlabelled = MemorySet([images[number] for number in range(16)], labels, ("below", "above"))
-        schedule = SCHEDULE.model_copy(update={"optimizer": "adamw", "freeze_batch_norm": True})
+        schedule = SCHEDULE.model_copy(
+            update={"optimizer": "adamw", "beta1": 0.9, "freeze_batch_norm": True}
+        )
         loop.train(objective, task(unlabelled, {"sharp": 0.5, "D8": 0.5}), schedule, SETTINGS, CPU)
         return objective
 
@@ -237,7 +239,7 @@ def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, optimizer) -> None:
-    schedule = SCHEDULE.model_copy(update={"optimizer": optimizer})
+    schedule = SCHEDULE.model_copy(update={"optimizer": optimizer, "beta1": 0.9})
     whole = loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU).state_dict()
     clock = count(step=10)
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
@@ -270,6 +272,8 @@ def test_torchrun_trains_a_network_of_the_store_once_and_as_one_process_would(tm
     # AdamW would divide what rounding leaves of a gradient by its own size.
     light |= {
         "agreement.optimizer": "sgd",
+        "agreement.momentum": 0.9,
+        "agreement.beta1": "null",
         "compute.precision": "float32",
         "finetuning.batch_norm_batches": 1,
     }

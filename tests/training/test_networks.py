@@ -58,8 +58,8 @@ def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept
     assert key("mix", **{"evaluation.bootstrap": 77}) == plain["mix"]
     assert key("original", **{"finetuning.momentum": 0.5}) == plain["original"]
     assert key("mix", **{"finetuning.momentum": 0.5}) != plain["mix"]
-    assert key("mix/agreement", **{"agreement.features": 0.5}) != plain["mix/agreement"]
-    assert key("mix", **{"agreement.features": 0.5}) == plain["mix"]
+    assert key("mix/agreement", **{"agreement.feature_weight": 0.5}) != plain["mix/agreement"]
+    assert key("mix", **{"agreement.feature_weight": 0.5}) == plain["mix"]
     # It starts from another original.
     assert key("mix", **{"pretraining.momentum": 0.5}) != plain["mix"]
     assert key("original", **{"emoji.train": 96}) != plain["original"]
@@ -73,7 +73,7 @@ def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny
         original.named_parameters(), adapted.parameters(), strict=True
     ):
         assert torch.equal(before, after), name
-    images = data.load("emoji", "train", Run(tiny, kept))
+    images = data.load_images("emoji", "train", Run(tiny, kept))
     task = batches.Task(images, MIXES["onlyD8"], "256", seed_of(tiny.seed, 0))
     order = batches.epoch_order(task, 0)
     means = []

@@ -47,7 +47,7 @@ def main(path: Path) -> None:
     segmenter = ZoomOut(below, ("a", "b", "c"), 8)
     task = Task(LabelledScenes(pictures, label_maps, segmenter.labels), task.mix, "", seed=5)
     schedule = schedule.model_copy(
-        update={"optimizer": "adamw", "phases": [Phase(epochs=4, rate=1e-3)]}
+        update={"optimizer": "adamw", "beta1": 0.9, "phases": [Phase(epochs=4, rate=1e-3)]}
     )
     loop.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
     if devices.number() == 0:

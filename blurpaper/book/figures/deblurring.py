@@ -95,7 +95,7 @@ def psnr_by_noise(sources: Mapping[str, pd.DataFrame]) -> list[Figure]:
     """PSNR of EPLL against the noise that it reckons with; dotted, that of rounding to 8 bits."""
     axes = panels(list(sources))
     for axis, frame in zip(axes, sources.values(), strict=True):
-        noise, colour = frame["region"].astype(float).to_numpy(), SERIES_COLOURS[0]
+        noise, colour = frame["parameter"].astype(float).to_numpy(), SERIES_COLOURS[0]
         axis.plot(noise, frame["value"], marker="o", color=colour)
         band(axis, noise, frame, colour)
         axis.axvline(ROUNDING, linestyle=":", color=LIGHT["rule"])
@@ -119,8 +119,8 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> list[Figure]:
     axes = panels(list(sources), (3.5, 3.2))
     for axis, frame in zip(axes, sources.values(), strict=True):
         rows = select(frame, metric="top1")
-        taken = rows[rows["region"] != ""]
-        names = sorted(taken["region"].unique(), key=lambda name: PSF.parse(name).size)
+        taken = rows[rows["parameter"] != ""]
+        names = sorted(taken["parameter"].unique(), key=lambda name: PSF.parse(name).size)
         noise = taken["input"].str.partition("noise ")[2]
         ends, colours, place = {}, {}, np.arange(len(names))
         axis.set(
@@ -131,7 +131,7 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> list[Figure]:
             ylabel="top-1 accuracy",
         )
         for number, amount in enumerate(sorted(noise.unique(), key=lambda one: float(one or 0))):
-            line = taken[noise == amount].set_index("region").reindex(names)
+            line = taken[noise == amount].set_index("parameter").reindex(names)
             label, colour = (
                 f"noise {amount}" if amount else "rounding",
                 SERIES_COLOURS[number % len(SERIES_COLOURS)],
@@ -150,7 +150,7 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> list[Figure]:
             ("original", "", f"{psf} as it is"),
             ("mix", "labels", f"mix on {psf}"),
         ):
-            found = select(rows, network=network, recipe=recipe, region="")
+            found = select(rows, network=network, recipe=recipe, parameter="")
             if len(found):
                 level(axis, found.iloc[0], NETWORK_COLOURS[network], "--")
                 ends[label], colours[label] = (

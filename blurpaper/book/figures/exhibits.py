@@ -54,7 +54,7 @@ def likely_classes(
     """
     found = []
     for condition, shown in pictures.items():
-        here = select(rows, data=image, condition=condition)
+        here = select(rows, item=image, condition=condition)
         entropy = select(here, metric="entropy")["value"].item()
         rank = select(here, metric="rank")["value"].item()
         figure, (top, bottom) = subplots(2, 1, figsize=(3.5, 3.9), height_ratios=(1.6, 1))
@@ -62,8 +62,8 @@ def likely_classes(
         top.set_title(f"{condition}: truth ranked {rank:.0f}, entropy {entropy:.2f} nats")
         top.axis("off")
         likely = select(here, metric="probability")
-        names = [f"✓ {name}" if name in answers else name for name in likely["region"]]
-        colours = [RIGHT if name in answers else LIGHT["grey"] for name in likely["region"]]
+        names = [f"✓ {name}" if name in answers else name for name in likely["parameter"]]
+        colours = [RIGHT if name in answers else LIGHT["grey"] for name in likely["parameter"]]
         places = np.arange(len(names))
         bottom.barh(places, likely["value"], color=colours)
         bottom.set_yticks(places, [name if len(name) < 24 else f"{name[:22]}…" for name in names])

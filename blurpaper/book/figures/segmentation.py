@@ -112,7 +112,9 @@ def error_shares(sources: Mapping[str, pd.DataFrame], networks: Sequence[str]) -
             )
             for kind, (colour, hatch) in _SHARES.items():
                 bar = (
-                    select(rows, network=network, region=kind).set_index("condition").reindex(DISKS)
+                    select(rows, network=network, parameter=kind)
+                    .set_index("condition")
+                    .reindex(DISKS)
                 )
                 edge = {"edgecolor": NETWORK_COLOURS[network], "linewidth": 1.2, "hatch": hatch}
                 axis.bar(place, bar["value"], 0.92 * width, bottom=below, color=colour, **edge)

@@ -1,14 +1,24 @@
-"""The name of a network: which model, fine-tuned on which mix, at which scale, by which recipe,
-from which seed.
+"""What a network is called, and how it is had without loading it.
+
+A :class:`NetworkSpec` is a name: a model, fine-tuned on a mix, at a scale, by a recipe, from a seed.
+A :class:`Reference` is a network of that name that can be loaded: trained by a run
+(:mod:`blurpaper.training.networks`), from a file, or from elsewhere.
 """
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from blurpaper.kernels import MIXES
 from blurpaper.runs.files import UserError
+
+if TYPE_CHECKING:
+    from blurpaper.networks.base import Classifier
 
 ORIGINAL = "original"
 DEFAULT_SCALE = "256"
@@ -21,24 +31,24 @@ labels to agree with the sharp network's predictions, or by new batch-norm stati
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A network as a value with one canonical string, ``model:mix@train_scale/recipe#seed``;
+    """A network as a value with one canonical string, ``model:mix@scale/recipe#seed``;
     defaults are left out.
 
     >>> NetworkSpec.parse("small_vgg:mix@256+512#2")
-    NetworkSpec(model='small_vgg', mix='mix', train_scale='256+512', recipe='labels', seed=2)
+    NetworkSpec(model='small_vgg', mix='mix', scale='256+512', recipe='labels', seed=2)
     >>> str(NetworkSpec("small_vgg", "mix"))
     'small_vgg:mix'
     """
 
     model: str
     mix: str = ORIGINAL
-    train_scale: str = DEFAULT_SCALE
+    scale: str = DEFAULT_SCALE
     recipe: str = RECIPES[0]
     seed: int = 0
 
     def __post_init__(self) -> None:
         for what, value, known in (
-            ("train scale", self.train_scale, TRAIN_SCALES),
+            ("train scale", self.scale, TRAIN_SCALES),
             ("recipe", self.recipe, RECIPES),
         ):
             if value not in known:
@@ -73,7 +83,7 @@ class NetworkSpec:
             UserError: for a string that is no such name.
         """
         match = re.fullmatch(
-            r"(?P<model>[\w./-]+):(?P<mix>[\w,.:+-]+)(@(?P<train_scale>[\w+-]+))?(/(?P<recipe>[\w-]+))?(#(?P<seed>\d{1,9}))?",
+            r"(?P<model>[\w./-]+):(?P<mix>[\w,.:+-]+)(@(?P<scale>[\w+-]+))?(/(?P<recipe>[\w-]+))?(#(?P<seed>\d{1,9}))?",
             name,
         )
         if not match:
@@ -87,15 +97,10 @@ class NetworkSpec:
     @property
     def name(self) -> str:
         """The canonical string."""
-        scale = "" if self.train_scale == DEFAULT_SCALE else f"@{self.train_scale}"
+        scale = "" if self.scale == DEFAULT_SCALE else f"@{self.scale}"
         recipe = "" if self.recipe == RECIPES[0] else f"/{self.recipe}"
         seed = f"#{self.seed}" if self.seed else ""
         return f"{self.model}:{self.mix}{scale}{recipe}{seed}"
-
-    @property
-    def description(self) -> str:
-        """What it is, for its user."""
-        return str(self)
 
     @property
     def is_original(self) -> bool:
@@ -103,3 +108,49 @@ class NetworkSpec:
 
     def __str__(self) -> str:
         return self.name
+
+    def reference(self, train: Callable[[NetworkSpec], Reference]) -> Reference:
+        """The network of this name, which ``train`` makes unless it is at hand."""
+        return train(self)
+
+
+class Reference(NetworkSpec, ABC):
+    """A network that need not be loaded."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What stands for it in the key of what is computed with it: its weights and the code of
+        its architecture.
+        """
+
+    @property
+    @abstractmethod
+    def classes(self) -> Sequence[str]:
+        """Names of its classes, in the order of the logits."""
+
+    @abstractmethod
+    def load(self, plain: bool = False) -> Classifier:
+        """The network, in evaluation mode.
+
+        Args:
+            plain: as torch's own layers in a row, nothing folded: hooks on them are called.
+        """
+
+    @cached_property
+    def loaded(self) -> Classifier:
+        """The network, loaded once, for whoever leaves it as it is."""
+        return self.load()
+
+    @property
+    def own_field(self) -> int | None:
+        """Side, in pixels, of the crops that it was trained on, if that is not the profile's."""
+        return None
+
+    @property
+    def description(self) -> str:
+        """What it is, for its user."""
+        return str(self)
+
+    def reference(self, train: Callable[[NetworkSpec], Reference]) -> Reference:
+        return self
