@@ -266,6 +266,9 @@ def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     return np.clip(np.rint(pictured), 0, 255).astype(np.uint8)
 
 
+# --- The set --------------------------------------------------------------------------------------
+
+
 class EmojiSet(ImageSet):
     """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
 
