@@ -34,7 +34,7 @@ page = Page(profile, overrides, published)
 # ## What to do about blurred images
 
 # %% tags=["remove-input"]
-source, found = remedies.remedies(page)
+source, found = remedies.remedies(page.source)
 device = found["device"].max()
 page.table(
     remedies.table(found),
@@ -112,7 +112,7 @@ page.say(
 # Every sentence of the paper that numbers can bear out is decided by code, in [the ledger](09_claims).
 
 # %% tags=["remove-input"]
-for source, verdicts in tables.counts(claims.ledger(page.profile, page.store)).items():
+for source, verdicts in tables.counts(claims.ledger(page.source)).items():
     told = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
     page.say(f"- *{source}*: of {sum(verdicts.values())} claims, {told}.")
 

@@ -44,8 +44,9 @@ from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import metrics, protocol
-from blurpaper.experiments import results, tallies
-from blurpaper.networks import NetworkSpec
+from blurpaper.experiments import results
+from blurpaper.experiments.measurements import DISKS
+from blurpaper.experiments.sources import Committed
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
@@ -242,7 +243,7 @@ else:
 
 # %% tags=["hide-input"]
 sources2 = page.sources("table2", network="original")
-disks = tallies.DISKS
+disks = DISKS
 page.table(
     comparison(
         sources2,
@@ -254,7 +255,7 @@ page.table(
 )  # fmt: skip
 
 # %% tags=["hide-input"]
-decided = experiments.decisions(page.profile, page.store, [NetworkSpec(page.profile.model)])
+decided = page.source.decisions(model=page.profile.model, network="original", input="as is")
 decided = foremost(decided, page.profile)
 page.figure(
     figures.accuracy_against_entropy(decided),
@@ -287,9 +288,10 @@ page.say(
 # %% tags=["hide-input"]
 at_256 = {RUN: results.select(decided, scale="256")}
 if both is not None and page.profile.name != photos.name:
-    originals = [NetworkSpec(photos.model)]
-    committed = foremost(experiments.decisions(photos, experiments.Published(), originals), photos)
-    at_256 = {PHOTOS: results.select(committed, scale="256"), **at_256}
+    committed = Committed(photos).decisions(
+        model=photos.model, network="original", input="as is", scale="256"
+    )
+    at_256 = {PHOTOS: foremost(committed, photos), **at_256}
 wrong = {
     name: (frame["rank"] >= 1).groupby(frame["condition"], observed=True).mean()
     for name, frame in at_256.items()

@@ -44,7 +44,8 @@ from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.images import to_canonical
 from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol
-from blurpaper.experiments import results, tallies
+from blurpaper.experiments import results
+from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import MIXES
 from blurpaper.runs import Run
 from blurpaper.runs.store import Store
@@ -314,7 +315,7 @@ else:
 
 # %% tags=["hide-input"]
 confidence = page.sources("table2", recipe=["", "labels"])
-disks = tallies.DISKS
+disks = DISKS
 page.table(
     comparison(
         confidence,

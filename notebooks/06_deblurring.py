@@ -28,7 +28,7 @@ published = False
 # %% tags=["remove-cell"]
 from blurpaper import blur, data, deblurring
 from blurpaper.book import figures
-from blurpaper.book.page import PAPER, Page, percent, with_interval
+from blurpaper.book.page import Page, percent, with_interval
 from blurpaper.book.tables import comparison, rounded
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
@@ -37,6 +37,7 @@ from blurpaper.data.sources import SOURCES
 from blurpaper.deblurring import splitting
 from blurpaper.evaluation import metrics
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import PAPER
 from blurpaper.kernels import CANONICAL, PSF, psf
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles

@@ -30,7 +30,7 @@ import numpy as np
 
 from blurpaper import data
 from blurpaper.book import figures
-from blurpaper.book.page import PAPER, PHOTOS, Page, percent, points, with_interval
+from blurpaper.book.page import Page, percent, points, with_interval
 from blurpaper.book.tables import comparison, rounded
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
@@ -38,7 +38,8 @@ from blurpaper.data.images import resized_8bit, scene_shape
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import plan, results
 from blurpaper.experiments.examples import SHOWN
-from blurpaper.experiments.tallies import DISKS
+from blurpaper.experiments.measurements import DISKS
+from blurpaper.experiments.sources import PAPER, PHOTOS
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store

@@ -29,7 +29,7 @@ from blurpaper.book import tables
 from blurpaper.book.page import Page
 
 page = Page(profile, overrides, published)
-entries = claims.ledger(page.profile, page.store)
+entries = claims.ledger(page.source)
 
 # %% [markdown]
 # ## How they are decided

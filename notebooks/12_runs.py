@@ -32,7 +32,7 @@ from IPython.display import HTML, display
 
 from blurpaper.book import provenance
 from blurpaper.book.page import Page
-from blurpaper.runs import Run
+from blurpaper.experiments.sources import ours
 
 page = Page(profile, overrides, published)
 
@@ -42,18 +42,16 @@ page = Page(profile, overrides, published)
 
 # %% tags=["remove-input"]
 if published:
-    here = provenance.committed(page.profile.name, page.overrides)
     page.say(
         f"This book was drawn from committed results: {page.run}. Listed is what they were made from."
     )
 else:
-    here = provenance.stored(Run(page.profile, page.store), page.overrides)
     page.say(
         f"This book was drawn by {page.run}, from the store. Listed is what the store keeps for the profile `{page.profile.name}`: of each "
         "artifact the one made last, with whatever it was made from. An artifact that another profile made first, and this one "
         "only loaded, is listed if something here was made from it."
     )
-display(HTML(provenance.described(here)))
+display(HTML(provenance.described(page.source, page.overrides)))
 
 # %% [markdown]
 # (run-photos)=
@@ -66,7 +64,7 @@ else:
     page.say(
         "The numbers on photographs were committed with the code. Listed is what they were made from."
     )
-    display(HTML(provenance.described(provenance.committed("photos"))))
+    display(HTML(provenance.described(ours(page.source)[0])))
 
 # %% [markdown]
 # (run-paper)=

@@ -94,7 +94,7 @@ for name, frame in page.ours("recovery").items():
 # is another task, and some claims come out otherwise:
 
 # %% tags=["remove-input"]
-entries = claims.ledger(page.profile, page.store)
+entries = claims.ledger(page.source)
 decided = (claims.REPRODUCED, claims.NOT_REPRODUCED)
 apart = [
     entry

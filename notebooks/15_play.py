@@ -30,10 +30,7 @@ from blurpaper.book.page import Page
 from blurpaper.runs.store import Store
 
 page = Page(profile, overrides, published)
-photographs, drawings = (
-    slider.on_photographs(Store()),
-    slider.on_embedded(page.profile, page.store),
-)
+photographs, drawings = slider.on_photographs(Store()), slider.on_embedded(page.source)
 last, names = photographs["stages"][-1], photographs["networks"]
 
 # %% [markdown]

@@ -31,6 +31,7 @@ from pathlib import Path
 from blurpaper.book.page import Page, with_interval
 from blurpaper.data.examples import TRAINING, album
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import Committed
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 
@@ -49,16 +50,15 @@ album(Path("held_out"))
 # trained on:
 
 # %% tags=["remove-input"]
+photos = Committed(profiles.load("photos"))
 recovered = results.select(
-    results.published("photos"),
-    experiment="recovery",
+    photos.rows("recovery"),
     recipe="agreement",
     condition="D8",
     seed=["all", "0"],
 )
 cost = results.select(
-    results.published("photos"),
-    experiment="recovery",
+    photos.rows("recovery"),
     recipe="agreement",
     condition="sharp",
     metric="top5_vs_original",
@@ -136,16 +136,14 @@ network = tuned.load()
 
 # %% tags=["remove-input"]
 timings = {
-    row["name"]: float(row["seconds"])
-    for row in results.published_timings("photos")
-    if row["kind"] == "networks"
+    row["name"]: float(row["seconds"]) for row in photos.timings() if row["kind"] == "networks"
 }
 minutes = [
     seconds / 60
     for name, seconds in timings.items()
     if name.startswith("efficientnet_lite0:mix/agreement")
 ]
-real = profiles.load("photos").agreement
+real = photos.profile.agreement
 if minutes:
     page.say(
         f"The network that comes along was tuned in {min(minutes):.0f} to {max(minutes):.0f} minutes on two cores (the three seeds of the committed run): "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from blurpaper.book import build
 from blurpaper.experiments import results
-from blurpaper.experiments.sources import RUN
+from blurpaper.experiments.sources import RUN, Committed, this_run
 from blurpaper.runs import fingerprint
 from blurpaper.runs.profile import Profile
 
@@ -130,7 +130,7 @@ def _differing(one: object, other: object, name: str = "") -> list[str]:
 
 
 def _unpublished(profile: Profile) -> list[str]:
-    if (results.PUBLISHED / f"{profile.name}.csv").is_file():
+    if Committed(profile).is_there():
         return []
     return [
         f"no results of profile {profile.name} are committed; run `blurpaper publish --profile "
@@ -191,10 +191,9 @@ def stale(profile: Profile) -> list[str]:
 
 def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]:
     """Every claim with its section and verdicts, of this run or of the committed results."""
-    from blurpaper import claims, experiments
-    from blurpaper.runs.store import Store
+    from blurpaper import claims
 
-    return claims.summary(profile, experiments.Published() if published else Store())
+    return claims.summary(this_run(profile, published))
 
 
 def open_claims(claims: list[dict[str, Any]]) -> list[str]:

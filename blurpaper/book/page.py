@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, Markdown, display
@@ -14,11 +14,10 @@ from IPython.display import HTML, Markdown, display
 from blurpaper.book import build
 from blurpaper.book.provenance import ANCHORS
 from blurpaper.book.tables import download, render, rounded
-from blurpaper.experiments import EXPERIMENTS, Published, examples, restoration, results
-from blurpaper.experiments.sources import PAPER, PHOTOS, RUN
+from blurpaper.experiments import results
+from blurpaper.experiments.sources import PHOTOS, RUN, Paper, Source, answers, ours, this_run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.devices import keep_freed_memory
-from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +32,7 @@ class Page:
 
     Attributes:
         profile: the resolved profile.
-        store: where results come from: a store, or the committed results if ``published``.
+        source: where its numbers come from: its store, or the committed results if ``published``.
 
     >>> Page("smoke", {"seed": 3}).run
     'profile smoke, seed = 3'
@@ -50,13 +49,13 @@ class Page:
         warnings.filterwarnings("ignore", message="IProgress not found")
         self.profile = profiles.load(profile, overrides)
         self.overrides = dict(overrides or {})
-        self.store: Store | Published = Published() if published else Store()
+        self.source = this_run(self.profile, published)
         changed = "".join(f", {name} = {value}" for name, value in self.overrides.items())
         self.run = f"profile {self.profile.name}{changed}" + (", as committed" if published else "")
 
     def rows(self, experiment: str) -> pd.DataFrame:
         """Results of an experiment in this run, computed if need be."""
-        return EXPERIMENTS[experiment](self.profile, self.store)
+        return self.source.rows(experiment)
 
     def sources(self, experiment: str, **values: object) -> dict[str, pd.DataFrame]:
         """The same experiment in the paper, in the published run on photographs and in this run,
@@ -64,45 +63,37 @@ class Page:
 
         Of our runs: the first test set, among all classes, and the first seed.
         """
-        found = {PAPER: results.select(results.paper(), experiment=experiment)}
-        for name, frame in self.ours(experiment).items():
-            found[name] = foremost(
-                frame, profiles.load("photos") if name == PHOTOS else self.profile
-            )
-        found = {name: results.select(frame, **values) for name, frame in found.items()}
+
+        def ask(one: Source) -> pd.DataFrame:
+            return results.select(foremost(one.rows(experiment), one.profile), **values)
+
+        found = answers([Paper(), *ours(self.source)], ask)
         return {name: frame for name, frame in found.items() if not frame.empty}
 
     def ours(self, experiment: str) -> dict[str, pd.DataFrame]:
         """All of an experiment's results in the published run on photographs, where there is one,
         and in this run.
         """
-        found = {RUN: self.rows(experiment)}
-        if self.profile.name != "photos" and (photos := self.photographs(experiment)) is not None:
-            found = {PHOTOS: photos, **found}
-        return found
+        return answers(ours(self.source), lambda one: one.rows(experiment))
 
     def photographs(self, experiment: str) -> pd.DataFrame | None:
         """Results on photographs: this run's if it is on photographs, else the published ones; None
         where there are none.
         """
-        if self.profile.name == "photos":
-            return self.rows(experiment)
-        if not (results.PUBLISHED / "photos.csv").is_file():
-            return None
-        rows = results.select(results.published("photos"), experiment=experiment)
-        return None if rows.empty else rows
+        photos = [one for one in ours(self.source) if one.profile.name == PHOTOS]
+        return next(iter(answers(photos, lambda one: one.rows(experiment)).values()), None)
 
     def seconds(self) -> dict[str, dict[str, float]]:
         """Seconds an image takes to deblur, by treatment, in the published run on photographs and
         in this run, where known.
         """
-        return self._beside(results.published_seconds, restoration.seconds)
+        return answers(ours(self.source), lambda one: one.seconds())
 
     def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
         """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on
         photographs and of this run.
         """
-        return self._beside(results.published_label_maps, examples.label_maps)
+        return answers(ours(self.source), lambda one: one.label_maps())
 
     def figure(
         self,
@@ -161,7 +152,7 @@ class Page:
         from blurpaper import claims
         from blurpaper.book import tables as ledger
 
-        entries = claims.ledger(self.profile, self.store, tables)
+        entries = claims.ledger(self.source, tables)
         caption = (
             "The paper's claims that this chapter decides, and what each source says of them; how "
             "that comes about, the chapter "
@@ -188,17 +179,6 @@ class Page:
                 )
             )
         )
-
-    def _beside(self, published: Callable, computed: Callable) -> dict[str, dict[str, Any]]:
-        """What is published of the photographs, and what this run has or computes of the same."""
-        name = self.profile.name
-        own = (
-            published(name)
-            if isinstance(self.store, Published)
-            else computed(self.profile, self.store)
-        )
-        photos = {} if name == PHOTOS else published(PHOTOS)
-        return {source: found for source, found in {PHOTOS: photos, RUN: own}.items() if found}
 
     def _show(
         self,

@@ -1,30 +1,31 @@
 """Where the numbers come from: the stamps of what they were made from, for each of the sources that
 the book puts side by side.
 
-A run is known by the stamps of its artifacts. Committed results carry theirs in
-``results/<profile>.json``; of a run at hand the store has them. Nothing is loaded or computed here.
+A run is known by the stamps of its artifacts. Nothing is loaded or computed here.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import yaml
 
 from blurpaper.book.tables import render
 from blurpaper.experiments import results
-from blurpaper.experiments.sources import PAPER, PHOTOS, RUN
-from blurpaper.runs import Run
+from blurpaper.experiments.sources import (
+    PAPER,
+    PHOTOS,
+    RUN,
+    MissingError,
+    Origin,
+    Source,
+    Stamp,
+)
 from blurpaper.runs.files import HOME
 from blurpaper.runs.store import sha256_of
-
-if TYPE_CHECKING:
-    pass
 
 ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
 """The target of the book where each source is accounted for."""
@@ -32,90 +33,16 @@ ANCHORS = {PAPER: "run-paper", PHOTOS: "run-photos", RUN: "run-this"}
 REFERENCES = HOME / "book" / "references.bib"
 """The first work in it is the paper."""
 
-Stamp = Mapping[str, Any]
 
+def described(source: Source, overrides: Mapping[str, Any] | None = None) -> str:
+    """A run as HTML: what is known of it, its settings, and its artifacts, folded away by kind.
 
-@dataclass(frozen=True)
-class Origin:
-    """How the numbers of one run were made.
-
-    Attributes:
-        settings: the resolved profile, as plain data.
-        overrides: fields of it that were set for this run alone.
-        stamps: of the artifacts, by kind and name.
+    Args:
+        overrides: fields of its profile that were set for this run alone.
     """
-
-    settings: Mapping[str, Any]
-    overrides: Mapping[str, Any]
-    stamps: Sequence[Stamp]
-
-
-# --- Finding the stamps ---------------------------------------------------------------------------
-
-
-def committed(profile: str, overrides: Mapping[str, Any] | None = None) -> Origin | None:
-    """Of the committed results of a profile; None if they say nothing of it. The seconds are those
-    of the timings.
-    """
-    path = results.PUBLISHED / f"{profile}.json"
-    if not path.is_file():
-        return None
-    about = json.loads(path.read_text(encoding="utf-8"))
-    took = defaultdict(list)
-    for row in results.published_timings(profile):
-        took[row["kind"], row["name"]].append(float(row["seconds"]))
-    # Artifacts of one kind and name, of which there may be several, stand in the same order in both
-    # files.
-    common = {name: about[name] for name in ("python", "versions") if name in about}
-    stamps = []
-    for one in about["artifacts"]:
-        seconds = took[one["kind"], one["name"]]
-        stamps.append(common | one | {"seconds": seconds.pop(0) if seconds else None})
-    return Origin(about["profile"], overrides or {}, stamps)
-
-
-def stored(run: Run, overrides: Mapping[str, Any] | None = None) -> Origin:
-    """Of the run at hand: what the store keeps for a profile, the newest of each name; what that
-    was made from; and what names no profile and was made from any of these.
-    """
-    found: list[Stamp] = []
-    for name in run.store.names():
-        try:
-            stamp = json.loads((run.store.root / name / "stamp.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # being written or damaged: it is then not loaded either
-            continue
-        if {"kind", "name", "key", "made"} <= set(stamp):
-            found.append(stamp)
-    by_key = {stamp["key"]: stamp for stamp in found}
-    kept = {stamp["key"]: stamp for stamp in _newest(found, run.profile.name)}
-    wanted = list(kept.values())
-    for stamp in wanted:  # which grows
-        for key in set(stamp.get("parents", ())) & (set(by_key) - set(kept)):
-            kept[key] = by_key[key]
-            wanted.append(by_key[key])
-    made = [stamp for stamp in _newest(found, None) if set(stamp.get("parents", ())) & set(kept)]
-    kept |= {stamp["key"]: stamp for stamp in made}
-    order = sorted(kept.values(), key=lambda one: (one["kind"], one["name"], one["made"]))
-    return Origin(run.profile.model_dump(), overrides or {}, order)
-
-
-def _newest(stamps: Iterable[Stamp], profile: str | None) -> list[Stamp]:
-    """Of the artifacts of a profile that have the same name, images and precision, the last made."""
-    last = {}
-    for stamp in sorted(stamps, key=lambda stamp: stamp["made"]):
-        if stamp.get("profile") == profile:
-            inputs = stamp.get("inputs", {})
-            of = [str(inputs.get(name)) for name in ("numbers", "precision")]
-            last[stamp["kind"], stamp["name"], *of] = stamp
-    return list(last.values())
-
-
-# --- Telling them ---------------------------------------------------------------------------------
-
-
-def described(origin: Origin | None) -> str:
-    """A run as HTML: what is known of it, its settings, and its artifacts, folded away by kind."""
-    if origin is None:
+    try:
+        origin = source.origin()
+    except MissingError:
         return "<p>Nothing is known of this run: its results are not part of this copy.</p>"
     stamps, kinds = origin.stamps, defaultdict(list)
     for stamp in stamps:
@@ -128,7 +55,7 @@ def described(origin: Origin | None) -> str:
         fields=yaml.safe_dump(
             settings, sort_keys=False, allow_unicode=True, default_flow_style=None
         ),
-        overrides=origin.overrides,
+        overrides=overrides or {},
         seeds=_seeds(settings),
         stamps=stamps,
         commits=Counter((one.get("commit"), one.get("dirty")) for one in stamps).most_common(),

@@ -16,13 +16,13 @@ import numpy as np
 from blurpaper import experiments
 from blurpaper.book import slider
 from blurpaper.deblurring import prior
-from blurpaper.experiments import examples, restoration, results
+from blurpaper.experiments import restoration, results
+from blurpaper.experiments.sources import SECONDS, Computed
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import bundled_path
 from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.files import written
 from blurpaper.runs.store import Artifact, surroundings
-from blurpaper.segmentation import networks
 from blurpaper.training.networks import trained
 
 if TYPE_CHECKING:
@@ -32,11 +32,10 @@ _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", 
 _COUNTS = {
     f"blurpaper.{name}"
     for name in (
-        "intervals",
-        "metrics.classification",
-        "metrics.overlap",
-        "metrics.oracles",
-        "tallies",
+        "evaluation.intervals",
+        "evaluation.metrics",
+        "segmentation.metrics",
+        "experiments.tallies",
     )
 }
 """With the experiments, the modules that make rows of artifacts."""
@@ -66,20 +65,14 @@ def publish(run: Run) -> Iterator[Path]:
             NetworkSpec.parse(f"{run.profile.model}:{run.profile.evaluation.released_network}"), run
         )
 
+    source = Computed(run)
     rows = pd.concat(
-        [
-            rows
-            for make in experiments.EXPERIMENTS.values()
-            if len(rows := make(run.profile, run.store))
-        ],
+        [rows for make in experiments.EXPERIMENTS.values() if len(rows := make(run))],
         ignore_index=True,
     )
-    decided = experiments.decisions(run.profile, run.store)
-    seconds = restoration.seconds(run)
-    counted, shown = networks.counts(run), examples.label_maps(run)
-    played = (
-        slider.on_embedded(run.profile, run.store) if slider.are_embedded(run.profile) else None
-    )
+    decided, counted = source.decisions(), source.confusions()
+    seconds, shown = source.seconds(), source.label_maps()
+    played = slider.on_embedded(source) if slider.are_embedded(run.profile) else None
     used = sorted(run.store.used(), key=lambda recipe: (recipe.kind, recipe.name))
     stamps = [run.store.stamp(recipe) for recipe in used]
 
@@ -135,7 +128,7 @@ def publish(run: Run) -> Iterator[Path]:
             [stamp[name] for name in ("kind", "name", "seconds", "device")] for stamp in stamps
         )
         sheet.writerows(
-            [results.SECONDS, name, f"{value:.3g}", surroundings()["device"]]
+            [SECONDS, name, f"{value:.3g}", surroundings()["device"]]
             for name, value in seconds.items()
         )
     yield path
@@ -158,7 +151,7 @@ def _code_of(used: Iterable[Artifact]) -> dict[str, Any]:
         root: sorted(fingerprint.closure([root]))
         for root in sorted({recipe.function.__module__ for recipe in used})
     }
-    tables = sorted(_COUNTS | {make.__module__ for make in experiments.EXPERIMENTS.values()})
+    tables = sorted(_COUNTS | {make.rows.__module__ for make in experiments.EXPERIMENTS.values()})
     modules = sorted({*tables, *(module for closure in closures.values() for module in closure)})
     return {
         "code": {module: fingerprint.hash_of(module) for module in modules},

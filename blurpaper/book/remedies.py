@@ -5,22 +5,20 @@ gains, and what it costs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from blurpaper.book import build, provenance
+from blurpaper.book import build
 from blurpaper.book.page import foremost
 from blurpaper.book.tables import render, rounded
-from blurpaper.experiments import EXPERIMENTS, Published, results
+from blurpaper.experiments import results
 from blurpaper.experiments.results import AS_IS
-from blurpaper.experiments.sources import PHOTOS, RUN
+from blurpaper.experiments.sources import MissingError, Source, ours
 from blurpaper.kernels import PSF, SHARP
-from blurpaper.runs import Run
-from blurpaper.runs import profile as profiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from blurpaper.book.page import Page
     from blurpaper.runs.profile import Profile
 
 LABELS, AGREEMENT, SHAKE = "mix", "mix/agreement", "sharp+shake"
@@ -39,28 +37,26 @@ WAYS = {
 """How such a network is made, in words and as options of ``finetune``."""
 
 
-def remedies(page: Page) -> tuple[str, pd.DataFrame]:
+def remedies(run: Source) -> tuple[str, pd.DataFrame]:
     """The best remedy for each kind of blur: the source of the numbers, and a row a condition.
 
-    The source is the published run on photographs, else this run. A row has the share that is right
+    The source is the published run on photographs, else the run given. A row has the share that is right
     ``before`` and ``after`` the remedy on the same images, and their difference, ``gain``, with its
     95 % interval, ``low`` to ``high``. A remedy ``helps`` if this lies above zero under some blur.
     """
     import pandas as pd
 
-    if page.profile.name != PHOTOS and page.photographs("table3") is not None:
-        source, profile, store = PHOTOS, profiles.load(PHOTOS), Published()
-    else:
-        source, profile, store = RUN, page.profile, page.store
+    source = ours(run)[0]
+    profile = source.profile
     table3, table5, table6, by_psf = (
-        foremost(EXPERIMENTS[one](profile, store), profile)
+        foremost(source.rows(one), profile)
         for one in ("table3", "table5", "table6", "deblurring_psf")
     )
-    if isinstance(store, Published):
-        origin = provenance.committed(profile.name)
-    else:
-        origin = provenance.stored(Run(profile, store))
-    stamps = {(one["kind"], one["name"]): one for one in (origin.stamps if origin else ())}
+    stamps, seconds = {}, {}
+    with suppress(MissingError):
+        stamps = {(one["kind"], one["name"]): one for one in source.origin().stamps}
+    with suppress(MissingError):
+        seconds = source.seconds()
     found = []
     for images, (conditions, names) in KINDS.items():
         networks = {name: _network(table3, name) for name in ("original", *names)}
@@ -74,14 +70,13 @@ def remedies(page: Page) -> tuple[str, pd.DataFrame]:
 
     psf = profile.deblurring.psf
     as_is, epll = (results.select(table5, network="original", input=way) for way in (AS_IS, "epll"))
-    seconds = page.seconds().get(source, {}).get("epll")
     deblurred = {
         "images": "blurred by an exactly known PSF",
         "remedy": "deblur the images by EPLL, and leave the network as it is",
         "command": f"blurpaper deblur photos/ restored/ --psf {psf}",
         "caution": _caution(by_psf, psf),
         "table": "table5",
-        "cost": f"{seconds:.2g} s an image" if seconds else "not timed",
+        "cost": f"{seconds['epll']:.2g} s an image" if "epll" in seconds else "not timed",
     }
     worse = _row(as_is, psf, "top5_vs_epll")
     better = {"value": -worse["value"], "low": -worse["high"], "high": -worse["low"]}
@@ -100,7 +95,7 @@ def remedies(page: Page) -> tuple[str, pd.DataFrame]:
 
     frame = pd.DataFrame(found).fillna({"caution": "", "device": ""})
     helps = (frame["low"] > 0) & (frame["condition"] != SHARP)
-    return source, frame.assign(helps=helps.groupby(frame["images"]).transform("any"))
+    return source.name, frame.assign(helps=helps.groupby(frame["images"]).transform("any"))
 
 
 def table(found: pd.DataFrame) -> str:

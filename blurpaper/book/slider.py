@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -25,10 +26,12 @@ from blurpaper.book.tables import render
 from blurpaper.data.examples import EXAMPLES, Example, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import protocol
-from blurpaper.experiments import Published, examples, results
+from blurpaper.experiments import examples
+from blurpaper.experiments.sources import Committed, MissingError, Source
 from blurpaper.kernels import PSF, SHAKE, SHARP, axis_variance, shake_bank
 from blurpaper.networks import STAGES, Network, NetworkSpec, Reference
 from blurpaper.runs import Run
+from blurpaper.runs import profile as profiles
 from blurpaper.runs.devices import device_of
 from blurpaper.runs.profile import Compute, Profile, Protocol
 from blurpaper.runs.progress import progress
@@ -309,7 +312,8 @@ def on_photographs(store: Store) -> Played:
         )
         for example in PHOTOGRAPHS
     }
-    return _found({spec.mix: spec for _, spec in named}, pictures, words, Run(settings, store))
+    networks = {spec.mix: spec for _, spec in named}
+    return _found(networks, pictures, words, Run(settings, store))
 
 
 def are_embedded(profile: Profile) -> bool:
@@ -317,18 +321,21 @@ def are_embedded(profile: Profile) -> bool:
     return profile.evaluation.test_sets[0] == EMOJI
 
 
-def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
+def on_embedded(source: Source) -> Played | None:
     """What a run's own networks see in some of its embedded images; of a run on other data, the
     committed ones of :data:`EMOJI`.
 
     Returns:
         None where nothing of that kind was committed.
     """
-    if not are_embedded(profile):
-        return results.published_played(EMOJI)
-    if isinstance(store, Published):
-        return results.published_played(profile.name)
-    images = data.load_images(EMOJI, "test", Run(profile, store))
+    own = are_embedded(source.profile)
+    with suppress(MissingError):
+        return (source if own else Committed(profiles.load(EMOJI))).played(_on_embedded)
+    return None
+
+
+def _on_embedded(run: Run) -> Played:
+    images, model = data.load_images(EMOJI, "test", run), run.profile.model
     first = {int(label): number for number, label in reversed(list(enumerate(images.labels)))}
     chosen = [first[round(label)] for label in np.linspace(0, len(images.classes) - 1, EMBEDDED)]
     names = {number: images.classes[images.labels[number]] for number in chosen}
@@ -337,18 +344,14 @@ def on_embedded(profile: Profile, store: Store | Published) -> Played | None:
             f"drawn: {name}",
             f"Drawing of {name} on a background like a photograph's",
             (name,),
-            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {profile.model}, "
+            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {model}, "
             "trained on such images.",
         )
         for number, name in names.items()
     }
-    networks = {mix: NetworkSpec(profile.model, mix) for mix in ("original", "mix")}
-    return _found(
-        networks,
-        {images.ids[number]: images[number] for number in chosen},
-        words,
-        Run(profile, store),
-    )
+    networks = {mix: NetworkSpec(model, mix) for mix in ("original", "mix")}
+    pictures = {images.ids[number]: images[number] for number in chosen}
+    return _found(networks, pictures, words, run)
 
 
 def together(*sets: Played | None) -> Played:

@@ -18,14 +18,7 @@ from blurpaper.claims.criteria import (
     Finding,
     verdicts,
 )
-from blurpaper.claims.evidence import (
-    Evidence,
-    NotMeasuredError,
-    of_file,
-    of_paper,
-    of_published,
-    of_run,
-)
+from blurpaper.claims.evidence import Evidence, NotMeasuredError
 from blurpaper.claims.ledger import Entry, ledger, summary, tables
 
 __all__ = [
@@ -42,10 +35,6 @@ __all__ = [
     "NotMeasuredError",
     "fine_tuning",
     "ledger",
-    "of_file",
-    "of_paper",
-    "of_published",
-    "of_run",
     "recognition",
     "restoration",
     "summary",

@@ -170,8 +170,9 @@ class Finding:
 def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
     """What a source says of some claims, those of each table or figure tested together: id -> finding.
 
-    >>> from blurpaper.claims import CLAIMS, of_paper
-    >>> verdicts(CLAIMS.values(), of_paper())["mix-helps-under-defocus-and-shake"].verdict
+    >>> from blurpaper.claims import CLAIMS, Evidence
+    >>> from blurpaper.experiments.sources import Paper
+    >>> verdicts(CLAIMS.values(), Evidence(Paper()))["mix-helps-under-defocus-and-shake"].verdict
     'reproduced'
     """
     families: dict[str, list[Claim]] = {}

@@ -10,18 +10,16 @@ and so is what is decided by it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper.evaluation import intervals, metrics, predictions
+from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import results, tallies
-from blurpaper.experiments.results import AS_IS
-from blurpaper.networks import NetworkSpec
-from blurpaper.runs import Run
-from blurpaper.runs.profile import Profile
+from blurpaper.experiments.sources import MissingError, Source
 from blurpaper.runs.randomness import stream
 from blurpaper.segmentation.metrics import draws
 
@@ -42,33 +40,17 @@ class NotMeasuredError(LookupError):
 class Evidence:
     """The numbers of one source.
 
-    Args:
-        rows: experiment -> its results.
-        decisions: (model, network, train_scale, recipe, input) -> what was decided on images, if
-            that is known.
-        confusions: counts of pixels as :func:`networks.counts` has them, if they are known.
+    Attributes:
         model, second_model: of the networks, and of the paper's Table A.
         data: the test set that decides.
         resamples: of the images.
     """
 
-    def __init__(
-        self,
-        rows: Callable[[str], pd.DataFrame],
-        decisions: Callable[[Mapping[str, str]], pd.DataFrame] | None,
-        confusions: Callable[[], pd.DataFrame] | None,
-        model: str,
-        second_model: str,
-        data: str,
-        resamples: int,
-    ) -> None:
-        self._rows, self._decide, self._confusions_of = rows, decisions, confusions
-        self.model, self.second_model, self.data, self.resamples = (
-            model,
-            second_model,
-            data,
-            resamples,
-        )
+    def __init__(self, source: Source) -> None:
+        settings = source.profile.evaluation
+        self._source, self.resamples = source, settings.bootstrap
+        self.model, self.second_model = source.profile.model, settings.second_model
+        self.data = settings.test_sets[0]
         self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, str]] = {}
         self._decisions: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
         self.used: set[str] = set()
@@ -150,12 +132,17 @@ class Evidence:
     # --- Where it comes from ----------------------------------------------------------------------
 
     def _decided(self, of: dict[str, str]) -> pd.DataFrame | None:
-        """The decisions on the test set in one setting, from all seeds."""
+        """The decisions on the test set in one setting, from all seeds.
+
+        Raises:
+            MissingError: if the source has no decisions at all.
+        """
         network = tuple(of[column] for column in _NETWORK)
         if network not in self._decisions:
-            frame = self._decide({column: of[column] for column in _NETWORK})
+            columns = {column: of[column] for column in _NETWORK}
+            frame = self._source.decisions(data=self.data, **columns)
             if len(frame):
-                frame = tallies.widest(results.select(frame, data=self.data))
+                frame = tallies.widest(frame)
             self._decisions[network] = dict(
                 iter(frame.groupby(["scale", "condition"], sort=False, observed=True))
             )
@@ -164,7 +151,7 @@ class Evidence:
     @cached_property
     def _confusions(self) -> dict[tuple[str, ...], np.ndarray]:
         """(network, condition, region) -> counts of pixels ``(N, K, K)``."""
-        frame = self._confusions_of()
+        frame = self._source.confusions()
         images = {name: number for number, name in enumerate(frame["image"].unique())}
         count = 1 + int(max(frame["truth"].max(), frame["predicted"].max()))
         found = {}
@@ -179,16 +166,17 @@ class Evidence:
         return found
 
     def _resampled(self, of: dict[str, str]) -> tuple[np.ndarray, str]:
-        if of["metric"] == _SEGMENTED and self._confusions_of:
-            key = (of["network"], of["condition"], of["region"])
-            if key not in self._confusions:
-                raise _not_measured(of)
-            return draws(self._confusions[key], self.resamples), IMAGES
-        if of["region"] == "" and self._decide:
-            if (group := self._decided(of)) is None:
-                # Nor do the tables have it, and to see that a run would have to compute them.
-                raise _not_measured(of)
-            return self._over_images_and_seeds(group, of["metric"]), IMAGES
+        with suppress(MissingError):  # a source without decisions has rows
+            if of["metric"] == _SEGMENTED:
+                key = (of["network"], of["condition"], of["region"])
+                if key not in self._confusions:
+                    raise _not_measured(of)
+                return draws(self._confusions[key], self.resamples), IMAGES
+            if of["region"] == "":
+                if (group := self._decided(of)) is None:
+                    # Nor do the tables have it, and to see that a run would have to compute them.
+                    raise _not_measured(of)
+                return self._over_images_and_seeds(group, of["metric"]), IMAGES
         return self._of_row(of)
 
     def _over_images_and_seeds(self, group: pd.DataFrame, metric: str) -> np.ndarray:
@@ -209,12 +197,13 @@ class Evidence:
         )
         wanted = {column: value for column, value in of.items() if column != "experiment"}
         for name in names:
-            found = results.select(self._rows(name), **wanted)
-            found = found[
-                found["seed"].isin(["", "0"]) & found["data"].isin([self.data, *_ELSEWHERE])
-            ]
-            if len(found):
-                return self._drawn_from(found.iloc[0])
+            with suppress(MissingError):
+                found = results.select(self._source.rows(name), **wanted)
+                found = found[
+                    found["seed"].isin(["", "0"]) & found["data"].isin([self.data, *_ELSEWHERE])
+                ]
+                if len(found):
+                    return self._drawn_from(found.iloc[0])
         raise _not_measured(of)
 
     def _drawn_from(self, row: pd.Series) -> tuple[np.ndarray, str]:
@@ -243,116 +232,3 @@ def _not_measured(of: Mapping[str, str]) -> NotMeasuredError:
 _NETWORK = ("model", "network", "train_scale", "recipe", "input")
 _ELSEWHERE = ("voc2012", "voc-animals", "emoji-scenes")
 """Sets other than the test set that numbers are looked up for."""
-
-
-# --- The sources ----------------------------------------------------------------------------------
-
-
-def of_paper(resamples: int = 1000) -> Evidence:
-    """The paper's own numbers, its accuracies with binomial intervals.
-
-    >>> float(of_paper().top5(condition="D8")[0])
-    0.6097
-    """
-    rows = results.paper()
-    return Evidence(
-        lambda name: results.select(rows, experiment=name),
-        None,
-        None,
-        "vgg16",
-        "resnet50",
-        "imagenet",
-        resamples,
-    )
-
-
-def of_published(profile: Profile) -> Evidence:
-    """The committed results of a profile; by their intervals where decisions are not committed."""
-    rows = results.published(profile.name)
-    there = {
-        kind: (results.PUBLISHED / f"{profile.name}.{kind}.parquet").is_file()
-        for kind in ("decisions", "confusions")
-    }
-    return Evidence(
-        lambda name: results.select(rows, experiment=name),
-        (lambda of: results.select(results.published_decisions(profile.name), **of))
-        if there["decisions"]
-        else None,
-        (lambda: results.published_confusions(profile.name)) if there["confusions"] else None,
-        profile.model,
-        profile.evaluation.second_model,
-        profile.evaluation.test_sets[0],
-        profile.evaluation.bootstrap,
-    )
-
-
-def of_run(profile: Profile, store: Any) -> Evidence:  # noqa: ANN401 (a store, or what stands for one)
-    """What a run found, computed if need be."""
-    from blurpaper import experiments
-    from blurpaper.segmentation import networks
-
-    if isinstance(store, experiments.Published):
-        return of_published(profile)
-    return Evidence(
-        lambda name: experiments.EXPERIMENTS[name](profile, store),
-        lambda of: _decided_in(of, Run(profile, store)),
-        lambda: networks.counts(Run(profile, store)),
-        profile.model,
-        profile.evaluation.second_model,
-        profile.evaluation.test_sets[0],
-        profile.evaluation.bootstrap,
-    )
-
-
-def _decided_in(of: Mapping[str, str], run: Run) -> pd.DataFrame:
-    """The decisions of a run's networks of that name, from all seeds, on images treated so; empty
-    if it has none.
-    """
-    import pandas as pd
-
-    from blurpaper.experiments import restoration
-
-    columns = {column: of[column] for column in ("model", "network", "train_scale", "recipe")}
-    specs = [
-        one
-        for one in tallies.networks(run.profile)
-        if columns.items() <= predictions.columns_of(one, "", 0, "", "").items()
-    ]
-    if of["input"] == AS_IS:
-        frames = [tallies.decided_by(spec, run) for spec in specs]
-    else:
-        images = restoration.images_of(run.profile.evaluation.test_sets[0], run)
-        chosen = [
-            one
-            for one in restoration.of_table5(run.profile)
-            if str(one) == of["input"] and NetworkSpec(run.profile.model) in specs
-        ]
-        frames = [restoration.treated_decisions(treatment, images, run) for treatment in chosen]
-    return (
-        pd.concat(frames, ignore_index=True)
-        if frames
-        else pd.DataFrame(columns=[*tallies.DECISION_KEY])
-    )
-
-
-def of_file(rows: pd.DataFrame, resamples: int = 1000) -> Evidence:
-    """Any table of results, by its intervals: of the model of its Table 1, on the first set of
-    that.
-    """
-    first = results.select(rows, experiment="table1", network="original")
-    if first.empty:
-        raise results.ResultsError(
-            "these results have no table1, whose model and test set would say what to look at."
-        )
-    model, data = (str(first.iloc[0][column]) for column in ("model", "data"))
-    second = results.select(rows, experiment="tableA", network="original")
-    other = str(second.iloc[0]["model"]) if len(second) else NetworkSpec(model).model
-    return Evidence(
-        lambda name: results.select(rows, experiment=name),
-        None,
-        None,
-        model,
-        other,
-        data,
-        resamples,
-    )

@@ -8,19 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blurpaper.claims import evidence
 from blurpaper.claims.criteria import CLAIMS, NOT_RUN, Claim, Criterion, Finding, verdicts
+from blurpaper.claims.evidence import Evidence
 from blurpaper.evaluation import intervals
-from blurpaper.experiments import results
-from blurpaper.experiments.sources import PAPER, PHOTOS, RUN
-from blurpaper.runs import profile as profiles
+from blurpaper.experiments.sources import Paper, Source, ours
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from blurpaper.experiments import Published
-    from blurpaper.runs.profile import Profile
-    from blurpaper.runs.store import Store
 
 
 @dataclass(frozen=True)
@@ -31,9 +25,9 @@ class Entry:
     findings: dict[str, Finding]
 
 
-def ledger(profile: Profile, store: Store | Published, tables: Sequence[str] = ()) -> list[Entry]:
+def ledger(source: Source, tables: Sequence[str] = ()) -> list[Entry]:
     """Every claim, decided by the paper, by the published photographs where they are committed, and
-    by this run.
+    by a source.
 
     Args:
         tables: experiments whose claims are decided, from their own results alone; all if empty.
@@ -44,13 +38,9 @@ def ledger(profile: Profile, store: Store | Published, tables: Sequence[str] = (
             key=lambda one: one.section,
         )
     )
-    found = {PAPER: verdicts(chosen, evidence.of_paper())}
-    if profile.name != PHOTOS and (results.PUBLISHED / f"{PHOTOS}.csv").is_file():
-        found[PHOTOS] = verdicts(chosen, evidence.of_published(profiles.load(PHOTOS)))
-    found[RUN] = verdicts(chosen, evidence.of_run(profile, store))
+    found = {one.name: verdicts(chosen, Evidence(one)) for one in (Paper(), *ours(source))}
     return [
-        Entry(one, {source: of_source[one.id] for source, of_source in found.items()})
-        for one in chosen
+        Entry(one, {name: of_source[one.id] for name, of_source in found.items()}) for one in chosen
     ]
 
 
@@ -90,7 +80,7 @@ def _measured(one: Criterion) -> dict[str, Any]:
     }
 
 
-def summary(profile: Profile, store: Store | Published) -> list[dict[str, Any]]:
+def summary(source: Source) -> list[dict[str, Any]]:
     """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what is
     missing where it was not run.
     """
@@ -98,12 +88,10 @@ def summary(profile: Profile, store: Store | Published) -> list[dict[str, Any]]:
         {
             "id": entry.claim.id,
             "section": entry.claim.section,
-            "verdict": {source: finding.verdict for source, finding in entry.findings.items()},
+            "verdict": {name: finding.verdict for name, finding in entry.findings.items()},
             "explained": {
-                source: one.missing
-                for source, one in entry.findings.items()
-                if one.verdict == NOT_RUN
+                name: one.missing for name, one in entry.findings.items() if one.verdict == NOT_RUN
             },
         }
-        for entry in ledger(profile, store)
+        for entry in ledger(source)
     ]

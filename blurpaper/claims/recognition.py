@@ -11,7 +11,7 @@ import numpy as np
 
 from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
-from blurpaper.experiments.tallies import DISKS
+from blurpaper.experiments.measurements import DISKS
 
 BLURS = ("D2", "D4", "D6", "D8", "H4", "H8", "V4", "V8", "shake", "G4", "G8")
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
+from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.segmentation import REGIONS
-from blurpaper.experiments.tallies import DISKS
 
 
 def _top5(

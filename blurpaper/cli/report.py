@@ -20,7 +20,7 @@ from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import intervals, metrics, protocol
 from blurpaper.evaluation.folder import Measured, fitted, measure
 from blurpaper.experiments import results
-from blurpaper.experiments.tallies import DISKS
+from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Reference
 from blurpaper.runs import Run

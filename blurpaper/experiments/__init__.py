@@ -1,13 +1,12 @@
-"""One function a table or figure of the paper: from a profile and a store to tidy rows.
+"""One experiment a table or figure of the paper: what it measures, and from a run to tidy rows."""
 
-Each computes what is new and loads the rest. Given :class:`Published` instead of a store, each
-reads the committed results.
-"""
+from blurpaper.experiments import recognition  # first, as the paper's tables come first
 
-from blurpaper.experiments import deblurring, examples, recognition, segmentation
+# isort: split
+from blurpaper.experiments import deblurring, examples, segmentation
 from blurpaper.experiments.examples import FIGURE1_CONDITIONS, FIGURE3_CONDITIONS
-from blurpaper.experiments.recognition import BASELINES, decisions
-from blurpaper.experiments.sources import EXPERIMENTS, Experiment, Published, experiment
+from blurpaper.experiments.measurements import EXPERIMENTS, Experiment, experiment
+from blurpaper.experiments.recognition import BASELINES
 
 __all__ = [
     "BASELINES",
@@ -15,9 +14,7 @@ __all__ = [
     "FIGURE1_CONDITIONS",
     "FIGURE3_CONDITIONS",
     "Experiment",
-    "Published",
     "deblurring",
-    "decisions",
     "examples",
     "experiment",
     "recognition",

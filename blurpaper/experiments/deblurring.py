@@ -11,8 +11,14 @@ import numpy as np
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import restoration, results, tallies
+from blurpaper.experiments.measurements import (
+    DEBLURRED,
+    Measurement,
+    experiment,
+    named,
+    on_test_images,
+)
 from blurpaper.experiments.results import AS_IS
-from blurpaper.experiments.sources import experiment
 from blurpaper.experiments.treatment import Treatment
 from blurpaper.kernels import SHARP
 from blurpaper.runs import Run
@@ -26,7 +32,20 @@ REFERENCE = Treatment("epll")
 _MEASURED = ("top1", "top5", "psnr", "ssim")
 
 
-@experiment
+def _of_table5(profile: Profile) -> list[Measurement]:
+    settings = profile.deblurring
+    (original,), psf = named(["original"], profile), [settings.psf]
+    return [
+        *on_test_images([original], profile, [SHARP, *psf], ["256"]),
+        *on_test_images(named(settings.networks, profile), profile, psf, ["256"]),
+        *(
+            Measurement(original, name, psf, ["256"], settings.methods, DEBLURRED)
+            for name in profile.evaluation.test_sets
+        ),
+    ]
+
+
+@experiment(_of_table5)
 def table5(run: Run) -> Iterator[dict[str, Any]]:
     """The original network on sharp, blurred and deblurred images, and fine-tuned ones on the
     blurred.
@@ -34,22 +53,22 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
     With the share of the loss that each brings back (``top5_recovered``), and its paired difference
     from the original network on what EPLL deblurred (``top5_vs_epll``).
     """
-    psf, (original, *tuned) = run.profile.deblurring.psf, tallies.by_table(run.profile)["table5"]
-    for name in run.profile.evaluation.test_sets:
-        images = restoration.images_of(name, run)
-        as_they_are = {
-            spec: _of(images, tallies.decided_by(spec, run)) for spec in (original, *tuned)
-        }
-        sharp = results.select(as_they_are[original], condition=SHARP)
+    psf, decided = run.profile.deblurring.psf, list(table5.decisions(run).values())
+    for one in table5.measures(run.profile):
+        if one.kind != DEBLURRED:
+            continue
+        images = restoration.images_of(one.data, run)
+        original, *tuned = (_of(images, found) for found in decided)
+        sharp = results.select(original, condition=SHARP)
         yield from tallies.means(sharp, ("top1", "top5"), run.profile)
         treated = {
             treatment: _of(images, restoration.treated_decisions(treatment, images, run))
-            for treatment in (Treatment(AS_IS), *restoration.of_table5(run.profile))
+            for treatment in map(Treatment, (AS_IS, *one.treatments))
         }
         for found in treated.values():
             yield from tallies.means(found, _MEASURED, run.profile)
         blurred, reference = treated[Treatment(AS_IS)], treated.get(REFERENCE)
-        instead = [results.select(as_they_are[spec], condition=psf) for spec in tuned]
+        instead = [results.select(found, condition=psf) for found in tuned]
         for found in instead:
             yield from tallies.means(found, ("top1", "top5"), run.profile)
         for found in (*treated.values(), *instead):
@@ -59,7 +78,7 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
                 yield from tallies.differences(found, reference, str(REFERENCE), run.profile)
 
 
-@experiment
+@experiment()
 def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL exactly and the fast way, on the same few images of each test set; and what is lost
     between the two.
@@ -75,7 +94,13 @@ def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
         yield from tallies.differences(fast, exact, "epll-exact", run.profile, _MEASURED)
 
 
-@experiment
+def _of_deblurring_psf(profile: Profile) -> list[Measurement]:
+    specs = named(["original", *profile.deblurring.networks], profile)
+    first = profile.evaluation.test_sets[:1]
+    return on_test_images(specs, profile, [profile.deblurring.psf], ["256"], first)
+
+
+@experiment(_of_deblurring_psf)
 def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning
     with rounding or with more.
@@ -86,11 +111,8 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
     images = restoration.images_of(
         run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
     )
-    for spec in tallies.by_table(run.profile)["table5"]:
-        found = results.select(
-            _of(images, tallies.decided_by(spec, run)), condition=run.profile.deblurring.psf
-        )
-        yield from tallies.means(found, ("top1", "top5"), run.profile)
+    for decided in deblurring_psf.decisions(run).values():
+        yield from tallies.means(_of(images, decided), ("top1", "top5"), run.profile)
     for psf in (run.profile.deblurring.psf, *run.profile.deblurring.wrong_psfs):
         for noise in (REFERENCE.noise, *run.profile.deblurring.assumed_noises):
             treatment = Treatment("epll", None if psf == run.profile.deblurring.psf else psf, noise)
@@ -99,7 +121,7 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
                 yield row | {"parameter": psf}
 
 
-@experiment
+@experiment()
 def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
     """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
     images = restoration.images_of(
@@ -115,7 +137,7 @@ def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
         )
 
 
-@experiment
+@experiment()
 def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
     """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by
     itself.
@@ -134,7 +156,7 @@ def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
         yield of | {"value": value, "low": low, "high": high, "n": len(terms)}
 
 
-@experiment
+@experiment()
 def prior(run: Run) -> Iterator[dict[str, Any]]:
     """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
     single Gaussian.

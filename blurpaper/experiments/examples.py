@@ -14,7 +14,13 @@ from blurpaper.data.examples import EXAMPLES, SEGMENTED, CarriedSet, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import predictions, protocol
 from blurpaper.experiments import results, tallies
-from blurpaper.experiments.sources import experiment
+from blurpaper.experiments.measurements import (
+    Measurement,
+    experiment,
+    named,
+    on_test_images,
+    settings_of,
+)
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Network, NetworkSpec
 from blurpaper.networks.weights import bundled
@@ -84,9 +90,8 @@ def telling(decided: pd.DataFrame) -> int:
     """Number of the first test image that is recognised with confidence when sharp, and is not even
     second under D8.
     """
-    at_256 = results.select(decided, scale="256")
     sharp, blurred = (
-        results.select(at_256, condition=c).reset_index(drop=True) for c in (SHARP, "D8")
+        results.select(decided, condition=c).reset_index(drop=True) for c in (SHARP, "D8")
     )
     fits = (sharp["rank"] == 0) & (sharp["confidence"] > 0.5) & (blurred["rank"] >= 2)
     return int(fits.to_numpy().argmax())
@@ -151,7 +156,14 @@ FIGURE1_CONDITIONS = ("sharp", "D8")
 _FIGURE1_CLASSES = 5
 
 
-@experiment
+def _of_figure1(profile: Profile) -> list[Measurement]:
+    # Other people's photographs are not ours to show.
+    sets = [name for name in profile.evaluation.test_sets if name == "emoji"]
+    original = named(["original"], profile)
+    return on_test_images(original, profile, FIGURE1_CONDITIONS, ["256"], sets) if sets else []
+
+
+@experiment(_of_figure1)
 def figure1(run: Run) -> Iterator[dict[str, Any]]:
     """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning,
     and the entropy.
@@ -160,14 +172,13 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
     photographs with EfficientNet-Lite0.
     """
     shown: list[tuple[Profile, NetworkSpec, str, str, Any, set[str]]] = []
-    spec = NetworkSpec(run.profile.model)
-    for name in run.profile.evaluation.test_sets:
-        if name == "emoji":  # other people's photographs are not ours to show
-            images = data.load_images(name, "test", run)
-            number = telling(tallies.decided_by(spec, run))
-            answers = {images.classes[images.labels[number]]}
-            for one in (spec, NetworkSpec(run.profile.model, "mix")):
-                shown.append((run.profile, one, name, images.ids[number], images[number], answers))
+    for spec, decided in figure1.decisions(run).items():
+        name = decided["data"].iloc[0]
+        images = data.load_images(name, "test", run)
+        number = telling(decided)
+        answers = {images.classes[images.labels[number]]}
+        for one in (spec, NetworkSpec(spec.model, "mix")):
+            shown.append((run.profile, one, name, images.ids[number], images[number], answers))
     for example in EXAMPLES:
         for photos, one in networks_on_photographs():
             shown.append(
@@ -205,23 +216,25 @@ FIGURE3_CONDITIONS = ("D4", "D8", "shake", "H8", "G4")
 _FIGURE3_EACH = 2
 
 
-@experiment
+def _of_figure3(profile: Profile) -> list[Measurement]:
+    return on_test_images(named(FIGURE3_MIXES, profile), profile, FIGURE3_CONDITIONS, ["256"])
+
+
+@experiment(_of_figure3)
 def figure3(run: Run) -> Iterator[dict[str, Any]]:
     """Rank of the truth by three networks, on the first images of each condition on which they do
     not agree (top-5).
 
     And by the networks of :func:`networks_on_photographs` on scikit-image's photographs.
     """
-    three = {
-        mix: tallies.decided_by(NetworkSpec(run.profile.model, mix), run) for mix in FIGURE3_MIXES
-    }
+    three = figure3.decisions(run)
     for name in run.profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
             found = {
-                mix: tallies.widest(
-                    results.select(decided, data=name, condition=condition, scale="256")
+                spec: tallies.widest(
+                    results.select(decided, data=name, condition=condition)
                 ).reset_index(drop=True)
-                for mix, decided in three.items()
+                for spec, decided in three.items()
             }
             right = np.array([(decided["rank"] < 5).to_numpy() for decided in found.values()])
             split = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
@@ -246,7 +259,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
                 }
 
 
-@experiment
+@experiment(_of_figure3)
 def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
     """For every image and network of Figure 3, the likeliest class (``parameter``) and its
     probability.
@@ -258,7 +271,7 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
         here = results.select(verdicts, data=name)
         for mix, rows in here.groupby("network", sort=False):
             spec = NetworkSpec(run.profile.model, mix)
-            conditions, scales = tallies.settings_of(spec, run.profile)
+            conditions, scales = settings_of(spec, run.profile)
             wanted = [one for one in conditions if one in set(rows["condition"])]
             found = predictions.log_probabilities(trained(spec, run), images, wanted, scales, run)
             for one in rows.to_dict("records"):

@@ -20,7 +20,10 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from blurpaper import data
-from blurpaper.experiments import restoration, results, tallies
+from blurpaper.evaluation.predictions import base_scales
+from blurpaper.experiments import measurements, restoration
+from blurpaper.experiments.measurements import COMPARED, DEBLURRED, SEGMENTED, Measurement
+from blurpaper.experiments.sources import SECONDS, Committed, answers
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.runs.files import UserError
@@ -73,8 +76,8 @@ def check_profile(profile: Profile) -> None:
         UserError: naming the first that is not.
     """
     data.wanted(profile)
-    tallies.starts(profile)
-    for one in tallies.measurements(profile):
+    measurements.starts(profile)
+    for _, one in measurements.measurements(profile):
         for condition in one.conditions:
             check_condition(condition)
     restoration.check_deblurring(profile)
@@ -225,10 +228,14 @@ class _Plan:
         self.count = cache(partial(data.count, profile=profile))
 
     def lines(self) -> Iterator[str]:
-        profile, names = self.profile, tallies.starts(self.profile)
+        profile, names = self.profile, measurements.starts(self.profile)
         published = [name for name in names if trained.is_published(NetworkSpec.parse(name))]
         to_train = [self._training(name) for name in names if name not in published]
-        to_measure = [self._measuring(one) for one in tallies.measurements(profile)]
+        to_measure = [
+            self._measuring(name, one)
+            for name, one in measurements.measurements(profile)
+            if one.spec.scale != "per-scale"  # one network for each scale, listed by itself
+        ]
         yield f"profile {profile.name}: {profile.title}\n\ndata"
         scenes = [(profile.segmentation.data, split) for split in ("train", "test")]
         for name, split in dict.fromkeys([*data.wanted(profile), *scenes]):
@@ -244,7 +251,7 @@ class _Plan:
         yield from (f"  {line}" for line in self._totals(to_train, to_measure))
 
     def _totals(self, to_train: list[Job], to_measure: list[Job]) -> Iterator[str]:
-        gpu, name, kind = self.gpu, self.profile.name, "bfloat16" if self.half else "float32"
+        gpu, kind = self.gpu, "bfloat16" if self.half else "float32"
         train, measure = (sum(job.hours for job in jobs) for jobs in (to_train, to_measure))
         yield f"GPU-hours on one {gpu.name}, from an empty store: {in_hours(train + measure)}"
         yield f"  training {in_hours(train)}, measuring {in_hours(measure)}"
@@ -256,7 +263,8 @@ class _Plan:
         largest = 3 * max((job.disk for job in to_train), default=0)
         yield f"disk: {in_bytes(kept)} of networks, {in_bytes(seen)} of predictions"
         yield f"  and at most {in_bytes(largest)} for the checkpoint of each that is being trained"
-        rows = [row for row in results.published_timings(name) if row["kind"] != results.SECONDS]
+        committed = answers([Committed(self.profile)], lambda one: one.timings())
+        rows = [row for found in committed.values() for row in found if row["kind"] != SECONDS]
         spent = in_hours(sum(float(row["seconds"]) for row in rows) / 3600)
         devices = " and ".join(sorted({row["device"] for row in rows}))
         known = f"the committed results took {spent} on {devices}" if rows else "not known"
@@ -264,7 +272,7 @@ class _Plan:
 
     def _training(self, name: str) -> Job:
         spec, profile = NetworkSpec.parse(name), self.profile
-        points = profile.segmentation.pixels_per_crop if spec.model == tallies.SEGMENTATION else 0
+        points = profile.segmentation.pixels_per_crop if spec.model == networks.SEGMENTATION else 0
         if points:
             network, side = self._segmenter, profile.segmentation.crop
             schedule, sets = networks.schedule_of(spec, profile), profile.segmentation.data
@@ -285,28 +293,25 @@ class _Plan:
         memory = training_memory(network, schedule, one.activations)
         return Job(what, hours, memory, 4 * weights(network))
 
-    def _measuring(self, one: tallies.Measurement) -> Job:
+    def _measuring(self, name: str, one: Measurement) -> Job:
         sides, number = self.profile.protocol, self.count(one.data, "test")
-        times, inputs = len(one.conditions), "conditions"
-        if one.table == "table6":
+        times, inputs, scales = len(one.conditions), "conditions", base_scales(one.scales)
+        if one.kind == SEGMENTED:
             network, shapes = self._segmenter, [(sides.canonical,) * 2]
             kept = 2 * len(COUNTED) * len(network.labels) ** 2
         else:
             network, aspect = self._skeleton(one.spec.model), 1 if one.data == "emoji" else ASPECT
-            shapes = [(side, round(side * aspect)) for side in map(sides.pixels, one.scales)]
-            kept = len(STAGES) if one.table == "figure4" else self.classes * len(shapes)
-        if one.table == "table5":  # deblurring itself takes a GPU minutes, and is left out
-            times, inputs, each = (
-                len(one.treatments),
-                "treatments",
-                self.profile.deblurring.images_per_class,
-            )
+            shapes = [(side, round(side * aspect)) for side in map(sides.pixels, scales)]
+            kept = len(STAGES) if one.kind == COMPARED else self.classes * len(shapes)
+        if one.kind == DEBLURRED:  # deblurring itself takes a GPU minutes, and is left out
+            times, inputs = len(one.treatments), "treatments"
+            each = self.profile.deblurring.images_per_class
             number = min(number, each * self.classes) if each else number
         batch = self.profile.evaluation.batch
         passes = [forward(network, shape, batch, half=self.half) for shape in shapes]
-        what = f"{number:,} images x {times} {inputs} at {', '.join(one.scales)}"
+        what = f"{number:,} images x {times} {inputs} at {', '.join(scales)}"
         return Job(
-            f"{one.table}: {one.spec} on {one.data}, {what}",
+            f"{name}: {one.spec} on {one.data}, {what}",
             sum(self._hours(number * times, each.flops) for each in passes),
             4 * weights(network) + max(each.activations for each in passes),
             4 * kept * number * times,

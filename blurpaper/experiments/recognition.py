@@ -2,72 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, predictions
-from blurpaper.experiments import restoration, results, tallies
-from blurpaper.experiments.results import AS_IS
-from blurpaper.experiments.sources import Published, experiment
+from blurpaper.experiments import tallies
+from blurpaper.experiments.measurements import (
+    COMPARED,
+    DISKS,
+    Measurement,
+    experiment,
+    named,
+    on_test_images,
+)
 from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
-from blurpaper.runs.store import Store
 from blurpaper.training.networks import kept, start_of, trained
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# --- Decisions: what the tables count -------------------------------------------------------------
-
-
-def decisions(
-    profile: Profile, store: Store | Published, specs: Sequence[NetworkSpec] | None = None
-) -> pd.DataFrame:
-    """What networks decided on every test image, in every setting that a table counts.
-
-    Those of all the profile's networks, on deblurred images too; or of these, on images as they
-    are.
-    """
-    import pandas as pd
-
-    if isinstance(store, Published):
-        whole = results.published_decisions(profile.name)
-        if specs is None:
-            return whole
-        of = [predictions.columns_of(spec, "", 0, "", "") for spec in specs]
-        parts = [
-            results.select(
-                whole, input=AS_IS, **{column: one[column] for column in tallies.NETWORK_KEY}
-            )
-            for one in of
-        ]
-    else:
-        parts = [
-            tallies.decided_by(spec, Run(profile, store))
-            for spec in specs or tallies.networks(profile)
-        ]
-        if specs is None:
-            parts += restoration.all_decisions(Run(profile, store))
-    return pd.concat(parts, ignore_index=True)
-
-
 # --- Tables 1 and 2: a network trained on sharp photographs (Sec. 3) ------------------------------
 
 
-@experiment
+def _of_table1(profile: Profile) -> list[Measurement]:
+    pooled = profile.evaluation.global_pooling_model
+    return on_test_images(
+        [NetworkSpec(model) for model in (profile.model, pooled) if model], profile
+    )
+
+
+@experiment(_of_table1)
 def table1(run: Run) -> Iterator[dict[str, Any]]:
     """Accuracy of the original network under every condition, at every scale setting; and with its
     last map averaged first.
     """
-    for spec in tallies.by_table(run.profile)["table1"]:
-        yield from tallies.means(tallies.decided_by(spec, run), ("top1", "top5"), run.profile)
+    for decided in table1.decisions(run).values():
+        yield from tallies.means(decided, ("top1", "top5"), run.profile)
 
 
-@experiment
+def _of_table2(profile: Profile) -> list[Measurement]:
+    specs = named(["original", "sharp-only", "mix", "mix/agreement"], profile)
+    return on_test_images(specs, profile, DISKS, ["256"])
+
+
+@experiment(_of_table2)
 def table2(run: Run) -> Iterator[dict[str, Any]]:
     """Entropy, cross-entropy and calibration under defocus, and what confidence is worth, before
     and after fine-tuning.
@@ -75,11 +57,7 @@ def table2(run: Run) -> Iterator[dict[str, Any]]:
     ``js_divergence`` is that between a network's predictions on an image sharp and blurred: the
     paper finds the fine-tuned network's much alike.
     """
-    for name in ("original", "sharp-only", "mix", "mix/agreement"):
-        spec = NetworkSpec.parse(f"{run.profile.model}:{name}")
-        decided = results.select(
-            tallies.decided_by(spec, run), condition=tallies.DISKS, scale="256"
-        )
+    for decided in table2.decisions(run).values():
         yield from tallies.means(
             decided, ("entropy", "cross_entropy", "js_divergence"), run.profile
         )
@@ -116,7 +94,19 @@ much training without blur.
 """
 
 
-@experiment
+def _tuned(profile: Profile, *mixes: str) -> list[Measurement]:
+    """Networks of Table 3, of some mixes or all, after those that they start from."""
+    tuned = [
+        spec
+        for spec in named(profile.evaluation.finetuned_networks, profile)
+        if spec.mix in mixes or not mixes
+    ]
+    specs = [NetworkSpec(profile.model), *map(start_of, tuned), *tuned]
+    conditions = ["sharp", *profile.evaluation.finetuned_conditions]
+    return on_test_images(dict.fromkeys(specs), profile, conditions, ["256"])
+
+
+@experiment(_tuned)
 def table3(run: Run) -> Iterator[dict[str, Any]]:
     """Every network under every condition, and its paired differences from the baselines
     (``top1_vs_original``, ...).
@@ -124,12 +114,8 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
     Where a network was fine-tuned from several seeds there is a row for each, and one for all of
     them (``seed=all``).
     """
-    tuned = tallies.by_table(run.profile)["table3"]
-    conditions = run.profile.evaluation.finetuned_conditions
-    decided = {
-        spec: results.select(tallies.decided_by(spec, run), condition=conditions, scale="256")
-        for spec in dict.fromkeys([NetworkSpec(run.profile.model), *map(start_of, tuned), *tuned])
-    }
+    decided = table3.decisions(run)
+    tuned = [spec for spec in decided if not spec.is_original]
     for spec, by_spec in decided.items():
         yield from tallies.means(by_spec, ("top1", "top5"), run.profile)
         for name, baseline in tallies.baselines_of(spec, decided).items() if spec in tuned else ():
@@ -147,7 +133,7 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
 # --- What fine-tuning on the mix brings back, with labels and without -----------------------------
 
 
-@experiment
+@experiment(lambda profile: _tuned(profile, "mix"))
 def recovery(run: Run) -> Iterator[dict[str, Any]]:
     """The share of the loss under each blur that fine-tuning on the mix brings back, over all test
     images and seeds.
@@ -155,30 +141,23 @@ def recovery(run: Run) -> Iterator[dict[str, Any]]:
     ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
     it), and ``top5_vs_original`` the paired difference it costs or gains; likewise for top-1.
     """
-    specs = [
-        spec
-        for spec in tallies.by_table(run.profile)["table3"]
-        if spec.mix == "mix" and spec.recipe != "batch-norm"
-    ]
     every = "+".join(run.profile.evaluation.test_sets)
-
-    @cache
-    def terms(spec: NetworkSpec) -> dict[str, dict[str, np.ndarray]]:
-        """Condition -> metric -> its terms, of all test images."""
-        decided = tallies.widest(results.select(tallies.decided_by(spec, run), scale="256"))
-        return {
+    terms = {  # network -> condition -> metric -> its terms, of all test images
+        spec: {
             name: metrics.per_image(group)
-            for name, group in decided.groupby("condition", sort=False)
+            for name, group in tallies.widest(decided).groupby("condition", sort=False)
         }
-
+        for spec, decided in recovery.decisions(run).items()
+    }
+    specs = [spec for spec in terms if spec.mix == "mix" and spec.recipe != "batch-norm"]
     for recipe in dict.fromkeys(spec.recipe for spec in specs):
         for condition in run.profile.evaluation.finetuned_conditions:
-            alike = [spec for spec in specs if spec.recipe == recipe and condition in terms(spec)]
+            alike = [spec for spec in specs if spec.recipe == recipe and condition in terms[spec]]
             for metric in ("top1", "top5"):
                 gained, lost = [], []
                 for spec in alike:
-                    start = terms(start_of(spec))
-                    gained.append(terms(spec)[condition][metric] - start[condition][metric])
+                    start = terms[start_of(spec)]
+                    gained.append(terms[spec][condition][metric] - start[condition][metric])
                     lost.append(start["sharp"][metric] - start[condition][metric])
                 found = {
                     f"{metric}_vs_original": intervals.of_mean_over_seeds(
@@ -201,38 +180,45 @@ def recovery(run: Run) -> Iterator[dict[str, Any]]:
 
 # --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------
 
+_TRAIN_SCALES = ("256", "512", "256+512", "per-scale")
 
-@experiment
+
+def _of_table4(profile: Profile) -> list[Measurement]:
+    specs = named(["original", *(f"mix@{scale}" for scale in _TRAIN_SCALES)], profile)
+    conditions = profile.evaluation.scale_conditions
+    return on_test_images(specs, profile, conditions, ["256", "512", "256+512"])
+
+
+@experiment(_of_table4)
 def table4(run: Run) -> Iterator[dict[str, Any]]:
     """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those
     scales; with entropies.
     """
-    conditions = run.profile.evaluation.scale_conditions
-    for spec in tallies.by_table(run.profile)["table4"]:
-        decided = results.select(
-            tallies.decided_by(spec, run),
-            condition=conditions,
-            scale=["256", "512", "256+512"],
-        )
+    for decided in table4.decisions(run).values():
         yield from tallies.means(decided, ("top1", "top5", "entropy"), run.profile)
 
 
 # --- Table A: a second architecture ---------------------------------------------------------------
 
 
-@experiment
+def _of_table_a(profile: Profile) -> list[Measurement]:
+    second = profile.evaluation.second_model
+    return on_test_images([NetworkSpec(second), NetworkSpec(second, "mix")], profile)
+
+
+@experiment(_of_table_a)
 def tableA(run: Run) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's name)
     """Another architecture under defocus at two scale settings, trained on sharp images and
     fine-tuned on the mix.
     """
-    for spec in tallies.by_table(run.profile)["tableA"]:
-        yield from tallies.means(tallies.decided_by(spec, run), ("top1", "top5"), run.profile)
+    for decided in tableA.decisions(run).values():
+        yield from tallies.means(decided, ("top1", "top5"), run.profile)
 
 
 # --- The network that comes with blurpaper --------------------------------------------------------
 
 
-@experiment
+@experiment()
 def released(run: Run) -> Iterator[dict[str, Any]]:
     """The released network, read from its file of half precision, under every condition at scale
     256.
@@ -253,26 +239,25 @@ def released(run: Run) -> Iterator[dict[str, Any]]:
 # --- What computing with fewer bits changes -------------------------------------------------------
 
 
-@experiment
+def _of_precision(profile: Profile) -> list[Measurement]:
+    first = profile.evaluation.test_sets[:1]
+    return on_test_images([NetworkSpec(profile.model)], profile, ["sharp", "D8"], ["256"], first)
+
+
+@experiment(_of_precision)
 def precision(run: Run) -> Iterator[dict[str, Any]]:
     """The original's accuracy at scale 256 in float32, and by how much that in the profile's
     precision differs from it.
     """
-    name, spec = run.profile.evaluation.test_sets[0], NetworkSpec(run.profile.model)
+    (one,) = precision.measures(run.profile)
     exact = run.profile.model_copy(
         update={"compute": run.profile.compute.model_copy(update={"precision": "float32"})}
     )
-    conditions = ["sharp", "D8"]
-    same = kept(trained(spec, run))
+    same = kept(trained(one.spec, run))
     in_float32 = tallies.widest(
-        predictions.decisions(same, name, conditions, ["256"], Run(exact, run.store))
+        predictions.decisions(same, one.data, one.conditions, one.scales, Run(exact, run.store))
     )
-    given = results.select(
-        tallies.widest(tallies.decided_by(spec, run)),
-        data=name,
-        condition=conditions,
-        scale="256",
-    )
+    given = tallies.widest(precision.decisions(run)[one.spec])
     yield from tallies.means(in_float32, ("top1", "top5"), run.profile)
     yield from tallies.differences(given, in_float32, "float32", run.profile)
 
@@ -280,21 +265,30 @@ def precision(run: Run) -> Iterator[dict[str, Any]]:
 # --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------
 
 
-@experiment
+def _of_figure4(profile: Profile) -> list[Measurement]:
+    settings = profile.evaluation
+    conditions = ["sharp", *settings.invariance_conditions]
+    return [
+        Measurement(spec, settings.test_sets[0], conditions, ["256"], kind=COMPARED)
+        for spec in named(settings.invariance_networks, profile)
+    ]
+
+
+@experiment(_of_figure4)
 def figure4(run: Run) -> Iterator[dict[str, Any]]:
     """Mean Hamming distance between features of the sharp and the blurred image, after each of the
     five stages.
 
     On the first test set.
     """
-    name = run.profile.evaluation.test_sets[0]
-    for spec in tallies.by_table(run.profile)["figure4"]:
-        for condition, by_stage in predictions.distances(trained(spec, run), name, run).items():
+    for one in figure4.measures(run.profile):
+        network = trained(one.spec, run)
+        for condition, by_stage in predictions.distances(network, one.data, run).items():
             # An image alone of its shape has no other to compare with.
             by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]
             if not len(by_stage):
                 continue
-            key = predictions.columns_of(spec, name, 0, "256", condition)
+            key = predictions.columns_of(one.spec, one.data, 0, "256", condition)
             key |= {"classes": "", "metric": "hamming", "n": len(by_stage)}
             numbers = zip(
                 *intervals.of_mean(by_stage, run.profile.evaluation.bootstrap), strict=True

@@ -19,7 +19,8 @@ from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import em
 from blurpaper.evaluation import predictions
 from blurpaper.evaluation.metrics import MEASURES
-from blurpaper.experiments import tallies, treatment
+from blurpaper.experiments import treatment
+from blurpaper.experiments.measurements import EXPERIMENTS
 from blurpaper.experiments.treatment import Treatment
 from blurpaper.kernels import PSF
 from blurpaper.networks import NetworkSpec
@@ -46,10 +47,10 @@ def check_deblurring(profile: Profile) -> None:
         PSF.parse(name)
     for method in settings.methods:
         deblurring.check_method(method, deblurring.ROUNDING)
-    for spec in tallies.by_table(profile)["table5"]:
-        if settings.psf not in tallies.settings_of(spec, profile)[0]:
+    for one in EXPERIMENTS["table5"].measures(profile):
+        if settings.psf not in one.conditions:
             raise UserError(
-                f"deblurring.psf is a condition under which {spec} is measured. Got "
+                f"deblurring.psf is a condition under which {one.spec} is measured. Got "
                 f"{settings.psf!r}."
             )
 
@@ -183,20 +184,6 @@ def treated_decisions(method: Treatment, images: ImageSet, run: Run) -> pd.DataF
     return pd.concat([frame.assign(**measured) for frame in frames], ignore_index=True)
 
 
-def of_table5(profile: Profile) -> list[Treatment]:
-    """The profile's methods with the true PSF: the treatments of Table 5."""
-    return [Treatment(method) for method in profile.deblurring.methods]
-
-
-def all_decisions(run: Run) -> list[pd.DataFrame]:
-    """The decisions on every test set treated in every way of Table 5."""
-    return [
-        treated_decisions(method, images_of(name, run), run)
-        for name in run.profile.evaluation.test_sets
-        for method in of_table5(run.profile)
-    ]
-
-
 def seconds(run: Run) -> dict[str, float]:
     """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
     the first test set.
@@ -204,7 +191,7 @@ def seconds(run: Run) -> dict[str, float]:
     first, few = run.profile.evaluation.test_sets[0], run.profile.deblurring.n_timed
     images, device = images_of(first, run, few), {"device": surroundings()["device"]}
     found = {}
-    for method in (*of_table5(run.profile), Treatment("epll-exact")):
+    for method in map(Treatment, (*run.profile.deblurring.methods, "epll-exact")):
         timed = _of_images(
             "deblurring-seconds", method, images, treatment.seconds_an_image, run, device
         )

@@ -5,14 +5,21 @@ costs on sharp images.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blurpaper import data
 from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments import examples, results, tallies
+from blurpaper.experiments import examples, tallies
+from blurpaper.experiments.measurements import (
+    Measurement,
+    experiment,
+    named,
+    on_test_images,
+    on_test_scenes,
+)
 from blurpaper.experiments.recognition import BASELINES
-from blurpaper.experiments.sources import experiment
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
@@ -28,12 +35,15 @@ from blurpaper.segmentation.metrics import (
     shares,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 REGIONS = ("all", "boundary")
 
 # --- Table 6 --------------------------------------------------------------------------------------
 
 
-@experiment
+@experiment(on_test_scenes)
 def table6(run: Run) -> Iterator[dict[str, Any]]:
     """Mean IoU over all pixels and near boundaries, and the IoU of each label (whose name is the
     ``region``).
@@ -72,7 +82,7 @@ def _recovered(now: np.ndarray, before: np.ndarray, best: np.ndarray) -> np.ndar
 # --- Where errors come from -----------------------------------------------------------------------
 
 
-@experiment
+@experiment(on_test_scenes)
 def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
     """The error 1 - mIoU as errors of recognition and of localisation (``oracles.shares``), and
     what blur adds to each.
@@ -116,7 +126,13 @@ def _more_misnamed(*mious: np.ndarray) -> np.ndarray:
 # --- What robustness costs on sharp images --------------------------------------------------------
 
 
-@experiment
+def _of_sharp_cost(profile: Profile) -> list[Measurement]:
+    specs, first = named([*BASELINES, "mix"], profile), profile.evaluation.test_sets[:1]
+    classified = on_test_images(specs, profile, [SHARP, "D8"], ["256"], first)
+    return [*classified, *on_test_scenes(profile)]
+
+
+@experiment(_of_sharp_cost)
 def sharp_cost(run: Run) -> Iterator[dict[str, Any]]:
     """What fine-tuning on the mix costs on sharp images and leaves of the gap under D8, in
     classification and in segmentation.
@@ -152,16 +168,13 @@ def _accuracies(run: Run) -> dict[str, _Accuracies]:
     """
     found, resamples = _all(run), run.profile.evaluation.bootstrap
     measures: dict[str, _Accuracies] = {"miou": {}, "top1": {}, "top5": {}}
-    for mix in (*BASELINES, "mix"):
-        decided = tallies.decided_by(NetworkSpec(run.profile.model, mix), run)
-        decided = tallies.widest(
-            results.select(decided, data=run.profile.evaluation.test_sets[0], scale="256")
-        )
-        for condition in (SHARP, "D8"):
-            measures["miou"][mix, condition] = draws(found[mix, condition]["all"], resamples)
-            terms = metrics.per_image(results.select(decided, condition=condition))
+    for spec, decided in sharp_cost.decisions(run).items():
+        for condition, group in tallies.widest(decided).groupby("condition", sort=False):
+            setting = spec.mix, condition
+            measures["miou"][setting] = draws(found[setting]["all"], resamples)
+            terms = metrics.per_image(group)
             for metric in ("top1", "top5"):
-                measures[metric][mix, condition] = intervals.draws(
+                measures[metric][setting] = intervals.draws(
                     lambda counts, own=terms[metric]: counts @ own / counts.sum(axis=1),
                     len(terms[metric]),
                     resamples,
@@ -176,7 +189,7 @@ def _lost(of: _Accuracies, before: tuple[str, str], after: tuple[str, str]) -> n
 # --- Figure 5 -------------------------------------------------------------------------------------
 
 
-@experiment
+@experiment(on_test_scenes)
 def figure5(run: Run) -> Iterator[dict[str, Any]]:
     """Mean IoU of each network on each of the embedded scenes that are shown (:mod:`exhibits`),
     scene by scene.
@@ -195,14 +208,41 @@ def _all(run: Run) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """(mix, condition) -> counts of pixels of every test scene, as :func:`networks.confusions` has
     them.
     """
-    conditions = run.profile.segmentation.conditions
     return {
-        (spec.mix, condition): counts
-        for spec in tallies.by_table(run.profile)["table6"]
+        (one.spec.mix, condition): counts
+        for one in on_test_scenes(run.profile)
         for condition, counts in networks.confusions(
-            networks.segmenter(spec, run), conditions
+            networks.segmenter(one.spec, run), one.conditions
         ).items()
     }
+
+
+def counts(run: Run) -> pd.DataFrame:
+    """All counts of pixels, a row an image, setting, ``region``, true and given label that occur
+    together.
+
+    Regions are :data:`protocol.COUNTED`.
+    """
+    import pandas as pd
+
+    ids = np.array(data.load_segmented(run.profile.segmentation.data, "test", run).ids)
+    frames = []
+    for (mix, condition), by_region in _all(run).items():
+        for region, found in by_region.items():
+            image, truth, predicted = np.nonzero(found)
+            frame = pd.DataFrame(
+                _columns(mix, condition, run.profile) | {"region": region},
+                index=range(len(image)),
+            )
+            frame["image"], frame["truth"], frame["predicted"] = (
+                ids[image],
+                truth.astype("uint8"),
+                predicted.astype("uint8"),
+            )
+            frames.append(frame.assign(pixels=found[image, truth, predicted].astype("int32")))
+    whole = pd.concat(frames, ignore_index=True)
+    words = [column for column in whole.columns if column not in ("truth", "predicted", "pixels")]
+    return whole.astype(dict.fromkeys(words, "category"))
 
 
 def _columns(mix: str, condition: str, profile: Profile) -> dict[str, str]:

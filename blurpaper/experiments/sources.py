@@ -1,49 +1,338 @@
-"""What an experiment is: a function from a profile and a store to tidy rows, found by its name."""
+"""Where numbers come from: the paper, committed results, and runs that are computed.
+
+A source is asked for the rows of an experiment, decisions on images, counts of pixels and so on.
+What it does not have is a :class:`MissingError`, whatever was asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
-from typing import TYPE_CHECKING, Any
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from blurpaper.experiments import results
+import numpy as np
+
+from blurpaper.evaluation import predictions
+from blurpaper.experiments import (
+    examples,
+    measurements,
+    restoration,
+    results,
+    segmentation,
+    tallies,
+)
+from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS
 from blurpaper.runs import Run
+from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+
+_MEASURED = (*tallies.NETWORK_KEY, "data", "input")
+"""Columns of decisions that are known before they are computed."""
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
-"""Where numbers come from, as the book and the ledger call it."""
+"""Names of sources, in the book and in the ledger; ``photos`` is also the profile of the second."""
+
+SECONDS = "seconds an image"
+"""The kind of those rows of the timings that say what one image takes, not what an artifact took.
+"""
+
+Stamp = Mapping[str, Any]
 
 
-class Published:
-    """Stands in for a store: everything comes from the committed results."""
+@lru_cache(maxsize=8)
+def _table(path: Path) -> pd.DataFrame:
+    return results.read(path)
 
 
-Experiment = Callable[[Profile, "Store | Published"], "pd.DataFrame"]
-EXPERIMENTS: dict[str, Experiment] = {}
-"""Every experiment by its name in the results."""
+@lru_cache(maxsize=8)
+def _parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_parquet(path)
 
 
-def experiment(make_rows: Callable[[Profile, Store], Iterable[dict[str, Any]]]) -> Experiment:
-    """Register a function that yields rows under its own name, and let it read published results
-    instead.
+class MissingError(results.ResultsError):
+    """Something that a source does not have, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How the numbers of one run were made.
+
+    Attributes:
+        settings: the resolved profile, as plain data.
+        stamps: of the artifacts, by kind and name.
     """
-    name = make_rows.__name__
 
-    @wraps(make_rows)
-    def run(profile: Profile, store: Store | Published) -> pd.DataFrame:
-        if isinstance(store, Published):
-            rows = results.select(results.published(profile.name), experiment=name)
-            if rows.empty:
-                raise results.ResultsError(
-                    f"the committed results of profile {profile.name} have no {name}."
-                )
-            return rows
-        return results.table({"experiment": name, **row} for row in make_rows(Run(profile, store)))
+    settings: Mapping[str, Any]
+    stamps: Sequence[Stamp]
 
-    EXPERIMENTS[name] = run
-    return run
+
+class Source:
+    """Where numbers come from; this one has none.
+
+    Attributes:
+        name: ``paper``, ``photos`` or ``this run``.
+        profile: the profile under which its numbers were measured.
+    """
+
+    def __init__(self, name: str, profile: Profile) -> None:
+        self.name, self.profile = name, profile
+
+    def rows(self, experiment: str) -> pd.DataFrame:
+        """Results of an experiment."""
+        found = self._rows(experiment)
+        if found.empty:
+            raise self._missing(experiment)
+        return found
+
+    def decisions(self, **values: object) -> pd.DataFrame:
+        """What networks decided on each test image, in every setting that a table counts; those
+        whose columns have some values.
+        """
+        raise self._missing("decisions on images")
+
+    def confusions(self) -> pd.DataFrame:
+        """Counts of pixels; see :func:`segmentation.counts`."""
+        raise self._missing("counts of pixels")
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds an image takes to deblur, by treatment."""
+        raise self._missing("seconds an image")
+
+    def label_maps(self) -> dict[str, np.ndarray]:
+        """Label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``: uint8
+        ``(H, W)``.
+        """
+        raise self._missing("label maps")
+
+    def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
+        """What networks see in the embedded pictures of the page with a blur slider.
+
+        Args:
+            compute: finds it for a run.
+        """
+        raise self._missing("pictures")
+
+    def origin(self) -> Origin:
+        """The stamps of what its numbers were made from; nothing is loaded or computed."""
+        raise self._missing("stamps")
+
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        return results.table([])
+
+    def _missing(self, what: str) -> MissingError:
+        return MissingError(
+            f"the source {self.name!r}, profile {self.profile.name}, has no {what}."
+        )
+
+
+class Paper(Source):
+    """The paper's own numbers, measured as profile ``imagenet`` measures them again.
+
+    Args:
+        frame: other numbers in their place.
+
+    >>> len(Paper().rows("table1"))
+    48
+    """
+
+    def __init__(self, frame: pd.DataFrame | None = None) -> None:
+        super().__init__(PAPER, profiles.load("imagenet"))
+        self._frame = results.paper() if frame is None else frame
+
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        return results.select(self._frame, experiment=experiment)
+
+
+class Committed(Source):
+    """The committed results of a profile.
+
+    >>> set(Committed(profiles.load("emoji")).rows("tableA")["model"])
+    {'small_resnet'}
+    """
+
+    def __init__(self, profile: Profile, name: str = RUN) -> None:
+        super().__init__(name, profile)
+
+    def is_there(self) -> bool:
+        """Whether results of the profile are committed at all."""
+        return self._path("csv").is_file()
+
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        return results.select(_table(self._path("csv")), experiment=experiment)
+
+    def decisions(self, **values: object) -> pd.DataFrame:
+        return results.select(_parquet(self._there("decisions.parquet")), **values)
+
+    def confusions(self) -> pd.DataFrame:
+        return _parquet(self._there("confusions.parquet"))
+
+    def timings(self) -> list[dict[str, str]]:
+        """What it took, a row an artifact (or of kind :data:`SECONDS`)."""
+        with self._there("timings.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def seconds(self) -> dict[str, float]:
+        rows = [row for row in self.timings() if row["kind"] == SECONDS]
+        return {row["name"]: float(row["seconds"]) for row in rows}
+
+    def label_maps(self) -> dict[str, np.ndarray]:
+        with np.load(self._there("label_maps.npz"), allow_pickle=False) as file:
+            return dict(file)
+
+    def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
+        return json.loads(self._there("play.json").read_text(encoding="utf-8"))
+
+    def about(self) -> dict[str, Any]:
+        """How the results were made, as it was committed with them."""
+        return json.loads(self._there("json").read_text(encoding="utf-8"))
+
+    def origin(self) -> Origin:
+        about, took = self.about(), defaultdict(list)
+        with suppress(MissingError):
+            for row in self.timings():
+                took[row["kind"], row["name"]].append(float(row["seconds"]))
+        # Artifacts of one kind and name, of which there may be several, stand in the same order in
+        # both files.
+        common = {name: about[name] for name in ("python", "versions") if name in about}
+        stamps = []
+        for one in about["artifacts"]:
+            seconds = took[one["kind"], one["name"]]
+            stamps.append(common | one | {"seconds": seconds.pop(0) if seconds else None})
+        return Origin(about["profile"], stamps)
+
+    def _path(self, end: str) -> Path:
+        return results.PUBLISHED / f"{self.profile.name}.{end}"
+
+    def _there(self, end: str) -> Path:
+        path = self._path(end)
+        if not path.is_file():
+            raise MissingError(f"nothing is committed at {path}.")
+        return path
+
+
+class Computed(Source):
+    """A run, which loads what its store has and computes the rest."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(RUN, run.profile)
+        self.run = run
+
+    def _rows(self, experiment: str) -> pd.DataFrame:
+        return EXPERIMENTS[experiment](self.run)
+
+    def decisions(self, **values: object) -> pd.DataFrame:
+        import pandas as pd
+
+        asked = {column: value for column, value in values.items() if column in _MEASURED}
+        frames = [
+            decide()
+            for of, decide in self._measured()
+            if len(results.select(pd.DataFrame([of]), **asked))
+        ]
+        if not frames:
+            return pd.DataFrame(columns=[*tallies.DECISION_KEY])
+        return results.select(pd.concat(frames, ignore_index=True), **values)
+
+    def _measured(self) -> Iterator[tuple[dict[str, str], Callable[[], pd.DataFrame]]]:
+        """The columns that say what decisions are of, and what computes these."""
+        for _, one in measurements.measurements(self.profile):
+            of = predictions.columns_of(one.spec, one.data, 0, "", "")
+            if one.kind == CLASSIFIED:
+                yield of, partial(measurements.decisions, one, self.run)
+            elif one.kind == DEBLURRED:
+                for treatment in map(restoration.Treatment, one.treatments):
+                    images = partial(restoration.images_of, one.data, self.run)
+                    yield (
+                        of | {"input": str(treatment)},
+                        lambda t=treatment, i=images: restoration.treated_decisions(
+                            t, i(), self.run
+                        ),
+                    )
+
+    def confusions(self) -> pd.DataFrame:
+        return segmentation.counts(self.run)
+
+    def seconds(self) -> dict[str, float]:
+        return restoration.seconds(self.run)
+
+    def label_maps(self) -> dict[str, np.ndarray]:
+        return examples.label_maps(self.run)
+
+    def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
+        return compute(self.run)
+
+    def origin(self) -> Origin:
+        """What the store keeps for the profile, the newest of each name; what that was made from;
+        and what names no profile and was made from any of these.
+        """
+        found: list[Stamp] = []
+        for name in self.run.store.names():
+            path = self.run.store.root / name / "stamp.json"
+            try:
+                stamp = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):  # being written or damaged: it is then not loaded either
+                continue
+            if {"kind", "name", "key", "made"} <= set(stamp):
+                found.append(stamp)
+        by_key = {stamp["key"]: stamp for stamp in found}
+        kept = {stamp["key"]: stamp for stamp in _newest(found, self.profile.name)}
+        wanted = list(kept.values())
+        for stamp in wanted:  # which grows
+            for key in set(stamp.get("parents", ())) & (set(by_key) - set(kept)):
+                kept[key] = by_key[key]
+                wanted.append(by_key[key])
+        made = [one for one in _newest(found, None) if set(one.get("parents", ())) & set(kept)]
+        kept |= {stamp["key"]: stamp for stamp in made}
+        order = sorted(kept.values(), key=lambda one: (one["kind"], one["name"], one["made"]))
+        return Origin(self.profile.model_dump(), order)
+
+
+def _newest(stamps: Iterable[Stamp], profile: str | None) -> list[Stamp]:
+    """Of the artifacts of a profile that have the same name, images and precision, the last made."""
+    last = {}
+    for stamp in sorted(stamps, key=lambda stamp: stamp["made"]):
+        if stamp.get("profile") == profile:
+            inputs = stamp.get("inputs", {})
+            of = [str(inputs.get(name)) for name in ("numbers", "precision")]
+            last[stamp["kind"], stamp["name"], *of] = stamp
+    return list(last.values())
+
+
+# --- Several sources ------------------------------------------------------------------------------
+
+
+def this_run(profile: Profile, published: bool = False) -> Source:
+    """The run of a profile: its committed results, or what its store has and is computed."""
+    return Committed(profile) if published else Computed(Run(profile, Store()))
+
+
+def ours(source: Source) -> list[Source]:
+    """The published run on photographs, where it is committed and not the source itself, and the
+    source.
+    """
+    photos = Committed(profiles.load(PHOTOS), PHOTOS)
+    beside = source.profile.name != PHOTOS and photos.is_there()
+    return [photos, source] if beside else [source]
+
+
+def answers(sources: Iterable[Source], ask: Callable[[Source], T]) -> dict[str, T]:
+    """What each of several sources answers, by its name; without those that do not have it."""
+    found = {}
+    for source in sources:
+        with suppress(MissingError):
+            found[source.name] = ask(source)
+    return found

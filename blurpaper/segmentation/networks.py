@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,7 +14,6 @@ import torch
 from blurpaper import data
 from blurpaper.data.images import Shard, scenes_of
 from blurpaper.evaluation.predictions import columns_of, common_inputs, shards
-from blurpaper.experiments import tallies
 from blurpaper.kernels import CANONICAL, MIXES, check_condition, check_mix
 from blurpaper.networks import NetworkSpec, Reference, module_of
 from blurpaper.networks.base import unfolded
@@ -31,8 +29,10 @@ from blurpaper.training import loop
 from blurpaper.training.batches import Task
 from blurpaper.training.networks import get, trained
 
-if TYPE_CHECKING:
-    import pandas as pd
+SEGMENTATION = "segmentation"
+"""The model's place in the name of a segmentation network: ``segmentation:mix``, on the profile's
+model.
+"""
 
 
 SEGMENTATION = "segmentation"
@@ -202,36 +202,6 @@ def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, st
         spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition
     )
     return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
-
-
-def counts(run: Run) -> pd.DataFrame:
-    """All counts of pixels, a row an image, setting, ``region``, true and given label that occur
-    together.
-
-    Regions are :data:`protocol.COUNTED`.
-    """
-    import pandas as pd
-
-    ids = np.array(data.load_segmented(run.profile.segmentation.data, "test", run).ids)
-    frames = []
-    for spec in tallies.by_table(run.profile)["table6"]:
-        by_condition = confusions(segmenter(spec, run), run.profile.segmentation.conditions)
-        for condition, by_region in by_condition.items():
-            for region, found in by_region.items():
-                image, truth, predicted = np.nonzero(found)
-                frame = pd.DataFrame(
-                    columns(spec, condition, run.profile) | {"region": region},
-                    index=range(len(image)),
-                )
-                frame["image"], frame["truth"], frame["predicted"] = (
-                    ids[image],
-                    truth.astype("uint8"),
-                    predicted.astype("uint8"),
-                )
-                frames.append(frame.assign(pixels=found[image, truth, predicted].astype("int32")))
-    whole = pd.concat(frames, ignore_index=True)
-    words = [column for column in whole.columns if column not in ("truth", "predicted", "pixels")]
-    return whole.astype(dict.fromkeys(words, "category"))
 
 
 # --- Label maps, to be looked at ------------------------------------------------------------------

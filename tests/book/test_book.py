@@ -22,6 +22,7 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, execution, publication
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import Committed
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
@@ -95,7 +96,7 @@ def test_table_1_shows_the_paper_beside_the_run(smoke_run) -> None:
     page = pages(smoke_run[0])["02_pretrained"]
     assert "90.9" in page  # the paper's top-5 on sharp images at 256
     profile, store = load("smoke"), Store(smoke_run[1])
-    rows = results.select(experiments.EXPERIMENTS["table1"](profile, store), metric="top5")
+    rows = results.select(experiments.EXPERIMENTS["table1"](Run(profile, store)), metric="top5")
     assert len(rows) == 12 * 4
     for value in rows["value"]:
         assert f"{100 * value:.1f}" in page
@@ -104,7 +105,7 @@ def test_table_1_shows_the_paper_beside_the_run(smoke_run) -> None:
 def test_results_have_unique_keys_and_intervals_around_their_values(smoke_run) -> None:
     profile, store = load("smoke"), Store(smoke_run[1])
     for make in experiments.EXPERIMENTS.values():
-        rows = make(profile, store)
+        rows = make(Run(profile, store))
         assert not rows.duplicated(list(results.KEY)).any()
         bounded = rows[rows["low"].notna() & (rows["metric"] != "ece")]
         assert ((bounded["low"] <= bounded["value"]) & (bounded["value"] <= bounded["high"])).all()
@@ -155,16 +156,14 @@ def test_published_results_are_those_of_the_store_and_render_the_same(
         ".play.json",
     )
     assert written == {f"smoke{end}" for end in ends}
-    results.published.cache_clear()
-    for make in experiments.EXPERIMENTS.values():
-        if (computed := make(profile, store)).empty:
+    for name, make in experiments.EXPERIMENTS.items():
+        if (computed := make(Run(profile, store))).empty:
             continue
-        published = make(profile, experiments.Published())
+        published = Committed(profile).rows(name)
         assert list(computed["metric"]) == list(published["metric"])
         assert published["value"].to_numpy() == pytest.approx(
             computed["value"].to_numpy(), rel=1e-6, nan_ok=True
         )
-    results.published.cache_clear()
 
 
 def test_table_6_can_be_counted_again_from_the_published_pixels(
@@ -175,8 +174,8 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
     list(publication.publish(Run(profile, store)))
     pixels, rows = (
-        results.published_confusions("smoke"),
-        experiments.EXPERIMENTS["table6"](profile, store),
+        Committed(profile).confusions(),
+        experiments.EXPERIMENTS["table6"](Run(profile, store)),
     )
     assert pixels["image"].nunique() == profile.segmentation.scenes.test
     checked = 0
@@ -200,7 +199,7 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(
             assert wanted.item() == pytest.approx(sum(found) / len(found))
             checked += 1
     assert checked == 3 * 5 * 2
-    maps = results.published_label_maps("smoke")
+    maps = Committed(profile).label_maps()
     assert {name.split(" ", 1)[1] for name in maps} == {"original sharp", "original D8", "mix D8"}
     assert all(one.shape in ((120, 160), (160, 120)) and one.max() < 20 for one in maps.values())
 

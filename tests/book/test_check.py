@@ -16,10 +16,10 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
-from blurpaper.experiments import examples, restoration, results
+from blurpaper.experiments import results
+from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.runs import Run, fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
-from blurpaper.segmentation import networks
 
 SCRIPT = """\
 # %% [markdown]
@@ -33,9 +33,9 @@ overrides = {}
 published = False
 
 # %%
-from blurpaper import shake
+from blurpaper import kernels
 
-shake.__name__
+kernels.__name__
 """
 VERDICT = {"paper": "reproduced", "photos": "reproduced", "this run": "undecided"}
 CLAIM = {"id": "blur-hurts", "section": "3", "verdict": VERDICT, "explained": {}}
@@ -152,7 +152,7 @@ def test_a_cell_that_never_ran_is_counted(checkout) -> None:
     ("old", "new"),
     [
         ("Of a disk", "Of a disc"),
-        ("shake.__name__", "shake.__doc__"),
+        ("kernels.__name__", "kernels.__doc__"),
         ('"parameters", ', '"parameters", "x", '),
         ("# %%\n", "#\n"),
     ],
@@ -182,10 +182,10 @@ def test_settings_that_have_changed_since_are_named(checkout) -> None:
 def test_other_code_is_told_from_other_words_and_from_code_that_is_not_used(
     checkout, edit_module
 ) -> None:
-    edit_module("blur/mixes.py", "\nNEW = 1\n")  # the chapter does not use it
-    edit_module("shake.py", "\n# a comment\n")
+    edit_module("deblurring/em.py", "\nNEW = 1\n")  # the chapter does not use it
+    edit_module("kernels.py", "\n# a comment\n")
     assert check.unexecuted(profile.load("smoke")) == []
-    edit_module("shake.py", "\nNEW = 1\n")
+    edit_module("kernels.py", "\nNEW = 1\n")
     assert "was executed with other code" in unexecuted()
 
 
@@ -197,24 +197,26 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     """Results of two artifacts of one kind and one of another, published as always."""
     store = Store(tmp_path / "store")
 
-    def table1(profile, store):
+    def table1(run):
         for kind, name, module in (
             ("masks", "one", "kernels"),
-            ("masks", "two", "shake"),
-            ("draws", "one", "randomness"),
+            ("masks", "two", "kernels"),
+            ("draws", "one", "runs.randomness"),
         ):
             recipe = Recipe(kind, name, {}, [f"blurpaper.{module}"], TENSORS)
-            store.get(recipe, lambda _: {})
-        return results.table([{"experiment": "table1", "metric": "top1", "value": 0.5}])
+            run.store.get(recipe, lambda _: {})
+        yield {"metric": "top1", "value": 0.5}
 
     table1.__module__ = "blurpaper.experiments.recognition"
-    monkeypatch.setattr(experiments, "EXPERIMENTS", {"table1": table1})
-    monkeypatch.setattr(
-        experiments, "decisions", lambda *_: pd.DataFrame({"image": ["a"], "entropy": [0.1]})
-    )
-    monkeypatch.setattr(restoration, "seconds", lambda *_: {})
-    monkeypatch.setattr(networks, "counts", lambda *_: pd.DataFrame({"pixels": [1]}))
-    monkeypatch.setattr(examples, "label_maps", lambda *_: {"a": np.zeros(1)})
+    made = experiments.Experiment("table1", lambda _: [], table1)
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"table1": made})
+    for name, found in {
+        "decisions": pd.DataFrame({"image": ["a"], "entropy": [0.1]}),
+        "seconds": {},
+        "confusions": pd.DataFrame({"pixels": [1]}),
+        "label_maps": {"a": np.zeros(1)},
+    }.items():
+        monkeypatch.setattr(Computed, name, lambda _, found=found: found)
     monkeypatch.setattr(slider, "are_embedded", lambda _: False)
     list(publication.publish(Run(profile.load("smoke"), store)))
     return results.PUBLISHED / "smoke.json"
@@ -230,13 +232,13 @@ def test_results_as_new_as_their_code_are_not_stale(published) -> None:
 
 
 def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
-    edit_module("blur/mixes.py", "\nNEW = 1\n")
+    edit_module("deblurring/em.py", "\nNEW = 1\n")
     edit_module("kernels.py", '\n"""Only words."""\n')
     assert stale() == []
-    edit_module("shake.py", "\nNEW = 1\n")
-    edit_module("randomness.py", "\nNEW = 1\n")
+    edit_module("kernels.py", "\nNEW = 1\n")
+    edit_module("runs/randomness.py", "\nNEW = 1\n")
     assert stale() == [
-        "results/smoke.csv is older than its code: blurpaper.runs.randomness, blurpaper.kernels changed "
+        "results/smoke.csv is older than its code: blurpaper.kernels, blurpaper.runs.randomness changed "
         "since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
     ]
     said = run("--published")
@@ -247,22 +249,25 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
 def test_a_changed_way_of_counting_makes_the_tables_stale_but_no_artifact(
     published, edit_module
 ) -> None:
-    edit_module("intervals.py", "\nNEW = 1\n")
+    edit_module("evaluation/intervals.py", "\nNEW = 1\n")
     assert "; stale are the tables; " in stale()[0]
 
 
 def test_a_module_that_is_gone_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
-    edit_module("shake.py", None)
+    edit_module("kernels.py", None)
     assert "blurpaper.kernels changed since; stale are 2 masks;" in stale()[0]
 
 
 def test_a_module_that_was_moved_makes_nothing_stale(published, edit_module) -> None:
     """It is known by what it says, not by its name."""
-    edit_module("jitter.py", (Path(blurpaper.__file__).parent / "shake.py").read_text())
-    edit_module("shake.py", None)
-    edit_module("kernels.py", None)
-    kernels = (Path(blurpaper.__file__).parent / "kernels.py").read_text()
-    edit_module("kernels.py", kernels.replace("blurpaper.kernels", "blurpaper.jitter"))
+    library = Path(blurpaper.__file__).parent
+    edit_module("runs/jitter.py", (library / "runs" / "randomness.py").read_text())
+    edit_module("runs/randomness.py", None)
+    for path in library.rglob("*.py"):
+        if "blurpaper.runs.randomness" in (text := path.read_text()):
+            name = path.relative_to(library).as_posix()
+            edit_module(name, None)
+            edit_module(name, text.replace("blurpaper.runs.randomness", "blurpaper.runs.jitter"))
     assert stale() == []
 
 
@@ -311,9 +316,9 @@ def test_hashes_are_of_what_code_says(edit_module) -> None:
         and "blurpaper.evaluation.metrics" in fingerprint.library()
         and "blurpaper.segmentation.metrics" in fingerprint.library()
     )
-    edit_module("shake.py", "\n# a comment\n")
+    edit_module("kernels.py", "\n# a comment\n")
     assert fingerprint.hash_of("blurpaper.kernels") == first
-    edit_module("shake.py", "\nprint(f'{1}')\n")
+    edit_module("kernels.py", "\nprint(f'{1}')\n")
     assert fingerprint.hash_of("blurpaper.kernels") != first
     assert fingerprint.hash_of("blurpaper.no_such") is None
 
@@ -339,11 +344,11 @@ def test_claims_are_asked_of_the_store_or_of_the_committed_results(published, mo
     monkeypatch.setattr(
         claims,
         "summary",
-        lambda profile, store: asked.append((profile.name, type(store))) or [CLAIM],
+        lambda source: asked.append((source.profile.name, type(source))) or [CLAIM],
     )
     run()
     run("--published")
-    assert asked == [("smoke", Store), ("smoke", experiments.Published)]
+    assert asked == [("smoke", Computed), ("smoke", Committed)]
 
 
 def test_json_is_the_claims_and_nothing_else_on_standard_output(checkout) -> None:

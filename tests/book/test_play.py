@@ -22,7 +22,7 @@ from blurpaper.book import slider as show
 from blurpaper.book.slider import EMBEDDED, PHOTOGRAPHS, on_embedded, on_photographs, together
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import invariance, protocol
-from blurpaper.experiments import Published, results
+from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.networks import build
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -126,7 +126,7 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
     monkeypatch.setattr(
         trained, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix]
     )
-    played = on_embedded(smoke, store)
+    played = on_embedded(Computed(Run(smoke, store)))
     assert asked == ["small_vgg:original", "small_vgg:mix"]
     shown = played["photographs"]
     assert len({one["answers"] for one in shown.values()}) == len(shown) == EMBEDDED
@@ -145,14 +145,13 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
 
 
 def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) -> None:
-    committed = results.published_played("emoji")
+    emoji = Committed(load("emoji"))
+    committed = emoji.played(None)
     assert committed and committed["kinds"] == seen._notches()
-    assert on_embedded(load("photos"), store) == committed
-    assert on_embedded(load("emoji"), Published()) == committed
-    assert on_embedded(load("smoke"), Published()) is None
-    known = results.select(
-        results.published_decisions("emoji"), network="original", scale="256", condition="D4"
-    )
+    assert on_embedded(Computed(Run(load("photos"), store))) == committed
+    assert on_embedded(emoji) == committed
+    assert on_embedded(Committed(load("smoke"))) is None
+    known = emoji.decisions(network="original", scale="256", condition="D4")
     decided = known.drop_duplicates("image").set_index("image")
     right = 0
     for name, one in committed["photographs"].items():

@@ -12,9 +12,19 @@ import pandas as pd
 import pytest
 
 from blurpaper.book import page, provenance
-from blurpaper.book.page import ANCHORS, PAPER, PHOTOS, RUN, Page, foremost
+from blurpaper.book.page import Page, foremost
+from blurpaper.book.provenance import ANCHORS
 from blurpaper.book.tables import download
 from blurpaper.experiments import results
+from blurpaper.experiments.sources import (
+    PAPER,
+    PHOTOS,
+    RUN,
+    SECONDS,
+    Committed,
+    Computed,
+    MissingError,
+)
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import TENSORS, Recipe, Store
@@ -52,10 +62,8 @@ def test_the_rows_behind_a_table_are_those_of_the_results(published_chapter) -> 
     assert tuple(rows.columns) == ("source", *results.COLUMNS)
     wanted = {
         PAPER: results.select(results.paper(), experiment="table4"),
-        PHOTOS: foremost(
-            results.select(results.published("photos"), experiment="table4"), load("photos")
-        ),
-        RUN: results.select(results.published("emoji"), experiment="table4"),
+        PHOTOS: foremost(Committed(load("photos")).rows("table4"), load("photos")),
+        RUN: Committed(load("emoji")).rows("table4"),
     }
     assert list(dict.fromkeys(rows["source"])) == list(wanted)
     for source, frame in wanted.items():
@@ -73,7 +81,7 @@ def test_the_rows_behind_a_table_are_those_of_the_results(published_chapter) -> 
 def test_a_table_of_some_rows_offers_those(published_chapter) -> None:
     found = tables_in(published_chapter("04_scales", "emoji")[0])
     (entropies,) = (rows for caption, rows in found.items() if caption.startswith("Mean entropy"))
-    wanted = results.select(results.published("emoji"), experiment="table4", metric="entropy")
+    wanted = results.select(Committed(load("emoji")).rows("table4"), metric="entropy")
     assert entropies["value"].astype(float).tolist() == pytest.approx(wanted["value"].tolist())
 
 
@@ -199,9 +207,9 @@ def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(
 
 def test_an_artifact_stands_with_its_seconds(published_chapter) -> None:
     html, _ = published_chapter("12_runs", "emoji")
-    timings = [row for row in results.published_timings("emoji") if row["kind"] != results.SECONDS]
+    timings = [row for row in Committed(load("emoji")).timings() if row["kind"] != SECONDS]
     assert len(timings) > 100
-    shown = [stamp["seconds"] for stamp in provenance.committed("emoji").stamps]
+    shown = [stamp["seconds"] for stamp in Committed(load("emoji")).origin().stamps]
     assert sorted(shown) == sorted(float(row["seconds"]) for row in timings)
     for row in timings:
         assert f"<td>{float(row['seconds']):,.1f}</td>" in html
@@ -229,7 +237,7 @@ def test_of_a_store_the_newest_of_the_profile_are_told(tmp_path) -> None:
     stamped(tmp_path, key=KEYS[1], profile="smoke", made="2026-01-02T00:00:00+00:00")
     stamped(tmp_path, key=KEYS[2], profile="emoji", made="2026-01-03T00:00:00+00:00")
     stamped(tmp_path, key=KEYS[3], profile="smoke", inputs={"precision": "float32"})
-    assert keys_of(provenance.stored(Run(load("smoke"), Store(tmp_path)))) == {1, 3}
+    assert keys_of(Computed(Run(load("smoke"), Store(tmp_path))).origin()) == {1, 3}
 
 
 def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_however_old(
@@ -243,7 +251,7 @@ def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_howeve
     )
     stamped(tmp_path, key=KEYS[3], kind="data", name="emoji-train")
     stamped(tmp_path, key=KEYS[4], kind="data", name="emoji-test")
-    assert keys_of(provenance.stored(Run(load("smoke"), Store(tmp_path)))) == {0, 1, 2}
+    assert keys_of(Computed(Run(load("smoke"), Store(tmp_path))).origin()) == {0, 1, 2}
 
 
 def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(tmp_path) -> None:
@@ -252,24 +260,25 @@ def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(
     stamped(tmp_path, key=KEYS[2], kind="play", name="a+b", parents=[KEYS[0], KEYS[8]])
     stamped(tmp_path, key=KEYS[3], kind="play", name="c+d", parents=[KEYS[8]])
     stamped(tmp_path, key=KEYS[4], kind="play", name="e+f", profile="emoji", parents=[KEYS[0]])
-    assert keys_of(provenance.stored(Run(load("smoke"), Store(tmp_path)))) == {0, 1, 2}
+    assert keys_of(Computed(Run(load("smoke"), Store(tmp_path))).origin()) == {0, 1, 2}
 
 
 def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) -> None:
-    nothing = provenance.stored(Run(load("smoke"), Store(tmp_path / "nowhere")), {"seed": 3})
-    assert not nothing.stamps
-    said = words_of(provenance.described(nothing))
+    nothing = Computed(Run(load("smoke"), Store(tmp_path / "nowhere")))
+    assert not nothing.origin().stamps
+    said = words_of(provenance.described(nothing, {"seed": 3}))
     assert "none is kept for this profile yet" in said and "seed = 3" in said
     stamped(tmp_path, profile="smoke")
     for name, text in (("cut", '{"kind": "netw'), ("other", "{}")):
         (tmp_path / "networks" / name).mkdir()
         (tmp_path / "networks" / name / "stamp.json").write_text(text, encoding="utf-8")
-    found = provenance.stored(Run(load("smoke"), Store(tmp_path)))
-    assert keys_of(found) == {0}
+    found = Computed(Run(load("smoke"), Store(tmp_path)))
+    assert keys_of(found.origin()) == {0}
     assert "not known" in words_of(provenance.described(found))
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
-    assert provenance.committed("photos") is None
-    assert "not part of this copy" in provenance.described(None)
+    with pytest.raises(MissingError):
+        Committed(load("photos")).origin()
+    assert "not part of this copy" in provenance.described(Committed(load("photos")))
 
 
 def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
@@ -283,7 +292,7 @@ def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
         {"profile": "smoke", "data": KEYS[5]},
     )
     store.get(recipe, lambda _: {})
-    html = provenance.described(provenance.stored(Run(load("smoke"), store)))
+    html = provenance.described(Computed(Run(load("smoke"), store)))
     stamp = store.stamp(recipe)
     assert "&lt;b&gt;mix" in html and "<b>" not in html
     assert f'<code title="{stamp["key"]}">' in html and f'<code title="{stamp["commit"]}">' in html
@@ -303,11 +312,11 @@ def test_what_a_store_made_an_artifact_from_is_told_with_it(tmp_path) -> None:
     start = made("original", "emoji", seed=0)
     made("unused", "emoji", seed=1)
     tuned = made("mix", "smoke", start=start)
-    origin = provenance.stored(Run(load("smoke"), Store(tmp_path)))
+    origin = Computed(Run(load("smoke"), Store(tmp_path))).origin()
     assert {stamp["key"] for stamp in origin.stamps} == {start, tuned}
 
 
 def test_uncommitted_changes_are_told(tmp_path) -> None:
     stamped(tmp_path, profile="smoke", commit="a" * 40, dirty=True)
-    html = provenance.described(provenance.stored(Run(load("smoke"), Store(tmp_path))))
+    html = provenance.described(Computed(Run(load("smoke"), Store(tmp_path))))
     assert f"{'a' * 12}</code> and uncommitted changes (1 artifact)" in html

@@ -9,10 +9,11 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from blurpaper import experiments
 from blurpaper.book import build, remedies
-from blurpaper.book.page import Page
-from blurpaper.experiments import results
+from blurpaper.experiments import results, sources
+from blurpaper.experiments.sources import Committed, Computed
+from blurpaper.runs import Run
+from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 
 
@@ -28,7 +29,7 @@ def without_photographs(tmp_path, monkeypatch):
 
 
 def advice(profile: str) -> tuple[str, pd.DataFrame]:
-    return remedies.remedies(Page(profile, {}, published=True))
+    return remedies.remedies(Committed(load(profile)))
 
 
 def published(name: str) -> list[dict[str, str]]:
@@ -85,8 +86,8 @@ def test_each_number_is_one_of_the_committed_results() -> None:
     lost = value(rows, **of | {"input": "as is", "metric": "top5_vs_epll"})
     assert [known["low"], known["high"]] == [-float(lost["high"]), -float(lost["low"])]
     assert known["low"] < known["gain"] < known["high"]
-    timings = results.published_timings("photos")
-    seconds = value(timings, kind=results.SECONDS, name="epll")["seconds"]
+    timings = Committed(load("photos")).timings()
+    seconds = value(timings, kind=sources.SECONDS, name="epll")["seconds"]
     assert known["cost"] == f"{float(seconds):.2g} s an image"
 
     pixels = found[found["images"].str.contains("segmented")].set_index("condition")
@@ -144,18 +145,18 @@ def test_without_photographs_the_advice_is_that_of_the_run_with_its_own_times(
     )
     shake = next(line for line in cells(remedies.table(found)) if "shaking" in line[0])
     assert shake[3] == f"{before:.1f} → {after:.1f}"
-    spent = value(results.published_timings("emoji"), kind="networks", name="small_vgg:sharp+shake")
+    spent = value(Committed(load("emoji")).timings(), kind="networks", name="small_vgg:sharp+shake")
     assert shake[-1] == f"{float(spent['seconds']) / 60:.1f} min"
 
 
 def test_where_the_interval_of_every_gain_reaches_zero_the_advice_is_to_leave_things_as_they_are(
     monkeypatch,
 ) -> None:
-    whole = results.published("photos").copy()
+    whole = results.read(results.PUBLISHED / "photos.csv")
     touched = whole["metric"].isin(["top5_vs_original", "miou_vs_original"])
     touched &= whole["condition"] != "sharp"
     whole.loc[touched, "low"] = -0.01
-    monkeypatch.setattr(results, "published", lambda _: whole)
+    monkeypatch.setattr(sources, "_table", lambda _: whole)
     _, found = advice("emoji")
     for images, rows in found.groupby("images"):
         (helps,) = set(rows["helps"])
@@ -189,18 +190,10 @@ def test_of_a_run_at_hand_the_times_are_those_of_the_networks_that_its_store_has
     folder = tmp_path / "store" / "networks" / "one"
     folder.mkdir(parents=True)
     (folder / "stamp.json").write_text(json.dumps(stamp))
-    page = Page("emoji")
-    page.store = Store(tmp_path / "store")
-    monkeypatch.setattr(
-        remedies,
-        "EXPERIMENTS",
-        {
-            name: lambda profile, _, make=make: make(profile, experiments.Published())
-            for name, make in experiments.EXPERIMENTS.items()
-        },
-    )
-    monkeypatch.setattr(page, "seconds", dict)
-    _, found = remedies.remedies(page)
+    run = Computed(Run(load("emoji"), Store(tmp_path / "store")))
+    monkeypatch.setattr(run, "rows", Committed(load("emoji")).rows)
+    monkeypatch.setattr(run, "seconds", dict)
+    _, found = remedies.remedies(run)
     timed = found[found["cost"] != "not timed"]
     assert set(timed["images"]) == {"blurred by a shaking camera"}
     assert set(timed["cost"]) == {"1.2 min"} and set(timed["device"]) == {"a laptop"}

@@ -12,10 +12,12 @@ import pytest
 from blurpaper import claims
 from blurpaper.book import build
 from blurpaper.book import tables as ledger
-from blurpaper.claims import criteria
+from blurpaper.claims import Evidence, criteria
 from blurpaper.claims.criteria import Finding, verdicts
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.experiments import EXPERIMENTS, results, tallies
+from blurpaper.experiments.sources import Committed, Computed, Paper
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.randomness import stream
 
@@ -46,7 +48,7 @@ def decided(*of_claims):
         )
         for n, own in enumerate(of_claims)
     ]
-    return [found.verdict for found in verdicts(made, claims.of_paper()).values()]
+    return [found.verdict for found in verdicts(made, Evidence(Paper())).values()]
 
 
 # --- The paper's own numbers ----------------------------------------------------------------------
@@ -54,7 +56,7 @@ def decided(*of_claims):
 
 @pytest.fixture(scope="module")
 def by_the_paper():
-    return verdicts(claims.CLAIMS.values(), claims.of_paper())
+    return verdicts(claims.CLAIMS.values(), Evidence(Paper()))
 
 
 @pytest.mark.parametrize("name", claims.CLAIMS)
@@ -110,16 +112,7 @@ def test_swapped_networks_overturn_the_claims_on_them() -> None:
     rows.loc[three, "train_scale"] = ["" if name == "original" else "256" for name in of]
     rows.loc[three, "recipe"] = ["" if name == "original" else "labels" for name in of]
     rows = rows[rows["experiment"] != "table1"]
-    source = claims.Evidence(
-        lambda name: results.select(rows, experiment=name),
-        None,
-        None,
-        "vgg16",
-        "resnet50",
-        "imagenet",
-        R,
-    )
-    found = verdicts(claims.CLAIMS.values(), source)
+    found = verdicts(claims.CLAIMS.values(), Evidence(Paper(rows)))
     assert found["mix-helps-under-defocus-and-shake"].verdict == claims.NOT_REPRODUCED
     assert found["more-of-other-blurs-costs-more"].verdict == claims.NOT_RUN
     assert "H4" in found["more-of-other-blurs-costs-more"].missing
@@ -205,11 +198,9 @@ def test_adjusted_p_values_are_those_of_benjamini_and_hochberg_by_hand() -> None
 def test_differences_are_paired_over_the_images() -> None:
     """Against the paired bootstrap of the committed decisions, by another way."""
     photos = profiles.load("photos")
-    source = claims.of_published(photos)
+    source = Evidence(Committed(photos))
     drawn = source.top5("sharp+D8", "D8") - source.top5(condition="D8")
-    frame = tallies.widest(
-        results.select(results.published_decisions("photos"), data="nips2017-dev")
-    )
+    frame = tallies.widest(Committed(photos).decisions(data="nips2017-dev"))
     of = {"model": "efficientnet_lite0", "scale": "256", "condition": "D8", "input": "as is"}
     one, other = (
         metrics.per_image(results.select(frame, network=name, recipe=recipe, **of))["top5"]
@@ -223,9 +214,9 @@ def test_differences_are_paired_over_the_images() -> None:
 
 def test_seeds_are_averaged_and_resampled() -> None:
     photos = profiles.load("photos")
-    source = claims.of_published(photos)
+    source = Evidence(Committed(photos))
     row = results.select(
-        results.published("photos"), experiment="table3", network="mix", recipe="labels", data="nips2017-dev", condition="D8",
+        Committed(photos).rows("table3"), network="mix", recipe="labels", data="nips2017-dev", condition="D8",
         metric="top5", seed="all", classes="1000",
     )  # fmt: skip
     assert intervals.of_draws(source.top5("mix", "D8")) == pytest.approx(
@@ -234,14 +225,14 @@ def test_seeds_are_averaged_and_resampled() -> None:
 
 
 def test_a_row_with_an_interval_is_drawn_from_it() -> None:
-    drawn = claims.of_paper().top5()
+    drawn = Evidence(Paper()).top5()
     row = results.select(results.paper(), experiment="table1", condition="sharp", scale="256").iloc[
         0
     ]
     _, low, high = intervals.of_draws(drawn)
     assert drawn[0] == row["value"]
     assert (low, high) == pytest.approx((row["low"], row["high"]), abs=4e-4)
-    assert np.array_equal(drawn, claims.of_paper().top5())
+    assert np.array_equal(drawn, Evidence(Paper()).top5())
 
 
 def test_columns_that_are_empty_in_a_row_leave_its_noise_alone() -> None:
@@ -263,7 +254,7 @@ def test_what_a_source_does_not_have_is_named() -> None:
         claims.NotMeasuredError,
         match=r"no hamming of .* with network original, condition D8, region pool5",
     ):
-        claims.of_paper().hamming("original", "D8", "pool5")
+        Evidence(Paper()).hamming("original", "D8", "pool5")
 
 
 def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_would_have_to_be_computed(
@@ -271,28 +262,12 @@ def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_wou
 ) -> None:
     from blurpaper.runs.store import Store
 
-    def computed(name):
-        raise AssertionError(f"{name} was computed")
-
-    one = smoke.model_copy(
-        update={"evaluation": smoke.evaluation.model_copy(update={"finetuned_networks": []})}
-    )
-    source = claims.of_run(one, Store(tmp_path))
-    source._rows = computed
+    run = Run(profiles.load("smoke", {"evaluation.finetuned_networks": []}), Store(tmp_path))
     with pytest.raises(
-        claims.NotMeasuredError, match=r"no top5 of .* with network onlyD8, condition D8"
+        claims.NotMeasuredError, match=r"no top5 of .* with network sharp\+D8, condition D8"
     ):
-        source.top5("onlyD8", "D8")
+        Evidence(Computed(run)).top5("sharp+D8", "D8")
     assert not list(tmp_path.iterdir())
-
-
-def test_any_results_file_can_be_held_against_the_claims() -> None:
-    found = verdicts(claims.CLAIMS.values(), claims.of_file(results.paper()))
-    assert {name: one.verdict for name, one in found.items()} == {
-        name: one.paper for name, one in claims.CLAIMS.items()
-    }
-    with pytest.raises(results.ResultsError, match="no table1"):
-        claims.of_file(results.select(results.paper(), experiment="table6"))
 
 
 # --- The page -------------------------------------------------------------------------------------
@@ -300,9 +275,7 @@ def test_any_results_file_can_be_held_against_the_claims() -> None:
 
 @pytest.fixture(scope="module")
 def entries():
-    from blurpaper.experiments import Published
-
-    return claims.ledger(profiles.load("emoji"), Published())
+    return claims.ledger(Committed(profiles.load("emoji")))
 
 
 def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
@@ -342,9 +315,7 @@ def test_every_chapter_shows_the_claims_of_its_tables_and_figures() -> None:
 
 
 def test_the_claims_of_a_table_have_the_verdicts_they_have_among_all(entries) -> None:
-    from blurpaper.experiments import Published
-
-    of_table = claims.ledger(profiles.load("emoji"), Published(), ["table5"])
+    of_table = claims.ledger(Committed(profiles.load("emoji")), ["table5"])
     among_all = {entry.claim.id: entry for entry in entries}
     assert len(of_table) == 5
     for entry in of_table:

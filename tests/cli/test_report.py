@@ -20,6 +20,8 @@ from blurpaper.cli import main, report
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation.folder import Measured
 from blurpaper.experiments import results, tallies
+from blurpaper.experiments.measurements import DISKS
+from blurpaper.experiments.sources import Committed
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import profile as profiles
@@ -298,11 +300,13 @@ def calibrated(images: int, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
 
 def committed(name: str, network: str, recipe: str, data: str) -> dict[str, dict[str, np.ndarray]]:
     """The committed decisions of a network under defocus at scale 256, among all its classes."""
-    rows = results.select(
-        results.published_decisions(name), model=profiles.load(name).model, network=network,
-        recipe=recipe, data=data, scale="256", input="as is", seed="0", condition=tallies.DISKS,
+    profile = profiles.load(name)
+    rows = tallies.widest(
+        Committed(profile).decisions(
+            model=profile.model, network=network, recipe=recipe, data=data, scale="256",
+            input="as is", seed="0", condition=DISKS,
+        )
     )  # fmt: skip
-    rows = results.select(rows, classes=max(rows["classes"].unique(), key=int))
     return {
         condition: {what: group.sort_values("image")[what].to_numpy() for what in ("rank", "confidence")}
         for condition, group in rows.groupby("condition", observed=True, sort=False)

@@ -104,7 +104,7 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
     profile = profiles.load("imagenet", QUICK)
     fine_tune_and_measure(profile, stand_in)
-    rows = experiments.EXPERIMENTS["table1"](profile, stand_in)
+    rows = experiments.EXPERIMENTS["table1"](Run(profile, stand_in))
     assert set(rows["condition"]) == set(profile.evaluation.original_conditions)
     assert set(rows["scale"]) == set(profile.evaluation.original_scales)
 
@@ -134,7 +134,7 @@ def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkey
         "deblurring.images_per_class": 1,
     }
     profile = profiles.load("imagenet", QUICK | few)
-    rows = experiments.EXPERIMENTS["table5"](profile, stand_in)
+    rows = experiments.EXPERIMENTS["table5"](Run(profile, stand_in))
     top5 = rows[rows["metric"] == "top5"]
     assert set(zip(top5["network"], top5["input"], top5["condition"], strict=True)) == {
         ("original", "as is", "sharp"),
@@ -154,7 +154,7 @@ def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(
         "imagenet",
         QUICK | {"segmentation.pretraining.batch": 2, "segmentation.finetuning.batch": 2},
     )
-    rows = experiments.EXPERIMENTS["table6"](profile, stand_in)
+    rows = experiments.EXPERIMENTS["table6"](Run(profile, stand_in))
     own = results.select(rows, metric="miou", network=["original", "mix"])
     paper = results.select(results.paper(), experiment="table6")
     of = [

@@ -11,6 +11,7 @@ from blurpaper import data, experiments
 from blurpaper.data.images import images_of
 from blurpaper.evaluation import metrics, predictions, protocol
 from blurpaper.experiments import results, tallies
+from blurpaper.experiments.sources import Computed
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -50,8 +51,8 @@ def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept)
 
 
 def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:
-    rows = experiments.EXPERIMENTS["table3"](tiny, kept)
-    decided = experiments.decisions(tiny, kept)
+    rows = experiments.EXPERIMENTS["table3"](Run(tiny, kept))
+    decided = Computed(Run(tiny, kept)).decisions()
     for network, condition in (("mix", "D8"), ("onlyD8", "sharp")):
         of = {
             "condition": condition,
@@ -79,7 +80,7 @@ def test_divergence_from_the_sharp_prediction_is_zero_on_sharp_images(tiny, kept
 
 
 def test_decisions_hold_every_setting_once(tiny, kept) -> None:
-    decided = experiments.decisions(tiny, kept)
+    decided = Computed(Run(tiny, kept)).decisions()
     assert not decided.duplicated([*tallies.DECISION_KEY, "image"]).any()
 
 
@@ -101,7 +102,7 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
 def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
     networks.network(spec("original"), Run(tiny, kept))
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
-    rows = experiments.EXPERIMENTS["precision"](tiny, kept).set_index(["condition", "metric"])[
+    rows = experiments.EXPERIMENTS["precision"](Run(tiny, kept)).set_index(["condition", "metric"])[
         "value"
     ]
     # One image of twelve at most.

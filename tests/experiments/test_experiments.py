@@ -8,8 +8,9 @@ import pytest
 
 from blurpaper import experiments
 from blurpaper.evaluation import invariance, predictions
-from blurpaper.experiments import results, tallies
+from blurpaper.experiments import measurements, results, tallies
 from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 
 MODEL = "small_vgg"
@@ -41,7 +42,9 @@ def made_up(spec: NetworkSpec, *_) -> pd.DataFrame:
 
 @pytest.fixture
 def profile(monkeypatch):
-    monkeypatch.setattr(tallies, "decided_by", made_up)
+    monkeypatch.setattr(
+        predictions, "decisions", lambda spec, name, *_: results.select(made_up(spec), data=name)
+    )
     overrides = {
         "evaluation.finetuned_networks": [
             name for name in RIGHT if not name.startswith("original")
@@ -55,7 +58,7 @@ def profile(monkeypatch):
 def test_recovery_pools_both_sets_among_all_classes_and_each_seed_has_its_own_start(
     profile,
 ) -> None:
-    rows = experiments.EXPERIMENTS["recovery"](profile, None).set_index(
+    rows = experiments.EXPERIMENTS["recovery"](Run(profile, None)).set_index(
         ["recipe", "condition", "metric"]
     )
     assert set(rows["data"]) == {"many+few"}
@@ -72,7 +75,7 @@ def test_recovery_pools_both_sets_among_all_classes_and_each_seed_has_its_own_st
 
 
 def test_differences_are_from_the_network_each_started_from(profile) -> None:
-    rows = experiments.EXPERIMENTS["table3"](profile, None)
+    rows = experiments.EXPERIMENTS["table3"](Run(profile, None))
     gain = results.select(
         rows, network="mix", recipe="labels", condition="D8", metric="top1_vs_original", data="many"
     )
@@ -84,7 +87,7 @@ def test_differences_are_from_the_network_each_started_from(profile) -> None:
 
 def test_a_choice_among_fewer_classes_has_rows_of_its_own(profile) -> None:
     rows = results.select(
-        experiments.EXPERIMENTS["table3"](profile, None),
+        experiments.EXPERIMENTS["table3"](Run(profile, None)),
         network="mix",
         metric="top1",
         data="few",
@@ -106,7 +109,7 @@ def test_an_image_without_another_of_its_shape_is_left_out_of_that_distance(monk
         invariance.UNRELATED: np.array([[0.4] * 5, [np.nan] * 5, [0.6] * 5]),
     }
     monkeypatch.setattr(predictions, "distances", lambda *_: distances)
-    rows = experiments.EXPERIMENTS["figure4"](load("smoke"), None)
+    rows = experiments.EXPERIMENTS["figure4"](Run(load("smoke"), None))
     other = results.select(rows, condition=invariance.UNRELATED)
     assert other["value"].to_numpy() == pytest.approx(0.5)
     assert set(other["n"]) == {2}
@@ -116,31 +119,42 @@ def test_an_image_without_another_of_its_shape_is_left_out_of_that_distance(monk
 def test_networks_and_settings_of_every_profile_can_be_named() -> None:
     for name in ("emoji", "photos", "imagenet", "smoke"):
         profile = load(name)
-        for spec in tallies.networks(profile):
-            conditions, scales = tallies.settings_of(spec, profile)
-            assert conditions[0] == "sharp"
-            assert set(scales) <= {"128", "256", "512", "256+512"}
-            assert set(tallies.sets_of(spec, profile)) <= set(profile.evaluation.test_sets)
+        for _, one in measurements.measurements(profile):
+            assert one.conditions[0] == ("D8" if one.kind == measurements.DEBLURRED else "sharp")
+            assert set(one.scales) <= {"128", "256", "384", "512", "256+512"}
+            assert one.data in (*profile.evaluation.test_sets, profile.segmentation.data)
+
+
+@pytest.mark.parametrize("name", ["emoji", "photos", "imagenet", "smoke"])
+def test_an_experiment_takes_of_a_network_only_what_is_measured_for_all(name) -> None:
+    profile = load(name)
+    whole = {(one.kind, one.spec, one.data): one for _, one in measurements.measurements(profile)}
+    for experiment in experiments.EXPERIMENTS.values():
+        for one in experiment.measures(profile):
+            measured = whole[one.kind, one.spec, one.data]
+            assert one.conditions and set(one.conditions) <= set(measured.conditions)
+            assert one.scales and set(one.scales) <= set(measured.scales)
 
 
 def test_the_networks_of_a_table_are_those_that_the_profile_names() -> None:
     def named(table: str, profile: str) -> list[str]:
-        return [str(spec) for spec in tallies.by_table(load(profile))[table]]
+        declared = experiments.EXPERIMENTS[table].measures(load(profile))
+        return list(dict.fromkeys(str(one.spec) for one in declared))
 
     tuned = ["original", "mix", "mix@512", "mix@256+512", "mix@per-scale"]
     assert named("table4", "emoji") == [f"small_vgg:{name}" for name in tuned]
     assert named("tableA", "emoji") == ["small_resnet:original", "small_resnet:mix"]
     assert named("table1", "emoji") == ["small_vgg:original"]
     assert named("table1", "photos")[1:] == ["efficientnet_lite0_pooled:original"]
-    assert named("table3", "emoji")[:3] == [
-        f"small_vgg:{name}" for name in ("sharp-only", "sharp+D4", "mix")
+    assert named("table3", "emoji")[:4] == [
+        f"small_vgg:{name}" for name in ("original", "sharp-only", "sharp+D4", "mix")
     ]
 
 
 def test_only_networks_of_the_usual_scale_are_measured_on_all_sets() -> None:
     photos = load("photos")
     measured = [
-        tallies.sets_of(NetworkSpec("efficientnet_lite0", "mix", scale), photos)
+        measurements.sets_of(NetworkSpec("efficientnet_lite0", "mix", scale), photos)
         for scale in ("256", "512")
     ]
     assert measured == [["nips2017-dev", "imagewoof"], ["nips2017-dev"]]

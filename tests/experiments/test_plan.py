@@ -8,9 +8,11 @@ import re
 import pytest
 import torch
 
-from blurpaper.experiments import plan, results, tallies
+from blurpaper.experiments import measurements, plan
+from blurpaper.experiments.sources import Committed
 from blurpaper.networks import NetworkSpec, build
 from blurpaper.runs import profile as profiles
+from blurpaper.runs.files import HOME
 from blurpaper.training import networks
 
 
@@ -26,13 +28,14 @@ def nowhere(tmp_path, monkeypatch) -> None:
 
 def made(profile: str, kind: str) -> set[str]:
     """Names of a kind of artifact that the committed run of a profile left."""
-    return {row["name"] for row in results.published_timings(profile) if row["kind"] == kind}
+    timings = Committed(profiles.load(profile)).timings()
+    return {row["name"] for row in timings if row["kind"] == kind}
 
 
 @pytest.mark.parametrize("name", ["emoji", "photos"])
 def test_the_networks_are_those_that_the_committed_run_trained(name) -> None:
     profile = profiles.load(name)
-    specs = map(NetworkSpec.parse, tallies.starts(profile))
+    specs = map(NetworkSpec.parse, measurements.starts(profile))
     specs = [spec for spec in specs if not networks.is_published(spec)]
     segmenting = {spec.mix for spec in specs if spec.model == "segmentation"}
     assert {str(spec) for spec in specs if spec.model != "segmentation"} == made(name, "networks")
@@ -44,15 +47,13 @@ def test_the_networks_are_those_that_the_committed_run_trained(name) -> None:
 def test_the_measurements_are_those_that_the_committed_run_made(name) -> None:
     """But for the networks from files, which are measured to be compared with what they came from."""
     profile, planned = profiles.load(name), {}
-    for one in tallies.measurements(profile):
-        inputs = one.treatments if one.table == "table5" else one.conditions
-        kind = {"table5": "deblurred", "table6": "confusions", "figure4": "distances"}.get(
-            one.table
-        )
-        for each in inputs:
-            what = each if kind == "deblurred" else one.spec
-            rest = [one.data] if kind in ("deblurred", "distances") else [one.data, each]
-            planned.setdefault(kind or "log-probabilities", []).append(f"{what}.{'.'.join(rest)}")
+    for _, one in measurements.measurements(profile):
+        if one.spec.train_scale == "per-scale":
+            continue
+        for each in one.treatments if one.kind == "deblurred" else one.conditions:
+            what = each if one.kind == "deblurred" else one.spec
+            rest = [one.data] if one.kind in ("deblurred", "distances") else [one.data, each]
+            planned.setdefault(one.kind, []).append(f"{what}.{'.'.join(rest)}")
     for kind, names in planned.items():
         if kind != "distances":  # which hold all conditions
             assert len(set(names)) == len(names), "each once"
@@ -65,14 +66,14 @@ def test_the_measurements_are_those_that_the_committed_run_made(name) -> None:
 @pytest.mark.parametrize("name", profiles.names())
 def test_every_network_comes_after_the_one_it_starts_from(name) -> None:
     seen = {""}
-    for spec, start in tallies.starts(profiles.load(name)).items():
+    for spec, start in measurements.starts(profiles.load(name)).items():
         assert start in seen, spec
         seen.add(spec)
 
 
 def test_a_seed_of_its_own_starts_from_a_network_of_that_seed() -> None:
     emoji = profiles.load("emoji", {"evaluation.finetuned_networks": ["mix", "mix#1"]})
-    starts = tallies.starts(emoji)
+    starts = measurements.starts(emoji)
     assert starts["small_vgg:mix#1"] == "small_vgg:original#1"
     assert starts["segmentation:original"] == starts["small_vgg:mix"] == "small_vgg:original"
     assert starts["segmentation:mix"] == "segmentation:original"
@@ -142,7 +143,7 @@ def test_training_keeps_gradients_moments_and_without_labels_a_teacher() -> None
 def test_times_are_those_of_an_h100_within_a_factor_of_two() -> None:
     """Images a second of the whole loop and the whole protocol, in the committed benchmark."""
     profile = profiles.load("imagenet")
-    measured = json.loads((results.PUBLISHED / "bench.gpu.json").read_text(encoding="utf-8"))
+    measured = json.loads((HOME / "results" / "bench.gpu.json").read_text(encoding="utf-8"))
     on_h100 = plan._Plan(profile, plan.GPUS["H100"])
     rates = [
         (row["what"].removeprefix("loop, "), (224, 224), plan.TRAINING, row["images/s"])

@@ -12,7 +12,7 @@ from blurpaper import blur, data, deblurring, experiments, kernels
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import to_canonical, write_image
 from blurpaper.evaluation import metrics, predictions
-from blurpaper.experiments import restoration, tallies
+from blurpaper.experiments import restoration
 from blurpaper.experiments.restoration import Treatment, treated
 from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import psf
@@ -144,7 +144,7 @@ def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept
 def test_the_prior_is_learnt_as_the_profile_says_and_kept(tiny, kept, monkeypatch) -> None:
     prior = restoration.prior(Run(tiny, kept))
     assert len(prior) == 16
-    monkeypatch.setattr(restoration.learning, "learn", lambda *_: pytest.fail("learnt again"))
+    monkeypatch.setattr(restoration.em, "learn", lambda *_: pytest.fail("learnt again"))
     assert torch.equal(restoration.prior(Run(tiny, kept)).covariances, prior.covariances)
     likely = restoration.likelihoods(Run(tiny, kept))
     assert set(likely) == {"mixture of 16", "single Gaussian"}
@@ -227,7 +227,7 @@ def counted(monkeypatch):
             if key != "classes"
         }
 
-    def decided_by(spec, *_):
+    def decisions(spec, *_):
         conditions = ("sharp", "D8") if spec.is_original else ("D8",)
         return pd.concat(
             [
@@ -241,7 +241,7 @@ def counted(monkeypatch):
         of = columns(NetworkSpec("small_vgg"), "D8") | {"input": str(treatment)}
         return made_up(right, **of).assign(psnr=20.0 + right, ssim=right / 10)
 
-    monkeypatch.setattr(tallies, "decided_by", decided_by)
+    monkeypatch.setattr(predictions, "decisions", decisions)
     monkeypatch.setattr(restoration, "treated_decisions", treated_as)
     monkeypatch.setattr(restoration, "images_of", lambda *_: images)
     overrides = {
@@ -249,7 +249,7 @@ def counted(monkeypatch):
         "deblurring.networks": ["mix"],
         "evaluation.test_sets": ["memory"],
     }
-    rows = experiments.EXPERIMENTS["table5"](load("smoke", overrides), None)
+    rows = experiments.EXPERIMENTS["table5"](Run(load("smoke", overrides), None))
     return rows.set_index(["network", "input", "condition", "metric"])
 
 
@@ -280,18 +280,20 @@ def test_table_5_says_what_comes_back_and_how_far_it_is_from_epll(counted) -> No
 
 
 def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
-    exact = experiments.EXPERIMENTS["deblurring_exact"](tiny, kept).set_index(["input", "metric"])
+    exact = experiments.EXPERIMENTS["deblurring_exact"](Run(tiny, kept)).set_index(
+        ["input", "metric"]
+    )
     assert exact.loc[("epll-exact", "psnr"), "value"] + 0.2 > exact.loc[("epll", "psnr"), "value"]
     assert exact.loc[("epll", "psnr_vs_epll-exact"), "n"] == 2
-    wrong = experiments.EXPERIMENTS["deblurring_psf"](tiny, kept)
+    wrong = experiments.EXPERIMENTS["deblurring_psf"](Run(tiny, kept))
     psnr = wrong[wrong["metric"] == "psnr"].set_index("input")["value"]
     assert (
         psnr["epll"] > psnr["epll as D6"] + 3 and psnr["epll as D10, noise 2"] > psnr["epll as D10"]
     )
     assert set(wrong[wrong["parameter"] == ""]["network"]) == {"original", "mix", "onlyD8"}
-    noise = experiments.EXPERIMENTS["deblurring_noise"](tiny, kept)
+    noise = experiments.EXPERIMENTS["deblurring_noise"](Run(tiny, kept))
     assert list(noise[noise["metric"] == "psnr"]["parameter"]) == ["0.29", "1"]
-    colour = experiments.EXPERIMENTS["deblurring_colour"](tiny, kept)
+    colour = experiments.EXPERIMENTS["deblurring_colour"](Run(tiny, kept))
     assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
     seconds = restoration.seconds(Run(tiny, kept))
     assert set(seconds) == {"epll", "gradient", "wiener", "epll-exact"} and all(

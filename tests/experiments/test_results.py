@@ -9,6 +9,8 @@ import pytest
 from blurpaper.evaluation import intervals
 from blurpaper.experiments import results
 from blurpaper.experiments.results import COLUMNS, KEY, ResultsError, select
+from blurpaper.experiments.sources import SECONDS, Committed, MissingError
+from blurpaper.runs.profile import load
 
 
 def row(**values):
@@ -218,12 +220,14 @@ def test_selecting_takes_one_value_or_any_of_several():
 
 def test_seconds_an_image_stand_among_the_timings(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(results, "PUBLISHED", tmp_path)
-    assert results.published_timings("smoke") == [] and results.published_seconds("smoke") == {}
+    committed = Committed(load("smoke"))
+    with pytest.raises(MissingError, match=r"smoke\.timings\.csv"):
+        committed.seconds()
     lines = [
         "kind,name,seconds,device",
         "networks,small_vgg:original,60,cpu",
-        f"{results.SECONDS},epll,0.25,cpu",
+        f"{SECONDS},epll,0.25,cpu",
     ]
     (tmp_path / "smoke.timings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert results.published_seconds("smoke") == {"epll": 0.25}
-    assert len(results.published_timings("smoke")) == 2
+    assert committed.seconds() == {"epll": 0.25}
+    assert len(committed.timings()) == 2

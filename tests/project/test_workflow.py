@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from blurpaper.book import build, execution
-from blurpaper.experiments import tallies
+from blurpaper.experiments import measurements
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import profile as profiles
 from blurpaper.training import networks
@@ -46,7 +46,7 @@ def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
 @pytest.mark.parametrize("name", ["smoke", "imagenet"])
 def test_the_graph_is_that_of_the_library_and_needs_no_data(tmp_path, name) -> None:
     said = snakemake(tmp_path, "--dry-run", "--forceall", "--config", f"profile={name}", "gpus=4")
-    starts = tallies.starts(profiles.load(name))
+    starts = measurements.starts(profiles.load(name))
     published = {spec for spec in starts if networks.is_published(NetworkSpec.parse(spec))}
     before = {}
     for job in said.split("\nrule train:")[1:]:

@@ -30,7 +30,7 @@ from helpers import album
 from blurpaper import experiments
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
-from blurpaper.runs import profile
+from blurpaper.runs import Run, profile
 from blurpaper.runs.store import Store, sha256_of
 
 pytestmark = pytest.mark.skipif(
@@ -62,10 +62,11 @@ published = False
 
 # %%
 from blurpaper import experiments
-from blurpaper import profile as profiles
+from blurpaper.runs import Run
+from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
 
-experiments.EXPERIMENTS["table1"](profiles.load(profile, overrides), Store())
+experiments.EXPERIMENTS["table1"](Run(profiles.load(profile, overrides), Store()))
 """
 """Trains a network and measures it, as the second chapter does, and nothing else."""
 
@@ -135,7 +136,7 @@ def check_same(
     settings, kept = profile.load("smoke", overrides), Store(run.store).names()
     for name in tables:
         found, wanted = (
-            experiments.EXPERIMENTS[name](settings, Store(one.store)) for one in (run, whole)
+            experiments.EXPERIMENTS[name](Run(settings, Store(one.store))) for one in (run, whole)
         )
         pd.testing.assert_frame_equal(found, wanted, check_exact=True)
     assert Store(run.store).names() == kept

@@ -18,7 +18,7 @@ from torch.nn import functional
 from blurpaper import blur, data, kernels
 from blurpaper.data import images as canonical
 from blurpaper.data.sets import VOID
-from blurpaper.experiments import tallies
+from blurpaper.experiments import measurements, segmentation
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
 from blurpaper.runs import Run
@@ -240,7 +240,8 @@ def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     tiny, kept, tmp_path, monkeypatch
 ) -> None:
     first = {
-        spec: segmented.network(spec, Run(tiny, kept)) for spec in tallies.by_table(tiny)["table6"]
+        one.spec: segmented.network(one.spec, Run(tiny, kept))
+        for one in measurements.on_test_scenes(tiny)
     }
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
@@ -422,7 +423,7 @@ def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_
 
 
 def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
-    counts = segmented.counts(Run(tiny, kept))
+    counts = segmentation.counts(Run(tiny, kept))
     settings = [(spec, condition) for spec in (ORIGINAL, MIX) for condition in ("sharp", "D8")]
     assert set(zip(counts["network"], counts["condition"])) == {
         (spec.mix, condition) for spec, condition in settings
@@ -490,7 +491,7 @@ def test_the_profiles_that_come_along_can_be_segmented() -> None:
     for name in ("smoke", "emoji", "photos", "imagenet"):
         profile = load(name)
         segmented.check(profile)
-        assert [spec.mix for spec in tallies.by_table(profile)["table6"]] == [
+        assert [one.spec.mix for one in measurements.on_test_scenes(profile)] == [
             "original",
             *profile.segmentation.networks,
         ]

@@ -1,0 +1,222 @@
+"""What each experiment measures: which networks, on which test sets, under which conditions, at which
+scales; and the experiments by their names.
+
+An experiment declares this before it makes rows. The plan of a run, the workflow, the published
+results and the chapters read the same declarations. A network is measured once for all of them: in
+the settings of :func:`settings_of`, of which each experiment declares those that it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from blurpaper.evaluation import predictions
+from blurpaper.experiments import results
+from blurpaper.experiments.results import AS_IS
+from blurpaper.kernels import CANONICAL
+from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
+from blurpaper.runs.profile import Profile
+from blurpaper.segmentation.networks import SEGMENTATION
+from blurpaper.training.networks import start_of, trained
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DISKS = ["sharp", "D2", "D4", "D6", "D8"]
+"""Defocus in growing degrees."""
+
+CLASSIFIED, COMPARED, DEBLURRED, SEGMENTED = (
+    "log-probabilities",
+    "distances",
+    "deblurred",
+    "confusions",
+)
+"""Kinds of measurements, by what they leave in the store."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A network applied to a test set: under each of the conditions, at each of the scales.
+
+    Attributes:
+        treatments: what is done to the blurred images first, each by itself.
+        kind: what is measured, :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED` or
+            :data:`SEGMENTED`.
+    """
+
+    spec: NetworkSpec
+    data: str
+    conditions: Sequence[str]
+    scales: Sequence[str]
+    treatments: Sequence[str] = (AS_IS,)
+    kind: str = CLASSIFIED
+
+
+Declaration = Callable[[Profile], list[Measurement]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table or figure: called with a run, a table of its results.
+
+    Attributes:
+        measures: what it measures on test sets under a profile.
+        rows: yields its results, without its name.
+    """
+
+    name: str
+    measures: Declaration
+    rows: Callable[[Run], Iterable[dict[str, Any]]]
+
+    def __call__(self, run: Run) -> pd.DataFrame:
+        return results.table({"experiment": self.name, **row} for row in self.rows(run))
+
+    def decisions(self, run: Run) -> dict[NetworkSpec, pd.DataFrame]:
+        """What each network that it measures decided on test images."""
+        import pandas as pd
+
+        found: dict[NetworkSpec, list[pd.DataFrame]] = {}
+        for one in self.measures(run.profile):
+            if one.kind == CLASSIFIED:
+                found.setdefault(one.spec, []).append(decisions(one, run))
+        return {spec: pd.concat(frames, ignore_index=True) for spec, frames in found.items()}
+
+
+EXPERIMENTS: dict[str, Experiment] = {}
+"""Every experiment by its name in the results."""
+
+
+def experiment(
+    measures: Declaration = lambda _: [],
+) -> Callable[[Callable[[Run], Iterable[dict[str, Any]]]], Experiment]:
+    """Register a function that yields rows as the experiment of its name.
+
+    Args:
+        measures: what it measures on test sets; nothing but single images unless this is given.
+    """
+
+    def register(rows: Callable[[Run], Iterable[dict[str, Any]]]) -> Experiment:
+        found = EXPERIMENTS[rows.__name__] = Experiment(rows.__name__, measures, rows)
+        return found
+
+    return register
+
+
+# --- To declare measurements ----------------------------------------------------------------------
+
+
+def named(names: Iterable[str], profile: Profile) -> list[NetworkSpec]:
+    """Networks of the profile's model, from ``MIX[@SCALE][/RECIPE][#SEED]``."""
+    return [NetworkSpec.parse(f"{profile.model}:{name}") for name in names]
+
+
+def on_test_images(
+    specs: Iterable[NetworkSpec],
+    profile: Profile,
+    conditions: Iterable[str] | None = None,
+    scales: Iterable[str] | None = None,
+    sets: Sequence[str] | None = None,
+) -> list[Measurement]:
+    """Networks on the profile's test sets, in all settings in which it measures them, or in some."""
+    found = []
+    for spec in specs:
+        there = settings_of(spec, profile)
+        wanted = [
+            [one for one in own if chosen is None or one in chosen]
+            for own, chosen in zip(there, (conditions, scales), strict=True)
+        ]
+        found += [Measurement(spec, name, *wanted) for name in sets or sets_of(spec, profile)]
+    return found
+
+
+def on_test_scenes(profile: Profile) -> list[Measurement]:
+    """The profile's segmentation networks on its test scenes."""
+    scenes = profile.segmentation
+    return [
+        Measurement(spec, scenes.data, scenes.conditions, [str(CANONICAL)], kind=SEGMENTED)
+        for spec in named(["original", *scenes.networks], profile)
+    ]
+
+
+def sets_of(spec: NetworkSpec, profile: Profile) -> list[str]:
+    """The test sets on which the experiments measure a network: other scales and other models, on
+    the first alone.
+    """
+    first = spec.model != profile.model or spec.scale != "256"
+    return profile.evaluation.test_sets[:1] if first else profile.evaluation.test_sets
+
+
+def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[str]]:
+    """The conditions under which, and the scale settings at which, the experiments measure a
+    network.
+    """
+    settings = profile.evaluation
+    if spec.model == settings.second_model:
+        return settings.second_conditions, ["256", "256+512"] if spec.is_original else ["256"]
+    if spec.model == settings.global_pooling_model:
+        return settings.second_conditions, ["256", "512", "256+512"]
+    if spec.is_original:
+        return settings.original_conditions, settings.original_scales
+    if spec.scale == "256":
+        return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, [
+            "256"
+        ]
+    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[
+        spec.scale
+    ]
+    return settings.scale_conditions, scales
+
+
+# --- All that is measured -------------------------------------------------------------------------
+
+
+def measurements(profile: Profile) -> Iterator[tuple[str, Measurement]]:
+    """All that a run measures on test sets, each once, with the first experiment that takes it."""
+    seen = set()
+    for name, one in _declared(profile):
+        if (key := (one.kind, one.spec, one.data)) not in seen:
+            seen.add(key)
+            yield name, _whole(one, profile)
+
+
+def _declared(profile: Profile) -> Iterator[tuple[str, Measurement]]:
+    for name, one in EXPERIMENTS.items():
+        for measured in one.measures(profile):
+            yield name, measured
+
+
+def _whole(one: Measurement, profile: Profile) -> Measurement:
+    """A measurement in all settings that any experiment takes."""
+    if one.kind != CLASSIFIED:
+        return one
+    conditions, scales = settings_of(one.spec, profile)
+    return replace(one, conditions=conditions, scales=scales)
+
+
+def decisions(one: Measurement, run: Run) -> pd.DataFrame:
+    """What a network decided on test images, in the settings of a measurement."""
+    whole = _whole(one, run.profile)
+    found = predictions.decisions(
+        trained(one.spec, run), one.data, whole.conditions, whole.scales, run
+    )
+    return results.select(found, condition=one.conditions, scale=one.scales)
+
+
+def starts(profile: Profile) -> dict[str, str]:
+    """Name of every network of a run, as ``blurpaper train`` takes it -> the name of the one that
+    it starts from, which comes before it; empty for those that start from no other.
+    """
+    found: dict[str, str] = {}
+    for _, one in _declared(profile):
+        spec, start = one.spec, start_of(one.spec)
+        if one.kind == SEGMENTED:
+            name = str(replace(spec, model=SEGMENTATION))
+            found[name] = str(start if spec.is_original else NetworkSpec(SEGMENTATION))
+        elif spec.scale != "per-scale":  # one network for each scale, listed by itself
+            found.setdefault(str(start), "")
+            if spec != start:
+                found[str(spec)] = str(start)
+    return found
