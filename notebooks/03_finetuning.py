@@ -28,7 +28,6 @@ published = False
 # %% tags=["remove-cell"]
 
 from blurpaper import data, experiments
-from blurpaper.blur import MIXES
 from blurpaper.book import figures
 from blurpaper.book.page import (
     PHOTOS,
@@ -47,6 +46,7 @@ from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import results
 from blurpaper.experiments.measurements import DISKS
+from blurpaper.kernels import MIXES
 from blurpaper.runs import Run
 from blurpaper.runs.store import Store
 

@@ -23,10 +23,10 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import deblurring
-from blurpaper.blur import MIXES
 from blurpaper.book.page import Page, percent, with_interval
 from blurpaper.data.sources import SOURCES
 from blurpaper.experiments import results
+from blurpaper.kernels import MIXES
 from blurpaper.networks import build
 from blurpaper.runs import profile as profiles
 

@@ -1,13 +1,9 @@
-"""Executing a chapter: a percent script becomes a notebook, which papermill executes; the outcome
-is an artifact like any other.
+"""Execution of chapters: a percent script becomes a notebook, which papermill executes, several
+chapters at once.
 
-A chapter whose text, settings, code and data have not changed is taken from the store. One that
-fails leaves nothing behind that could be mistaken for a chapter.
-
-Executing the chapters of a book, several at once.
-
-Each is a process of its own, so where there is more than one core a book is made sooner; what is
-computed is the same.
+The outcome is an artifact like any other: a chapter whose text, settings, code and data have not
+changed is taken from the store. One that fails leaves nothing behind that could be mistaken for a
+chapter. Each is a process of its own; what is computed is the same however many run at once.
 """
 
 from __future__ import annotations
@@ -35,13 +31,11 @@ from blurpaper.book.provenance import ANCHORS
 from blurpaper.experiments import results
 from blurpaper.experiments.sources import RUN
 from blurpaper.runs import Run, fingerprint
-from blurpaper.runs.files import written
+from blurpaper.runs.files import TEMPLATES, written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Artifact, Codec, Store, sha256_of
 
 KIND = "chapters"
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -190,6 +184,9 @@ def _executed(chapter: str, run: Edition, scratch: Path) -> str:
         "code": recorded,
     }
     return nbformat.writes(executed)
+
+
+# --- Several at once ------------------------------------------------------------------------------
 
 
 def execute_all(

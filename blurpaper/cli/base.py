@@ -94,9 +94,11 @@ def main() -> None:
 
 
 def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
-    """A profile with its overrides, and the overrides as they were read."""
+    """A profile with its overrides, and the overrides as they were read: how a run begins."""
     from blurpaper.runs import profile
+    from blurpaper.runs.devices import keep_freed_memory
 
+    keep_freed_memory()
     parsed = profile.parse_overrides(overrides)
     return profile.load(name, parsed), parsed
 

@@ -34,7 +34,9 @@ class _Place(click.Path):
 @click.option("--pixels", is_flag=True, help=_PIXELS)
 def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
-    _say_written(blur(source, target, psf, pixels), "blurred", source, target)
+    from blurpaper.cli import files
+
+    _say_written(files.blur(source, target, psf, pixels), "blurred", source, target)
 
 
 @main.command()

@@ -144,11 +144,9 @@ def _drawn(
     lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str], metric: str
 ) -> str:
     """The metric under each condition with 95 % intervals; disks, which grow, are joined by lines."""
-    from matplotlib import pyplot as plt
-
     from blurpaper.book.figures import inline, style
 
-    figure, axis = plt.subplots(figsize=(4.7, 3.3))
+    figure, axis = style.subplots(figsize=(4.7, 3.3))
     places = np.arange(len(conditions))
     grow = [place for place in places if conditions[place] == SHARP or conditions[place][0] == "D"]
     for network, line in zip(("original", "mix"), lines):

@@ -1,7 +1,4 @@
-"""The book: run every chapter or one, build.
-
-Results: publish them, check them, compare two tables.
-"""
+"""Verbs on runs: the book or a chapter of it, and results published, checked and compared."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
-"""Single images to show: which ones, to which networks, and what those say of them (Figures 1, 3 and
-5).
-
-What networks take single images for: the first guess behind each verdict of Figure 3, and its
-probability.
+"""Single images to show: which ones, to which networks, and what those say of them (Figures 1, 3
+and 5).
 """
 
 from __future__ import annotations

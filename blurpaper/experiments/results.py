@@ -1,8 +1,5 @@
 """Results as data: one row a number, in the same columns for the paper, the published runs and the
-run at hand.
-
-Two tables of results, row by row: what is the same, what moved beyond its interval, and what
-only one of them has.
+run at hand; and two tables of them compared row by row.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.runs.files import HOME, UserError
+from blurpaper.runs.files import PACKAGE, RESULTS, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +34,8 @@ COLUMNS = (*KEY, "value", "low", "high", "n")
 AS_IS = "as is"
 """The word in the column ``input`` for images that nothing was done to after the blur."""
 
-PAPER = Path(__file__).with_name("paper.csv")
-PUBLISHED = HOME / "results"
+PAPER = PACKAGE / "experiments" / "paper.csv"
+PUBLISHED = RESULTS
 
 
 class ResultsError(UserError):
@@ -140,6 +137,8 @@ def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
         frame = frame[frame[column].isin(list(wanted))]
     return frame
 
+
+# --- Two tables, row by row: what moved beyond its interval, what only one has --------------------
 
 SAME = 1e-6
 """Numbers that differ by no more than this share of the larger are the same, as results are written

@@ -258,7 +258,9 @@ class Computed(Source):
                     images = partial(restoration.images_of, one.data, self.run)
                     yield (
                         of | {"input": str(treatment)},
-                        lambda t=treatment, i=images: restoration.treated_decisions(t, i(), self.run),
+                        lambda t=treatment, i=images: restoration.treated_decisions(
+                            t, i(), self.run
+                        ),
                     )
 
     def confusions(self) -> pd.DataFrame:

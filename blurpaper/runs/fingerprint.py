@@ -18,11 +18,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from blurpaper.runs.files import PACKAGE
+
 _PACKAGE = "blurpaper"
-_ROOT = Path(__file__).parents[1]
 CARRIERS = frozenset(
     f"{_PACKAGE}.{name}"
-    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.profile", "runs.progress", "runs", "data.sources")
+    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.profile", "runs.progress", "runs.threads", "runs", "data.sources")
 )  # fmt: skip
 """Modules that carry values without making them: what they hold is in the inputs of an artifact."""
 
@@ -78,7 +79,7 @@ def hash_of(module: str) -> str | None:
 
 def library() -> list[str]:
     """Every module of the library."""
-    parts = [path.relative_to(_ROOT).with_suffix("").parts for path in _ROOT.rglob("*.py")]
+    parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
     return sorted(
         {".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts}
     )
@@ -107,7 +108,7 @@ def closure(modules: Iterable[str]) -> set[str]:
 
 def path_of(module: str) -> Path:
     """The file of a module."""
-    path = _ROOT.joinpath(*module.split(".")[1:])
+    path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 

@@ -75,7 +75,7 @@ def edit_module(tmp_path, monkeypatch):
     shutil.copytree(
         Path(blurpaper.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__")
     )
-    monkeypatch.setattr(fingerprint, "_ROOT", root)
+    monkeypatch.setattr(fingerprint, "PACKAGE", root)
 
     def forget():
         for cached in (

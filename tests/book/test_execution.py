@@ -179,7 +179,7 @@ def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout)
 
 
 def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
-    script = "from blurpaper import page\nfrom blurpaper.blur import MIXES\npage.Page(MIXES)"
+    script = "from blurpaper import page\nfrom blurpaper.kernels import MIXES\npage.Page(MIXES)"
     assert fingerprint.used_by(script) == {"blurpaper.book.page", "blurpaper.kernels"}
     used = fingerprint.closure(fingerprint.used_by(script))
     assert {"blurpaper.claims.fine_tuning", "blurpaper.kernels"} <= used

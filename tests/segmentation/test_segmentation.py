@@ -91,7 +91,7 @@ def slowly_segmented(
     small = image[None].contiguous(memory_format=torch.channels_last)
     small = functional.interpolate(small, size, mode="bicubic", antialias=True)
     if condition == "shake":
-        at = protocol.protocol.uniforms("shake", "test", f"test/{number:06d}")[0]
+        at = kernels.uniforms("shake", "test", f"test/{number:06d}")[0]
         small = blur.apply(small, kernels.shake_bank("test", canonical / 384)[int(at * 100)])
     elif condition != "sharp":
         small = blur.apply(small, kernels.psf(condition, canonical / 384))
@@ -290,7 +290,7 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
     assert below
     assert all(torch.equal(tensor, backbone[name]) for name, tensor in below.items())
     assert all(torch.equal(tensor, original[name]) for name, tensor in second.items())
-    assert (first_mix, second_mix) == ({"sharp": 1.0}, blur.MIXES["mix"])
+    assert (first_mix, second_mix) == ({"sharp": 1.0}, kernels.MIXES["mix"])
     assert (pretraining, finetuning) == (
         tiny.segmentation.pretraining,
         tiny.segmentation.finetuning,

@@ -5,7 +5,7 @@ import torch
 from helpers import TINY
 
 from blurpaper import data
-from blurpaper.blur import MIXES
+from blurpaper.kernels import MIXES
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
