@@ -23,6 +23,7 @@ test-all: $(INSTALLED) lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 size: ## modules, lines of code, the longest chain of imports between rooms, notebooks, tests
 	$(PYTHON) tools/size.py

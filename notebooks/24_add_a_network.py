@@ -170,7 +170,7 @@ except ValueError as error:
 # for every point and pixel and a gradient for every layer.
 #
 # ```sh
-# python -m pytest tests/test_networks.py tests/test_zoomout.py
+# python -m pytest tests/networks tests/segmentation/test_zoomout.py
 # ```
 #
 # From then on every verb and every profile knows it:

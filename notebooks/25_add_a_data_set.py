@@ -161,7 +161,7 @@ print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
 del folders.SETS["mine"]
 
 # %% [markdown]
-# **For good**, in a checkout: the line in `SETS` of `blurpaper/data/photos.py`, and an entry of `SOURCES` in `blurpaper/data/sources.py`, which says what it is,
+# **For good**, in a checkout: the line in `SETS` of `blurpaper/data/folders.py`, and an entry of `SOURCES` in `blurpaper/data/sources.py`, which says what it is,
 # under which licence, how many images are whole, and where it can be had, or that it cannot be fetched and what to do.
 #
 # ```python
@@ -181,7 +181,7 @@ del folders.SETS["mine"]
 # known sets are those that can be loaded.
 #
 # ```sh
-# python -m pytest tests/test_photos.py tests/test_fetching.py
+# python -m pytest tests/data
 # ```
 #
 # Then a profile names it, and the verbs know it:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from blurpaper.data.sets import ImageSet, SegmentedSet
+from blurpaper.deblurring.observation import mirrored
 
 TINY = {
     "emoji.classes": 4,
@@ -102,3 +104,21 @@ def write_voc(
             image.putpalette(random.randint(0, 256, 768).astype(np.uint8).tobytes())
             image.save(devkit / "SegmentationClass" / f"{name}.png")
         (devkit / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
+
+
+def blur_matrix(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The blur as a matrix, column by column, by scipy."""
+    units = np.eye(shape[0] * shape[1]).reshape(-1, *shape)
+    return np.stack(
+        [ndimage.convolve(unit, kernel.astype(float), mode="mirror").ravel() for unit in units],
+        axis=1,
+    )
+
+
+def torus_weights(shape: tuple[int, int]) -> np.ndarray:
+    """How often each pixel lies on the torus: the border once where the rest lies twice."""
+    counts = [
+        np.bincount(mirrored(side, 0, max(2 * (side - 1), 1)).numpy(), minlength=side)
+        for side in shape
+    ]
+    return np.outer(*counts).ravel().astype(float)

@@ -25,7 +25,7 @@ published = False
 
 # %%
 import os
-from blurpaper import shake
+from blurpaper import kernels
 
 print(os.getpid(), overrides)
 """
@@ -150,7 +150,7 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
 
     monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
     told = []
-    execution.execute(
+    execution.execute_all(
         build.chapters(),
         execution.Edition(profile.load("smoke"), {}, "smoke", Store(checkout / "store")),
         jobs,
@@ -179,7 +179,11 @@ def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout)
 
 
 def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
-    script = "from blurpaper import page\nfrom blurpaper.kernels import MIXES\npage.Page(MIXES)"
+    script = (
+        "from blurpaper.book import page
+from blurpaper.kernels import MIXES
+page.Page(MIXES)"
+    )
     assert fingerprint.used_by(script) == {"blurpaper.book.page", "blurpaper.kernels"}
     used = fingerprint.closure(fingerprint.used_by(script))
     assert {"blurpaper.claims.fine_tuning", "blurpaper.kernels"} <= used

@@ -8,7 +8,7 @@ import pytest
 from alt_texts import Pictures
 from matplotlib import pyplot as plt
 
-from blurpaper.book import page as pages
+from blurpaper.book import page
 from blurpaper.book.page import Page, in_words
 from blurpaper.experiments import results
 
@@ -17,7 +17,7 @@ from blurpaper.experiments import results
 def shown(monkeypatch) -> list[str]:
     """The HTML that a page gives out."""
     found: list[str] = []
-    monkeypatch.setattr(pages, "display", lambda html: found.append(html.data))
+    monkeypatch.setattr(page, "display", lambda html: found.append(html.data))
     return found
 
 

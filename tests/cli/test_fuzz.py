@@ -1,7 +1,7 @@
 """Input that nobody thought of: whatever comes in, what comes out is a value or the error that the
 docstring names.
 
-A few hundred examples, always the same, in an ordinary run; ``FUZZ=100 pytest tests/test_fuzz.py``
+A few hundred examples, always the same, in an ordinary run; ``FUZZ=100 pytest tests/cli/test_fuzz.py``
 tries a hundred times as many others.
 """
 

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers import blur_matrix, torus_weights
 
 from blurpaper import blur, deblurring
 from blurpaper.data import folders
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
-from blurpaper.deblurring import Mixture, Observation, splitting
-from blurpaper.deblurring import prior as priors
+from blurpaper.deblurring import Mixture, Observation, prior, splitting
 from blurpaper.deblurring.prior import SIDE
 from blurpaper.evaluation import metrics
 from blurpaper.kernels import psf
@@ -30,9 +30,10 @@ def picture() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def few() -> Mixture:
     """Five components of the released prior."""
-    prior = priors.bundled_prior()
-    chosen = prior.weights.argsort(descending=True)[:5]
-    return Mixture(prior.weights[chosen] / prior.weights[chosen].sum(), prior.covariances[chosen])
+    bundled = prior.bundled_prior()
+    chosen = bundled.weights.argsort(descending=True)[:5]
+    weights = bundled.weights[chosen]
+    return Mixture(weights / weights.sum(), bundled.covariances[chosen])
 
 
 def naive_epll(
@@ -42,11 +43,10 @@ def naive_epll(
     mirror images.
     """
     from scipy.stats import multivariate_normal
-    from test_observation import dense, weights
 
     height, width = observed.shape
     covariances, shares = prior.pixel_covariances.double().numpy(), prior.weights.double().numpy()
-    matrix, weight = dense(kernel, observed.shape), weights(observed.shape)
+    matrix, weight = blur_matrix(kernel, observed.shape), torus_weights(observed.shape)
     image = observed.copy()
     for bond in (50 * 2**step for step in range(7)):
         wide = np.pad(image, 7, mode="reflect")
@@ -193,13 +193,13 @@ def test_bad_input_is_told_in_a_sentence(images, options, error, message) -> Non
 
 
 def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
-    priors.bundled_prior.cache_clear()
-    monkeypatch.setattr(priors, "RELEASED", tmp_path / "bsds500.safetensors")
+    prior.bundled_prior.cache_clear()
+    monkeypatch.setattr(prior, "BUNDLED", tmp_path / "bsds500.safetensors")
     with pytest.raises(
         ValueError, match=r"the prior that comes with blurpaper is not at .*bsds500\.safetensors"
     ):
         deblurring.epll(torch.zeros(3, 9, 9, dtype=torch.uint8), "D2")
-    priors.bundled_prior.cache_clear()
+    prior.bundled_prior.cache_clear()
 
 
 @pytest.mark.skipif(not folders.is_there("bsds500", "test"), reason="no bsds500 photographs")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers import blur_matrix, torus_weights
 from scipy import ndimage
 
 from blurpaper import kernels
@@ -17,24 +18,6 @@ KERNELS = {
     / 20,
     "symmetric about a point alone": np.array([[3, 0, 0], [0, 1, 0], [0, 0, 3]], np.float32) / 7,
 }
-
-
-def dense(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The blur as a matrix, column by column, by scipy."""
-    units = np.eye(shape[0] * shape[1]).reshape(-1, *shape)
-    return np.stack(
-        [ndimage.convolve(unit, kernel.astype(float), mode="mirror").ravel() for unit in units],
-        axis=1,
-    )
-
-
-def weights(shape: tuple[int, int]) -> np.ndarray:
-    """How often each pixel lies on the torus: the border once where the rest lies twice."""
-    counts = [
-        np.bincount(mirrored(side, 0, max(2 * (side - 1), 1)).numpy(), minlength=side)
-        for side in shape
-    ]
-    return np.outer(*counts).ravel().astype(float)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -57,7 +40,7 @@ def test_solution_is_that_of_the_normal_equations(shape, name) -> None:
     observed = Observation(sharp, KERNELS[name]).blurred(sharp)
     penalty = 0.01
     found = Observation(observed, KERNELS[name]).solve(penalty, penalty * target)
-    matrix, weight = dense(KERNELS[name], shape), weights(shape)
+    matrix, weight = blur_matrix(KERNELS[name], shape), torus_weights(shape)
     normal = matrix.T @ (weight[:, None] * matrix) + penalty * np.diag(weight)
     for one, seen, near in zip(found, observed, target, strict=True):
         right = (
@@ -83,7 +66,7 @@ def test_penalty_on_gradients_is_the_sum_of_squared_differences(name) -> None:
         ) ** 2
         torus = image[rows][:, columns]
         rough = sum(((np.roll(torus, -1, axis) - torus) ** 2).sum() for axis in (0, 1))
-        return float((error.ravel() * weights(shape)).sum() + penalty * rough)
+        return float((error.ravel() * torus_weights(shape)).sum() + penalty * rough)
 
     lowest = cost(found)
     changes = np.random.RandomState(4).standard_normal((20, *shape)) * 1e-2

@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from blurpaper import blur, kernels
 from blurpaper.data import folders
-from blurpaper.data import images as canonical
-from blurpaper.data.images import same_shape, to_canonical
+from blurpaper.data.images import images_of, same_shape, to_canonical
 from blurpaper.evaluation import metrics, protocol
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import ORIGINALS
@@ -101,7 +100,7 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
     margin = {"D8": 0.04, "shake": 0.04}
     profile, images = load("photos"), folders.load_images("nips2017-dev", "test")
     network = ORIGINALS["efficientnet_lite0"](224)
-    whole = canonical.images_of(images, range(len(images)), profile.protocol)
+    whole = images_of(images, range(len(images)), profile.protocol)
     for condition, expected in independent.items():
         crop, everywhere = [], []
         with torch.inference_mode(), autocast(profile.compute, torch.device("cpu")):

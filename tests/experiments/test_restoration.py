@@ -194,7 +194,7 @@ def test_recognition_does_not_hang_on_deblurring_nor_the_prior_on_the_solver() -
     recognition = fingerprint.closure(
         ["blurpaper.training.loop", "blurpaper.evaluation.protocol", "blurpaper.networks.vgg"]
     )
-    assert not any("deblur" in module or "treatment" in module for module in recognition)
+    assert not any("deblur" in module or "restoration" in module for module in recognition)
     assert "blurpaper.deblurring.splitting" in fingerprint.closure(
         ["blurpaper.experiments.restoration"]
     )

@@ -25,8 +25,8 @@ from torch.nn import functional
 from blurpaper import kernels
 from blurpaper.cli import finetune, main
 from blurpaper.data.sets import imagenet_names
-from blurpaper.evaluation import folder as evaluation
 from blurpaper.evaluation import predictions
+from blurpaper.evaluation.folder import evaluate_module, fitted
 from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
@@ -450,10 +450,10 @@ def test_efficientnet_through_timm_gives_the_numbers_of_plain_torch_code(folder)
 def test_scales_stand_to_the_field_as_the_papers_to_224(folder) -> None:
     photos = profiles.load("photos")
     spec = named("test_resnet", weights="resnet.safetensors")
-    own = evaluation.fitted(photos, spec).protocol
+    own = fitted(photos, spec).protocol
     assert own.field == 160 and own.canonical == 384
     assert own.scales == {"128": 92, "256": 183, "512": 366}
-    assert evaluation.fitted(evaluation.fitted(photos, spec), spec).protocol == own
+    assert fitted(fitted(photos, spec), spec).protocol == own
 
 
 @pytest.mark.parametrize("how", [(), ("--unlabelled",)])
@@ -585,7 +585,7 @@ def test_a_module_in_memory_is_measured_and_left_as_it_was(folder) -> None:
     module.train()
     module.layer1.eval()
     few = {"evaluation.bootstrap": 20}
-    found = evaluation.evaluate_module(
+    found = evaluate_module(
         module, "album", ["sharp", "D4"], field=160, mean=about.mean, std=about.std, overrides=few
     )
     assert module.training and module.layer4.training and not module.layer1.training
@@ -606,5 +606,5 @@ def test_a_module_in_memory_is_measured_and_left_as_it_was(folder) -> None:
 
 def test_a_condition_or_scale_named_twice_counts_once(folder) -> None:
     module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
-    found = evaluation.evaluate_module(module, "album", ["sharp", "D4", "sharp"], ["256", "256"])
+    found = evaluate_module(module, "album", ["sharp", "D4", "sharp"], ["256", "256"])
     assert found.loc[found["metric"] == "top1", "condition"].tolist() == ["sharp", "D4"]

@@ -21,33 +21,30 @@ TREES = {
     path.relative_to(PACKAGE.parent).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
     for path in (*PACKAGE.rglob("*.py"), *build.NOTEBOOKS.glob("*.py"))
 }
+NODES = [(file, node) for file, tree in TREES.items() for node in ast.walk(tree)]
+CALLS = [(file, node) for file, node in NODES if isinstance(node, ast.Call)]
 
 
 def calls(name: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Every call of something of this name: (file, what is called, its keyword arguments, those
     that are no constants None).
     """
-    for file, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and name in (
-                getattr(node.func, "id", ""),
-                getattr(node.func, "attr", ""),
-            ):
-                given = {
-                    word.arg: word.value.value if isinstance(word.value, ast.Constant) else None
-                    for word in node.keywords
-                }
-                yield file, ast.unparse(node.func), given
+    for file, node in CALLS:
+        if name in (getattr(node.func, "id", ""), getattr(node.func, "attr", "")):
+            given = {
+                word.arg: word.value.value if isinstance(word.value, ast.Constant) else None
+                for word in node.keywords
+            }
+            yield file, ast.unparse(node.func), given
 
 
 def imports() -> Iterator[tuple[str, str]]:
     """(file, module) of every import, wherever in the file; of names from a module too."""
-    for file, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                yield from ((file, one.name) for one in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                yield from ((file, f"{node.module}.{one.name}") for one in node.names)
+    for file, node in NODES:
+        if isinstance(node, ast.Import):
+            yield from ((file, one.name) for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((file, f"{node.module}.{one.name}") for one in node.names)
 
 
 # --- Files that could run code --------------------------------------------------------------------
@@ -118,8 +115,7 @@ def test_one_module_opens_connections_and_none_knows_an_address_without_encrypti
     assert files == {"blurpaper/data/download.py"}
     assert not [
         (file, node.value)
-        for file, tree in TREES.items()
-        for node in ast.walk(tree)
+        for file, node in NODES
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and re.match(r"(http|ftp)://", node.value)

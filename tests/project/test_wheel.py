@@ -102,15 +102,12 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
     wheel,
 ) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "blurpaper").rglob("*.py")}
-    expected |= {
-        f"blurpaper/runs/profiles/{path.name}"
-        for path in (ROOT / "blurpaper" / "profiles").glob("*.yaml")
-    }
-    expected |= {
-        f"blurpaper/templates/{path.name}" for path in (ROOT / "blurpaper" / "templates").iterdir()
-    }
-    expected |= {results.PAPER.relative_to(ROOT).as_posix()}
+    library = [
+        path
+        for pattern in ("**/*.py", "runs/profiles/*.yaml", "book/templates/*.html")
+        for path in (ROOT / "blurpaper").glob(pattern)
+    ]
+    expected = {path.relative_to(ROOT).as_posix() for path in [*library, results.PAPER]}
     expected |= {f"blurpaper/checkout/notebooks/{chapter}.py" for chapter in build.chapters()}
     pages = [
         path

@@ -1,4 +1,4 @@
-"""How precisely a CPU computes; tests/test_gpu.py asks the same of a GPU."""
+"""How precisely a CPU computes; test_gpu.py asks the same of a GPU."""
 
 import pytest
 import torch

@@ -30,7 +30,7 @@ from blurpaper.data import folders
 from blurpaper.data.images import ImageError
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
-from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError
+from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError, sha256_of
 from blurpaper.training import batches, loop
 from blurpaper.training.batches import Task
 from blurpaper.training.objectives import Labels
@@ -125,42 +125,33 @@ TRAIN = (
 )
 
 
-def trains(store: Path, size: int = resource.RLIM_INFINITY) -> subprocess.CompletedProcess:
-    """A training in a process of its own, whose files may not grow beyond so many bytes."""
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    environment = os.environ | {"BLURPAPER_STORE": str(store), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "blurpaper", *TRAIN]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, preexec_fn=limited
-    )
-
-
 def test_what_a_full_disk_or_damage_took_is_told_of_and_made_again_the_same(tmp_path) -> None:
     """A network does not fit, then it does; then a bit of it is flipped."""
-    done = trains(tmp_path / "store", 2_000_000)
-    assert done.returncode == 2
+    store = tmp_path / "store"
+    with largest_file(2_000_000):
+        done = run(*TRAIN, BLURPAPER_STORE=str(store))
+    assert done.exit_code == 2
     check_sentence(
         done.stderr,
         "cannot write",
         "networks/small_vgg_original",
         "free some space or name another place",
     )
-    assert [name.split("/")[0] for name in Store(tmp_path / "store").names()] == ["data"]
-    assert not list((tmp_path / "store").rglob("*.tmp*"))
+    assert [name.split("/")[0] for name in Store(store).names()] == ["data"]
+    assert not list(store.rglob("*.tmp*"))
 
-    done = trains(tmp_path / "store")
-    assert done.returncode == 0, done.stderr
-    (data,) = (tmp_path / "store").glob("networks/*/data.safetensors")
+    done = run(*TRAIN, BLURPAPER_STORE=str(store))
+    assert done.exit_code == 0, done.stderr
+    (data,) = store.glob("networks/*/data.safetensors")
     whole = data.read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     data.write_bytes(flipped)
-    done = trains(tmp_path / "store")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count(f"{data} is damaged (its checksum differs): it is computed again") == 1
+    with pytest.warns(UserWarning) as told:
+        done = run(*TRAIN, BLURPAPER_STORE=str(store))
+    assert done.exit_code == 0, done.stderr
+    damaged = f"{data} is damaged (its checksum differs): it is computed again"
+    assert sum(damaged in str(warning.message) for warning in told) == 1
     assert data.read_bytes() == whole
 
 
@@ -397,20 +388,18 @@ def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(
     store.get(text(), lambda _: "kept")
     data = store.path(text()) / "data.txt"
     data.write_text("damaged")
-    from blurpaper.runs import store as stores
-
-    checksum = stores.sha256_of
+    name, checksum = "blurpaper.runs.store.sha256_of", sha256_of
 
     def slow(path: Path) -> str:
         found = checksum(path)
-        monkeypatch.setattr(stores, "sha256_of", checksum)
+        monkeypatch.setattr(name, checksum)
         with pytest.warns(UserWarning, match="damaged"):
             assert (
                 Store(store.root).get(text(), lambda _: "made by the other") == "made by the other"
             )
         return found
 
-    monkeypatch.setattr(stores, "sha256_of", slow)
+    monkeypatch.setattr(name, slow)
     assert store.get(text(), lambda _: pytest.fail("made twice")) == "made by the other"
 
 

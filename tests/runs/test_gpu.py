@@ -21,7 +21,7 @@ from helpers import LabelledScenes, MemorySet
 from PIL import Image
 from safetensors.torch import load_file
 
-from blurpaper import blur, deblurring
+from blurpaper import blur, deblurring, segmentation
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.sets import VOID
@@ -33,7 +33,6 @@ from blurpaper.networks.weights import released
 from blurpaper.runs import devices
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
-from blurpaper.segmentation import protocol as segmentation
 from blurpaper.segmentation.batches import PerPixel
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import batches, loop
@@ -465,7 +464,7 @@ def test_segmentation_is_learnt_and_scored(compute) -> None:
     task = Task(images, {"sharp": 0.7, "D4": 0.3}, "", seed=2)
     found = losses(PerPixel(network, 80, 200, pace=2.0), compute, schedule, task=task)
     assert np.mean(found[-4:]) < 0.3 * np.mean(found[:4])
-    counts = segmentation.scored(network, images, range(8), "sharp", profile)
+    counts = segmentation.protocol.scored(network, images, range(8), "sharp", profile)
     everywhere = counts["all"].sum(dim=0)
     assert all(tensor.device.type == "cpu" for tensor in counts.values())
     assert everywhere.diagonal().sum() > 0.9 * everywhere.sum()
@@ -477,7 +476,7 @@ def test_scenes_are_scored_as_on_the_cpu(exact) -> None:
         torch.nn.init.normal_(network.classifier.weight)
     for condition in ("sharp", "D8", "shake"):
         on_cpu, on_gpu = (
-            segmentation.scored(
+            segmentation.protocol.scored(
                 network,
                 images,
                 range(8),

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import distributed
 
 from blurpaper.networks.vgg import VGG
-from blurpaper.runs import devices as processes
+from blurpaper.runs import devices
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.training import loop
 from blurpaper.training.batches import Task
@@ -27,7 +27,7 @@ def main(how: str, path: Path) -> None:
     torch.cuda.set_device(0)
     if how != "none":
         distributed.init_process_group(how)
-        assert processes.count() == int(os.environ["WORLD_SIZE"])
+        assert devices.count() == int(os.environ["WORLD_SIZE"])
     if how == "nccl":
         loop._together = torch.nn.parallel.DistributedDataParallel
 
@@ -50,14 +50,14 @@ def main(how: str, path: Path) -> None:
     loop.train(Labels(network), task, schedule, settings, compute)
     loop.train(Agreement(tuned, teacher, features=0.0), task, schedule, settings, compute)
     if how != "none":
-        summed, decided = torch.ones(1, device="cuda"), [processes.number() == 0]
+        summed, decided = torch.ones(1, device="cuda"), [devices.number() == 0]
         distributed.all_reduce(summed)
         distributed.broadcast_object_list(decided)
         distributed.barrier()
-        assert summed.item() == processes.count() == processes.total(
+        assert summed.item() == devices.count() == devices.total(
             torch.ones(1, device="cuda")
         ) and decided == [True]
-    if processes.number() == 0:
+    if devices.number() == 0:
         both = torch.nn.ModuleDict({"labels": network, "agreement": tuned})
         save_file(
             {name: tensor.cpu().contiguous() for name, tensor in both.state_dict().items()}, path

@@ -15,8 +15,8 @@ from helpers import TINY, LabelledScenes
 from skimage import measure
 from torch.nn import functional
 
-from blurpaper import blur, data, kernels
-from blurpaper.data import images as canonical
+from blurpaper import blur, data, kernels, training
+from blurpaper.data.images import scenes_of
 from blurpaper.data.sets import VOID
 from blurpaper.experiments import measurements, segmentation
 from blurpaper.networks import NetworkSpec
@@ -24,12 +24,10 @@ from blurpaper.networks.vgg import VGG
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
-from blurpaper.segmentation import batches, protocol
-from blurpaper.segmentation import networks as segmented
+from blurpaper.segmentation import batches, networks, protocol
 from blurpaper.segmentation.protocol import COUNTED, scored
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import loop
-from blurpaper.training import networks as trained
 
 SMALL = TINY | {
     "segmentation.scenes.train": 16,
@@ -212,7 +210,7 @@ def test_scenes_of_many_shapes_and_without_labels_are_scored(random_network, tin
     various = LabelledScenes(images, label_maps, tuple(map(str, range(20))))
     found = scored(random_network, various, [4, 3, 2, 1, 0], "D4", tiny)["all"]
     assert found.sum(dim=(1, 2)).tolist() == [6000, 6300, 6300, 0, 6300]
-    given = canonical.scenes_of(various, [4, 1], tiny.protocol)
+    given = scenes_of(various, [4, 1], tiny.protocol)
     maps = dict(protocol.log_probabilities(random_network, given, ["test/4", "test/1"], "D4", tiny))
     assert {number: tuple(one.shape) for number, one in maps.items()} == {
         0: (20, 150, 40),
@@ -240,18 +238,18 @@ def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     tiny, kept, tmp_path, monkeypatch
 ) -> None:
     first = {
-        one.spec: segmented.network(one.spec, Run(tiny, kept))
+        one.spec: networks.network(one.spec, Run(tiny, kept))
         for one in measurements.on_test_scenes(tiny)
     }
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
-        assert alike(segmented.network(spec, tiny, again), network)
+        assert alike(networks.network(spec, tiny, again), network)
         assert not network.training
-        assert network.labels == segmented.labels(tiny)
+        assert network.labels == networks.labels(tiny)
     assert not alike(first[ORIGINAL], first[MIX])
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     for spec, network in first.items():
-        assert alike(segmented.network(spec, Run(tiny, kept)), network)
+        assert alike(networks.network(spec, Run(tiny, kept)), network)
 
 
 def test_the_original_starts_from_the_classification_network_and_the_others_from_the_original(
@@ -269,18 +267,18 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
         )
         return objective.network.eval()
 
-    segmented.network(MIX, Run(tiny, kept))
-    backbone = trained.network(ORIGINAL, Run(tiny, kept)).state_dict()
-    original = segmented.network(ORIGINAL, Run(tiny, kept)).state_dict()
+    networks.network(MIX, Run(tiny, kept))
+    backbone = training.networks.network(ORIGINAL, Run(tiny, kept)).state_dict()
+    original = networks.network(ORIGINAL, Run(tiny, kept)).state_dict()
     monkeypatch.setattr(loop, "train", noted)
     bare = copy_of(kept, tmp_path / "bare", "data", "networks")
-    segmented.network(ORIGINAL, tiny, bare)
+    networks.network(ORIGINAL, tiny, bare)
     shutil.rmtree(bare.root / "segmenters")
     shutil.copytree(
-        kept.path(segmented.network_recipe(ORIGINAL, Run(tiny, kept))),
-        bare.path(segmented.network_recipe(ORIGINAL, tiny, bare)),
+        kept.path(networks.network_recipe(ORIGINAL, Run(tiny, kept))),
+        bare.path(networks.network_recipe(ORIGINAL, tiny, bare)),
     )
-    segmented.network(MIX, tiny, bare)
+    networks.network(MIX, tiny, bare)
     (first, first_mix, pretraining), (second, second_mix, finetuning) = starts
     below = {
         name.removeprefix("backbone."): tensor
@@ -301,11 +299,12 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
 def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
     tiny, kept, tmp_path, monkeypatch, spec
 ) -> None:
-    whole = segmented.network(spec, Run(tiny, kept))
+    whole = networks.network(spec, Run(tiny, kept))
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     if spec == MIX:
         assert alike(
-            segmented.network(ORIGINAL, tiny, again), segmented.network(ORIGINAL, Run(tiny, kept))
+            networks.network(ORIGINAL, tiny, again),
+            networks.network(ORIGINAL, Run(tiny, kept)),
         )
     clock = count(step=10)
     # A checkpoint is due at every step.
@@ -321,11 +320,11 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
 
         yield tick
 
-    monkeypatch.setattr(segmented, "progress", killing)
+    monkeypatch.setattr(networks, "progress", killing)
     with pytest.raises(KeyboardInterrupt):
-        segmented.network(spec, tiny, again)
+        networks.network(spec, tiny, again)
     last.clear()
-    assert alike(segmented.network(spec, tiny, again), whole)
+    assert alike(networks.network(spec, tiny, again), whole)
     assert done_at == [1, 2, 3, 3, 4]  # the third step was done, but not yet kept
     assert not list(again.root.glob("segmenters/*.partial"))
 
@@ -340,17 +339,17 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
         )
         images = data.load_segmented("emoji-scenes", "test", Run(profile, kept))
         found = {
-            spec.mix: segmented.network_recipe(spec, Run(profile, kept)).key
+            spec.mix: networks.network_recipe(spec, Run(profile, kept)).key
             for spec in (ORIGINAL, MIX)
         }
         for spec, condition in ((ORIGINAL, "sharp"), (ORIGINAL, "D8"), (MIX, "D8")):
-            for numbers, recipe in segmented.recipes(spec, images, condition, Run(profile, kept)):
+            for numbers, recipe in networks.recipes(spec, images, condition, Run(profile, kept)):
                 found[f"{spec.mix} {condition} {numbers.start}"] = recipe.key
         return found
 
     plain = keys()
     assert len(set(plain.values())) == len(plain) == 2 + 3 * 2
-    networks, confusions = {"original", "mix"}, set(plain) - {"original", "mix"}
+    trained, confusions = {"original", "mix"}, set(plain) - {"original", "mix"}
     of_mix = {name for name in plain if name.startswith("mix")}
 
     def changed(**overrides: object) -> set[str]:
@@ -370,11 +369,11 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
         ("head_lr_scale", 2.0),
         ("stride", 4),
     ):
-        assert changed(**{f"segmentation__{field}": value}) == networks | confusions, field
-    assert changed(segmentation__pretraining__batch=8) == networks | confusions
+        assert changed(**{f"segmentation__{field}": value}) == trained | confusions, field
+    assert changed(segmentation__pretraining__batch=8) == trained | confusions
     # The network below is another.
-    assert changed(pretraining__momentum=0.5) == networks | confusions
-    assert changed(seed=1) == networks | confusions
+    assert changed(pretraining__momentum=0.5) == trained | confusions
+    assert changed(seed=1) == trained | confusions
     assert (
         changed(
             segmentation__conditions=["D2"],
@@ -387,22 +386,22 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
 
 def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, monkeypatch) -> None:
     """Five scenes in parts of three; part by part they are found in the store again."""
-    network = segmented.network(ORIGINAL, Run(tiny, kept))
+    network = networks.network(ORIGINAL, Run(tiny, kept))
     expected = scored(network, scenes, range(5), "D8", tiny)
-    found = segmented.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
+    found = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
     assert tuple(found) == COUNTED
     for name in COUNTED:
         assert found[name].shape == (5, 20, 20)
         assert np.abs(found[name] - expected[name].numpy()).sum() <= 2 * TIES
-    monkeypatch.setattr(segmented, "scored", lambda *_: pytest.fail("scored again"))
-    again = segmented.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
+    monkeypatch.setattr(networks, "scored", lambda *_: pytest.fail("scored again"))
+    again = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
     assert all(np.array_equal(again[name], found[name]) for name in COUNTED)
 
 
 def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_alone(
     tiny, kept, scenes, tmp_path, monkeypatch
 ) -> None:
-    segmented.network(ORIGINAL, Run(tiny, kept))
+    networks.network(ORIGINAL, Run(tiny, kept))
     asked, plain = [], type(scenes).__getitem__
     monkeypatch.setattr(
         type(scenes),
@@ -410,14 +409,14 @@ def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_
         lambda self, number: asked.append(number) or plain(self, number),
     )
     conditions, made = ["sharp", "D4", "D8"], ("data", "networks", "segmenters")
-    together = segmented.confusions(
+    together = networks.confusions(
         ORIGINAL, conditions, tiny, copy_of(kept, tmp_path / "together", *made)
     )
     assert asked == [0, 1, 2, 3, 4]
     assert list(together) == conditions
     alone = copy_of(kept, tmp_path / "alone", *made)
     for condition in conditions:
-        found = segmented.confusions(ORIGINAL, [condition], tiny, alone)[condition]
+        found = networks.confusions(ORIGINAL, [condition], tiny, alone)[condition]
         assert all(np.array_equal(found[name], together[condition][name]) for name in COUNTED)
     assert len(asked) == 4 * 5
 
@@ -429,7 +428,7 @@ def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
         (spec.mix, condition) for spec, condition in settings
     }
     for spec, condition in settings:
-        confusions = segmented.confusions(spec, [condition], Run(tiny, kept))[condition]
+        confusions = networks.confusions(spec, [condition], Run(tiny, kept))[condition]
         own = counts[(counts["network"] == spec.mix) & (counts["condition"] == condition)]
         for region in COUNTED:
             back = np.zeros((5, 20, 20), np.int64)
@@ -450,12 +449,12 @@ def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
 
 def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None:
     few = data.Subset(scenes, [3, 0])
-    found = segmented.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
+    found = networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
     assert {name: (one.shape, one.dtype) for name, one in found.items()} == {
         "test/000003": ((160, 120), np.uint8),
         "test/000000": ((120, 160), np.uint8),
     }
-    confusions = segmented.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]["all"]
+    confusions = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]["all"]
     for number, name in ((3, "test/000003"), (0, "test/000000")):
         truth = scenes.label_map(number).numpy()
         pairs = truth[truth != VOID].astype(int) * 20 + found[name][truth != VOID]
@@ -463,8 +462,8 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
             np.abs(np.bincount(pairs, minlength=400).reshape(20, 20) - confusions[number]).sum()
             <= 2 * TIES
         )
-    monkeypatch.setattr(segmented, "log_probabilities", lambda *_: pytest.fail("segmented again"))
-    again = segmented.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
+    monkeypatch.setattr(networks, "log_probabilities", lambda *_: pytest.fail("segmented again"))
+    again = networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
     assert all(np.array_equal(again[name], found[name]) for name in found)
 
 
@@ -483,14 +482,14 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
 )
 def test_what_a_profile_cannot_ask_for_is_told_back_in_one_sentence(field, value, said) -> None:
     with pytest.raises(ValueError, match=said) as caught:
-        segmented.check(load("smoke", {f"segmentation.{field}": value}))
+        networks.check(load("smoke", {f"segmentation.{field}": value}))
     assert "\n" not in str(caught.value)
 
 
 def test_the_profiles_that_come_along_can_be_segmented() -> None:
     for name in ("smoke", "emoji", "photos", "imagenet"):
         profile = load(name)
-        segmented.check(profile)
+        networks.check(profile)
         assert [one.spec.mix for one in measurements.on_test_scenes(profile)] == [
             "original",
             *profile.segmentation.networks,
@@ -498,7 +497,7 @@ def test_the_profiles_that_come_along_can_be_segmented() -> None:
 
 
 def test_the_columns_of_a_network_say_where_it_was_trained(tiny) -> None:
-    original, mix = (segmented.columns(spec, "D8", tiny) for spec in (ORIGINAL, MIX))
+    original, mix = (networks.columns(spec, "D8", tiny) for spec in (ORIGINAL, MIX))
     assert (original["network"], original["train_scale"], original["recipe"]) == (
         "original",
         "",

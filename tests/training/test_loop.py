@@ -3,6 +3,7 @@ killed.
 """
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from helpers import MemorySet
 from safetensors.torch import load_file
 
 from blurpaper import kernels
+from blurpaper.cli import main
 from blurpaper.data.images import images_of
 from blurpaper.evaluation import protocol
 from blurpaper.networks.vgg import small_vgg
@@ -257,108 +260,80 @@ def test_the_optimizers_state_survives_a_kill(images, tmp_path, monkeypatch, opt
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
 
 
-def test_torchrun_trains_a_network_of_the_store_once_and_as_one_process_would(tmp_path) -> None:
-    light = {
-        "emoji.classes": 4,
-        "emoji.train": 48,
-        "emoji.test": 8,
-        "pretraining.batch": 16,
-        "agreement.batch": 15,
-    }
-    light |= {
-        "pretraining.phases": "[{epochs: 1, rate: 0.02}]",
-        "agreement.phases": "[{epochs: 2, rate: 1.0e-3}]",
-    }
+# --- Several processes ----------------------------------------------------------------------------
+
+LIGHT = {
+    "emoji.classes": 4,
+    "emoji.train": 48,
+    "emoji.test": 8,
+    "pretraining.batch": 16,
+    "pretraining.phases": "[{epochs: 1, rate: 0.02}]",
+    "agreement.batch": 15,
+    "agreement.phases": "[{epochs: 2, rate: 1.0e-3}]",
     # AdamW would divide what rounding leaves of a gradient by its own size.
-    light |= {
-        "agreement.optimizer": "sgd",
-        "agreement.momentum": 0.9,
-        "agreement.beta1": "null",
-        "compute.precision": "float32",
-        "finetuning.batch_norm_batches": 1,
-    }
-    options = [part for item in light.items() for part in ("-p", "=".join(map(str, item)))]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    "agreement.optimizer": "sgd",
+    "agreement.momentum": 0.9,
+    "agreement.beta1": "null",
+    "compute.precision": "float32",
+    "finetuning.batch_norm_batches": 1,
+}
+"""Overrides of the smoke profile."""
+TUNED = "networks/small_vgg_mix_agreement-*/data.safetensors"
 
-    def train(spec: str, store: Path, *launcher: str) -> None:
-        command = [
-            sys.executable,
-            *launcher,
-            "-m",
-            "blurpaper",
-            "train",
-            spec,
-            "--profile",
-            "smoke",
-            *options,
-        ]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            env=environment | {"BLURPAPER_STORE": str(store)},
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert done.stdout.count("is in") == 1
 
-    train("original", tmp_path / "1")
-    shutil.copytree(tmp_path / "1", tmp_path / "2")
-    train("mix/agreement", tmp_path / "1")
-    train(
-        "mix/agreement",
-        tmp_path / "2",
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
+@pytest.fixture(scope="module")
+def together(tmp_path_factory) -> tuple[Path, list[str]]:
+    """Where one process wrote what it trained (``1``, ``1.safetensors``) and two of torchrun
+    likewise (``2``), and what the two said.
+    """
+    folder, script = (
+        tmp_path_factory.mktemp("together"),
+        Path(__file__).with_name("train_together.py"),
     )
-    one, two = (
-        next((tmp_path / n / "networks").glob("small_vgg_mix_agreement-*/data.safetensors"))
-        for n in "12"
+    options = [part for item in LIGHT.items() for part in ("-p", "=".join(map(str, item)))]
+    stores = [{"BLURPAPER_STORE": str(folder / number)} for number in "12"]
+
+    def train(spec: str) -> list[str]:
+        return ["train", spec, "--profile", "smoke", *options]
+
+    runpy.run_path(str(script))["main"](folder / "1.safetensors")
+    for spec in ("original", "mix/agreement"):
+        done = CliRunner().invoke(main, train(spec), env=stores[0])
+        assert done.exit_code == 0 and done.stdout.count("is in") == 1, done.output
+        if spec == "original":
+            shutil.copytree(folder / "1", folder / "2")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    paths = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [*torchrun, script, folder / "2.safetensors", *train("mix/agreement")],
+        capture_output=True,
+        text=True,
+        env=os.environ | paths | stores[1],
     )
-    assert one.parent.name == two.parent.name
-    ends = [load_file(path) for path in (one, two)]
-    for name, tensor in ends[0].items():
-        torch.testing.assert_close(ends[1][name], tensor, rtol=0, atol=1e-5, msg=name)
-    before = two.stat().st_mtime_ns
-    train(
-        "mix/agreement",
-        tmp_path / "2",
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-    )
-    assert two.stat().st_mtime_ns == before
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder, done.stdout.splitlines()
 
 
-def test_two_processes_end_with_the_weights_of_one(tmp_path) -> None:
+def test_two_processes_end_with_the_weights_of_one(together) -> None:
     """One process and two (Gloo, float32, the same global batch), dropout included; an odd batch is
     shared unevenly.
 
     A classifier and, of scenes, a per-pixel classifier with the network below it.
     """
-    script = Path(__file__).with_name("train_together.py")
-    ends = []
-    for processes in (1, 2):
-        out = tmp_path / f"{processes}.safetensors"
-        torchrun = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc-per-node={processes}",
-        ]
-        done = subprocess.run(
-            [*torchrun, script, out],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        ends.append(load_file(out))
+    ends = [load_file(together[0] / f"{number}.safetensors") for number in "12"]
     for name, tensor in ends[0].items():
         torch.testing.assert_close(ends[1][name], tensor, rtol=0, atol=1e-5, msg=name)
     for kind in ("classifier", "segmenter"):
         own = [tensor for name, tensor in ends[0].items() if name.startswith(kind)]
         assert any((tensor - tensor.mean()).abs().max() > 1e-3 for tensor in own)
+
+
+def test_torchrun_trains_a_network_of_the_store_once_and_as_one_process_would(together) -> None:
+    folder, said = together
+    (one,), (two,) = ((folder / number).glob(TUNED) for number in "12")
+    assert one.parent.name == two.parent.name
+    ends = [load_file(path) for path in (one, two)]
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, rtol=0, atol=1e-5, msg=name)
+    assert sum("is in" in line for line in said) == 2  # it was asked for twice
+    assert [line for line in said if line.isdecimal()] == [str(two.stat().st_mtime_ns)] * 2

@@ -1,7 +1,8 @@
-"""Run by torchrun from test_training.py: fine-tune a small VGG with dropout, then Zoomout on
-another, and write their weights.
+"""Run by torchrun from test_loop.py: fine-tune a small VGG with dropout, then Zoomout on
+another, and write their weights; then give a command twice and say when its network was written.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from helpers import LabelledScenes, MemorySet
 from safetensors.torch import save_file
 
+from blurpaper import cli
 from blurpaper.data.sets import VOID
 from blurpaper.networks.vgg import VGG
 from blurpaper.runs import devices
@@ -55,5 +57,15 @@ def main(path: Path) -> None:
         save_file({name: tensor.contiguous() for name, tensor in both.state_dict().items()}, path)
 
 
+def train_twice(command: list[str]) -> None:
+    for _ in range(2):
+        devices.count.cache_clear()  # the command before took its processes apart
+        cli.main(command, standalone_mode=False)
+        if devices.number() == 0:
+            (found,) = Path(os.environ["BLURPAPER_STORE"]).glob("networks/*_mix_*/*.safetensors")
+            print(found.stat().st_mtime_ns)
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    train_twice(sys.argv[2:])

@@ -15,10 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from blurpaper import data, kernels
-from blurpaper.book import slider as blurs
-from blurpaper.book import slider as seen
-from blurpaper.book import slider as show
+from blurpaper import data, kernels, training
+from blurpaper.book import slider
 from blurpaper.book.slider import EMBEDDED, PHOTOGRAPHS, on_embedded, on_photographs, together
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import invariance, protocol
@@ -26,7 +24,6 @@ from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.networks import build
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
-from blurpaper.training import networks as trained
 
 ROOT = Path(__file__).parents[2]
 PAGE = "notebooks/15_play.html"
@@ -39,7 +36,7 @@ PAGE = "notebooks/15_play.html"
 def few(monkeypatch) -> list[str]:
     """Three blurs, so that it is quick."""
     names = ["sharp", "D4", "shake:3"]
-    monkeypatch.setattr(seen, "conditions", lambda: names)
+    monkeypatch.setattr(slider, "conditions", lambda: names)
     return names
 
 
@@ -52,7 +49,7 @@ def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
         for name in ("original", "mix")
     }
     compute = smoke.compute.model_copy(update={"precision": "float32"})
-    played = seen.played(networks, {"a": random_images[0]}, smoke.protocol, compute)
+    played = slider.played(networks, {"a": random_images[0]}, smoke.protocol, compute)
     canonical = to_canonical(random_images[0], smoke.protocol.canonical)
     assert played["photographs"]["a"]["size"] == [canonical.shape[2], canonical.shape[1]]
     for name, network in networks.items():
@@ -74,7 +71,7 @@ def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
 
 
 def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
-    played = seen.played({}, {"a": random_images[0]}, smoke.protocol, smoke.compute)
+    played = slider.played({}, {"a": random_images[0]}, smoke.protocol, smoke.compute)
     canonical = to_canonical(random_images[0], smoke.protocol.canonical)[None]
     for condition in few:
         uri = played["photographs"]["a"]["seen"][condition]["picture"]
@@ -88,11 +85,11 @@ def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
 
 
 def test_every_notch_blurs_more_than_the_one_before() -> None:
-    for kind in blurs.kinds():
-        assert kind.conditions[0] == "sharp" and len(kind.conditions) == blurs.STEPS + 1
+    for kind in slider.kinds():
+        assert kind.conditions[0] == "sharp" and len(kind.conditions) == slider.STEPS + 1
         spread = [kernels.axis_variance(kernels.psf(name)).sum() for name in kind.conditions[1:]]
         assert all(one < other for one, other in pairwise(spread))
-        assert all(name in blurs.said(name) for name in kind.conditions)
+        assert all(name in slider.said(name) for name in kind.conditions)
 
 
 def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None:
@@ -105,7 +102,7 @@ def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None
             "photographs": {name: {"size": [1, 1]} for name in shown},
         }
 
-    monkeypatch.setattr(seen, "played", played)
+    monkeypatch.setattr(slider, "played", played)
     first = on_photographs(store)
     assert first == on_photographs(store)
     assert calls == [["original", "mix"]]
@@ -124,7 +121,7 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
     }
     asked = []
     monkeypatch.setattr(
-        trained, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix]
+        training.networks, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix]
     )
     played = on_embedded(Computed(Run(smoke, store)))
     assert asked == ["small_vgg:original", "small_vgg:mix"]
@@ -147,7 +144,7 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
 def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) -> None:
     emoji = Committed(load("emoji"))
     committed = emoji.played(None)
-    assert committed and committed["kinds"] == seen._notches()
+    assert committed and committed["kinds"] == slider._notches()
     assert on_embedded(Computed(Run(load("photos"), store))) == committed
     assert on_embedded(emoji) == committed
     assert on_embedded(Committed(load("smoke"))) is None
@@ -174,11 +171,11 @@ def test_pictures_of_several_sets_are_one_set(few) -> None:
 
 def invented() -> dict:
     """What a page shows, with numbers that say where they belong."""
-    kinds = seen._notches()
+    kinds = slider._notches()
     shown = {}
     for number, example in enumerate(PHOTOGRAPHS):
         by_condition = {}
-        for place, condition in enumerate(blurs.conditions()):
+        for place, condition in enumerate(slider.conditions()):
             content = io.BytesIO()
             Image.new("RGB", (60, 40), (6 * place, 50 * number, 90)).save(content, "WEBP")
             uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
@@ -214,7 +211,7 @@ def site(tmp_path) -> Path:
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Play</title></head>\n<body><main>'
         "<h1>Play</h1><h2>Slider</h2>"
-        f"{show.html(invented())}</main></body>\n</html>\n"
+        f"{slider.html(invented())}</main></body>\n</html>\n"
     )
     (html / PAGE).write_text(page, encoding="utf-8")
     return html
@@ -260,11 +257,11 @@ def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
 
 def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page, errors = opened(chromium, (site / PAGE).as_uri())
-    slider = page.get_by_label("Size of the blur")
+    handle = page.get_by_label("Size of the blur")
     assert not page.locator(".play-plain").is_visible()
-    slider.focus()
+    handle.focus()
     page.keyboard.press("End")
-    assert slider.get_attribute("aria-valuetext") == "D8, a disk of radius 8 pixels"
+    assert handle.get_attribute("aria-valuetext") == "D8, a disk of radius 8 pixels"
     page.get_by_role("status").get_by_text(
         "Under D8, a disk of radius 8 pixels: original says original of chelsea <D8>"
     ).wait_for()
@@ -273,14 +270,14 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page.get_by_role("radio", name="a cup of coffee").check()
     page.get_by_role("radio", name="Gaussian").check()
     page.get_by_role("radio", name="Gaussian").press("ArrowDown")
-    slider.press("ArrowRight")
-    first = blurs.kinds()[3].conditions[1]
+    handle.press("ArrowRight")
+    first = slider.kinds()[3].conditions[1]
     assert page.locator(f"[data-shown='coffee {first}']").count() == 1
     panel = page.get_by_role("region", name="mix")
     assert panel.get_by_role("rowheader").first.inner_text() == f"mix of coffee <{first}>"
     assert panel.get_by_role("rowheader").nth(1).inner_text().startswith("espresso ✓")
     assert page.get_by_role(
-        "img", name=f"Photograph of a cup of coffee, blurred by {blurs.said(first)}"
+        "img", name=f"Photograph of a cup of coffee, blurred by {slider.said(first)}"
     ).is_visible()
     assert not errors
 
@@ -290,7 +287,7 @@ def test_without_scripts_there_is_a_table_for_one_blur(chromium, site) -> None:
     assert not page.locator("form").is_visible()
     rows = page.locator(".play-plain tbody tr")
     assert rows.count() == len(PHOTOGRAPHS)
-    assert f"original of chelsea <{show.FIRST}>" in rows.first.inner_text()
+    assert f"original of chelsea <{slider.FIRST}>" in rows.first.inner_text()
 
 
 @pytest.mark.parametrize("width", [375, 1440])

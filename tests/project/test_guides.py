@@ -104,7 +104,9 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
         '    "efficientnet_lite0_grey": '
         'partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),\n',
     )
-    said = passes(checkout, "tests/test_networks.py", "tests/test_zoomout.py", "-k", "every_model")
+    said = passes(
+        checkout, "tests/networks", "tests/segmentation/test_zoomout.py", "-k", "every_model"
+    )
     assert (
         "test_every_model_can_be_built_upon_without_numbers[efficientnet_lite0_grey] PASSED" in said
     )
@@ -142,10 +144,10 @@ def test_the_data_set_of_the_guide_passes_the_tests_of_the_sets(checkout) -> Non
     entry = "\n".join(shown[start : shown.index("),", start) + 1])
     assert '"mine": {"test": "mine/val"},' in text
     edit(
-        data / "photos.py",
+        data / "folders.py",
         "SETS: dict[str, dict[str, str]] = {\n",
         'SETS: dict[str, dict[str, str]] = {\n    "mine": {"test": "mine/val"},\n',
     )
     edit(data / "sources.py", "    for source in (\n", f"    for source in (\n{entry}\n")
-    said = passes(checkout, "tests/test_photos.py", "tests/test_fetching.py", "-k", "mine")
+    said = passes(checkout, "tests/data", "-k", "mine")
     assert said.count("PASSED") >= 3
