@@ -43,8 +43,7 @@ from blurpaper.book.tables import comparison
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import metrics, protocol
-from blurpaper.experiments import results
+from blurpaper.evaluation import metrics, protocol, results
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import Committed
 from blurpaper.runs import Run

@@ -43,8 +43,7 @@ from blurpaper.book.tables import comparison
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.images import to_canonical
 from blurpaper.data.sources import SOURCES
-from blurpaper.evaluation import protocol
-from blurpaper.experiments import results
+from blurpaper.evaluation import protocol, results
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import MIXES
 from blurpaper.runs import Run

@@ -28,9 +28,9 @@ import psutil
 from blurpaper import data
 from blurpaper.book import build
 from blurpaper.book.provenance import ANCHORS
-from blurpaper.experiments import results
+from blurpaper.experiments import sources
 from blurpaper.experiments.sources import RUN
-from blurpaper.runs import Run, fingerprint
+from blurpaper.runs import Run, files, fingerprint
 from blurpaper.runs.files import TEMPLATES, written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Artifact, Codec, Store, sha256_of
@@ -56,9 +56,9 @@ class Edition:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """What all chapters are made from: settings, committed results, templates, data."""
-        folders = (results.PUBLISHED, TEMPLATES)
+        folders = (files.RESULTS, TEMPLATES)
         shown = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-        shown.append(results.PAPER)
+        shown.append(sources.PAPER_ROWS)
         return {
             "parameters": self.parameters,
             "settings": self.profile.model_dump(mode="json"),

@@ -14,7 +14,7 @@ from IPython.display import HTML, Markdown, display
 from blurpaper.book import build
 from blurpaper.book.provenance import ANCHORS
 from blurpaper.book.tables import download, render, rounded
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.experiments.sources import PHOTOS, RUN, Paper, Source, answers, ours, this_run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.devices import keep_freed_memory

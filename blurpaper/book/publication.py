@@ -16,12 +16,13 @@ import numpy as np
 from blurpaper import experiments
 from blurpaper.book import slider
 from blurpaper.deblurring import prior
-from blurpaper.experiments import restoration, results
+from blurpaper.evaluation import results
+from blurpaper.experiments import restoration
 from blurpaper.experiments.sources import SECONDS, Computed
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.weights import bundled_path
 from blurpaper.runs import Run, fingerprint
-from blurpaper.runs.files import written
+from blurpaper.runs.files import RESULTS, written
 from blurpaper.runs.store import Artifact, surroundings
 from blurpaper.training.networks import trained
 
@@ -76,11 +77,11 @@ def publish(run: Run) -> Iterator[Path]:
     used = sorted(run.store.used(), key=lambda recipe: (recipe.kind, recipe.name))
     stamps = [run.store.stamp(recipe) for recipe in used]
 
-    path = results.PUBLISHED / f"{run.profile.name}.csv"
+    path = RESULTS / f"{run.profile.name}.csv"
     results.write(rows, path)
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.json"
+    path = RESULTS / f"{run.profile.name}.json"
     about = {
         "profile": run.profile.model_dump(),
         **{name: value for name, value in surroundings().items() if name != "commit"},
@@ -94,33 +95,33 @@ def publish(run: Run) -> Iterator[Path]:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.lock.txt"
+    path = RESULTS / f"{run.profile.name}.lock.txt"
     with written(path) as temporary:
         temporary.write_text("\n".join(installed()) + "\n", encoding="utf-8")
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.decisions.parquet"
+    path = RESULTS / f"{run.profile.name}.decisions.parquet"
     with written(path) as temporary:
         _write_compact(decided, temporary)
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.confusions.parquet"
+    path = RESULTS / f"{run.profile.name}.confusions.parquet"
     with written(path) as temporary:
         counted.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.label_maps.npz"
+    path = RESULTS / f"{run.profile.name}.label_maps.npz"
     with written(path) as temporary:
         np.savez_compressed(temporary, **shown)
     yield path
 
     if played:
-        path = results.PUBLISHED / f"{run.profile.name}.play.json"
+        path = RESULTS / f"{run.profile.name}.play.json"
         with written(path) as temporary:
             slider.CODEC.save(played, temporary)
         yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.timings.csv"
+    path = RESULTS / f"{run.profile.name}.timings.csv"
     with written(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(["kind", "name", "seconds", "device"])

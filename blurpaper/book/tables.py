@@ -24,7 +24,7 @@ from blurpaper.claims.criteria import (
 )
 from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
-from blurpaper.experiments.results import COLUMNS, select
+from blurpaper.evaluation.results import COLUMNS, select
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments import results, tallies
+from blurpaper.evaluation import intervals, metrics, results
+from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import MissingError, Source
 from blurpaper.runs.randomness import stream
 from blurpaper.segmentation.metrics import draws

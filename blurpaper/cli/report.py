@@ -17,9 +17,8 @@ from blurpaper import __version__
 from blurpaper.book.tables import render
 from blurpaper.cli.finetune import mix_of
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import intervals, metrics, protocol
+from blurpaper.evaluation import intervals, metrics, protocol, results
 from blurpaper.evaluation.folder import Measured, fitted, measure
-from blurpaper.experiments import results
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Reference

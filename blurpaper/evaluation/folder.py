@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from blurpaper.data import folders
 from blurpaper.data.folders import readable
 from blurpaper.data.sets import ImageSet
-from blurpaper.evaluation import intervals, metrics, predictions
-from blurpaper.experiments import results
+from blurpaper.evaluation import intervals, metrics, predictions, results
 from blurpaper.kernels import SHARP
 from blurpaper.networks import MODELS, Reference
 from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD

@@ -12,8 +12,8 @@ import numpy as np
 from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, SEGMENTED, CarriedSet, photograph
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import predictions, protocol
-from blurpaper.experiments import results, tallies
+from blurpaper.evaluation import predictions, protocol, results
+from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import (
     Measurement,
     experiment,

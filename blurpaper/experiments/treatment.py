@@ -14,7 +14,7 @@ from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
 from blurpaper.evaluation.metrics import MEASURES, psnr
 from blurpaper.evaluation.protocol import blurred
-from blurpaper.experiments.results import AS_IS
+from blurpaper.evaluation.results import AS_IS
 from blurpaper.kernels import CANONICAL, SHAKE, SHARP, psf_of
 from blurpaper.networks import Reference
 from blurpaper.runs.devices import device_of

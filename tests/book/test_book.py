@@ -24,9 +24,9 @@ from sphinx.util.inventory import InventoryFile
 import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, execution, publication
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.experiments.sources import Committed
-from blurpaper.runs import Run
+from blurpaper.runs import Run, files
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 
@@ -182,7 +182,7 @@ def test_published_results_are_those_of_the_store_and_render_the_same(computed) 
         ".label_maps.npz",
         ".play.json",
     )
-    written = {path.name for path in results.PUBLISHED.iterdir()}
+    written = {path.name for path in files.RESULTS.iterdir()}
     assert written == {f"smoke{end}" for end in ends}
     for name, rows in computed.items():
         if rows.empty:

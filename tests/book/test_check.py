@@ -16,9 +16,9 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.experiments.sources import Committed, Computed
-from blurpaper.runs import Run, fingerprint, profile
+from blurpaper.runs import Run, files, fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
 
 SCRIPT = """\
@@ -219,7 +219,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
         monkeypatch.setattr(Computed, name, lambda _, found=found: found)
     monkeypatch.setattr(slider, "are_embedded", lambda _: False)
     list(publication.publish(Run(profile.load("smoke"), store)))
-    return results.PUBLISHED / "smoke.json"
+    return files.RESULTS / "smoke.json"
 
 
 def stale(**overrides) -> list[str]:

@@ -10,7 +10,7 @@ import papermill
 import pytest
 
 from blurpaper.book import build, execution
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.runs import fingerprint, profile
 from blurpaper.runs.store import Store
 
@@ -180,9 +180,7 @@ def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout)
 
 def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
     script = (
-        "from blurpaper.book import page
-from blurpaper.kernels import MIXES
-page.Page(MIXES)"
+        "from blurpaper.book import page\nfrom blurpaper.kernels import MIXES\npage.Page(MIXES)"
     )
     assert fingerprint.used_by(script) == {"blurpaper.book.page", "blurpaper.kernels"}
     used = fingerprint.closure(fingerprint.used_by(script))

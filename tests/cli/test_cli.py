@@ -18,7 +18,7 @@ from scipy import ndimage
 from blurpaper import kernels
 from blurpaper.book import build
 from blurpaper.cli import main
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 
 
 def run(*arguments: object, **environment: str):

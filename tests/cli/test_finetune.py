@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from helpers import album
 
 from blurpaper.cli import finetune, main
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.kernels import MIXES
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg

@@ -9,8 +9,8 @@ from helpers import TINY
 
 from blurpaper import data, experiments
 from blurpaper.data.images import images_of
-from blurpaper.evaluation import metrics, predictions, protocol
-from blurpaper.experiments import results, tallies
+from blurpaper.evaluation import metrics, predictions, protocol, results
+from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import Computed
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run

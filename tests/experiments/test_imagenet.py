@@ -10,8 +10,8 @@ from PIL import Image
 
 from blurpaper import data, experiments, training
 from blurpaper.data.sets import imagenet_names, imagenet_wnids
-from blurpaper.evaluation import predictions
-from blurpaper.experiments import plan, results, tallies
+from blurpaper.evaluation import predictions, results
+from blurpaper.experiments import plan, sources, tallies
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import Run
@@ -155,7 +155,7 @@ def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(
     )
     rows = experiments.EXPERIMENTS["table6"](Run(profile, stand_in))
     own = results.select(rows, metric="miou", network=["original", "mix"])
-    paper = results.select(results.paper(), experiment="table6")
+    paper = results.select(sources.paper(), experiment="table6")
     of = [
         "model",
         "network",

@@ -12,9 +12,9 @@ from blurpaper import blur, data, deblurring, experiments, kernels
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import to_canonical, write_image
 from blurpaper.evaluation import metrics, predictions
+from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import restoration
 from blurpaper.experiments.restoration import Treatment, treated
-from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run, fingerprint

@@ -21,7 +21,7 @@ from blurpaper.book.figures.style import (
     share_of_page,
     subplots,
 )
-from blurpaper.experiments.results import select
+from blurpaper.evaluation.results import select
 
 if TYPE_CHECKING:
     import pandas as pd

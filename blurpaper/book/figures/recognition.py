@@ -25,8 +25,8 @@ from blurpaper.book.figures.style import (
     subplots,
 )
 from blurpaper.evaluation import intervals, metrics
+from blurpaper.evaluation.results import select
 from blurpaper.experiments.measurements import DISKS
-from blurpaper.experiments.results import select
 
 if TYPE_CHECKING:
     import pandas as pd
