@@ -21,9 +21,9 @@ import numpy as np
 from blurpaper.evaluation import predictions, results
 from blurpaper.experiments import examples, measurements, restoration, segmentation, tallies
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS
-from blurpaper.runs import Run
+from blurpaper.runs import Run, files
 from blurpaper.runs import profile as profiles
-from blurpaper.runs.files import PACKAGE, RESULTS
+from blurpaper.runs.files import PACKAGE
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 
@@ -222,7 +222,7 @@ class Committed(Source):
         return Origin(about["profile"], stamps)
 
     def _path(self, end: str) -> Path:
-        return RESULTS / f"{self.profile.name}.{end}"
+        return files.RESULTS / f"{self.profile.name}.{end}"
 
     def _there(self, end: str) -> Path:
         path = self._path(end)

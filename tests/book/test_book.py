@@ -47,7 +47,7 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
         return run
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "PUBLISHED", folder)
+        patch.setattr(files, "RESULTS", folder)
         for name, make in experiments.EXPERIMENTS.items():
             patch.setitem(experiments.EXPERIMENTS, name, noting(name, make))
         list(publication.publish(Run(load("smoke"), Store(smoke_run[1]))))
@@ -58,7 +58,7 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
 def computed(publication_of_smoke, monkeypatch) -> dict[str, pd.DataFrame]:
     """The rows of every experiment, while what was published of them stands for what is committed."""
     folder, computed = publication_of_smoke
-    monkeypatch.setattr(results, "PUBLISHED", folder)
+    monkeypatch.setattr(files, "RESULTS", folder)
     return computed
 
 

@@ -16,7 +16,6 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
-from blurpaper.evaluation import results
 from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.runs import Run, files, fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
@@ -63,7 +62,7 @@ def checkout(executed, tmp_path, monkeypatch) -> Path:
     shutil.copytree(executed, root)
     monkeypatch.setattr(build, "ROOT", root)
     monkeypatch.setattr(build, "NOTEBOOKS", root / "notebooks")
-    monkeypatch.setattr(results, "PUBLISHED", root / "results")
+    monkeypatch.setattr(files, "RESULTS", root / "results")
     monkeypatch.setattr(claims, "summary", lambda *_: [CLAIM])
     return root
 

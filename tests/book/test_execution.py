@@ -10,8 +10,7 @@ import papermill
 import pytest
 
 from blurpaper.book import build, execution
-from blurpaper.evaluation import results
-from blurpaper.runs import fingerprint, profile
+from blurpaper.runs import files, fingerprint, profile
 from blurpaper.runs.store import Store
 
 SCRIPT = """\
@@ -41,7 +40,7 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "01_disk.py").write_text(SCRIPT)
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "NOTEBOOKS", tmp_path / "notebooks")
-    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "results")
+    monkeypatch.setattr(files, "RESULTS", tmp_path / "results")
     return tmp_path
 
 

@@ -276,7 +276,7 @@ def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) 
     found = Computed(Run(load("smoke"), Store(tmp_path)))
     assert keys_of(found.origin()) == {0}
     assert "not known" in words_of(provenance.described(found))
-    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+    monkeypatch.setattr(files, "RESULTS", tmp_path)
     with pytest.raises(MissingError):
         Committed(load("photos")).origin()
     assert "not part of this copy" in provenance.described(Committed(load("photos")))

@@ -25,7 +25,7 @@ def without_photographs(tmp_path, monkeypatch):
     folder.mkdir()
     for path in files.RESULTS.glob("emoji*"):
         shutil.copy(path, folder)
-    monkeypatch.setattr(results, "PUBLISHED", folder)
+    monkeypatch.setattr(files, "RESULTS", folder)
     return folder
 
 

@@ -10,6 +10,7 @@ from blurpaper.evaluation import intervals, results
 from blurpaper.evaluation.results import COLUMNS, KEY, ResultsError, select
 from blurpaper.experiments import sources
 from blurpaper.experiments.sources import SECONDS, Committed, MissingError
+from blurpaper.runs import files
 from blurpaper.runs.profile import load
 
 
@@ -219,7 +220,7 @@ def test_selecting_takes_one_value_or_any_of_several():
 
 
 def test_seconds_an_image_stand_among_the_timings(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+    monkeypatch.setattr(files, "RESULTS", tmp_path)
     committed = Committed(load("smoke"))
     with pytest.raises(MissingError, match=r"smoke\.timings\.csv"):
         committed.seconds()
