@@ -62,7 +62,7 @@ def show_maps(image, name, what, settings, networks, source):
     ]
     maps = {}
     for label, spec in networks.items():
-        network = trained.network(spec, Run(settings, Store()))
+        network = trained.trained(spec, Run(settings, Store())).load()
         with torch.inference_mode():
             maps[label] = {
                 stage: found[0]

@@ -66,7 +66,7 @@ def tiny(classes, field: int = 224) -> vgg.VGG:
 def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
     """Fine-tune on the mix, and check Table 1's row at 256, sharp and under D8, before and after."""
     start, spec = original(224), NetworkSpec("vgg16", "mix")
-    tuned = training.networks.network(spec, Run(profile, store))
+    tuned = training.networks.trained(spec, Run(profile, store)).load()
     moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), tuned.parameters())]
     assert any(moved)
     assert all(parameter.isfinite().all() for parameter in tuned.parameters())
@@ -111,7 +111,7 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
         raise AssertionError("trained again")
 
     monkeypatch.setattr(training.loop, "train", trained_again)
-    training.networks.network(NetworkSpec("vgg16", "mix"), Run(profile, Store()))
+    training.networks.trained(NetworkSpec("vgg16", "mix"), Run(profile, Store())).load()
 
 
 def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkeypatch) -> None:
@@ -193,7 +193,7 @@ def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(
         "imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]}
     )
     fine_tune_and_measure(profile, stand_in)
-    tuned = training.networks.network(NetworkSpec("vgg16", "mix"), profile, stand_in)
+    tuned = training.networks.trained(NetworkSpec("vgg16", "mix"), Run(profile, stand_in)).load()
     # As torchvision gives for its VGG-16.
     assert sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544
     assert (profile.protocol.field, profile.protocol.canonical) == (224, 384)
