@@ -88,7 +88,7 @@ class Edition:
                 name for name in self.store.names() if not name.startswith(f"{KIND}/")
             ]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
-        compute = partial(_executed, chapter, self)
+        compute = partial(_executed, chapter, self, own["code"])
         return Artifact(KIND, name, self.inputs | own, compute, _NOTEBOOK, about, resumable=True)
 
 
@@ -125,7 +125,7 @@ def _script(chapter: str) -> str:
     return (build.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
 
 
-def _executed(chapter: str, run: Edition, scratch: Path) -> str:
+def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
     """The text of the executed notebook, with what is needed to see later whether it is still as it
     would come out.
     """
@@ -143,7 +143,6 @@ def _executed(chapter: str, run: Edition, scratch: Path) -> str:
     }
     with written(raw) as temporary:
         jupytext.write(notebook, temporary, fmt="ipynb")
-    recorded = fingerprint.fingerprint(fingerprint.used_by(_script(chapter)))
     try:
         papermill.execute_notebook(
             raw,
@@ -181,7 +180,7 @@ def _executed(chapter: str, run: Edition, scratch: Path) -> str:
         "overrides": dict(run.overrides),
         "published": run.published,
         "settings": run.profile.model_dump(mode="json"),
-        "code": recorded,
+        "code": code,
     }
     return nbformat.writes(executed)
 

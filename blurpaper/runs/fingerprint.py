@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,7 +91,7 @@ def used_by(source: str) -> set[str]:
     line as well.
     """
     shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
-    tree = ast.parse(source)
+    tree = _parsed(source)
     return {module for _, module in _read(tree, dict(_bindings(tree))).uses} | shell
 
 
@@ -110,6 +111,15 @@ def path_of(module: str) -> Path:
     """The file of a module."""
     path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+_PARSER = threading.Lock()
+
+
+def _parsed(source: str) -> ast.Module:
+    """A syntax tree. Python 3.11's parser counts its depth for all threads together."""
+    with _PARSER:
+        return ast.parse(source)
 
 
 _ORIGIN = re.compile(rf"<({_PACKAGE}[.\w]*)>")
@@ -143,7 +153,7 @@ def _form(module: str) -> _Form:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(path_of(module).read_text(encoding="utf-8"))
+    return _parsed(path_of(module).read_text(encoding="utf-8"))
 
 
 @cache
