@@ -24,9 +24,8 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.pipeline import blurred_by_peer, photographs
-from blurpaper.blur import MIXES
 from blurpaper.data.sets import ImageSet
-from blurpaper.kernels import SHARP, psf
+from blurpaper.kernels import MIXES, SHARP, psf
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs.profile import load
 from blurpaper.training import loop

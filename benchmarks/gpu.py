@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import blur, deblurring
+from blurpaper import blur, deblurring, kernels
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
 from blurpaper.experiments import plan
@@ -305,7 +305,7 @@ def measure_loop(options: argparse.Namespace) -> Iterator[Row]:
     count = options.batch or schedule.batch
     images = Photographs(4 * count)
     for mix in ("sharp-only", "mix", "sharp+shake"):
-        task, numbers = Task(images, blur.MIXES[mix], "256", 0), list(range(count))
+        task, numbers = Task(images, kernels.MIXES[mix], "256", 0), list(range(count))
         seconds = spent(
             partial(batches.make_batch, task, numbers, 0, settings, True, options.device), options
         )
@@ -316,7 +316,7 @@ def measure_loop(options: argparse.Namespace) -> Iterator[Row]:
             "images/s": count / seconds,
             "ms a batch": 1000 * seconds,
         }
-    task = Task(images, blur.MIXES["mix"], "256", 0)
+    task = Task(images, kernels.MIXES["mix"], "256", 0)
     short = schedule.model_copy(update={"batch": count, "phases": [Phase(epochs=6, rate=1e-6)]})
     for model in options.models:
         for mode in (mode for mode in options.modes if mode in ("tf32", "bfloat16")):

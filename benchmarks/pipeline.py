@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from benchmarks.timing import seconds
-from blurpaper import data
+from blurpaper import data, kernels
 from blurpaper.data import examples, folders
 from blurpaper.data import images as canonical
 from blurpaper.data.images import to_canonical
@@ -178,7 +178,7 @@ def plain(
         for condition, scale in product(conditions, scales):
             for path, image_id in zip(paths, ids, strict=True):
                 image = resize(decode(path), profile.protocol.canonical)
-                if (kernel := protocol.test_psf(condition, image_id, 1.0)) is not None:
+                if (kernel := kernels.psf_of(condition, image_id, 1.0)) is not None:
                     image = blur(image, kernel)
                 image = functional.pil_to_tensor(resize(image, profile.protocol.pixels(scale)))
                 found.append(look(((image.float() - mean) / std)[None]))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from blurpaper.runs.devices import device_of
+from blurpaper.runs.devices import device_of, has_bfloat16, keep_freed_memory
 from blurpaper.runs.profile import Compute, load
 
 
 def side_by_side(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median seconds of each work, after a run to warm it; every round does each of them once."""
-    device_of(load("smoke").compute)  # the allocator's settings, from which all gain
+    keep_freed_memory()
     for work in works.values():
         work()
     spent: dict[str, list[float]] = {name: [] for name in works}
@@ -74,8 +74,6 @@ def machine() -> dict[str, object]:
 
 def compute_precision() -> str:
     """``native`` where the processor has bfloat16, else why float32 is used."""
-    from blurpaper.runs.devices import has_bfloat16
-
     compute: Compute = load("emoji").compute
     return "native" if has_bfloat16(device_of(compute)) else "not there: float32 is used"
 

@@ -1,7 +1,4 @@
-"""Camera shake: random trajectories as kernels, in two banks that are the same on every machine
-(Section 3, Figure 2).
-
-Point-spread functions: the blurs of the paper (Section 3, Figure 2), by name.
+"""Names of blurs and their arrays: conditions, PSFs, camera shake, mixes (Section 3, Figure 2).
 
 A PSF is a float32 array of odd sides, non-negative, of unit sum, centred on its middle element. Its
 name says its kind and its size in pixels of an image whose smaller side is 384, the paper's
@@ -14,12 +11,14 @@ canonical scale:
 ``shake:17``  camera shake: number 17 of the 100 trajectories for testing
 ============  ===================================================================
 
+Three grammars are built on these names. A *PSF* has one of them. A *condition* of a test is
+``sharp``, a PSF, or ``shake``, which gives each image one of the 100. A *mix*, by which training
+blurs, has a probability for each of some conditions; there ``shake`` is one of 10,000 others.
+
 At another canonical scale (``scale`` = that scale / 384) a PSF is its ideal shape, averaged over
 each pixel, at the extent whose variance along each axis is ``scale**2`` times that of the paper's
 kernel. Plain area-sampling would turn a small disk into no blur at all; the variance is what a blur
 keeps of itself when it is resized.
-
-Mixes: distributions over conditions that training blurs by (Section 4, Table 3).
 """
 
 from __future__ import annotations
@@ -34,132 +33,14 @@ import numpy as np
 
 from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import UserError
-from blurpaper.runs.randomness import stream
+from blurpaper.runs.randomness import stream, uniforms
 
-SHAKE_BANKS = {"test": 100, "train": 10_000}
-SHAKE_SIZE = 31
-_SHAKE_GRID = 16
-
-
-@lru_cache(maxsize=4)
-def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
-    """Camera-shake PSFs, the same on every machine: float32 (100, 31, 31) for ``test``, (10000, 31,
-    31) for ``train``.
-
-    Each is a cubic spline through six random points of a 16 x 16 grid, with a random intensity at
-    each pixel visited, shifted so that its rounded centre of mass is the middle (Sec. 3; the model
-    of Chakrabarti 2016). The two banks are independent draws with the same parameters. At ``scale``
-    other than 1 the arrays are as large as that scale needs.
-
-    Raises:
-        UserError: for a split that is neither ``train`` nor ``test``, or a scale that is not a
-            positive number.
-
-    >>> shake_bank("test").shape
-    (100, 31, 31)
-    """
-    if split not in SHAKE_BANKS:
-        raise UserError(
-            f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}."
-        )
-    check_scale(scale)
-    bank = _trajectories(split, SHAKE_BANKS[split])
-    if scale != 1.0:
-        bank = _resampled(bank, scale)
-    bank = (bank / bank.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
-    bank.flags.writeable = False
-    return bank
-
-
-def check_scale(scale: float) -> None:
-    """A ValueError unless this is a scale at which there can be kernels: finite and above zero."""
-    if not (np.isfinite(scale) and scale > 0):
-        raise UserError(f"scale must be a positive number. Got {scale!r}.")
-
-
-def _trajectories(split: str, count: int) -> np.ndarray:
-    grid, size = _SHAKE_GRID, SHAKE_SIZE
-    control = (
-        stream("shake", "control points", split).randint(0, grid, (count, 6, 2)).astype(np.float64)
-    )
-    basis = _spline_basis(samples=1500)
-    visited = np.zeros((count, grid, grid), bool)
-    for number, points in enumerate(control):
-        # A tie such as 3.5 must not depend on the last bit: the small offset decides it the same
-        # way everywhere.
-        place = np.floor(np.clip(basis @ points, 0, grid - 1) + (0.5 + 1e-7)).astype(np.int64)
-        visited[number, place[:, 1], place[:, 0]] = True
-
-    intensities = stream("shake", "intensities", split)
-    weights = np.zeros((count, grid, grid))
-    empty = np.ones(count, bool)
-    while empty.any():
-        weights[empty] = np.maximum(
-            0.0, 1.0 + 0.5 * intensities.standard_normal((int(empty.sum()), grid, grid))
-        )
-        weights *= visited
-        empty = weights.sum(axis=(1, 2)) == 0
-
-    bank = np.zeros((count, size, size))
-    ticks = np.arange(grid)
-    for number, weight in enumerate(weights / weights.sum(axis=(1, 2), keepdims=True)):
-        top = size // 2 - math.floor(weight.sum(axis=1) @ ticks + (0.5 + 1e-7))
-        left = size // 2 - math.floor(weight.sum(axis=0) @ ticks + (0.5 + 1e-7))
-        bank[number, top : top + grid, left : left + grid] = weight
-    return bank
-
-
-def _spline_basis(samples: int, points: int = 6) -> np.ndarray:
-    """Matrix (samples, points) that takes control points to their not-a-knot cubic spline, which is
-    linear in them.
-    """
-    from scipy.interpolate import CubicSpline
-
-    knots = np.linspace(0.0, 1.0, points)
-    return CubicSpline(knots, np.eye(points), bc_type="not-a-knot")(np.linspace(0.0, 1.0, samples))
-
-
-def _resampled(bank: np.ndarray, scale: float) -> np.ndarray:
-    """Every kernel as a mosaic of small squares, shrunk or grown along each axis to its target
-    variance, area-sampled.
-    """
-    size = bank.shape[-1]
-    rows, columns = bank.sum(axis=2), bank.sum(axis=1)
-    reach = max(1, math.ceil(size / 2 * scale * 1.25))
-    down, across = (_mosaic_map(marginal, scale, reach) for marginal in (rows, columns))
-    return np.einsum("nij,njk,nlk->nil", down, bank, across, optimize=True)
-
-
-def _mosaic_map(marginals: np.ndarray, scale: float, reach: int) -> np.ndarray:
-    """Maps (count, 2 reach + 1, size) that area-sample each marginal at the extent that has its
-    target variance.
-    """
-    count, size = marginals.shape
-    cells, pixels = np.arange(size) - size // 2, np.arange(-reach, reach + 1)
-    mean = marginals @ cells
-    target = scale**2 * (marginals @ cells**2 - mean**2)
-
-    def coverage(extent: np.ndarray) -> np.ndarray:
-        extent = extent[:, None, None]
-        low, high = (cells - 0.5) * extent, (cells + 0.5) * extent
-        overlap = np.minimum(high, pixels[:, None] + 0.5) - np.maximum(low, pixels[:, None] - 0.5)
-        return np.maximum(overlap, 0.0) / extent
-
-    low, high = np.full(count, 1e-3 * scale), np.full(count, 4.0 * scale)
-    for _ in range(30):
-        middle = np.sqrt(low * high)
-        sampled = np.einsum("npc,nc->np", coverage(middle), marginals)
-        variance = sampled @ pixels**2 - (sampled @ pixels) ** 2
-        low, high = (
-            np.where(variance < target, middle, low),
-            np.where(variance < target, high, middle),
-        )
-    return coverage(np.where(target > 0, np.sqrt(low * high), 1e-3))
-
+# --- Names and conditions -------------------------------------------------------------------------
 
 SHARP = "sharp"
 SHAKE = "shake"
 _LARGEST = CANONICAL / 4
+SHAKE_BANKS = {"test": 100, "train": 10_000}
 
 
 @dataclass(frozen=True)
@@ -251,8 +132,10 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
 
 
 def check_condition(name: str) -> str:
-    """The name itself, if it is that of a condition; a ValueError that lists what could be meant
-    otherwise.
+    """The name itself, if it is that of a condition.
+
+    Raises:
+        UserError: otherwise, with the names that are.
 
     >>> check_condition("shake")
     'shake'
@@ -262,12 +145,41 @@ def check_condition(name: str) -> str:
     return name
 
 
-# --- Shapes with a formula ------------------------------------------------------------------------
+def psf_of(condition: str, image_id: str, scale: float = 1.0) -> np.ndarray | None:
+    """The PSF of a test image under a condition: for camera shake always the same of the hundred
+    (Sec. 3).
+
+    Args:
+        condition: ``sharp``, ``shake`` or the name of a PSF.
+        image_id: relative path of the image, which chooses the trajectory of camera shake.
+        scale: canonical scale in use, divided by 384.
+
+    Returns:
+        float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
+
+    >>> psf_of("D8", "val/a.jpg").shape
+    (17, 17)
+    """
+    if condition == SHARP:
+        return None
+    if condition == SHAKE:
+        drawn = uniforms("shake", "test", image_id)[0]
+        return shake_bank("test", scale)[int(drawn * SHAKE_BANKS["test"])]
+    return psf(condition, scale)
+
+
+def check_scale(scale: float) -> None:
+    """Raise a UserError unless a scale is finite and above zero."""
+    if not (np.isfinite(scale) and scale > 0):
+        raise UserError(f"scale must be a positive number. Got {scale!r}.")
+
+
+# --- PSFs with a formula --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one letter makes kernels: at the paper's scale, and at any other from the paper's kernel."""
+    """How one letter makes kernels: at the paper's scale, and from that kernel at any other."""
 
     what: str
     canonical: Callable[[float], np.ndarray]
@@ -374,7 +286,10 @@ KINDS: dict[str, Kind] = {
 }
 """The registry. A new kind of PSF is one line here, and is tested at once."""
 
-_EXPECTED = f"a PSF is one of {', '.join(kind + '<size>' for kind in KINDS)} or shake:<number>, as in 'D8' or 'shake:17'."
+_EXPECTED = (
+    f"a PSF is one of {', '.join(kind + '<size>' for kind in KINDS)} or shake:<number>, as in 'D8' "
+    "or 'shake:17'."
+)
 
 
 def _finished(kernel: np.ndarray) -> np.ndarray:
@@ -391,6 +306,121 @@ def _finished(kernel: np.ndarray) -> np.ndarray:
     return kernel
 
 
+# --- Camera shake ---------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
+    """Camera-shake PSFs, the same on every machine: float32 (100, 31, 31) for ``test``, (10000, 31,
+    31) for ``train``.
+
+    Each is a cubic spline through six random points of a 16 x 16 grid, with a random intensity at
+    each pixel visited, shifted so that its rounded centre of mass is the middle (Sec. 3; the model
+    of Chakrabarti 2016). The two banks are independent draws with the same parameters. At ``scale``
+    other than 1 the arrays are as large as that scale needs.
+
+    Raises:
+        UserError: for a split that is neither ``train`` nor ``test``, or a scale that is not a
+            positive number.
+
+    >>> shake_bank("test").shape
+    (100, 31, 31)
+    """
+    if split not in SHAKE_BANKS:
+        raise UserError(
+            f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}."
+        )
+    check_scale(scale)
+    bank = _trajectories(split, SHAKE_BANKS[split])
+    if scale != 1.0:
+        bank = _resampled(bank, scale)
+    bank = (bank / bank.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
+    bank.flags.writeable = False
+    return bank
+
+
+def _trajectories(split: str, count: int) -> np.ndarray:
+    grid, size = 16, 31
+    control = (
+        stream("shake", "control points", split).randint(0, grid, (count, 6, 2)).astype(np.float64)
+    )
+    basis = _spline_basis(samples=1500)
+    visited = np.zeros((count, grid, grid), bool)
+    for number, points in enumerate(control):
+        # A tie such as 3.5 must not depend on the last bit: the small offset decides it the same
+        # way everywhere.
+        place = np.floor(np.clip(basis @ points, 0, grid - 1) + (0.5 + 1e-7)).astype(np.int64)
+        visited[number, place[:, 1], place[:, 0]] = True
+
+    intensities = stream("shake", "intensities", split)
+    weights = np.zeros((count, grid, grid))
+    empty = np.ones(count, bool)
+    while empty.any():
+        weights[empty] = np.maximum(
+            0.0, 1.0 + 0.5 * intensities.standard_normal((int(empty.sum()), grid, grid))
+        )
+        weights *= visited
+        empty = weights.sum(axis=(1, 2)) == 0
+
+    bank = np.zeros((count, size, size))
+    ticks = np.arange(grid)
+    for number, weight in enumerate(weights / weights.sum(axis=(1, 2), keepdims=True)):
+        top = size // 2 - math.floor(weight.sum(axis=1) @ ticks + (0.5 + 1e-7))
+        left = size // 2 - math.floor(weight.sum(axis=0) @ ticks + (0.5 + 1e-7))
+        bank[number, top : top + grid, left : left + grid] = weight
+    return bank
+
+
+def _spline_basis(samples: int, points: int = 6) -> np.ndarray:
+    """Matrix (samples, points) that takes control points to their not-a-knot cubic spline, which is
+    linear in them.
+    """
+    from scipy.interpolate import CubicSpline
+
+    knots = np.linspace(0.0, 1.0, points)
+    return CubicSpline(knots, np.eye(points), bc_type="not-a-knot")(np.linspace(0.0, 1.0, samples))
+
+
+def _resampled(bank: np.ndarray, scale: float) -> np.ndarray:
+    """Every kernel as a mosaic of small squares, shrunk or grown along each axis to its target
+    variance, area-sampled.
+    """
+    size = bank.shape[-1]
+    rows, columns = bank.sum(axis=2), bank.sum(axis=1)
+    reach = max(1, math.ceil(size / 2 * scale * 1.25))
+    down, across = (_mosaic_map(marginal, scale, reach) for marginal in (rows, columns))
+    return np.einsum("nij,njk,nlk->nil", down, bank, across, optimize=True)
+
+
+def _mosaic_map(marginals: np.ndarray, scale: float, reach: int) -> np.ndarray:
+    """Maps (count, 2 reach + 1, size) that area-sample each marginal at the extent that has its
+    target variance.
+    """
+    count, size = marginals.shape
+    cells, pixels = np.arange(size) - size // 2, np.arange(-reach, reach + 1)
+    mean = marginals @ cells
+    target = scale**2 * (marginals @ cells**2 - mean**2)
+
+    def coverage(extent: np.ndarray) -> np.ndarray:
+        extent = extent[:, None, None]
+        low, high = (cells - 0.5) * extent, (cells + 0.5) * extent
+        overlap = np.minimum(high, pixels[:, None] + 0.5) - np.maximum(low, pixels[:, None] - 0.5)
+        return np.maximum(overlap, 0.0) / extent
+
+    low, high = np.full(count, 1e-3 * scale), np.full(count, 4.0 * scale)
+    for _ in range(30):
+        middle = np.sqrt(low * high)
+        sampled = np.einsum("npc,nc->np", coverage(middle), marginals)
+        variance = sampled @ pixels**2 - (sampled @ pixels) ** 2
+        low, high = (
+            np.where(variance < target, middle, low),
+            np.where(variance < target, high, middle),
+        )
+    return coverage(np.where(target > 0, np.sqrt(low * high), 1e-3))
+
+
+# --- Mixes ----------------------------------------------------------------------------------------
+
 MIXES: dict[str, dict[str, float]] = {
     "sharp-only": {SHARP: 1.0},
     "sharp+D4": {SHARP: 0.5, "D4": 0.5},
@@ -405,7 +435,7 @@ our choice.
 
 
 def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
-    """A mix as condition -> probability: one of :data:`mixes.MIXES` by name, or a mapping of one's
+    """A mix as condition -> probability: one of :data:`MIXES` by name, or a mapping of one's
     own.
 
     Raises:
@@ -440,23 +470,23 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
 def draw(
     mix: Mapping[str, float], condition_at: float, shake_at: float, scale: float = 1.0
 ) -> np.ndarray | None:
-    """The PSF that two uniform numbers in [0, 1) pick from a mix; camera shake comes from the
-    training bank (Sec. 4.1).
+    """The PSF that two uniform numbers in [0, 1) draw from a mix (Sec. 4.1).
 
     Args:
         mix: condition -> probability.
         condition_at: picks the condition.
-        shake_at: picks one of the ten thousand trajectories.
+        shake_at: picks one of the ten thousand training trajectories.
         scale: canonical scale in use, divided by 384.
 
     Returns:
         float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
+
+    >>> draw({"sharp": 0.5, "D8": 0.5}, 0.7, 0.0).shape
+    (17, 17)
     """
-    cumulative = 0.0
-    for condition, probability in mix.items():  # noqa: B007 (the last condition takes what rounding leaves)
-        cumulative += probability
-        if condition_at < cumulative:
-            break
+    shares = np.cumsum(list(mix.values()))
+    place = np.searchsorted(shares, condition_at, side="right")
+    condition = list(mix)[min(place, len(mix) - 1)]  # rounding may leave the sum just below 1
     if condition == SHARP:
         return None
     if condition == SHAKE:

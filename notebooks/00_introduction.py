@@ -26,7 +26,8 @@ published = False
 from blurpaper import claims
 from blurpaper.book import figures, remedies, tables
 from blurpaper.book.page import Page, in_words, percent, with_interval
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
+from blurpaper.experiments.sources import Paper
 
 page = Page(profile, overrides, published)
 
@@ -85,9 +86,9 @@ page.say(
 
 # %% tags=["hide-input", "remove-input"]
 recovered = page.ours("recovery")
-five = results.select(results.paper(), experiment="table3", metric="top5").set_index(
-    ["network", "condition"]
-)["value"]
+five = results.select(Paper().rows("table3"), metric="top5").set_index(["network", "condition"])[
+    "value"
+]
 lines = [
     f"In the paper, three epochs of fine-tuning on a mix of sharp images and four degrees of defocus bring back "
     f"{percent((five['mix', 'D8'] - five['original', 'D8']) / (five['original', 'sharp'] - five['original', 'D8']), 0)} of what top-5 "

@@ -31,7 +31,7 @@ import numpy as np
 from blurpaper import blur, kernels
 from blurpaper.book import figures
 from blurpaper.book.page import RUN, Page
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 
 page = Page(profile, overrides, published)
 

@@ -28,7 +28,6 @@ published = False
 # %% tags=["remove-cell"]
 
 from blurpaper import data, experiments
-from blurpaper.blur import MIXES
 from blurpaper.book import figures
 from blurpaper.book.page import (
     PHOTOS,
@@ -44,9 +43,9 @@ from blurpaper.book.tables import comparison
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.images import to_canonical
 from blurpaper.data.sources import SOURCES
-from blurpaper.evaluation import protocol
-from blurpaper.experiments import results
+from blurpaper.evaluation import protocol, results
 from blurpaper.experiments.measurements import DISKS
+from blurpaper.kernels import MIXES
 from blurpaper.runs import Run
 from blurpaper.runs.store import Store
 

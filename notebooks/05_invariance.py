@@ -34,8 +34,7 @@ from blurpaper.book.page import RUN, Page, percent, with_interval
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import invariance, protocol
-from blurpaper.experiments import results
+from blurpaper.evaluation import invariance, protocol, results
 from blurpaper.networks import STAGES, NetworkSpec
 from blurpaper.networks.weights import released
 from blurpaper.runs import Run
@@ -63,7 +62,7 @@ def show_maps(image, name, what, settings, networks, source):
     ]
     maps = {}
     for label, spec in networks.items():
-        network = trained.network(spec, Run(settings, Store()))
+        network = trained.trained(spec, Run(settings, Store())).load()
         with torch.inference_mode():
             maps[label] = {
                 stage: found[0]

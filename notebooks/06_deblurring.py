@@ -35,9 +35,8 @@ from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.data.sources import SOURCES
 from blurpaper.deblurring import splitting
-from blurpaper.evaluation import metrics
-from blurpaper.experiments import results
-from blurpaper.experiments.sources import PAPER
+from blurpaper.evaluation import metrics, results
+from blurpaper.experiments.sources import PAPER, Paper
 from blurpaper.kernels import CANONICAL, PSF, psf
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
@@ -240,9 +239,7 @@ for name, frame in ours.items():
 page.say("\n".join(lines))
 
 # %% tags=["remove-input"]
-paper = results.select(results.paper(), experiment="table5", condition="D8").set_index(
-    ["network", "input"]
-)
+paper = results.select(Paper().rows("table5"), condition="D8").set_index(["network", "input"])
 tuned, done = paper.loc[("mix", "as is")], paper.loc[("original", "epll")]
 gap = 100 * (tuned["value"] - done["value"])
 page.say(

@@ -35,11 +35,11 @@ from blurpaper.book.tables import comparison, rounded
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import SEGMENTED, photograph
 from blurpaper.data.images import resized_8bit, scene_shape
-from blurpaper.evaluation import protocol
-from blurpaper.experiments import plan, results
+from blurpaper.evaluation import protocol, results
+from blurpaper.experiments import plan
 from blurpaper.experiments.examples import SHOWN
 from blurpaper.experiments.measurements import DISKS
-from blurpaper.experiments.sources import PAPER, PHOTOS
+from blurpaper.experiments.sources import PAPER, PHOTOS, Paper
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
@@ -403,14 +403,13 @@ page.table(
 )
 
 # %% tags=["remove-input"]
-paper = results.paper()
-six = results.select(paper, experiment="table6", region="all").set_index(["network", "condition"])[
+six = results.select(Paper().rows("table6"), region="all").set_index(["network", "condition"])[
     "value"
 ]
-three = results.select(paper, experiment="table3", network="mix", condition="sharp", metric="top5")[
+three = results.select(Paper().rows("table3"), network="mix", condition="sharp", metric="top5")[
     "value"
 ].iloc[0]
-one = results.select(paper, experiment="table1", scale="256", condition="sharp", metric="top5")[
+one = results.select(Paper().rows("table1"), scale="256", condition="sharp", metric="top5")[
     "value"
 ].iloc[0]
 lines = [

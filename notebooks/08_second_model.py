@@ -28,7 +28,7 @@ published = False
 from blurpaper.book import figures
 from blurpaper.book.page import Page, in_words, percent, points, with_interval
 from blurpaper.book.tables import comparison
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 
 page = Page(profile, overrides, published)
 settings = page.profile.evaluation

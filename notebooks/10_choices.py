@@ -23,10 +23,11 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper import deblurring
-from blurpaper.blur import MIXES
 from blurpaper.book.page import Page, percent, with_interval
 from blurpaper.data.sources import SOURCES
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
+from blurpaper.experiments.sources import Paper
+from blurpaper.kernels import MIXES
 from blurpaper.networks import build
 from blurpaper.runs import profile as profiles
 
@@ -37,9 +38,7 @@ rates = ", ".join(
     f"{phase.rate:g} for {phase.epochs} epoch{'s' if phase.epochs > 1 else ''}"
     for phase in schedule.phases
 )
-both = results.select(results.paper(), experiment="table1", scale="256+512", condition="D8")[
-    "value"
-].item()
+both = results.select(Paper().rows("table1"), scale="256+512", condition="D8")["value"].item()
 
 # %% tags=["remove-input"]
 page.say(f"""

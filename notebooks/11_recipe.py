@@ -26,8 +26,9 @@ import pandas as pd
 
 from blurpaper.book.page import PHOTOS, Page, foremost, percent, points
 from blurpaper.book.tables import comparison
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.networks.weights import released
+from blurpaper.runs import files
 from blurpaper.runs import profile as profiles
 
 page = Page(profile, overrides, published)
@@ -41,7 +42,7 @@ photos = profiles.load("photos")
 # *cost*: top-5 accuracy lost on sharp images, in points.
 
 # %% tags=["hide-input"]
-path = results.PUBLISHED / "trials.csv"
+path = files.RESULTS / "trials.csv"
 if path.is_file():
     trials = pd.read_csv(path)
     shown = trials.assign(

@@ -21,7 +21,7 @@ published = False
 # %% tags=["remove-cell"]
 from blurpaper import claims
 from blurpaper.book.page import PHOTOS, RUN, Page, with_interval
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 
 page = Page(profile, overrides, published)
 POINTS = {"unit": " points"}

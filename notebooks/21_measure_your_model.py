@@ -60,7 +60,7 @@ model.load_state_dict(
 # a module does not tell. Grey levels are there between zero and one, as is usual.
 
 # %%
-from blurpaper.evaluation.folder import evaluate_module
+from blurpaper.evaluation import evaluate_module
 
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 rows = evaluate_module(model, "photos", ["sharp", "D8"], mean=MEAN, std=STD)

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from blurpaper.book.page import Page, with_interval
 from blurpaper.data.examples import TRAINING, album
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.experiments.sources import Committed
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles

@@ -135,7 +135,7 @@ print(*(name for name in store.names() if "cats" in name), sep="\n")
 # To learn from such a set, put it where `finetuning.finetune` puts its folder: into a `Task`, with a mix and a scale.
 
 # %%
-from blurpaper.blur import MIXES
+from blurpaper.kernels import MIXES
 from blurpaper.training.batches import Task, make_batch
 
 task = Task(cats, MIXES["mix"], "256", seed=0)

@@ -1,12 +1,8 @@
-"""Blur of 8-bit images.
-
-:func:`apply` convolves them with PSFs, :mod:`mixes` draws the PSFs (Sections 3 and 4), and
-:mod:`transform` does both in a pipeline of torchvision's.
+"""Convolution of 8-bit images with PSFs, and a transform that draws them from a mix (Section 3).
 
 Everywhere convolution is true convolution (the PSF is flipped), the boundary is a whole-sample
 mirror (``d c b a b c d``), repeated where the image is narrower than the PSF, and the sum is
-computed in exact integers or in floating point and rounded once. :mod:`scanlines` does it on the
-CPU where the PSF has a structure to use, :mod:`fourier` everywhere else.
+computed in exact integers or in floating point and rounded once.
 """
 
 from __future__ import annotations
@@ -14,12 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blurpaper.blur.convolution import PSFLike, apply, kernel_of
-from blurpaper.kernels import MIXES, check_mix, draw
 
 if TYPE_CHECKING:
     from blurpaper.blur.transform import RandomBlur
 
-__all__ = ["MIXES", "PSFLike", "RandomBlur", "apply", "check_mix", "draw", "kernel_of"]
+__all__ = ["PSFLike", "RandomBlur", "apply", "kernel_of"]
 
 
 def __dir__() -> list[str]:

@@ -1,15 +1,12 @@
-"""Convolution by Fourier transforms: for PSFs of any shape on the CPU, and for whole batches on an
-accelerator.
+"""Convolution of 8-bit images with PSFs, one for all or one an image, to 8 bits (Section 3).
 
-Applying PSFs to 8-bit images: one PSF or one per image, a batch at a time, 8 bits in and out
-(Section 3).
+On the CPU planes are convolved one by one, by :mod:`scanlines` where the PSF has a structure to
+use; whatever else, and a whole batch on an accelerator, by Fourier transforms.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import pairwise
 
@@ -17,84 +14,8 @@ import numpy as np
 import torch
 
 from blurpaper.kernels import PSF, SHARP, psf
+from blurpaper.runs import threads
 from blurpaper.runs.files import UserError
-
-
-def on_cpu(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -> None:
-    """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into
-    ``out``, by a PSF ``(h, w)``.
-    """
-    from scipy import fft
-
-    image = plane.reshape(len(plane), -1, pixel)
-    height, width = image.shape[:2]
-    (down, across), padded = _reach(kernel.shape), _padded(height, width, kernel.shape)
-    channels = (
-        image[_mirror(height, down)][:, _mirror(width, across)]
-        .transpose(2, 0, 1)
-        .astype(np.float32)
-    )
-    spectrum = fft.rfft2(channels, s=padded)
-    spectrum *= fft.rfft2(kernel, s=padded)
-    blurred = fft.irfft2(spectrum, s=padded)[
-        :, 2 * down : 2 * down + height, 2 * across : 2 * across + width
-    ]
-    rounded = np.rint(blurred, out=blurred).transpose(1, 2, 0)
-    np.clip(rounded, 0, 255, out=out.reshape(image.shape), casting="unsafe")
-
-
-def on_device(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
-    """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one
-    transform for all.
-    """
-    out = batch.clone()
-    blurred = [number for number, kernel in enumerate(kernels) if kernel is not None]
-    if not blurred:
-        return out
-    height, width = batch.shape[-2:]
-    shape = tuple(max(kernels[number].shape[axis] for number in blurred) for axis in (0, 1))
-    (down, across), padded = _reach(shape), _padded(height, width, shape)
-    centred = np.zeros((len(blurred), *shape), np.float32)
-    for place, number in zip(centred, blurred, strict=True):
-        kernel = kernels[number]
-        top, left = ((outer - inner) // 2 for outer, inner in zip(shape, kernel.shape, strict=True))
-        place[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
-    rows = torch.from_numpy(_mirror(height, down)).to(batch.device)
-    columns = torch.from_numpy(_mirror(width, across)).to(batch.device)
-    chosen = torch.tensor(blurred, device=batch.device)
-    planes = batch[chosen][:, :, rows][..., columns].float()
-    spectrum = torch.fft.rfft2(planes, s=padded)
-    spectrum *= torch.fft.rfft2(torch.from_numpy(centred).to(batch.device), s=padded)[:, None]
-    result = torch.fft.irfft2(spectrum, s=padded)[
-        ..., 2 * down : 2 * down + height, 2 * across : 2 * across + width
-    ]
-    out[chosen] = result.round_().clamp_(0, 255).to(torch.uint8)
-    return out
-
-
-def _reach(shape: tuple[int, int]) -> tuple[int, int]:
-    return shape[0] // 2, shape[1] // 2
-
-
-def _padded(height: int, width: int, shape: tuple[int, int]) -> tuple[int, int]:
-    """Sides of the transform: room for the mirrored border on both sides, rounded up to a fast
-    size.
-    """
-    from scipy.fft import next_fast_len
-
-    return tuple(
-        next_fast_len(side + 2 * reach, real=True)
-        for side, reach in zip((height, width), _reach(shape), strict=True)
-    )
-
-
-@lru_cache(maxsize=256)
-def _mirror(size: int, reach: int) -> np.ndarray:
-    """Indices of a whole-sample mirror: for size 4 and reach 2, ``2 1 0 1 2 3 2 1``."""
-    period = max(2 * (size - 1), 1)
-    index = np.abs(np.arange(-reach, size + reach)) % period
-    return np.where(index < size, index, period - index)
-
 
 PSFLike = str | PSF | np.ndarray | torch.Tensor | None
 """A PSF by name, by value or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as
@@ -125,7 +46,9 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
         raise ValueError(f"images must be (B, 3, H, W) or (3, H, W). Got {tuple(images.shape)}.")
     batch = images if images.ndim == 4 else images[None]
     kernels = _one_each(psfs, len(batch))
-    blurred = _on_cpu(batch, kernels) if batch.device.type == "cpu" else on_device(batch, kernels)
+    blurred = (
+        _on_cpu(batch, kernels) if batch.device.type == "cpu" else _fourier_batch(batch, kernels)
+    )
     return blurred if images.ndim == 4 else blurred[0]
 
 
@@ -194,7 +117,7 @@ def _on_cpu(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tens
         planes = batch.contiguous().numpy()
     out = np.empty_like(planes)
     pixel = planes.shape[-1] // batch.shape[-1]
-    _in_threads(list(_parts(planes, out, kernels, pixel)))
+    threads.in_threads(lambda part: part(), _parts(planes, out, kernels, pixel))
     blurred = torch.from_numpy(out)
     return blurred.reshape(interleaved.shape).permute(0, 3, 1, 2) if together else blurred
 
@@ -208,7 +131,7 @@ def _parts(
     from blurpaper.blur import scanlines
 
     count, height = len(planes), planes.shape[2]
-    bands = 1 if count >= 2 * torch.get_num_threads() else torch.get_num_threads()
+    bands = 1 if count >= 2 * threads.count() else threads.count()
     edges = [height * band // bands for band in range(bands + 1)]
     for number, kernel in enumerate(kernels):
         if kernel is None:
@@ -217,35 +140,87 @@ def _parts(
         method = scanlines.method_of(kernel)
         for plane, blurred in zip(planes[number], out[number], strict=True):
             if method is None:
-                yield partial(on_cpu, plane, blurred, pixel, kernel)
+                yield partial(_fourier_plane, plane, blurred, pixel, kernel)
             else:
                 yield from (
                     partial(method, plane, blurred, pixel, *rows) for rows in pairwise(edges)
                 )
 
 
-def _in_threads(parts: list[Callable[[], None]]) -> None:
-    """Run the parts, this thread and those of the pool each taking the next one when it is done
-    with one.
+# --- By Fourier transforms ------------------------------------------------------------------------
+
+
+def _fourier_plane(plane: np.ndarray, out: np.ndarray, pixel: int, kernel: np.ndarray) -> None:
+    """Blur a plane, uint8 ``(H, W * pixel)``, whose pixels are ``pixel`` elements wide, into
+    ``out``, by a PSF ``(h, w)``.
     """
-    remaining = iter(parts)
+    from scipy import fft
 
-    def work() -> None:
-        for part in remaining:
-            part()
+    image = plane.reshape(len(plane), -1, pixel)
+    height, width = image.shape[:2]
+    (down, across), padded = _reach(kernel.shape), _padded(height, width, kernel.shape)
+    channels = (
+        image[_mirror(height, down)][:, _mirror(width, across)]
+        .transpose(2, 0, 1)
+        .astype(np.float32)
+    )
+    spectrum = fft.rfft2(channels, s=padded)
+    spectrum *= fft.rfft2(kernel, s=padded)
+    blurred = fft.irfft2(spectrum, s=padded)[
+        :, 2 * down : 2 * down + height, 2 * across : 2 * across + width
+    ]
+    rounded = np.rint(blurred, out=blurred).transpose(1, 2, 0)
+    np.clip(rounded, 0, 255, out=out.reshape(image.shape), casting="unsafe")
 
-    helpers = min(torch.get_num_threads(), len(parts)) - 1
-    others = [_threads().submit(work) for _ in range(helpers)]
-    work()
-    for other in others:
-        other.result()
+
+def _fourier_batch(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
+    """Blur a batch, uint8 ``(B, 3, H, W)``, where it is, by a PSF ``(h, w)`` (or none) each: one
+    transform for all.
+    """
+    out = batch.clone()
+    blurred = [number for number, kernel in enumerate(kernels) if kernel is not None]
+    if not blurred:
+        return out
+    height, width = batch.shape[-2:]
+    shape = tuple(max(kernels[number].shape[axis] for number in blurred) for axis in (0, 1))
+    (down, across), padded = _reach(shape), _padded(height, width, shape)
+    centred = np.zeros((len(blurred), *shape), np.float32)
+    for place, number in zip(centred, blurred, strict=True):
+        kernel = kernels[number]
+        top, left = ((outer - inner) // 2 for outer, inner in zip(shape, kernel.shape, strict=True))
+        place[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
+    rows = torch.from_numpy(_mirror(height, down)).to(batch.device)
+    columns = torch.from_numpy(_mirror(width, across)).to(batch.device)
+    chosen = torch.tensor(blurred, device=batch.device)
+    planes = batch[chosen][:, :, rows][..., columns].float()
+    spectrum = torch.fft.rfft2(planes, s=padded)
+    spectrum *= torch.fft.rfft2(torch.from_numpy(centred).to(batch.device), s=padded)[:, None]
+    result = torch.fft.irfft2(spectrum, s=padded)[
+        ..., 2 * down : 2 * down + height, 2 * across : 2 * across + width
+    ]
+    out[chosen] = result.round_().clamp_(0, 255).to(torch.uint8)
+    return out
 
 
-@lru_cache(maxsize=1)
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=torch.get_num_threads())
+def _reach(shape: tuple[int, int]) -> tuple[int, int]:
+    return shape[0] // 2, shape[1] // 2
 
 
-# A forked worker of a data loader inherits the pool, but none of its threads.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _threads.cache_clear())
+def _padded(height: int, width: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """Sides of the transform: room for the mirrored border on both sides, rounded up to a fast
+    size.
+    """
+    from scipy.fft import next_fast_len
+
+    return tuple(
+        next_fast_len(side + 2 * reach, real=True)
+        for side, reach in zip((height, width), _reach(shape), strict=True)
+    )
+
+
+@lru_cache(maxsize=256)
+def _mirror(size: int, reach: int) -> np.ndarray:
+    """Indices of a whole-sample mirror: for size 4 and reach 2, ``2 1 0 1 2 3 2 1``."""
+    period = max(2 * (size - 1), 1)
+    index = np.abs(np.arange(-reach, size + reach)) % period
+    return np.where(index < size, index, period - index)

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from blurpaper.runs import fingerprint
-from blurpaper.runs.files import CARRIED, HOME, UserError
+from blurpaper.runs.files import CARRIED, HOME, PACKAGE, UserError
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import sha256_of
 
@@ -164,9 +164,7 @@ def build(profile: Profile) -> Path:
     ]
     shutil.rmtree(folder / "jb", ignore_errors=True)
     # The reference tells of this copy of the library.
-    ours = os.pathsep.join(
-        filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")))
-    )
+    ours = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": ours}
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(

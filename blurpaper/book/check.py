@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.book import build
-from blurpaper.experiments import results
 from blurpaper.experiments.sources import RUN, Committed, this_run
-from blurpaper.runs import fingerprint
+from blurpaper.runs import files, fingerprint
 from blurpaper.runs.profile import Profile
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def stale(profile: Profile) -> list[str]:
     """
     if _unpublished(profile):
         return []
-    path = results.PUBLISHED / f"{profile.name}.json"
+    path = files.RESULTS / f"{profile.name}.json"
     table, again = (
         f"results/{profile.name}.csv",
         f"run `blurpaper publish --profile {profile.name}`",

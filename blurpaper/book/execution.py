@@ -1,13 +1,9 @@
-"""Executing a chapter: a percent script becomes a notebook, which papermill executes; the outcome
-is an artifact like any other.
+"""Execution of chapters: a percent script becomes a notebook, which papermill executes, several
+chapters at once.
 
-A chapter whose text, settings, code and data have not changed is taken from the store. One that
-fails leaves nothing behind that could be mistaken for a chapter.
-
-Executing the chapters of a book, several at once.
-
-Each is a process of its own, so where there is more than one core a book is made sooner; what is
-computed is the same.
+The outcome is an artifact like any other: a chapter whose text, settings, code and data have not
+changed is taken from the store. One that fails leaves nothing behind that could be mistaken for a
+chapter. Each is a process of its own; what is computed is the same however many run at once.
 """
 
 from __future__ import annotations
@@ -32,16 +28,14 @@ import psutil
 from blurpaper import data
 from blurpaper.book import build
 from blurpaper.book.provenance import ANCHORS
-from blurpaper.experiments import results
+from blurpaper.experiments import sources
 from blurpaper.experiments.sources import RUN
-from blurpaper.runs import Run, fingerprint
-from blurpaper.runs.files import written
+from blurpaper.runs import Run, files, fingerprint
+from blurpaper.runs.files import TEMPLATES, written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Artifact, Codec, Store, sha256_of
 
 KIND = "chapters"
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -62,9 +56,9 @@ class Edition:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """What all chapters are made from: settings, committed results, templates, data."""
-        folders = (results.PUBLISHED, TEMPLATES)
+        folders = (files.RESULTS, TEMPLATES)
         shown = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-        shown.append(results.PAPER)
+        shown.append(sources.PAPER_ROWS)
         return {
             "parameters": self.parameters,
             "settings": self.profile.model_dump(mode="json"),
@@ -94,7 +88,7 @@ class Edition:
                 name for name in self.store.names() if not name.startswith(f"{KIND}/")
             ]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
-        compute = partial(_executed, chapter, self)
+        compute = partial(_executed, chapter, self, own["code"])
         return Artifact(KIND, name, self.inputs | own, compute, _NOTEBOOK, about, resumable=True)
 
 
@@ -131,7 +125,7 @@ def _script(chapter: str) -> str:
     return (build.NOTEBOOKS / f"{chapter}.py").read_text(encoding="utf-8")
 
 
-def _executed(chapter: str, run: Edition, scratch: Path) -> str:
+def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
     """The text of the executed notebook, with what is needed to see later whether it is still as it
     would come out.
     """
@@ -149,7 +143,6 @@ def _executed(chapter: str, run: Edition, scratch: Path) -> str:
     }
     with written(raw) as temporary:
         jupytext.write(notebook, temporary, fmt="ipynb")
-    recorded = fingerprint.fingerprint(fingerprint.used_by(_script(chapter)))
     try:
         papermill.execute_notebook(
             raw,
@@ -187,9 +180,12 @@ def _executed(chapter: str, run: Edition, scratch: Path) -> str:
         "overrides": dict(run.overrides),
         "published": run.published,
         "settings": run.profile.model_dump(mode="json"),
-        "code": recorded,
+        "code": code,
     }
     return nbformat.writes(executed)
+
+
+# --- Several at once ------------------------------------------------------------------------------
 
 
 def execute_all(

@@ -14,9 +14,10 @@ from IPython.display import HTML, Markdown, display
 from blurpaper.book import build
 from blurpaper.book.provenance import ANCHORS
 from blurpaper.book.tables import download, render, rounded
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.experiments.sources import PHOTOS, RUN, Paper, Source, answers, ours, this_run
 from blurpaper.runs import profile as profiles
+from blurpaper.runs.devices import keep_freed_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _IN_PROSE = re.compile(rf"(?<![\w*])\*({'|'.join(ANCHORS)})\*(?![\w*])")
-
-# timm's downloader warns that it cannot draw widgets; it has nothing to download here.
-warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 class Page:
@@ -46,6 +44,9 @@ class Page:
     def __init__(
         self, profile: str, overrides: Mapping[str, Any] | None = None, published: bool = False
     ) -> None:
+        keep_freed_memory()
+        # timm's downloader warns that it cannot draw widgets; it has nothing to download here.
+        warnings.filterwarnings("ignore", message="IProgress not found")
         self.profile = profiles.load(profile, overrides)
         self.overrides = dict(overrides or {})
         self.source = this_run(self.profile, published)

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from blurpaper.book.tables import render
-from blurpaper.experiments import results
+from blurpaper.experiments import sources
 from blurpaper.experiments.sources import (
     PAPER,
     PHOTOS,
@@ -124,7 +124,7 @@ def paper() -> str:
     """The paper's numbers as HTML: where it and the file of them are to be found, and how many each
     experiment has.
     """
-    rows = results.paper()
+    rows = sources.paper()
     text = REFERENCES.read_text(encoding="utf-8") if REFERENCES.is_file() else ""
     cited = re.search(r"arXiv:([\d.]+)", text)
     parts = {
@@ -134,8 +134,8 @@ def paper() -> str:
     return render(
         "paper.html",
         arxiv=cited[1] if cited else "",
-        path=results.PAPER.relative_to(results.PAPER.parents[2]).as_posix(),
-        sha256=sha256_of(results.PAPER),
+        path=sources.PAPER_ROWS.relative_to(sources.PAPER_ROWS.parents[2]).as_posix(),
+        sha256=sha256_of(sources.PAPER_ROWS),
         count=len(rows),
         parts=parts,
     )

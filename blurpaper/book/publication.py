@@ -16,11 +16,13 @@ import numpy as np
 from blurpaper import experiments
 from blurpaper.book import slider
 from blurpaper.deblurring import prior
-from blurpaper.experiments import restoration, results
+from blurpaper.evaluation import results
+from blurpaper.experiments import restoration
 from blurpaper.experiments.sources import SECONDS, Computed
-from blurpaper.networks import NetworkSpec, files
+from blurpaper.networks import NetworkSpec
+from blurpaper.networks.files import load, save
 from blurpaper.networks.weights import bundled_path
-from blurpaper.runs import Run, fingerprint
+from blurpaper.runs import Run, files, fingerprint
 from blurpaper.runs.files import written
 from blurpaper.runs.store import Artifact, surroundings
 from blurpaper.training.networks import trained
@@ -76,11 +78,11 @@ def publish(run: Run) -> Iterator[Path]:
     used = sorted(run.store.used(), key=lambda recipe: (recipe.kind, recipe.name))
     stamps = [run.store.stamp(recipe) for recipe in used]
 
-    path = results.PUBLISHED / f"{run.profile.name}.csv"
+    path = files.RESULTS / f"{run.profile.name}.csv"
     results.write(rows, path)
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.json"
+    path = files.RESULTS / f"{run.profile.name}.json"
     about = {
         "profile": run.profile.model_dump(),
         **{name: value for name, value in surroundings().items() if name != "commit"},
@@ -94,33 +96,33 @@ def publish(run: Run) -> Iterator[Path]:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.lock.txt"
+    path = files.RESULTS / f"{run.profile.name}.lock.txt"
     with written(path) as temporary:
         temporary.write_text("\n".join(installed()) + "\n", encoding="utf-8")
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.decisions.parquet"
+    path = files.RESULTS / f"{run.profile.name}.decisions.parquet"
     with written(path) as temporary:
         _write_compact(decided, temporary)
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.confusions.parquet"
+    path = files.RESULTS / f"{run.profile.name}.confusions.parquet"
     with written(path) as temporary:
         counted.to_parquet(temporary, index=False, compression="zstd", compression_level=19)
     yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.label_maps.npz"
+    path = files.RESULTS / f"{run.profile.name}.label_maps.npz"
     with written(path) as temporary:
         np.savez_compressed(temporary, **shown)
     yield path
 
     if played:
-        path = results.PUBLISHED / f"{run.profile.name}.play.json"
+        path = files.RESULTS / f"{run.profile.name}.play.json"
         with written(path) as temporary:
             slider.CODEC.save(played, temporary)
         yield path
 
-    path = results.PUBLISHED / f"{run.profile.name}.timings.csv"
+    path = files.RESULTS / f"{run.profile.name}.timings.csv"
     with written(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(["kind", "name", "seconds", "device"])
@@ -183,10 +185,10 @@ def _release(spec: NetworkSpec, run: Run) -> Path:
     """Write a network in half precision, unless the file has its weights already."""
     network, path = trained(spec, run).load(), bundled_path(spec)
     if path.is_file():
-        old, new = files.load(path).state_dict(), network.state_dict()
+        old, new = load(path).state_dict(), network.state_dict()
         if all(tensor.equal(new[name].half().to(tensor.dtype)) for name, tensor in old.items()):
             return path
-    files.save(network, spec, path, half=True)
+    save(network, spec, path, half=True)
     path.chmod(0o644)  # the file is for everybody, whatever the library that wrote it thinks
     return path
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from blurpaper.book import build
 from blurpaper.book.page import foremost
 from blurpaper.book.tables import render, rounded
-from blurpaper.experiments import results
-from blurpaper.experiments.results import AS_IS
+from blurpaper.evaluation import results
+from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments.sources import MissingError, Source, ours
 from blurpaper.kernels import PSF, SHARP
 

@@ -1,15 +1,9 @@
-"""The blurs of the slider: for each kind of PSF, eight of growing size after the sharp image.
+"""The page with a blur slider: photographs as they are blurred, and what networks see in them.
 
-What networks see in photographs as they are blurred: likeliest classes, entropy, distance of the
-features, and the picture.
-
-The markup of the page with a blur slider, which `play.js` brings to life.
-
-Without JavaScript the page shows a table for one blur. With it, the table gives way to the
-controls; what they show comes with the page as JSON, so that nothing has to be loaded.
-
-The pictures of the page with a blur slider, and what the networks that go with them see:
-photographs, and embedded images.
+For each kind of PSF there are eight of growing size after the sharp image. Of each is kept the
+picture, the likeliest classes, their entropy and the distance of the features. Without JavaScript
+the page shows a table for one blur. With it (`play.js`), the table gives way to the controls; what
+they show comes with the page as JSON, so that nothing has to be loaded.
 """
 
 from __future__ import annotations
@@ -43,6 +37,8 @@ from blurpaper.runs.profile import Compute, Profile, Protocol
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import Codec, Store
 from blurpaper.training.networks import reference
+
+# --- Blurs ----------------------------------------------------------------------------------------
 
 STEPS = 8
 """Blurs of each kind; the slider's zero is the sharp image."""
@@ -109,6 +105,8 @@ def _trajectories() -> list[str]:
     order = np.argsort(_extents())
     return [f"{SHAKE}:{order[round(place)]}" for place in np.linspace(0, len(order) - 1, STEPS)]
 
+
+# --- What networks see ----------------------------------------------------------------------------
 
 SCALE = "256"
 """The scale at which the networks are applied."""
@@ -232,6 +230,8 @@ def _as_uri(image: torch.Tensor) -> str:
     return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
+# --- Markup ---------------------------------------------------------------------------------------
+
 FIRST = "D4"
 """The blur at the beginning, and the only one without JavaScript."""
 
@@ -251,6 +251,8 @@ def html(played: Played) -> str:
         data=data.replace("<", "\\u003c"),
     )
 
+
+# --- Pictures and the networks that go with them --------------------------------------------------
 
 PHOTOGRAPHS = (
     *EXAMPLES,

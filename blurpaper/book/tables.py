@@ -1,12 +1,7 @@
-"""HTML from the templates in ``templates/``, and how numbers are written in it.
+"""Tables as HTML: results of all sources side by side, each with its interval, and the ledger of
+claims.
 
 All that is put into a template is escaped, unless the template says that it is HTML already.
-
-Tables for the book: the paper's number, the published photographs' and this run's side by side,
-each with its interval.
-
-The ledger as HTML: a row a claim, a column a source, in each the verdict and the number that
-decides it.
 """
 
 from __future__ import annotations
@@ -29,7 +24,7 @@ from blurpaper.claims.criteria import (
 )
 from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
-from blurpaper.experiments.results import COLUMNS, select
+from blurpaper.evaluation.results import COLUMNS, select
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +49,8 @@ def render(template: str, **values: object) -> str:
     """A template filled in."""
     return _TEMPLATES.get_template(template).render(values)
 
+
+# --- Results --------------------------------------------------------------------------------------
 
 PERCENT = ("top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap")
 """Metrics that are shares and are shown in per cent."""
@@ -137,6 +134,8 @@ def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> tuple[str
         return "–", ""
     return number(*one.iloc[0][["value", "low", "high"]].astype(float), metric)
 
+
+# --- The ledger: a row a claim, a column a source -------------------------------------------------
 
 LEDGER = "claims"
 """Where it stands in the book: a target."""

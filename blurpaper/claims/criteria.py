@@ -1,22 +1,16 @@
-"""What a claim is: a sentence that numbers can bear out, where the paper makes it, and the criteria
-that decide it.
+"""What a claim is, and how criteria decide it: reproduced, not reproduced, undecided or not run.
 
-Criteria are fixed here, in the source, before any run. Each compares one measured quantity with a
-limit; a claim holds if all of its criteria do. A quantity is an array ``(1 + R,)``: its value, then
-what it is in each resample of the images.
-
-From criteria to verdicts: reproduced, not reproduced, undecided or not run, with the false
-discovery rate under control.
+A claim is a sentence that numbers can bear out. Its criteria are fixed here, in the source, before
+any run. Each compares one measured quantity with a limit; a claim holds if all of its criteria do.
+A quantity is an array ``(1 + R,)``: its value, then what it is in each resample of the images.
 
 The share of resamples that contradict a claim is its p-value; the share that support it, the
 p-value of the contrary. Of several criteria the weakest counts for the claim, and the most
 contradicted, times their number, against it. Twice the smaller of the two says how sure the verdict
 is that its side suggests. Many claims are tested at once: the procedure of Benjamini and Hochberg
 keeps the expected share of wrong verdicts, among those given, below 5 %. What is not sure enough is
-undecided.
-
-The claims that one table or figure decides are a family, tested by themselves: what a chapter says
-of them then needs nothing that it does not show.
+undecided. The claims that one table or figure decides are a family, tested by themselves: what a
+chapter says of them then needs nothing that it does not show.
 """
 
 from __future__ import annotations
@@ -141,6 +135,9 @@ def claim(section: str, table: str, paper: str = REPRODUCED) -> Callable[[Decide
         return function
 
     return register
+
+
+# --- Verdicts -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments import results, tallies
+from blurpaper.evaluation import intervals, metrics, results
+from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import MissingError, Source
 from blurpaper.runs.randomness import stream
 from blurpaper.segmentation.metrics import draws
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 IMAGES, INTERVALS, POINTS = "images", "intervals", "points"
 """How sure a number is. It is resampled over images, drawn from its interval, or known as a point."""
 
-_NORMAL = 1.959964  # half the width of a 95 % interval, in standard deviations
 _SEGMENTED = "miou"
 
 
@@ -213,7 +212,11 @@ class Evidence:
             return np.full(1 + self.resamples, value), POINTS
         # What a row is not of has no part in its noise: a new column leaves all as it was.
         key = [str(row[one]) for one in results.KEY if row[one] or one not in ("item", "parameter")]
-        noise = stream("claims", *key).normal(size=self.resamples) * (high - low) / (2 * _NORMAL)
+        noise = (
+            stream("claims", *key).normal(size=self.resamples)
+            * (high - low)
+            / (2 * intervals.HALF_WIDTH)
+        )
         return np.concatenate([[value], value + noise]), INTERVALS
 
 

@@ -1,6 +1,5 @@
-"""Claims on fine-tuning with blur (Section 4.1, Tables 2 and 3).
-
-Claims on fine-tuning at other scales (Section 4.2, Table 4).
+"""Claims on fine-tuning with blur, at one scale and at others (Sections 4.1 and 4.2, Tables 2 to
+4).
 """
 
 from __future__ import annotations
@@ -221,6 +220,8 @@ def mix_says_the_same_sharp_and_blurred(e: Evidence) -> Iterator[Criterion]:
     )
     yield below("divergence of the mix over that of the original", mix / original, 0.5, "ratio")
 
+
+# --- Other scales ---------------------------------------------------------------------------------
 
 BLURRED = ("D4", "D8")
 

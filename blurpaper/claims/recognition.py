@@ -1,7 +1,5 @@
-"""Claims on networks trained on sharp photographs (Section 3, Tables 1, 2 and A, Figure 1).
-
-Claims on the invariance of features (Section 4.3, Figure 4). The paper shows maps of one image
-and gives no number.
+"""Claims on networks trained on sharp photographs (Section 3, Tables 1, 2 and A, Figure 1) and on
+the invariance of their features (Section 4.3, Figure 4).
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ import numpy as np
 
 from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
+from blurpaper.experiments.measurements import DISKS
 
-DISKS = ("sharp", "D2", "D4", "D6", "D8")
 BLURS = ("D2", "D4", "D6", "D8", "H4", "H8", "V4", "V8", "shake", "G4", "G8")
 
 
@@ -184,6 +182,9 @@ def both_models_fall_alike(e: Evidence) -> Iterator[Criterion]:
 
 def _second(e: Evidence, condition: str, scale: str = "256") -> np.ndarray:
     return e.top5(condition=condition, scale=scale, model=e.second_model)
+
+
+# --- Invariance of features: the paper shows maps of one image and gives no number ----------------
 
 
 @claim("4.3", "figure4", paper="not run")

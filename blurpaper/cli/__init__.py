@@ -1,6 +1,4 @@
-"""The command line: one verb a command, each a few lines over the library. What is imported here
-must be light.
-"""
+"""The command line: one verb a command, each a few lines over the library; imports are light."""
 
 from __future__ import annotations
 

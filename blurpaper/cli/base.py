@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from blurpaper import __version__
+from blurpaper.runs import files
 from blurpaper.runs.files import UserError
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -94,9 +95,11 @@ def main() -> None:
 
 
 def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
-    """A profile with its overrides, and the overrides as they were read."""
+    """A profile with its overrides, and the overrides as they were read: how a run begins."""
     from blurpaper.runs import profile
+    from blurpaper.runs.devices import keep_freed_memory
 
+    keep_freed_memory()
     parsed = profile.parse_overrides(overrides)
     return profile.load(name, parsed), parsed
 
@@ -108,12 +111,12 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
         UserError: naming what is not known, or each folder that is missing.
     """
     from blurpaper import data
-    from blurpaper.experiments import plan, results
+    from blurpaper.experiments import plan
 
     plan.check_profile(profile)
     if missing := data.missing(profile):
         missing.append("Nothing was run.")
-        if (results.PUBLISHED / f"{profile.name}.csv").is_file():
+        if (files.RESULTS / f"{profile.name}.csv").is_file():
             command = f"blurpaper run --published --profile {profile.name}"
             missing.append(f"To see the published results instead: {command}")
         raise UserError("\n".join(missing))

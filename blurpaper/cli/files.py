@@ -17,7 +17,7 @@ from blurpaper.data.images import (
     read_image,
     write_image,
 )
-from blurpaper.kernels import CANONICAL, SHAKE, check_condition
+from blurpaper.kernels import CANONICAL, SHAKE, check_condition, psf_of
 from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
@@ -202,13 +202,11 @@ def assumed_noise(path: Path) -> float:
 
 
 def _chooser(condition: str, pixels: bool) -> Chooser:
-    from blurpaper.evaluation.protocol import test_psf
-
     if is_psf_file(condition):
         own = read_psf(condition)
         return lambda image, name: own
     check_condition(condition)
-    return lambda image, name: test_psf(
+    return lambda image, name: psf_of(
         condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL
     )
 

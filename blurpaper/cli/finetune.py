@@ -5,11 +5,11 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from blurpaper.blur import MIXES, check_mix
 from blurpaper.data import folders
 from blurpaper.data.folders import readable
 from blurpaper.data.images import ImageError
 from blurpaper.evaluation.folder import fitted
+from blurpaper.kernels import MIXES, check_mix
 from blurpaper.networks import MODELS, NetworkSpec, Reference, files
 from blurpaper.networks.external import external
 from blurpaper.networks.files import NetworkFile
@@ -88,7 +88,7 @@ def finetune(
         )
     network = start.load()
     objective = networks.objective_of(network, schedule)
-    task = Task(images, shares, "256", seed_of(run.profile.seed, "finetune"))
+    task = Task(images, shares, "256", run.seed("finetune"))
     made_from = (
         start.identity,
         images.fingerprint,

@@ -195,8 +195,7 @@ def evaluate(
     many.
     """
     from blurpaper import kernels
-    from blurpaper.evaluation import folder
-    from blurpaper.experiments import results
+    from blurpaper.evaluation import folder, results
     from blurpaper.runs.files import check_writable
 
     for path in filter(None, (out, report)):

@@ -17,9 +17,8 @@ from blurpaper import __version__
 from blurpaper.book.tables import render
 from blurpaper.cli.finetune import mix_of
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import intervals, metrics, protocol
+from blurpaper.evaluation import intervals, metrics, protocol, results
 from blurpaper.evaluation.folder import Measured, fitted, measure
-from blurpaper.experiments import results
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Reference
@@ -144,11 +143,9 @@ def _drawn(
     lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str], metric: str
 ) -> str:
     """The metric under each condition with 95 % intervals; disks, which grow, are joined by lines."""
-    from matplotlib import pyplot as plt
-
     from blurpaper.book.figures import inline, style
 
-    figure, axis = plt.subplots(figsize=(4.7, 3.3))
+    figure, axis = style.subplots(figsize=(4.7, 3.3))
     places = np.arange(len(conditions))
     grow = [place for place in places if conditions[place] == SHARP or conditions[place][0] == "D"]
     for network, line in zip(("original", "mix"), lines):

@@ -1,7 +1,4 @@
-"""The book: run every chapter or one, build.
-
-Results: publish them, check them, compare two tables.
-"""
+"""Verbs on runs: the book or a chapter of it, and results published, checked and compared."""
 
 from __future__ import annotations
 
@@ -167,16 +164,17 @@ def compare(a: Path, b: Path, as_json: bool, everything: bool) -> None:
     """
     import json
 
-    from blurpaper.experiments import results
+    from blurpaper.cli import comparison
+    from blurpaper.evaluation import results
 
-    compared = results.compare(results.read(a), results.read(b))
+    compared = comparison.compare(results.read(a), results.read(b))
     if as_json:
         click.echo(
             json.dumps(
-                {"a": str(a), "b": str(b), **results.as_data(compared)},
+                {"a": str(a), "b": str(b), **comparison.as_data(compared)},
                 indent=1,
                 allow_nan=False,
             )
         )
     else:
-        click.echo(f"A: {a}\nB: {b}\n{results.as_text(compared, everything)}")
+        click.echo(f"A: {a}\nB: {b}\n{comparison.as_text(compared, everything)}")

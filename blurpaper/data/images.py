@@ -1,16 +1,15 @@
-"""Image files to pixels: whatever a camera or the web made of them, as 8-bit RGB.
+"""Images: read from files of any kind as 8-bit RGB, resized to the canonical scale (Sections 3 and
+5), and held in memory a part of a set at a time.
 
-Resizing: bicubic with antialiasing, our choice, as the paper does not say; and the canonical
-scale (Section 3 and 5).
-
-Images of a set at the canonical scale: each decoded once for all conditions, and one part of the
-set in memory at a time.
+Resizing is bicubic with antialiasing, our choice, as the paper does not say. An image of a set is
+decoded once for all conditions.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +20,11 @@ import torch
 from torch.nn import functional
 
 from blurpaper.data.sets import ImageSet
-from blurpaper.runs.devices import in_threads
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Protocol
+from blurpaper.runs.threads import in_threads
+
+# --- Files ----------------------------------------------------------------------------------------
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 """Of the files that are read as images where a folder is named."""
@@ -147,6 +148,9 @@ def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
     return np.asarray(image.convert("RGB"))
 
 
+# --- Sizes ----------------------------------------------------------------------------------------
+
+
 def resized(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     """Resize uint8 ``(B, 3, H, W)`` to float32 grey levels ``(B, 3, *shape)``, not rounded."""
     images = images.contiguous().float()
@@ -207,6 +211,21 @@ def to_scene(image: torch.Tensor, canonical: int) -> Scene:
         resized_8bit(image[None], scene_shape(image.shape, canonical))[0],
         (image.shape[-2], image.shape[-1]),
     )
+
+
+# --- Batches and parts of a set -------------------------------------------------------------------
+
+
+def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
+    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is
+    their own shape that counts.
+    """
+    groups = defaultdict(list)
+    for number, image in enumerate(images):
+        groups[tuple(image.shape)].append(number)
+    for members in groups.values():
+        for start in range(0, len(members), batch):
+            yield members[start : start + batch]
 
 
 T = TypeVar("T")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 
 import numpy as np
@@ -29,6 +28,7 @@ from blurpaper.runs.files import UserError
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
 from blurpaper.runs.store import Artifact
+from blurpaper.runs.threads import in_threads
 
 LABELS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("2708", "1F6E9"), "bicycle": ("1F6B2",), "bird": ("1F426", "1F986"), "boat": ("26F5", "1F6F6"),
@@ -102,8 +102,7 @@ def render_split(
         labels[index] = label_map.ravel()
         tick(1)
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(make, range(count)))
+    in_threads(make, range(count))
     return images, labels
 
 

@@ -1,14 +1,5 @@
-"""What a set of images is to the rest of the library.
-
-What a set of images with a label at every pixel is to the rest of the library (Section 5).
-
-Some of the images of a set.
-
-Several sets of images as one, for training that needs no labels.
-
-Images that are decoded once for all the epochs of a training.
-
-ImageNet's thousand classes: WordNet ids and names, in the order of the networks' outputs.
+"""Sets of images: what one is to the rest of the library, with a label an image or a pixel; parts
+of one, several as one, one kept in memory; and ImageNet's thousand classes.
 """
 
 from __future__ import annotations
@@ -78,6 +69,9 @@ class SegmentedSet(ImageSet):
         """The labels of one image's pixels: uint8 ``(H, W)`` of the image's own size, ``VOID``
         where there is none.
         """
+
+
+# --- Parts, unions, and what stays in memory ------------------------------------------------------
 
 
 class Subset(ImageSet):
@@ -194,6 +188,9 @@ class KeptSet(ImageSet):
     def label_map(self, number: int) -> torch.Tensor:
         """As the set has it, if it has label maps."""
         return self.whole.label_map(number)
+
+
+# --- ImageNet's classes ---------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)

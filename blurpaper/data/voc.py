@@ -18,8 +18,8 @@ from blurpaper.data import folders
 from blurpaper.data.folders import MissingDataError
 from blurpaper.data.images import ImageError, read_image
 from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
-from blurpaper.runs.devices import in_threads
 from blurpaper.runs.files import UserError, data_folder
+from blurpaper.runs.threads import in_threads
 
 if TYPE_CHECKING:
     from PIL import Image

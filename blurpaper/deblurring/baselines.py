@@ -9,13 +9,13 @@ rounding as the only noise.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from blurpaper.deblurring.observation import Observation, mirrored, wrapped
+from blurpaper.runs.threads import in_threads
 
 GRADIENT = 0.08
 """Standard deviation that grey levels' differences between neighbours are taken to have, for a
@@ -135,6 +135,5 @@ def _by_library(
         whole = restored(plane[rows][:, columns].numpy())
         return np.asarray(whole, np.float32)[-starts[0] :][:height, -starts[1] :][:, :width]
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        planes = list(pool.map(one, observation.observed.cpu()))
+    planes = in_threads(one, observation.observed.cpu())
     return torch.from_numpy(np.stack(planes)).to(observation.observed.device)

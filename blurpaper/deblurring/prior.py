@@ -1,16 +1,11 @@
-"""Patches of images: 8 x 8 grey levels without their mean, in coordinates in which that mean has no
-place.
+"""The prior of EPLL: a zero-mean Gaussian mixture on 8 x 8 patches without their mean (Zoran and
+Weiss 2011).
 
 A patch without its mean has 63 degrees of freedom, not 64. Written in the 63 cosines that are not
-constant it has a density, and its covariance an inverse.
-
-The prior of EPLL: a zero-mean Gaussian mixture on patches (Zoran and Weiss 2011).
-
-The quadratic form of a Gaussian is linear in the products of a patch's coordinates. All components
-together are therefore one matrix product with the 2,016 products of two of 63 coordinates: half the
-arithmetic of whitening, and nothing to square.
-
-Priors in files: the one that comes with blurpaper, and one's own.
+constant it has a density, and its covariance an inverse. The quadratic form of a Gaussian is linear
+in the products of a patch's coordinates. All components together are therefore one matrix product
+with the 2,016 products of two of 63 coordinates: half the arithmetic of whitening, and nothing to
+square.
 """
 
 from __future__ import annotations
@@ -24,8 +19,10 @@ from pathlib import Path
 import torch
 
 from blurpaper.data.sets import ImageSet
-from blurpaper.runs.files import HOME, UserError
+from blurpaper.runs.files import RESULTS, UserError
 from blurpaper.runs.randomness import stream
+
+# --- Patches --------------------------------------------------------------------------------------
 
 SIDE = 8
 MOST_IMAGES = 2000
@@ -75,6 +72,8 @@ def sample(images: ImageSet, count: int, seed: int) -> torch.Tensor:
     patches = torch.cat(found)
     return patches[torch.from_numpy(stream(seed, "patches", images.name).permutation(len(patches)))]
 
+
+# --- Mixtures -------------------------------------------------------------------------------------
 
 _CHUNK = 8192
 """Patches whose products are held at a time: 66 MB."""
@@ -209,7 +208,9 @@ def matrices(triangles: torch.Tensor) -> torch.Tensor:
     return whole
 
 
-BUNDLED = HOME / "results" / "priors" / "bsds500.safetensors"
+# --- Files ----------------------------------------------------------------------------------------
+
+BUNDLED = RESULTS / "priors" / "bsds500.safetensors"
 """The prior that comes with blurpaper."""
 
 

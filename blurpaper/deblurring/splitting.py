@@ -1,19 +1,14 @@
-"""Choosing a component of a mixture cheaply: down a tree of two levels, by spectra with a flat tail
-(Parameswaran et al. 2018).
-
-Components that are alike form groups, and the nearest group to a patch is found first, then the
-best component within it. Of each covariance only the largest variances keep their directions; the
-rest share their mean.
-
-EPLL: the image whose patches are all likely, given what was observed (Zoran and Weiss 2011;
-half-quadratic splitting).
+"""EPLL by half-quadratic splitting: the image whose patches are all likely, given what was observed
+(Zoran and Weiss 2011).
 
 Two steps take turns while the bond between them tightens: every patch is denoised as its likeliest
 Gaussian says (Wiener filter), and the image is found that explains the observation and is near the
 denoised patches. Exactly so, every patch of the image is denoised by the best of all components.
-The fast way does what makes it far cheaper at little loss (Parameswaran, Deledalle, Denis and
-Nguyen 2018): a grid of patches with gaps, at another random offset in each round; a component
-chosen down a tree; and spectra with a flat tail.
+
+The fast way makes it far cheaper at little loss (Parameswaran, Deledalle, Denis and Nguyen 2018): a
+grid of patches with gaps, at another random offset in each round; a component chosen down a tree of
+two levels, the nearest group of like components first; and spectra with a flat tail, of which only
+the largest variances keep their directions and the rest share their mean.
 """
 
 from __future__ import annotations
@@ -28,6 +23,8 @@ from torch.nn import functional
 from blurpaper.deblurring.observation import Observation, mirrored
 from blurpaper.deblurring.prior import DIMENSIONS, SIDE, Mixture, Scores, basis
 from blurpaper.runs.randomness import uniforms
+
+# --- The tree: a component for each patch ---------------------------------------------------------
 
 RANK = 24
 """Directions of each component that are kept."""
@@ -132,6 +129,8 @@ def divergence(these: torch.Tensor, those: torch.Tensor) -> torch.Tensor:
     traces = torch.einsum("aij,bij->ab", these, torch.linalg.inv(those))
     return 0.5 * (traces - these.shape[1] + torch.logdet(those) - torch.logdet(these)[:, None])
 
+
+# --- The two steps --------------------------------------------------------------------------------
 
 BONDS = tuple(50.0 * 2**step for step in range(7))
 """Inverse variance of the noise that patches are taken to carry in each round, the beta of Zoran

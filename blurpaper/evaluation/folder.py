@@ -13,17 +13,11 @@ from typing import TYPE_CHECKING, Any
 from blurpaper.data import folders
 from blurpaper.data.folders import readable
 from blurpaper.data.sets import ImageSet
-from blurpaper.evaluation import intervals, metrics, predictions
-from blurpaper.experiments import results
+from blurpaper.evaluation import intervals, metrics, predictions, results
 from blurpaper.kernels import SHARP
 from blurpaper.networks import MODELS, Reference
-from blurpaper.networks.external import (
-    FIELD,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    External,
-    ExternalNetwork,
-)
+from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD
+from blurpaper.networks.external import FIELD, External, ExternalNetwork
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles

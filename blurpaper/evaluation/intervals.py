@@ -12,6 +12,8 @@ import numpy as np
 from blurpaper.runs.randomness import stream
 
 LEVEL = 0.95
+HALF_WIDTH = 1.959964
+"""Of an interval of that level, in standard deviations of a normal distribution."""
 
 
 @lru_cache(maxsize=8)

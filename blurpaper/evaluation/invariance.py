@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from blurpaper.data.images import images_of
+from blurpaper.data.images import images_of, same_shape
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
 from blurpaper.networks import Reference
@@ -88,7 +88,7 @@ def mean_distances(
         condition: torch.full((len(images), len(STAGES)), torch.nan) for condition in conditions
     }
     with torch.inference_mode(), autocast(compute, device):
-        for members in protocol.same_shape(images, batch):
+        for members in same_shape(images, batch):
             canonical = torch.stack([images[member] for member in members]).to(device)
             sharp = protocol.network_input(canonical, settings.pixels(scale), settings.canonical)
             binary = _binary(network, sharp)

@@ -1,7 +1,5 @@
 """From log-probabilities to decisions, one row an image, and from decisions to numbers (Tables 1 to
-5).
-
-How near a restored image is to the one it was made from.
+5); and how near a restored image is to the original.
 """
 
 from __future__ import annotations
@@ -18,6 +16,9 @@ from blurpaper.runs.files import UserError
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+
+# --- Decisions ------------------------------------------------------------------------------------
 
 CALIBRATION_BINS = 15
 
@@ -156,6 +157,8 @@ def area_under_risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> flo
     """
     return float(risk_coverage(confidence, correct)[1].mean())
 
+
+# --- Restored images ------------------------------------------------------------------------------
 
 NO_DIFFERENCE = 100.0
 """PSNR, in decibels, of an image that does not differ, at which PSNR is cut so that it can be

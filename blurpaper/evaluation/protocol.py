@@ -1,7 +1,7 @@
 """The paper's protocol (Section 3): canonical scale, blur, 8 bits, network scale, mean
 log-probabilities over positions.
 
-One image goes through four steps, each a function: :func:`resizing.to_canonical` makes its smaller
+One image goes through four steps, each a function: :func:`data.images.to_canonical` makes its smaller
 side 384 (or what the profile calls so), :func:`blurred` convolves it and rounds to 8 bits,
 :func:`network_input` resizes it so that its smaller
 side is a network scale, and :func:`log_probabilities` applies the network fully convolutionally and
@@ -10,44 +10,20 @@ averages. An image is decoded and resized once for all conditions, and blurred o
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
 
 from blurpaper import blur
-from blurpaper.data.images import Scene, Shard, resized, scaled_shape
+from blurpaper.data.images import Shard, resized, same_shape, scaled_shape
 from blurpaper.data.sets import ImageSet
-from blurpaper.kernels import CANONICAL, SHAKE, SHAKE_BANKS, SHARP, psf, shake_bank
+from blurpaper.kernels import CANONICAL, psf_of
 from blurpaper.networks import Reference
 from blurpaper.networks.base import Classifier
 from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Compute, Profile, Protocol
-from blurpaper.runs.randomness import uniforms
 
 # --- Blur -----------------------------------------------------------------------------------------
-
-
-def test_psf(condition: str, image_id: str, scale: float) -> np.ndarray | None:
-    """The PSF of a test image under a condition: for camera shake always the same of the hundred
-    (Sec. 3).
-
-    Args:
-        condition: ``sharp``, ``shake`` or the name of a PSF.
-        image_id: relative path of the image, which chooses the kernel of camera shake.
-        scale: canonical scale in use, divided by 384.
-
-    Returns:
-        float32 ``(h, w)`` of odd sides and unit sum; None for no blur.
-    """
-    if condition == SHARP:
-        return None
-    if condition == SHAKE:
-        return shake_bank("test", scale)[
-            int(uniforms("shake", "test", image_id)[0] * SHAKE_BANKS["test"])
-        ]
-    return psf(condition, scale)
 
 
 def blurred(
@@ -60,7 +36,7 @@ def blurred(
     torch.Size([1, 3, 384, 512])
     """
     return blur.apply(
-        images, [test_psf(condition, image_id, canonical / CANONICAL) for image_id in ids]
+        images, [psf_of(condition, image_id, canonical / CANONICAL) for image_id in ids]
     )
 
 
@@ -151,15 +127,3 @@ def combined(by_scale: Mapping[str, torch.Tensor], scale: str) -> torch.Tensor:
     mean over all positions would let 512 dominate).
     """
     return torch.stack([by_scale[one] for one in scale.split("+")]).mean(dim=0)
-
-
-def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[list[int]]:
-    """Numbers of images of one shape ``(3, H, W)``, at most so many at a time; of scenes it is
-    their own shape that counts.
-    """
-    groups = defaultdict(list)
-    for number, image in enumerate(images):
-        groups[tuple(image.shape)].append(number)
-    for members in groups.values():
-        for start in range(0, len(members), batch):
-            yield members[start : start + batch]

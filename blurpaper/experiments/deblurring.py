@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper.data.sets import ImageSet
-from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments import restoration, results, tallies
+from blurpaper.evaluation import intervals, metrics, results
+from blurpaper.evaluation.results import AS_IS
+from blurpaper.experiments import restoration, tallies
 from blurpaper.experiments.measurements import (
     DEBLURRED,
     Measurement,
@@ -18,7 +19,6 @@ from blurpaper.experiments.measurements import (
     named,
     on_test_images,
 )
-from blurpaper.experiments.results import AS_IS
 from blurpaper.experiments.treatment import Treatment
 from blurpaper.kernels import SHARP
 from blurpaper.runs import Run

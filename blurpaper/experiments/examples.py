@@ -1,8 +1,5 @@
-"""Single images to show: which ones, to which networks, and what those say of them (Figures 1, 3 and
-5).
-
-What networks take single images for: the first guess behind each verdict of Figure 3, and its
-probability.
+"""Single images to show: which ones, to which networks, and what those say of them (Figures 1, 3
+and 5).
 """
 
 from __future__ import annotations
@@ -15,8 +12,8 @@ import numpy as np
 from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, SEGMENTED, CarriedSet, photograph
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import predictions, protocol
-from blurpaper.experiments import results, tallies
+from blurpaper.evaluation import predictions, protocol, results
+from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import (
     Measurement,
     experiment,

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from blurpaper.evaluation import predictions
-from blurpaper.experiments import results
-from blurpaper.experiments.results import AS_IS
+from blurpaper.evaluation import predictions, results
+from blurpaper.evaluation.results import AS_IS
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run

@@ -89,8 +89,8 @@ def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, A
 # --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------
 
 BASELINES = ("original", "sharp-only")
-"""What fine-tuned networks are compared with, image by image, the start and as much training
-without blur.
+"""What fine-tuned networks are compared with, image by image or scene by scene: the start and as
+much training without blur.
 """
 
 

@@ -19,6 +19,7 @@ from blurpaper.experiments.measurements import (
     on_test_images,
     on_test_scenes,
 )
+from blurpaper.experiments.recognition import BASELINES
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REGIONS = ("all", "boundary")
-BASELINES = ("original", "sharp-only")
-"""What fine-tuned networks are compared with, scene by scene, the start and as much training
-without blur.
-"""
 
 # --- Table 6 --------------------------------------------------------------------------------------
 

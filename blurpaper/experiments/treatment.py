@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 
 from blurpaper import deblurring
-from blurpaper.data.images import images_of
+from blurpaper.data.images import images_of, same_shape
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
 from blurpaper.evaluation.metrics import MEASURES, psnr
-from blurpaper.evaluation.protocol import blurred, same_shape, test_psf
-from blurpaper.experiments.results import AS_IS
-from blurpaper.kernels import CANONICAL, SHAKE, SHARP
+from blurpaper.evaluation.protocol import blurred
+from blurpaper.evaluation.results import AS_IS
+from blurpaper.kernels import CANONICAL, SHAKE, SHARP, psf_of
 from blurpaper.networks import Reference
 from blurpaper.runs.devices import device_of
 from blurpaper.runs.profile import Compute, Profile, Protocol
@@ -78,9 +78,7 @@ def treated(
     for number, members in enumerate([batches[0][:1], *batches]):
         clear = torch.stack([images[member] for member in members]).to(device)
         seen = blurred(clear, [ids[member] for member in members], condition, protocol.canonical)
-        kernel = test_psf(
-            treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL
-        )
+        kernel = psf_of(treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL)
         started = _now(device)
         if treatment.method != AS_IS:
             seen = deblurring.restore(seen, kernel, treatment.method, treatment.noise, prior)
@@ -164,7 +162,7 @@ def psnr_by_channel(
     for number, name in enumerate(images.ids):
         (sharp,) = images_of(images, [number], profile.protocol)
         seen = blurred(sharp[None], [name], psf, canonical)
-        kernel = test_psf(psf, name, canonical / CANONICAL)
+        kernel = psf_of(psf, name, canonical / CANONICAL)
         apart = deblurring.restore(
             seen[0][:, None], kernel, treatment.method, treatment.noise, prior()
         )

@@ -1,14 +1,8 @@
-"""What every classifier here can do, and what the paper's networks can besides: be applied fully
-convolutionally, and show their five stages (Section 3, 4.3).
+"""What every classifier here can do and the paper's networks can besides, and the layers they
+share.
 
-Layers that networks share: a convolution with its batch normalisation, and dropout that several
-processes agree on.
-
-:class:`ConvNorm` is the usual function, faster where a CPU leaves time on the table. Where the
-statistics are fixed (evaluation, and fine-tuning that freezes them), the normalisation is folded
-into the kernel and a bias, in float32, at each call: the same numbers to rounding, one pass over
-the maps instead of two, and gradients reach the same parameters. A depthwise convolution that
-learns on a CPU has the backward pass of :mod:`blurpaper.networks.depthwise`.
+A classifier is applied fully convolutionally; a network also shows its five stages (Sections 3 and
+4.3).
 """
 
 from __future__ import annotations
@@ -31,6 +25,8 @@ M = TypeVar("M", bound=nn.Module)
 STAGES = ("pool1", "pool2", "pool3", "pool4", "pool5")
 STRIDE = 32
 """Pixels of the input between neighbouring positions of the last map, in every network here."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's photographs per channel, in grey levels from 0 to 1."""
 
 
 class WeightsError(UserError):
@@ -122,6 +118,8 @@ class Network(Classifier):
         last = self.stage_maps(inputs)[STAGES[-1]]
         return last, self.classify(last)
 
+
+# --- Layers ---------------------------------------------------------------------------------------
 
 _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 

@@ -25,16 +25,13 @@ from torch import nn
 
 from blurpaper.data.sets import imagenet_names
 from blurpaper.networks import MODELS, files
-from blurpaper.networks.base import Classifier, WeightsError
+from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD, Classifier, WeightsError
 from blurpaper.networks.files import explained
 from blurpaper.networks.reference import NetworkSpec, Reference
 from blurpaper.runs import fingerprint
 from blurpaper.runs.files import UserError
 from blurpaper.runs.store import sha256_of
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's photographs, their grey levels from 0 to 1, as most classifiers were trained.
-"""
 FIELD = 224
 """Side of the crops that most classifiers were trained on, in pixels."""
 

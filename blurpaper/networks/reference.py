@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from blurpaper.blur import MIXES
+from blurpaper.kernels import MIXES
 from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:

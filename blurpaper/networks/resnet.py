@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from blurpaper.networks.base import STRIDE, ConvNorm, Network
-from blurpaper.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
+from blurpaper.networks.vgg import MEAN, STD
 from blurpaper.runs.files import UserError
 
 
@@ -79,7 +79,7 @@ class ResNet(Network):
         bottleneck: bool,
         pool: bool,
     ) -> None:
-        super().__init__(classes, field, IMAGENET_MEAN, IMAGENET_STD)
+        super().__init__(classes, field, MEAN, STD)
         self.span = field // STRIDE
         stages = [_convolution(3, widths[0], first, stride=2)]
         channels = widths[0]

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from blurpaper.networks.base import STRIDE, ConvNorm, Dropout, Network
+from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD, STRIDE, ConvNorm, Dropout, Network
 from blurpaper.runs.files import UserError
 
-IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MEAN, STD = (tuple(255 * level for level in of) for of in (IMAGENET_MEAN, IMAGENET_STD))
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 
@@ -42,8 +42,8 @@ class VGG(Network):
         hidden: Sequence[int],
         batch_norm: bool,
         dropout: float = 0.5,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
     ) -> None:
         super().__init__(classes, field, mean, std)
         self.span = field // STRIDE

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import torch
 
-from blurpaper.blur import MIXES
 from blurpaper.data.sets import imagenet_names
+from blurpaper.kernels import MIXES
 from blurpaper.networks import MODELS, Network, NetworkSpec, build, efficientnet
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import external, from_torchvision, origin_of, origins
 from blurpaper.networks.files import NetworkFile, explained
 from blurpaper.networks.reference import ORIGINAL
-from blurpaper.runs.files import HOME, UserError, data_folder
+from blurpaper.runs.files import RESULTS, UserError, data_folder
 from blurpaper.runs.store import sha256_of
 
-FOLDER = HOME / "results" / "weights"
+FOLDER = RESULTS / "weights"
 """Where the bundled networks are."""
 
 

@@ -20,3 +20,9 @@ class Run:
 
     profile: Profile
     store: Store
+
+    def seed(self, *purpose: object) -> int:
+        """A 64-bit seed of this run for a purpose, the same on every machine."""
+        from blurpaper.runs.randomness import seed_of
+
+        return seed_of(self.profile.seed, *purpose)

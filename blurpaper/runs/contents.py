@@ -11,12 +11,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
+from blurpaper.runs.files import store_folder
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import default_root
+from blurpaper.runs.threads import in_threads
 
 _SETTLED = 2_000_000_000
 """Nanoseconds. A file that was changed just now may change again within one tick of its clock: it
@@ -39,13 +39,10 @@ def hashes(folder: Path, names: Sequence[str]) -> Iterator[str | OSError]:
         if not isinstance(stat, OSError) and known.get(name, ())[:2] != stat
     ]
     failed: dict[str, OSError] = {}
-    with (
-        progress(f"reading {folder.name}", len(unread), "file") as tick,
-        ThreadPoolExecutor(2) as pool,
-    ):
+    with progress(f"reading {folder.name}", len(unread), "file") as tick:
         for start in range(0, len(unread), _AT_A_TIME):
             part = unread[start : start + _AT_A_TIME]
-            read = dict(zip(part, pool.map(lambda name: _read(folder / name), part), strict=True))
+            read = dict(zip(part, in_threads(lambda name: _read(folder / name), part), strict=True))
             failed |= {name: one for name, one in read.items() if isinstance(one, OSError)}
             read = {name: one for name, one in read.items() if not isinstance(one, OSError)}
             known |= read
@@ -95,7 +92,7 @@ def _remember(folder: Path, read: dict[str, _Seen]) -> None:
 
 
 def _database() -> sqlite3.Connection:
-    path = default_root() / "files.sqlite"
+    path = store_folder() / "files.sqlite"
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, timeout=60)
     try:

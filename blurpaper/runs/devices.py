@@ -1,18 +1,12 @@
-"""Where and how precisely to compute: the device, and autocast where the hardware has bfloat16.
-
-Several processes as one, started by torchrun: each computes its share of every batch, and all
-end with the same weights.
-"""
+"""What computes: the device, its precision, and several processes as one."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from functools import lru_cache
 from typing import TypeVar
 
 import torch
@@ -32,14 +26,12 @@ def device_of(compute: Compute) -> torch.device:
             "the profile asks for compute.device=cuda and torch sees no CUDA GPU: use auto or cpu."
         )
     gpu = compute.device == "cuda" or (compute.device == "auto" and torch.cuda.is_available())
-    if not gpu:
-        _keep_freed_memory()
     return torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
 
 
-@lru_cache(maxsize=1)
-def _keep_freed_memory() -> None:
-    """Let the C library keep large blocks that are freed, for the next step to use again.
+def keep_freed_memory() -> None:
+    """Let the C library keep large blocks that are freed, for the next step to use again: called
+    once where a run begins.
 
     By default it returns them to the system, which clears each page anew when it is asked for
     again: on a CPU that can take longer than the convolutions. Where the C library has no such
@@ -68,7 +60,9 @@ def autocast(compute: Compute, device: torch.device) -> AbstractContextManager:
     return nullcontext()
 
 
-S = TypeVar("S")
+# --- Several processes as one ---------------------------------------------------------------------
+# torchrun starts them; each computes its share of every batch, and all end with the same weights.
+
 T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=12)
@@ -77,40 +71,42 @@ hold the store's lock.
 """
 
 
-@lru_cache(maxsize=1)
-def count() -> int:
-    """How many processes work together; the first call joins them (NCCL for what is on GPUs, else
-    Gloo).
+def join() -> None:
+    """Join the processes that torchrun started (NCCL for what is on GPUs, else Gloo), if there are
+    several and they are not joined yet.
 
     Raises:
         UserError: if some have a GPU of their own and some have none.
     """
     from torch import distributed
 
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1 and not distributed.is_initialized():
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        gpu = torch.cuda.device_count() > local
-        if gpu:
-            torch.cuda.set_device(local)
-        distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if gpu else "cpu:gloo", timeout=_PATIENCE
+    size = count()
+    if size == 1 or distributed.is_initialized():
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    gpu = torch.cuda.device_count() > local
+    if gpu:
+        torch.cuda.set_device(local)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "cpu:gloo", timeout=_PATIENCE)
+    gpus = [False] * size
+    distributed.all_gather_object(gpus, gpu)
+    if any(gpus) and not all(gpus):
+        distributed.destroy_process_group()
+        raise UserError(
+            f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there are "
+            "GPUs (torchrun --nproc-per-node), or hide the GPUs to compute on CPUs "
+            "(CUDA_VISIBLE_DEVICES=)."
         )
-        gpus = [False] * size
-        distributed.all_gather_object(gpus, gpu)
-        if any(gpus) and not all(gpus):
-            distributed.destroy_process_group()
-            raise UserError(
-                f"of {size} processes {sum(gpus)} have a GPU of their own: start as many as there "
-                "are GPUs (torchrun --nproc-per-node), or hide the GPUs to compute on CPUs "
-                "(CUDA_VISIBLE_DEVICES=)."
-            )
-    return size
+
+
+def count() -> int:
+    """How many processes work together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def number() -> int:
     """Which of them this is; number 0 leads: it alone writes checkpoints and the store."""
-    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+    return int(os.environ.get("RANK", "0"))
 
 
 def share(members: Sequence[T]) -> tuple[slice, Sequence[T]]:
@@ -159,17 +155,3 @@ def wait() -> None:
 
     if count() > 1:
         distributed.barrier()
-
-
-def in_threads(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
-    """Apply ``work`` to each of the items in as many threads as this process may use, in order."""
-    with ThreadPoolExecutor(_threads()) as pool:
-        return list(pool.map(work, items))
-
-
-def _threads() -> int:
-    """Threads to work in: torch's, but of several processes (whose torch has one) each its
-    share of the processors.
-    """
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return torch.get_num_threads() if together == 1 else max(1, (os.cpu_count() or 1) // together)

@@ -1,11 +1,7 @@
-"""The one error that is the user's: what is wrong, where, and what to do, in a sentence.
+"""Files: where they are, and writing each so that it is whole or not there.
 
-Writing files so that each is whole or not there, and telling what prevents it in a sentence.
-
-Where the files of the book are: those of a checkout, or the copies that an installed wheel
-carries.
-
-Where files of one's own are looked for.
+:class:`UserError`, the base of every error that a user can mend, stands here because files are what
+most of them are about.
 """
 
 from __future__ import annotations
@@ -25,6 +21,41 @@ class UserError(ValueError):
     fault of the program and shows its traceback.
     """
 
+
+# --- Places ---------------------------------------------------------------------------------------
+
+PACKAGE = Path(__file__).parents[1]
+"""The folder of the library."""
+
+CARRIED = PACKAGE / "checkout"
+"""In a wheel, what it carries of a checkout; in a checkout there is no such folder."""
+
+HOME = CARRIED if CARRIED.is_dir() else PACKAGE.parent
+"""The folder that holds ``notebooks/``, ``book/`` and ``results/``, ``_config.yml`` and
+``_toc.yml``.
+"""
+
+RESULTS = HOME / "results"
+"""Committed numbers of the published runs, and released weights."""
+
+PROFILES = PACKAGE / "runs" / "profiles"
+TEMPLATES = PACKAGE / "book" / "templates"
+
+
+def data_folder() -> Path:
+    """Where photographs and weights are looked for: ``$BLURPAPER_DATA``, else ``./data``."""
+    return Path(os.environ.get("BLURPAPER_DATA") or "data")
+
+
+def store_folder() -> Path:
+    """Where artifacts are kept: ``$BLURPAPER_STORE``, else ``blurpaper`` in the user's cache folder
+    (``$XDG_CACHE_HOME``, else ``~/.cache``).
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("BLURPAPER_STORE") or cache / "blurpaper")
+
+
+# --- Writing --------------------------------------------------------------------------------------
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a full quota, a file larger than is allowed."""
@@ -123,17 +154,3 @@ def flush(path: Path) -> None:
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-CARRIED = Path(__file__).parents[1] / "checkout"
-"""In a wheel, what it carries of a checkout; in a checkout there is no such folder."""
-
-HOME = CARRIED if CARRIED.is_dir() else CARRIED.parents[1]
-"""The folder that holds ``notebooks/``, ``book/`` and ``results/``, ``_config.yml`` and
-``_toc.yml``.
-"""
-
-
-def data_folder() -> Path:
-    """Where photographs and weights are looked for: ``$BLURPAPER_DATA``, else ``./data``."""
-    return Path(os.environ.get("BLURPAPER_DATA") or "data")

@@ -12,17 +12,19 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from blurpaper.runs.files import PACKAGE
+
 _PACKAGE = "blurpaper"
-_ROOT = Path(__file__).parents[1]
 CARRIERS = frozenset(
     f"{_PACKAGE}.{name}"
-    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.profile", "runs.progress", "runs", "data.sources")
+    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.profile", "runs.progress", "runs.threads", "runs", "data.sources")
 )  # fmt: skip
 """Modules that carry values without making them: what they hold is in the inputs of an artifact."""
 
@@ -78,7 +80,7 @@ def hash_of(module: str) -> str | None:
 
 def library() -> list[str]:
     """Every module of the library."""
-    parts = [path.relative_to(_ROOT).with_suffix("").parts for path in _ROOT.rglob("*.py")]
+    parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
     return sorted(
         {".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts}
     )
@@ -89,7 +91,7 @@ def used_by(source: str) -> set[str]:
     line as well.
     """
     shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
-    tree = ast.parse(source)
+    tree = _parsed(source)
     return {module for _, module in _read(tree, dict(_bindings(tree))).uses} | shell
 
 
@@ -107,8 +109,17 @@ def closure(modules: Iterable[str]) -> set[str]:
 
 def path_of(module: str) -> Path:
     """The file of a module."""
-    path = _ROOT.joinpath(*module.split(".")[1:])
+    path = PACKAGE.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+_PARSER = threading.Lock()
+
+
+def _parsed(source: str) -> ast.Module:
+    """A syntax tree. Python 3.11's parser counts its depth for all threads together."""
+    with _PARSER:
+        return ast.parse(source)
 
 
 _ORIGIN = re.compile(rf"<({_PACKAGE}[.\w]*)>")
@@ -142,7 +153,7 @@ def _form(module: str) -> _Form:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(path_of(module).read_text(encoding="utf-8"))
+    return _parsed(path_of(module).read_text(encoding="utf-8"))
 
 
 @cache

@@ -16,9 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from blurpaper.runs import CANONICAL
-from blurpaper.runs.files import UserError
-
-FOLDER = Path(__file__).parent / "profiles"
+from blurpaper.runs.files import PROFILES, UserError
 
 
 class ProfileError(UserError):
@@ -290,7 +288,7 @@ def names() -> list[str]:
     >>> names()
     ['emoji', 'imagenet', 'photos', 'smoke']
     """
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
 def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
@@ -352,7 +350,7 @@ def _merged(name: str, children: tuple[str, ...]) -> dict[str, Any]:
             f"profiles extend one another in a circle: {' -> '.join((*children, name))}."
         )
     is_path = name.endswith((".yaml", ".yml"))
-    path = Path(name) if is_path else FOLDER / f"{name}.yaml"
+    path = Path(name) if is_path else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise ProfileError(
             f"no profile {name!r}; there are {', '.join(names())}" + _meant(name, names())

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from blurpaper.runs import fingerprint
-from blurpaper.runs.files import StoreError, explained, flush
+from blurpaper.runs.files import PACKAGE, StoreError, explained, flush, store_folder
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ class Store:
     """
 
     def __init__(self, root: str | Path | None = None) -> None:
-        self.root = Path(root) if root else default_root()
+        self.root = Path(root) if root else store_folder()
         self._used: dict[Path, Artifact] = {}
 
     def path(self, artifact: Artifact) -> Path:
@@ -305,14 +305,6 @@ class Store:
             lock.release()
 
 
-def default_root() -> Path:
-    """``$BLURPAPER_STORE``, else ``blurpaper`` in the user's cache folder: ``$XDG_CACHE_HOME``, else
-    ``~/.cache``.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("BLURPAPER_STORE") or cache / "blurpaper")
-
-
 def sha256_of(path: Path) -> str:
     """Checksum of a file."""
     with path.open("rb") as file:
@@ -373,10 +365,9 @@ def surroundings() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    folder = Path(__file__).parents[1]
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "-C", str(PACKAGE), *arguments],
             capture_output=True,
             text=True,
             timeout=20,

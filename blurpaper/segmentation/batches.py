@@ -10,7 +10,6 @@ from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.training.b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from blurpaper import blur
+from blurpaper import blur, kernels
 from blurpaper.data.images import resized_8bit, scene_shape
 from blurpaper.data.sets import VOID
 from blurpaper.kernels import CANONICAL
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms
+from blurpaper.runs.threads import in_threads
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training.batches import Task
 from blurpaper.training.objectives import Objective
@@ -67,7 +67,7 @@ def make_batch(
         mean_side = settings.jitter[int(draw[0] * len(settings.jitter))] * scale
         shape = scene_shape(images[place].shape, mean_side)
         clear = resized_8bit(images[place][None].to(device), shape)
-        seen = blur.apply(clear, [blur.draw(task.mix, draw[1], draw[2], scale)])[0]
+        seen = blur.apply(clear, [kernels.draw(task.mix, draw[1], draw[2], scale)])[0]
         labels = _resized_labels(task.images.label_map(number), shape)
         seen, labels = _cropped(seen, labels, side, draw[4:6])
         if flip and draw[6] < 0.5:
@@ -76,8 +76,8 @@ def make_batch(
             labels.numpy(), points, (task.seed, task.images.name, task.images.ids[number], epoch)
         )
 
-    with ThreadPoolExecutor(torch.get_num_threads() if device.type == "cpu" else 1) as pool:
-        seen, places, labels = zip(*pool.map(made, range(len(numbers))), strict=True)
+    each = in_threads if device.type == "cpu" else map
+    seen, places, labels = zip(*each(made, range(len(numbers))), strict=True)
     return PixelBatch(
         torch.stack(seen),
         torch.from_numpy(np.stack(places)).to(device),

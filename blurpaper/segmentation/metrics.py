@@ -1,15 +1,9 @@
-"""Which pixels are counted, and as what: a prediction against the truth, one scene at a time
-(Section 5).
+"""Intersection over union of label maps over all scenes, with intervals over scenes, and where the
+errors come from (Section 5, Table 6).
 
-Intersection over union of label maps, of all scenes together, with intervals over scenes
-(Section 5, Table 6).
-
-What a network would have made of a scene had it been told part of the truth, and so where its
-errors come from (Section 5).
-
-The paper sees both kinds of error in examples (Figure 5): objects found and taken for another
-label, and labels that are right within a wrong outline. Told which labels the scene has, a network
-can only mislocate; told where the regions are, only misname.
+The paper sees two kinds of error in examples (Figure 5): objects found and taken for another label,
+and labels that are right within a wrong outline. Told which labels the scene has, a network can
+only mislocate; told where the regions are, only misname.
 """
 
 from __future__ import annotations
@@ -21,6 +15,8 @@ import numpy as np
 
 from blurpaper.data.sets import VOID
 from blurpaper.evaluation import intervals
+
+# --- Pixels: a prediction against the truth, a scene at a time ------------------------------------
 
 
 def confusion(
@@ -100,6 +96,9 @@ def near_boundary(truth: np.ndarray, distance: float) -> np.ndarray:
     # A disk of one label has the same largest and smallest label. Outside the image cv2 lets
     # neither grow nor shrink.
     return cv2.dilate(truth, disk) != cv2.erode(truth, disk)
+
+
+# --- Scenes: intersection over union and its intervals --------------------------------------------
 
 
 def ious(confusions: np.ndarray) -> np.ndarray:
@@ -264,6 +263,9 @@ def _per_image(confusions: np.ndarray) -> np.ndarray:
 def _pooled(confusions: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Sums over images that count so often: ``(N, K, K)`` and ``(R, N)`` to ``(R, K, K)``."""
     return (counts @ confusions.reshape(len(confusions), -1)).reshape(-1, *confusions.shape[1:])
+
+
+# --- Had the network been told part of the truth --------------------------------------------------
 
 
 def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:

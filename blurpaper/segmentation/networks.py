@@ -21,7 +21,6 @@ from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.progress import progress
-from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import Artifact
 from blurpaper.segmentation import protocol
 from blurpaper.segmentation.batches import PerPixel
@@ -105,7 +104,7 @@ class Segmenter(Reference):
             "mix": mix,
             "architecture": fingerprint.fingerprint(code),
         }
-        task = Task(images, mix, "", seed_of(profile.seed, self.seed, "segmentation"))
+        task = Task(images, mix, "", self.run.seed(self.seed, "segmentation"))
         compute = partial(
             loop.train_or_resume,
             partial(_objective, self, images),
@@ -157,10 +156,9 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
 def _objective(network: Segmenter, images: data.SegmentedSet) -> PerPixel:
     """What a network is trained for, with the network as it is before training."""
-    profile, settings, start = network.run.profile, network.run.profile.segmentation, network.start
-    before = start.load()
+    settings, before = network.run.profile.segmentation, network.start.load()
     if network.is_original:
-        torch.manual_seed(seed_of(profile.seed, "weights", "zoomout", network.model) % 2**63)
+        torch.manual_seed(network.run.seed("weights", "zoomout", network.model) % 2**63)
         before = ZoomOut(before, images.classes, settings.hidden_units, stride=settings.stride)
     return PerPixel(before, settings.crop, settings.pixels_per_crop, settings.head_lr_scale)
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from blurpaper.data.images import Scene, Shard, scenes_of
+from blurpaper.data.images import Scene, Shard, same_shape, scenes_of
 from blurpaper.data.sets import ImageSet, SegmentedSet
 from blurpaper.evaluation import protocol
 from blurpaper.networks import Reference
@@ -114,7 +114,7 @@ def log_probabilities(
     device, settings = device_of(profile.compute), profile.protocol
     segmenter.to(device, memory_format=torch.channels_last).eval()
     with torch.inference_mode(), autocast(profile.compute, device):
-        for members in protocol.same_shape(scenes, profile.evaluation.batch):
+        for members in same_shape(scenes, profile.evaluation.batch):
             sharp = torch.stack([scenes[member].image for member in members]).to(device)
             seen = protocol.blurred(
                 sharp, [ids[member] for member in members], condition, settings.canonical

@@ -7,9 +7,6 @@ pixel by that column. It is trained together with the network below it. The perc
 is linear, and so is bringing a map to other pixels: the two are done in whichever order is cheaper,
 which gives the same result. In training, columns are made for a few pixels only; to segment a whole
 image, each map goes through its part of the first layer while it is still small.
-
-Zoomout networks as safetensors files, whose header says what network is below and what labels
-are above.
 """
 
 from __future__ import annotations
@@ -156,6 +153,9 @@ def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
             gone.append(path)
     widths = {name: one.shape[1] for name, one in maps.items()}
     return widths | {SCENE: widths[STAGES[-1]]}
+
+
+# --- Files ----------------------------------------------------------------------------------------
 
 
 class Header(files.Header):

@@ -19,12 +19,13 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from blurpaper import blur
+from blurpaper import blur, kernels
 from blurpaper.data.images import resized, resized_8bit, scaled_shape
 from blurpaper.data.sets import ImageSet
 from blurpaper.kernels import CANONICAL
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms
+from blurpaper.runs.threads import in_threads
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ def make_batch(
         clear = resized_8bit(group, before)
         blurred = blur.apply(
             clear,
-            [blur.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places],
+            [kernels.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places],
         )
         for crops, source in ((seen, blurred), (sharp, clear)):
             if crops is not None:
@@ -107,26 +108,11 @@ def make_batch(
                     crops[place] = _cropped(image, settings.field, draws[place], flip)
 
     if device.type == "cpu":  # photographs differ in shape, so that most groups are single images
-        _in_threads(fill, list(groups))
+        in_threads(fill, groups)
     else:
         for kind in groups:
             fill(kind)
     return Batch(seen, torch.as_tensor(task.images.labels[list(numbers)], device=device), sharp)
-
-
-def _in_threads(work: Callable[[T], object], items: Sequence[T]) -> None:
-    """Work on items in as many threads as torch has; where items are many, what they call starts no
-    further ones.
-    """
-    threads = torch.get_num_threads()
-    each = 1 if len(items) >= 4 * threads else threads
-    try:
-        with ThreadPoolExecutor(
-            threads, initializer=torch.set_num_threads, initargs=(each,)
-        ) as pool:
-            list(pool.map(work, items))
-    finally:
-        torch.set_num_threads(threads)  # which is what threads to come begin with
 
 
 def ahead(

@@ -113,7 +113,7 @@ def train(
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last
             checkpoint is kept.
     """
-    devices.count()  # joins them, by which each takes its GPU
+    devices.join()  # by which each takes its GPU
     task = replace(task, images=KeptSet(task.images, room() / devices.count()))
     device = device_of(compute)
     network = objective.network

@@ -25,7 +25,6 @@ from blurpaper.runs import Run, devices, fingerprint
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile, Schedule
-from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import Artifact, Store
 from blurpaper.training import loop
 from blurpaper.training.batches import Task
@@ -65,7 +64,7 @@ class Trained(Reference):
         else:
             mix, scale = MIXES[self.mix], self.scale
             inputs |= {"start": self.start.identity, "mix": mix}
-        task = Task(images, mix, scale, seed_of(profile.seed, self.seed))
+        task = Task(images, mix, scale, self.run.seed(self.seed))
         settings = schedule, profile.protocol, profile.compute
         start = partial(_start, self, images)
         if self.recipe == "batch-norm":
@@ -137,6 +136,7 @@ def get(artifact: Artifact[M], store: Store) -> M:
     """What training makes, loaded if it is kept. Of several processes (torchrun) all train, and one
     keeps what was trained.
     """
+    devices.join()
     if devices.count() > 1:
         _computed_together(artifact, store)
     return store.get(artifact)
@@ -216,7 +216,5 @@ def _start(network: Trained, images: ImageSet) -> Classifier:
     """The network as it is before training."""
     if not network.is_original:
         return network.start.load()
-    profile = network.run.profile
-    seed = seed_of(profile.seed, network.seed, "weights", network.model)
-    torch.manual_seed(seed % 2**63)
-    return build(network.model, images.classes, profile.protocol.field)
+    torch.manual_seed(network.run.seed(network.seed, "weights", network.model) % 2**63)
+    return build(network.model, images.classes, network.run.profile.protocol.field)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from blurpaper import blur
+from blurpaper import blur, kernels
 from blurpaper.blur import convolution, scanlines
 from blurpaper.kernels import KINDS, PSF, psf, shake_bank
 
@@ -57,7 +57,7 @@ def by_loop(image, kernel):
 
 def on_device(images, kernels):
     """The accelerator's path, here on a CPU."""
-    return convolution.on_device(images, kernels)
+    return convolution._fourier_batch(images, kernels)
 
 
 def assert_rounded(blurred, exact):
@@ -285,20 +285,20 @@ def test_a_name_of_no_psf_is_an_error(name):
 # --- Mixes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", blur.MIXES)
+@pytest.mark.parametrize("name", kernels.MIXES)
 def test_the_papers_mixes_are_distributions_over_conditions(name):
-    assert blur.check_mix(dict(blur.MIXES[name])) == blur.MIXES[name]
-    assert blur.check_mix(name) == blur.MIXES[name]
+    assert kernels.check_mix(dict(kernels.MIXES[name])) == kernels.MIXES[name]
+    assert kernels.check_mix(name) == kernels.MIXES[name]
 
 
 def test_the_mix_of_table_3_is_sharp_and_four_disks_alike():
-    assert blur.check_mix("mix") == {"sharp": 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2}
-    assert blur.check_mix("sharp+shake") == {"sharp": 0.2, "shake": 0.8}
+    assert kernels.check_mix("mix") == {"sharp": 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2}
+    assert kernels.check_mix("sharp+shake") == {"sharp": 0.2, "shake": 0.8}
 
 
 def test_a_mix_by_name_is_ones_own_to_change():
     # Else changing RandomBlur().mix would change MIXES.
-    assert blur.check_mix("mix") is not blur.MIXES["mix"]
+    assert kernels.check_mix("mix") is not kernels.MIXES["mix"]
 
 
 @pytest.mark.parametrize(
@@ -310,18 +310,18 @@ def test_a_mix_by_name_is_ones_own_to_change():
 )  # fmt: skip
 def test_what_is_no_distribution_over_conditions_is_an_error(mix):
     with pytest.raises(ValueError):
-        blur.check_mix(mix)
+        kernels.check_mix(mix)
 
 
 @pytest.mark.parametrize(
-    "mix", [*blur.MIXES, {"D2": 0.125, "sharp": 0.5, "shake": 0.25, "H4": 0.125}]
+    "mix", [*kernels.MIXES, {"D2": 0.125, "sharp": 0.5, "shake": 0.25, "H4": 0.125}]
 )
 def test_drawing_follows_the_probabilities(mix):
-    mix, steps = blur.check_mix(mix), 400
+    mix, steps = kernels.check_mix(mix), 400
     bank = {kernel.tobytes() for kernel in shake_bank("train")}
     counts = dict.fromkeys(mix, 0)
     for step in range(steps):
-        kernel = blur.draw(mix, (step + 0.5) / steps, (step + 0.5) / steps)
+        kernel = kernels.draw(mix, (step + 0.5) / steps, (step + 0.5) / steps)
         if kernel is None:
             counts["sharp"] += 1
         elif "shake" in mix and kernel.tobytes() in bank:
@@ -336,17 +336,19 @@ def test_drawing_follows_the_probabilities(mix):
 
 def test_rounding_at_the_end_of_the_unit_interval_still_draws():
     last = 1 - 2**-53
-    assert np.array_equal(blur.draw({"D2": 0.1, "D4": 0.2, "D6": 0.7 - 1e-9}, last, 0.0), psf("D6"))
-    assert np.array_equal(blur.draw({"shake": 1.0}, last, last), shake_bank("train")[-1])
+    assert np.array_equal(
+        kernels.draw({"D2": 0.1, "D4": 0.2, "D6": 0.7 - 1e-9}, last, 0.0), psf("D6")
+    )
+    assert np.array_equal(kernels.draw({"shake": 1.0}, last, last), shake_bank("train")[-1])
 
 
 def test_camera_shake_is_drawn_from_the_whole_training_bank_alike():
-    drawn = [blur.draw({"shake": 1.0}, 0.3, (number + 0.5) / 10_000) for number in range(10_000)]
+    drawn = [kernels.draw({"shake": 1.0}, 0.3, (number + 0.5) / 10_000) for number in range(10_000)]
     assert np.array_equal(np.stack(drawn), shake_bank("train"))
 
 
 def test_drawing_at_another_scale_gives_psfs_of_that_scale():
-    assert np.array_equal(blur.draw({"D8": 1.0}, 0.5, 0.5, scale=0.25), psf("D8", 0.25))
+    assert np.array_equal(kernels.draw({"D8": 1.0}, 0.5, 0.5, scale=0.25), psf("D8", 0.25))
 
 
 # --- RandomBlur -----------------------------------------------------------------------------------
@@ -363,8 +365,8 @@ def test_random_blur_gives_each_image_of_a_batch_its_own_psf():
     torch.manual_seed(0)
     images = picture(24, 24, count=60)
     blurred = blur.RandomBlur("mix")(images)
-    drawn = [which(image, out, blur.MIXES["mix"]) for image, out in zip(images, blurred)]
-    assert set(drawn) == set(blur.MIXES["mix"])
+    drawn = [which(image, out, kernels.MIXES["mix"]) for image, out in zip(images, blurred)]
+    assert set(drawn) == set(kernels.MIXES["mix"])
 
 
 def test_random_blur_follows_torchs_seed():

@@ -22,10 +22,10 @@ from sphinx.util.inventory import InventoryFile
 import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, execution, publication
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.experiments.measurements import Experiment
 from blurpaper.experiments.sources import Committed
-from blurpaper.runs import Run
+from blurpaper.runs import Run, files
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 
@@ -43,7 +43,7 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
         return computed[experiment.name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "PUBLISHED", folder)
+        patch.setattr(files, "RESULTS", folder)
         patch.setattr(Experiment, "__call__", noting)
         list(publication.publish(Run(load("smoke"), Store(smoke_run[1]))))
     return folder, computed
@@ -53,7 +53,7 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
 def computed(publication_of_smoke, monkeypatch) -> dict[str, pd.DataFrame]:
     """The rows of every experiment, while what was published of them stands for what is committed."""
     folder, computed = publication_of_smoke
-    monkeypatch.setattr(results, "PUBLISHED", folder)
+    monkeypatch.setattr(files, "RESULTS", folder)
     return computed
 
 
@@ -177,7 +177,7 @@ def test_published_results_are_those_of_the_store_and_render_the_same(computed) 
         ".label_maps.npz",
         ".play.json",
     )
-    written = {path.name for path in results.PUBLISHED.iterdir()}
+    written = {path.name for path in files.RESULTS.iterdir()}
     assert written == {f"smoke{end}" for end in ends}
     for name, rows in computed.items():
         if rows.empty:

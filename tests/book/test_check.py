@@ -16,9 +16,8 @@ import blurpaper
 from blurpaper import claims, experiments
 from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
-from blurpaper.experiments import results
 from blurpaper.experiments.sources import Committed, Computed
-from blurpaper.runs import Run, fingerprint, profile
+from blurpaper.runs import Run, files, fingerprint, profile
 from blurpaper.runs.store import TENSORS, Recipe, Store
 
 SCRIPT = """\
@@ -63,7 +62,7 @@ def checkout(executed, tmp_path, monkeypatch) -> Path:
     shutil.copytree(executed, root)
     monkeypatch.setattr(build, "ROOT", root)
     monkeypatch.setattr(build, "NOTEBOOKS", root / "notebooks")
-    monkeypatch.setattr(results, "PUBLISHED", root / "results")
+    monkeypatch.setattr(files, "RESULTS", root / "results")
     monkeypatch.setattr(claims, "summary", lambda *_: [CLAIM])
     return root
 
@@ -75,7 +74,7 @@ def edit_module(tmp_path, monkeypatch):
     shutil.copytree(
         Path(blurpaper.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__")
     )
-    monkeypatch.setattr(fingerprint, "_ROOT", root)
+    monkeypatch.setattr(fingerprint, "PACKAGE", root)
 
     def forget():
         for cached in (
@@ -219,7 +218,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
         monkeypatch.setattr(Computed, name, lambda _, found=found: found)
     monkeypatch.setattr(slider, "are_embedded", lambda _: False)
     list(publication.publish(Run(profile.load("smoke"), store)))
-    return results.PUBLISHED / "smoke.json"
+    return files.RESULTS / "smoke.json"
 
 
 def stale(**overrides) -> list[str]:

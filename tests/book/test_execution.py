@@ -10,8 +10,7 @@ import papermill
 import pytest
 
 from blurpaper.book import build, execution
-from blurpaper.experiments import results
-from blurpaper.runs import fingerprint, profile
+from blurpaper.runs import files, fingerprint, profile
 from blurpaper.runs.store import Store
 
 SCRIPT = """\
@@ -41,7 +40,7 @@ def checkout(tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "01_disk.py").write_text(SCRIPT)
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "NOTEBOOKS", tmp_path / "notebooks")
-    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "results")
+    monkeypatch.setattr(files, "RESULTS", tmp_path / "results")
     return tmp_path
 
 
@@ -179,7 +178,9 @@ def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout)
 
 
 def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
-    script = "from blurpaper.book import page\nfrom blurpaper.blur import MIXES\npage.Page(MIXES)"
+    script = (
+        "from blurpaper.book import page\nfrom blurpaper.kernels import MIXES\npage.Page(MIXES)"
+    )
     assert fingerprint.used_by(script) == {"blurpaper.book.page", "blurpaper.kernels"}
     used = fingerprint.closure(fingerprint.used_by(script))
     assert {"blurpaper.claims.fine_tuning", "blurpaper.kernels"} <= used

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 
 from blurpaper.book import page
 from blurpaper.book.page import Page, in_words
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 
 
 @pytest.fixture

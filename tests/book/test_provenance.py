@@ -15,7 +15,8 @@ from blurpaper.book import page, provenance
 from blurpaper.book.page import Page, foremost
 from blurpaper.book.provenance import ANCHORS
 from blurpaper.book.tables import download
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
+from blurpaper.experiments import sources
 from blurpaper.experiments.sources import (
     PAPER,
     PHOTOS,
@@ -25,7 +26,7 @@ from blurpaper.experiments.sources import (
     Computed,
     MissingError,
 )
-from blurpaper.runs import Run
+from blurpaper.runs import Run, files
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import TENSORS, Recipe, Store
 
@@ -61,7 +62,7 @@ def test_the_rows_behind_a_table_are_those_of_the_results(published_chapter) -> 
     )
     assert tuple(rows.columns) == ("source", *results.COLUMNS)
     wanted = {
-        PAPER: results.select(results.paper(), experiment="table4"),
+        PAPER: results.select(sources.paper(), experiment="table4"),
         PHOTOS: foremost(Committed(load("photos")).rows("table4"), load("photos")),
         RUN: Committed(load("emoji")).rows("table4"),
     }
@@ -188,7 +189,7 @@ def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(
     html, _ = published_chapter("12_runs", "emoji")
     said = words_of(html)
     for profile in ("emoji", "photos"):
-        about = json.loads((results.PUBLISHED / f"{profile}.json").read_text(encoding="utf-8"))
+        about = json.loads((files.RESULTS / f"{profile}.json").read_text(encoding="utf-8"))
         assert load(profile).title in said
         assert about["device"] in said and f"torch {about['versions']['torch']}" in said
         for one in about["artifacts"]:
@@ -202,7 +203,7 @@ def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(
     assert (
         re.search(r"<dt>seeds</dt><dd>0", html) and "some networks trained again from 1, 2" in said
     )
-    assert "arXiv:1611.05760" in said and f"{len(results.paper())} numbers" in said
+    assert "arXiv:1611.05760" in said and f"{len(sources.paper())} numbers" in said
 
 
 def test_an_artifact_stands_with_its_seconds(published_chapter) -> None:
@@ -275,7 +276,7 @@ def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) 
     found = Computed(Run(load("smoke"), Store(tmp_path)))
     assert keys_of(found.origin()) == {0}
     assert "not known" in words_of(provenance.described(found))
-    monkeypatch.setattr(results, "PUBLISHED", tmp_path)
+    monkeypatch.setattr(files, "RESULTS", tmp_path)
     with pytest.raises(MissingError):
         Committed(load("photos")).origin()
     assert "not part of this copy" in provenance.described(Committed(load("photos")))

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from blurpaper.book import build, remedies
-from blurpaper.experiments import results, sources
+from blurpaper.evaluation import results
+from blurpaper.experiments import sources
 from blurpaper.experiments.sources import Committed, Computed
-from blurpaper.runs import Run
+from blurpaper.runs import Run, files
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 
@@ -22,9 +23,9 @@ def without_photographs(tmp_path, monkeypatch):
     """Committed results of the embedded data alone."""
     folder = tmp_path / "results"
     folder.mkdir()
-    for path in results.PUBLISHED.glob("emoji*"):
+    for path in files.RESULTS.glob("emoji*"):
         shutil.copy(path, folder)
-    monkeypatch.setattr(results, "PUBLISHED", folder)
+    monkeypatch.setattr(files, "RESULTS", folder)
     return folder
 
 
@@ -33,7 +34,7 @@ def advice(profile: str) -> tuple[str, pd.DataFrame]:
 
 
 def published(name: str) -> list[dict[str, str]]:
-    with (results.PUBLISHED / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    with (files.RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -152,7 +153,7 @@ def test_without_photographs_the_advice_is_that_of_the_run_with_its_own_times(
 def test_where_the_interval_of_every_gain_reaches_zero_the_advice_is_to_leave_things_as_they_are(
     monkeypatch,
 ) -> None:
-    whole = results.read(results.PUBLISHED / "photos.csv")
+    whole = results.read(files.RESULTS / "photos.csv")
     touched = whole["metric"].isin(["top5_vs_original", "miou_vs_original"])
     touched &= whole["condition"] != "sharp"
     whole.loc[touched, "low"] = -0.01

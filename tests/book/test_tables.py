@@ -5,7 +5,7 @@ import re
 import pytest
 
 from blurpaper.book import tables
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 
 
 def row(

@@ -13,8 +13,8 @@ from blurpaper import claims
 from blurpaper.book import build, tables
 from blurpaper.claims import Evidence, criteria
 from blurpaper.claims.criteria import Finding, verdicts
-from blurpaper.evaluation import intervals, metrics
-from blurpaper.experiments import EXPERIMENTS, results, tallies
+from blurpaper.evaluation import intervals, metrics, results
+from blurpaper.experiments import EXPERIMENTS, sources, tallies
 from blurpaper.experiments.sources import Committed, Computed, Paper
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
@@ -103,7 +103,7 @@ def test_numbers_without_intervals_decide_by_points_and_say_so(by_the_paper) -> 
 
 
 def test_swapped_networks_overturn_the_claims_on_them() -> None:
-    rows = results.paper().copy()
+    rows = sources.paper().copy()
     three = rows["experiment"] == "table3"
     swapped = {"original": "mix", "mix": "original"}
     of = rows.loc[three, "network"].map(lambda name: swapped.get(name, name))
@@ -225,7 +225,7 @@ def test_seeds_are_averaged_and_resampled() -> None:
 
 def test_a_row_with_an_interval_is_drawn_from_it() -> None:
     drawn = Evidence(Paper()).top5()
-    row = results.select(results.paper(), experiment="table1", condition="sharp", scale="256").iloc[
+    row = results.select(sources.paper(), experiment="table1", condition="sharp", scale="256").iloc[
         0
     ]
     _, low, high = intervals.of_draws(drawn)
@@ -241,7 +241,7 @@ def test_columns_that_are_empty_in_a_row_leave_its_noise_alone() -> None:
         "region", "metric", "seed",
     )  # fmt: skip
     row = results.select(
-        results.paper(), experiment="table1", condition="sharp", scale="256", metric="top5"
+        sources.paper(), experiment="table1", condition="sharp", scale="256", metric="top5"
     ).iloc[0]
     noise = stream("claims", *(row[column] for column in former)).normal(size=R)
     expected = row["value"] + noise * (row["high"] - row["low"]) / (2 * 1.959964)

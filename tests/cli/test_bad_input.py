@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from blurpaper import kernels
-from blurpaper.blur import RandomBlur, check_mix
+from blurpaper.blur import RandomBlur
 from blurpaper.cli import main
+from blurpaper.kernels import check_mix
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.vgg import small_vgg

@@ -18,7 +18,7 @@ from scipy import ndimage
 from blurpaper import kernels
 from blurpaper.book import build
 from blurpaper.cli import main
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 
 
 def run(*arguments: object, **environment: str):
@@ -92,7 +92,7 @@ def test_every_command_that_a_page_shows_is_one_that_there_is() -> None:
                 raise AssertionError(f"{file}: {line}: {error.format_message()}") from None
 
 
-@pytest.mark.parametrize("module", ["torch", "pandas", "scipy", "matplotlib", "pydantic"])
+@pytest.mark.parametrize("module", ["torch", "numpy", "pandas", "scipy", "matplotlib", "pydantic"])
 def test_importing_the_package_and_asking_for_help_import_nothing_heavy(module: str) -> None:
     code = f"import sys, blurpaper, blurpaper.cli; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

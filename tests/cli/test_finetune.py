@@ -5,9 +5,9 @@ import torch
 from click.testing import CliRunner
 from helpers import album
 
-from blurpaper.blur import MIXES
 from blurpaper.cli import finetune, main
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
+from blurpaper.kernels import MIXES
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 

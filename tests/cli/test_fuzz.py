@@ -20,9 +20,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from blurpaper.blur import check_mix
 from blurpaper.data.images import ImageError, jpeg_steps, read_image
-from blurpaper.kernels import KINDS, PSF, check_condition
+from blurpaper.kernels import KINDS, PSF, check_condition, check_mix
 from blurpaper.runs import profile
 from blurpaper.runs.profile import Profile, ProfileError, load, parse_overrides
 

@@ -18,8 +18,9 @@ from safetensors.torch import save_file
 
 from blurpaper.cli import main, report
 from blurpaper.data.sets import ImageSet
+from blurpaper.evaluation import results
 from blurpaper.evaluation.folder import Measured
-from blurpaper.experiments import results, tallies
+from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import Committed
 from blurpaper.networks import NetworkSpec, files

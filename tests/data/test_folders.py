@@ -14,7 +14,7 @@ from blurpaper.data import folders
 from blurpaper.data.folders import MissingDataError, load_folder, readable
 from blurpaper.data.images import ImageError
 from blurpaper.data.sets import imagenet_names, imagenet_wnids
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import Run

@@ -9,8 +9,8 @@ from helpers import TINY
 
 from blurpaper import data, experiments
 from blurpaper.data.images import images_of
-from blurpaper.evaluation import metrics, predictions, protocol
-from blurpaper.experiments import results, tallies
+from blurpaper.evaluation import metrics, predictions, protocol, results
+from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import Computed
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
@@ -41,7 +41,7 @@ def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept)
     shown = images_of(images, range(len(images)), tiny.protocol)
     parts = []
     for scale, name in (("256", "mix"), ("512", "mix@512")):
-        one = {scale: networks.network(spec(name), Run(tiny, kept))}
+        one = {scale: networks.trained(spec(name), Run(tiny, kept)).load()}
         parts.append(
             protocol.log_probabilities(
                 one, shown, images.ids, "D4", tiny.protocol, tiny.compute, 128
@@ -89,7 +89,9 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
     from blurpaper.networks.files import NetworkFile
 
     files.save(
-        networks.network(spec("mix"), Run(tiny, kept)), spec("mix"), tmp_path / "mix.safetensors"
+        networks.trained(spec("mix"), Run(tiny, kept)).load(),
+        spec("mix"),
+        tmp_path / "mix.safetensors",
     )
     images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
@@ -100,7 +102,7 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
 
 
 def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
-    networks.network(spec("original"), Run(tiny, kept))
+    networks.trained(spec("original"), Run(tiny, kept)).load()
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     rows = experiments.EXPERIMENTS["precision"](Run(tiny, kept)).set_index(["condition", "metric"])[
         "value"
@@ -113,7 +115,7 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
     images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(
-            networks.kept(spec("original"), Run(tiny, kept)),
+            networks.kept(networks.trained(spec("original"), Run(tiny, kept))),
             images,
             ["D8"],
             ["256"],

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from blurpaper import blur, kernels
 from blurpaper.data import folders
-from blurpaper.data.images import images_of, to_canonical
+from blurpaper.data.images import images_of, same_shape, to_canonical
 from blurpaper.evaluation import metrics, protocol
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.networks.weights import ORIGINALS
@@ -34,7 +34,7 @@ def test_it_is_the_plain_loop_of_the_paper(random_images, smoke) -> None:
             2,
         )
         for number, image in enumerate(canonical):
-            kernel = protocol.test_psf(condition, ids[number], settings.canonical / 384)
+            kernel = kernels.psf_of(condition, ids[number], settings.canonical / 384)
             seen = image.numpy().astype(np.float64)
             if kernel is not None:
                 seen = np.stack(
@@ -70,14 +70,12 @@ def test_an_image_is_blurred_once_for_all_scales(random_images, smoke, monkeypat
 
 
 def test_a_test_image_always_gets_the_same_shake() -> None:
-    first = protocol.test_psf("shake", "n/7.png", 1.0)
-    assert np.array_equal(first, protocol.test_psf("shake", "n/7.png", 1.0))
+    first = kernels.psf_of("shake", "n/7.png", 1.0)
+    assert np.array_equal(first, kernels.psf_of("shake", "n/7.png", 1.0))
     bank = kernels.shake_bank("test")
     used = {
         next(
-            i
-            for i in range(100)
-            if np.array_equal(bank[i], protocol.test_psf("shake", f"n/{n}", 1.0))
+            i for i in range(100) if np.array_equal(bank[i], kernels.psf_of("shake", f"n/{n}", 1.0))
         )
         for n in range(300)
     }
@@ -106,7 +104,7 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
     for condition, expected in independent.items():
         crop, everywhere = [], []
         with torch.inference_mode(), autocast(profile.compute, torch.device("cpu")):
-            for members in protocol.same_shape(whole, 50):
+            for members in same_shape(whole, 50):
                 ids = [images.ids[member] for member in members]
                 seen = protocol.blurred(
                     torch.stack([whole[member] for member in members]),
@@ -133,7 +131,7 @@ def test_efficientnet_on_photographs_has_the_accuracy_measured_elsewhere(
 def test_batches_are_of_one_shape_and_bounded_and_have_each_image_once() -> None:
     shapes = [(4, 6), (6, 4), (4, 6), (4, 6), (6, 4), (5, 5)]
     images = [torch.zeros(3, *shape) for shape in shapes]
-    batches = list(protocol.same_shape(images, 2))
+    batches = list(same_shape(images, 2))
     assert sorted(number for batch in batches for number in batch) == list(range(len(shapes)))
     assert all(len({shapes[number] for number in batch}) == 1 for batch in batches)
     assert max(map(len, batches)) == 2

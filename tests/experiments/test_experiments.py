@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from blurpaper import experiments
-from blurpaper.evaluation import invariance, predictions
-from blurpaper.experiments import measurements, results, tallies
+from blurpaper.evaluation import invariance, predictions, results
+from blurpaper.experiments import measurements, tallies
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load

@@ -10,8 +10,8 @@ from PIL import Image
 
 from blurpaper import data, experiments, training
 from blurpaper.data.sets import imagenet_names, imagenet_wnids
-from blurpaper.evaluation import predictions
-from blurpaper.experiments import plan, results, tallies
+from blurpaper.evaluation import predictions, results
+from blurpaper.experiments import plan, sources, tallies
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import Run
@@ -66,7 +66,7 @@ def tiny(classes, field: int = 224) -> vgg.VGG:
 def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
     """Fine-tune on the mix, and check Table 1's row at 256, sharp and under D8, before and after."""
     start, spec = original(224), NetworkSpec("vgg16", "mix")
-    tuned = training.networks.network(spec, Run(profile, store))
+    tuned = training.networks.trained(spec, Run(profile, store)).load()
     moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), tuned.parameters())]
     assert any(moved)
     assert all(parameter.isfinite().all() for parameter in tuned.parameters())
@@ -111,7 +111,7 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
         raise AssertionError("trained again")
 
     monkeypatch.setattr(training.loop, "train", trained_again)
-    training.networks.network(NetworkSpec("vgg16", "mix"), Run(profile, Store()))
+    training.networks.trained(NetworkSpec("vgg16", "mix"), Run(profile, Store())).load()
 
 
 def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkeypatch) -> None:
@@ -155,7 +155,7 @@ def test_table_6_of_imagenet_has_the_papers_rows_on_a_stand_in_for_voc(
     )
     rows = experiments.EXPERIMENTS["table6"](Run(profile, stand_in))
     own = results.select(rows, metric="miou", network=["original", "mix"])
-    paper = results.select(results.paper(), experiment="table6")
+    paper = results.select(sources.paper(), experiment="table6")
     of = [
         "model",
         "network",
@@ -193,7 +193,7 @@ def test_profile_imagenet_fine_tunes_and_measures_vgg16_at_full_resolution(
         "imagenet", QUICK | {"finetuning.phases": [{"epochs": 1, "rate": 1e-3}]}
     )
     fine_tune_and_measure(profile, stand_in)
-    tuned = training.networks.network(NetworkSpec("vgg16", "mix"), profile, stand_in)
+    tuned = training.networks.trained(NetworkSpec("vgg16", "mix"), Run(profile, stand_in)).load()
     # As torchvision gives for its VGG-16.
     assert sum(parameter.numel() for parameter in tuned.parameters()) == 138_357_544
     assert (profile.protocol.field, profile.protocol.canonical) == (224, 384)

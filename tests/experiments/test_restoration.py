@@ -8,13 +8,13 @@ import pytest
 import torch
 from helpers import TINY, MemorySet
 
-from blurpaper import blur, data, deblurring, experiments
+from blurpaper import blur, data, deblurring, experiments, kernels
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import to_canonical, write_image
-from blurpaper.evaluation import metrics, predictions, protocol
+from blurpaper.evaluation import metrics, predictions
+from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import restoration
 from blurpaper.experiments.restoration import Treatment, treated
-from blurpaper.experiments.results import AS_IS
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run, fingerprint
@@ -85,7 +85,7 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(
         lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen,
     )
     treated(GRADIENT, canonical, ["a", "b", "c"], "shake", None, smoke.protocol, smoke.compute)
-    expected = {name: protocol.test_psf("shake", name, 108 / 384) for name in ("a", "b", "c")}
+    expected = {name: kernels.psf_of("shake", name, 108 / 384) for name in ("a", "b", "c")}
     assert [count for count, _ in used[1:]] == [1, 1, 1]
     # Alike in shape go together.
     order = sorted("abc", key=lambda name: canonical["abc".index(name)].shape != canonical[0].shape)

@@ -25,9 +25,8 @@ from torch.nn import functional
 from blurpaper import kernels
 from blurpaper.cli import finetune, main
 from blurpaper.data.sets import imagenet_names
-from blurpaper.evaluation import predictions
+from blurpaper.evaluation import predictions, results
 from blurpaper.evaluation.folder import evaluate_module, fitted
-from blurpaper.experiments import results
 from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import External, ExternalNetwork

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from benchmarks import __main__ as program
 from benchmarks import blurring, pipeline, timing
-from blurpaper.experiments import results
 from blurpaper.kernels import psf
+from blurpaper.runs import files
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +105,7 @@ def test_the_peak_remembers_memory_that_was_given_back() -> None:
 
 
 def test_the_readme_has_the_committed_numbers() -> None:
-    committed = json.loads((results.PUBLISHED / "bench.json").read_text(encoding="utf-8"))
+    committed = json.loads((files.RESULTS / "bench.json").read_text(encoding="utf-8"))
     assert committed.keys() == program.BENCHMARKS.keys()
 
     def number(name: str, column: str, **wanted: str) -> float:

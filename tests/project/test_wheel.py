@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from blurpaper.book import build
-from blurpaper.experiments import results
+from blurpaper.evaluation import results
+from blurpaper.runs import files
 
 ROOT = Path(__file__).parents[2]
 PARTS = (
@@ -117,7 +118,7 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
     expected |= {f"blurpaper/checkout/{path.relative_to(ROOT).as_posix()}" for path in pages}
     expected |= {
         f"blurpaper/checkout/{path.relative_to(ROOT).as_posix()}"
-        for path in results.PUBLISHED.rglob("*")
+        for path in files.RESULTS.rglob("*")
         if path.is_file()
     }
     expected |= {"blurpaper/checkout/_config.yml", "blurpaper/checkout/_toc.yml"}

@@ -27,7 +27,7 @@ def forget():
 @pytest.fixture
 def house(tmp_path, monkeypatch):
     """A small package in place of the library: write(name, text), then ask for fingerprints."""
-    monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "PACKAGE", tmp_path)
 
     def write(name, text):
         path = tmp_path / f"{name}.py"

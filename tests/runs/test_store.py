@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from blurpaper.runs import fingerprint
-from blurpaper.runs.files import written
-from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError, _key, default_root
+from blurpaper.runs.files import store_folder, written
+from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError, _key
 
 JSON = Codec(
     ".json",
@@ -126,10 +126,10 @@ def test_the_store_remembers_the_stamps_of_what_it_was_asked_for(store):
 
 def test_the_store_is_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("BLURPAPER_STORE", str(tmp_path / "mine"))
-    assert default_root() == tmp_path / "mine"
+    assert store_folder() == tmp_path / "mine"
     assert Store().root == tmp_path / "mine"
     monkeypatch.delenv("BLURPAPER_STORE")
-    assert default_root().name == "blurpaper"
+    assert store_folder().name == "blurpaper"
 
 
 # --- Damage ---------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def slowly_segmented(
     small = image[None].contiguous(memory_format=torch.channels_last)
     small = functional.interpolate(small, size, mode="bicubic", antialias=True)
     if condition == "shake":
-        at = protocol.protocol.uniforms("shake", "test", f"test/{number:06d}")[0]
+        at = kernels.uniforms("shake", "test", f"test/{number:06d}")[0]
         small = blur.apply(small, kernels.shake_bank("test", canonical / 384)[int(at * 100)])
     elif condition != "sharp":
         small = blur.apply(small, kernels.psf(condition, canonical / 384))
@@ -238,18 +238,18 @@ def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     tiny, kept, tmp_path, monkeypatch
 ) -> None:
     first = {
-        one.spec: networks.network(one.spec, Run(tiny, kept))
+        one.spec: networks.trained(one.spec, Run(tiny, kept)).load()
         for one in measurements.on_test_scenes(tiny)
     }
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
-        assert alike(networks.network(spec, tiny, again), network)
+        assert alike(networks.trained(spec, Run(tiny, again)).load(), network)
         assert not network.training
         assert network.labels == networks.labels(tiny)
     assert not alike(first[ORIGINAL], first[MIX])
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     for spec, network in first.items():
-        assert alike(networks.network(spec, Run(tiny, kept)), network)
+        assert alike(networks.trained(spec, Run(tiny, kept)).load(), network)
 
 
 def test_the_original_starts_from_the_classification_network_and_the_others_from_the_original(
@@ -267,18 +267,18 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
         )
         return objective.network.eval()
 
-    networks.network(MIX, Run(tiny, kept))
-    backbone = training.networks.network(ORIGINAL, Run(tiny, kept)).state_dict()
-    original = networks.network(ORIGINAL, Run(tiny, kept)).state_dict()
+    networks.trained(MIX, Run(tiny, kept)).load()
+    backbone = training.networks.trained(ORIGINAL, Run(tiny, kept)).load().state_dict()
+    original = networks.trained(ORIGINAL, Run(tiny, kept)).load().state_dict()
     monkeypatch.setattr(loop, "train", noted)
     bare = copy_of(kept, tmp_path / "bare", "data", "networks")
-    networks.network(ORIGINAL, tiny, bare)
+    networks.trained(ORIGINAL, Run(tiny, bare)).load()
     shutil.rmtree(bare.root / "segmenters")
     shutil.copytree(
-        kept.path(networks.network_recipe(ORIGINAL, Run(tiny, kept))),
-        bare.path(networks.network_recipe(ORIGINAL, tiny, bare)),
+        kept.path(networks.trained(ORIGINAL, Run(tiny, kept)).artifact),
+        bare.path(networks.trained(ORIGINAL, Run(tiny, bare)).artifact),
     )
-    networks.network(MIX, tiny, bare)
+    networks.trained(MIX, Run(tiny, bare)).load()
     (first, first_mix, pretraining), (second, second_mix, finetuning) = starts
     below = {
         name.removeprefix("backbone."): tensor
@@ -288,7 +288,7 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
     assert below
     assert all(torch.equal(tensor, backbone[name]) for name, tensor in below.items())
     assert all(torch.equal(tensor, original[name]) for name, tensor in second.items())
-    assert (first_mix, second_mix) == ({"sharp": 1.0}, blur.MIXES["mix"])
+    assert (first_mix, second_mix) == ({"sharp": 1.0}, kernels.MIXES["mix"])
     assert (pretraining, finetuning) == (
         tiny.segmentation.pretraining,
         tiny.segmentation.finetuning,
@@ -299,12 +299,12 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
 def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
     tiny, kept, tmp_path, monkeypatch, spec
 ) -> None:
-    whole = networks.network(spec, Run(tiny, kept))
+    whole = networks.trained(spec, Run(tiny, kept)).load()
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     if spec == MIX:
         assert alike(
-            networks.network(ORIGINAL, tiny, again),
-            networks.network(ORIGINAL, Run(tiny, kept)),
+            networks.trained(ORIGINAL, Run(tiny, again)).load(),
+            networks.trained(ORIGINAL, Run(tiny, kept)).load(),
         )
     clock = count(step=10)
     # A checkpoint is due at every step.
@@ -322,9 +322,9 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
 
     monkeypatch.setattr(networks, "progress", killing)
     with pytest.raises(KeyboardInterrupt):
-        networks.network(spec, tiny, again)
+        networks.trained(spec, Run(tiny, again)).load()
     last.clear()
-    assert alike(networks.network(spec, tiny, again), whole)
+    assert alike(networks.trained(spec, Run(tiny, again)).load(), whole)
     assert done_at == [1, 2, 3, 3, 4]  # the third step was done, but not yet kept
     assert not list(again.root.glob("segmenters/*.partial"))
 
@@ -339,7 +339,7 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
         )
         images = data.load_segmented("emoji-scenes", "test", Run(profile, kept))
         found = {
-            spec.mix: networks.network_recipe(spec, Run(profile, kept)).key
+            spec.mix: networks.trained(spec, Run(profile, kept)).artifact.key
             for spec in (ORIGINAL, MIX)
         }
         for spec, condition in ((ORIGINAL, "sharp"), (ORIGINAL, "D8"), (MIX, "D8")):
@@ -386,7 +386,7 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
 
 def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, monkeypatch) -> None:
     """Five scenes in parts of three; part by part they are found in the store again."""
-    network = networks.network(ORIGINAL, Run(tiny, kept))
+    network = networks.trained(ORIGINAL, Run(tiny, kept)).load()
     expected = scored(network, scenes, range(5), "D8", tiny)
     found = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
     assert tuple(found) == COUNTED
@@ -401,7 +401,7 @@ def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, mo
 def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_alone(
     tiny, kept, scenes, tmp_path, monkeypatch
 ) -> None:
-    networks.network(ORIGINAL, Run(tiny, kept))
+    networks.trained(ORIGINAL, Run(tiny, kept)).load()
     asked, plain = [], type(scenes).__getitem__
     monkeypatch.setattr(
         type(scenes),

@@ -5,7 +5,7 @@ import torch
 from helpers import TINY
 
 from blurpaper import data
-from blurpaper.blur import MIXES
+from blurpaper.kernels import MIXES
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -29,9 +29,9 @@ def spec(text: str) -> NetworkSpec:
 
 
 def test_a_network_is_trained_once_and_loaded_afterwards(tiny, kept, monkeypatch) -> None:
-    first = networks.network(spec("mix"), Run(tiny, kept))
+    first = networks.trained(spec("mix"), Run(tiny, kept)).load()
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
-    again = networks.network(spec("mix"), Run(tiny, kept))
+    again = networks.trained(spec("mix"), Run(tiny, kept)).load()
     assert all(
         torch.equal(a, b)
         for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
@@ -40,7 +40,7 @@ def test_a_network_is_trained_once_and_loaded_afterwards(tiny, kept, monkeypatch
 
 def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept) -> None:
     def key(text: str, **overrides) -> str:
-        return networks.network_recipe(spec(text), Run(load("smoke", TINY | overrides), kept)).key
+        return networks.trained(spec(text), Run(load("smoke", TINY | overrides), kept)).artifact.key
 
     plain = {
         text: key(text)
@@ -67,7 +67,8 @@ def test_a_networks_key_follows_what_it_is_made_from_and_nothing_else(tiny, kept
 
 def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny, kept) -> None:
     original, adapted = (
-        networks.network(spec(name), Run(tiny, kept)) for name in ("original", "onlyD8/batch-norm")
+        networks.trained(spec(name), Run(tiny, kept)).load()
+        for name in ("original", "onlyD8/batch-norm")
     )
     for (name, before), after in zip(
         original.named_parameters(), adapted.parameters(), strict=True
@@ -90,6 +91,6 @@ def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny
 
 def test_profiles_that_cannot_make_a_network_say_so(kept) -> None:
     with pytest.raises(ValueError, match="has no pretraining"):
-        networks.network_recipe(NetworkSpec("small_vgg"), Run(load("photos"), kept))
+        networks.trained(NetworkSpec("small_vgg"), Run(load("photos"), kept)).artifact
     with pytest.raises(ValueError, match="one for each scale"):
-        networks.network_recipe(spec("mix@per-scale"), Run(load("smoke"), kept))
+        networks.trained(spec("mix@per-scale"), Run(load("smoke"), kept)).artifact

@@ -25,7 +25,7 @@ from blurpaper.book.figures.style import (
     panels,
 )
 from blurpaper.deblurring import ROUNDING
-from blurpaper.experiments.results import AS_IS, select
+from blurpaper.evaluation.results import AS_IS, select
 from blurpaper.kernels import PSF
 
 if TYPE_CHECKING:

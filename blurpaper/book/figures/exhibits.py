@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blurpaper import kernels
@@ -19,8 +19,9 @@ from blurpaper.book.figures.style import (
     framed,
     picture,
     share_of_page,
+    subplots,
 )
-from blurpaper.experiments.results import select
+from blurpaper.evaluation.results import select
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ def likely_classes(
         here = select(rows, item=image, condition=condition)
         entropy = select(here, metric="entropy")["value"].item()
         rank = select(here, metric="rank")["value"].item()
-        figure, (top, bottom) = plt.subplots(2, 1, figsize=(3.5, 3.9), height_ratios=(1.6, 1))
+        figure, (top, bottom) = subplots(2, 1, figsize=(3.5, 3.9), height_ratios=(1.6, 1))
         picture(top, shown)
         top.set_title(f"{condition}: truth ranked {rank:.0f}, entropy {entropy:.2f} nats")
         top.axis("off")
@@ -127,7 +128,7 @@ def verdicts(
     return found
 
 
-def _verdict(axes: plt.Axes, network: str, verdict: Verdict, points: float) -> None:
+def _verdict(axes: Axes, network: str, verdict: Verdict, points: float) -> None:
     """Two lines of letters below an image, so many points from its lower edge."""
     colour = NETWORK_COLOURS[network]
     at = {
@@ -161,7 +162,7 @@ def distance_maps(maps: Mapping[str, Mapping[str, torch.Tensor]]) -> list[Figure
     """
     found = []
     for network, by_stage in maps.items():
-        figure, axes = plt.subplots(1, len(by_stage), figsize=(7.0, 1.9), squeeze=False)
+        figure, axes = subplots(1, len(by_stage), figsize=(7.0, 1.9), squeeze=False)
         for axis, (stage, distances) in zip(axes.flat, by_stage.items(), strict=True):
             shown = axis.imshow(
                 distances.numpy(), cmap="magma", vmin=0, vmax=0.5, interpolation="none"

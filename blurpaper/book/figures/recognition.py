@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import seaborn as sns
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blurpaper.book.figures.style import (
@@ -22,10 +22,11 @@ from blurpaper.book.figures.style import (
     figures_of,
     label_ends,
     panels,
+    subplots,
 )
 from blurpaper.evaluation import intervals, metrics
+from blurpaper.evaluation.results import select
 from blurpaper.experiments.measurements import DISKS
-from blurpaper.experiments.results import select
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
 
     At scale 256 those have a name that have room for it.
     """
-    figure, axis = plt.subplots(figsize=_ONE)
+    figure, axis = subplots(figsize=_ONE)
     named: list[tuple[float, float]] = []
     for scale in SCALE_MARKS:
         colour, group = SCALE_COLOURS[scale], select(decided, scale=scale)
@@ -167,7 +168,7 @@ def transfer_matrix(
         )
         for column in ("value", "low", "high")
     )
-    figure, axis = plt.subplots(figsize=(1.3 + 0.62 * len(conditions), 0.9 + 0.46 * len(networks)))
+    figure, axis = subplots(figsize=(1.3 + 0.62 * len(conditions), 0.9 + 0.46 * len(networks)))
     told = values.map("{:.0f}".format) + "\n±" + ((high - low) / 2).map("{:.0f}".format)
     sns.heatmap(
         values, ax=axis, annot=told, fmt="", annot_kws={"fontsize": 8, "linespacing": 0.95}, cmap="cividis", vmin=0, vmax=100,
@@ -238,7 +239,7 @@ def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Fig
     return figures_of([axis])[0]
 
 
-def _by_defocus(axis: plt.Axes, label: str) -> None:
+def _by_defocus(axis: Axes, label: str) -> None:
     """Axes of something against growing defocus."""
     axis.set(
         xticks=range(len(DISKS)),

@@ -26,8 +26,8 @@ from blurpaper.book.figures.style import (
     share_of_page,
 )
 from blurpaper.data.sets import VOID
+from blurpaper.evaluation.results import select
 from blurpaper.experiments.measurements import DISKS
-from blurpaper.experiments.results import select
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,16 +1,9 @@
-"""One palette for all figures: each colour on a light page and on a dark one, and what it stands
-for.
+"""The one style of all figures: palette and marks, panels and labels, SVG in a page's colours.
 
 The colours lie as near to Okabe and Ito's as they can if any two of them, in either theme and to an
 eye that lacks one kind of cone (after Machado, Oliveira and Fernandes 2009), are to be at least 10
 apart in CIEDE2000 and each is to have a contrast of at least 3 with its page. Beside its colour
 every network and every scale has a mark of its own, for print in grey.
-
-Plots as they stand in a page: inline SVG in the page's own colours, light or dark, with letters
-as letters.
-
-What all plots share: panels that a page can put beside or below one another, labels at the
-lines, intervals, galleries.
 """
 
 from __future__ import annotations
@@ -19,9 +12,9 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -31,6 +24,8 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+# --- Palette --------------------------------------------------------------------------------------
 
 PALETTE = {
     "ink": ("#101418", "#f2f5f8"),
@@ -97,6 +92,8 @@ RIGHT, WRONG = LIGHT["green"], LIGHT["vermilion"]
 """Of a verdict; always with a mark, too."""
 
 
+# --- Inline SVG -----------------------------------------------------------------------------------
+
 _PIXELS = 96 / 72
 """Of a page, to a point of a plot."""
 _WIDE = 480
@@ -117,6 +114,7 @@ def inline(figure: Figure, photographs: bool = False) -> str:
     Args:
         photographs: the images in it are smoothed where they are not shown pixel for pixel.
     """
+    set_style()
     content = io.StringIO()
     figure.savefig(
         content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -179,13 +177,14 @@ def _sized(drawn: str) -> str:
     return head.replace(' style=""', "") + drawn[drawn.index(">") + 1 :]
 
 
+# --- Panels ---------------------------------------------------------------------------------------
+
 PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""
 _LETTER = 9.0
 """Points of the names at lines."""
 
-sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
-matplotlib.rcParams |= {
+_STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "blurpaper",  # the same figure gives the same file
     "axes.spines.top": False,
@@ -210,11 +209,23 @@ matplotlib.rcParams |= {
 }
 
 
+@cache
+def set_style() -> None:
+    """Have matplotlib draw in the style of all figures, from the first figure on."""
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.85, rc=_STYLE)
+
+
+def subplots(*shape: int, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401 (as pyplot has it)
+    """``pyplot.subplots`` in the style of all figures."""
+    set_style()
+    return plt.subplots(*shape, **options)
+
+
 def panels(titles: Sequence[str], size: tuple[float, float] = PANEL) -> list[Axes]:
     """Axes with a title each, every one in a figure of its own."""
     found = []
     for title in titles:
-        axes = plt.figure(figsize=size).add_subplot()
+        _, axes = subplots(figsize=size)
         axes.set_title(title)
         found.append(axes)
     return found
@@ -253,6 +264,7 @@ def framed(aspect: float, width: float) -> Axes:
     """Axes without axes for an image of some ratio of width to height, so many inches wide, alone
     in a figure.
     """
+    set_style()
     figure = plt.figure(figsize=(width, width / aspect))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
@@ -262,6 +274,9 @@ def framed(aspect: float, width: float) -> Axes:
 def picture(axes: Axes, image: torch.Tensor) -> None:
     """Draw an image, uint8 ``(3, H, W)``, pixel for pixel."""
     axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
+
+
+# --- Results and labels ---------------------------------------------------------------------------
 
 
 def band(axes: Axes, place: np.ndarray, rows: pd.DataFrame, colour: str) -> None:

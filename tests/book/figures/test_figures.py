@@ -16,8 +16,7 @@ from matplotlib import pyplot as plt
 
 from blurpaper import kernels
 from blurpaper.book import figures
-from blurpaper.evaluation import metrics
-from blurpaper.experiments import results
+from blurpaper.evaluation import metrics, results
 
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 

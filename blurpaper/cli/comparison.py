@@ -1,144 +1,19 @@
-"""Results as data: one row a number, in the same columns for the paper, the published runs and the
-run at hand.
-
-Two tables of results, row by row: what is the same, what moved beyond its interval, and what
-only one of them has.
-"""
+"""Two tables of results, row by row: the same, within an interval, or moved."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.runs.files import HOME, UserError
+from blurpaper.evaluation.results import KEY
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-KEY = (
-    "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
-    "region", "item", "parameter", "metric", "seed",
-)  # fmt: skip
-"""What a number is of; no two rows share it.
-
-``region`` is a part of the image, of its label map or of the network; ``item`` the id of a single
-image of the set ``data``; ``parameter`` what an experiment varies besides, such as the assumed PSF
-or the class whose probability it is.
-"""
-COLUMNS = (*KEY, "value", "low", "high", "n")
-
-AS_IS = "as is"
-"""The word in the column ``input`` for images that nothing was done to after the blur."""
-
-PAPER = Path(__file__).with_name("paper.csv")
-PUBLISHED = HOME / "results"
-
-
-class ResultsError(UserError):
-    """Results that are missing or not in order, in one sentence."""
-
-
-def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as a table with all columns in their order; columns not given are empty.
-
-    Raises:
-        ResultsError: if two rows have the same key or a row has a column of its own.
-    """
-    import pandas as pd
-
-    rows = list(rows)
-    if extra := {column for row in rows for column in row} - set(COLUMNS):
-        raise ResultsError(f"results have no column {min(extra)!r}.")
-    frame = pd.DataFrame(
-        {column: [row.get(column) for row in rows] for column in COLUMNS if column not in KEY}
-        | {
-            column: pd.Series([_word(row.get(column)) for row in rows], dtype="object")
-            for column in KEY
-        }
-    )[list(COLUMNS)]
-    for column in ("value", "low", "high"):
-        frame[column] = frame[column].astype(float)
-    frame["n"] = frame["n"].astype("Int64")
-    if (twice := frame.duplicated(list(KEY))).any():
-        raise ResultsError(
-            f"two results have the same key: {dict(frame.loc[twice, list(KEY)].iloc[0])}."
-        )
-    return frame
-
-
-def _word(value: object) -> str:
-    """A value of the key as a word; empty for none."""
-    return "" if value is None or value != value else str(value)
-
-
-def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, with seven significant digits."""
-    from blurpaper.runs.files import written
-
-    with written(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Read such a table.
-
-    Raises:
-        ResultsError: if the file is missing or lacks a column.
-
-    >>> read(PAPER).columns[0]
-    'experiment'
-    """
-    import pandas as pd
-
-    if not path.is_file():
-        raise ResultsError(f"no results at {path}.")
-    try:
-        frame = pd.read_csv(
-            path,
-            index_col=False,
-            dtype=dict.fromkeys(KEY, str),
-            keep_default_na=False,
-            na_values=dict.fromkeys(COLUMNS[len(KEY) :], ""),
-        )
-        if missing := [column for column in COLUMNS if column not in frame.columns]:
-            raise ResultsError(f"{path} has no column {missing[0]!r}.")
-        return table(frame.to_dict("records"))
-    except OSError as error:
-        raise ResultsError(f"cannot read {path}: {error.strerror or error}.") from None
-    except ResultsError:
-        raise
-    except (ValueError, TypeError) as error:  # no text, no table, or words where numbers should be
-        reason = str(error).strip().splitlines()[0]
-        raise ResultsError(f"{path} is not a table of results: {reason}.") from None
-
-
-@lru_cache(maxsize=1)
-def paper() -> pd.DataFrame:
-    """The paper's own numbers; accuracies with binomial intervals, as it gives none.
-
-    >>> select(paper(), experiment="table1", metric="top5", scale="256", condition="D8")["value"].item()
-    0.6097
-    """
-    return read(PAPER)
-
-
-def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """Rows whose columns have these values; a list means any of them.
-
-    >>> len(select(paper(), experiment="table1", metric="top5", scale="256", condition=["sharp", "D8"]))
-    2
-    """
-    for column, value in values.items():
-        wanted = value if isinstance(value, (list, tuple, set)) else [value]
-        frame = frame[frame[column].isin(list(wanted))]
-    return frame
 
 
 SAME = 1e-6
