@@ -105,10 +105,10 @@ def test_a_wheel_carries_what_is_released_and_what_the_book_is_made_of_and_nothi
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     library = [
         path
-        for pattern in ("**/*.py", "runs/profiles/*.yaml", "book/templates/*.html")
+        for pattern in ("**/*.py", "**/*.csv", "runs/profiles/*.yaml", "book/templates/*.html")
         for path in (ROOT / "blurpaper").glob(pattern)
     ]
-    expected = {path.relative_to(ROOT).as_posix() for path in [*library, results.PAPER]}
+    expected = {path.relative_to(ROOT).as_posix() for path in library}
     expected |= {f"blurpaper/checkout/notebooks/{chapter}.py" for chapter in build.chapters()}
     pages = [
         path
