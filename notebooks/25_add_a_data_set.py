@@ -126,7 +126,7 @@ for condition, by_scale in found.items():
     )
 
 # %%
-print(*(name for name in store.names() if "cats" in name), sep="\n")
+print(*(name for name in run.store.names() if "cats" in name), sep="\n")
 
 # %% [markdown]
 # Change the file, and the fingerprint changes and with it the key; a set whose fingerprint does not depend on its images would be given the predictions of others. So take
@@ -140,7 +140,7 @@ from blurpaper.training.batches import Task, make_batch
 
 task = Task(cats, MIXES["mix"], "256", seed=0)
 batch = make_batch(
-    task, [0, 1], epoch=0, settings=settings.protocol, flip=True, device=torch.device("cpu")
+    task, [0, 1], epoch=0, settings=run.profile.protocol, flip=True, device=torch.device("cpu")
 )
 batch.seen.shape, batch.labels.tolist()
 
