@@ -90,17 +90,19 @@ page.say(
 from blurpaper.cli import finetune
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.store import Store
+from blurpaper.training.networks import trained
 
 settings = profiles.load(
     "photos", {"agreement.batch": 8, "agreement.phases": [{"epochs": 1, "rate": 0.0002}]}
 )
+run = Run(settings, Store())
 count, steps, left_out = finetune.finetune(
-    NetworkSpec("efficientnet_lite0"),
+    trained(NetworkSpec("efficientnet_lite0"), run),
     Path("photos"),
     "sharp,D4,D8",
     True,
     Path("again.safetensors"),
-    Run(settings, Store()),
+    run,
 )
 count, steps, left_out
 

@@ -138,12 +138,12 @@ from blurpaper.evaluation import folder
 from blurpaper.networks.weights import named
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
+from blurpaper.training.networks import reference
 
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
-networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix/agreement")]
-rows = pd.concat(
-    folder.evaluate(one, photos, conditions, ["256"], Run(settings, Store()))[0] for one in networks
-)
+run, names = Run(settings, Store()), ["efficientnet_lite0", "efficientnet_lite0:mix/agreement"]
+networks = [reference(named(name), run) for name in names]
+rows = pd.concat(folder.evaluate(one, photos, conditions, ["256"], run)[0] for one in networks)
 rows.pivot(index=["network", "condition"], columns="metric", values="value").round(2)
 
 # %% [markdown]

@@ -114,11 +114,11 @@ len(cats), cats[0].shape, cats.fingerprint
 from blurpaper.evaluation import metrics, predictions
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.store import Store
+from blurpaper.training.networks import trained
 
-settings, store = profiles.load("photos"), Store()
-found = predictions.log_probabilities(
-    NetworkSpec("efficientnet_lite0"), cats, ["sharp", "D8"], ["256"], Run(settings, store)
-)
+run = Run(profiles.load("photos"), Store())
+network = trained(NetworkSpec("efficientnet_lite0"), run)
+found = predictions.log_probabilities(network, cats, ["sharp", "D8"], ["256"], run)
 for condition, by_scale in found.items():
     terms = metrics.per_image(metrics.decide(by_scale["256"], cats.labels))
     print(
@@ -126,7 +126,7 @@ for condition, by_scale in found.items():
     )
 
 # %%
-print(*(name for name in store.names() if "cats" in name), sep="\n")
+print(*(name for name in run.store.names() if "cats" in name), sep="\n")
 
 # %% [markdown]
 # Change the file, and the fingerprint changes and with it the key; a set whose fingerprint does not depend on its images would be given the predictions of others. So take
@@ -140,7 +140,7 @@ from blurpaper.training.batches import Task, make_batch
 
 task = Task(cats, MIXES["mix"], "256", seed=0)
 batch = make_batch(
-    task, [0, 1], epoch=0, settings=settings.protocol, flip=True, device=torch.device("cpu")
+    task, [0, 1], epoch=0, settings=run.profile.protocol, flip=True, device=torch.device("cpu")
 )
 batch.seen.shape, batch.labels.tolist()
 
@@ -156,7 +156,7 @@ from blurpaper.data import folders
 
 os.environ["BLURPAPER_DATA"] = str(Path.cwd())
 folders.SETS["mine"] = {"test": "photos"}
-mine = data.load_images("mine", "test", Run(settings, store))
+mine = data.load_images("mine", "test", run)
 print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
 del folders.SETS["mine"]
 
