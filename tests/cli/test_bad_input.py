@@ -478,7 +478,10 @@ PROFILES = {
         "extends: smoke\nmodel: lenet",
         "a model is one of small_vgg, .* Got 'lenet'",
     ),
-    "unknown condition": ("extends: smoke\nevaluation: {conditions: [sharp, D0]}", "Got 'D0'"),
+    "unknown condition": (
+        "extends: smoke\nevaluation: {original_conditions: [sharp, D0]}",
+        "Got 'D0'",
+    ),
 }
 
 

@@ -177,10 +177,8 @@ def test_deblur_of_a_folder_takes_a_prior_of_ones_own_and_tells_what_it_left_out
 
     from blurpaper.deblurring import Mixture, prior
 
-    few = Mixture(
-        prior.bundled_prior().weights[:4] / prior.released().weights[:4].sum(),
-        prior.bundled_prior().covariances[:4],
-    )
+    whole = prior.bundled_prior()
+    few = Mixture(whole.weights[:4] / whole.weights[:4].sum(), whole.covariances[:4])
     save_file(few.state(), tmp_path / "own.safetensors")
     (tmp_path / "photos").mkdir()
     picture[0].rename(tmp_path / "photos" / "a.png")

@@ -25,6 +25,7 @@ from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import Committed
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.networks.weights import named
 from blurpaper.runs import profile as profiles
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")
@@ -230,7 +231,7 @@ def test_no_more_than_a_dozen_examples_are_shown(smoke) -> None:
 
 
 def page_of(lines, path, smoke) -> Page:
-    report.write(path, NetworkSpec("small_vgg"), path.parent, lines, smoke)
+    report.write(path, named("efficientnet_lite0:mix/agreement"), path.parent, lines, smoke)
     return Page(path.read_text(encoding="utf-8"))
 
 

@@ -104,7 +104,9 @@ main(sys.argv[1:])
 
     blurred = run("blur", "album", "blurred", "--psf", "D8")
     assert blurred.returncode == 0, blurred.stderr
-    evaluated = run("evaluate", "--network", "efficientnet_lite0:mix", "--images", "album")
+    evaluated = run(
+        "evaluate", "--network", "efficientnet_lite0:mix/agreement", "--images", "album"
+    )
     assert evaluated.returncode == 0 and "agreement" in evaluated.stdout, evaluated.stderr
     refused = run("run", "--profile", "smoke", "-p", "emoji.train=20")
     assert refused.returncode == 2, refused.stderr

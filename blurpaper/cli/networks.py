@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from blurpaper.cli.base import (
+    PATH,
     load_profile,
     main,
     need_data,
@@ -19,80 +21,10 @@ from blurpaper.cli.base import (
     say_passed_over,
 )
 from blurpaper.runs import Run
-from blurpaper.runs.files import UserError
+from blurpaper.runs.files import UserError, check_writable
 
 if TYPE_CHECKING:
     from blurpaper.networks import Reference
-
-network_option = click.option(
-    "--network",
-    required=True,
-    metavar="NETWORK",
-    help="MODEL[:MIX][/RECIPE], as in efficientnet_lite0:mix/agreement; a .safetensors file; timm/NAME; torchvision/NAME; or a function that makes "
-    "a torch module, package.module.function.",
-)
-images_option = click.option(
-    "--images",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of images; a subfolder a class, or bare.",
-)
-report_option = click.option(
-    "--report",
-    type=click.Path(path_type=Path),
-    help="HTML file for a report with a figure and examples.",
-)
-
-
-def _numbers(text: str) -> list[float]:
-    numbers = [float(part) for part in text.split(",")]
-    return numbers * 3 if len(numbers) == 1 else numbers
-
-
-def _names(_: click.Context, __: click.Parameter, file: IO[str] | None) -> list[str] | None:
-    return file and [line.strip() for line in file if line.strip()]
-
-
-def external_options(command: Callable) -> Callable:
-    """Add what can be said of a network from timm, torchvision or a function of one's own."""
-    text = click.File(encoding="utf-8", errors="replace")
-    for option in (
-        click.option("--std", type=_numbers, metavar="R,G,B", help="Its standard deviation."),
-        click.option("--mean", type=_numbers, metavar="R,G,B", help="Its mean, levels 0 to 1."),
-        click.option("--field", type=click.IntRange(1, 4096), help="Side of its training crops."),
-        click.option(
-            "--classes", type=text, callback=_names, help="Its classes' names, a line each."
-        ),
-        click.option(
-            "--weights",
-            type=click.Path(path_type=Path),
-            help="Weights of a network from elsewhere (.safetensors).",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _run_of(
-    network: str,
-    images: Path,
-    profile: str | None,
-    overrides: tuple[str, ...],
-    said: dict[str, Any],
-) -> tuple[Reference, Run]:
-    """The network that a user names, and the run for it; what the network is is reported."""
-    from blurpaper.evaluation.folder import fitted, home_profile
-    from blurpaper.networks.weights import named
-    from blurpaper.runs.store import Store
-    from blurpaper.training.networks import reference
-
-    sys.path.insert(0, "")  # one's own function may be in the current folder
-    spec = named(network, folder=images, **said)
-    settings, _ = load_profile(profile or home_profile(spec.model), overrides)
-    run = Run(settings, Store())
-    found = reference(spec, run)
-    click.echo(f"network: {found.description}", err=True)
-    return found, fitted(run, found)
 
 
 @main.command()
@@ -138,7 +70,7 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
 
 
 def _take_own_gpu() -> None:
-    """Let each of torchrun's processes see one GPU, its own, so that all its threads use that one."""
+    """Let each of torchrun's processes see its own GPU alone, so that all its threads use that."""
     import os
 
     local = os.environ.get("LOCAL_RANK")
@@ -149,6 +81,81 @@ def _take_own_gpu() -> None:
             local if seen is None else ",".join(seen.split(",")[int(local) :][:1])
         )
         os.environ["LOCAL_RANK"] = "0"
+
+
+# --- On a network and a folder of images ----------------------------------------------------------
+
+
+def _numbers(text: str) -> list[float]:
+    numbers = [float(part) for part in text.split(",")]
+    return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _lines(_: click.Context, __: click.Parameter, file: IO[str] | None) -> list[str] | None:
+    return file and [line.strip() for line in file if line.strip()]
+
+
+network_option = click.option(
+    "--network",
+    required=True,
+    metavar="NETWORK",
+    help="MODEL[:MIX][/RECIPE], as in efficientnet_lite0:mix/agreement; a .safetensors file; "
+    "timm/NAME; torchvision/NAME; or a function that makes a torch module, "
+    "package.module.function.",
+)
+images_option = click.option(
+    "--images", required=True, type=PATH, help="Folder of images; a subfolder a class, or bare."
+)
+_FURTHER = (
+    click.option("--report", type=PATH, help="HTML file for a report with a figure and examples."),
+    click.option("--weights", type=PATH, help="Weights of an external network (.safetensors)."),
+    click.option(
+        "--classes",
+        type=click.File(encoding="utf-8", errors="replace"),
+        callback=_lines,
+        help="Its classes' names, a line each.",
+    ),
+    click.option("--field", type=click.IntRange(1, 4096), help="Side of its training crops."),
+    click.option("--mean", type=_numbers, metavar="R,G,B", help="Its mean, levels 0 to 1."),
+    click.option("--std", type=_numbers, metavar="R,G,B", help="Its standard deviation."),
+    click.option("--profile", help="Protocol and schedules to use.  [default: the model's own]"),
+    override_option,
+)
+_EXTERNAL = ("weights", "classes", "field", "mean", "std")
+"""Options for a network of timm, of torchvision or of a function of one's own."""
+
+
+def on_network(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the further options of a verb on a network and images, and resolve the network: the verb
+    is called with its reference and its run.
+    """
+
+    @functools.wraps(verb)
+    def command(
+        network: str,
+        images: Path,
+        profile: str | None,
+        overrides: tuple[str, ...],
+        **options: Any,  # noqa: ANN401 (of an external network, and the verb's own)
+    ) -> None:
+        from blurpaper.evaluation.folder import fitted, home_profile
+        from blurpaper.networks.weights import named
+        from blurpaper.runs.store import Store
+        from blurpaper.training.networks import reference
+
+        external = {name: options.pop(name) for name in _EXTERNAL}
+        sys.path.insert(0, "")  # one's own function may be in the current folder
+        spec = named(network, folder=images, **external)
+        settings, _ = load_profile(profile or home_profile(spec.model), overrides)
+        run = Run(settings, Store())
+        found = reference(spec, run)
+        if found.description != str(found):
+            click.echo(f"network: {found.description}", err=True)
+        verb(found, images, fitted(run, found), **options)
+
+    for option in reversed(_FURTHER):
+        command = option(command)
+    return command
 
 
 @main.command()
@@ -163,25 +170,16 @@ def _take_own_gpu() -> None:
 @click.option(
     "--scales", default="256", show_default=True, help="128, 256, 512, 256+512, with commas."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="CSV file for the rows; without it they are only shown.",
-)
-@report_option
-@external_options
-@click.option("--profile", default=None, help="Protocol to use.  [default: the model's own]")
-@override_option
+@click.option("--out", type=PATH, help="CSV file for the rows; without it they are only shown.")
+@on_network
 def evaluate(
-    network: str,
+    network: Reference,
     images: Path,
+    run: Run,
     conditions: str,
     scales: str,
     out: Path | None,
     report: Path | None,
-    profile: str | None,
-    overrides: tuple[str, ...],
-    **said: Any,  # noqa: ANN401 (of a network from elsewhere)
 ) -> None:
     """Measure a network under blur on a folder of images, by the paper's protocol.
 
@@ -194,31 +192,22 @@ def evaluate(
     neither ImageNet's nor in --classes, they are the subfolders in their order, where there are as
     many.
     """
-    from blurpaper import kernels
     from blurpaper.evaluation import folder, results
-    from blurpaper.runs.files import check_writable
+    from blurpaper.kernels import check_condition
 
     for path in filter(None, (out, report)):
         check_writable(path)
-    measured, run = _run_of(network, images, profile, overrides, said)
-    names = [kernels.check_condition(name.strip()) for name in conditions.split(",")]
-    wanted = [scale.strip() for scale in scales.split(",")]
+    names = [check_condition(name) for name in _each_once("--conditions", conditions)]
+    wanted = _each_once("--scales", scales)
     for scale in wanted:
-        for one in scale.split("+"):
+        for one in _each_once("--scales", scale, "+"):
             run.profile.protocol.pixels(one)
-    for option, given in (
-        ("--conditions", names),
-        ("--scales", wanted),
-        *(("--scales", scale.split("+")) for scale in wanted),
-    ):
-        if len(set(given)) < len(given):
-            raise UserError(f"each of {option} is named once. Got {', '.join(given)}.")
-    found = folder.measure(measured, images, names, wanted, run)
-    rows, left_out = found.rows, found.left_out
+    found = folder.measure(network, images, names, wanted, run)
+    rows = found.rows
     if not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
-            f"no subfolder of {images} is named by a class of {measured}; here is how often it agrees "
-            "with itself on the sharp image",
+            f"no subfolder of {images} is named by a class of {network}; here is how often it "
+            "agrees with itself on the sharp image",
             err=True,
         )
     if out:
@@ -229,12 +218,24 @@ def evaluate(
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
     if report:
-        from blurpaper.cli import report as reports
+        from blurpaper.cli.report import Line, write
 
-        reports.evaluated(report, measured, images, found, run.profile)
+        write(report, network, images, [Line(str(network), found)], run.profile)
         click.echo(f"report: {report}", err=True)
-    say_left_out(left_out, len(left_out) + int(rows["n"].iloc[0]))
+    say_left_out(found.left_out, len(found.left_out) + len(found.images))
     say_passed_over(images)
+
+
+def _each_once(option: str, text: str, separator: str = ",") -> list[str]:
+    """The values of a list option.
+
+    Raises:
+        UserError: if one is named twice.
+    """
+    values = [value.strip() for value in text.split(separator)]
+    if len(set(values)) < len(values):
+        raise UserError(f"each of {option} is named once. Got {', '.join(values)}.")
+    return values
 
 
 @main.command()
@@ -251,34 +252,20 @@ def evaluate(
     is_flag=True,
     help="Learn to see the blurred image as the network sees the sharp one.",
 )
+@click.option("--out", required=True, type=PATH, help="File for the tuned network (.safetensors).")
 @click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="File for the tuned network (.safetensors).",
+    "--test", type=PATH, help="Other images for the report.  [default: those it is tuned on]"
 )
-@report_option
-@click.option(
-    "--test",
-    type=click.Path(path_type=Path),
-    help="Other images for the report.  [default: those it is tuned on]",
-)
-@external_options
-@click.option(
-    "--profile", default=None, help="Protocol and schedule to use.  [default: the model's own]"
-)
-@override_option
+@on_network
 def finetune(
-    network: str,
+    network: Reference,
     images: Path,
+    run: Run,
     mix: str,
     unlabelled: bool,
     out: Path,
-    report: Path | None,
     test: Path | None,
-    profile: str | None,
-    overrides: tuple[str, ...],
-    **said: Any,  # noqa: ANN401 (of a network from elsewhere)
+    report: Path | None,
 ) -> None:
     """Make a network robust to blur on a folder of photographs of one's own.
 
@@ -290,9 +277,7 @@ def finetune(
 
     from blurpaper.cli import finetune as finetuning
     from blurpaper.networks.external import is_function
-    from blurpaper.runs.files import check_writable
 
-    start, run = _run_of(network, images, profile, overrides, said)
     if out.suffix != ".safetensors":
         raise UserError(f"a network is written to a .safetensors file. Got {str(out)!r}.")
     if test and not report:
@@ -302,30 +287,21 @@ def finetune(
     for path in filter(None, (out, report)):
         check_writable(path)
     began = time.monotonic()
-    count, steps, left_out = finetuning.finetune(start, images, mix, unlabelled, out, run)
+    count, steps, left_out = finetuning.finetune(network, images, mix, unlabelled, out, run)
     minutes = (time.monotonic() - began) / 60
-    again = f"{start.model} --weights {out}" if is_function(start.model) else str(out)
+    again = f"{network.model} --weights {out}" if is_function(network.model) else str(out)
     hint = f"try: blurpaper evaluate --network {again} --images {images}"
-    click.echo(f"{out}: {start} fine-tuned on {count} images in {steps} steps; {hint}")
+    click.echo(f"{out}: {network} fine-tuned on {count} images in {steps} steps; {hint}")
     say_left_out(left_out, len(left_out) + count)
     say_passed_over(images)
     if report:
-        from blurpaper.cli import report as reports
+        from blurpaper.cli.report import write_tuned
 
-        how = (
-            "without labels, to agree with itself on the sharp images"
-            if unlabelled
-            else "with labels"
+        labels = "without labels" if unlabelled else "with labels"
+        done = (
+            f"{count:,} images of {images}, {labels}; blurs: {mix}; {steps:,} steps in "
+            f"{minutes:.1f} minutes"
         )
-        done = f"{count:,} images of {images}, {how}; blurs: {mix}; {steps:,} steps in {minutes:.1f} minutes"
-        reports.tuned(
-            report,
-            start,
-            finetuning.tuned(start, out),
-            test or images,
-            test is None,
-            mix,
-            run,
-            done,
-        )
+        tuned = finetuning.tuned(network, out)
+        write_tuned(report, network, tuned, test or images, mix, run, done, seen=test is None)
         click.echo(f"report: {report}", err=True)
