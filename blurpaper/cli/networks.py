@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -71,8 +72,6 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
 
 def _take_own_gpu() -> None:
     """Let each of torchrun's processes see its own GPU alone, so that all its threads use that."""
-    import os
-
     local = os.environ.get("LOCAL_RANK")
     if local is not None and "WORLD_SIZE" in os.environ:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -113,11 +112,13 @@ _FURTHER = (
         "--classes",
         type=click.File(encoding="utf-8", errors="replace"),
         callback=_lines,
-        help="Its classes' names, a line each.",
+        help="Names of its classes, a line each.",
     ),
     click.option("--field", type=click.IntRange(1, 4096), help="Side of its training crops."),
-    click.option("--mean", type=_numbers, metavar="R,G,B", help="Its mean, levels 0 to 1."),
-    click.option("--std", type=_numbers, metavar="R,G,B", help="Its standard deviation."),
+    click.option(
+        "--mean", type=_numbers, metavar="R,G,B", help="Mean of its input, levels 0 to 1."
+    ),
+    click.option("--std", type=_numbers, metavar="R,G,B", help="Standard deviation of its input."),
     click.option("--profile", help="Protocol and schedules to use.  [default: the model's own]"),
     override_option,
 )
@@ -212,9 +213,7 @@ def evaluate(
         )
     if out:
         results.write(rows, out)
-    shown = rows.assign(value=rows["value"].round(4)).pivot(
-        index=["scale", "condition"], columns="metric", values="value"
-    )
+    shown = rows.set_index(["scale", "condition", "metric"])["value"].round(4).unstack()
     order = [(scale, name) for scale in wanted for name in names]
     click.echo(shown.reindex(order)[list(dict.fromkeys(rows["metric"]))].to_string())
     if report:
@@ -227,11 +226,7 @@ def evaluate(
 
 
 def _each_once(option: str, text: str, separator: str = ",") -> list[str]:
-    """The values of a list option.
-
-    Raises:
-        UserError: if one is named twice.
-    """
+    """The values of an option that is a list without repetitions."""
     values = [value.strip() for value in text.split(separator)]
     if len(set(values)) < len(values):
         raise UserError(f"each of {option} is named once. Got {', '.join(values)}.")

@@ -58,7 +58,7 @@ def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
 
 
 def shown() -> Iterator[tuple[str, str]]:
-    """(file, command) of every command in a page, in its prose or as a block or cell for the shell."""
+    """(file, command) of every command in a page, in its prose or in a block or cell of shell."""
     for path in (
         *build.ROOT.glob("*.md"),
         *build.ROOT.glob("book/*.md"),
@@ -360,7 +360,7 @@ def test_pictures_of_other_formats_in_a_folder_are_told_of(tmp_path) -> None:
 
 @pytest.mark.parametrize("fault", [ValueError("shapes differ"), RuntimeError("stack expects")])
 def test_only_a_users_mistake_becomes_a_sentence(fault, monkeypatch) -> None:
-    """A ``ValueError`` or ``RuntimeError`` of torch or numpy is a fault of ours: it comes through."""
+    """A ``ValueError`` or ``RuntimeError`` of torch or numpy is a fault of ours: it is raised."""
 
     def broken(*_: object) -> None:
         raise fault

@@ -49,8 +49,8 @@ NETWORK = ("--network", "test_resnet", "--weights", "net.safetensors", "--images
 
 
 class Page(HTMLParser):
-    """Elements of a page: (tag, attributes), its text and what it says first; an element that is not
-    closed fails.
+    """Elements of a page: (tag, attributes), its text and its lead; an element that is not closed
+    fails.
     """
 
     EMPTY = ("meta", "img", "use", "path")
@@ -163,7 +163,7 @@ class Grey(ImageSet):
 
 
 def measured(answers, labels, labelled: bool = True) -> Measured:
-    """What a network made that says these classes, condition -> (class, confidence) of each image."""
+    """The results of a network from its predictions: condition -> (class, confidence) an image."""
     count = len(labels)
     images = Grey(
         "grey",
@@ -310,9 +310,9 @@ def committed(name: str, network: str, recipe: str, data: str) -> dict[str, dict
         )
     )  # fmt: skip
     return {
-        condition: {what: group.sort_values("image")[what].to_numpy() for what in ("rank", "confidence")}
-        for condition, group in rows.groupby("condition", observed=True, sort=False)
-    }  # fmt: skip
+        condition: {name: group[name].to_numpy() for name in ("rank", "confidence")}
+        for condition, group in rows.sort_values("image").groupby("condition", observed=True)
+    }
 
 
 def test_the_threshold_is_the_lowest_that_keeps_the_rate_by_trying_all() -> None:
@@ -407,8 +407,9 @@ def test_a_report_has_the_threshold_of_labelled_images_sharp_ones_among_them_tha
     assert told not in said("--conditions", "D4,D8")
     monkeypatch.setattr(report, "lowest", lambda *_: 0.25)  # of two classes all are surer
     assert re.search(
-        r"confidence of at least 0.25, of all conditions together, are right as often as all answers on sharp images \(.* %\)\."
-        r"\s+With.* of the answers kept are right; kept are\s+100 % \(100–100\) of sharp,\s+100 % \(100–100\) of D8\.",
+        r"confidence of at least 0.25, of all conditions together, are right as often as all "
+        r"answers on sharp images \(.* %\)\.\s+With.* of the answers kept are right; kept are"
+        r"\s+100 % \(100–100\) of sharp,\s+100 % \(100–100\) of D8\.",
         said("--conditions", "sharp,D8"),
     )
     bare = folder / "bare"

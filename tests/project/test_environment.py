@@ -71,7 +71,7 @@ def test_what_is_named_is_used() -> None:
 
 
 def test_blurring_and_evaluating_need_no_more_than_the_tool_names(tmp_path) -> None:
-    """With every other package of this environment hidden; what needs one says which extra has it."""
+    """With every other package hidden; what needs one says which extra has it."""
     tool = names(PROJECT["dependencies"])
     extra = {
         package
