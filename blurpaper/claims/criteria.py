@@ -45,7 +45,7 @@ class Criterion:
 
     @property
     def margin(self) -> np.ndarray:
-        """Distance from the limit, ``(1 + R,)``, in the quantity's unit; negative where it fails."""
+        """Distance from the limit, ``(1 + R,)``, in the quantity's unit; below 0 if it fails."""
         return self.quantity - self.limit if self.above else self.limit - self.quantity
 
 

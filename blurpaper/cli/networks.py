@@ -115,9 +115,7 @@ _FURTHER = (
         help="Names of its classes, a line each.",
     ),
     click.option("--field", type=click.IntRange(1, 4096), help="Side of its training crops."),
-    click.option(
-        "--mean", type=_numbers, metavar="R,G,B", help="Mean of its input, levels 0 to 1."
-    ),
+    click.option("--mean", type=_numbers, metavar="R,G,B", help="Mean of its input, 0 to 1."),
     click.option("--std", type=_numbers, metavar="R,G,B", help="Standard deviation of its input."),
     click.option("--profile", help="Protocol and schedules to use.  [default: the model's own]"),
     override_option,
