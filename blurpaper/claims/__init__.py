@@ -1,9 +1,9 @@
 """The claims ledger: every sentence of the paper that numbers can bear out, decided by code.
 
-Each claim is a small function in a module named for a section of the paper. It yields criteria,
-fixed in the source for all runs alike, on what it asks of :class:`Evidence`;
-:mod:`blurpaper.claims.criteria` decides. The same claims are held against the paper's own numbers,
-the published ones and those of any run.
+Each claim is a small function in a module named for its subject. It yields criteria, fixed in the
+source for all runs alike, on numbers of :class:`Evidence`; :mod:`blurpaper.claims.criteria`
+decides. The same claims are tested on the paper's own numbers, the published ones and those of any
+run.
 """
 
 from blurpaper.claims import fine_tuning, recognition, restoration
@@ -13,13 +13,10 @@ from blurpaper.claims.criteria import (
     NOT_RUN,
     REPRODUCED,
     UNDECIDED,
-    Claim,
-    Criterion,
-    Finding,
     verdicts,
 )
 from blurpaper.claims.evidence import Evidence, NotMeasuredError
-from blurpaper.claims.ledger import Entry, ledger, summary, tables
+from blurpaper.claims.ledger import ledger, summary, tables
 
 __all__ = [
     "CLAIMS",
@@ -27,11 +24,7 @@ __all__ = [
     "NOT_RUN",
     "REPRODUCED",
     "UNDECIDED",
-    "Claim",
-    "Criterion",
-    "Entry",
     "Evidence",
-    "Finding",
     "NotMeasuredError",
     "fine_tuning",
     "ledger",

@@ -1,16 +1,16 @@
-"""What a claim is, and how criteria decide it: reproduced, not reproduced, undecided or not run.
+"""Claims, and how criteria decide them: reproduced, not reproduced, undecided or not run.
 
 A claim is a sentence that numbers can bear out. Its criteria are fixed here, in the source, before
 any run. Each compares one measured quantity with a limit; a claim holds if all of its criteria do.
-A quantity is an array ``(1 + R,)``: its value, then what it is in each resample of the images.
+A quantity is an array ``(1 + R,)``: its value, then its value in each resample of the images.
 
 The share of resamples that contradict a claim is its p-value; the share that support it, the
 p-value of the contrary. Of several criteria the weakest counts for the claim, and the most
 contradicted, times their number, against it. Twice the smaller of the two says how sure the verdict
 is that its side suggests. Many claims are tested at once: the procedure of Benjamini and Hochberg
 keeps the expected share of wrong verdicts, among those given, below 5 %. What is not sure enough is
-undecided. The claims that one table or figure decides are a family, tested by themselves: what a
-chapter says of them then needs nothing that it does not show.
+undecided. The claims that one table or figure decides are a family, tested by themselves: their
+verdicts then need nothing that the chapter does not show.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Criterion:
 
     Attributes:
         words: what is measured, for people.
-        quantity: float64 ``(1 + R,)``, the value and what it is in each resample.
+        quantity: float64 ``(1 + R,)``, the value and that in each resample.
         limit: what it has to be above, or below.
         above: which of the two.
         unit: ``points`` (of per cent; the quantity is a difference of shares), ``share``, ``nats``
@@ -45,17 +45,17 @@ class Criterion:
 
     @property
     def margin(self) -> np.ndarray:
-        """By how much it holds, ``(1 + R,)``, in the quantity's unit; negative where it does not."""
+        """Distance from the limit, ``(1 + R,)``, in the quantity's unit; below 0 if it fails."""
         return self.quantity - self.limit if self.above else self.limit - self.quantity
 
 
 def above(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is above a limit."""
+    """The criterion that a quantity, ``(1 + R,)``, is above a limit."""
     return Criterion(words, quantity, limit, True, unit)
 
 
 def below(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "points") -> Criterion:
-    """That a quantity, ``(1 + R,)``, its value and what it is in each resample, is below a limit."""
+    """The criterion that a quantity, ``(1 + R,)``, is below a limit."""
     return Criterion(words, quantity, limit, False, unit)
 
 
@@ -80,7 +80,7 @@ class Claim:
         paper: the verdict that the paper's own numbers have; a test holds us to it.
         says: the claim in our words.
         tolerance: its criteria in words.
-        note: what else is to be known, such as why the paper's own numbers do not bear it out.
+        note: a further remark, such as why the paper's own numbers do not bear it out.
         criteria: the function.
 
     >>> one = CLAIMS["mix-recovers-most-of-the-loss"]
@@ -142,14 +142,13 @@ def claim(section: str, table: str, paper: str = REPRODUCED) -> Callable[[Decide
 
 @dataclass(frozen=True)
 class Finding:
-    """What a source says of a claim.
+    """The verdict of a source on a claim.
 
     Attributes:
         verdict: one of the four.
         criteria: what was measured; empty if it was not.
-        from_points: whether some number was known without an interval, so that the verdict is by
-            points alone.
-        missing: what the source does not have, if it was not run.
+        from_points: whether some number had no interval, so that values alone decide.
+        missing: the number that the source lacks, if the claim was not run.
     """
 
     verdict: str
@@ -168,7 +167,7 @@ class Finding:
 
 
 def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
-    """What a source says of some claims, those of each table or figure tested together: id -> finding.
+    """Findings of a source by the claim's id, the claims of each table or figure tested together.
 
     >>> from blurpaper.claims import CLAIMS, Evidence
     >>> from blurpaper.experiments.sources import Paper

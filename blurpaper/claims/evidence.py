@@ -1,11 +1,10 @@
-"""What claims are decided by: the numbers of one source, each with what it would have been on other
-images.
+"""The numbers of one source that decide claims, each with its resamples over images.
 
-A number comes from the best that a source has. From decisions on images, or from counts of pixels,
-it is resampled over images (and over seeds where there are several), the same images for all
-networks, so that differences are paired. From a row with an interval, it is drawn from the normal
-distribution of that interval, independently of all others. From a row without one it is a point,
-and so is what is decided by it.
+A number is taken from the best that a source has. From decisions on images, or from counts of
+pixels, it is resampled over images (and over seeds where there are several), the same images for
+all networks, so that differences are paired. From a row with an interval, it is drawn from the
+normal distribution of that interval, independently of all others. From a row without one it is a
+point, and so is every verdict that rests on it.
 """
 
 from __future__ import annotations
@@ -18,8 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, results
+from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import MissingError, Source
+from blurpaper.networks.reference import DEFAULT_SCALE, ORIGINAL, RECIPES
 from blurpaper.runs.randomness import stream
 from blurpaper.segmentation.metrics import draws
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 IMAGES, INTERVALS, POINTS = "images", "intervals", "points"
-"""How sure a number is. It is resampled over images, drawn from its interval, or known as a point."""
+"""How a number's uncertainty is known: resampled over images, drawn from its interval, or not."""
 
 _SEGMENTED = "miou"
 
@@ -54,7 +55,9 @@ class Evidence:
         self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, str]] = {}
         self._decisions: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
         self.used: set[str] = set()
-        """How sure the numbers were that were asked for since this was last emptied."""
+        """Which of :data:`IMAGES`, :data:`INTERVALS` and :data:`POINTS` the numbers were that were
+        asked for since this set was last cleared.
+        """
 
     # --- What claims ask for ----------------------------------------------------------------------
 
@@ -73,10 +76,11 @@ class Evidence:
     def entropy(
         self, network: str = "original", condition: str = "sharp", **columns: str
     ) -> np.ndarray:
-        """Mean entropy of the predictions at scale 256, in nats: ``(1 + R,)``."""
-        return self.number(
-            "entropy", network, condition, **{"scale": "256", "experiment": "table2"} | columns
-        )
+        """Mean entropy of the predictions, in nats, at scale 256 if no other is said:
+        ``(1 + R,)``. Further columns as for :meth:`top5`.
+        """
+        columns = {"scale": "256", "experiment": "table2"} | columns
+        return self.number("entropy", network, condition, **columns)
 
     def miou(
         self, network: str = "original", condition: str = "sharp", region: str = "all"
@@ -107,21 +111,12 @@ class Evidence:
             NotMeasuredError: if this source does not have it.
         """
         mix, _, recipe = network.partition("/")
-        original = mix == "original"
-        of = {
-            "model": self.model,
-            "network": mix,
-            "metric": metric,
-            "condition": condition,
-            "input": "as is",
-            "region": "",
-        }
-        of |= {
-            "train_scale": "" if original else "256",
-            "recipe": "" if original else recipe or "labels",
-        } | columns
-        if metric == _SEGMENTED and not original:
-            of["train_scale"] = "384"
+        of = {"model": self.model, "network": mix, "metric": metric, "condition": condition}
+        of |= {"input": AS_IS, "region": "", "train_scale": "", "recipe": ""}
+        if mix != ORIGINAL:
+            of["train_scale"] = "384" if metric == _SEGMENTED else DEFAULT_SCALE
+            of["recipe"] = recipe or RECIPES[0]
+        of |= columns
         key = tuple(sorted(of.items()))
         if key not in self._drawn:
             self._drawn[key] = self._resampled(of)
@@ -174,7 +169,7 @@ class Evidence:
                 return draws(self._confusions[key], self.resamples), IMAGES
             if of["region"] == "":
                 if (group := self._decided(of)) is None:
-                    # Nor do the tables have it, and to see that a run would have to compute them.
+                    # The tables lack it too, and to look there would make a run compute them.
                     raise _not_measured(of)
                 return self._over_images_and_seeds(group, of["metric"]), IMAGES
         return self._of_row(of)
@@ -210,7 +205,7 @@ class Evidence:
         value, low, high = (float(row[column]) for column in ("value", "low", "high"))
         if np.isnan(low):
             return np.full(1 + self.resamples, value), POINTS
-        # What a row is not of has no part in its noise: a new column leaves all as it was.
+        # Empty columns have no part in the seed of the noise: a new one leaves every number alone.
         key = [str(row[one]) for one in results.KEY if row[one] or one not in ("item", "parameter")]
         noise = (
             stream("claims", *key).normal(size=self.resamples)
@@ -231,4 +226,4 @@ def _not_measured(of: Mapping[str, str]) -> NotMeasuredError:
 
 _NETWORK = ("model", "network", "train_scale", "recipe", "input")
 _ELSEWHERE = ("voc2012", "voc-animals", "emoji-scenes")
-"""Sets other than the test set that numbers are looked up for."""
+"""Sets besides the test set whose rows decide claims: those of segmentation."""

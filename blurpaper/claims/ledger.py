@@ -1,5 +1,5 @@
-"""The ledger: what the paper's own numbers, the published photographs and a run say of every claim,
-side by side.
+"""The ledger: verdicts of the paper's own numbers, the published photographs and a run on every
+claim, side by side.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim and what each source says of it."""
+    """A claim and the finding of each source."""
 
     claim: Claim
     findings: dict[str, Finding]
@@ -81,8 +81,8 @@ def _measured(one: Criterion) -> dict[str, Any]:
 
 
 def summary(source: Source) -> list[dict[str, Any]]:
-    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what is
-    missing where it was not run.
+    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: the number
+    that a source lacks where the claim was not run.
     """
     return [
         {

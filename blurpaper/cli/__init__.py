@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blurpaper.cli import data, images, network, runs  # noqa: F401 (each adds its verbs to main)
+from blurpaper.cli import images, networks, runs  # noqa: F401 (each adds its verbs to main)
 from blurpaper.cli.base import Command, main, override_option, profile_option
 
 __all__ = ["Command", "main", "override_option", "profile_option"]

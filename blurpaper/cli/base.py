@@ -1,5 +1,5 @@
-"""What the verbs share: the group with its handling of errors, options, and what is loaded or told
-before and after.
+"""The group of verbs with its handling of errors, the options that verbs share, and messages before
+and after the work.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from blurpaper import __version__
 from blurpaper.runs import files
 from blurpaper.runs.files import UserError
 
-CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""A full disk, a full quota, a file larger than is allowed, a disk that is only read."""
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""A full disk, a full quota, a file larger than is allowed, a read-only disk."""
 
 _KEPT = "what was finished is kept: give the same command again to go on"
 _WRITTEN = "the images that were written are whole"
+
+PATH = click.Path(path_type=Path)
 
 
 class _Refusal(click.ClickException):
@@ -39,31 +41,33 @@ class Command(click.Group):
             images = ctx.invoked_subcommand in ("blur", "deblur")
             click.echo(f"\nstopped; {_WRITTEN if images else _KEPT}.", err=True)
             ctx.exit(130)
-        except UserError as error:
-            raise _Refusal(str(error)) from None
-        except OSError as error:
-            if error.errno not in CANNOT_WRITE:
+        except Exception as error:
+            sentence = _sentence(error)
+            if sentence is None:
                 raise
-            from blurpaper.runs.files import remedy
+            raise _Refusal(sentence) from None
 
-            where = f" {error.filename}" if error.filename else ""
-            raise _Refusal(f"cannot write{where}: {error.strerror}; {remedy(error)}.") from None
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] == "blurpaper":
-                raise
-            raise _Refusal(
-                f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings "
-                "what the experiments, reports, downloads and the book need."
-            ) from None
-        except RuntimeError as error:
-            # torch's own class, told by name so that torch is not imported for it.
-            if type(error).__name__ != "OutOfMemoryError":
-                raise
-            raise _Refusal(
-                "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or "
-                "batch of the section that trains; the run with --dry-run says what is needed), "
-                "or compute elsewhere (-p compute.device=cpu)."
-            ) from None
+
+def _sentence(error: Exception) -> str | None:
+    """The message for an error that is the user's to mend; None for a fault of the program."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _NOT_WRITTEN:
+        where = f" {error.filename}" if error.filename else ""
+        return f"cannot write{where}: {error.strerror}; {files.remedy(error)}."
+    if isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("blurpaper."):
+        return (
+            f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings "
+            "what the experiments, reports, downloads and the book need."
+        )
+    # torch's own class, known by its name so that torch is not imported for it.
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            "the GPU has too little memory: make batches smaller (-p evaluation.batch=N, or "
+            "batch of the section that trains; the run with --dry-run says what is needed), "
+            "or compute elsewhere (-p compute.device=cpu)."
+        )
+    return None
 
 
 profile_option = click.option(
@@ -95,7 +99,7 @@ def main() -> None:
 
 
 def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[str, Any]]:
-    """A profile with its overrides, and the overrides as they were read: how a run begins."""
+    """A profile with its overrides, and the overrides parsed: how a run begins."""
     from blurpaper.runs import profile
     from blurpaper.runs.devices import keep_freed_memory
 
@@ -105,7 +109,7 @@ def load_profile(name: str, overrides: tuple[str, ...] = ()) -> tuple[Any, dict[
 
 
 def need_data(profile: Any) -> None:  # noqa: ANN401
-    """See that a profile can be run: its names are known and its photographs there.
+    """Check that a profile can be run: its names are known and its photographs are there.
 
     Raises:
         UserError: naming what is not known, or each folder that is missing.
@@ -123,26 +127,21 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
 
 
 def say_passed_over(folder: Path) -> None:
-    """Tell of pictures in a folder that are of other formats than those that are read there."""
+    """Report the pictures in a folder whose formats are not read."""
     from blurpaper.data.images import OTHER_PICTURES, image_files
 
     others = [path.name for path in image_files(folder, OTHER_PICTURES)]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        click.echo(
-            f"passed over: {', '.join(others[:3])}{more}; save them as PNG or JPEG to have them "
-            "read",
-            err=True,
-        )
+        advice = "save them as PNG or JPEG to have them read"
+        click.echo(f"passed over: {', '.join(others[:3])}{more}; {advice}", err=True)
 
 
 def say_left_out(sentences: list[str], count: int) -> None:
-    """Tell which of so many images were left out, the first ten by name."""
+    """Report which of so many images were left out, the first ten by name."""
     for sentence in sentences[:10]:
         click.echo(f"left out: {sentence}", err=True)
     if sentences:
         first = " (the first 10 are named)" if len(sentences) > 10 else ""
-        click.echo(
-            f"{len(sentences):,} of {count:,} images cannot be read and were left out{first}",
-            err=True,
-        )
+        left = f"{len(sentences):,} of {count:,} images cannot be read and were left out"
+        click.echo(f"{left}{first}", err=True)

@@ -1,4 +1,4 @@
-"""Blurring and deblurring image files and folders of them, by PSFs of one's own too."""
+"""Blur and deblur image files and folders of them, with PSFs from files too."""
 
 from __future__ import annotations
 
@@ -26,20 +26,8 @@ if TYPE_CHECKING:
     from blurpaper.deblurring import Mixture
 
 
-def is_psf_file(name: str) -> bool:
-    """Whether a PSF is called by a file: by what is no name of a PSF, and is there or is named like
-    a file that could be read.
-    """
-    try:
-        check_condition(name)
-    except ValueError:
-        return Path(name).suffix.lower() in (".npy", *SUFFIXES) or Path(name).is_file()
-    return False
-
-
 def read_psf(path: str | Path) -> np.ndarray:
-    """Read a PSF that was measured or drawn: numpy's ``.npy``, or a picture whose grey levels are
-    its weights.
+    """Read a PSF from numpy's ``.npy``, or from a picture whose grey levels are its weights.
 
     Returns:
         float32 ``(h, w)`` of odd sides and unit sum.
@@ -59,10 +47,10 @@ def read_psf(path: str | Path) -> np.ndarray:
             f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}."
         )
     if any(side % 2 == 0 for side in weights.shape):
+        height, width = weights.shape
         raise ImageError(
-            f"a PSF has odd sides, so that it has a middle. {path} is "
-            f"{' x '.join(map(str, weights.shape))}: add a row or column "
-            "of zeros."
+            f"a PSF has odd sides, so that it has a centre. {path} is {height} x {width}: add a "
+            "row or column of zeros."
         )
     if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
         raise ImageError(
@@ -105,10 +93,10 @@ _LOWEST = (0, 1, 8, 16, 9, 2)
 """Places, row by row, of the six lowest frequencies of a block of 8 x 8."""
 
 Change = Callable[["torch.Tensor", Path, str], "torch.Tensor"]
-"""From an image, its path and the name that chooses its kernel, to the image to write."""
+"""From an image, its path and its name, to the image to write."""
 
 Chooser = Callable[["torch.Tensor", str], "np.ndarray | None"]
-"""From an image and its name to its PSF."""
+"""From an image and its name to its PSF; None for sharp."""
 
 
 def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tuple[int, list[str]]:
@@ -116,7 +104,7 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
 
     Args:
         condition: name of a PSF, ``shake`` for a test kernel an image, or the file of a PSF
-            (:func:`psf_files.read`).
+            (:func:`read_psf`).
         pixels: take the PSF's size in the image's own pixels, as that of a file always is;
             otherwise in those of its smaller side scaled to 384.
 
@@ -124,7 +112,7 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
         how many were blurred, and a sentence for each that could not be.
 
     Raises:
-        UserError: for the name of no PSF.
+        UserError: for an unknown PSF.
         ImageError: if there is nothing to blur, or the PSF's file cannot be read.
     """
     chosen = _chooser(condition, pixels)
@@ -150,19 +138,19 @@ def deblur(
     known.
 
     Args:
-        condition: name of the PSF, or its file (:func:`psf_files.read`); ``shake`` for a folder
-            that :func:`blur` wrote so.
+        condition: name of the PSF, or its file (:func:`read_psf`); ``shake`` for a folder that
+            :func:`blur` wrote so.
         method: one of :data:`deblurring.METHODS`.
         noise: standard deviation of the noise in grey levels; :func:`assumed_noise` of each file by
             default.
-        prior: of EPLL; the one that comes with blurpaper by default.
+        prior: of EPLL; the bundled one by default.
         pixels: as for :func:`blur`.
 
     Returns:
         how many were deblurred, and a sentence for each that could not be.
 
     Raises:
-        UserError: for the name of no PSF or method, or noise that is not above 0.
+        UserError: for an unknown PSF or method, or noise that is not above 0.
         ImageError: if there is nothing to deblur, or the PSF's file cannot be read.
     """
     from blurpaper import deblurring
@@ -183,37 +171,40 @@ def deblur(
 
 
 def assumed_noise(path: Path) -> float:
-    """Standard deviation of the noise that a file's format has left in it, in grey levels.
+    """Standard deviation of the noise that a file's format leaves in an image, in grey levels.
 
-    Of files without loss, that of rounding to 8 bits. What JPEG takes from a blurred photograph
-    grows more slowly than its steps of quantisation, because the higher frequencies are lost whole;
-    on photographs the noise with which EPLL did best was near 0.85 times the root of the mean of
-    the six lowest frequencies' steps, at qualities from 70 to 95. Other formats with loss do not
-    say what they took: name their noise.
+    For lossless files, that of rounding to 8 bits. The error of JPEG on a blurred photograph grows
+    more slowly than its steps of quantisation, because the higher frequencies are lost whole; on
+    photographs the assumed noise with which EPLL did best was near 0.85 times the root of the mean
+    of the six lowest frequencies' steps, at qualities from 70 to 95. Other lossy formats do not
+    state their error: name their noise.
     """
     from blurpaper.deblurring import ROUNDING
 
     steps = jpeg_steps(path)
-    return (
-        ROUNDING
-        if steps is None
-        else max(ROUNDING, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
-    )
+    if steps is None:
+        return ROUNDING
+    lowest = sum(steps[place] for place in _LOWEST) / len(_LOWEST)
+    return max(ROUNDING, 0.85 * lowest**0.5)
 
 
 def _chooser(condition: str, pixels: bool) -> Chooser:
-    if is_psf_file(condition):
-        own = read_psf(condition)
+    try:
+        check_condition(condition)
+    except UserError:
+        path = Path(condition)
+        if path.suffix.lower() not in (".npy", *SUFFIXES) and not path.is_file():
+            raise
+        own = read_psf(path)
         return lambda image, name: own
-    check_condition(condition)
     return lambda image, name: psf_of(
         condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL
     )
 
 
 def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, list[str]]:
-    """Change a file into a file, or every image of a folder; how many, and a sentence for each that
-    could not be.
+    """Change a file into a file, or every image of a folder: how many, and a message for each that
+    failed.
     """
     from blurpaper.runs.progress import progress
 
@@ -230,8 +221,7 @@ def _each(source: Path, target: Path, what: str, change: Change) -> tuple[int, l
         pairs = [(source, target / source.name if target.is_dir() else target, source.name)]
     if any(path.exists() and out.exists() and path.samefile(out) for path, out, _ in pairs):
         raise ImageError(
-            f"{source} would be written over, and what it was lost: name another place for what "
-            "comes out."
+            f"{source} would be written over and lost: name another place for the output."
         )
     done, broken = 0, []
     with progress(what, len(pairs), "image") as tick:

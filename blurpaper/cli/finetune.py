@@ -45,21 +45,14 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
 
 
 def finetune(
-    start: Reference,
-    folder: Path,
-    mix: str,
-    unlabelled: bool,
-    out: Path,
-    run: Run,
+    start: Reference, folder: Path, mix: str, unlabelled: bool, out: Path, run: Run
 ) -> tuple[int, int, list[str]]:
     """Fine-tune a network on the photographs of a folder and write it to a file; a killed run is
-    taken up again.
-
-    Broken images are left out.
+    resumed. Broken images are left out.
 
     Args:
         mix: name of a mix, or conditions with commas.
-        unlabelled: teach it to agree with its own predictions on the sharp images, instead of the
+        unlabelled: train it to agree with its own predictions on the sharp images, instead of the
             labels.
 
     Returns:
@@ -71,9 +64,9 @@ def finetune(
             wanted and it has none, or there are fewer images than a batch.
     """
     name, shares = mix_of(mix)
-    run = fitted(run, start)
+    profile = fitted(run, start).profile
     listed = folders.load_folder(folder, start.classes, labelled=not unlabelled, tolerant=True)
-    schedule = run.profile.agreement if unlabelled else run.profile.finetuning
+    schedule = profile.agreement if unlabelled else profile.finetuning
     if not unlabelled and (listed.labels < 0).any():
         raise ImageError(
             f"{folder}: its subfolders do not name classes of {start} (by class name or WordNet "
@@ -89,35 +82,20 @@ def finetune(
     network = start.load()
     objective = networks.objective_of(network, schedule)
     task = Task(images, shares, "256", run.seed("finetune"))
-    made_from = (
-        start.identity,
-        images.fingerprint,
-        name,
-        schedule,
-        run.profile.protocol,
-        run.profile.seed,
-    )
-    checkpoint = out.with_name(
-        f"{out.name}.{_key(*made_from, run.profile.compute.precision)}.checkpoint"
-    )
+    made_from = start.identity, images.fingerprint, name, schedule, profile.protocol, profile.seed
+    key = seed_of(*made_from, profile.compute.precision) % 2**32
+    checkpoint = out.with_name(f"{out.name}.{key:08x}.checkpoint")
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
         place = loop.readable_checkpoint(checkpoint)
-        loop.train(
-            objective, task, schedule, run.profile.protocol, run.profile.compute, place, tick
-        )
+        loop.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
     recipe = "agreement" if unlabelled else "labels"
     files.save(network, NetworkSpec(start.model, name, recipe=recipe), out)
-    # Also what a killed run left half-written.
+    # The checkpoint, and temporary files of a killed run.
     for done_with in out.parent.glob(f"{glob.escape(checkpoint.name)}*"):
         done_with.unlink(missing_ok=True)
     return len(images), len(list(loop.steps_of(schedule, len(images)))), left_out
 
 
 def tuned(start: Reference, out: Path) -> Reference:
-    """The network that :func:`finetune` wrote, which was made from that one."""
+    """The network that :func:`finetune` wrote from that start."""
     return NetworkFile.at(out) if start.model in MODELS else external(start.model, weights=out)
-
-
-def _key(*parts: object) -> str:
-    """Eight hexadecimal digits that keep the checkpoints of different fine-tunings apart."""
-    return f"{seed_of(*parts) % 2**32:08x}"

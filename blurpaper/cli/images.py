@@ -1,4 +1,4 @@
-"""Images: blur them, deblur them."""
+"""Images: blur and deblur one's own; list, fetch and verify sets of photographs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any
 
 import click
 
-from blurpaper.cli.base import main, say_passed_over
+from blurpaper.cli.base import PATH, main, say_left_out, say_passed_over
 from blurpaper.runs.files import UserError
-
-_PIXELS = "Sizes in pixels of the image itself, not of its smaller side scaled to 384; those of a file always are."
 
 
 class _Place(click.Path):
-    """A file or a folder; an empty name, as of a variable that is not set, is not the current one."""
+    """A file or a folder; an empty name, as of an unset variable, is not the current folder."""
 
     def convert(self, value: Any, *about: Any) -> Any:  # noqa: ANN401 (as click has it)
         if value == "":
@@ -23,29 +21,42 @@ class _Place(click.Path):
         return super().convert(value, *about)
 
 
+source_argument = click.argument("source", metavar="IN", type=_Place(path_type=Path))
+target_argument = click.argument("target", metavar="OUT", type=_Place(path_type=Path))
+pixels_option = click.option(
+    "--pixels",
+    is_flag=True,
+    help="Sizes in pixels of the image itself, not of its smaller side scaled to 384; "
+    "those of a file always are.",
+)
+
+
 @main.command()
-@click.argument("source", metavar="IN", type=_Place(path_type=Path))
-@click.argument("target", metavar="OUT", type=_Place(path_type=Path))
+@source_argument
+@target_argument
 @click.option(
     "--psf",
     required=True,
     help="D8, H8, V4, G4, shake:17; shake: a test kernel an image; or a file, .npy or a picture.",
 )
-@click.option("--pixels", is_flag=True, help=_PIXELS)
+@pixels_option
 def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
-    """Blur an image, or every image of a folder; sizes speak of an image whose smaller side is 384."""
+    """Blur an image, or every image of a folder; sizes are those in an image whose smaller side
+    is 384.
+    """
     from blurpaper.cli import files
 
     _say_written(files.blur(source, target, psf, pixels), "blurred", source, target)
 
 
 @main.command()
-@click.argument("source", metavar="IN", type=_Place(path_type=Path))
-@click.argument("target", metavar="OUT", type=_Place(path_type=Path))
+@source_argument
+@target_argument
 @click.option(
     "--psf",
     required=True,
-    help="What it was blurred with: D8, H8, V4, G4, shake:17; shake for a whole folder; or a file, .npy or a picture.",
+    help="The PSF of the blur: D8, H8, V4, G4, shake:17; shake for a whole folder; "
+    "or a file, .npy or a picture.",
 )
 @click.option(
     "--method",
@@ -59,11 +70,9 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     help="Of the image, in grey levels.  [default: that of rounding to 8 bits; more for JPEG]",
 )
 @click.option(
-    "--prior",
-    type=click.Path(path_type=Path),
-    help="A .safetensors file of EPLL's.  [default: one comes along]",
+    "--prior", type=PATH, help="A .safetensors file of EPLL's.  [default: the bundled one]"
 )
-@click.option("--pixels", is_flag=True, help=_PIXELS)
+@pixels_option
 def deblur(
     source: Path,
     target: Path,
@@ -75,36 +84,76 @@ def deblur(
 ) -> None:
     """Deblur an image, or every image of a folder, that was blurred with a known PSF.
 
-    Best from a file without loss, such as PNG: what JPEG leaves out is noise that must not be
-    magnified. What it was is told from the file; of WebP it is not known, and --noise 1 a fair
-    guess.
+    Best from a lossless file, such as PNG: what JPEG leaves out is noise that must not be
+    magnified. How much that is, is read from the file; of WebP it is not known, and --noise 1 a
+    fair guess.
     """
     from blurpaper import deblurring
     from blurpaper.cli import files
 
     mixture = deblurring.load_prior(prior) if prior else None
-    assumed = (
-        files.assumed_noise(source) if noise is None and source.is_file() else deblurring.ROUNDING
-    )
     outcome = files.deblur(source, target, psf, method, noise, mixture, pixels)
-    if assumed > deblurring.ROUNDING:
-        click.echo(
-            f"{source} is a JPEG: noise of {assumed:.1f} grey levels was assumed in it (--noise "
-            "sets another)",
-            err=True,
-        )
-    elif noise is None and source.is_dir():
+    if noise is None and source.is_dir():
         click.echo(
             "noise was assumed as each file's format leaves it (--noise sets one for all)", err=True
         )
+    elif noise is None and (assumed := files.assumed_noise(source)) > deblurring.ROUNDING:
+        told = f"noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)"
+        click.echo(f"{source} is a JPEG: {told}", err=True)
     _say_written(outcome, "deblurred", source, target)
 
 
 def _say_written(outcome: tuple[int, list[str]], verb: str, source: Path, target: Path) -> None:
-    """Tell how many images were written and which were not, and exit."""
+    """Report how many images were written and which were not, and exit."""
     done, broken = outcome
-    for sentence in broken:
-        click.echo(f"left out: {sentence}", err=True)
+    say_left_out(broken, done + len(broken))
     say_passed_over(source)
     click.echo(f"{done} image{'' if done == 1 else 's'} {verb} to {target}")
+    sys.exit(1 if broken else 0)
+
+
+# --- Sets of photographs --------------------------------------------------------------------------
+
+
+@main.group("data")
+def data_group() -> None:
+    """List, fetch and verify sets of photographs."""
+
+
+@data_group.command("list")
+def data_list() -> None:
+    """List every known set: its content, whether it is there and how to get it."""
+    from blurpaper.data import download
+
+    click.echo("\n".join(download.overview()))
+
+
+@data_group.command("fetch")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def data_fetch(names: tuple[str, ...]) -> None:
+    """Download sets of photographs; one that is there is left alone."""
+    from blurpaper.data import download, sources
+
+    for source in [sources.source_of(name) for name in names]:
+        click.echo(download.fetch(source.name))
+
+
+@data_group.command("verify")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+def data_verify(names: tuple[str, ...]) -> None:
+    """Read every image of the sets named, or of all that are there; exit 1 if one is missing or
+    broken.
+    """
+    from blurpaper.data import download
+    from blurpaper.runs.files import data_folder
+
+    sets = names or download.found()
+    broken = False
+    for name in sets:
+        problems = download.verify(name)
+        click.echo("\n".join(problems) or f"{name} is whole.", err=bool(problems))
+        broken = broken or bool(problems)
+    if not sets:
+        place = data_folder().absolute()
+        click.echo(f"no set of photographs is in {place}: `blurpaper data list` lists all.")
     sys.exit(1 if broken else 0)

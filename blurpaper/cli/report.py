@@ -1,6 +1,4 @@
-"""A report on a network under blur, for those who were not there: one HTML file with its figure,
-tables and examples in it.
-"""
+"""A report on a network under blur: one HTML file with its figure, tables and examples in it."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from blurpaper.book.tables import render
 from blurpaper.cli.finetune import mix_of
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import intervals, metrics, protocol, results
-from blurpaper.evaluation.folder import Measured, fitted, measure
+from blurpaper.evaluation.folder import Measured, measure
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import SHARP
 from blurpaper.networks import Reference
@@ -43,52 +41,38 @@ Interval = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """What one network made of the images: a line of the figure, and a table."""
+    """The results of one network: a line of the figure, and a table."""
 
     name: str
     measured: Measured
 
     def value(self, metric: str, scale: str, condition: str) -> Interval:
         """One number of its results."""
-        (row,) = results.select(
-            self.measured.rows, metric=metric, scale=scale, condition=condition
-        ).itertuples()
-        return row.value, row.low, row.high
+        rows = results.select(self.measured.rows, metric=metric, scale=scale, condition=condition)
+        return tuple(rows[["value", "low", "high"]].iloc[0])
 
 
-def evaluated(
-    path: Path, spec: Reference, folder: Path, measured: Measured, profile: Profile
-) -> None:
-    """Write what was measured of a network on the images of a folder, with the confidence from
-    which on its answers are right as often as on sharp images.
-    """
-    threshold = _threshold(measured, profile.evaluation.bootstrap)
-    write(path, spec, folder, [Line(str(spec), measured)], profile, threshold=threshold)
-
-
-def tuned(
+def write_tuned(
     path: Path,
     before: Reference,
     after: Reference,
     folder: Path,
-    seen: bool,
     mix: str,
     run: Run,
     done: str,
+    seen: bool,
 ) -> None:
-    """Measure a network before and after fine-tuning on the images of a folder, and write what was
-    found.
+    """Measure a network before and after fine-tuning on the images of a folder, and write a report.
 
     Args:
-        seen: whether they are those that it was tuned on.
-        done: what was done, in words.
+        done: the fine-tuning in words.
+        seen: whether it was tuned on the same images.
     """
-    run = fitted(run, before)
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
     first = measure(before, folder, conditions, ["256"], run)
     last = measure(after, folder, conditions, ["256"], run, like=first)
     lines = [Line("before", first), Line("after", last)]
-    write(path, before, folder, lines, run.profile, seen=seen, done=done)
+    write(path, before, folder, lines, run.profile, done, seen)
 
 
 def write(
@@ -97,16 +81,15 @@ def write(
     folder: Path,
     lines: Sequence[Line],
     profile: Profile,
-    threshold: Threshold | None = None,
-    seen: bool = False,
     done: str = "",
+    seen: bool = False,
 ) -> None:
-    """Write a report.
+    """Write a report. That of one network has the confidence from which on its answers are right as
+    often as on sharp images, if it can be known.
 
     Args:
         lines: one network, or the same before and after it was tuned, measured on the same images.
-        threshold: of the one network, if it is known.
-        seen, done: of the tuning, as for :func:`tuned`.
+        done, seen: of the tuning, as for :func:`write_tuned`.
     """
     from blurpaper.book.figures import variables
 
@@ -123,7 +106,7 @@ def write(
         conditions=conditions,
         scales=scales,
         protocol=profile.protocol,
-        threshold=threshold,
+        threshold=_threshold(lines, profile.evaluation.bootstrap),
         seen=seen,
         done=done,
         metric=metric,
@@ -142,7 +125,7 @@ def write(
 def _drawn(
     lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str], metric: str
 ) -> str:
-    """The metric under each condition with 95 % intervals; disks, which grow, are joined by lines."""
+    """The metric under each condition with 95 % intervals; lines join the disks, which grow."""
     from blurpaper.book.figures import inline, style
 
     figure, axis = style.subplots(figsize=(4.7, 3.3))
@@ -158,8 +141,8 @@ def _drawn(
             name = line.name if len(lines) > 1 else f"scale {scale}"
             axis.plot(grow, value[grow], color=colour)
             axis.errorbar(places, value, bars, fmt=mark, color=colour, label=name, capsize=2)
-    told = "top-1 accuracy" if metric == "top1" else "agreement with the sharp image"
-    axis.set(ylim=(0, 1.03), ylabel=told)
+    label = "top-1 accuracy" if metric == "top1" else "agreement with the sharp image"
+    axis.set(ylim=(0, 1.03), ylabel=label)
     axis.set_xticks(places, conditions)
     if len(lines) * len(scales) > 1:
         axis.legend(frameon=False, loc="lower left")
@@ -172,7 +155,7 @@ def _drawn(
 
 @dataclass(frozen=True)
 class Threshold:
-    """The confidence from which on answers are right as often as all answers on sharp images.
+    """The confidence from which on answers are right as often as all answers on sharp images are.
 
     Attributes:
         confidence: the threshold, chosen on all images; 0 if every answer can be kept.
@@ -238,10 +221,14 @@ def lowest(confidence: np.ndarray, correct: np.ndarray, right: float) -> float |
     return 0.0 if kept[-1] == confidence.size else float(np.sort(confidence)[-kept[-1]])
 
 
-def _threshold(measured: Measured, resamples: int) -> Threshold | None:
-    """Where it can be known: on labelled images, sharp ones among them, that are not too few."""
+def _threshold(lines: Sequence[Line], resamples: int) -> Threshold | None:
+    """The threshold of a network alone, on labelled images, sharp ones among them, if they are not
+    too few.
+    """
+    measured = lines[0].measured
     found, (scale, truth) = measured.log_probabilities, next(iter(measured.truth.items()))
-    if not measured.labelled or SHARP not in found or len(truth) < _FEWEST_IMAGES:
+    known = len(lines) == 1 and measured.labelled and SHARP in found
+    if not known or len(truth) < _FEWEST_IMAGES:
         return None
     decided = {name: metrics.decide(of[scale], truth) for name, of in found.items()}
     return threshold(decided, resamples)
@@ -252,7 +239,7 @@ def _threshold(measured: Measured, resamples: int) -> Threshold | None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network said of a picture: a class, and the probability it gave it."""
+    """The prediction of a network on a picture: a class, and its probability."""
 
     network: str
     name: str
@@ -262,12 +249,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Example:
-    """An image of which something else is said once it is blurred, or once the network was tuned.
+    """An image whose prediction changes with blur, or with tuning.
 
     Attributes:
         image: its name.
         label: its class, or None if it has no label.
-        pictures: condition -> a data URI, and what is said of it.
+        pictures: condition -> a data URI, and the predictions on it.
     """
 
     image: str
@@ -278,10 +265,9 @@ class Example:
 def examples(
     lines: Sequence[Line], conditions: Sequence[str], scale: str, profile: Profile
 ) -> Iterator[Example]:
-    """Up to a dozen images whose answer is right sharp and wrong blurred, or wrong before tuning
-    and right after.
-
-    They are taken from each blur in turn, the most confident mistakes first; each image once.
+    """Up to a dozen images whose prediction is right sharp and wrong blurred, or wrong before
+    tuning and right after, from each blur in turn, the most confident mistakes first; each image
+    once.
     """
     first, canonical_side = lines[0].measured, profile.protocol.canonical
     images, truth = first.images, first.truth[scale]
@@ -304,7 +290,7 @@ def examples(
 
 
 def _chosen(lines: Sequence[Line], conditions: Sequence[str], scale: str) -> dict[int, str]:
-    """Number of an image -> the condition that it is shown under."""
+    """Index of an image -> the condition under which it is shown."""
     waiting = {name: _misled(lines, name, scale) for name in conditions if name != SHARP}
     chosen: dict[int, str] = {}
     while any(waiting.values()) and len(chosen) < EXAMPLES:
@@ -316,7 +302,7 @@ def _chosen(lines: Sequence[Line], conditions: Sequence[str], scale: str) -> dic
 
 
 def _misled(lines: Sequence[Line], condition: str, scale: str) -> list[int]:
-    """The images that one condition can be shown by, the most confident mistakes first."""
+    """Indices of the images that show a condition's effect, the most confident mistakes first."""
     first, last = lines[0].measured, lines[-1].measured
     classes, confidence = _answers(first, condition, scale)
     wrong = classes != first.truth[scale]
@@ -329,7 +315,7 @@ def _misled(lines: Sequence[Line], condition: str, scale: str) -> list[int]:
 
 
 def _answers(measured: Measured, condition: str, scale: str) -> tuple[np.ndarray, np.ndarray]:
-    """The first class of each image, and the probability it has."""
+    """The first class of each image, and its probability."""
     best = measured.log_probabilities[condition][scale].float().log_softmax(dim=1).max(dim=1)
     return best.indices.numpy(), best.values.exp().numpy()
 

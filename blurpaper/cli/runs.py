@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from blurpaper.cli.base import load_profile, main, need_data, override_option, profile_option
+from blurpaper.cli.base import PATH, load_profile, main, need_data, override_option, profile_option
 from blurpaper.runs import Run
 
 if TYPE_CHECKING:
+    from blurpaper.book.execution import Edition
     from blurpaper.runs.profile import Profile
+
+published_option = click.option(
+    "--published", is_flag=True, help="Use the committed results, computing nothing."
+)
 
 
 @main.command()
 @profile_option
 @override_option
-@click.option(
-    "--published", is_flag=True, help="Draw the book from the committed results, computing nothing."
-)
+@published_option
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Chapters to execute at once; unless told, as many as there are cores, 4 at most, and 1 where a GPU is used.",
+    help="Chapters to execute at once.  [default: the cores, 4 at most; 1 on a GPU]",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing."
@@ -43,26 +46,36 @@ def run(
     import itertools
 
     from blurpaper.book import build, execution
-    from blurpaper.runs.store import Store
 
-    settings, parsed = load_profile(profile, overrides)
     if dry_run:
         from blurpaper.experiments import plan
 
-        click.echo(plan.describe(settings, gpu))
+        click.echo(plan.describe(load_profile(profile, overrides)[0], gpu))
         return
-    chapters = build.chapters()
-    if not published:
-        need_data(settings)
-    whole = execution.Edition(settings, parsed, profile, Store(), published)
-    number = itertools.count(1)
+    edition = _edition(profile, overrides, published)
+    chapters, number = build.chapters(), itertools.count(1)
     execution.execute_all(
         chapters,
-        whole,
-        jobs or _jobs(settings),
+        edition,
+        jobs or _jobs(edition.profile),
         lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True),
     )
-    click.echo(f"[book] {build.build(settings)}")
+    click.echo(f"[book] {build.build(edition.profile)}")
+
+
+def _edition(profile: str, overrides: tuple[str, ...], published: bool) -> Edition:
+    """The settings that chapters are executed with.
+
+    Raises:
+        UserError: if they would be computed and the data is not there.
+    """
+    from blurpaper.book.execution import Edition
+    from blurpaper.runs.store import Store
+
+    settings, parsed = load_profile(profile, overrides)
+    if not published:
+        need_data(settings)
+    return Edition(settings, parsed, profile, Store(), published)
 
 
 def _jobs(settings: Profile) -> int:
@@ -76,21 +89,13 @@ def _jobs(settings: Profile) -> int:
 @click.argument("name")
 @profile_option
 @override_option
-@click.option(
-    "--published", is_flag=True, help="Draw it from the committed results, computing nothing."
-)
+@published_option
 def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool) -> None:
     """Execute one chapter: NAME is the number or the name of its notebook."""
     from blurpaper.book import build, execution
-    from blurpaper.runs.store import Store
 
-    settings, parsed = load_profile(profile, overrides)
     whole = build.chapter_named(name)
-    if not published:
-        need_data(settings)
-    click.echo(
-        execution.execute(whole, execution.Edition(settings, parsed, profile, Store(), published))
-    )
+    click.echo(execution.execute(whole, _edition(profile, overrides, published)))
 
 
 @main.command()
@@ -98,10 +103,10 @@ def chapter(name: str, profile: str, overrides: tuple[str, ...], published: bool
 @override_option
 def book(profile: str, overrides: tuple[str, ...]) -> None:
     """Build the book from the chapters executed so far."""
-    from blurpaper.book import build as books
+    from blurpaper.book import build
 
     settings, _ = load_profile(profile, overrides)
-    click.echo(books.build(settings))
+    click.echo(build.build(settings))
 
 
 @main.command()
@@ -120,21 +125,14 @@ def publish(profile: str) -> None:
 
 @main.command()
 @profile_option
+@published_option
 @click.option(
-    "--published",
-    is_flag=True,
-    help="Check the committed results instead of the chapters executed here.",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print the verdicts on the claims as data, and what is wrong as errors.",
+    "--json", "as_json", is_flag=True, help="Print the claims' verdicts as JSON, faults as errors."
 )
 def check(profile: str, published: bool, as_json: bool) -> None:
     """Check the book: chapters executed, results as new as their code, claims decided.
 
-    Prints a line for each failing and exits 1 if there is one.
+    Prints a line for each fault and exits 1 if there is one.
     """
     import json
 
@@ -151,30 +149,15 @@ def check(profile: str, published: bool, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("a", metavar="A.csv", type=click.Path(path_type=Path))
-@click.argument("b", metavar="B.csv", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The same as data, with all rows.")
-@click.option(
-    "--all", "everything", is_flag=True, help="Show every row that moved, not the first 40."
-)
-def compare(a: Path, b: Path, as_json: bool, everything: bool) -> None:
-    """Compare two tables of results row by row, and say what moved beyond its interval.
+@click.argument("a", metavar="A.csv", type=PATH)
+@click.argument("b", metavar="B.csv", type=PATH)
+def compare(a: Path, b: Path) -> None:
+    """Compare two tables of results row by row, and list what moved beyond its interval.
 
     A difference is no error: the exit status is 0 if both could be read.
     """
-    import json
-
     from blurpaper.cli import comparison
     from blurpaper.evaluation import results
 
     compared = comparison.compare(results.read(a), results.read(b))
-    if as_json:
-        click.echo(
-            json.dumps(
-                {"a": str(a), "b": str(b), **comparison.as_data(compared)},
-                indent=1,
-                allow_nan=False,
-            )
-        )
-    else:
-        click.echo(f"A: {a}\nB: {b}\n{comparison.as_text(compared, everything)}")
+    click.echo(f"A: {a}\nB: {b}\n{comparison.as_text(compared)}")

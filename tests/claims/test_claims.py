@@ -214,10 +214,10 @@ def test_differences_are_paired_over_the_images() -> None:
 def test_seeds_are_averaged_and_resampled() -> None:
     photos = profiles.load("photos")
     source = Evidence(Committed(photos))
+    rows = results.select(Committed(photos).rows("table3"), network="mix", recipe="labels")
     row = results.select(
-        Committed(photos).rows("table3"), network="mix", recipe="labels", data="nips2017-dev", condition="D8",
-        metric="top5", seed="all", classes="1000",
-    )  # fmt: skip
+        rows, data="nips2017-dev", condition="D8", metric="top5", seed="all", classes="1000"
+    )
     assert intervals.of_draws(source.top5("mix", "D8")) == pytest.approx(
         tuple(row[["value", "low", "high"]].iloc[0]), abs=1e-6
     )
@@ -236,16 +236,13 @@ def test_a_row_with_an_interval_is_drawn_from_it() -> None:
 
 def test_columns_that_are_empty_in_a_row_leave_its_noise_alone() -> None:
     """No claim's interval moved when ``item`` and ``parameter`` became columns."""
-    former = (
-        "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
-        "region", "metric", "seed",
-    )  # fmt: skip
+    former = [column for column in results.KEY if column not in ("item", "parameter")]
     row = results.select(
         sources.paper(), experiment="table1", condition="sharp", scale="256", metric="top5"
     ).iloc[0]
     noise = stream("claims", *(row[column] for column in former)).normal(size=R)
     expected = row["value"] + noise * (row["high"] - row["low"]) / (2 * 1.959964)
-    assert np.array_equal(claims.of_paper().top5()[1:], expected)
+    assert np.array_equal(Evidence(Paper()).top5()[1:], expected)
 
 
 def test_what_a_source_does_not_have_is_named() -> None:
@@ -256,7 +253,7 @@ def test_what_a_source_does_not_have_is_named() -> None:
         Evidence(Paper()).hamming("original", "D8", "pool5")
 
 
-def test_a_network_that_a_run_does_not_have_is_not_looked_for_in_tables_that_would_have_to_be_computed(
+def test_a_network_that_a_run_lacks_is_not_looked_for_in_tables_that_would_have_to_be_computed(
     smoke, tmp_path
 ) -> None:
     from blurpaper.runs.store import Store

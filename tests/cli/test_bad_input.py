@@ -478,7 +478,10 @@ PROFILES = {
         "extends: smoke\nmodel: lenet",
         "a model is one of small_vgg, .* Got 'lenet'",
     ),
-    "unknown condition": ("extends: smoke\nevaluation: {conditions: [sharp, D0]}", "Got 'D0'"),
+    "unknown condition": (
+        "extends: smoke\nevaluation: {original_conditions: [sharp, D0]}",
+        "Got 'D0'",
+    ),
 }
 
 
@@ -625,8 +628,8 @@ FOLDERS = {
     ),
     "a broken image": (
         lambda: _broken_among(2),
-        r"1 of the 4 images below album cannot be read, more than the 1 % that may be left out; mend or remove cat/0\.png "
-        r"\(album/cat/0\.png is not an image",
+        r"1 of the 4 images below album cannot be read, more than the 1 % that may be left out; "
+        r"mend or remove cat/0\.png \(album/cat/0\.png is not an image",
     ),
     "a link to nothing": (
         _dangling,
@@ -634,7 +637,8 @@ FOLDERS = {
     ),
     "a link to itself": (
         _looping,
-        r"1 of the 5 images .*cat/loop\.png \(album/cat/loop\.png cannot be opened: Too many levels",
+        r"1 of the 5 images .*cat/loop\.png \(album/cat/loop\.png cannot be opened: Too many "
+        "levels",
     ),
 }
 
@@ -712,7 +716,8 @@ def _zipped(name):
         ("evil.safetensors", r"evil\.safetensors cannot be read as a safetensors file"),
         (
             "evil.pt",
-            r"evil\.pt cannot be read as a safetensors file .*no other is read, for a pickle may run any",
+            r"evil\.pt cannot be read as a safetensors file .*no other is read, for a pickle may "
+            "run any",
         ),
         ("evil.pth", r"evil\.pth cannot be read as a safetensors file"),
         ("evil", r"evil cannot be read as a safetensors file"),
@@ -761,7 +766,8 @@ WEIGHTS = {
     "another architecture": (
         None,
         {"network": "efficientnet_lite0:original"},
-        r"net\.safetensors does not hold efficientnet_lite0:original, .*Missing key.{,300} \.\.\.\)\.$",
+        r"net\.safetensors does not hold efficientnet_lite0:original, "
+        r".*Missing key.{,300} \.\.\.\)\.$",
     ),
     "unknown architecture": (
         None,

@@ -58,7 +58,7 @@ def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
 
 
 def shown() -> Iterator[tuple[str, str]]:
-    """(file, command) of every command in a page, in its prose or as a block or cell for the shell."""
+    """(file, command) of every command in a page, in its prose or in a block or cell of shell."""
     for path in (
         *build.ROOT.glob("*.md"),
         *build.ROOT.glob("book/*.md"),
@@ -177,10 +177,8 @@ def test_deblur_of_a_folder_takes_a_prior_of_ones_own_and_tells_what_it_left_out
 
     from blurpaper.deblurring import Mixture, prior
 
-    few = Mixture(
-        prior.bundled_prior().weights[:4] / prior.released().weights[:4].sum(),
-        prior.bundled_prior().covariances[:4],
-    )
+    whole = prior.bundled_prior()
+    few = Mixture(whole.weights[:4] / whole.weights[:4].sum(), whole.covariances[:4])
     save_file(few.state(), tmp_path / "own.safetensors")
     (tmp_path / "photos").mkdir()
     picture[0].rename(tmp_path / "photos" / "a.png")
@@ -362,7 +360,7 @@ def test_pictures_of_other_formats_in_a_folder_are_told_of(tmp_path) -> None:
 
 @pytest.mark.parametrize("fault", [ValueError("shapes differ"), RuntimeError("stack expects")])
 def test_only_a_users_mistake_becomes_a_sentence(fault, monkeypatch) -> None:
-    """A ``ValueError`` or ``RuntimeError`` of torch or numpy is a fault of ours: it comes through."""
+    """A ``ValueError`` or ``RuntimeError`` of torch or numpy is a fault of ours: it is raised."""
 
     def broken(*_: object) -> None:
         raise fault

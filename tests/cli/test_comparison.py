@@ -1,13 +1,11 @@
 """Two tables of results compared: what is the same, within an interval, or moved."""
 
-import json
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from blurpaper.cli import comparison, main
-from blurpaper.cli.comparison import compare
+from blurpaper.cli import main
+from blurpaper.cli.comparison import as_text, compare, counts, moved
 from blurpaper.evaluation import results
 from blurpaper.evaluation.results import KEY
 from blurpaper.experiments import sources
@@ -33,7 +31,7 @@ def rows(*values, **common):
 
 
 def verdicts(a, b):
-    return compare(a, b).matched["verdict"].tolist()
+    return compare(a, b)["verdict"].tolist()
 
 
 # --- What counts as a move ------------------------------------------------------------------------
@@ -42,32 +40,32 @@ def verdicts(a, b):
 def test_a_table_is_the_same_as_itself() -> None:
     table = sources.paper()
     found = compare(table, table)
-    assert set(found.matched["verdict"]) == {"same"} and len(found.matched) == len(table)
-    assert found.only_a.empty and found.only_b.empty and found.moved.empty
+    assert set(found["verdict"]) == {"same"} and len(found) == len(table)
+    assert moved(found).empty
 
 
 def test_rows_are_matched_by_their_key_and_not_by_their_place() -> None:
     table = sources.paper()
     found = compare(table, table.sample(frac=1, random_state=0))
-    assert set(found.matched["verdict"]) == {"same"}
-    assert found.matched["condition"].tolist() == table["condition"].tolist()
+    assert set(found["verdict"]) == {"same"}
+    assert found["condition"].tolist() == table["condition"].tolist()
 
 
 @pytest.mark.parametrize("column", ["item", "parameter"])
 def test_rows_of_another_image_or_parameter_are_not_matched(column) -> None:
     a, b = rows(0.5, **{column: "0.1"}), rows(0.6, **{column: "0.2"})
     found = compare(a, b)
-    assert found.matched.empty
-    assert (found.only_a[column].item(), found.only_b[column].item()) == ("0.1", "0.2")
+    assert found["verdict"].tolist() == ["only A", "only B"]
+    assert found[column].tolist() == ["0.1", "0.2"]
 
 
 def test_a_row_moved_if_it_leaves_both_intervals_by_more_than_their_joint_half_width() -> None:
     a, b = rows((0.50, 0.48, 0.52)), rows((0.60, 0.57, 0.63))
-    found = compare(a, b).moved
+    found = moved(compare(a, b))
     assert found["difference"].tolist() == pytest.approx([0.10])
     assert found["joint"].tolist() == pytest.approx([np.hypot(0.02, 0.03)])
     assert found["times"].tolist() == pytest.approx([0.10 / np.hypot(0.02, 0.03)])
-    assert compare(b, a).moved["difference"].tolist() == pytest.approx([-0.10])
+    assert moved(compare(b, a))["difference"].tolist() == pytest.approx([-0.10])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +94,7 @@ def test_without_intervals_any_difference_beyond_the_digits_of_the_file_is_a_mov
     a = rows(1.0, 1.0, 0.0, 0.0, -2.0, -2.0)
     b = rows(1.0 + 5e-7, 1.0 + 5e-6, 0.0, 1e-9, -2.0 - 1e-6, -2.1)
     assert verdicts(a, b) == ["same", "moved", "same", "moved", "same", "moved"]
-    assert (compare(a, b).moved["times"] == np.inf).all()
+    assert (moved(compare(a, b))["times"] == np.inf).all()
 
 
 def test_an_interval_that_only_one_of_them_has_decides_alone() -> None:
@@ -109,8 +107,8 @@ def test_negative_values_and_zero_are_judged_like_others() -> None:
     a = rows((-0.10, -0.12, -0.08), (-0.01, -0.03, 0.01), (0.0, 0.0, 0.0))
     b = rows((-0.20, -0.22, -0.18), (0.0, -0.02, 0.02), (0.0, 0.0, 0.0))
     found = compare(a, b)
-    assert found.matched["verdict"].tolist() == ["moved", "within", "same"]
-    assert found.moved["difference"].tolist() == pytest.approx([-0.10])
+    assert found["verdict"].tolist() == ["moved", "within", "same"]
+    assert moved(found)["difference"].tolist() == pytest.approx([-0.10])
 
 
 def test_an_interval_of_no_width_lets_no_number_move_within_its_digits() -> None:
@@ -128,7 +126,7 @@ def test_the_biggest_move_in_half_widths_comes_first_and_those_without_intervals
 ):
     a = rows((0.5, 0.49, 0.51), (0.5, 0.40, 0.60), 0.5, 0.5)
     b = rows((0.6, 0.59, 0.61), (0.9, 0.80, 1.00), 0.6, 0.7)
-    assert compare(a, b).moved["condition"].tolist() == ["D3", "D2", "D0", "D1"]
+    assert moved(compare(a, b))["condition"].tolist() == ["D3", "D2", "D0", "D1"]
 
 
 def test_rows_of_one_table_alone_are_counted_by_experiment() -> None:
@@ -139,11 +137,9 @@ def test_rows_of_one_table_alone_are_counted_by_experiment() -> None:
         [*rows(0.1).to_dict("records"), *rows(0.4, 0.5, experiment="table4").to_dict("records")]
     )
     found = compare(a, b)
-    assert found.only_a["condition"].tolist() == ["D1", "D0"]
-    assert {
-        one["experiment"]: [one[name] for name in ("same", "only_a", "only_b")]
-        for one in found.counts()
-    } == {
+    assert results.select(found, verdict="only A")["condition"].tolist() == ["D1", "D0"]
+    by_experiment = counts(found)[["same", "only A", "only B"]]
+    assert by_experiment.T.to_dict("list") == {
         "table1": [1, 1, 0],
         "table3": [0, 1, 0],
         "table4": [0, 0, 2],
@@ -152,15 +148,15 @@ def test_rows_of_one_table_alone_are_counted_by_experiment() -> None:
 
 @pytest.mark.parametrize("column", KEY)
 def test_rows_that_differ_in_any_column_of_the_key_are_not_compared(column) -> None:
-    found = compare(rows(0.1, **{column: "one"}), rows(0.2, **{column: "other"}))
-    assert found.matched.empty and len(found.only_a) == len(found.only_b) == 1
+    one, other = rows(0.1, **{column: "one"}), rows(0.2, **{column: "other"})
+    assert verdicts(one, other) == ["only A", "only B"]
 
 
 def test_empty_tables_can_be_compared() -> None:
     empty = results.table([])
-    assert compare(empty, empty).matched.empty
-    assert "0 rows in both" in comparison.as_text(compare(empty, empty))
-    assert len(compare(empty, rows(0.1)).only_b) == 1
+    assert compare(empty, empty).empty
+    assert "0 rows in both" in as_text(compare(empty, empty))
+    assert verdicts(empty, rows(0.1)) == ["only B"]
 
 
 # --- The verb -------------------------------------------------------------------------------------
@@ -192,44 +188,21 @@ def test_it_tells_how_many_moved_and_which(files) -> None:
         "2 rows in both: 1 the same, 0 within their intervals, 1 moved; 1 only in A, 1 only in B"
         in said.output
     )
-    assert "only in A: table3 1" in said.output and "only in B: table4 1" in said.output
+    lines = [line.split() for line in said.output.splitlines()]
+    assert ["table1", "1", "0", "1", "0", "0"] in lines
+    assert ["table3", "0", "0", "0", "1", "0"] in lines
+    assert ["table4", "0", "0", "0", "0", "1"] in lines
     assert "all of experiment table1, model small_vgg, condition D0, metric top5" in said.output
-    assert said.output.splitlines()[-1].split() == ["0.5", "0.7", "+0.2", "0.028", "7.1"]
+    assert lines[-1] == ["0.5", "0.7", "0.2", "0.02828", "7.071"]
 
 
-def test_the_same_as_data(files) -> None:
-    said = run(*files, "--json")
-    assert said.exit_code == 0
-    found = json.loads(said.output)
-    assert [found[name] for name in ("same", "within", "moved", "only_a", "only_b")] == [
-        1,
-        0,
-        1,
-        1,
-        1,
-    ]
-    (moved,) = found["moved_rows"]
-    assert moved["condition"] == "D0" and moved["difference"] == pytest.approx(0.2)
-    assert found["only_a_rows"][0]["experiment"] == "table3"
-    assert [one["experiment"] for one in found["experiments"]] == ["table1", "table3", "table4"]
-
-
-def test_what_no_interval_measures_is_null_in_json(tmp_path) -> None:
-    results.write(rows(0.1, np.nan), tmp_path / "a.csv")
-    results.write(rows(0.2, 0.3), tmp_path / "b.csv")
-    found = json.loads(run(tmp_path / "a.csv", tmp_path / "b.csv", "--json").output)
-    assert [one["times"] for one in found["moved_rows"]] == [None, None]
-    assert {one["a"] for one in found["moved_rows"]} == {None, 0.1}
-
-
-def test_forty_moved_rows_are_shown_unless_all_are_asked_for(tmp_path) -> None:
-    results.write(rows(*np.arange(50.0)), tmp_path / "a.csv")
-    results.write(rows(*np.arange(50.0) + 1), tmp_path / "b.csv")
-    few, every = (
-        run(tmp_path / "a.csv", tmp_path / "b.csv", *options).output for options in ((), ("--all",))
-    )
-    assert "the first 40 of 50 (--all shows all)" in few and "--all" not in every
-    assert len(every.splitlines()) - len(few.splitlines()) == 10
+def test_every_moved_row_is_shown_and_a_number_that_became_none_too(tmp_path) -> None:
+    results.write(rows(*np.arange(50.0), np.nan), tmp_path / "a.csv")
+    results.write(rows(*np.arange(50.0) + 1, 0.5), tmp_path / "b.csv")
+    said = run(tmp_path / "a.csv", tmp_path / "b.csv").output
+    table = [line.split() for line in said.partition("moved, by how many")[2].splitlines()[2:]]
+    assert len(table) == 51
+    assert table[0] == ["D50", "-", "0.5", "-", "0", "inf"]
 
 
 def test_the_committed_results_can_be_compared(tmp_path) -> None:

@@ -25,6 +25,7 @@ from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import Committed
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.networks.weights import named
 from blurpaper.runs import profile as profiles
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")
@@ -48,8 +49,8 @@ NETWORK = ("--network", "test_resnet", "--weights", "net.safetensors", "--images
 
 
 class Page(HTMLParser):
-    """Elements of a page: (tag, attributes), its text and what it says first; an element that is not
-    closed fails.
+    """Elements of a page: (tag, attributes), its text and its lead; an element that is not closed
+    fails.
     """
 
     EMPTY = ("meta", "img", "use", "path")
@@ -162,7 +163,7 @@ class Grey(ImageSet):
 
 
 def measured(answers, labels, labelled: bool = True) -> Measured:
-    """What a network made that says these classes, condition -> (class, confidence) of each image."""
+    """The results of a network from its predictions: condition -> (class, confidence) an image."""
     count = len(labels)
     images = Grey(
         "grey",
@@ -230,7 +231,7 @@ def test_no_more_than_a_dozen_examples_are_shown(smoke) -> None:
 
 
 def page_of(lines, path, smoke) -> Page:
-    report.write(path, NetworkSpec("small_vgg"), path.parent, lines, smoke)
+    report.write(path, named("efficientnet_lite0:mix/agreement"), path.parent, lines, smoke)
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -309,9 +310,9 @@ def committed(name: str, network: str, recipe: str, data: str) -> dict[str, dict
         )
     )  # fmt: skip
     return {
-        condition: {what: group.sort_values("image")[what].to_numpy() for what in ("rank", "confidence")}
-        for condition, group in rows.groupby("condition", observed=True, sort=False)
-    }  # fmt: skip
+        condition: {name: group[name].to_numpy() for name in ("rank", "confidence")}
+        for condition, group in rows.sort_values("image").groupby("condition", observed=True)
+    }
 
 
 def test_the_threshold_is_the_lowest_that_keeps_the_rate_by_trying_all() -> None:
@@ -406,8 +407,9 @@ def test_a_report_has_the_threshold_of_labelled_images_sharp_ones_among_them_tha
     assert told not in said("--conditions", "D4,D8")
     monkeypatch.setattr(report, "lowest", lambda *_: 0.25)  # of two classes all are surer
     assert re.search(
-        r"confidence of at least 0.25, of all conditions together, are right as often as all answers on sharp images \(.* %\)\."
-        r"\s+With.* of the answers kept are right; kept are\s+100 % \(100–100\) of sharp,\s+100 % \(100–100\) of D8\.",
+        r"confidence of at least 0.25, of all conditions together, are right as often as all "
+        r"answers on sharp images \(.* %\)\.\s+With.* of the answers kept are right; kept are"
+        r"\s+100 % \(100–100\) of sharp,\s+100 % \(100–100\) of D8\.",
         said("--conditions", "sharp,D8"),
     )
     bare = folder / "bare"

@@ -71,7 +71,7 @@ def test_what_is_named_is_used() -> None:
 
 
 def test_blurring_and_evaluating_need_no_more_than_the_tool_names(tmp_path) -> None:
-    """With every other package of this environment hidden; what needs one says which extra has it."""
+    """With every other package hidden; what needs one says which extra has it."""
     tool = names(PROJECT["dependencies"])
     extra = {
         package
@@ -104,7 +104,9 @@ main(sys.argv[1:])
 
     blurred = run("blur", "album", "blurred", "--psf", "D8")
     assert blurred.returncode == 0, blurred.stderr
-    evaluated = run("evaluate", "--network", "efficientnet_lite0:mix", "--images", "album")
+    evaluated = run(
+        "evaluate", "--network", "efficientnet_lite0:mix/agreement", "--images", "album"
+    )
     assert evaluated.returncode == 0 and "agreement" in evaluated.stdout, evaluated.stderr
     refused = run("run", "--profile", "smoke", "-p", "emoji.train=20")
     assert refused.returncode == 2, refused.stderr
