@@ -4,6 +4,7 @@ nothing is.
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -18,7 +19,7 @@ from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
 from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.runs import Run, files, fingerprint, profile
-from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.store import Artifact, Store
 
 SCRIPT = """\
 # %% [markdown]
@@ -191,6 +192,16 @@ def test_other_code_is_told_from_other_words_and_from_code_that_is_not_used(
 # --- Committed results ----------------------------------------------------------------------------
 
 
+def computed_in(module: str) -> Callable[[], dict]:
+    """A function that counts as code of a module."""
+
+    def nothing() -> dict:
+        return {}
+
+    nothing.__module__ = module
+    return nothing
+
+
 @pytest.fixture
 def published(checkout, tmp_path, monkeypatch) -> Path:
     """Results of two artifacts of one kind and one of another, published as always."""
@@ -202,8 +213,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
             ("masks", "two", "kernels"),
             ("draws", "one", "runs.randomness"),
         ):
-            recipe = Recipe(kind, name, {}, [f"blurpaper.{module}"], TENSORS)
-            run.store.get(recipe, lambda _: {})
+            run.store.get(Artifact(kind, name, {}, computed_in(f"blurpaper.{module}")))
         yield {"metric": "top1", "value": 0.5}
 
     table1.__module__ = "blurpaper.experiments.recognition"

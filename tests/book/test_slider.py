@@ -9,13 +9,14 @@ import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from blurpaper import data, kernels, training
+from blurpaper import data, kernels
 from blurpaper.book import slider
 from blurpaper.book.slider import EMBEDDED, PHOTOGRAPHS, on_embedded, on_photographs, together
 from blurpaper.data.images import to_canonical
@@ -49,7 +50,8 @@ def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
         for name in ("original", "mix")
     }
     compute = smoke.compute.model_copy(update={"precision": "float32"})
-    played = slider.played(networks, {"a": random_images[0]}, smoke.protocol, compute)
+    references = {name: SimpleNamespace(loaded=network) for name, network in networks.items()}
+    played = slider.played(references, {"a": random_images[0]}, smoke.protocol, compute)
     canonical = to_canonical(random_images[0], smoke.protocol.canonical)
     assert played["photographs"]["a"]["size"] == [canonical.shape[2], canonical.shape[1]]
     for name, network in networks.items():
@@ -102,6 +104,7 @@ def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None
             "photographs": {name: {"size": [1, 1]} for name in shown},
         }
 
+    played.__module__ = slider.__name__  # whose code counts
     monkeypatch.setattr(slider, "played", played)
     first = on_photographs(store)
     assert first == on_photographs(store)
@@ -120,9 +123,12 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
         for name in ("original", "mix")
     }
     asked = []
-    monkeypatch.setattr(
-        training.networks, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix]
-    )
+
+    def reference(spec, run):
+        asked.append(str(spec))
+        return SimpleNamespace(loaded=networks[spec.mix], identity=str(spec))
+
+    monkeypatch.setattr(slider, "reference", reference)
     played = on_embedded(Computed(Run(smoke, store)))
     assert asked == ["small_vgg:original", "small_vgg:mix"]
     shown = played["photographs"]
