@@ -99,8 +99,8 @@ def show_example(name, settings, image, answers, source):
         )[0]
         for condition in experiments.FIGURE1_CONDITIONS
     }
-    network = results.select(rows, data=name)["model"].iloc[0]
-    entropy = results.select(rows, data=name, metric="entropy").set_index("condition")["value"]
+    network = results.select(rows, item=name)["model"].iloc[0]
+    entropy = results.select(rows, item=name, metric="entropy").set_index("condition")["value"]
     page.photograph(
         figures.likely_classes(rows, name, shown, set(answers)),
         caption=f"{name} seen by {network}, which was trained on sharp images: the entropy goes from {entropy['sharp']:.2f} to "
