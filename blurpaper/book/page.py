@@ -112,7 +112,7 @@ class Page:
             alt: a text for those who cannot see it.
             photographs: it holds photographs, which are smoothed where they are enlarged.
         """
-        from blurpaper.book.figures import inline
+        from blurpaper.book.figures.style import inline
 
         plots = figure if isinstance(figure, Sequence) else [figure]
         drawn = "".join(inline(one, photographs) for one in plots)

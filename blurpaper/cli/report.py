@@ -108,7 +108,7 @@ def write(
         threshold: of the one network, if it is known.
         seen, done: of the tuning, as for :func:`tuned`.
     """
-    from blurpaper.book.figures import variables
+    from blurpaper.book.figures.style import variables
 
     conditions, scales = (
         list(lines[0].measured.rows[column].unique()) for column in ("condition", "scale")
@@ -143,7 +143,7 @@ def _drawn(
     lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str], metric: str
 ) -> str:
     """The metric under each condition with 95 % intervals; disks, which grow, are joined by lines."""
-    from blurpaper.book.figures import inline, style
+    from blurpaper.book.figures import style
 
     figure, axis = style.subplots(figsize=(4.7, 3.3))
     places = np.arange(len(conditions))
@@ -164,7 +164,7 @@ def _drawn(
     if len(lines) * len(scales) > 1:
         axis.legend(frameon=False, loc="lower left")
     figure.tight_layout()
-    return inline(figure)
+    return style.inline(figure)
 
 
 # --- Confidence -----------------------------------------------------------------------------------

@@ -21,9 +21,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from blurpaper.evaluation.results import select
+from blurpaper.experiments.measurements import DISKS
+
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
 
 # --- Palette --------------------------------------------------------------------------------------
 
@@ -49,26 +51,18 @@ PAGE = {
 
 LIGHT = {name: light for name, (light, _) in (PALETTE | PAGE).items()}
 
-NETWORK_COLOURS = {
-    "original": LIGHT["ink"],
-    "sharp-only": LIGHT["grey"],
-    "sharp+D4": LIGHT["sky"],
-    "mix": LIGHT["green"],
-    "sharp+D8": LIGHT["orange"],
-    "onlyD8": LIGHT["vermilion"],
-    "sharp+shake": LIGHT["blue"],
-    "mix/agreement": LIGHT["purple"],
+_NETWORKS = {
+    "original": ("ink", "o"),
+    "sharp-only": ("grey", "s"),
+    "sharp+D4": ("sky", "v"),
+    "mix": ("green", "D"),
+    "sharp+D8": ("orange", "^"),
+    "onlyD8": ("vermilion", "P"),
+    "sharp+shake": ("blue", "X"),
+    "mix/agreement": ("purple", "p"),
 }
-NETWORK_MARKS = {
-    "original": "o",
-    "sharp-only": "s",
-    "sharp+D4": "v",
-    "mix": "D",
-    "sharp+D8": "^",
-    "onlyD8": "P",
-    "sharp+shake": "X",
-    "mix/agreement": "p",
-}
+NETWORK_COLOURS = {name: LIGHT[colour] for name, (colour, _) in _NETWORKS.items()}
+NETWORK_MARKS = {name: mark for name, (_, mark) in _NETWORKS.items()}
 CONDITION_COLOURS = {
     "sharp": LIGHT["ink"],
     "D2": LIGHT["sky"],
@@ -76,14 +70,15 @@ CONDITION_COLOURS = {
     "D6": LIGHT["orange"],
     "D8": LIGHT["vermilion"],
 }
-SCALE_COLOURS = {
-    "128": LIGHT["purple"],
-    "256": LIGHT["blue"],
-    "256+512": LIGHT["green"],
-    "512": LIGHT["orange"],
-    "per-scale": LIGHT["ink"],
+_SCALES = {
+    "128": ("purple", "v"),
+    "256": ("blue", "o"),
+    "256+512": ("green", "D"),
+    "512": ("orange", "s"),
+    "per-scale": ("ink", "P"),
 }
-SCALE_MARKS = {"128": "v", "256": "o", "256+512": "D", "512": "s", "per-scale": "P"}
+SCALE_COLOURS = {name: LIGHT[colour] for name, (colour, _) in _SCALES.items()}
+SCALE_MARKS = {name: mark for name, (_, mark) in _SCALES.items()}
 SERIES_COLOURS = tuple(LIGHT[name] for name in ("blue", "vermilion", "purple", "orange", "sky"))
 """For what is neither a network, a condition nor a scale; none is that of ``original`` or ``mix``.
 """
@@ -115,17 +110,12 @@ def inline(figure: Figure, photographs: bool = False) -> str:
         photographs: the images in it are smoothed where they are not shown pixel for pixel.
     """
     set_style()
-    content = io.StringIO()
-    figure.savefig(
-        content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    )
+    content, nothing = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(content, format="svg", metadata=nothing)
     plt.close(figure)
-    whole = content.getvalue()
+    drawn = content.getvalue().partition("<svg")
     drawn = re.sub(
-        r"<metadata>.*?</metadata>|<!--.*?-->|\n\s*(?=<)",
-        "",
-        whole[whole.index("<svg") :].strip(),
-        flags=re.DOTALL,
+        r"(?s)<metadata>.*?</metadata>|<!--.*?-->|\n\s*(?=<)", "", "".join(drawn[1:]).strip()
     )
     if photographs:
         drawn = re.sub(r' style="image-rendering:[^"]*"', "", drawn)
@@ -163,16 +153,14 @@ def _with_own_names(drawn: str) -> str:
 
 def _sized(drawn: str) -> str:
     """In pixels of a page, which its style sheet may shrink."""
-    width, height = (
-        float(size) for size in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups()
-    )
+    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     across, down = _PIXELS * width, _PIXELS * height
     least = f"min-width:{_LEAST * across:.0f}px" if across > _WIDE else ""
     kind = ' class="small"' if across <= _SMALL else ""
     head = (
         f'<svg{kind} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width:g} {height:g}" width="{across:.0f}" height="{down:.0f}" aria-hidden="true" focusable="false" '
-        f'style="{least}">'
+        f'viewBox="0 0 {width:g} {height:g}" width="{across:.0f}" height="{down:.0f}" '
+        f'aria-hidden="true" focusable="false" style="{least}">'
     )
     return head.replace(' style=""', "") + drawn[drawn.index(">") + 1 :]
 
@@ -182,7 +170,8 @@ def _sized(drawn: str) -> str:
 PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""
 _LETTER = 9.0
-"""Points of the names at lines."""
+_NAME = {"va": "center", "fontsize": _LETTER, "annotation_clip": False}
+"""Points of the names at lines, and how these are written."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -238,88 +227,61 @@ def figures_of(axes: Sequence[Axes]) -> list[Figure]:
     return [one.figure for one in axes]
 
 
-def gallery(
-    images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5
-) -> list[Figure]:
-    """Images, uint8 ``(3, H, W)``, each a figure with a title; about so many ``columns`` fit a
-    page.
-    """
-    found = []
-    for image, title in zip(images, titles, strict=True):
-        axes = framed(image.shape[2] / image.shape[1], share_of_page(columns))
-        picture(axes, image)
-        axes.set_title(title, fontsize=9)
-        found.append(axes.figure)
-    return found
-
-
-def share_of_page(columns: int) -> float:
-    """Inches that one of so many figures beside one another has, on a page of 772 pixels with gaps
-    of 26.
-    """
-    return (772 / columns - 26) / 96
-
-
-def framed(aspect: float, width: float) -> Axes:
-    """Axes without axes for an image of some ratio of width to height, so many inches wide, alone
-    in a figure.
-    """
-    set_style()
-    figure = plt.figure(figsize=(width, width / aspect))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    return axes
-
-
-def picture(axes: Axes, image: torch.Tensor) -> None:
-    """Draw an image, uint8 ``(3, H, W)``, pixel for pixel."""
-    axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
-
-
 # --- Results and labels ---------------------------------------------------------------------------
 
 
-def band(axes: Axes, place: np.ndarray, rows: pd.DataFrame, colour: str) -> None:
-    """The 95 % intervals of results, a row for each ``place`` ``(N,)``, as a band."""
-    axes.fill_between(
-        place,
-        rows["low"].astype(float),
-        rows["high"].astype(float),
-        color=colour,
-        alpha=0.2,
-        linewidth=0,
-    )
+def in_order(rows: pd.DataFrame, names: Sequence[str], column: str = "condition") -> pd.DataFrame:
+    """Results in the order of the values of a column, nan where one was not measured."""
+    return rows.set_index(column).reindex(list(names))
 
 
-def level(axes: Axes, row: pd.Series, colour: str, style: str) -> None:
-    """A result as a level line across the axes, with its 95 % interval as a band."""
+def under_defocus(rows: pd.DataFrame, **values: str) -> pd.DataFrame:
+    """Results whose columns have some values, one for each degree of defocus."""
+    return in_order(select(rows, condition=DISKS, **values), DISKS)
+
+
+def axes_of_conditions(axes: Axes, names: Sequence[str], label: str, blur: str = "blur") -> None:
+    """Label axes of a quantity against conditions, which stand at whole numbers."""
+    axes.set(xticks=range(len(names)), xticklabels=names, xlabel=blur, ylabel=label)
+
+
+def curve(
+    axes: Axes,
+    rows: pd.DataFrame,
+    colour: str,
+    style: str = "-",
+    mark: str = "",
+    place: np.ndarray | None = None,
+) -> float:
+    """Draw results as a line, at whole numbers or at each ``place`` ``(N,)``, with their 95 %
+    intervals as a band; the value at its end.
+    """
+    place = np.arange(len(rows)) if place is None else place
+    axes.plot(place, rows["value"], style, marker=mark, color=colour)
+    low, high = (rows[bound].astype(float) for bound in ("low", "high"))
+    axes.fill_between(place, low, high, color=colour, alpha=0.2, linewidth=0)
+    return float(rows["value"].iloc[-1])
+
+
+def level(axes: Axes, row: pd.Series, colour: str, style: str) -> float:
+    """Draw a result as a level line across the axes, with its 95 % interval as a band; its value."""
     axes.axhline(row["value"], linestyle=style, color=colour, linewidth=1.2)
     if np.isfinite(row["low"]):
         axes.axhspan(row["low"], row["high"], color=colour, alpha=0.1, linewidth=0)
+    return float(row["value"])
 
 
 def bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
     """Lengths of error bars, below and above: ``(2, N)``."""
-    return (
-        np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
-        .reshape(2, -1)
-        .clip(0)
-    )
+    lengths = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
+    return lengths.reshape(2, -1).clip(0)
 
 
 def label_levels(axis: Axes, levels: Mapping[str, float], colours: Mapping[str, str]) -> None:
     """Names of horizontal lines at their right, moved apart where they would cover one another."""
     for name, height in _apart(axis, levels).items():
-        place, where = (1.01, height), ("axes fraction", "data")
-        axis.annotate(
-            name,
-            place,
-            xycoords=where,
-            va="center",
-            color=colours[name],
-            fontsize=_LETTER,
-            annotation_clip=False,
-        )
+        where = {"xycoords": ("axes fraction", "data")}
+        axis.annotate(name, (1.01, height), color=colours[name], **where, **_NAME)
 
 
 def label_ends(
@@ -328,10 +290,8 @@ def label_ends(
     """Names at the ends of lines, moved apart where they would cover one another."""
     low, high = axis.get_xlim()
     for name, height in _apart(axis, ends).items():
-        axis.annotate(
-            name, (place, ends[name]), xytext=(place + 0.03 * (high - low), height), va="center", color=colours[name],
-            fontsize=_LETTER, annotation_clip=False,
-        )  # fmt: skip
+        at = (place + 0.03 * (high - low), height)
+        axis.annotate(name, (place, ends[name]), xytext=at, color=colours[name], **_NAME)
 
 
 def _apart(axis: Axes, heights: Mapping[str, float]) -> dict[str, float]:
