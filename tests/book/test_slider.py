@@ -88,10 +88,11 @@ def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
 
 def test_every_notch_blurs_more_than_the_one_before() -> None:
     for kind in slider.kinds():
-        assert kind.conditions[0] == "sharp" and len(kind.conditions) == slider.STEPS + 1
-        spread = [kernels.axis_variance(kernels.psf(name)).sum() for name in kind.conditions[1:]]
+        names = [step["condition"] for step in kind["steps"]]
+        assert names[0] == "sharp" and len(names) == 9
+        spread = [kernels.axis_variance(kernels.psf(name)).sum() for name in names[1:]]
         assert all(one < other for one, other in pairwise(spread))
-        assert all(name in slider.said(name) for name in kind.conditions)
+        assert all(step["condition"] in step["said"] for step in kind["steps"])
 
 
 def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None:
@@ -150,7 +151,7 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
 def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) -> None:
     emoji = Committed(load("emoji"))
     committed = emoji.played(None)
-    assert committed and committed["kinds"] == slider._notches()
+    assert committed and committed["kinds"] == slider.kinds()
     assert on_embedded(Computed(Run(load("photos"), store))) == committed
     assert on_embedded(emoji) == committed
     assert on_embedded(Committed(load("smoke"))) is None
@@ -177,7 +178,7 @@ def test_pictures_of_several_sets_are_one_set(few) -> None:
 
 def invented() -> dict:
     """What a page shows, with numbers that say where they belong."""
-    kinds = slider._notches()
+    kinds = slider.kinds()
     shown = {}
     for number, example in enumerate(PHOTOGRAPHS):
         by_condition = {}
@@ -277,7 +278,7 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page.get_by_role("radio", name="Gaussian").check()
     page.get_by_role("radio", name="Gaussian").press("ArrowDown")
     handle.press("ArrowRight")
-    first = slider.kinds()[3].conditions[1]
+    first = slider.kinds()[3]["steps"][1]["condition"]
     assert page.locator(f"[data-shown='coffee {first}']").count() == 1
     panel = page.get_by_role("region", name="mix")
     assert panel.get_by_role("rowheader").first.inner_text() == f"mix of coffee <{first}>"
