@@ -27,7 +27,7 @@ import psutil
 
 from blurpaper import data
 from blurpaper.book import build
-from blurpaper.book.provenance import ANCHORS
+from blurpaper.book.tables import ANCHORS
 from blurpaper.experiments import sources
 from blurpaper.experiments.sources import RUN
 from blurpaper.runs import Run, files, fingerprint

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import HTML, Markdown, display
 
 from blurpaper.book import build
-from blurpaper.book.provenance import ANCHORS
-from blurpaper.book.tables import download, render, rounded
+from blurpaper.book.tables import ANCHORS, download, render, rounded
 from blurpaper.evaluation import results
 from blurpaper.experiments.sources import PHOTOS, RUN, Paper, Source, answers, ours, this_run
 from blurpaper.runs import profile as profiles

@@ -11,10 +11,9 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from blurpaper.book import page, provenance
+from blurpaper.book import page, tables
 from blurpaper.book.page import Page, foremost
-from blurpaper.book.provenance import ANCHORS
-from blurpaper.book.tables import download
+from blurpaper.book.tables import ANCHORS, download
 from blurpaper.evaluation import results
 from blurpaper.experiments import sources
 from blurpaper.experiments.sources import (
@@ -267,7 +266,7 @@ def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(
 def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) -> None:
     nothing = Computed(Run(load("smoke"), Store(tmp_path / "nowhere")))
     assert not nothing.origin().stamps
-    said = words_of(provenance.described(nothing, {"seed": 3}))
+    said = words_of(tables.provenance(nothing, {"seed": 3}))
     assert "none is kept for this profile yet" in said and "seed = 3" in said
     stamped(tmp_path, profile="smoke")
     for name, text in (("cut", '{"kind": "netw'), ("other", "{}")):
@@ -275,11 +274,11 @@ def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) 
         (tmp_path / "networks" / name / "stamp.json").write_text(text, encoding="utf-8")
     found = Computed(Run(load("smoke"), Store(tmp_path)))
     assert keys_of(found.origin()) == {0}
-    assert "not known" in words_of(provenance.described(found))
+    assert "not known" in words_of(tables.provenance(found))
     monkeypatch.setattr(files, "RESULTS", tmp_path)
     with pytest.raises(MissingError):
         Committed(load("photos")).origin()
-    assert "not part of this copy" in provenance.described(Committed(load("photos")))
+    assert "not part of this copy" in tables.provenance(Committed(load("photos")))
 
 
 def nothing() -> dict:
@@ -295,7 +294,7 @@ def test_a_stamp_that_a_store_writes_is_told(tmp_path) -> None:
     about = {"profile": "smoke", "data": KEYS[5]}
     artifact = Artifact("networks", "<b>mix", {"seed": 0}, nothing, about=about)
     store.get(artifact)
-    html = provenance.described(Computed(Run(load("smoke"), store)))
+    html = tables.provenance(Computed(Run(load("smoke"), store)))
     stamp = store.stamp(artifact)
     assert "&lt;b&gt;mix" in html and "<b>" not in html
     assert f'<code title="{stamp["key"]}">' in html and f'<code title="{stamp["commit"]}">' in html
@@ -320,5 +319,5 @@ def test_what_a_store_made_an_artifact_from_is_told_with_it(tmp_path) -> None:
 
 def test_uncommitted_changes_are_told(tmp_path) -> None:
     stamped(tmp_path, profile="smoke", commit="a" * 40, dirty=True)
-    html = provenance.described(Computed(Run(load("smoke"), Store(tmp_path))))
+    html = tables.provenance(Computed(Run(load("smoke"), Store(tmp_path))))
     assert f"{'a' * 12}</code> and uncommitted changes (1 artifact)" in html

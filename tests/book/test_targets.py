@@ -9,13 +9,16 @@ import pytest
 import blurpaper
 from blurpaper import claims
 from blurpaper.book import build, tables
-from blurpaper.book.provenance import ANCHORS
 
 LIBRARY = Path(blurpaper.__file__).parent
 NUMBERS = {name[:2] for name in build.chapters()}
 CHAPTER = r"(?<!\w)\d\d_[a-z]|[Cc]hapters? \d|(?<![\w.,:])0\d(?![\w.])"
 """The name of its file, or its number."""
-LOOKED_UP = {tables.LEDGER, *ANCHORS.values(), *(one.table for one in claims.CLAIMS.values())}
+LOOKED_UP = {
+    tables.LEDGER,
+    *tables.ANCHORS.values(),
+    *(one.table for one in claims.CLAIMS.values()),
+}
 
 
 def chapters_in(source: str) -> list[str]:
