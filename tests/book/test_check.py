@@ -247,8 +247,8 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
     edit_module("kernels.py", "\nNEW = 1\n")
     edit_module("runs/randomness.py", "\nNEW = 1\n")
     assert stale() == [
-        "results/smoke.csv is older than its code: blurpaper.kernels, blurpaper.runs.randomness changed "
-        "since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
+        "results/smoke.csv is older than its code: blurpaper.kernels, blurpaper.runs.randomness "
+        "changed since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
     ]
     said = run("--published")
     assert said.exit_code == 1

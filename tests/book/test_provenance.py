@@ -99,7 +99,8 @@ def test_every_table_of_results_offers_its_rows(smoke_run) -> None:
         for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', html, flags=re.DOTALL):
             if 'role="img"' not in figure and 'class="blurpaper ledger"' not in figure:
                 assert re.search(
-                    r'<a class="csv" download="[\w.+-]+\.csv" aria-label="CSV[^"]{20,}" href="data:text/csv',
+                    r'<a class="csv" download="[\w.+-]+\.csv" aria-label="CSV[^"]{20,}" '
+                    r'href="data:text/csv',
                     figure,
                 )
                 offered += 1
@@ -171,8 +172,8 @@ def test_a_source_named_in_prose_is_linked_and_other_emphasis_is_not(monkeypatch
     monkeypatch.setattr(page, "display", lambda one: shown.append(one.data))
     Page("emoji", published=True).say("- *photos*: 3. *this run* and **paper**, a *photo*.")
     link = '<em><a href="12_runs.html#{}">{}</a></em>'
-    said = f"- {link.format('run-photos', 'photos')}: 3. {link.format('run-this', 'this run')} and **paper**, a *photo*."
-    assert shown == [said]
+    photos, this_run = link.format("run-photos", "photos"), link.format("run-this", "this run")
+    assert shown == [f"- {photos}: 3. {this_run} and **paper**, a *photo*."]
 
 
 # --- Second click: the artifact -------------------------------------------------------------------

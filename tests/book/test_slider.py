@@ -216,7 +216,8 @@ def site(tmp_path) -> Path:
     shutil.copytree(ROOT / "book" / "_static", html / "_static")
     (html / "notebooks").mkdir()
     page = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Play</title></head>\n<body><main>'
+        '<!DOCTYPE html>\n<html lang="en">\n'
+        '<head><meta charset="utf-8"><title>Play</title></head>\n<body><main>'
         "<h1>Play</h1><h2>Slider</h2>"
         f"{slider.html(invented())}</main></body>\n</html>\n"
     )

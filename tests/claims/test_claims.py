@@ -288,7 +288,7 @@ def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
 def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
     counted = tables.counts(entries)
     assert all(sum(of.values()) == len(claims.CLAIMS) for of in counted.values())
-    page = tables.table(entries, build.page_of, filtered=True)
+    page = tables.claims_table(entries, build.page_of, filtered=True)
     assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
     assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
     for name, one in claims.CLAIMS.items():
@@ -297,7 +297,7 @@ def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> No
             script for script in SCRIPTS if f"({one.table})=" in script.read_text("utf-8")
         ]
         assert f'href="{chapter.stem}.html#claim-{name}">{one.shown}</a>' in page
-        of_table = tables.table(
+        of_table = tables.claims_table(
             [entry for entry in entries if entry.claim.table == one.table], build.page_of
         )
         assert f'<tr id="claim-{name}"' in of_table

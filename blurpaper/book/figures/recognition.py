@@ -38,7 +38,7 @@ _ONE = (4.8, 3.7)
 _RADIUS = "blur, radius in pixels of 384"
 _RESAMPLES = 1000
 _COVERAGES = np.linspace(0.05, 1, 96)
-"""Shares kept at which the interval of a risk is drawn; of fewer predictions it says little."""
+"""Coverages at which the interval of a risk is drawn; at lower ones it is too wide to be read."""
 
 
 def accuracy_by_condition(

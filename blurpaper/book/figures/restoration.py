@@ -1,5 +1,5 @@
-"""Plots of deblurring first (Sec. 4.4) and of segmentation (Sec. 5), one function a figure; each has
-a panel for each source, which is a figure by itself.
+"""Plots of deblurring first (Sec. 4.4) and of segmentation (Sec. 5), one function a figure, with a
+panel for each source, which is a figure by itself.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def psnr_by_noise(sources: Mapping[str, pd.DataFrame]) -> list[Figure]:
         axis.axvline(ROUNDING, linestyle=":", color=LIGHT["rule"])
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         axis.annotate("rounding", (ROUNDING, 0.02), (4, 0), fontsize=8, **where)
-        axis.set(xscale="log", xlabel="noise reckoned with, grey levels", ylabel="PSNR, dB")
+        axis.set(xscale="log", xlabel="assumed noise, grey levels", ylabel="PSNR, dB")
         axis.xaxis.set_major_formatter("{x:g}")
     return figures_of(axes)
 
@@ -114,7 +114,7 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> list[Figure]:
         names = sorted(taken["parameter"].unique(), key=lambda name: PSF.parse(name).size)
         noise = taken["input"].str.partition("noise ")[2]
         ends, colours = {}, {}
-        axes_of_conditions(axis, names, "top-1 accuracy", "PSF that is taken for the true one")
+        axes_of_conditions(axis, names, "top-1 accuracy", "assumed PSF")
         axis.set_ylim(0, 1)
         amounts = sorted(noise.unique(), key=lambda one: float(one or 0))
         # More amounts than colours begin anew.

@@ -1,9 +1,9 @@
 """The one style of all figures: palette and marks, panels and labels, SVG in a page's colours.
 
-The colours lie as near to Okabe and Ito's as they can if any two of them, in either theme and to an
-eye that lacks one kind of cone (after Machado, Oliveira and Fernandes 2009), are to be at least 10
-apart in CIEDE2000 and each is to have a contrast of at least 3 with its page. Beside its colour
-every network and every scale has a mark of its own, for print in grey.
+The colours are as near to Okabe and Ito's as two constraints allow: any two are at least 10 apart
+in CIEDE2000, in either theme and for each kind of colour blindness (simulated after Machado,
+Oliveira and Fernandes 2009), and each has a contrast of at least 3 with its page. Every network and
+every scale also has a mark of its own, for print in grey.
 """
 
 from __future__ import annotations
@@ -39,15 +39,13 @@ PALETTE = {
     "blue": ("#3b5c7b", "#4586d9"),
     "purple": ("#b957ac", "#d58cc1"),
 }
-"""Name -> its colour on a light page and on a dark one. The first is drawn; ``figures.svg`` offers
-a page the other.
-"""
+"""Name -> its colour on a light page, which is drawn, and on a dark one."""
 PAGE = {
     "page": ("#fffffe", "#121212"),
     "text": ("#222832", "#ced6dd"),
     "rule": ("#8a9099", "#767f8a"),
 }
-"""Likewise what is no data (the ground, letters and axes, and lines that only help to read)."""
+"""The same for what is not data: the ground, letters and axes, and reference lines."""
 
 LIGHT = {name: light for name, (light, _) in (PALETTE | PAGE).items()}
 
@@ -80,21 +78,22 @@ _SCALES = {
 SCALE_COLOURS = {name: LIGHT[colour] for name, (colour, _) in _SCALES.items()}
 SCALE_MARKS = {name: mark for name, (_, mark) in _SCALES.items()}
 SERIES_COLOURS = tuple(LIGHT[name] for name in ("blue", "vermilion", "purple", "orange", "sky"))
-"""For what is neither a network, a condition nor a scale; none is that of ``original`` or ``mix``.
+"""For series that are neither networks, conditions nor scales; without the colours of ``original``
+and ``mix``.
 """
 SERIES_MARKS = ("o", "s", "^", "v", "P")
 RIGHT, WRONG = LIGHT["green"], LIGHT["vermilion"]
-"""Of a verdict; always with a mark, too."""
+"""Of a verdict, which always has a mark too."""
 
 
 # --- Inline SVG -----------------------------------------------------------------------------------
 
 _PIXELS = 96 / 72
-"""Of a page, to a point of a plot."""
+"""Pixels of a page to a point of a plot."""
 _WIDE = 480
-"""Pixels of width beyond which a plot does not shrink on a phone: it is moved sideways."""
+"""Pixels of width beyond which a plot scrolls on a phone instead of shrinking further."""
 _LEAST = 0.8
-"""To which part of itself such a plot shrinks."""
+"""Fraction of its width to which such a plot shrinks."""
 _SMALL = 260
 """Pixels of width up to which two plots stand beside one another on a phone."""
 
@@ -102,12 +101,11 @@ _SMALL = 260
 def inline(figure: Figure, photographs: bool = False) -> str:
     """A plot as an ``<svg>`` element for a page; the plot is closed.
 
-    Colours of the palette become variables (``--figure-green``) that a dark page sets and a light
-    one need not. It is hidden from those who cannot see, to whom whoever shows it tells what is to
-    be seen.
+    Colours of the palette become variables (``--figure-green``) that a dark page sets. It is hidden
+    from screen readers: the page gives an alt text.
 
     Args:
-        photographs: the images in it are smoothed where they are not shown pixel for pixel.
+        photographs: smooth the images in it where they are not shown pixel for pixel.
     """
     set_style()
     content, nothing = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -123,9 +121,7 @@ def inline(figure: Figure, photographs: bool = False) -> str:
 
 
 def variables(theme: str) -> dict[str, str]:
-    """The variables that a plot refers to, with their values in the ``light`` or the ``dark``
-    theme.
-    """
+    """CSS variables of a plot with their values in the ``light`` or the ``dark`` theme."""
     return {f"--figure-{name}": both[theme == "dark"] for name, both in (PALETTE | PAGE).items()}
 
 
@@ -138,9 +134,7 @@ def _themed(drawn: str) -> str:
 
 
 def _with_own_names(drawn: str) -> str:
-    """With no names but those that something refers to, and none that another plot of the page
-    could have.
-    """
+    """Drop the ids that nothing refers to, and make the others unique on the page."""
     own = f"f{hashlib.sha256(drawn.encode()).hexdigest()[:8]}"
     wanted = {one or other for one, other in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', drawn)}
     drawn = re.sub(
@@ -152,7 +146,7 @@ def _with_own_names(drawn: str) -> str:
 
 
 def _sized(drawn: str) -> str:
-    """In pixels of a page, which its style sheet may shrink."""
+    """Give the size in pixels of a page, which its style sheet may shrink."""
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     across, down = _PIXELS * width, _PIXELS * height
     least = f"min-width:{_LEAST * across:.0f}px" if across > _WIDE else ""
@@ -171,7 +165,7 @@ PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""
 _LETTER = 9.0
 _NAME = {"va": "center", "fontsize": _LETTER, "annotation_clip": False}
-"""Points of the names at lines, and how these are written."""
+"""Size in points and style of the names at lines."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -253,8 +247,13 @@ def curve(
     mark: str = "",
     place: np.ndarray | None = None,
 ) -> float:
-    """Draw results as a line, at whole numbers or at each ``place`` ``(N,)``, with their 95 %
-    intervals as a band; the value at its end.
+    """Draw results as a line with their 95 % intervals as a band.
+
+    Args:
+        place: where each stands, ``(N,)``; at whole numbers unless this is given.
+
+    Returns:
+        The value at the end of the line.
     """
     place = np.arange(len(rows)) if place is None else place
     axes.plot(place, rows["value"], style, marker=mark, color=colour)
@@ -264,7 +263,11 @@ def curve(
 
 
 def level(axes: Axes, row: pd.Series, colour: str, style: str) -> float:
-    """Draw a result as a level line across the axes, with its 95 % interval as a band; its value."""
+    """Draw a result as a level line across the axes, with its 95 % interval as a band.
+
+    Returns:
+        Its value.
+    """
     axes.axhline(row["value"], linestyle=style, color=colour, linewidth=1.2)
     if np.isfinite(row["low"]):
         axes.axhspan(row["low"], row["high"], color=colour, alpha=0.1, linewidth=0)

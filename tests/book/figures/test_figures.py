@@ -361,11 +361,17 @@ def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
 
     frame = results.table(
         [
-            row("D10", "epll as D10", 0.2), row("D8", "epll", 0.9), row("D6", "epll as D6", 0.4),
-            row("D10", "epll as D10, noise 2", 0.3), row("D8", "epll, noise 2", 0.8), row("D6", "epll as D6, noise 2", 0.5),
-            row("", "as is", 0.1), row("", "as is", 0.7, "mix", "labels"), row("", "as is", 0.6, "mix", "agreement"),
+            row("D10", "epll as D10", 0.2),
+            row("D8", "epll", 0.9),
+            row("D6", "epll as D6", 0.4),
+            row("D10", "epll as D10, noise 2", 0.3),
+            row("D8", "epll, noise 2", 0.8),
+            row("D6", "epll as D6, noise 2", 0.5),
+            row("", "as is", 0.1),
+            row("", "as is", 0.7, "mix", "labels"),
+            row("", "as is", 0.6, "mix", "agreement"),
         ]
-    )  # fmt: skip
+    )
     (axis,) = axes(figures.mistaken_psf({"this run": frame}, "D8"))
     lines = heights(axis)
     assert [0.4, 0.9, 0.2] in lines and [0.5, 0.8, 0.3] in lines
