@@ -59,7 +59,7 @@ def kinds() -> list[dict[str, Any]]:
         {
             "key": key,
             "title": title,
-            "steps": [{"condition": one, "said": said(one)} for one in (SHARP, *names[key])],
+            "steps": [{"condition": one, "said": description(one)} for one in (SHARP, *names[key])],
         }
         for key, title in TITLES.items()
     ]
@@ -70,7 +70,7 @@ def conditions() -> list[str]:
     return list(dict.fromkeys(step["condition"] for kind in kinds() for step in kind["steps"]))
 
 
-def said(condition: str) -> str:
+def description(condition: str) -> str:
     """A condition in words; sizes are in pixels of an image whose smaller side is 384."""
     if condition == SHARP:
         return "sharp"
@@ -144,7 +144,7 @@ def played(
             for condition in conditions():
                 blurred = protocol.blurred(canonical, [name], condition, settings.canonical)
                 told = {
-                    label: _told(network, blurred, sharp[label], settings)
+                    label: _prediction(network, blurred, sharp[label], settings)
                     for label, network in loaded.items()
                 }
                 seen[condition] = {"picture": _as_uri(blurred[0].cpu()), "networks": told}
@@ -160,7 +160,7 @@ def _maps(network: Network, images: torch.Tensor, settings: Protocol) -> dict[st
     return network.stage_maps(network.normalised(inputs))
 
 
-def _told(
+def _prediction(
     network: Network, images: torch.Tensor, sharp: dict[str, torch.Tensor], settings: Protocol
 ) -> dict[str, Any]:
     """Prediction of a network on one blurred image, and the distance of its features."""
@@ -199,7 +199,7 @@ def html(played: Played) -> str:
     data = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     pictures = [(name, one["choice"]) for name, one in played["photographs"].items()]
     blurs = [(kind["key"], kind["title"]) for kind in played["kinds"]]
-    words = {"said": said(FIRST), "pictures": pictures, "blurs": blurs}
+    words = {"said": description(FIRST), "pictures": pictures, "blurs": blurs}
     return render("play.html", **shown, **words, data=data)
 
 

@@ -179,11 +179,11 @@ def claims_table(
         marks=_MARKS,
         ledger=LEDGER,
         page=lambda target: page_of(target).partition("#")[0],
-        in_words=measured,
+        criterion_text=criterion_text,
     )
 
 
-def measured(one: Criterion) -> str:
+def criterion_text(one: Criterion) -> str:
     """A criterion's quantity, interval and limit, such as ``12.3 (11.0 to 13.6) points, to be above
     0.0``.
     """

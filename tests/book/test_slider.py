@@ -285,7 +285,7 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     assert panel.get_by_role("rowheader").first.inner_text() == f"mix of coffee <{first}>"
     assert panel.get_by_role("rowheader").nth(1).inner_text().startswith("espresso ✓")
     assert page.get_by_role(
-        "img", name=f"Photograph of a cup of coffee, blurred by {slider.said(first)}"
+        "img", name=f"Photograph of a cup of coffee, blurred by {slider.description(first)}"
     ).is_visible()
     assert not errors
 

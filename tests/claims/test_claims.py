@@ -325,7 +325,7 @@ def test_the_claims_of_a_table_have_the_verdicts_they_have_among_all(entries) ->
 
 
 def test_numbers_are_told_with_interval_and_limit() -> None:
-    told = tables.measured(criterion(0.1234, 0.0, 0.05))
+    told = tables.criterion_text(criterion(0.1234, 0.0, 0.05))
     assert told == "12.3 points, to be above 5.0"
     assert (
         Finding(claims.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0]
