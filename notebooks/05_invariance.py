@@ -26,6 +26,8 @@ overrides = {}
 published = False
 
 # %% tags=["remove-cell"]
+from dataclasses import replace
+
 import torch
 
 from blurpaper import data
@@ -36,7 +38,7 @@ from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import invariance, protocol, results
 from blurpaper.networks import STAGES, NetworkSpec
-from blurpaper.networks.weights import released
+from blurpaper.networks.weights import bundled
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.store import Store
@@ -62,7 +64,7 @@ def show_maps(image, name, what, settings, networks, source):
     ]
     maps = {}
     for label, spec in networks.items():
-        network = trained.trained(spec, Run(settings, Store())).load()
+        network = trained.reference(spec, Run(settings, Store())).load()
         with torch.inference_mode():
             maps[label] = {
                 stage: found[0]
@@ -103,7 +105,8 @@ else:
 
 # %% tags=["hide-input"]
 photos, example = profiles.load("photos"), EXAMPLES[0]
-networks = {"original": NetworkSpec(photos.model), "mix": released(photos.model, "mix")}
+original = NetworkSpec(photos.model)
+networks = {"original": original, "mix": bundled(replace(original, mix="mix", recipe="agreement"))}
 networks = {label: spec for label, spec in networks.items() if spec}
 source = f"Photograph: {example.source}."
 show_maps(

@@ -69,8 +69,8 @@ phases = " and then ".join(
 count = {split: data.count(scenes.data, split, settings) for split in ("train", "test")}
 told = f"{count['train']:,} scenes to learn from and {count['test']:,} to be scored on"
 page.say(
-    f"*This run* has {told} ({scenes.data}, {len(networks.labels(settings))} labels). A pixel is near a boundary within {scenes.boundary:g} "
-    f"{'pixel' if scenes.boundary == 1 else 'pixels'} of another label. `original` is trained on sharp scenes alone; `mix`, and as a control "
+    f"*This run* has {told} ({scenes.data}, {len(networks.labels(settings))} labels). A pixel is near a boundary within {scenes.boundary_distance:g} "
+    f"{'pixel' if scenes.boundary_distance == 1 else 'pixels'} of another label. `original` is trained on sharp scenes alone; `mix`, and as a control "
     f"`sharp-only`, are fine-tuned from it by {phases}."
 )
 

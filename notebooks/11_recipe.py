@@ -27,7 +27,8 @@ import pandas as pd
 from blurpaper.book.page import PHOTOS, Page, foremost, percent, points
 from blurpaper.book.tables import comparison
 from blurpaper.evaluation import results
-from blurpaper.networks.weights import released
+from blurpaper.networks import NetworkSpec
+from blurpaper.networks.weights import bundled
 from blurpaper.runs import files
 from blurpaper.runs import profile as profiles
 
@@ -97,7 +98,8 @@ page.say(
 # `efficientnet_lite0:mix/agreement` is the first seed of that run, rounded to half precision.
 
 # %% tags=["hide-input"]
-file, rows = released(photos.model, "mix"), page.photographs("released")
+file = bundled(NetworkSpec(photos.model, "mix", recipe="agreement"))
+rows = page.photographs("released")
 if file is not None and rows is not None:
     exact = results.select(
         page.photographs("table3"), network=["original", "mix"], recipe=["", "agreement"], seed="0"

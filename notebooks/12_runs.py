@@ -30,7 +30,7 @@ published = False
 # %% tags=["remove-cell"]
 from IPython.display import HTML, display
 
-from blurpaper.book import provenance
+from blurpaper.book import tables
 from blurpaper.book.page import Page
 from blurpaper.experiments.sources import ours
 
@@ -51,7 +51,7 @@ else:
         "artifact the one made last, with whatever it was made from. An artifact that another profile made first, and this one "
         "only loaded, is listed if something here was made from it."
     )
-display(HTML(provenance.described(page.source, page.overrides)))
+display(HTML(tables.provenance(page.source, page.overrides)))
 
 # %% [markdown]
 # (run-photos)=
@@ -64,7 +64,7 @@ else:
     page.say(
         "The numbers on photographs were committed with the code. Listed is what they were made from."
     )
-    display(HTML(provenance.described(ours(page.source)[0])))
+    display(HTML(tables.provenance(ours(page.source)[0])))
 
 # %% [markdown]
 # (run-paper)=
@@ -73,4 +73,4 @@ else:
 # The paper's numbers are taken from its tables; nothing of them was computed here but the binomial intervals of its accuracies.
 
 # %% tags=["remove-input"]
-display(HTML(provenance.paper()))
+display(HTML(tables.paper()))

@@ -1,4 +1,4 @@
-"""The book: its chapters, what stands where in them, and its pages, which jupyter-book makes of the
+"""The book: its chapters, the targets of its links, and its pages, which jupyter-book makes of the
 executed chapters.
 
 Executed chapters and the sources of the book go to ``_build/<profile>/``, the pages to
@@ -28,13 +28,13 @@ NOTEBOOKS = ROOT / "notebooks"
 
 
 class BookError(UserError):
-    """A chapter or a book that could not be made, in one sentence or with the words of the tool
+    """A chapter or a book that could not be made, in one sentence or with the output of the tool
     that failed.
     """
 
 
 def chapters() -> list[str]:
-    """Names of all chapters in their order: a number of two digits and a word.
+    """Names of all chapters in the book's order: a number of two digits and a word.
 
     Raises:
         BookError: if there are none.
@@ -48,10 +48,10 @@ def chapters() -> list[str]:
 
 
 def chapter_named(name: str) -> str:
-    """The whole name of a chapter given by its number or name.
+    """The full name of a chapter that is given by its number or its name.
 
     Raises:
-        BookError: if there is none, listing those there are.
+        BookError: if there is no such chapter, with a list of all.
     """
     matches = [chapter for chapter in chapters() if name in (chapter, chapter[:2], chapter[3:])]
     if not matches:
@@ -91,10 +91,10 @@ def is_installed() -> bool:
 
 
 def need_checkout(what: str) -> None:
-    """See that there is a checkout, for what changes its files.
+    """Require a checkout, for a command that changes its files.
 
     Raises:
-        BookError: if there is none, saying what needs it.
+        BookError: if there is none, naming the command.
     """
     if is_installed():
         raise BookError(
@@ -103,27 +103,27 @@ def need_checkout(what: str) -> None:
 
 
 def build_root() -> Path:
-    """``_build``, with a folder a profile."""
+    """The folder ``_build``, which has a folder for each profile."""
     return (Path.cwd() if is_installed() else ROOT) / "_build"
 
 
 def build_folder(profile: Profile) -> Path:
-    """Where the chapters and pages of a profile are made."""
+    """The folder of a profile's chapters and pages."""
     return build_root() / profile.name
 
 
 def executed(chapter: str, profile: Profile) -> Path:
-    """Where a chapter lies once it is executed."""
+    """The path of an executed chapter."""
     return build_folder(profile) / "source" / "notebooks" / f"{chapter}.ipynb"
 
 
 def build(profile: Profile) -> Path:
-    """Compile the executed chapters into the book, unless it is made of the same already; the path
-    of its first page.
+    """Compile the executed chapters into the book, unless nothing has changed since it was built;
+    the path of its first page.
 
     Raises:
-        BookError: if a chapter has not been executed, or jupyter-book has a warning, with what it
-            said.
+        BookError: if a chapter has not been executed, or if jupyter-book has a warning, with its
+            output.
     """
     folder = build_folder(profile)
     source = folder / "source"
@@ -151,37 +151,19 @@ def build(profile: Profile) -> Path:
 
     log = folder / "jupyter-book.log"
     tool = Path(sys.executable).with_name("jupyter-book")
-    command = [
-        tool,
-        "build",
-        source,
-        "--path-output",
-        folder / "jb",
-        "--all",
-        "-W",
-        "-n",
-        "--keep-going",
-    ]
+    options = ["--all", "-W", "-n", "--keep-going"]
+    command = [tool, "build", source, "--path-output", folder / "jb", *options]
     shutil.rmtree(folder / "jb", ignore_errors=True)
-    # The reference tells of this copy of the library.
+    # The reference documents this copy of the library.
     ours = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": ours}
     with log.open("w", encoding="utf-8") as output:
-        done = subprocess.run(
-            list(map(str, command)),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            check=False,
-        )
+        where = {"stdout": output, "stderr": subprocess.STDOUT}
+        done = subprocess.run(list(map(str, command)), env=environment, check=False, **where)
     if done.returncode:
-        said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
-        lines = [
-            line for line in said.splitlines() if re.search(r"WARNING|ERROR|Error", line)
-        ] or said.splitlines()[-8:]
-        raise BookError(
-            "jupyter-book failed (its whole log is " + str(log) + "):\n" + "\n".join(lines[:12])
-        )
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8")).splitlines()
+        wrong = [line for line in lines if re.search(r"WARNING|ERROR|Error", line)] or lines[-8:]
+        raise BookError(f"jupyter-book failed (its log is {log}):\n" + "\n".join(wrong[:12]))
     shutil.rmtree(html, ignore_errors=True)
     (folder / "jb" / "_build" / "html").replace(html)
     shutil.rmtree(folder / "jb")
@@ -190,11 +172,11 @@ def build(profile: Profile) -> Path:
 
 
 def _ingredients(profile: Profile) -> str:
-    """A checksum of all that the pages are made of."""
+    """A checksum of everything that the pages are made of."""
     content = hashlib.sha256(version("jupyter-book").encode())
     chapter_files = [executed(chapter, profile) for chapter in chapters()]
     book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
-    # Whose docstrings are the reference.
+    # The reference is made of its docstrings.
     library = [fingerprint.path_of(module) for module in fingerprint.library()]
     for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", *library]:
         content.update(f"{path}\n{sha256_of(path)}\n".encode())
@@ -202,7 +184,7 @@ def _ingredients(profile: Profile) -> str:
 
 
 def _latest(html: Path) -> Path:
-    """Let ``_build/html`` point to a book; the path of its first page."""
+    """Point ``_build/html`` to a book; the path of its first page."""
     latest = build_root() / "html"
     if latest.is_symlink() or not latest.exists():
         latest.unlink(missing_ok=True)

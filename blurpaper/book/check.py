@@ -1,7 +1,6 @@
-"""What may be wrong with a book: chapters not executed, results older than their code, claims left
-open.
+"""Checks of a book: chapters not executed, results older than their code, claims without a verdict.
 
-Each part yields sentences, one a failing; :func:`check` gathers them.
+Each part gives a sentence for each problem; :func:`check` gathers them.
 """
 
 from __future__ import annotations
@@ -20,20 +19,15 @@ from blurpaper.runs.profile import Profile
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_OF_NO_NUMBER = {
-    "title",
-    "compute.device",
-    "compute.checkpoint_seconds",
-    "evaluation.batch",
-}
+_OF_NO_NUMBER = {"title", "compute.device", "compute.checkpoint_seconds", "evaluation.batch"}
 """Fields of a profile that change no result."""
 
 
 def check(profile: Profile, published: bool = False) -> tuple[list[str], list[dict[str, Any]]]:
-    """All that is wrong, and the verdicts on the claims.
+    """All problems, and the verdicts on the claims.
 
-    Claims wait until the chapters are in order (or, if ``published``, until there are results):
-    deciding them loads what the chapters computed, and checking must not start to train.
+    Claims are decided once the chapters are in order (or, if ``published``, once there are
+    results): this loads what the chapters computed, and a check must not start to train.
     """
     unready = _unpublished(profile) if published else unexecuted(profile)
     claims = [] if unready else claims_of(profile, published)
@@ -41,25 +35,22 @@ def check(profile: Profile, published: bool = False) -> tuple[list[str], list[di
 
 
 def outcome(problems: int, claims: int, profile: Profile, published: bool = False) -> str:
-    """How a check ended, in one line: how much is wrong, or what was seen to be right."""
+    """The outcome of a check in one line: the number of problems, or what was checked."""
     if problems:
         waiting = "" if claims else "; the claims were not looked at"
         return f"{problems} problem{'' if problems == 1 else 's'}{waiting}"
-    chapters, table = (
-        f"{len(build.chapters())} chapters of profile {profile.name}",
-        f"results/{profile.name}.csv",
-    )
-    committed = not _unpublished(profile)
-    seen = [table] if published else [chapters, *([table] if committed else [])]
-    return f"nothing wrong: {', '.join(seen)}, {claims} claims were checked"
+    checked = [] if published else [f"{len(build.chapters())} chapters of profile {profile.name}"]
+    if not _unpublished(profile):
+        checked.append(f"results/{profile.name}.csv")
+    return f"nothing wrong: {', '.join(checked)}, {claims} claims were checked"
 
 
 # --- Chapters -------------------------------------------------------------------------------------
 
 
 def unexecuted(profile: Profile) -> list[str]:
-    """What is wrong with each chapter: not executed, in error, or executed from other text,
-    settings or code than there are.
+    """The problem of each chapter that is not executed, in error, or executed from other text,
+    settings or code.
     """
     found = []
     for chapter in build.chapters():
@@ -82,10 +73,9 @@ def _fault(chapter: str, profile: Profile) -> str:
         return f"is not a notebook any more, at {path}"
     script = build.NOTEBOOKS / f"{chapter}.py"
     cells = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
-    for output in (
-        output for cell in cells for output in cell.outputs if output.output_type == "error"
-    ):
-        return f"ended in an error ({output.ename}: {output.evalue})"
+    errors = [one for cell in cells for one in cell.outputs if one.output_type == "error"]
+    if errors:
+        return f"ended in an error ({errors[0].ename}: {errors[0].evalue})"
     if skipped := sum(cell.execution_count is None for cell in cells):
         return f"has {skipped} cell{'' if skipped == 1 else 's'} that never ran"
     if _text(executed) != _text(jupytext.read(script)):
@@ -94,7 +84,7 @@ def _fault(chapter: str, profile: Profile) -> str:
 
 
 def _text(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
-    """What a notebook says, cell by cell, without the parameters that papermill put in."""
+    """The source of a notebook, cell by cell, without the parameters that papermill put in."""
     cells = [
         (cell.cell_type, cell.source.strip(), sorted(cell.metadata.get("tags", [])))
         for cell in notebook.cells
@@ -138,26 +128,23 @@ def _unpublished(profile: Profile) -> list[str]:
 
 
 def stale(profile: Profile) -> list[str]:
-    """What has changed since the results of a profile were committed: a sentence for each module,
-    and one for its settings.
+    """The changes of code and settings since the results of a profile were committed, a sentence
+    each.
 
-    A module touches every artifact that it helped to make, and the tables if it is one of those
-    that count.
+    A changed module makes stale every artifact that depends on it, and the tables if it makes rows.
     """
     if _unpublished(profile):
         return []
     path = files.RESULTS / f"{profile.name}.json"
-    table, again = (
-        f"results/{profile.name}.csv",
-        f"run `blurpaper publish --profile {profile.name}`",
-    )
+    table = f"results/{profile.name}.csv"
+    again = f"run `blurpaper publish --profile {profile.name}`"
     if not path.is_file():
         return [f"nothing says how {table} was made, as {path.name} is missing; {again}"]
     made = json.loads(path.read_text(encoding="utf-8"))
     found = []
     if "code" not in made:
         found.append(f"{table} is older than its code; {again}")
-    # A module is known by what it says: it may have been moved since.
+    # A module is identified by the hash of its code: it may have been moved since.
     now = {fingerprint.hash_of(module) for module in fingerprint.library()}
     changed = {module for module, was in made.get("code", {}).items() if was not in now}
     if changed:
@@ -172,12 +159,8 @@ def stale(profile: Profile) -> list[str]:
             f"{table} is older than its code: {', '.join(sorted(changed))} changed since; "
             f"stale are {', '.join(kinds)}; {again}"
         )
-    settings = [
-        name
-        for name in _differing(made["profile"], profile.model_dump(mode="json"))
-        if name not in _OF_NO_NUMBER
-    ]
-    if settings:
+    differing = _differing(made["profile"], profile.model_dump(mode="json"))
+    if settings := [name for name in differing if name not in _OF_NO_NUMBER]:
         found.append(
             f"profile {profile.name} has changed since {table} was made ({', '.join(settings)}); "
             f"{again}"
@@ -196,7 +179,7 @@ def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]
 
 
 def open_claims(claims: list[dict[str, Any]]) -> list[str]:
-    """The claims that this run neither decides nor says why not."""
+    """Claims without a verdict in this run and without an explanation."""
     return [
         f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing "
         "says why"

@@ -1,9 +1,9 @@
 """Execution of chapters: a percent script becomes a notebook, which papermill executes, several
 chapters at once.
 
-The outcome is an artifact like any other: a chapter whose text, settings, code and data have not
-changed is taken from the store. One that fails leaves nothing behind that could be mistaken for a
-chapter. Each is a process of its own; what is computed is the same however many run at once.
+An executed chapter is an artifact: if its text, settings, code and data have not changed, it is
+loaded from the store. A chapter that fails leaves no notebook. Each runs in a process of its own;
+the numbers are the same however many run at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import psutil
 
 from blurpaper import data
 from blurpaper.book import build
-from blurpaper.book.provenance import ANCHORS
+from blurpaper.book.tables import ANCHORS
 from blurpaper.experiments import sources
 from blurpaper.experiments.sources import RUN
 from blurpaper.runs import Run, files, fingerprint
@@ -40,11 +40,11 @@ KIND = "chapters"
 
 @dataclass(frozen=True)
 class Edition:
-    """What the chapters of a book are executed with.
+    """The settings of the chapters of a book.
 
     Attributes:
-        source: name or path the profile was loaded from, which the notebooks load again.
-        published: their results are the committed ones.
+        source: name or path of the profile, which the notebooks load again.
+        published: show the committed results.
     """
 
     profile: Profile
@@ -55,7 +55,7 @@ class Edition:
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
-        """What all chapters are made from: settings, committed results, templates, data."""
+        """Inputs of all chapters: settings, committed results, templates, data."""
         folders = (files.RESULTS, TEMPLATES)
         shown = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
         shown.append(sources.PAPER_ROWS)
@@ -69,12 +69,9 @@ class Edition:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What papermill puts into a notebook."""
-        return {
-            "profile": self.source,
-            "overrides": dict(self.overrides),
-            "published": self.published,
-        }
+        """Parameters that papermill puts into a notebook."""
+        overrides = dict(self.overrides)
+        return {"profile": self.source, "overrides": overrides, "published": self.published}
 
     def artifact(self, chapter: str) -> Artifact[str]:
         """An executed chapter, as the text of a notebook."""
@@ -84,17 +81,15 @@ class Edition:
             "code": fingerprint.fingerprint(fingerprint.used_by(script)),
         }
         if not self.published and shows_the_store(chapter):
-            own["artifacts"] = [
-                name for name in self.store.names() if not name.startswith(f"{KIND}/")
-            ]
+            names = self.store.names()
+            own["artifacts"] = [one for one in names if not one.startswith(f"{KIND}/")]
         name, about = f"{chapter}.{self.profile.name}", {"profile": self.profile.name}
         compute = partial(_executed, chapter, self, own["code"])
         return Artifact(KIND, name, self.inputs | own, compute, _NOTEBOOK, about, resumable=True)
 
 
 def execute(chapter: str, run: Edition) -> Path:
-    """Execute one chapter, unless the store has it as it would come out; the path of the executed
-    notebook.
+    """Execute one chapter, or load it if nothing has changed; the path of the executed notebook.
 
     Raises:
         BookError: if a cell fails, with its error; no notebook is left behind.
@@ -108,15 +103,15 @@ def execute(chapter: str, run: Edition) -> Path:
 
 
 def shows_the_store(chapter: str) -> bool:
-    """Whether a chapter accounts for the run: the artifacts in the store are then among what it is
-    made from, and it is executed when the others have made theirs.
+    """Whether a chapter shows the provenance of the run: the artifacts in the store are then inputs
+    of it, and it is executed after the others.
     """
     return f"# ({ANCHORS[RUN]})=\n" in _script(chapter)
 
 
 _NOTEBOOK: Codec[str] = Codec(
     ".ipynb",
-    save=lambda text, path: path.write_text(text, encoding="utf-8") and None,
+    save=lambda text, path: path.write_text(text, encoding="utf-8"),
     load=lambda path: path.read_text(encoding="utf-8"),
 )
 
@@ -126,8 +121,8 @@ def _script(chapter: str) -> str:
 
 
 def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
-    """The text of the executed notebook, with what is needed to see later whether it is still as it
-    would come out.
+    """The text of the executed notebook, with a record of settings and code, to tell later whether
+    it is out of date.
     """
     import jupytext
     import nbformat
@@ -136,11 +131,8 @@ def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
 
     raw, draft = scratch / "raw.ipynb", scratch / "executed.ipynb"
     notebook = jupytext.read(build.NOTEBOOKS / f"{chapter}.py")
-    notebook.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = kernel
     with written(raw) as temporary:
         jupytext.write(notebook, temporary, fmt="ipynb")
     try:
@@ -149,16 +141,15 @@ def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
             draft,
             run.parameters,
             kernel_name="python3",
-            # What matters comes back as an error; it logs TCP here, and interrupts.
+            # Errors are raised; the kernel logs only connections and interrupts.
             extra_arguments=["--log-level=50"],
             cwd=str(Path.cwd()),
-            coalesce_streams=True,  # what a command prints comes in pieces
+            coalesce_streams=True,  # output of a command comes in pieces
             stderr_file=sys.stderr,
             progress_bar=False,
         )
     except KeyboardInterrupt:
-        # Of the tasks that this leaves behind, asyncio would tell with a traceback as the process
-        # ends.
+        # asyncio would log a traceback for each task that is left as the process ends.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise
     except papermill.PapermillExecutionError as error:
@@ -167,9 +158,8 @@ def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
         raise build.BookError(f"chapter {chapter} failed: {error.ename}: {error.evalue}") from None
     except DeadKernelError:
         raise build.BookError(
-            f"chapter {chapter} failed: its process was killed or crashed, perhaps for want of "
-            "memory; what was finished is "
-            "kept: give the same command again to go on."
+            f"chapter {chapter} failed: its process was killed or crashed, perhaps for lack of "
+            "memory; what was finished is kept: give the same command again to go on."
         ) from None
     executed = nbformat.read(draft, as_version=4)
     for cell in executed.cells:
@@ -194,18 +184,17 @@ def execute_all(
     jobs: int = 1,
     tell: Callable[[str], object] = lambda chapter: None,
 ) -> None:
-    """Execute chapters, several at once but for the first and those that tell how artifacts were
-    made.
+    """Execute chapters, several at once except for the first and those that show the store.
 
-    The first shows numbers of all the others, so it computes nearly all there is to compute, with
-    nothing beside it; the last ones are to find what the others had made.
+    The first shows numbers of all the others, so that it computes nearly everything, alone; those
+    that show the store come last.
 
     Args:
-        jobs: how many at once; each is a process of its own.
-        tell: called with the name of each that begins.
+        jobs: how many at once, each in a process of its own.
+        tell: called with the name of each chapter as it begins.
 
     Raises:
-        BookError: of the first that fails; the others are stopped, and what they had made is kept.
+        BookError: of the first that fails; the others are stopped, and their artifacts are kept.
     """
     first, *others = chapters
     last = [chapter for chapter in others if shows_the_store(chapter)]
@@ -241,9 +230,8 @@ def execute_all(
 
 @contextmanager
 def _yielding_threads() -> Iterator[None]:
-    """Have the threads of kernels that are started sleep when they have nothing to do: where there
-    are more threads than cores, those that wait by asking again and again keep the others from
-    working. What they compute is the same.
+    """Let idle threads of kernels sleep: with more threads than cores, threads that wait in a loop
+    would slow the others down. The numbers are the same.
     """
     name = "OMP_WAIT_POLICY"
     before = os.environ.get(name)
@@ -256,9 +244,9 @@ def _yielding_threads() -> Iterator[None]:
 
 
 def _stop(running: Sequence[Future[None]], patience: float = 5) -> None:
-    """Interrupt the chapters that execute; after so many seconds, end them."""
+    """Interrupt the running chapters; after so many seconds, kill them."""
     began = time.monotonic()
-    while wait(running, timeout=0.5).not_done:  # between two cells a kernel hears no interrupt
+    while wait(running, timeout=0.5).not_done:  # a kernel ignores an interrupt between two cells
         order = signal.SIGINT if time.monotonic() < began + patience else signal.SIGKILL
         for kernel in psutil.Process().children():
             with suppress(ProcessLookupError):

@@ -1,5 +1,5 @@
-"""What a chapter shows: its run, figures and tables with captions, and sentences whose numbers are
-computed here.
+"""The page of a chapter: its run, figures and tables with captions, and sentences with computed
+numbers.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import HTML, Markdown, display
 
 from blurpaper.book import build
-from blurpaper.book.provenance import ANCHORS
-from blurpaper.book.tables import download, render, rounded
+from blurpaper.book.tables import ANCHORS, claims_table, download, render, rounded
 from blurpaper.evaluation import results
 from blurpaper.experiments.sources import PHOTOS, RUN, Paper, Source, answers, ours, this_run
 from blurpaper.runs import profile as profiles
@@ -27,6 +26,17 @@ if TYPE_CHECKING:
 _IN_PROSE = re.compile(rf"(?<![\w*])\*({'|'.join(ANCHORS)})\*(?![\w*])")
 
 
+_CLAIMS_HERE = (
+    "The paper's claims that this chapter decides, and what each source says of them; how that "
+    "comes about, the chapter on the claims explains."
+)
+_EVERY_CLAIM = (
+    "Every claim, and what each source says of it: the verdict, and the number that decides it "
+    "with its 95 % interval over images. The words of the claims are ours; section numbers are the "
+    "paper's."
+)
+
+
 class Page:
     """One chapter of one run; notebooks begin with ``page = Page(profile, overrides, published)``.
 
@@ -36,7 +46,8 @@ class Page:
 
     >>> Page("smoke", {"seed": 3}).run
     'profile smoke, seed = 3'
-    >>> table1 = Page("emoji", published=True).sources("table1", metric="top5", scale="256", condition="D8")
+    >>> page = Page("emoji", published=True)
+    >>> table1 = page.sources("table1", metric="top5", scale="256", condition="D8")
     >>> list(table1), table1["paper"]["value"].item()
     (['paper', 'photos', 'this run'], 0.6097)
     """
@@ -58,10 +69,8 @@ class Page:
         return self.source.rows(experiment)
 
     def sources(self, experiment: str, **values: object) -> dict[str, pd.DataFrame]:
-        """The same experiment in the paper, in the published run on photographs and in this run,
-        where there is one.
-
-        Of our runs: the first test set, among all classes, and the first seed.
+        """Results of an experiment in the paper, in the published run on photographs and in this
+        run, by source; of our runs, on the first test set, among all classes, with the first seed.
         """
 
         def ask(one: Source) -> pd.DataFrame:
@@ -71,21 +80,19 @@ class Page:
         return {name: frame for name, frame in found.items() if not frame.empty}
 
     def ours(self, experiment: str) -> dict[str, pd.DataFrame]:
-        """All of an experiment's results in the published run on photographs, where there is one,
-        and in this run.
-        """
+        """All results of an experiment in the published run on photographs and in this run."""
         return answers(ours(self.source), lambda one: one.rows(experiment))
 
     def photographs(self, experiment: str) -> pd.DataFrame | None:
-        """Results on photographs: this run's if it is on photographs, else the published ones; None
-        where there are none.
+        """Results on photographs, of this run if it is on photographs, else the published ones;
+        None if there are none.
         """
         photos = [one for one in ours(self.source) if one.profile.name == PHOTOS]
         return next(iter(answers(photos, lambda one: one.rows(experiment)).values()), None)
 
     def seconds(self) -> dict[str, dict[str, float]]:
-        """Seconds an image takes to deblur, by treatment, in the published run on photographs and
-        in this run, where known.
+        """Seconds to deblur an image, by treatment, in the published run on photographs and in this
+        run, where known.
         """
         return answers(ours(self.source), lambda one: one.seconds())
 
@@ -107,12 +114,12 @@ class Page:
         page, light or dark.
 
         Args:
-            caption: what is to be seen; which run made it, and from which ``sources``, is added,
-                with links to how.
-            alt: a text for those who cannot see it.
-            photographs: it holds photographs, which are smoothed where they are enlarged.
+            caption: a description; the run and the ``sources`` are added, with links to their
+                provenance.
+            alt: a text for screen readers.
+            photographs: smooth the images in it where they are enlarged.
         """
-        from blurpaper.book.figures import inline
+        from blurpaper.book.figures.style import inline
 
         plots = figure if isinstance(figure, Sequence) else [figure]
         drawn = "".join(inline(one, photographs) for one in plots)
@@ -134,10 +141,9 @@ class Page:
         """Show a table, which may be wider than the page, with its caption, and its rows as CSV.
 
         Args:
-            sources: heading -> rows that it was drawn from: told by model and data, linked to how
-                they were made, and offered.
-            of: the source that all of them are from, where their headings are not names of sources;
-                without one, none is linked.
+            sources: heading -> rows that it shows: named by model and data, linked to their
+                provenance, and offered as CSV.
+            of: the source of all of them, if the headings are not names of sources.
         """
         sources = sources or {}
         self._show(
@@ -150,35 +156,19 @@ class Page:
     def claims(self, *tables: str) -> None:
         """Show the paper's claims that some tables and figures decide; without any, the ledger."""
         from blurpaper import claims
-        from blurpaper.book import tables as ledger
 
         entries = claims.ledger(self.source, tables)
-        caption = (
-            "The paper's claims that this chapter decides, and what each source says of them; how "
-            "that comes about, the chapter "
-            "on the claims explains."
-            if tables
-            else "Every claim, and what each source says of it: the verdict, and the number that decides it with its 95 % "
-            "interval over images. The words of the claims are ours; section numbers are the "
-            "paper's."
-        )
-        self.table(
-            ledger.table(entries, build.page_of, filtered=not tables),
-            caption,
-            claims.tables(entries),
-        )
+        caption = _CLAIMS_HERE if tables else _EVERY_CLAIM
+        shown = claims_table(entries, build.page_of, filtered=not tables)
+        self.table(shown, caption, claims.tables(entries))
 
     def say(self, text: str) -> None:
-        """Prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to how
-        it was made.
+        """Show prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to
+        its provenance.
         """
-        display(
-            Markdown(
-                _IN_PROSE.sub(
-                    lambda one: f'<em><a href="{self._origin(one[1])}">{one[1]}</a></em>', text
-                )
-            )
-        )
+        link = '<em><a href="{}">{}</a></em>'
+        shown = _IN_PROSE.sub(lambda one: link.format(self._origin(one[1]), one[1]), text)
+        display(Markdown(shown))
 
     def _show(
         self,
@@ -193,8 +183,8 @@ class Page:
         display(HTML(render("figure.html", shown=shown, **values)))
 
     def _origin(self, source: str) -> str:
-        """The link to how a source was made, if it is one; where this run is the one on
-        photographs, there is one such place.
+        """The link to the provenance of a source, if it is one; a run on photographs has one place
+        for both.
         """
         if source == PHOTOS == self.profile.name:
             source = RUN
@@ -202,7 +192,7 @@ class Page:
 
 
 def _data_of(rows: pd.DataFrame) -> str:
-    """What was measured on what, after the name of its source; nothing of rows that have no model."""
+    """Models and data of some rows, to follow the name of their source; empty without a model."""
     if "model" not in rows or not rows["model"].any():
         return ""
     pairs = dict.fromkeys(zip(rows["model"], rows["data"], strict=True))
@@ -210,8 +200,8 @@ def _data_of(rows: pd.DataFrame) -> str:
 
 
 def foremost(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
-    """Of a run's results, those of one model on its first test set (or its scenes), among all
-    classes, from the first seed.
+    """Results of one model on a run's first test set (or its scenes), among all classes, with the
+    first seed.
     """
     rows = results.select(
         rows, data=[profile.evaluation.test_sets[0], profile.segmentation.data], seed=["", "0"]
@@ -239,10 +229,10 @@ def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> st
     '50.0 % (40.0 to 60.0)'
     """
     scale, unit, digits = (100, unit, 1) if percents else (1, "", 2)
-    value, low, high = (
-        rounded(scale * float(row[name]), digits) for name in ("value", "low", "high")
-    )
-    return f"{value}{unit} ({f'{low} to {high}' if float(row['low']) == float(row['low']) else 'interval not known'})"
+    numbers = (float(row[name]) for name in ("value", "low", "high"))
+    value, low, high = (rounded(scale * one, digits) for one in numbers)
+    interval = "interval not known" if low == "nan" else f"{low} to {high}"
+    return f"{value}{unit} ({interval})"
 
 
 def in_words(
@@ -251,7 +241,7 @@ def in_words(
     ends: tuple[str, str] = ("sharp", "D8"),
     percents: bool = True,
 ) -> str:
-    """Where the lines of a figure begin and end, for those who cannot see it.
+    """The ends of the lines of a figure in words, for its alt text.
 
     Args:
         sources: heading of a panel -> its rows, of one metric, one for each condition of a line.

@@ -1,5 +1,5 @@
-"""What to do about blurred images: for each kind of blur the best remedy that was measured, what it
-gains, and what it costs.
+"""Advice on blurred images: for each kind of blur the best remedy that was measured, its gain and
+its cost.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ if TYPE_CHECKING:
     from blurpaper.runs.profile import Profile
 
 LABELS, AGREEMENT, SHAKE = "mix", "mix/agreement", "sharp+shake"
-"""The networks that are compared with the original, as MIX[/RECIPE]."""
+"""Networks to compare with the original, as MIX[/RECIPE]."""
 KINDS = {
     "slightly blurred": (("D2", "H4"), (AGREEMENT, LABELS)),
     "out of focus, to an unknown degree": (("D4", "D8"), (AGREEMENT, LABELS)),
     "blurred by a shaking camera": (("shake",), (AGREEMENT, LABELS, SHAKE)),
 }
-"""Kinds of blurred images: the conditions that stand for them, and the networks to choose from."""
+"""Kinds of blurred images -> conditions that represent them, and the networks to choose from."""
 WAYS = {
     LABELS: ("fine-tune the network on the mix of sharp and defocused images, with labels", ""),
     AGREEMENT: ("fine-tune the network on the mix, without labels", " --unlabelled"),
     SHAKE: ("fine-tune the network on camera shake, with labels", " --mix sharp,shake"),
 }
-"""How such a network is made, in words and as options of ``finetune``."""
+"""How to make such a network, in words and as options of ``finetune``."""
 
 
 def remedies(run: Source) -> tuple[str, pd.DataFrame]:
     """The best remedy for each kind of blur: the source of the numbers, and a row a condition.
 
-    The source is the published run on photographs, else the run given. A row has the share that is right
-    ``before`` and ``after`` the remedy on the same images, and their difference, ``gain``, with its
-    95 % interval, ``low`` to ``high``. A remedy ``helps`` if this lies above zero under some blur.
+    The source is the published run on photographs, else the run given. A row has the accuracy (or
+    mean IoU) ``before`` and ``after`` the remedy on the same images, and their difference,
+    ``gain``, with its 95 % interval, ``low`` to ``high``. A remedy ``helps`` if this interval lies
+    above zero under some blur.
     """
     import pandas as pd
 
@@ -115,7 +116,7 @@ def _mean(rows: pd.DataFrame, conditions: Sequence[str]) -> float:
 
 
 def _way(name: str, profile: Profile, stamp: Mapping[str, Any]) -> dict[str, str]:
-    """How a network is had, and at what cost."""
+    """How to get a network, and its cost."""
     if name == profile.evaluation.released_network:
         return {
             "table": "table3",
@@ -158,7 +159,7 @@ def _gains(
 
 
 def _caution(rows: pd.DataFrame, true: str) -> str:
-    """What becomes of top-5 accuracy if EPLL is told a PSF that is nearly the true one."""
+    """Top-5 accuracy if EPLL assumes a PSF that is nearly the true one."""
     top5 = results.select(rows, network="original", metric="top5")
     wrong = top5[~top5["parameter"].isin(["", true])]
     off = wrong["parameter"].map(lambda name: abs(PSF.parse(name).size - PSF.parse(true).size))

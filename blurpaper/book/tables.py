@@ -1,37 +1,37 @@
-"""Tables as HTML: results of all sources side by side, each with its interval, and the ledger of
-claims.
+"""Tables as HTML: results of all sources side by side, each with its interval; the ledger of
+claims; and the provenance of a source, for which nothing is loaded or computed.
 
-All that is put into a template is escaped, unless the template says that it is HTML already.
+Every value is escaped unless its template marks it as HTML.
 """
 
 from __future__ import annotations
 
 import base64
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from blurpaper.claims.criteria import (
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDECIDED,
-    VERDICTS,
-    Criterion,
-)
+from blurpaper.claims import criteria
+from blurpaper.claims.criteria import Criterion
 from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
 from blurpaper.evaluation.results import COLUMNS, select
+from blurpaper.experiments import sources as numbers
+from blurpaper.experiments.sources import Origin, Source, Stamp
+from blurpaper.runs.files import HOME
+from blurpaper.runs.store import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def rounded(value: float, digits: int) -> str:
-    """A number for people: a real minus sign, and no negative zero."""
+    """A number as text, with a real minus sign and no negative zero."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
@@ -53,7 +53,7 @@ def render(template: str, **values: object) -> str:
 # --- Results --------------------------------------------------------------------------------------
 
 PERCENT = ("top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap")
-"""Metrics that are shares and are shown in per cent."""
+"""Metrics that are shares, shown in per cent."""
 
 
 def comparison(
@@ -68,7 +68,7 @@ def comparison(
     source.
 
     Args:
-        sources: heading -> results to take numbers from, in the order of the columns.
+        sources: heading -> results, in the order of the columns.
         metrics: metric -> heading; with several, they are a level of headings above the sources.
         rows, columns: values of ``row`` and of ``column``, in order.
     """
@@ -98,10 +98,7 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         name: frame[list(COLUMNS)] if set(COLUMNS) <= set(frame.columns) else frame
         for name, frame in sources.items()
     }
-    rows = pd.concat(
-        [frame.assign(source=name) for name, frame in frames.items()], ignore_index=True
-    )
-    rows.insert(0, "source", rows.pop("source"))
+    rows = pd.concat(frames, names=["source"]).reset_index(level=0)
     parts = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
     text = rows.to_csv(index=False, float_format="%.7g", lineterminator="\n")
     return {
@@ -112,7 +109,7 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 
 def number(value: float, low: float, high: float, metric: str) -> tuple[str, str]:
-    """A number and its interval for people, in per cent if the metric is a share (or one of a
+    """A number and its interval as text, in per cent if the metric is a share (or a share of a
     loss); no interval where none is known.
     """
     if np.isnan(value):
@@ -138,8 +135,13 @@ def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> tuple[str
 # --- The ledger: a row a claim, a column a source -------------------------------------------------
 
 LEDGER = "claims"
-"""Where it stands in the book: a target."""
-_MARKS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", UNDECIDED: "?", NOT_RUN: "–"}
+"""The target of the ledger in the book."""
+_MARKS = {
+    criteria.REPRODUCED: "✓",
+    criteria.NOT_REPRODUCED: "✗",
+    criteria.UNDECIDED: "?",
+    criteria.NOT_RUN: "–",
+}
 _UNITS = {
     "points": (100, 1, " points"),
     "share": (100, 1, " %"),
@@ -149,15 +151,17 @@ _UNITS = {
 
 
 def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
-    """Source -> verdict -> how many claims have it."""
+    """Numbers of claims: source -> verdict -> how many."""
     return {
         source: Counter(entry.findings[source].verdict for entry in entries)
         for source in entries[0].findings
     }
 
 
-def table(entries: Sequence[Entry], page_of: Callable[[str], str], filtered: bool = False) -> str:
-    """The claims as a table.
+def claims_table(
+    entries: Sequence[Entry], page_of: Callable[[str], str], filtered: bool = False
+) -> str:
+    """The claims as an HTML table.
 
     Args:
         page_of: the link to a target of the book, such as a table.
@@ -171,21 +175,134 @@ def table(entries: Sequence[Entry], page_of: Callable[[str], str], filtered: boo
         filtered=filtered,
         sources=list(entries[0].findings),
         sections=list(dict.fromkeys(entry.claim.section for entry in entries)),
-        verdicts=VERDICTS,
+        verdicts=criteria.VERDICTS,
         marks=_MARKS,
         ledger=LEDGER,
         page=lambda target: page_of(target).partition("#")[0],
-        in_words=in_words,
+        criterion_text=criterion_text,
     )
 
 
-def in_words(one: Criterion) -> str:
-    """What was measured, its interval and its limit, such as ``12.3 (11.0 to 13.6) points, to be
-    above 0.0``.
+def criterion_text(one: Criterion) -> str:
+    """A criterion's quantity, interval and limit, such as ``12.3 (11.0 to 13.6) points, to be above
+    0.0``.
     """
     scale, digits, unit = _UNITS[one.unit]
-    value, low, high = (
-        rounded(scale * bound, digits) for bound in intervals.of_draws(one.quantity)
-    )
+    bounds = intervals.of_draws(one.quantity)
+    value, low, high = (rounded(scale * bound, digits) for bound in bounds)
     between = "" if low == high else f" ({low} to {high})"
-    return f"{value}{between}{unit}, to be {'above' if one.above else 'below'} {rounded(scale * one.limit, digits)}"
+    side = "above" if one.above else "below"
+    return f"{value}{between}{unit}, to be {side} {rounded(scale * one.limit, digits)}"
+
+
+# --- Provenance: what the numbers were made from --------------------------------------------------
+
+ANCHORS = {numbers.PAPER: "run-paper", numbers.PHOTOS: "run-photos", numbers.RUN: "run-this"}
+"""The target of the book where the provenance of each source stands."""
+REFERENCES = HOME / "book" / "references.bib"
+"""The first work in it is the paper."""
+
+
+def provenance(source: Source, overrides: Mapping[str, Any] | None = None) -> str:
+    """The provenance of a source as HTML: its run, its settings, and its artifacts by kind.
+
+    Args:
+        overrides: fields of its profile that were set for this run alone.
+    """
+    try:
+        origin = source.origin()
+    except numbers.MissingError:
+        return "<p>Nothing is known of this run: its results are not part of this copy.</p>"
+    stamps, kinds = origin.stamps, defaultdict(list)
+    for stamp in stamps:
+        kinds[stamp["kind"]].append(stamp)
+    computed = [one for one in stamps if one["kind"] != "chapters"]  # which wait for one another
+    settings, style = dict(origin.settings), {"allow_unicode": True, "default_flow_style": None}
+    return render(
+        "run.html",
+        settings=settings,
+        fields=yaml.safe_dump(settings, sort_keys=False, **style),
+        overrides=overrides or {},
+        seeds=_seeds(settings),
+        stamps=stamps,
+        commits=Counter((one.get("commit"), one.get("dirty")) for one in stamps).most_common(),
+        data=list(_data(origin)),
+        versions=list(dict.fromkeys(_versions(one) for one in stamps if "versions" in one)),
+        devices=Counter(str(one.get("device") or "not known") for one in stamps).most_common(),
+        spent=f"{_spent(computed)}, for {len(computed)} artifacts",
+        made=sorted(one["made"] for one in stamps),
+        kinds=[(kind, of_kind, _spent(of_kind)) for kind, of_kind in sorted(kinds.items())],
+    )
+
+
+def _seeds(settings: Mapping[str, Any]) -> str:
+    """The seed of the run, those of its further networks, and those of what is drawn."""
+    told, evaluation = [f"{settings['seed']}"], settings["evaluation"]
+    seeds = sorted(
+        {int(one.rpartition("#")[2]) for one in evaluation["finetuned_networks"] if "#" in one}
+    )
+    if seeds:
+        told.append(f"some networks trained again from {', '.join(map(str, seeds))}")
+    if "emoji" in evaluation["test_sets"]:
+        told.append(f"embedded images {settings['emoji']['seed']}")
+    if settings["segmentation"]["data"] == "emoji-scenes":
+        told.append(f"embedded scenes {settings['segmentation']['scenes']['seed']}")
+    return "; ".join(told)
+
+
+def _data(origin: Origin) -> Iterator[tuple[str, str, Counter[str]]]:
+    """Each fingerprint of data, the name of the set if it is known, and how many artifacts of each
+    kind were made from it.
+    """
+    drawn = {stamp["key"]: stamp["name"] for stamp in origin.stamps if stamp["kind"] == "data"}
+    made = defaultdict(list)
+    for stamp in origin.stamps:
+        if stamp.get("data"):
+            made[stamp["data"]].append(stamp)
+    for fingerprint, stamps in made.items():
+        named = dict.fromkeys(filter(None, (_set_of(one, origin.settings) for one in stamps)))
+        kinds = Counter(one["kind"] for one in stamps)
+        yield fingerprint, drawn.get(fingerprint) or ", ".join(named), kinds
+
+
+def _set_of(stamp: Stamp, settings: Mapping[str, Any]) -> str:
+    """The set of images that an artifact was made from, if its name contains it."""
+    if stamp["kind"] == "networks":
+        return (settings["agreement"] if "/agreement" in stamp["name"] else settings)["train_set"]
+    sets = [*settings["evaluation"]["test_sets"], settings["deblurring"]["prior"]["images"]]
+    sets.append(settings["segmentation"]["data"])
+    return next((one for one in sets if one in stamp["name"].split(".")), "")
+
+
+def _versions(stamp: Stamp) -> str:
+    versions = {"Python": stamp.get("python")} | stamp["versions"]
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _spent(stamps: Iterable[Stamp]) -> str:
+    spent = sum(stamp.get("seconds") or 0 for stamp in stamps)
+    for unit, seconds in (("h", 3600), ("min", 60)):
+        if spent >= seconds:
+            return f"{spent / seconds:,.1f} {unit}"
+    return f"{spent:.1f} s"
+
+
+def paper() -> str:
+    """The provenance of the paper's numbers as HTML: the paper, the file of its numbers, and how
+    many each experiment has.
+    """
+    rows = numbers.paper()
+    text = REFERENCES.read_text(encoding="utf-8") if REFERENCES.is_file() else ""
+    cited = re.search(r"arXiv:([\d.]+)", text)
+    parts = {
+        name: (len(part), *(", ".join(part[one].unique()) for one in ("model", "data")))
+        for name, part in rows.groupby("experiment", sort=False)
+    }
+    return render(
+        "paper.html",
+        arxiv=cited[1] if cited else "",
+        path=numbers.PAPER_ROWS.relative_to(numbers.PAPER_ROWS.parents[2]).as_posix(),
+        sha256=sha256_of(numbers.PAPER_ROWS),
+        count=len(rows),
+        parts=parts,
+    )

@@ -91,7 +91,7 @@ def write(
         lines: one network, or the same before and after it was tuned, measured on the same images.
         done, seen: of the tuning, as for :func:`write_tuned`.
     """
-    from blurpaper.book.figures import variables
+    from blurpaper.book.figures.style import variables
 
     conditions, scales = (
         list(lines[0].measured.rows[column].unique()) for column in ("condition", "scale")
@@ -126,7 +126,7 @@ def _drawn(
     lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str], metric: str
 ) -> str:
     """The metric under each condition with 95 % intervals; lines join the disks, which grow."""
-    from blurpaper.book.figures import inline, style
+    from blurpaper.book.figures import style
 
     figure, axis = style.subplots(figsize=(4.7, 3.3))
     places = np.arange(len(conditions))
@@ -147,7 +147,7 @@ def _drawn(
     if len(lines) * len(scales) > 1:
         axis.legend(frameon=False, loc="lower left")
     figure.tight_layout()
-    return inline(figure)
+    return style.inline(figure)
 
 
 # --- Confidence -----------------------------------------------------------------------------------

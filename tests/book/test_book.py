@@ -51,7 +51,7 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
 
 @pytest.fixture
 def computed(publication_of_smoke, monkeypatch) -> dict[str, pd.DataFrame]:
-    """The rows of every experiment, while what was published of them stands for what is committed."""
+    """The rows of every experiment, while the published ones stand for the committed results."""
     folder, computed = publication_of_smoke
     monkeypatch.setattr(files, "RESULTS", folder)
     return computed
@@ -190,7 +190,7 @@ def test_published_results_are_those_of_the_store_and_render_the_same(computed) 
 
 
 def test_table_6_can_be_counted_again_from_the_published_pixels(computed) -> None:
-    """Each label's IoU by summing the rows of true positives, of its truth and of its prediction."""
+    """The IoU of a label by sums over true positives, its truth and its predictions."""
     pixels, rows = Committed(load("smoke")).confusions(), computed["table6"]
     assert pixels["image"].nunique() == load("smoke").segmentation.scenes.test
     checked = 0

@@ -75,7 +75,7 @@ def browser() -> Iterator[sync_api.Browser]:
 
 
 class Heard(list):
-    """What went wrong in a page: errors of scripts, files that are missing, requests to elsewhere."""
+    """Problems of a page: errors of scripts, missing files, requests to other hosts."""
 
 
 @contextmanager
@@ -196,7 +196,8 @@ def test_a_page_is_not_wider_than_its_window(page, size) -> None:
         """() => {
           const width = document.documentElement.clientWidth;
           if (document.documentElement.scrollWidth <= width) return [];
-          const wide = [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > width + 1);
+          const wide = [...document.querySelectorAll("body *")].filter(
+            (one) => one.getBoundingClientRect().right > width + 1);
           return wide.slice(0, 5).map((one) => one.outerHTML.slice(0, 120));
         }"""
     )

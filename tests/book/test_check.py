@@ -4,6 +4,7 @@ nothing is.
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -18,7 +19,7 @@ from blurpaper.book import build, check, execution, publication, slider
 from blurpaper.cli import main
 from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.runs import Run, files, fingerprint, profile
-from blurpaper.runs.store import TENSORS, Recipe, Store
+from blurpaper.runs.store import Artifact, Store
 
 SCRIPT = """\
 # %% [markdown]
@@ -191,6 +192,16 @@ def test_other_code_is_told_from_other_words_and_from_code_that_is_not_used(
 # --- Committed results ----------------------------------------------------------------------------
 
 
+def computed_in(module: str) -> Callable[[], dict]:
+    """A function that counts as code of a module."""
+
+    def nothing() -> dict:
+        return {}
+
+    nothing.__module__ = module
+    return nothing
+
+
 @pytest.fixture
 def published(checkout, tmp_path, monkeypatch) -> Path:
     """Results of two artifacts of one kind and one of another, published as always."""
@@ -202,8 +213,7 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
             ("masks", "two", "kernels"),
             ("draws", "one", "runs.randomness"),
         ):
-            recipe = Recipe(kind, name, {}, [f"blurpaper.{module}"], TENSORS)
-            run.store.get(recipe, lambda _: {})
+            run.store.get(Artifact(kind, name, {}, computed_in(f"blurpaper.{module}")))
         yield {"metric": "top1", "value": 0.5}
 
     table1.__module__ = "blurpaper.experiments.recognition"
@@ -237,8 +247,8 @@ def test_a_changed_module_makes_stale_what_it_helped_to_make(published, edit_mod
     edit_module("kernels.py", "\nNEW = 1\n")
     edit_module("runs/randomness.py", "\nNEW = 1\n")
     assert stale() == [
-        "results/smoke.csv is older than its code: blurpaper.kernels, blurpaper.runs.randomness changed "
-        "since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
+        "results/smoke.csv is older than its code: blurpaper.kernels, blurpaper.runs.randomness "
+        "changed since; stale are 2 masks, 1 draws; run `blurpaper publish --profile smoke`"
     ]
     said = run("--published")
     assert said.exit_code == 1

@@ -188,7 +188,8 @@ def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
 
 
 def test_of_a_chapter_that_gives_commands_the_code_of_the_command_line_counts() -> None:
-    script = 'import os\n\n# %% magic_args="-e" language="bash"\n# blurpaper blur photos blurred --psf D8\n'
+    cell = '# %% magic_args="-e" language="bash"\n# blurpaper blur photos blurred --psf D8\n'
+    script = f"import os\n\n{cell}"
     assert {"blurpaper.cli.images", "blurpaper.cli.files"} <= fingerprint.closure(
         fingerprint.used_by(script)
     )

@@ -1,4 +1,4 @@
-"""The advice of the first page is drawn from results, and is to do nothing where nothing is gained."""
+"""The advice of the first page follows from results: without a gain, it is to do nothing."""
 
 import csv
 import json

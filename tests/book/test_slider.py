@@ -9,13 +9,14 @@ import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from blurpaper import data, kernels, training
+from blurpaper import data, kernels
 from blurpaper.book import slider
 from blurpaper.book.slider import EMBEDDED, PHOTOGRAPHS, on_embedded, on_photographs, together
 from blurpaper.data.images import to_canonical
@@ -49,7 +50,8 @@ def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
         for name in ("original", "mix")
     }
     compute = smoke.compute.model_copy(update={"precision": "float32"})
-    played = slider.played(networks, {"a": random_images[0]}, smoke.protocol, compute)
+    references = {name: SimpleNamespace(loaded=network) for name, network in networks.items()}
+    played = slider.played(references, {"a": random_images[0]}, smoke.protocol, compute)
     canonical = to_canonical(random_images[0], smoke.protocol.canonical)
     assert played["photographs"]["a"]["size"] == [canonical.shape[2], canonical.shape[1]]
     for name, network in networks.items():
@@ -86,10 +88,11 @@ def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
 
 def test_every_notch_blurs_more_than_the_one_before() -> None:
     for kind in slider.kinds():
-        assert kind.conditions[0] == "sharp" and len(kind.conditions) == slider.STEPS + 1
-        spread = [kernels.axis_variance(kernels.psf(name)).sum() for name in kind.conditions[1:]]
+        names = [step["condition"] for step in kind["steps"]]
+        assert names[0] == "sharp" and len(names) == 9
+        spread = [kernels.axis_variance(kernels.psf(name)).sum() for name in names[1:]]
         assert all(one < other for one, other in pairwise(spread))
-        assert all(name in slider.said(name) for name in kind.conditions)
+        assert all(step["condition"] in step["said"] for step in kind["steps"])
 
 
 def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None:
@@ -102,6 +105,7 @@ def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None
             "photographs": {name: {"size": [1, 1]} for name in shown},
         }
 
+    played.__module__ = slider.__name__  # whose code counts
     monkeypatch.setattr(slider, "played", played)
     first = on_photographs(store)
     assert first == on_photographs(store)
@@ -120,9 +124,12 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
         for name in ("original", "mix")
     }
     asked = []
-    monkeypatch.setattr(
-        training.networks, "network", lambda spec, *_: asked.append(str(spec)) or networks[spec.mix]
-    )
+
+    def reference(spec, run):
+        asked.append(str(spec))
+        return SimpleNamespace(loaded=networks[spec.mix], identity=str(spec))
+
+    monkeypatch.setattr(slider, "reference", reference)
     played = on_embedded(Computed(Run(smoke, store)))
     assert asked == ["small_vgg:original", "small_vgg:mix"]
     shown = played["photographs"]
@@ -144,7 +151,7 @@ def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networ
 def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) -> None:
     emoji = Committed(load("emoji"))
     committed = emoji.played(None)
-    assert committed and committed["kinds"] == slider._notches()
+    assert committed and committed["kinds"] == slider.kinds()
     assert on_embedded(Computed(Run(load("photos"), store))) == committed
     assert on_embedded(emoji) == committed
     assert on_embedded(Committed(load("smoke"))) is None
@@ -171,7 +178,7 @@ def test_pictures_of_several_sets_are_one_set(few) -> None:
 
 def invented() -> dict:
     """What a page shows, with numbers that say where they belong."""
-    kinds = slider._notches()
+    kinds = slider.kinds()
     shown = {}
     for number, example in enumerate(PHOTOGRAPHS):
         by_condition = {}
@@ -209,7 +216,8 @@ def site(tmp_path) -> Path:
     shutil.copytree(ROOT / "book" / "_static", html / "_static")
     (html / "notebooks").mkdir()
     page = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Play</title></head>\n<body><main>'
+        '<!DOCTYPE html>\n<html lang="en">\n'
+        '<head><meta charset="utf-8"><title>Play</title></head>\n<body><main>'
         "<h1>Play</h1><h2>Slider</h2>"
         f"{slider.html(invented())}</main></body>\n</html>\n"
     )
@@ -271,13 +279,13 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page.get_by_role("radio", name="Gaussian").check()
     page.get_by_role("radio", name="Gaussian").press("ArrowDown")
     handle.press("ArrowRight")
-    first = slider.kinds()[3].conditions[1]
+    first = slider.kinds()[3]["steps"][1]["condition"]
     assert page.locator(f"[data-shown='coffee {first}']").count() == 1
     panel = page.get_by_role("region", name="mix")
     assert panel.get_by_role("rowheader").first.inner_text() == f"mix of coffee <{first}>"
     assert panel.get_by_role("rowheader").nth(1).inner_text().startswith("espresso ✓")
     assert page.get_by_role(
-        "img", name=f"Photograph of a cup of coffee, blurred by {slider.said(first)}"
+        "img", name=f"Photograph of a cup of coffee, blurred by {slider.description(first)}"
     ).is_visible()
     assert not errors
 

@@ -285,7 +285,7 @@ def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
 def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
     counted = tables.counts(entries)
     assert all(sum(of.values()) == len(claims.CLAIMS) for of in counted.values())
-    page = tables.table(entries, build.page_of, filtered=True)
+    page = tables.claims_table(entries, build.page_of, filtered=True)
     assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
     assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
     for name, one in claims.CLAIMS.items():
@@ -294,7 +294,7 @@ def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> No
             script for script in SCRIPTS if f"({one.table})=" in script.read_text("utf-8")
         ]
         assert f'href="{chapter.stem}.html#claim-{name}">{one.shown}</a>' in page
-        of_table = tables.table(
+        of_table = tables.claims_table(
             [entry for entry in entries if entry.claim.table == one.table], build.page_of
         )
         assert f'<tr id="claim-{name}"' in of_table
@@ -322,7 +322,7 @@ def test_the_claims_of_a_table_have_the_verdicts_they_have_among_all(entries) ->
 
 
 def test_numbers_are_told_with_interval_and_limit() -> None:
-    told = tables.in_words(criterion(0.1234, 0.0, 0.05))
+    told = tables.criterion_text(criterion(0.1234, 0.0, 0.05))
     assert told == "12.3 points, to be above 5.0"
     assert (
         Finding(claims.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 import blurpaper
-from blurpaper.book import provenance
+from blurpaper.book import tables
 
 ROOT = Path(__file__).parents[2]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
@@ -34,7 +34,7 @@ def test_the_citation_is_valid() -> None:
 
 
 def test_it_cites_the_paper_as_the_book_does() -> None:
-    first = provenance.REFERENCES.read_text(encoding="utf-8").split("\n}\n")[0]
+    first = tables.REFERENCES.read_text(encoding="utf-8").split("\n}\n")[0]
     entry = dict(re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?$", first, flags=re.MULTILINE))
     (paper,) = CITATION["references"]
     assert (paper["title"], paper["journal"], str(paper["year"])) == (

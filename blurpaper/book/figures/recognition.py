@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blurpaper.book.figures.style import (
@@ -18,11 +17,14 @@ from blurpaper.book.figures.style import (
     NETWORK_MARKS,
     SCALE_COLOURS,
     SCALE_MARKS,
-    band,
+    axes_of_conditions,
+    curve,
     figures_of,
+    in_order,
     label_ends,
     panels,
     subplots,
+    under_defocus,
 )
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.evaluation.results import select
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 
 _ONE = (4.8, 3.7)
 """Inches of a plot that stands alone."""
+_RADIUS = "blur, radius in pixels of 384"
 _RESAMPLES = 1000
 _COVERAGES = np.linspace(0.05, 1, 96)
-"""Shares kept at which the interval of a risk is drawn; of fewer predictions it says little."""
+"""Coverages at which the interval of a risk is drawn; at lower ones it is too wide to be read."""
 
 
 def accuracy_by_condition(
@@ -48,20 +51,11 @@ def accuracy_by_condition(
         ends: dict[str, float] = {}
         axis.set_ylim(0, 1)
         for scale in scales:
-            line = (
-                select(frame, scale=scale, metric=metric, condition=DISKS)
-                .set_index("condition")
-                .reindex(DISKS)
-            )
-            if line["value"].isna().all():
-                continue
-            place, value = np.arange(len(DISKS)), line["value"].to_numpy()
-            axis.plot(
-                place, value, marker=SCALE_MARKS[scale], color=SCALE_COLOURS[scale], label=scale
-            )
-            band(axis, place, line, SCALE_COLOURS[scale])
-            ends[scale] = value[-1]
-        _by_defocus(axis, f"top-{metric[-1]} accuracy")
+            line = under_defocus(frame, scale=scale, metric=metric)
+            if line["value"].notna().any():
+                sign = {"colour": SCALE_COLOURS[scale], "mark": SCALE_MARKS[scale]}
+                ends[scale] = curve(axis, line, **sign)
+        axes_of_conditions(axis, DISKS, f"top-{metric[-1]} accuracy", _RADIUS)
         label_ends(axis, len(DISKS) - 1, ends, SCALE_COLOURS)
     return figures_of(axes)
 
@@ -75,26 +69,21 @@ def accuracy_against_entropy(decided: pd.DataFrame) -> Figure:
     figure, axis = subplots(figsize=_ONE)
     named: list[tuple[float, float]] = []
     for scale in SCALE_MARKS:
-        colour, group = SCALE_COLOURS[scale], select(decided, scale=scale)
+        sign = {"fmt": SCALE_MARKS[scale], "color": SCALE_COLOURS[scale], "linewidth": 0.8}
+        group = select(decided, scale=scale)
         for number, (name, images) in enumerate(group.groupby("condition", sort=False)):
             terms = np.stack(
                 [images["entropy"].to_numpy(float), (images["rank"] < 5).to_numpy(float)], axis=1
             )
-            (x, y), (left, low), (right, high) = intervals.of_mean(terms, _RESAMPLES)
-            axis.errorbar(
-                x, y, [[y - low], [high - y]], [[x - left], [right - x]], fmt=SCALE_MARKS[scale], color=colour,
-                linewidth=0.8, label=None if number else f"scale {scale}",
-            )  # fmt: skip
+            middle, low, high = np.array(intervals.of_mean(terms, _RESAMPLES))
+            across, up = np.array([middle - low, high - middle]).T[..., None]
+            label = None if number else f"scale {scale}"
+            axis.errorbar(*middle, up, across, label=label, **sign)
+            x, y = middle
             if scale == "256" and all(abs(x - a) > 0.35 or abs(y - b) > 0.05 for a, b in named):
                 named.append((x, y))
-                axis.annotate(
-                    name,
-                    (x, y),
-                    xytext=(6, 4),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=colour,
-                )
+                place = {"xytext": (6, 4), "textcoords": "offset points"}
+                axis.annotate(name, (x, y), fontsize=8, color=sign["color"], **place)
     axis.set(xlabel="mean entropy of the prediction, nats", ylabel="top-5 accuracy", ylim=(0, 1.02))
     axis.legend(frameon=False, loc="lower left")
     figure.tight_layout()
@@ -130,9 +119,8 @@ def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     drawn = []
     for counts in intervals.resampling(len(confidence), _RESAMPLES)[: _RESAMPLES // 5]:
         again = np.repeat(np.arange(len(confidence)), counts.astype(int))
-        drawn.append(
-            np.interp(_COVERAGES, *metrics.risk_coverage(confidence[again], correct[again]))
-        )
+        curve = metrics.risk_coverage(confidence[again], correct[again])
+        drawn.append(np.interp(_COVERAGES, *curve))
     return np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0)
 
 
@@ -141,13 +129,10 @@ def by_network(rows: pd.DataFrame, metric: str, label: str, networks: Sequence[s
     (axis,) = panels([""], _ONE)
     ends: dict[str, float] = {}
     for network in networks:
-        line = select(rows, network=network, metric=metric).set_index("condition").reindex(DISKS)
-        colour, place = NETWORK_COLOURS[network], np.arange(len(DISKS))
-        axis.plot(place, line["value"], marker=NETWORK_MARKS[network], color=colour)
-        band(axis, place, line, colour)
-        ends[network] = float(line["value"].iloc[-1])
+        line = under_defocus(rows, network=network, metric=metric)
+        ends[network] = curve(axis, line, NETWORK_COLOURS[network], mark=NETWORK_MARKS[network])
     axis.set_ylim(0, 1 if metric in ("top1", "top5") else None)
-    _by_defocus(axis, label)
+    axes_of_conditions(axis, DISKS, label, _RADIUS)
     label_ends(axis, len(DISKS) - 1, ends, NETWORK_COLOURS)
     return figures_of([axis])[0]
 
@@ -160,20 +145,18 @@ def transfer_matrix(
 
     Each number has below it half the width of its 95 % interval.
     """
-    rows = select(rows, metric=metric)
+    rows = 100 * select(rows, metric=metric).pivot(
+        index="network", columns="condition", values=["value", "low", "high"]
+    ).reindex(index=networks)
     values, low, high = (
-        100
-        * rows.pivot(index="network", columns="condition", values=column).reindex(
-            index=networks, columns=conditions
-        )
-        for column in ("value", "low", "high")
+        rows[name].reindex(columns=conditions) for name in ("value", "low", "high")
     )
     figure, axis = subplots(figsize=(1.3 + 0.62 * len(conditions), 0.9 + 0.46 * len(networks)))
     told = values.map("{:.0f}".format) + "\n±" + ((high - low) / 2).map("{:.0f}".format)
-    sns.heatmap(
-        values, ax=axis, annot=told, fmt="", annot_kws={"fontsize": 8, "linespacing": 0.95}, cmap="cividis", vmin=0, vmax=100,
-        linewidths=0.5, cbar_kws={"label": f"top-{metric[-1]} accuracy, %"},
-    )  # fmt: skip
+    letters = {"annot": told, "fmt": "", "annot_kws": {"fontsize": 8, "linespacing": 0.95}}
+    colours = {"cmap": "cividis", "vmin": 0, "vmax": 100}
+    bar = {"label": f"top-{metric[-1]} accuracy, %"}
+    sns.heatmap(values, ax=axis, linewidths=0.5, cbar_kws=bar, **letters, **colours)
     axis.set(xlabel="tested on", ylabel="fine-tuned on")
     axis.tick_params(axis="y", rotation=0)
     figure.tight_layout()
@@ -184,36 +167,26 @@ def scale_settings(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str
     """Top-5 accuracy at each scale setting before and after fine-tuning there, with intervals
     (Table 4).
     """
-    settings = [("256", "256"), ("512", "512"), ("256+512", "256+512"), ("256+512", "per-scale")]
+    tuned = {"256": "256", "512": "512", "256+512": "256+512", "per-scale": "256+512"}
     axes = panels(list(sources))
     for axis, frame in zip(axes, sources.values(), strict=True):
         ends: dict[str, float] = {}
         axis.set_ylim(0, 1)
-        for scale, train_scale in settings:
-            name = train_scale if train_scale == "per-scale" else scale
-            for network, style in (("original", ":"), ("mix", "-")):
-                if (network, train_scale) == ("original", "per-scale"):
-                    continue
-                wanted = {"scale": scale, "network": network, "metric": "top5"}
-                if network == "mix":
-                    wanted["train_scale"] = train_scale
-                line = select(frame, **wanted).set_index("condition").reindex(list(conditions))
-                known = line["value"].notna().to_numpy()
+        for name, scale in tuned.items():
+            rows = select(frame, scale=scale, metric="top5")
+            before = select(rows, network="original") if name == scale else rows[:0]
+            after = select(rows, network="mix", train_scale=name)
+            for line, style in ((before, ":"), (after, "-")):
+                line = in_order(line, conditions)
+                known = line["value"].notna()
                 if not known.any():
                     continue
-                place, colour = np.arange(len(conditions))[known], SCALE_COLOURS[name]
-                axis.plot(
-                    place, line["value"][known], style, marker=SCALE_MARKS[name], color=colour
-                )
-                band(axis, place, line[known], colour)
-                if network == "mix":
+                place = np.arange(len(conditions))[known]
+                sign = SCALE_COLOURS[name], style, SCALE_MARKS[name]
+                curve(axis, line[known], *sign, place)
+                if style == "-":
                     ends[name] = float(line["value"].iloc[-1])
-        axis.set(
-            xticks=range(len(conditions)),
-            xticklabels=conditions,
-            xlabel="blur",
-            ylabel="top-5 accuracy",
-        )
+        axes_of_conditions(axis, conditions, "top-5 accuracy")
         label_ends(axis, len(conditions) - 1, ends, SCALE_COLOURS)
     return figures_of(axes)
 
@@ -226,24 +199,11 @@ def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Fig
     ends: dict[str, float] = {}
     for network in dict.fromkeys(rows["network"]):
         colour = NETWORK_COLOURS[network]
-        for seen, style, mark in ((condition, "-", NETWORK_MARKS[network]), (unrelated, ":", "")):
-            line = select(rows, network=network, condition=seen)
-            place = np.arange(len(line))
-            axis.plot(place, line["value"], style, marker=mark, color=colour)
-            band(axis, place, line, colour)
-            axis.set_xticks(place, line["region"])
-            if seen == condition:
-                ends[network] = float(line["value"].iloc[-1])
+        lines = (select(rows, network=network, condition=one) for one in (condition, unrelated))
+        blurred, different = lines
+        ends[network] = curve(axis, blurred, colour, mark=NETWORK_MARKS[network])
+        curve(axis, different, colour, ":")
+        axis.set_xticks(range(len(blurred)), blurred["region"])
     axis.set(ylabel="share of channels that differ", ylim=(0, None))
     label_ends(axis, 4, ends, NETWORK_COLOURS)
     return figures_of([axis])[0]
-
-
-def _by_defocus(axis: Axes, label: str) -> None:
-    """Axes of something against growing defocus."""
-    axis.set(
-        xticks=range(len(DISKS)),
-        xticklabels=DISKS,
-        xlabel="blur, radius in pixels of 384",
-        ylabel=label,
-    )

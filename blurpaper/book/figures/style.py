@@ -1,9 +1,9 @@
 """The one style of all figures: palette and marks, panels and labels, SVG in a page's colours.
 
-The colours lie as near to Okabe and Ito's as they can if any two of them, in either theme and to an
-eye that lacks one kind of cone (after Machado, Oliveira and Fernandes 2009), are to be at least 10
-apart in CIEDE2000 and each is to have a contrast of at least 3 with its page. Beside its colour
-every network and every scale has a mark of its own, for print in grey.
+The colours are as near to Okabe and Ito's as two constraints allow: any two are at least 10 apart
+in CIEDE2000, in either theme and for each kind of colour blindness (simulated after Machado,
+Oliveira and Fernandes 2009), and each has a contrast of at least 3 with its page. Every network and
+every scale also has a mark of its own, for print in grey.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from blurpaper.evaluation.results import select
+from blurpaper.experiments.measurements import DISKS
+
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
 
 # --- Palette --------------------------------------------------------------------------------------
 
@@ -37,38 +39,28 @@ PALETTE = {
     "blue": ("#3b5c7b", "#4586d9"),
     "purple": ("#b957ac", "#d58cc1"),
 }
-"""Name -> its colour on a light page and on a dark one. The first is drawn; ``figures.svg`` offers
-a page the other.
-"""
+"""Name -> its colour on a light page, which is drawn, and on a dark one."""
 PAGE = {
     "page": ("#fffffe", "#121212"),
     "text": ("#222832", "#ced6dd"),
     "rule": ("#8a9099", "#767f8a"),
 }
-"""Likewise what is no data (the ground, letters and axes, and lines that only help to read)."""
+"""The same for what is not data: the ground, letters and axes, and reference lines."""
 
 LIGHT = {name: light for name, (light, _) in (PALETTE | PAGE).items()}
 
-NETWORK_COLOURS = {
-    "original": LIGHT["ink"],
-    "sharp-only": LIGHT["grey"],
-    "sharp+D4": LIGHT["sky"],
-    "mix": LIGHT["green"],
-    "sharp+D8": LIGHT["orange"],
-    "onlyD8": LIGHT["vermilion"],
-    "sharp+shake": LIGHT["blue"],
-    "mix/agreement": LIGHT["purple"],
+_NETWORKS = {
+    "original": ("ink", "o"),
+    "sharp-only": ("grey", "s"),
+    "sharp+D4": ("sky", "v"),
+    "mix": ("green", "D"),
+    "sharp+D8": ("orange", "^"),
+    "onlyD8": ("vermilion", "P"),
+    "sharp+shake": ("blue", "X"),
+    "mix/agreement": ("purple", "p"),
 }
-NETWORK_MARKS = {
-    "original": "o",
-    "sharp-only": "s",
-    "sharp+D4": "v",
-    "mix": "D",
-    "sharp+D8": "^",
-    "onlyD8": "P",
-    "sharp+shake": "X",
-    "mix/agreement": "p",
-}
+NETWORK_COLOURS = {name: LIGHT[colour] for name, (colour, _) in _NETWORKS.items()}
+NETWORK_MARKS = {name: mark for name, (_, mark) in _NETWORKS.items()}
 CONDITION_COLOURS = {
     "sharp": LIGHT["ink"],
     "D2": LIGHT["sky"],
@@ -76,30 +68,32 @@ CONDITION_COLOURS = {
     "D6": LIGHT["orange"],
     "D8": LIGHT["vermilion"],
 }
-SCALE_COLOURS = {
-    "128": LIGHT["purple"],
-    "256": LIGHT["blue"],
-    "256+512": LIGHT["green"],
-    "512": LIGHT["orange"],
-    "per-scale": LIGHT["ink"],
+_SCALES = {
+    "128": ("purple", "v"),
+    "256": ("blue", "o"),
+    "256+512": ("green", "D"),
+    "512": ("orange", "s"),
+    "per-scale": ("ink", "P"),
 }
-SCALE_MARKS = {"128": "v", "256": "o", "256+512": "D", "512": "s", "per-scale": "P"}
+SCALE_COLOURS = {name: LIGHT[colour] for name, (colour, _) in _SCALES.items()}
+SCALE_MARKS = {name: mark for name, (_, mark) in _SCALES.items()}
 SERIES_COLOURS = tuple(LIGHT[name] for name in ("blue", "vermilion", "purple", "orange", "sky"))
-"""For what is neither a network, a condition nor a scale; none is that of ``original`` or ``mix``.
+"""For series that are neither networks, conditions nor scales; without the colours of ``original``
+and ``mix``.
 """
 SERIES_MARKS = ("o", "s", "^", "v", "P")
 RIGHT, WRONG = LIGHT["green"], LIGHT["vermilion"]
-"""Of a verdict; always with a mark, too."""
+"""Of a verdict, which always has a mark too."""
 
 
 # --- Inline SVG -----------------------------------------------------------------------------------
 
 _PIXELS = 96 / 72
-"""Of a page, to a point of a plot."""
+"""Pixels of a page to a point of a plot."""
 _WIDE = 480
-"""Pixels of width beyond which a plot does not shrink on a phone: it is moved sideways."""
+"""Pixels of width beyond which a plot scrolls on a phone instead of shrinking further."""
 _LEAST = 0.8
-"""To which part of itself such a plot shrinks."""
+"""Fraction of its width to which such a plot shrinks."""
 _SMALL = 260
 """Pixels of width up to which two plots stand beside one another on a phone."""
 
@@ -107,25 +101,19 @@ _SMALL = 260
 def inline(figure: Figure, photographs: bool = False) -> str:
     """A plot as an ``<svg>`` element for a page; the plot is closed.
 
-    Colours of the palette become variables (``--figure-green``) that a dark page sets and a light
-    one need not. It is hidden from those who cannot see, to whom whoever shows it tells what is to
-    be seen.
+    Colours of the palette become variables (``--figure-green``) that a dark page sets. It is hidden
+    from screen readers: the page gives an alt text.
 
     Args:
-        photographs: the images in it are smoothed where they are not shown pixel for pixel.
+        photographs: smooth the images in it where they are not shown pixel for pixel.
     """
     set_style()
-    content = io.StringIO()
-    figure.savefig(
-        content, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    )
+    content, nothing = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(content, format="svg", metadata=nothing)
     plt.close(figure)
-    whole = content.getvalue()
+    drawn = content.getvalue().partition("<svg")
     drawn = re.sub(
-        r"<metadata>.*?</metadata>|<!--.*?-->|\n\s*(?=<)",
-        "",
-        whole[whole.index("<svg") :].strip(),
-        flags=re.DOTALL,
+        r"(?s)<metadata>.*?</metadata>|<!--.*?-->|\n\s*(?=<)", "", "".join(drawn[1:]).strip()
     )
     if photographs:
         drawn = re.sub(r' style="image-rendering:[^"]*"', "", drawn)
@@ -133,9 +121,7 @@ def inline(figure: Figure, photographs: bool = False) -> str:
 
 
 def variables(theme: str) -> dict[str, str]:
-    """The variables that a plot refers to, with their values in the ``light`` or the ``dark``
-    theme.
-    """
+    """CSS variables of a plot with their values in the ``light`` or the ``dark`` theme."""
     return {f"--figure-{name}": both[theme == "dark"] for name, both in (PALETTE | PAGE).items()}
 
 
@@ -148,9 +134,7 @@ def _themed(drawn: str) -> str:
 
 
 def _with_own_names(drawn: str) -> str:
-    """With no names but those that something refers to, and none that another plot of the page
-    could have.
-    """
+    """Drop the ids that nothing refers to, and make the others unique on the page."""
     own = f"f{hashlib.sha256(drawn.encode()).hexdigest()[:8]}"
     wanted = {one or other for one, other in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', drawn)}
     drawn = re.sub(
@@ -162,17 +146,15 @@ def _with_own_names(drawn: str) -> str:
 
 
 def _sized(drawn: str) -> str:
-    """In pixels of a page, which its style sheet may shrink."""
-    width, height = (
-        float(size) for size in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups()
-    )
+    """Give the size in pixels of a page, which its style sheet may shrink."""
+    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     across, down = _PIXELS * width, _PIXELS * height
     least = f"min-width:{_LEAST * across:.0f}px" if across > _WIDE else ""
     kind = ' class="small"' if across <= _SMALL else ""
     head = (
         f'<svg{kind} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width:g} {height:g}" width="{across:.0f}" height="{down:.0f}" aria-hidden="true" focusable="false" '
-        f'style="{least}">'
+        f'viewBox="0 0 {width:g} {height:g}" width="{across:.0f}" height="{down:.0f}" '
+        f'aria-hidden="true" focusable="false" style="{least}">'
     )
     return head.replace(' style=""', "") + drawn[drawn.index(">") + 1 :]
 
@@ -182,7 +164,8 @@ def _sized(drawn: str) -> str:
 PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""
 _LETTER = 9.0
-"""Points of the names at lines."""
+_NAME = {"va": "center", "fontsize": _LETTER, "annotation_clip": False}
+"""Size in points and style of the names at lines."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -238,88 +221,70 @@ def figures_of(axes: Sequence[Axes]) -> list[Figure]:
     return [one.figure for one in axes]
 
 
-def gallery(
-    images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5
-) -> list[Figure]:
-    """Images, uint8 ``(3, H, W)``, each a figure with a title; about so many ``columns`` fit a
-    page.
-    """
-    found = []
-    for image, title in zip(images, titles, strict=True):
-        axes = framed(image.shape[2] / image.shape[1], share_of_page(columns))
-        picture(axes, image)
-        axes.set_title(title, fontsize=9)
-        found.append(axes.figure)
-    return found
-
-
-def share_of_page(columns: int) -> float:
-    """Inches that one of so many figures beside one another has, on a page of 772 pixels with gaps
-    of 26.
-    """
-    return (772 / columns - 26) / 96
-
-
-def framed(aspect: float, width: float) -> Axes:
-    """Axes without axes for an image of some ratio of width to height, so many inches wide, alone
-    in a figure.
-    """
-    set_style()
-    figure = plt.figure(figsize=(width, width / aspect))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    return axes
-
-
-def picture(axes: Axes, image: torch.Tensor) -> None:
-    """Draw an image, uint8 ``(3, H, W)``, pixel for pixel."""
-    axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
-
-
 # --- Results and labels ---------------------------------------------------------------------------
 
 
-def band(axes: Axes, place: np.ndarray, rows: pd.DataFrame, colour: str) -> None:
-    """The 95 % intervals of results, a row for each ``place`` ``(N,)``, as a band."""
-    axes.fill_between(
-        place,
-        rows["low"].astype(float),
-        rows["high"].astype(float),
-        color=colour,
-        alpha=0.2,
-        linewidth=0,
-    )
+def in_order(rows: pd.DataFrame, names: Sequence[str], column: str = "condition") -> pd.DataFrame:
+    """Results in the order of the values of a column, nan where one was not measured."""
+    return rows.set_index(column).reindex(list(names))
 
 
-def level(axes: Axes, row: pd.Series, colour: str, style: str) -> None:
-    """A result as a level line across the axes, with its 95 % interval as a band."""
+def under_defocus(rows: pd.DataFrame, **values: str) -> pd.DataFrame:
+    """Results whose columns have some values, one for each degree of defocus."""
+    return in_order(select(rows, condition=DISKS, **values), DISKS)
+
+
+def axes_of_conditions(axes: Axes, names: Sequence[str], label: str, blur: str = "blur") -> None:
+    """Label axes of a quantity against conditions, which stand at whole numbers."""
+    axes.set(xticks=range(len(names)), xticklabels=names, xlabel=blur, ylabel=label)
+
+
+def curve(
+    axes: Axes,
+    rows: pd.DataFrame,
+    colour: str,
+    style: str = "-",
+    mark: str = "",
+    place: np.ndarray | None = None,
+) -> float:
+    """Draw results as a line with their 95 % intervals as a band.
+
+    Args:
+        place: where each stands, ``(N,)``; at whole numbers unless this is given.
+
+    Returns:
+        The value at the end of the line.
+    """
+    place = np.arange(len(rows)) if place is None else place
+    axes.plot(place, rows["value"], style, marker=mark, color=colour)
+    low, high = (rows[bound].astype(float) for bound in ("low", "high"))
+    axes.fill_between(place, low, high, color=colour, alpha=0.2, linewidth=0)
+    return float(rows["value"].iloc[-1])
+
+
+def level(axes: Axes, row: pd.Series, colour: str, style: str) -> float:
+    """Draw a result as a level line across the axes, with its 95 % interval as a band.
+
+    Returns:
+        Its value.
+    """
     axes.axhline(row["value"], linestyle=style, color=colour, linewidth=1.2)
     if np.isfinite(row["low"]):
         axes.axhspan(row["low"], row["high"], color=colour, alpha=0.1, linewidth=0)
+    return float(row["value"])
 
 
 def bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
     """Lengths of error bars, below and above: ``(2, N)``."""
-    return (
-        np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
-        .reshape(2, -1)
-        .clip(0)
-    )
+    lengths = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
+    return lengths.reshape(2, -1).clip(0)
 
 
 def label_levels(axis: Axes, levels: Mapping[str, float], colours: Mapping[str, str]) -> None:
     """Names of horizontal lines at their right, moved apart where they would cover one another."""
     for name, height in _apart(axis, levels).items():
-        place, where = (1.01, height), ("axes fraction", "data")
-        axis.annotate(
-            name,
-            place,
-            xycoords=where,
-            va="center",
-            color=colours[name],
-            fontsize=_LETTER,
-            annotation_clip=False,
-        )
+        where = {"xycoords": ("axes fraction", "data")}
+        axis.annotate(name, (1.01, height), color=colours[name], **where, **_NAME)
 
 
 def label_ends(
@@ -328,10 +293,8 @@ def label_ends(
     """Names at the ends of lines, moved apart where they would cover one another."""
     low, high = axis.get_xlim()
     for name, height in _apart(axis, ends).items():
-        axis.annotate(
-            name, (place, ends[name]), xytext=(place + 0.03 * (high - low), height), va="center", color=colours[name],
-            fontsize=_LETTER, annotation_clip=False,
-        )  # fmt: skip
+        at = (place + 0.03 * (high - low), height)
+        axis.annotate(name, (place, ends[name]), xytext=at, color=colours[name], **_NAME)
 
 
 def _apart(axis: Axes, heights: Mapping[str, float]) -> dict[str, float]:

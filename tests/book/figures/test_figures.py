@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 
 from blurpaper import kernels
 from blurpaper.book import figures
+from blurpaper.book.figures import style
 from blurpaper.evaluation import metrics, results
 
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
@@ -91,7 +92,7 @@ def test_lines_of_networks_have_the_colour_of_their_network() -> None:
     )
     axis = figures.by_network(frame, "top5", "top-5", ["original", "mix"]).axes[0]
     assert [line.get_color() for line in axis.lines] == [
-        figures.NETWORK_COLOURS[name] for name in ("original", "mix")
+        style.NETWORK_COLOURS[name] for name in ("original", "mix")
     ]
 
 
@@ -170,21 +171,21 @@ def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
         for network in ("original", "mix")
         for row in rows(scale="256").to_dict("records")
     )
-    colours = {figures.NETWORK_COLOURS[name] for name in ("original", "mix")}
+    colours = {style.NETWORK_COLOURS[name] for name in ("original", "mix")}
     assert (
         drawn(axes(figures.by_network(frame, "top5", "top-5", ["original", "mix"]))[0]) == colours
     )
     (axis,) = axes(
         figures.accuracy_by_condition(rows(scale="256"), {"this run": rows(scale="256")})
     )
-    assert drawn(axis) == {figures.SCALE_COLOURS["256"]}
+    assert drawn(axis) == {style.SCALE_COLOURS["256"]}
     settings = results.table(
         row | {"network": network, "train_scale": scale}
         for network, scale in (("original", ""), ("mix", "256"))
         for row in rows(scale="256").to_dict("records")
     )
     (axis,) = axes(figures.scale_settings({"this run": settings}, DISKS))
-    assert drawn(axis) == {figures.SCALE_COLOURS["256"]}
+    assert drawn(axis) == {style.SCALE_COLOURS["256"]}
     assert len(axis.collections) == 2
     stages = results.table(
         {
@@ -200,7 +201,7 @@ def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
         for n in range(1, 6)
     )
     axis = figures.distance_by_stage(stages, "D8", "unrelated").axes[0]
-    assert len(axis.collections) == 2 and drawn(axis) == {figures.NETWORK_COLOURS["mix"]}
+    assert len(axis.collections) == 2 and drawn(axis) == {style.NETWORK_COLOURS["mix"]}
 
 
 def test_levels_of_networks_have_bands_from_the_low_to_the_high_end_of_their_interval() -> None:
@@ -252,26 +253,22 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
 
 
 def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of_its_own() -> None:
-    shown = figures.inline(
-        figures.by_network(rows(network="mix"), "top5", "top-5 accuracy", ["mix"])
-    )
+    shown = style.inline(figures.by_network(rows(network="mix"), "top5", "top-5 accuracy", ["mix"]))
     assert shown.startswith("<svg ") and shown.endswith("</svg>")
     assert ">top-5 accuracy</text>" in shown and 'aria-hidden="true"' in shown
     assert (
-        f"var(--figure-green, {figures.NETWORK_COLOURS['mix']})" in shown
+        f"var(--figure-green, {style.NETWORK_COLOURS['mix']})" in shown
         and "var(--figure-text, " in shown
     )
     assert "fill: #ffffff" not in shown
     bare = re.sub(r"var\(--figure-[a-z]+, #[0-9a-f]{6}\)", "", shown)
-    assert not any(light in bare for light, _ in (figures.PALETTE | figures.PAGE).values())
+    assert not any(light in bare for light, _ in (style.PALETTE | style.PAGE).values())
 
 
 def test_what_a_plot_refers_to_is_in_it_and_two_plots_share_no_name() -> None:
     kept = []
     for network in ("mix", "original"):
-        shown = figures.inline(
-            figures.by_network(rows(network=network), "top5", "top-5", [network])
-        )
+        shown = style.inline(figures.by_network(rows(network=network), "top5", "top-5", [network]))
         names, wanted = (
             set(re.findall(r' id="([^"]+)"', shown)),
             set(re.findall(r'(?:url\(|href=")#([^)"]+)', shown)),
@@ -285,7 +282,7 @@ def test_photographs_in_a_plot_keep_their_pixels_and_are_smoothed() -> None:
     image = torch.randint(
         0, 256, (3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
-    shown = figures.inline(figures.gallery([image], ["noise"])[0], photographs=True)
+    shown = style.inline(figures.gallery([image], ["noise"])[0], photographs=True)
     (data,) = re.findall(r'href="data:image/png;base64,\s*([^"]+)"', shown)
     held = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
     assert held.shape == (20, 30, 3)
@@ -364,11 +361,17 @@ def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
 
     frame = results.table(
         [
-            row("D10", "epll as D10", 0.2), row("D8", "epll", 0.9), row("D6", "epll as D6", 0.4),
-            row("D10", "epll as D10, noise 2", 0.3), row("D8", "epll, noise 2", 0.8), row("D6", "epll as D6, noise 2", 0.5),
-            row("", "as is", 0.1), row("", "as is", 0.7, "mix", "labels"), row("", "as is", 0.6, "mix", "agreement"),
+            row("D10", "epll as D10", 0.2),
+            row("D8", "epll", 0.9),
+            row("D6", "epll as D6", 0.4),
+            row("D10", "epll as D10, noise 2", 0.3),
+            row("D8", "epll, noise 2", 0.8),
+            row("D6", "epll as D6, noise 2", 0.5),
+            row("", "as is", 0.1),
+            row("", "as is", 0.7, "mix", "labels"),
+            row("", "as is", 0.6, "mix", "agreement"),
         ]
-    )  # fmt: skip
+    )
     (axis,) = axes(figures.mistaken_psf({"this run": frame}, "D8"))
     lines = heights(axis)
     assert [0.4, 0.9, 0.2] in lines and [0.5, 0.8, 0.3] in lines
@@ -397,7 +400,7 @@ def test_mean_iou_is_drawn_for_each_network_over_all_pixels_and_dashed_near_boun
         [line for line in axis.lines if line.get_linestyle() == style] for style in ("-", "--")
     )
     assert [line.get_color() for line in solid] == [
-        figures.NETWORK_COLOURS[name] for name in ("original", "mix")
+        style.NETWORK_COLOURS[name] for name in ("original", "mix")
     ]
     assert solid[1].get_ydata() == pytest.approx([0.75, 0.65, 0.55, 0.45, 0.35])
     assert dashed[1].get_ydata() == pytest.approx([0.73, 0.63, 0.53, 0.43, 0.33])

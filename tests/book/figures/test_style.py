@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from blurpaper.book import build, figures
+from blurpaper.book import build
 from blurpaper.book.figures import style
 
 THEMES = {"light": 0, "dark": 1}
@@ -18,18 +18,24 @@ THEMES = {"light": 0, "dark": 1}
 SIGHT = {
     "full": np.eye(3),
     "no long cones (protanopia)": [
-        [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998],
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
     ],
     "no middle cones (deuteranopia)": [
-        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881],
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
     ],
     "no short cones (tritanopia)": [
-        [1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900],
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
     ],
-}  # fmt: skip
+}
 FAMILIES = {
-    "networks": (figures.NETWORK_COLOURS, figures.NETWORK_MARKS),
-    "scales": (figures.SCALE_COLOURS, figures.SCALE_MARKS),
+    "networks": (style.NETWORK_COLOURS, style.NETWORK_MARKS),
+    "scales": (style.SCALE_COLOURS, style.SCALE_MARKS),
 }
 
 
@@ -94,12 +100,10 @@ def test_what_meets_in_a_figure_has_another_sign_than_colour_too(family) -> None
 def test_series_that_are_no_networks_have_neither_the_colour_of_the_original_nor_of_the_mix() -> (
     None
 ):
-    assert not {figures.NETWORK_COLOURS["original"], figures.NETWORK_COLOURS["mix"]} & set(
-        figures.SERIES_COLOURS
+    assert not {style.NETWORK_COLOURS["original"], style.NETWORK_COLOURS["mix"]} & set(
+        style.SERIES_COLOURS
     )
-    assert (
-        len(set(figures.SERIES_MARKS)) == len(figures.SERIES_MARKS) == len(figures.SERIES_COLOURS)
-    )
+    assert len(set(style.SERIES_MARKS)) == len(style.SERIES_MARKS) == len(style.SERIES_COLOURS)
 
 
 def test_the_style_sheet_sets_every_variable_on_dark_pages_and_takes_it_back_in_print() -> None:
@@ -108,7 +112,5 @@ def test_the_style_sheet_sets_every_variable_on_dark_pages_and_takes_it_back_in_
     (dark,), (print_,) = (
         [rule for rule in rules if f"--figure-ink: {start}" in rule] for start in ("#", "initial")
     )
-    assert dict(re.findall(r"(--figure-[a-z]+): (#[0-9a-f]{6});", dark)) == figures.variables(
-        "dark"
-    )
-    assert set(re.findall(r"(--figure-[a-z]+): initial;", print_)) == set(figures.variables("dark"))
+    assert dict(re.findall(r"(--figure-[a-z]+): (#[0-9a-f]{6});", dark)) == style.variables("dark")
+    assert set(re.findall(r"(--figure-[a-z]+): initial;", print_)) == set(style.variables("dark"))

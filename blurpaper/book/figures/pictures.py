@@ -1,0 +1,227 @@
+"""Plots that hold pictures, one function a figure: kernels, images beside what networks see in
+them, and label maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from blurpaper import kernels
+from blurpaper.book.figures.style import (
+    LIGHT,
+    NETWORK_COLOURS,
+    RIGHT,
+    WRONG,
+    set_style,
+    subplots,
+)
+from blurpaper.data.sets import VOID
+from blurpaper.evaluation.results import select
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+def gallery(
+    images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5
+) -> list[Figure]:
+    """Images, uint8 ``(3, H, W)``, each a figure with a title; about so many ``columns`` fit a
+    page.
+    """
+    width = share_of_page(columns)
+    return [
+        picture(image.permute(1, 2, 0).numpy(), title, width).figure
+        for image, title in zip(images, titles, strict=True)
+    ]
+
+
+def share_of_page(columns: int) -> float:
+    """Inches that one of so many figures beside one another has, on a page of 772 pixels with gaps
+    of 26.
+    """
+    return (772 / columns - 26) / 96
+
+
+def picture(
+    image: np.ndarray,
+    title: str,
+    width: float,
+    **options: Any,  # noqa: ANN401 (as pyplot has it)
+) -> Axes:
+    """Axes alone in a figure, without ticks, that hold an image ``(H, W)`` or ``(H, W, 3)`` pixel
+    for pixel, so many inches wide.
+    """
+    set_style()
+    figure = plt.figure(figsize=(width, width / (image.shape[1] / image.shape[0])))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.imshow(image, interpolation="none", **options)
+    axes.set_title(title, fontsize=9)
+    return axes
+
+
+def psfs(names: Sequence[str]) -> list[Figure]:
+    """Kernels side by side on one pixel grid (Fig. 2)."""
+    side = max(max(kernels.psf(name).shape) for name in names)
+    found = []
+    for name in names:
+        kernel = kernels.psf(name)
+        shown = np.pad(kernel, [((side - size) // 2,) * 2 for size in kernel.shape])
+        axes = picture(shown / shown.max(), "", 1.1, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(name)
+        found.append(axes.figure)
+    return found
+
+
+def likely_classes(
+    rows: pd.DataFrame, image: str, pictures: dict[str, torch.Tensor], answers: set[str]
+) -> list[Figure]:
+    """An image sharp and blurred, each above the probabilities of its five likeliest classes; right
+    ones have a tick (Fig. 1).
+    """
+    found = []
+    for condition, shown in pictures.items():
+        here = select(rows, item=image, condition=condition)
+        entropy = select(here, metric="entropy")["value"].item()
+        rank = select(here, metric="rank")["value"].item()
+        figure, (top, bottom) = subplots(2, 1, figsize=(3.5, 3.9), height_ratios=(1.6, 1))
+        top.imshow(shown.permute(1, 2, 0).numpy(), interpolation="none")
+        top.set_title(f"{condition}: truth ranked {rank:.0f}, entropy {entropy:.2f} nats")
+        top.axis("off")
+        likely = select(here, metric="probability")
+        names = [f"✓ {name}" if name in answers else name for name in likely["parameter"]]
+        colours = [RIGHT if name in answers else LIGHT["grey"] for name in likely["parameter"]]
+        places = np.arange(len(names))
+        bars = bottom.barh(places, likely["value"], color=colours)
+        bottom.bar_label(
+            bars, [f"{100 * value:.0f} %" for value in likely["value"]], padding=3, fontsize=8
+        )
+        bottom.set_yticks(places, [name if len(name) < 24 else f"{name[:22]}…" for name in names])
+        bottom.invert_yaxis()
+        bottom.set(xlim=(0, 1.12), xticks=[0, 0.5, 1], xlabel="probability")
+        figure.tight_layout()
+        found.append(figure)
+    return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a network says of one image: whether the truth is among its five likeliest classes, and
+    its first guess.
+
+    Attributes:
+        guess: the likeliest class, or nothing where that is not known.
+        confidence: its probability, nan where that is not known.
+    """
+
+    right: bool
+    guess: str = ""
+    confidence: float = float("nan")
+
+    @property
+    def words(self) -> str:
+        """The guess and its probability, such as ``teapot 83 %``, as far as they are known."""
+        return f"{self.guess} {self.share}".strip()
+
+    @property
+    def share(self) -> str:
+        """The probability in per cent, or nothing where it is not known."""
+        return "" if np.isnan(self.confidence) else f"{100 * self.confidence:.0f} %"
+
+
+def verdicts(
+    images: Sequence[torch.Tensor],
+    titles: Sequence[str],
+    said: Sequence[Mapping[str, Verdict]],
+    columns: int = 4,
+) -> list[Figure]:
+    """Blurred images ``(3, H, W)``, below each a line for each network (Fig. 3).
+
+    A line has a tick where the truth is among the five likeliest classes and else a cross, the
+    network's name in its colour, its first guess and the probability that it gives it.
+    """
+    found = gallery(images, titles, columns)
+    for figure, lines in zip(found, said, strict=True):
+        for number, (network, verdict) in enumerate(lines.items()):
+            _verdict(figure.axes[0], network, verdict, -9.0 - 24.0 * number)
+    return found
+
+
+def _verdict(axes: Axes, network: str, verdict: Verdict, points: float) -> None:
+    """Two lines of letters below an image, so many points from its lower edge."""
+    mark, colour = ("✓", RIGHT) if verdict.right else ("✗", WRONG)
+    words, bold = verdict.words, {"fontweight": "bold"}
+    if len(words) >= 26:
+        words = f"{verdict.guess[:18]}… {verdict.share}"
+    for text, place, style in (
+        (mark, (0, points), {"color": colour, "fontsize": 11} | bold),
+        (network, (13, points), {"color": NETWORK_COLOURS[network], "fontsize": 8} | bold),
+        (words, (13, points - 10), {"color": LIGHT["text"], "fontsize": 8}),
+    ):
+        below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center"}
+        axes.annotate(text, (0, 0), place, annotation_clip=False, **below, **style)
+
+
+def distance_maps(maps: Mapping[str, Mapping[str, torch.Tensor]]) -> list[Figure]:
+    """Hamming distance at every position of every stage, a figure a network: network -> stage ->
+    ``(h, w)`` (Fig. 4).
+    """
+    found = []
+    for network, by_stage in maps.items():
+        figure, axes = subplots(1, len(by_stage), figsize=(7.0, 1.9), squeeze=False)
+        for axis, (stage, distances) in zip(axes.flat, by_stage.items(), strict=True):
+            shown = axis.imshow(
+                distances.numpy(), cmap="magma", vmin=0, vmax=0.5, interpolation="none"
+            )
+            axis.set(xticks=[], yticks=[], title=f"{stage}: {float(distances.mean()):.2f}")
+        axes[0, 0].set_ylabel(network)
+        figure.tight_layout()
+        figure.colorbar(shown, ax=axes, shrink=0.8, label="channels\nthat differ")
+        found.append(figure)
+    return found
+
+
+def label_maps(
+    rows: Sequence[Sequence[tuple[torch.Tensor, np.ndarray | None, str]]], labels: Sequence[str]
+) -> list[Figure]:
+    """Scenes with label maps laid over them, a row a scene: (picture ``(3, H, W)``, map or None,
+    title); then the key (Fig. 5).
+
+    Args:
+        labels: names of the labels; the first, the background, is left clear.
+    """
+    palette = np.array([(0, 0, 0), *sns.color_palette("husl", len(labels) - 1)])
+    width = share_of_page(max(map(len, rows)))
+    found, seen = [], set()
+    for image, given, title in (one for row in rows for one in row):
+        shown = image.permute(1, 2, 0).numpy() / 255
+        names = ""
+        if given is not None:
+            coloured = palette[np.where(given == VOID, 0, given)]
+            marked = ((given != 0) & (given != VOID))[..., None]
+            shown = np.where(marked, 0.4 * shown + 0.6 * coloured, shown)
+            shown = np.where((given == VOID)[..., None], 1.0, shown)
+            share = np.bincount(given[given != VOID].ravel(), minlength=len(labels)) / given.size
+            present = [number for number in np.argsort(-share) if number and share[number] >= 0.01]
+            seen |= set(present)
+            names = ", ".join(labels[number] for number in present[:2]) + ", …" * (len(present) > 2)
+        axes = picture(shown, title, width)
+        below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+        axes.annotate(names, (0.5, 0), (0, -4), ha="center", fontsize=8, **below)
+        found.append(axes.figure)
+    if seen:
+        handles = [Patch(color=palette[number], label=labels[number]) for number in sorted(seen)]
+        key = plt.figure(figsize=(6.8, 0.3 + 0.2 * (len(handles) // 6)))
+        key.legend(handles=handles, loc="center", ncols=6, frameon=False, fontsize=9)
+        found.append(key)
+    return found
