@@ -136,18 +136,18 @@ class PerPixel(Objective):
         network: to be trained, its backbone with it.
         side: of the crops, in pixels.
         points: pixels of each crop that count.
-        pace: how many times as fast the perceptron learns as the backbone, which has learnt before.
+        lr_scale: how many times as fast the perceptron learns as the backbone, which has learnt before.
     """
 
-    def __init__(self, network: ZoomOut, side: int, points: int, pace: float = 1.0) -> None:
+    def __init__(self, network: ZoomOut, side: int, points: int, lr_scale: float = 1.0) -> None:
         super().__init__()
-        self.network, self.side, self.points, self.pace = network, side, points, pace
+        self.network, self.side, self.points, self.lr_scale = network, side, points, lr_scale
 
     def groups(self) -> list[dict[str, Any]]:
         below = list(self.network.backbone.parameters())
         known = set(map(id, below))
         above = [parameter for parameter in self.network.parameters() if id(parameter) not in known]
-        return [{"params": below, "pace": 1.0}, {"params": above, "pace": self.pace}]
+        return [{"params": below, "lr_scale": 1.0}, {"params": above, "lr_scale": self.lr_scale}]
 
     def batch(
         self,

@@ -155,7 +155,7 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
-            group["lr"] = rate * group["pace"]
+            group["lr"] = rate * group["lr_scale"]
         optimizer.step()
         tick(number + 1, len(steps), value)
         if (

@@ -41,10 +41,10 @@ class Objective(nn.Module, ABC):
         """The batch that it learns from: of those images in that epoch."""
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameters that learn alike, as torch's optimizers take them; ``pace`` is how fast, 1
+        """Parameters that learn alike, as torch's optimizers take them; ``lr_scale`` is how fast, 1
         being the schedule's rate.
         """
-        return [{"params": list(self.network.parameters()), "pace": 1.0}]
+        return [{"params": list(self.network.parameters()), "lr_scale": 1.0}]
 
     @abstractmethod
     def forward(self, batch: Any) -> torch.Tensor:  # noqa: ANN401

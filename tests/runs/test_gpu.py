@@ -462,7 +462,7 @@ def test_segmentation_is_learnt_and_scored(compute) -> None:
     )
     network, images = segmenter(), scenes()
     task = Task(images, {"sharp": 0.7, "D4": 0.3}, "", seed=2)
-    found = losses(PerPixel(network, 80, 200, pace=2.0), compute, schedule, task=task)
+    found = losses(PerPixel(network, 80, 200, lr_scale=2.0), compute, schedule, task=task)
     assert np.mean(found[-4:]) < 0.3 * np.mean(found[:4])
     counts = segmentation.protocol.scored(network, images, range(8), "sharp", profile)
     everywhere = counts["all"].sum(dim=0)

@@ -51,7 +51,7 @@ def main(path: Path) -> None:
     schedule = schedule.model_copy(
         update={"optimizer": "adamw", "beta1": 0.9, "phases": [Phase(epochs=4, rate=1e-3)]}
     )
-    loop.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
+    loop.train(PerPixel(segmenter, 64, 30, lr_scale=2.0), task, schedule, settings, compute)
     if devices.number() == 0:
         both = torch.nn.ModuleDict({"classifier": network, "segmenter": segmenter})
         save_file({name: tensor.contiguous() for name, tensor in both.state_dict().items()}, path)
