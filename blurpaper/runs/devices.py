@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TypeVar
@@ -134,12 +134,12 @@ def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
     return both[0] / both[1]
 
 
-def led(decide: Callable[[], bool]) -> bool:
+def led(decision: bool) -> bool:
     """The decision of the leading process, in all processes."""
-    decision = [decide() if number() == 0 else False]
+    decisions = [decision]
     if count() > 1:
-        distributed.broadcast_object_list(decision)
-    return decision[0]
+        distributed.broadcast_object_list(decisions)  # from number 0
+    return decisions[0]
 
 
 def wait() -> None:

@@ -129,8 +129,8 @@ class Finetuning(Schedule):
 
 
 class Agreement(Schedule):
-    """Fine-tuning without labels, on images of its own; ``feature_weight`` is the weight of the last
-    features in the loss.
+    """Fine-tuning without labels, on images of its own; ``feature_weight`` is the weight of the
+    last features in the loss.
     """
 
     train_set: str

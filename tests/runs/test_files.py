@@ -1,4 +1,4 @@
-"""Files are named by what they hold, and read again only if their size or time has changed."""
+"""Files are written whole or not at all, and read again only if their size or time has changed."""
 
 import hashlib
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from blurpaper.runs import files
+from blurpaper.runs.files import StoreError, written
 
 LONG_AGO = 1_600_000_000
 
@@ -126,3 +127,51 @@ def test_a_thousand_files_take_one_look_at_the_memory(folder, read, monkeypatch)
     read.clear()
     assert len(set(files.hashes(folder, names))) == 1000
     assert len(opened) == 1 and read == []
+
+
+# --- Writing --------------------------------------------------------------------------------------
+
+
+class KilledError(Exception):
+    """What stops a writer half-way."""
+
+
+def test_written_makes_folders_and_leaves_the_file_alone_there(tmp_path):
+    path = tmp_path / "a" / "b" / "table.csv"
+    with written(path) as temporary:
+        assert temporary.suffix == ".csv" and temporary.parent == path.parent
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_written_replaces_a_file_only_when_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with written(path) as temporary:
+        temporary.write_text("ne")
+        assert path.read_text() == "old"
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+def test_written_leaves_nothing_behind_after_an_exception(tmp_path, old):
+    path = tmp_path / "table.csv"
+    if old:
+        path.write_text(old)
+    with pytest.raises(KilledError), written(path) as temporary:
+        temporary.write_text("half")
+        raise KilledError
+    assert [file.name for file in tmp_path.iterdir()] == (["table.csv"] if old else [])
+    assert not old or path.read_text() == old
+
+
+def test_written_below_a_file_is_an_error_that_names_the_path(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "file" / "table.csv"
+    with pytest.raises(StoreError) as caught, written(path) as temporary:
+        temporary.write_text("new")
+    assert str(path) in str(caught.value)
+    assert (tmp_path / "file").read_text() == "in the way"

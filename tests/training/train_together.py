@@ -59,7 +59,6 @@ def main(path: Path) -> None:
 
 def train_twice(command: list[str]) -> None:
     for _ in range(2):
-        devices.count.cache_clear()  # the command before took its processes apart
         cli.main(command, standalone_mode=False)
         if devices.number() == 0:
             (found,) = Path(os.environ["BLURPAPER_STORE"]).glob("networks/*_mix_*/*.safetensors")
