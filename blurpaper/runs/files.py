@@ -33,7 +33,7 @@ PACKAGE = Path(__file__).parents[1]
 """The folder of the library."""
 
 CARRIED = PACKAGE / "checkout"
-"""In a wheel, what it carries of a checkout; in a checkout there is no such folder."""
+"""The part of a checkout that a wheel carries; in a checkout there is no such folder."""
 
 HOME = CARRIED if CARRIED.is_dir() else PACKAGE.parent
 """The folder that holds ``notebooks/``, ``book/`` and ``results/``, ``_config.yml`` and
@@ -106,7 +106,7 @@ def check_writable(path: Path) -> None:
 
 
 def remedy(error: OSError) -> str:
-    """What to do about a file that cannot be written."""
+    """Advice on a file that cannot be written."""
     elsewhere = "name another place"
     return f"free some space or {elsewhere}" if error.errno in _NO_SPACE else elsewhere
 

@@ -153,11 +153,9 @@ def _whole(module: str) -> str:
     """Its text, each imported name with the hash of the module that defines it: two modules of the
     same text may have a name from different places.
     """
-    return _ORIGIN.sub(lambda origin: _meaning(origin[1]), _form(module).text)
-
-
-def _meaning(module: str) -> str:
-    return "" if module in CARRIERS else _own(module)
+    return _ORIGIN.sub(
+        lambda origin: "" if origin[1] in CARRIERS else _own(origin[1]), _form(module).text
+    )
 
 
 def _read(tree: ast.Module, bound: dict[str, str]) -> _Form:

@@ -55,8 +55,8 @@ class Emoji(Section):
 
 
 class Protocol(Section):
-    """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and
-    the network's field.
+    """Pixels of this profile for the paper's scales 384, 128, 256 and 512 (Sec. 3) and for the
+    network's field.
     """
 
     canonical: Positive
@@ -138,7 +138,7 @@ class Agreement(Schedule):
 
 
 class Evaluation(Section):
-    """What is measured, on what."""
+    """Networks, conditions and scales of the experiments on recognition."""
 
     test_sets: list[str]
     class_restricted_sets: list[str]
@@ -366,7 +366,6 @@ def _set(fields: dict[str, Any], dotted: str, value: object) -> None:
             raise ProfileError(
                 f"override {dotted!r}: no section {section!r}{_meant(section, fields) or '.'}"
             )
-        fields[section] = dict(fields[section])
         fields = fields[section]
     fields[last] = value
 

@@ -236,9 +236,8 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot read {data}: {error.strerror or error}.") from None
         if alone:
-            warnings.warn(
-                f"{data} is damaged (its checksum differs): it is computed again.", stacklevel=3
-            )
+            said = f"{data} is damaged (its checksum differs): it is computed again."
+            warnings.warn(said, stacklevel=3)
             shutil.rmtree(folder, ignore_errors=True)
         return None
 
@@ -251,9 +250,9 @@ class Store:
                 for rest in folder.parent.glob(f"{glob.escape(folder.name)}.*{_UNFINISHED}"):
                     shutil.rmtree(rest, ignore_errors=True)
                 temporary.mkdir(parents=True)
-                data = temporary / f"data{artifact.codec.suffix}"
+                data, stamp = temporary / f"data{artifact.codec.suffix}", temporary / "stamp.json"
                 artifact.codec.save(value, data)
-                stamp = {
+                facts = {
                     "kind": artifact.kind,
                     "name": artifact.name,
                     "key": artifact.key,
@@ -265,11 +264,9 @@ class Store:
                     **artifact.about,
                     **surroundings(),
                 }
-                (temporary / "stamp.json").write_text(
-                    json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8"
-                )
-                for file in (data, temporary / "stamp.json"):
-                    flush(file)
+                stamp.write_text(json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8")
+                flush(data)
+                flush(stamp)
                 shutil.rmtree(folder, ignore_errors=True)
                 temporary.replace(folder)
         finally:
@@ -326,11 +323,8 @@ def surroundings() -> dict[str, Any]:
 
     import torch
 
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"cpu, {torch.get_num_threads()} threads"
-    )
+    gpu = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if gpu else f"cpu, {torch.get_num_threads()} threads"
     versions = {name: fingerprint.version_of(name) for name in fingerprint.LIBRARIES.values()}
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
@@ -344,8 +338,7 @@ def surroundings() -> dict[str, Any]:
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(PACKAGE), *arguments]
     try:
-        return subprocess.check_output(
-            command, stderr=subprocess.DEVNULL, text=True, timeout=20
-        ).strip()
+        said = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return ""
+    return said.strip()

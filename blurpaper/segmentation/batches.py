@@ -77,11 +77,8 @@ def make_batch(
 
     each = in_threads if device.type == "cpu" else map
     seen, places, labels = zip(*each(made, range(len(numbers))), strict=True)
-    return PixelBatch(
-        torch.stack(seen),
-        torch.from_numpy(np.stack(places)).to(device),
-        torch.from_numpy(np.stack(labels)).to(device),
-    )
+    drawn = (torch.from_numpy(np.stack(one)).to(device) for one in (places, labels))
+    return PixelBatch(torch.stack(seen), *drawn)
 
 
 def _resized_labels(labels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

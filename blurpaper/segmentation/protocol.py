@@ -116,8 +116,7 @@ def log_probabilities(
     with torch.inference_mode(), autocast(profile.compute, device):
         for members in same_shape(scenes, profile.evaluation.batch):
             sharp = torch.stack([scenes[member].image for member in members]).to(device)
-            seen = protocol.blurred(
-                sharp, [ids[member] for member in members], condition, settings.canonical
-            )
+            names = [ids[member] for member in members]
+            seen = protocol.blurred(sharp, names, condition, settings.canonical)
             found = segmenter.log_probabilities(seen.float(), scenes[members[0]].shape).cpu()
             yield from zip(members, found, strict=True)

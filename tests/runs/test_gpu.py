@@ -401,7 +401,7 @@ def test_a_network_is_kept_and_loaded_as_it_was(tmp_path) -> None:
 
 @pytest.mark.parametrize(("backend", "processes"), [("nccl", 1), ("gloo", 2)])
 def test_processes_end_with_the_weights_of_one(backend, processes, tmp_path) -> None:
-    """NCCL with one process, which goes all the way through it; Gloo with two that share the GPU."""
+    """NCCL with one process, whose gradients pass through it; Gloo with two that share the GPU."""
     script, ends = Path(__file__).with_name("train_on_gpu.py"), []
     for how, size in (("none", 1), (backend, processes)):
         out = tmp_path / f"{how}.safetensors"

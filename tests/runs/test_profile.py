@@ -1,4 +1,4 @@
-"""Profiles: those that come with the library, and one sentence for each way a profile can be wrong."""
+"""Profiles: those of the library, and one sentence for each way in which one can be wrong."""
 
 import pytest
 import yaml
@@ -239,13 +239,22 @@ def test_a_missing_field_is_an_error_that_names_it(write):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("seed", "0"), ("seed", 1.0), ("seed", True), ("emoji.classes", 1), ("emoji.classes", 101), ("emoji.train", 0),
-        ("emoji.train", -5), ("pretraining.momentum", 1.0), ("pretraining.flip", "yes"), ("pretraining.batch", 12.5),
-        ("evaluation.original_scales", "256"), ("evaluation.original_scales", [256]), ("compute.device", "gpu"), ("compute.precision", 16),
-        ("protocol.scales.384", 108), ("protocol.jitter", [0]), ("protocol.canonical", None), ("pretraining.phases", {}),
+        *(("seed", value) for value in ("0", 1.0, True)),
+        *(("emoji.classes", value) for value in (1, 101)),
+        *(("emoji.train", value) for value in (0, -5)),
+        ("pretraining.momentum", 1.0),
+        ("pretraining.flip", "yes"),
+        ("pretraining.batch", 12.5),
+        ("pretraining.phases", {}),
+        *(("evaluation.original_scales", value) for value in ("256", [256])),
         ("evaluation", 3),
+        ("compute.device", "gpu"),
+        ("compute.precision", 16),
+        ("protocol.scales.384", 108),
+        ("protocol.jitter", [0]),
+        ("protocol.canonical", None),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_type_or_value_is_an_error_that_says_where_and_what(field, value):
     message = refusal("emoji", {field: value})
     assert field.split(".384")[0] in message

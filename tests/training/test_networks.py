@@ -101,7 +101,7 @@ def test_profiles_that_cannot_make_a_network_say_so(kept) -> None:
 
 @pytest.fixture(scope="module")
 def references(tmp_path_factory) -> dict[str, Reference]:
-    """Two networks in files, their batch norms no longer as they were drawn, and the bundled one."""
+    """Two networks in files, with batch norms drawn at random, and the bundled one."""
     found: dict[str, Reference] = {}
     for model in ("small_vgg", "small_resnet"):
         torch.manual_seed(0)
