@@ -18,8 +18,7 @@ import torch
 from blurpaper.data.images import SUFFIXES, ImageError, image_names, read_image
 from blurpaper.data.sets import ImageSet, Subset, imagenet_names, imagenet_wnids
 from blurpaper.data.sources import SOURCES
-from blurpaper.runs import contents
-from blurpaper.runs.files import data_folder
+from blurpaper.runs.files import data_folder, hashes
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import Store
 from blurpaper.runs.threads import in_threads
@@ -192,7 +191,7 @@ def _plain(name: str) -> str:
 
 def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str:
     """Hash of the names and the contents of files below a folder, 16 hexadecimal digits; a file is
-    read again only if its size or its time has changed (:mod:`blurpaper.runs.contents`).
+    read again only if its size or its time has changed (:func:`blurpaper.runs.files.hashes`).
 
     Args:
         tolerant: whether what prevents a file from being opened may stand for its content.
@@ -201,7 +200,7 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
         ImageError: if one cannot be opened and that is not tolerated, naming it.
     """
     digest = hashlib.sha256()
-    for one, content in zip(ids, contents.hashes(folder, ids), strict=True):
+    for one, content in zip(ids, hashes(folder, ids), strict=True):
         if isinstance(content, OSError):
             if not tolerant:
                 raise ImageError(f"cannot read {folder / one}: {content.strerror}.")

@@ -1,4 +1,4 @@
-"""How a run is set up, seeded, kept and repeated; imports no other room."""
+"""Profiles, seeds, devices, files and the store of a run; imports no other room."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 CANONICAL = 384
-"""The paper's canonical scale: pixels of an image's smaller side, in which sizes of blurs are given."""
+"""The paper's canonical scale: pixels of an image's smaller side, to which sizes of blurs refer."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Every choice of a run, and the store in which it finds and keeps what it computes."""
+    """Every setting of a run, and the store of its artifacts."""
 
     profile: Profile
     store: Store

@@ -1,15 +1,16 @@
-"""What computes: the device, its precision, and several processes as one."""
+"""Devices, their precision, and several processes that train as one."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TypeVar
 
 import torch
+from torch import distributed
 
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Compute
@@ -30,8 +31,8 @@ def device_of(compute: Compute) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep large blocks that are freed, for the next step to use again: called
-    once where a run begins.
+    """Let the C library keep large blocks that are freed, for the next step to reuse. Called once
+    where a run begins.
 
     By default it returns them to the system, which clears each page anew when it is asked for
     again: on a CPU that can take longer than the convolutions. Where the C library has no such
@@ -47,7 +48,7 @@ def keep_freed_memory() -> None:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is native there; emulated, it would be slower and no more precise."""
+    """Whether bfloat16 is native on a device; emulated, it would be slower and no more precise."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
@@ -72,14 +73,12 @@ hold the store's lock.
 
 
 def join() -> None:
-    """Join the processes that torchrun started (NCCL for what is on GPUs, else Gloo), if there are
+    """Join the processes that torchrun started (NCCL for tensors on GPUs, else Gloo), if there are
     several and they are not joined yet.
 
     Raises:
         UserError: if some have a GPU of their own and some have none.
     """
-    from torch import distributed
-
     size = count()
     if size == 1 or distributed.is_initialized():
         return
@@ -100,12 +99,12 @@ def join() -> None:
 
 
 def count() -> int:
-    """How many processes work together."""
+    """Number of processes that work together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def number() -> int:
-    """Which of them this is; number 0 leads: it alone writes checkpoints and the store."""
+    """Number of this process. Number 0 leads: it alone writes checkpoints and the store."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -118,8 +117,6 @@ def share(members: Sequence[T]) -> tuple[slice, Sequence[T]]:
 
 def total(value: torch.Tensor) -> float:
     """The sum of a number, a tensor ``()``, over all processes."""
-    from torch import distributed
-
     value = value.detach().clone()
     if count() > 1:
         distributed.all_reduce(value)
@@ -127,11 +124,9 @@ def total(value: torch.Tensor) -> float:
 
 
 def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
-    """The mean of a number, a tensor ``()``, over all processes, each counting for so much. No
-    gradient flows from the others.
+    """The mean of a number, a tensor ``()``, over all processes, weighted. No gradient flows from
+    the other processes.
     """
-    from torch import distributed
-
     if count() == 1:
         return value
     both = torch.stack([value.detach() * weight, torch.full_like(value, weight)])
@@ -139,19 +134,15 @@ def mean(value: torch.Tensor, weight: float) -> torch.Tensor:
     return both[0] / both[1]
 
 
-def led(decide: Callable[[], bool]) -> bool:
-    """What the leading process decides, in all of them."""
-    from torch import distributed
-
-    decision = [decide() if number() == 0 else False]
+def led(decision: bool) -> bool:
+    """The decision of the leading process, in all processes."""
+    decisions = [decision]
     if count() > 1:
-        distributed.broadcast_object_list(decision)
-    return decision[0]
+        distributed.broadcast_object_list(decisions)  # from number 0
+    return decisions[0]
 
 
 def wait() -> None:
-    """Until all processes are here."""
-    from torch import distributed
-
+    """Wait until all processes have come here."""
     if count() > 1:
         distributed.barrier()

@@ -1,24 +1,29 @@
-"""Files: where they are, and writing each so that it is whole or not there.
+"""Files: where they are, writing each whole or not at all, and hashes of their contents.
 
-:class:`UserError`, the base of every error that a user can mend, stands here because files are what
-most of them are about.
+:class:`UserError`, the base of every error that a user can mend, stands here because most of them
+are about files.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+from blurpaper.runs.progress import progress
 
 
 class UserError(ValueError):
     """Base of every error that a user can mend; the command line prints its message and exits 2.
 
-    It is a ``ValueError`` so that a caller in Python may catch it as usual. Any other exception is a
-    fault of the program and shows its traceback.
+    It is a ``ValueError`` so that a caller in Python may catch it as usual. Any other exception is
+    a fault of the program and shows its traceback.
     """
 
 
@@ -28,7 +33,7 @@ PACKAGE = Path(__file__).parents[1]
 """The folder of the library."""
 
 CARRIED = PACKAGE / "checkout"
-"""In a wheel, what it carries of a checkout; in a checkout there is no such folder."""
+"""The part of a checkout that a wheel carries; in a checkout there is no such folder."""
 
 HOME = CARRIED if CARRIED.is_dir() else PACKAGE.parent
 """The folder that holds ``notebooks/``, ``book/`` and ``results/``, ``_config.yml`` and
@@ -67,8 +72,8 @@ class StoreError(UserError):
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes ``path`` at once when the block ends well;
-    parents are made.
+    """A temporary name to write to, renamed to ``path`` when the block ends without an error;
+    parent folders are made.
 
     Raises:
         StoreError: if it cannot be written (a full disk, a read-only folder).
@@ -87,7 +92,7 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """See before the work that its outcome can be written; nothing but the parents is left behind.
+    """Check before long work that its result can be written; only parent folders are left behind.
 
     Raises:
         StoreError: if not.
@@ -101,19 +106,14 @@ def check_writable(path: Path) -> None:
 
 
 def remedy(error: OSError) -> str:
-    """What to do about a file that cannot be written."""
-    return (
-        "free some space or name another place"
-        if error.errno in _NO_SPACE
-        else "name another place"
-    )
+    """Advice on a file that cannot be written."""
+    elsewhere = "name another place"
+    return f"free some space or {elsewhere}" if error.errno in _NO_SPACE else elsewhere
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """A block that writes a file: what prevents it comes out as a :class:`StoreError` that names
-    the file.
-    """
+    """Turn errors of a block that writes a file into a :class:`StoreError` that names the file."""
     try:
         yield
     except OSError as error:
@@ -124,9 +124,8 @@ def explained(path: Path) -> Iterator[None]:
         # safetensors reports a full disk as an error of its own.
         if type(error).__name__ != "SafetensorError":
             raise
-        raise StoreError(
-            f"cannot write {path}: {error}; free some space or name another place."
-        ) from error
+        full = OSError(errno.ENOSPC, str(error))
+        raise StoreError(f"cannot write {path}: {error}; {remedy(full)}.") from error
 
 
 def _temporary(path: Path) -> Path:
@@ -134,8 +133,8 @@ def _temporary(path: Path) -> Path:
 
 
 def _put_in_order(path: Path) -> None:
-    """Sort what a safetensors header says of its file, which is written in random order: the same
-    weights are the same file.
+    """Sort the metadata in a safetensors header, which are written in random order, so that the
+    same weights give the same file.
     """
     with path.open("rb+") as file:
         size = int.from_bytes(file.read(8), "little")
@@ -149,8 +148,97 @@ def _put_in_order(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """See that what was written to a file is on the disk, so that it outlives a machine that loses
-    its power.
-    """
+    """Force a file onto the disk, so that it survives a loss of power."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+# --- Contents -------------------------------------------------------------------------------------
+# A set of photographs is named by a hash of all its files, and ImageNet is 140 GB. The hash of each
+# file is kept in the store by path, size and time of change, as in git's index. A store that cannot
+# be read or written only costs reading the files again.
+
+_SETTLED = 2_000_000_000
+"""Nanoseconds. A file that was changed just now may change again within one tick of its clock, so
+its hash is not kept yet.
+"""
+_AT_A_TIME = 1000
+
+_Seen = tuple[int, int, str]
+"""Size in bytes, time of change in nanoseconds, hash of the content."""
+
+
+def hashes(folder: Path, names: Sequence[str]) -> Iterator[str | OSError]:
+    """SHA-256 of each file below a folder, or the error with which opening it fails. Files whose
+    size and time are unchanged are not read again.
+    """
+    from blurpaper.runs.threads import in_threads  # which loads torch
+
+    folder = folder.absolute()
+    found: dict[str, _Seen | OSError] = _known(folder)
+    unread = [name for name in names if _stat(f"{folder}/{name}") != found.get(name, ())[:2]]
+    with progress(f"reading {folder.name}", len(unread), "file") as tick:
+        for start in range(0, len(unread), _AT_A_TIME):
+            part = unread[start : start + _AT_A_TIME]
+            read = dict(zip(part, in_threads(lambda name: _read(folder / name), part), strict=True))
+            found |= read
+            _keep(folder, read)
+            tick(len(part))
+    for name in names:
+        seen = found[name]
+        yield seen if isinstance(seen, OSError) else seen[2]
+
+
+def _stat(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 (a Path a file would take longer than the rest)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _read(path: Path) -> _Seen | OSError:
+    try:
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return error
+    return about.st_size, about.st_mtime_ns, content
+
+
+def _known(folder: Path) -> dict[str, _Seen]:
+    with suppress(OSError, sqlite3.Error), closing(_database()) as database:
+        rows = database.execute(
+            "SELECT name, size, changed, content FROM files WHERE folder = ?", (str(folder),)
+        )
+        return {name: (size, changed, content) for name, size, changed, content in rows}
+    return {}
+
+
+def _keep(folder: Path, read: dict[str, _Seen | OSError]) -> None:
+    settled = time.time_ns() - _SETTLED
+    rows = [
+        (str(folder), name, *seen)
+        for name, seen in read.items()
+        if not isinstance(seen, OSError) and seen[1] < settled
+    ]
+    with suppress(OSError, sqlite3.Error), closing(_database()) as database, database:
+        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _database() -> sqlite3.Connection:
+    path = store_folder() / "files.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path, timeout=60)
+    try:
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS files (folder TEXT, name TEXT, size INTEGER, "
+            "changed INTEGER, content TEXT, PRIMARY KEY (folder, name)) WITHOUT ROWID"
+        )
+    except sqlite3.DatabaseError as error:
+        database.close()
+        if "not a database" in str(error) or "malformed" in str(error):
+            path.unlink()  # damaged: the next one starts empty
+        raise
+    return database

@@ -1,10 +1,10 @@
 """A fingerprint of code that survives a move.
 
-It hashes the syntax of the modules that make something and, transitively, of those whose functions
-they use. Left out is whatever computes nothing: comments, docstrings, layout, import statements,
-and the names of modules, so that a file may be moved, renamed or imported in another way, and
-Python be updated, without a change. A name from another module stands for what that module says,
-wherever it lies. The versions of libraries that compute are added by :mod:`blurpaper.runs.store`.
+It hashes the syntax of the modules that compute something and, transitively, of those whose
+functions they use. Left out is whatever computes nothing: comments, docstrings, layout, import
+statements, and the names of modules. A file may thus be moved, renamed or imported in another way,
+and Python be updated, without a change. A name from another module stands for the code of that
+module, wherever it lies. :mod:`blurpaper.runs.store` adds the versions of libraries that compute.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 from blurpaper.runs.files import PACKAGE
 
 _PACKAGE = "blurpaper"
-CARRIERS = frozenset(
-    f"{_PACKAGE}.{name}"
-    for name in ("runs.store", "runs.files", "runs.fingerprint", "runs.contents", "runs.profile", "runs.progress", "runs.threads", "runs", "data.sources")
-)  # fmt: skip
-"""Modules that carry values without making them: what they hold is in the inputs of an artifact."""
+_IN_RUNS = ("files", "fingerprint", "profile", "progress", "store", "threads")
+CARRIERS = {f"{_PACKAGE}.runs", f"{_PACKAGE}.data.sources"} | {
+    f"{_PACKAGE}.runs.{name}" for name in _IN_RUNS
+}
+"""Modules that carry values without computing them: what they hold is in an artifact's inputs."""
 
 LIBRARIES = {
     "torch": "torch",
@@ -46,7 +46,7 @@ LIBRARIES = {
 
 
 def fingerprint(modules: Iterable[str]) -> str:
-    """Hexadecimal hash of modules of the library and of all that they use of it."""
+    """Hexadecimal hash of modules of the library and of everything in it that they use."""
     parts = sorted({_whole(module) for module in closure(modules)})
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -55,12 +55,8 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
     """The versions of the :data:`LIBRARIES` that modules use, directly or not; without the local
     part that tells a build for CUDA from one for CPUs.
     """
-    used = {name for module in closure(modules) for name in _form(module).libraries}
-    return {
-        distribution: version_of(distribution)
-        for name, distribution in LIBRARIES.items()
-        if name in used
-    }
+    used = set().union(*(_form(module).libraries for module in closure(modules)))
+    return {LIBRARIES[name]: version_of(LIBRARIES[name]) for name in LIBRARIES if name in used}
 
 
 def version_of(distribution: str) -> str:
@@ -74,7 +70,7 @@ def version_of(distribution: str) -> str:
 
 
 def hash_of(module: str) -> str | None:
-    """Sixteen hexadecimal digits for what one module says itself; None if there is no such module."""
+    """Sixteen hexadecimal digits of one module's own code; None if there is no such module."""
     return _own(module) if path_of(module).is_file() else None
 
 
@@ -87,8 +83,8 @@ def library() -> list[str]:
 
 
 def used_by(source: str) -> set[str]:
-    """The modules of the library that a script uses itself; with a cell for the shell, the command
-    line as well.
+    """The modules of the library that a script uses directly; with a cell for the shell, the
+    command line as well.
     """
     shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
     tree = _parsed(source)
@@ -126,7 +122,7 @@ _ORIGIN = re.compile(rf"<({_PACKAGE}[.\w]*)>")
 """The module that defines an imported name, as it stands before the name in a normal form."""
 
 
-# --- What one module says -------------------------------------------------------------------------
+# --- The code of one module -----------------------------------------------------------------------
 
 
 @dataclass
@@ -158,20 +154,18 @@ def _tree(module: str) -> ast.Module:
 
 @cache
 def _own(module: str) -> str:
-    """Hash of what a module says itself, wherever its imported names come from."""
+    """Hash of a module's own code, wherever its imported names come from."""
     return hashlib.sha256(_ORIGIN.sub("", _form(module).text).encode()).hexdigest()[:16]
 
 
 @cache
 def _whole(module: str) -> str:
-    """Its text, each imported name with the hash of the module that defines it: two modules that
-    say the same may have a name from different places.
+    """Its text, each imported name with the hash of the module that defines it: two modules of the
+    same text may have a name from different places.
     """
-    return _ORIGIN.sub(lambda origin: _meaning(origin[1]), _form(module).text)
-
-
-def _meaning(module: str) -> str:
-    return "" if module in CARRIERS else _own(module)
+    return _ORIGIN.sub(
+        lambda origin: "" if origin[1] in CARRIERS else _own(origin[1]), _form(module).text
+    )
 
 
 def _read(tree: ast.Module, bound: dict[str, str]) -> _Form:
@@ -179,10 +173,10 @@ def _read(tree: ast.Module, bound: dict[str, str]) -> _Form:
     normal = _Normal(form, bound)
     normal.visit(tree)
     for imported in normal.imported:
-        if _in_library(imported) and imported not in normal.seen:  # for its effects
-            form.uses.add(("", _module(imported)))
-        elif not _in_library(imported):
+        if not _in_library(imported):
             form.libraries.add(imported.partition(".")[0])
+        elif imported not in normal.seen:  # for its effects
+            form.uses.add(("", _found(imported)[0]))
     form.text = _tree_as_text(tree)
     return form
 
@@ -192,17 +186,15 @@ def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield (
-                    alias.asname or alias.name.partition(".")[0],
-                    (alias.name if alias.asname else alias.name.partition(".")[0]),
-                )
+                first = alias.name.partition(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (first, first)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 class _Normal(ast.NodeTransformer):
-    """Takes out of a tree what computes nothing, and notes what it uses."""
+    """Removes from a tree what computes nothing, and notes what it uses."""
 
     def __init__(self, form: _Form, bound: dict[str, str]) -> None:
         self._form, self._bound = form, bound
@@ -242,7 +234,7 @@ class _Normal(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def _named(self, node: ast.AST, name: str, attributes: list[str]) -> ast.AST:
-        """A name, and what is asked of it, by where it comes from instead of how it was imported."""
+        """A name and its attributes by where they are defined instead of how they were imported."""
         if name not in self._bound:
             return node
         dotted = self._bound[name]
@@ -261,14 +253,10 @@ def _in_library(dotted: str) -> bool:
     return dotted.partition(".")[0] == _PACKAGE
 
 
-def _module(dotted: str) -> str:
-    return _found(dotted)[0]
-
-
 def _found(dotted: str) -> tuple[str, str, list[str]]:
     """Where something of the library is defined: the module, its name there, and what follows.
 
-    A package that only passes a name on is seen through, as long as it is one that it imports.
+    A package that only passes on a name that it imports is followed to the module it comes from.
     """
     first, *names = dotted.split(".")
     module = first
@@ -283,8 +271,8 @@ def _found(dotted: str) -> tuple[str, str, list[str]]:
 
 
 def _run_by(dotted: str) -> Iterator[str]:
-    """The modules that are run on the way to a name, because a package imports them as modules:
-    what registers itself there.
+    """The modules that run on the way to a name because a package imports them as modules, such as
+    those that register themselves there.
     """
     module, _, rest = dotted.rpartition(".")
     while module:
@@ -296,13 +284,13 @@ def _run_by(dotted: str) -> Iterator[str]:
 
 @cache
 def _passed_on(module: str) -> dict[str, str]:
-    """What a module has from others, by name."""
+    """The imported names of a module, with what they stand for."""
     return dict(_bindings(_tree(module)))
 
 
 def _tree_as_text(node: object) -> str:
-    """A syntax tree without what is empty: fields that a later Python adds are empty in code that
-    an earlier one can read.
+    """A syntax tree as text, without empty fields: those that a later Python adds are empty in code
+    that an earlier one can read.
     """
     if isinstance(node, list):
         return f"[{','.join(map(_tree_as_text, node))}]"

@@ -1,4 +1,4 @@
-"""Profiles: one file with every number an experiment depends on, checked when it is read.
+"""Profiles: one file with every setting of an experiment, checked when it is read.
 
 ``load("emoji", {"pretraining.batch": 64})`` reads ``profiles/emoji.yaml``, merged over the profile
 it ``extends`` and under the overrides. Mappings are merged, lists replaced; an unknown key, a wrong
@@ -7,13 +7,14 @@ type or a cycle is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import PROFILES, UserError
@@ -26,7 +27,18 @@ class ProfileError(UserError):
 class Section(BaseModel):
     """A part of a profile: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, fields: object) -> object:
+        known = list(cls.model_fields)
+        for name in fields if isinstance(fields, dict) else ():
+            if name not in known:
+                what = _meant(name, known) or f"; there are {', '.join(known)}."
+                said = {"field": name, "what": what}
+                raise PydanticCustomError("unknown", "no such field{what}", said)
+        return fields
 
 
 Positive = Annotated[int, Field(gt=0)]
@@ -43,8 +55,8 @@ class Emoji(Section):
 
 
 class Protocol(Section):
-    """Pixels of this profile for the paper's scales (Sec. 3): what it calls 384, 128, 256, 512 and
-    the network's field.
+    """Pixels of this profile for the paper's scales 384, 128, 256 and 512 (Sec. 3) and for the
+    network's field.
     """
 
     canonical: Positive
@@ -80,8 +92,8 @@ class Phase(Section):
 
 
 class Schedule(Section):
-    """How a network is trained, in phases: by stochastic gradient descent with momentum, unless
-    another optimizer is named.
+    """Training in phases, by stochastic gradient descent with momentum unless another optimizer is
+    named.
     """
 
     phases: Annotated[list[Phase], Field(min_length=1)]
@@ -103,22 +115,22 @@ class Schedule(Section):
 
 
 class Pretraining(Schedule):
-    """Training from scratch on sharp images, which makes ``original`` where no weights can be had."""
+    """Training from scratch on sharp images, for ``original`` where no weights can be had."""
 
     train_scale: str
 
 
 class Finetuning(Schedule):
-    """Fine-tuning on a mix (Sec. 4), and how many batches the statistics of batch normalisation are
-    re-estimated from.
+    """Fine-tuning on a mix (Sec. 4), and the number of batches from which statistics of batch
+    normalisation are re-estimated.
     """
 
     batch_norm_batches: Positive
 
 
 class Agreement(Schedule):
-    """Fine-tuning without labels, on images of its own; ``feature_weight`` is that of the last
-    features in the loss.
+    """Fine-tuning without labels, on images of its own; ``feature_weight`` is the weight of the
+    last features in the loss.
     """
 
     train_set: str
@@ -126,7 +138,7 @@ class Agreement(Schedule):
 
 
 class Evaluation(Section):
-    """What is measured, on what."""
+    """Networks, conditions and scales of the experiments on recognition."""
 
     test_sets: list[str]
     class_restricted_sets: list[str]
@@ -151,12 +163,12 @@ class Evaluation(Section):
     invariance_conditions: list[str]
     batch: Positive
     images_per_shard: Positive
-    """Bounds the memory and what a killed run loses."""
+    """Bounds the memory, and the work that a killed run loses."""
     bootstrap: Positive
 
 
 class Prior(Section):
-    """The Gaussian mixture that EPLL takes patches to come from, and what it is learnt from."""
+    """EPLL's Gaussian mixture model of patches, and the images that it is learnt from."""
 
     images: str
     """A set of images (its training images; the test images are held out), or the path of a folder
@@ -177,7 +189,7 @@ class Deblurring(Section):
     methods: list[str]
     """On every test image."""
     networks: list[str]
-    """Fine-tuned networks, as MIX[/RECIPE], that look at the blurred image instead."""
+    """Fine-tuned networks, as MIX[/RECIPE], that classify the blurred image instead."""
     images_per_class: Positive | None
     """All if null; the paper takes ten."""
     n_exact: Positive
@@ -216,9 +228,9 @@ class Segmentation(Section):
     """Side, in pixels, of the crops that are learnt from."""
     pixels_per_crop: Positive
     head_lr_scale: Annotated[float, Field(gt=0)]
-    """Learning rate of the per-pixel classifier, in those of the model below it."""
+    """Learning rate of the per-pixel classifier, relative to that of the model below it."""
     pretraining: Schedule
-    """On sharp scenes, which makes ``original`` of the classification network."""
+    """On sharp scenes, from the classification network to ``original``."""
     finetuning: Schedule
     networks: list[str]
     """Mixes that the original is fine-tuned on."""
@@ -256,32 +268,6 @@ class Profile(Section):
     seed: int
 
 
-_RENAMED = {
-    "phases.end": "end_rate",
-    "agreement.features": "feature_weight",
-    "evaluation.restricted": "class_restricted_sets",
-    "evaluation.conditions": "original_conditions",
-    "evaluation.scales": "original_scales",
-    "evaluation.finetuned": "finetuned_networks",
-    "evaluation.pooled_model": "global_pooling_model",
-    "evaluation.released": "released_network",
-    "evaluation.shard": "images_per_shard",
-    "prior.held_out": "held_out_patches",
-    "deblurring.each": "images_per_class",
-    "deblurring.exact": "n_exact",
-    "deblurring.mistaken": "wrong_psfs",
-    "deblurring.noises": "noise_sweep",
-    "deblurring.wary": "assumed_noises",
-    "deblurring.few": "n_ablation",
-    "deblurring.timed": "n_timed",
-    "segmentation.hidden": "hidden_units",
-    "segmentation.points": "pixels_per_crop",
-    "segmentation.pace": "head_lr_scale",
-    "segmentation.boundary": "boundary_distance",
-}
-"""Former name of a field -> its name."""
-
-
 def names() -> list[str]:
     """The profiles that come with the library.
 
@@ -308,21 +294,15 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:
-        # A field under its former name is also missing under its own, which says less.
-        problem = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        where = ".".join(map(str, problem["loc"])) or "the whole"
+        problem = error.errors()[0]
+        unknown = [problem["ctx"]["field"]] if problem["type"] == "unknown" else []
+        where = ".".join(map(str, (*problem["loc"], *unknown))) or "the whole"
         what = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            what = "no such field" + _renamed(problem["loc"])
-        got = (
-            ""
-            if problem["type"] in ("missing", "value_error", "extra_forbidden")
-            else f" Got {problem['input']!r}."
-        )
-        raise ProfileError(
-            f"profile {name!r}, {where}: "
-            f"{what.rstrip('?.')}{'?' if what.endswith('?') else '.'}{got}"
-        ) from None
+        if not unknown:
+            what += "."
+        if problem["type"] not in ("missing", "value_error", "unknown"):
+            what += f" Got {problem['input']!r}."
+        raise ProfileError(f"profile {name!r}, {where}: {what}") from None
 
 
 def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
@@ -353,7 +333,7 @@ def _merged(name: str, children: tuple[str, ...]) -> dict[str, Any]:
     path = Path(name) if is_path else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise ProfileError(
-            f"no profile {name!r}; there are {', '.join(names())}" + _meant(name, names())
+            f"no profile {name!r}; there are {', '.join(names())}{_meant(name, names()) or '.'}"
         )
     try:
         own = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -384,31 +364,12 @@ def _set(fields: dict[str, Any], dotted: str, value: object) -> None:
     for section in sections:
         if not isinstance(fields.get(section), dict):
             raise ProfileError(
-                f"override {dotted!r}: no section {section!r}" + _meant(section, list(fields))
+                f"override {dotted!r}: no section {section!r}{_meant(section, fields) or '.'}"
             )
-        fields[section] = dict(fields[section])
         fields = fields[section]
     fields[last] = value
 
 
-def _renamed(location: tuple) -> str:
-    *sections, last = (part for part in location if isinstance(part, str))
-    if now := _RENAMED.get(f"{sections[-1] if sections else ''}.{last}"):
-        return "; it is now " + ".".join((*sections, now))
-    return _meant(last, _fields_beside(location))
-
-
-def _fields_beside(location: tuple) -> list[str]:
-    model: type[BaseModel] = Profile
-    for part in location[:-1]:
-        inner = model.model_fields.get(str(part))
-        candidates = [inner.annotation, *getattr(inner.annotation, "__args__", ())] if inner else []
-        model = next(
-            (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model
-        )
-    return list(model.model_fields)
-
-
-def _meant(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, map(str, known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else "."
+def _meant(name: object, known: Iterable[object]) -> str:
+    near = get_close_matches(str(name), map(str, known))
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -1,4 +1,4 @@
-"""Bars with an estimate, for anything that takes more than two seconds."""
+"""Progress bars with an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -12,22 +12,16 @@ from contextlib import contextmanager
 def progress(
     what: str, total: int | None = None, unit: str = "it"
 ) -> Iterator[Callable[..., None]]:
-    """A bar on standard error, shown once it has run for two seconds; yields what to tell it.
+    """A bar on standard error, shown after two seconds; yields a callable that moves it.
 
-    The callable takes ``(done)`` to advance by so many, or ``(done, total, loss)`` to say where it
-    stands.
+    That takes ``(done)``, a number of further steps, or ``(done, total, loss)``, the state of all.
     """
     from tqdm import tqdm
 
-    options = {
-        "delay": 2,
-        "file": sys.stderr,
-        "mininterval": 1.0,
-        "ncols": 100,
-        "unit_scale": unit == "B",
-    }
-    options["disable"] = os.environ.get("RANK", "0") != "0"  # of several processes the first speaks
-    with tqdm(total=total, desc=what, unit=unit, **options) as bar:
+    silent = os.environ.get("RANK", "0") != "0"  # of several processes the first speaks
+    when = {"delay": 2, "mininterval": 1.0, "disable": silent}
+    how = {"unit": unit, "unit_scale": unit == "B", "ncols": 100, "file": sys.stderr}
+    with tqdm(desc=what, total=total, **when, **how) as bar:
 
         def tick(done: int, total: int | None = None, loss: float | None = None) -> None:
             if total is None:

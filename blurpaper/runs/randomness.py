@@ -1,4 +1,4 @@
-"""Random streams that depend on what they are for, never on who asks first.
+"""Random streams that depend on their purpose alone, never on the order of draws.
 
 Every draw in the project comes from a stream that is named by its purpose (a seed, a word, a split,
 an item's path, an epoch). The same image therefore gets the same kernel with one worker or eight,

@@ -2,9 +2,9 @@
 
 An artifact is a folder ``<kind>/<name>-<key>`` with one data file and ``stamp.json``. The key is a
 hash of what the artifact is made from: its inputs (settings, keys of other artifacts, fingerprints
-of data), the code that makes it, and the versions of the libraries that this code uses. It is written under a temporary name and renamed when it is
-whole; a lock of the operating system keeps a second writer out; a checksum tells a damaged file,
-which is then computed again.
+of data), the code that computes it, and the versions of the libraries that this code uses. It is
+written under a temporary name and renamed when it is whole; a lock of the operating system keeps a
+second writer out; a checksum reveals a damaged file, which is then computed again.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ TENSORS: Codec[dict[str, Any]] = Codec(".safetensors", _save_tensors, _load_tens
 
 @dataclass(frozen=True)
 class Artifact(Generic[T]):
-    """Something that is computed once: what it is, what it depends on, and what computes it.
+    """Something to be computed once: its name, its inputs and the function that computes it.
 
     Attributes:
         kind: sort of artifact, the folder it lies in.
         name: for people, in paths and progress bars.
-        inputs: everything its value depends on, as JSON can say it.
-        compute: makes it. The module of this function, with what it uses of the library, is the
-            code that counts; what is bound to it by :func:`functools.partial` must follow from the
-            inputs.
-        codec: how it is kept.
+        inputs: everything that its value depends on, as JSON can write it.
+        compute: a function of the library. Its module, with everything that this uses of the
+            library, is the code in the key; arguments bound by :func:`functools.partial` must
+            follow from the inputs.
+        codec: how it is written to a file.
         about: facts for the stamp that do not change the value.
-        resumable: ``compute`` is given a folder in which a run that was killed finds its checkpoint.
+        resumable: ``compute`` takes a folder, in which a run that was killed finds its checkpoint.
     """
 
     kind: str
@@ -85,7 +85,7 @@ class Artifact(Generic[T]):
 
     @property
     def function(self) -> Callable[..., T]:
-        """What computes it, without what is bound to it."""
+        """The function that computes it, without its bound arguments."""
         function = self.compute
         while isinstance(function, partial):
             function = function.func
@@ -95,8 +95,14 @@ class Artifact(Generic[T]):
     def key(self) -> str:
         """Sixteen hexadecimal digits that change with the inputs, the code, or the versions of the
         libraries that it computes with.
+
+        Raises:
+            ValueError: if its function lies outside the library, where no key sees its code.
         """
-        return _key(json.dumps(self.inputs, sort_keys=True), self.function.__module__)
+        module = self.function.__module__
+        if module.partition(".")[0] != PACKAGE.name:
+            raise ValueError(f"an artifact's function is one of {PACKAGE.name}. Got {module}'s.")
+        return _key(json.dumps(self.inputs, sort_keys=True), module)
 
 
 @lru_cache(maxsize=4096)
@@ -122,9 +128,7 @@ class Store:
         return self.root / artifact.kind / f"{_safe(artifact.name)}-{artifact.key}"
 
     def scratch(self, artifact: Artifact) -> Path:
-        """The folder for what a run that is killed wants to find again, while the artifact is being
-        made.
-        """
+        """The folder for checkpoints while the artifact is being computed."""
         return self.path(artifact).with_name(self.path(artifact).name + ".partial")
 
     def has(self, artifact: Artifact) -> bool:
@@ -153,13 +157,13 @@ class Store:
         tick: Callable[[int], object] = lambda done: None,
         **about: Any,  # noqa: ANN401 (facts for the stamp)
     ) -> dict[str, dict[str, Any]]:
-        """Compute or load tensors of a set of images in parts, an artifact each.
+        """Compute or load tensors of a set of images in parts, each an artifact.
 
         Args:
-            compute: from the numbers of some images and a condition to tensors by name, whose first
-                dimension is the images'.
-            over: the numbers of each part, which is asked for under all conditions before the next.
-            tick: told how many images are done.
+            compute: takes the numbers of some images and a condition, and gives tensors by name,
+                whose first dimension is the images'.
+            over: the numbers of each part, which is computed under all conditions before the next.
+            tick: called with the number of images done.
 
         Returns:
             condition -> name -> the tensors of all parts joined.
@@ -179,7 +183,7 @@ class Store:
         folder, scratch = self.path(artifact), self.scratch(artifact)
         self.note(artifact)
         if (value := self._load(artifact, folder, alone=False)) is not None:
-            # Of a run that was killed when it had just kept the artifact.
+            # Left by a run that was killed when it had just kept the artifact.
             shutil.rmtree(scratch, ignore_errors=True)
             return value
         with self._lock(folder):
@@ -195,35 +199,30 @@ class Store:
 
     def names(self) -> list[str]:
         """All artifacts kept, as ``kind/name-key``."""
-        found = (stamp.parent for stamp in self.root.glob("*/*/stamp.json"))
-        return sorted(
-            folder.relative_to(self.root).as_posix()
-            for folder in found
-            if folder.suffix != _UNFINISHED
-        )
+        folders = (stamp.parent for stamp in self.root.glob("*/*/stamp.json"))
+        whole = (folder for folder in folders if folder.suffix != _UNFINISHED)
+        return sorted(folder.relative_to(self.root).as_posix() for folder in whole)
 
     def stamp(self, artifact: Artifact) -> dict[str, Any]:
-        """What is known of an artifact's making: commit, versions, device, seconds, inputs."""
+        """Where an artifact comes from: commit, versions, device, seconds, inputs."""
         return json.loads((self.path(artifact) / "stamp.json").read_text(encoding="utf-8"))
 
     def note(self, artifact: Artifact) -> None:
-        """Count an artifact among those used: something was made from it, though it need not be
-        loaded now.
-        """
-        # Without what is bound to its function, such as networks and images, to let that go.
+        """Count an artifact among those used, though it need not be loaded now."""
+        # Without the arguments bound to its function, such as networks and images, to free them.
         self._used[self.path(artifact)] = replace(artifact, compute=artifact.function)
 
     def seconds(self, kind: str) -> float:
-        """How long the artifacts of a kind that this store has given took to compute."""
+        """Seconds that the artifacts of a kind among those used took to compute."""
         return sum(self.stamp(one)["seconds"] for one in self.used() if one.kind == kind)
 
     def used(self) -> list[Artifact]:
-        """All artifacts kept that this store has given, or that what it gave was made from."""
+        """All artifacts that were loaded, computed or noted here and are kept."""
         return [artifact for artifact in self._used.values() if self.has(artifact)]
 
     def _load(self, artifact: Artifact[T], folder: Path, alone: bool = True) -> T | None:
-        """The artifact if it is there and whole; a damaged one is told of and removed, if its lock
-        is held (``alone``).
+        """The artifact if it is there and whole. If its lock is held (``alone``), a damaged one is
+        reported and removed.
         """
         if not self.has(artifact):
             return None
@@ -232,33 +231,28 @@ class Store:
             expected = self.stamp(artifact)["sha256"]
             if data.is_file() and sha256_of(data) == expected:
                 return artifact.codec.load(data)
-        except (
-            ValueError,
-            KeyError,
-            FileNotFoundError,
-        ):  # the last if another run found it damaged and removed it
-            pass
+        except (ValueError, KeyError, FileNotFoundError):
+            pass  # the last if another run found it damaged and removed it
         except OSError as error:
             raise StoreError(f"cannot read {data}: {error.strerror or error}.") from None
         if alone:
-            warnings.warn(
-                f"{data} is damaged (its checksum differs): it is computed again.", stacklevel=3
-            )
+            said = f"{data} is damaged (its checksum differs): it is computed again."
+            warnings.warn(said, stacklevel=3)
             shutil.rmtree(folder, ignore_errors=True)
         return None
 
     def _keep(self, artifact: Artifact[T], folder: Path, value: T, seconds: float) -> None:
-        """Write an artifact under a temporary name and rename it; only for who holds its lock."""
+        """Write an artifact under a temporary name and rename it, while its lock is held."""
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}{_UNFINISHED}")
         try:
             with explained(folder):
-                # Of a run that was killed.
+                # Left by a run that was killed.
                 for rest in folder.parent.glob(f"{glob.escape(folder.name)}.*{_UNFINISHED}"):
                     shutil.rmtree(rest, ignore_errors=True)
                 temporary.mkdir(parents=True)
-                data = temporary / f"data{artifact.codec.suffix}"
+                data, stamp = temporary / f"data{artifact.codec.suffix}", temporary / "stamp.json"
                 artifact.codec.save(value, data)
-                stamp = {
+                facts = {
                     "kind": artifact.kind,
                     "name": artifact.name,
                     "key": artifact.key,
@@ -270,11 +264,9 @@ class Store:
                     **artifact.about,
                     **surroundings(),
                 }
-                (temporary / "stamp.json").write_text(
-                    json.dumps(stamp, indent=1, sort_keys=True), encoding="utf-8"
-                )
-                for file in (data, temporary / "stamp.json"):
-                    flush(file)
+                stamp.write_text(json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8")
+                flush(data)
+                flush(stamp)
                 shutil.rmtree(folder, ignore_errors=True)
                 temporary.replace(folder)
         finally:
@@ -284,8 +276,9 @@ class Store:
         """Keys of the artifacts that an artifact was made from: those used here whose keys are
         among its inputs.
         """
+        inputs = json.dumps(artifact.inputs)
         keys = {path.name.rpartition("-")[2] for path in self._used} - {artifact.key}
-        return sorted(keys & set(_strings(artifact.inputs)))
+        return sorted(key for key in keys if f'"{key}"' in inputs)
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
@@ -311,17 +304,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _strings(value: object) -> Iterator[str]:
-    """All strings of some inputs, at any depth."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _strings(one)
-    elif isinstance(value, str):
-        yield value
-
-
 def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     import torch
 
@@ -334,45 +316,29 @@ def _safe(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def surroundings() -> dict[str, Any]:
-    """Commit of the library, whether it was changed since, versions and device: where a number was
-    made.
+    """Where a number is computed: commit of the library, whether it was changed since, versions of
+    Python and of the installed :data:`fingerprint.LIBRARIES`, device.
     """
     import platform
 
     import torch
 
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"cpu, {torch.get_num_threads()} threads"
-    )
-    libraries = (
-        "torch",
-        "torchvision",
-        "numpy",
-        "numba",
-        "scipy",
-        "opencv-python-headless",
-        "timm",
-    )
+    gpu = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if gpu else f"cpu, {torch.get_num_threads()} threads"
+    versions = {name: fingerprint.version_of(name) for name in fingerprint.LIBRARIES.values()}
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain", "--", ".")),
         "python": platform.python_version(),
-        "versions": {name: fingerprint.version_of(name) for name in libraries},
+        "versions": {name: version for name, version in versions.items() if version},
         "device": device,
     }
 
 
 def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PACKAGE), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(PACKAGE), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
+        said = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
+    return said.strip()

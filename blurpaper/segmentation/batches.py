@@ -1,16 +1,17 @@
-"""What segmentation learns from: crops of scenes, made as the paper makes training images, with
+"""Training batches of segmentation: crops of scenes, made as the paper makes training images, with
 labels at some pixels (Section 5).
 
 A scene is brought to a pre-blur scale drawn around 384, here the geometric mean of its sides, and
-blurred with a kernel drawn from the mix (or not at all). Its label map goes along but is never
-blurred. A crop is cut from both; of its labelled pixels some are drawn. All draws of a scene come
-from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.training.batches`.
+blurred with a kernel drawn from the mix (or not at all). Its label map is resized likewise but
+never blurred. A crop is cut from both; of its labelled pixels some are drawn. All draws of a scene
+come from a hash of (seed, set, scene, epoch), as those of :mod:`blurpaper.training.batches`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,13 +58,13 @@ def make_batch(
     side: int,
     points: int,
 ) -> PixelBatch:
-    """The batch of those scenes in that epoch: crops of ``side`` pixels and so many points of each."""
+    """The batch of some scenes in an epoch: crops of ``side`` pixels, and ``points`` in each."""
     scale = settings.canonical / CANONICAL
     images = task.images.batch(numbers)
 
     def made(place: int) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-        number = numbers[place]
-        draw = uniforms(task.seed, "augmentation", task.images.name, task.images.ids[number], epoch)
+        number, name, item = numbers[place], task.images.name, task.images.ids[numbers[place]]
+        draw = uniforms(task.seed, "augmentation", name, item, epoch)
         mean_side = settings.jitter[int(draw[0] * len(settings.jitter))] * scale
         shape = scene_shape(images[place].shape, mean_side)
         clear = resized_8bit(images[place][None].to(device), shape)
@@ -72,17 +73,12 @@ def make_batch(
         seen, labels = _cropped(seen, labels, side, draw[4:6])
         if flip and draw[6] < 0.5:
             seen, labels = seen.flip(-1), labels.flip(-1)
-        return seen.float(), *_drawn(
-            labels.numpy(), points, (task.seed, task.images.name, task.images.ids[number], epoch)
-        )
+        return seen.float(), *_drawn(labels.numpy(), points, (task.seed, name, item, epoch))
 
     each = in_threads if device.type == "cpu" else map
     seen, places, labels = zip(*each(made, range(len(numbers))), strict=True)
-    return PixelBatch(
-        torch.stack(seen),
-        torch.from_numpy(np.stack(places)).to(device),
-        torch.from_numpy(np.stack(labels)).to(device),
-    )
+    drawn = (torch.from_numpy(np.stack(one)).to(device) for one in (places, labels))
+    return PixelBatch(torch.stack(seen), *drawn)
 
 
 def _resized_labels(labels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
@@ -92,8 +88,8 @@ def _resized_labels(labels: torch.Tensor, shape: tuple[int, int]) -> torch.Tenso
 def _cropped(
     seen: torch.Tensor, labels: torch.Tensor, side: int, at: Sequence[float]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A square of both; what is smaller is enlarged at its right and bottom, by its last pixels and
-    by void.
+    """A square of both; a smaller image is padded at its right and bottom with its last pixels, its
+    label map with void.
     """
     missing = [max(0, side - one) for one in labels.shape]
     if any(missing):
@@ -101,9 +97,8 @@ def _cropped(
         seen = functional.pad(seen.float(), (0, right, 0, down), mode="replicate").to(seen.dtype)
         labels = functional.pad(labels, (0, right, 0, down), value=VOID)
     top, left = (int(place * (one - side + 1)) for place, one in zip(at, labels.shape, strict=True))
-    return seen[:, top : top + side, left : left + side], labels[
-        top : top + side, left : left + side
-    ]
+    rows, columns = slice(top, top + side), slice(left, left + side)
+    return seen[:, rows, columns], labels[rows, columns]
 
 
 def _drawn(
@@ -111,8 +106,8 @@ def _drawn(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places ``(P, 2)`` and labels ``(P,)`` of pixels drawn from those labelled.
 
-    Every other one is any of them; the rest are shared out equally among the labels that there are,
-    as small things count as much as large ones in the mean over labels (Mostajabi et al. weigh
+    Every other one is drawn from all of them; the rest are shared equally among the labels present,
+    as small objects count as much as large ones in the mean over labels (Mostajabi et al. weight
     their loss to that end).
     """
     known = np.flatnonzero(labels.ravel() != VOID)
@@ -135,30 +130,20 @@ class PerPixel(Objective):
     Args:
         network: to be trained, its backbone with it.
         side: of the crops, in pixels.
-        points: pixels of each crop that count.
-        pace: how many times as fast the perceptron learns as the backbone, which has learnt before.
+        points: labelled pixels of each crop in the loss.
+        lr_scale: learning rate of the perceptron relative to that of the backbone, which is trained
+            already.
     """
 
-    def __init__(self, network: ZoomOut, side: int, points: int, pace: float = 1.0) -> None:
+    def __init__(self, network: ZoomOut, side: int, points: int, lr_scale: float = 1.0) -> None:
         super().__init__()
-        self.network, self.side, self.points, self.pace = network, side, points, pace
+        self.network, self.lr_scale = network, lr_scale
+        self.batch = partial(make_batch, side=side, points=points)
 
     def groups(self) -> list[dict[str, Any]]:
-        below = list(self.network.backbone.parameters())
-        known = set(map(id, below))
-        above = [parameter for parameter in self.network.parameters() if id(parameter) not in known]
-        return [{"params": below, "pace": 1.0}, {"params": above, "pace": self.pace}]
-
-    def batch(
-        self,
-        task: Task,
-        numbers: Sequence[int],
-        epoch: int,
-        settings: Protocol,
-        flip: bool,
-        device: torch.device,
-    ) -> PixelBatch:
-        return make_batch(task, numbers, epoch, settings, flip, device, self.side, self.points)
+        below, named = list(self.network.backbone.parameters()), self.network.named_parameters()
+        above = [parameter for name, parameter in named if not name.startswith("backbone.")]
+        return [{"params": below, "lr_scale": 1.0}, {"params": above, "lr_scale": self.lr_scale}]
 
     def forward(self, batch: PixelBatch) -> torch.Tensor:
         logits = self.network(batch.seen, batch.points).float()

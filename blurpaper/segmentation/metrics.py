@@ -1,9 +1,9 @@
 """Intersection over union of label maps over all scenes, with intervals over scenes, and where the
 errors come from (Section 5, Table 6).
 
-The paper sees two kinds of error in examples (Figure 5): objects found and taken for another label,
-and labels that are right within a wrong outline. Told which labels the scene has, a network can
-only mislocate; told where the regions are, only misname.
+The paper sees two kinds of error in examples (Figure 5): objects that are found and given another
+label, and right labels within a wrong outline. Given the labels of the scene, a network can only
+mislocate; given its regions, only misname.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from blurpaper.evaluation import intervals
 def confusion(
     truth: np.ndarray, predicted: np.ndarray, labels: int, where: np.ndarray | None = None
 ) -> np.ndarray:
-    """How many pixels of each true label were given each label (Sec. 5, Table 6).
+    """Number of pixels by true label and predicted label (Sec. 5, Table 6).
 
     Args:
         truth: label map uint8 ``(H, W)``; pixels of :data:`~blurpaper.data.sets.VOID` are
             never counted.
-        predicted: the labels given, integers ``(H, W)``, never void.
+        predicted: the predicted labels, integers ``(H, W)``, never void.
         labels: how many labels there are, at most 255.
         where: the pixels to count, bool ``(H, W)``; without it, all of them.
 
     Returns:
-        Pixels, int64 ``(labels, labels)``: a row a true label, a column a label given.
+        Pixels, int64 ``(labels, labels)``: a row a true label, a column a predicted one.
 
     Raises:
         ValueError: the shapes differ, ``where`` is not a mask, or a label is not one of 0 to
             ``labels - 1``.
 
-    >>> confusion(np.array([[0, 1, 1, 255]], np.uint8), np.array([[0, 1, 0, 1]], np.uint8), labels=2)
+    >>> confusion(np.array([[0, 1, 1, 255]]), np.array([[0, 1, 0, 1]]), labels=2)
     array([[1, 0],
            [1, 1]])
     """
@@ -61,9 +61,8 @@ def confusion(
             )
         counted &= where
     pairs = truth[counted].astype(np.int64) * labels + predicted[counted]
-    return (
-        np.bincount(pairs, minlength=labels**2).reshape(labels, labels).astype(np.int64, copy=False)
-    )
+    counts = np.bincount(pairs, minlength=labels**2)
+    return counts.reshape(labels, labels).astype(np.int64, copy=False)
 
 
 def near_boundary(truth: np.ndarray, distance: float) -> np.ndarray:
@@ -140,13 +139,8 @@ def mean_iou(confusions: np.ndarray) -> np.ndarray:
     """
     each = ious(confusions)
     known = ~np.isnan(each)
-    count = np.asarray(known.sum(axis=-1))
-    return np.divide(
-        np.where(known, each, 0).sum(axis=-1),
-        count,
-        out=np.full(count.shape, np.nan),
-        where=count > 0,
-    )[()]
+    with np.errstate(invalid="ignore"):  # 0 / 0 where no label is known
+        return np.where(known, each, 0).sum(axis=-1) / known.sum(axis=-1)
 
 
 def of_set(confusions: np.ndarray, resamples: int) -> tuple[float, float, float]:
@@ -184,14 +178,10 @@ def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.nd
     """
     confusions = _per_image(confusions)
     counts = intervals.resampling(len(confusions), resamples).astype(np.float64)
+    bounds = [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2]
     with warnings.catch_warnings():
-        # A label without a pixel, which is to be nan.
-        warnings.filterwarnings("ignore", "All-NaN slice")
-        low, high = np.nanquantile(
-            ious(_pooled(confusions, counts)),
-            [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2],
-            axis=0,
-        )
+        warnings.filterwarnings("ignore", "All-NaN slice")  # a label without a pixel gives nan
+        low, high = np.nanquantile(ious(_pooled(confusions, counts)), bounds, axis=0)
     return ious(confusions.sum(axis=0)), low, high
 
 
@@ -265,12 +255,12 @@ def _pooled(confusions: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return (counts @ confusions.reshape(len(confusions), -1)).reshape(-1, *confusions.shape[1:])
 
 
-# --- Had the network been told part of the truth --------------------------------------------------
+# --- Predictions given part of the truth ----------------------------------------------------------
 
 
 def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The prediction if one is told which labels the image has: the best of those at every pixel
-    (Sec. 5, Table 6).
+    """The prediction given the labels of the image: the best of those at every pixel (Sec. 5,
+    Table 6).
 
     Args:
         scores: log-probabilities ``(K, H, W)``; of equals the lower label goes first.
@@ -290,8 +280,8 @@ def given_labels(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def given_regions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The prediction if one is told where the regions are, but not what: one label for each (Sec.
-    5, Table 6).
+    """The prediction given the regions of the image, but not their labels: one label for each
+    (Sec. 5, Table 6).
 
     Regions are the 8-connected parts of the truth that have one label. All pixels of a region get
     the label whose mean score over the region is highest. Void is no region: its pixels, which are
@@ -310,12 +300,10 @@ def given_regions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
     scores, truth, present = _checked(scores, truth)
     regions, count = _regions(truth, present)
     # The sums over a region have the order of the means.
-    sums = np.stack(
-        [np.bincount(regions.ravel(), plane.ravel(), minlength=count + 1) for plane in scores]
-    )
-    return np.where(regions == 0, scores.argmax(axis=0), sums.argmax(axis=0)[regions]).astype(
-        np.uint8
-    )
+    places, size = regions.ravel(), count + 1
+    sums = np.stack([np.bincount(places, plane.ravel(), minlength=size) for plane in scores])
+    best = sums.argmax(axis=0)[regions]
+    return np.where(regions == 0, scores.argmax(axis=0), best).astype(np.uint8)
 
 
 def _checked(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -356,12 +344,12 @@ def _regions(truth: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, int]:
 def shares(
     plain: np.ndarray, labels_given: np.ndarray, regions_given: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The error 1 - mIoU as what is due to recognition plus what is due to localisation (Sec. 5,
+    """The error 1 - mIoU, split into the shares of recognition and of localisation (Sec. 5,
     Table 6).
 
     These are the Shapley values of two pieces of knowledge, the image's true labels and its true
-    regions; with both, mIoU is taken to be 1. Each is what its piece adds, averaged over the two
-    orders in which they can be told.
+    regions; with both, mIoU is taken to be 1. Each is the gain from its piece, averaged over the
+    two orders in which they can be given.
 
     Args:
         plain: mIoU of the prediction itself, a fraction, of any shape ``(...)``.

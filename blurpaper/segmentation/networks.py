@@ -1,5 +1,5 @@
-"""Segmentation as a profile asks for it (Section 5): Zoomout networks, trained and kept, and what
-each made of the test scenes.
+"""Segmentation networks of a run (Section 5): Zoomout, trained as its profile says and kept, and
+the confusions of each on the test scenes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,8 @@ from blurpaper.training.batches import Task
 from blurpaper.training.networks import get, trained
 
 SEGMENTATION = "segmentation"
-"""The model's place in the name of a segmentation network: ``segmentation:mix``, on the profile's
-model.
-"""
-
-
-SEGMENTATION = "segmentation"
-"""The model's place in the name of a segmentation network: ``segmentation:mix``, on the profile's
-model.
+"""Stands for the model in the name of a segmentation network, ``segmentation:mix``, which is on the
+profile's model.
 """
 
 
@@ -47,7 +41,7 @@ def labels(profile: Profile) -> tuple[str, ...]:
 
 
 def check(profile: Profile) -> None:
-    """See that what a profile says of segmentation can be done, before anything is.
+    """Check a profile's settings of segmentation before anything is computed.
 
     Raises:
         UserError: for the name of no set, mix or condition.
@@ -67,7 +61,7 @@ def check(profile: Profile) -> None:
 class Segmenter(Reference):
     """A Zoomout network of a run, on the model of its name, trained as the profile says and kept.
 
-    ``original`` is trained on sharp scenes, from the classification network as it is; the others
+    ``original`` is trained on sharp scenes, from the original classification network; the others
     start from it.
     """
 
@@ -75,10 +69,10 @@ class Segmenter(Reference):
 
     @cached_property
     def artifact(self) -> Artifact[ZoomOut]:
-        """What training it makes.
+        """The artifact of its weights.
 
         Raises:
-            UserError: for a network of another train scale or recipe than those there are here.
+            UserError: for another train scale or recipe than segmentation has.
         """
         if self.name != NetworkSpec(self.model, self.mix, seed=self.seed).name:
             raise UserError(
@@ -105,20 +99,13 @@ class Segmenter(Reference):
             "architecture": fingerprint.fingerprint(code),
         }
         task = Task(images, mix, "", self.run.seed(self.seed, "segmentation"))
-        compute = partial(
-            loop.train_or_resume,
-            partial(_objective, self, images),
-            task,
-            schedule,
-            profile.protocol,
-            profile.compute,
-            f"{self} on {images.name}",
-        )
+        objective, name = partial(_objective, self, images), f"{self} on {images.name}"
+        how = schedule, profile.protocol, profile.compute
         return Artifact(
             "segmenters",
             f"{self.name}.{images.name}",
             inputs,
-            compute,
+            partial(loop.train_or_resume, objective, task, *how, name),
             codec(self),
             about={"profile": profile.name, "data": images.fingerprint},
             resumable=True,
@@ -126,7 +113,7 @@ class Segmenter(Reference):
 
     @property
     def start(self) -> Reference:
-        """The network that it starts from: the classification network, or the original segmenter."""
+        """The network that it starts from: for classification, or the original segmenter."""
         original = NetworkSpec(self.model)
         return trained(original, self.run) if self.is_original else segmenter(original, self.run)
 
@@ -145,7 +132,7 @@ class Segmenter(Reference):
 
 
 def segmenter(spec: NetworkSpec, run: Run) -> Segmenter:
-    """The Zoomout network of a name in a run; the model of the name is that below it."""
+    """The Zoomout network of a name in a run, on the model of the name."""
     return Segmenter(spec.model, spec.mix, spec.scale, spec.recipe, spec.seed, run=run)
 
 
@@ -155,7 +142,7 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
 
 def _objective(network: Segmenter, images: data.SegmentedSet) -> PerPixel:
-    """What a network is trained for, with the network as it is before training."""
+    """The objective of a network, with the network before training."""
     settings, before = network.run.profile.segmentation, network.start.load()
     if network.is_original:
         torch.manual_seed(network.run.seed("weights", "zoomout", network.model) % 2**63)
@@ -163,12 +150,12 @@ def _objective(network: Segmenter, images: data.SegmentedSet) -> PerPixel:
     return PerPixel(before, settings.crop, settings.pixels_per_crop, settings.head_lr_scale)
 
 
-# --- Scenes, scored -------------------------------------------------------------------------------
+# --- Confusions -----------------------------------------------------------------------------------
 
 
 def confusions(network: Segmenter, conditions: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-    """Condition -> :data:`protocol.COUNTED` -> how many pixels of each label were given each
-    label, of every test scene: int64 ``(N, K, K)``.
+    """Condition -> :data:`protocol.COUNTED` -> confusions of every test scene in pixels: int64
+    ``(N, K, K)``.
     """
     run, profile = network.run, network.run.profile
     images = data.load_segmented(profile.segmentation.data, "test", run)
@@ -195,22 +182,21 @@ def confusions(network: Segmenter, conditions: Sequence[str]) -> dict[str, dict[
 
 
 def columns(spec: NetworkSpec, condition: str, profile: Profile) -> dict[str, str]:
-    """The columns that say what a number is of; scenes are learnt from, and segmented, at the
-    canonical scale.
+    """The columns that identify a number; scenes are at the canonical scale in training and in
+    tests.
     """
-    of = columns_of(
-        spec, profile.segmentation.data, len(labels(profile)), str(CANONICAL), condition
-    )
-    return of | ({} if spec.is_original else {"train_scale": str(CANONICAL)})
+    name, scale = profile.segmentation.data, str(CANONICAL)
+    of = columns_of(spec, name, len(labels(profile)), scale, condition)
+    return of if spec.is_original else of | {"train_scale": scale}
 
 
-# --- Label maps, to be looked at ------------------------------------------------------------------
+# --- Label maps for figures -----------------------------------------------------------------------
 
 
 def label_maps(network: Segmenter, images: data.ImageSet, condition: str) -> dict[str, np.ndarray]:
-    """What a network makes of a few images under a condition: id -> uint8 ``(H, W)``."""
-    profile = network.run.profile
-    found = network.run.store.artifact(
+    """Predicted label maps of a few images under a condition: id -> uint8 ``(H, W)``."""
+    run, profile = network.run, network.run.profile
+    found = run.store.artifact(
         "label-maps",
         f"{network.name}.{images.name}.{condition}",
         common_inputs(network, images, profile) | {"condition": condition},

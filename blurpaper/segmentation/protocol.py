@@ -1,8 +1,7 @@
 """Segmentation under blur (Section 5): scenes and labels through the protocol, scored per pixel.
 
-Of a network on a scene what is kept is how many pixels of each label were given each label:
-everywhere, near boundaries, and everywhere again if the network had been told which labels the
-scene has, or where its regions are.
+The store keeps confusions of a network on each scene: of all pixels, of those near boundaries, and
+of all pixels again given the labels of the scene, or given its regions.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from blurpaper.segmentation import metrics
 from blurpaper.segmentation.zoomout import ZoomOut
 
 COUNTED = ("all", "boundary", "labels given", "regions given")
-"""What is counted, all pixels; those near a boundary; all, had the network been told the scene's
+"""Kinds of confusions: of all pixels; of those near a boundary; of all pixels given the scene's
 labels, or its regions.
 """
 
@@ -37,7 +36,7 @@ def shard_counts(
     numbers: range,
     condition: str,
 ) -> dict[str, torch.Tensor]:
-    """Counts of pixels of a part of a set under a condition, as :func:`scored` has them.
+    """Confusions of a part of a set under a condition, as :func:`scored` gives them.
 
     Args:
         shard: gives scenes at the canonical scale by their numbers.
@@ -48,7 +47,7 @@ def shard_counts(
 def label_maps(
     network: Reference, images: ImageSet, condition: str, profile: Profile
 ) -> dict[str, torch.Tensor]:
-    """The likeliest label of every pixel of each image under a condition: id -> uint8 ``(H, W)``."""
+    """The most probable label of every pixel under a condition: id -> uint8 ``(H, W)``."""
     scenes = scenes_of(images, range(len(images)), profile.protocol)
     found = log_probabilities(network.loaded, scenes, images.ids, condition, profile)
     return {images.ids[place]: log_p.argmax(dim=0).to(torch.uint8) for place, log_p in found}
@@ -63,10 +62,11 @@ def scored(
     tick: Callable[[int], object] = lambda done: None,
     scenes: Sequence[Scene] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """What a network made of some scenes under a condition: :data:`COUNTED` -> int64 ``(N, K, K)``.
+    """Confusions of a network on some scenes under a condition: :data:`COUNTED` -> int64
+    ``(N, K, K)``.
 
     Args:
-        scenes: the same at the canonical scale, if they are at hand.
+        scenes: these scenes at the canonical scale, if they are at hand.
     """
     count, boundary = len(images.classes), profile.segmentation.boundary_distance
     scenes = scenes or scenes_of(images, numbers, profile.protocol)
@@ -116,8 +116,7 @@ def log_probabilities(
     with torch.inference_mode(), autocast(profile.compute, device):
         for members in same_shape(scenes, profile.evaluation.batch):
             sharp = torch.stack([scenes[member].image for member in members]).to(device)
-            seen = protocol.blurred(
-                sharp, [ids[member] for member in members], condition, settings.canonical
-            )
+            names = [ids[member] for member in members]
+            seen = protocol.blurred(sharp, names, condition, settings.canonical)
             found = segmenter.log_probabilities(seen.float(), scenes[members[0]].shape).cpu()
             yield from zip(members, found, strict=True)

@@ -1,12 +1,12 @@
-"""Zoomout: each pixel classified by what a network sees around it at every level, from its edge to
-the scene (Section 5).
+"""Zoomout: a classifier of each pixel by a network's features around it at every level, from the
+pixel to the scene (Section 5).
 
 After Mostajabi et al. (2015): the activations of several stages of a network, each normalised, are
-brought to the image's own pixels and laid upon one another; a small perceptron classifies each
-pixel by that column. It is trained together with the network below it. The perceptron's first layer
-is linear, and so is bringing a map to other pixels: the two are done in whichever order is cheaper,
-which gives the same result. In training, columns are made for a few pixels only; to segment a whole
-image, each map goes through its part of the first layer while it is still small.
+interpolated to the image's own pixels and stacked; a small perceptron classifies each pixel by that
+column. It is trained together with the network below it. The perceptron's first layer is linear,
+and so is interpolation: the two are done in whichever order is cheaper, which gives the same
+result. In training, columns are computed for a few pixels only; to segment a whole image, each map
+goes through its part of the first layer while it is still small.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class ZoomOut(nn.Module):
     """A per-pixel classifier on the stages of a network, which becomes part of it.
 
     Args:
-        backbone: any classifier of the project; it becomes part of this one, and loses its own
+        backbone: any network of the project; it becomes part of this one, and loses its own
             classifier.
         labels: names of the labels.
         hidden: units of the perceptron's hidden layer.
-        levels: stages whose activations make the column, :data:`SCENE` being their mean over the
-            image.
+        levels: stages whose activations make up the column; :data:`SCENE` is the mean of the last
+            stage over the image.
         stride: pixels of the input between neighbouring positions at which a whole image is
             classified.
 
     Raises:
-        UserError: for a level that is none.
+        UserError: for an unknown level.
     """
 
     def __init__(
@@ -60,12 +60,8 @@ class ZoomOut(nn.Module):
         super().__init__()
         if unknown := [level for level in levels if level not in LEVELS]:
             raise UserError(f"a level is one of {', '.join(LEVELS)}. Got {unknown[0]!r}.")
-        self.backbone, self.labels, self.levels, self.stride = (
-            backbone,
-            tuple(labels),
-            tuple(levels),
-            stride,
-        )
+        self.backbone, self.stride = backbone, stride
+        self.labels, self.levels = tuple(labels), tuple(levels)
         widths = _headless(backbone, levels)
         self.columns = nn.ModuleDict(
             {level: nn.Linear(widths[level], hidden, bias=False) for level in levels}
@@ -130,9 +126,11 @@ def _standardised(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
-    """Channels of each level; what the backbone has beyond the last stage that is looked at is
-    taken out of it.
+    """Channels of each level; the modules of the backbone after the last stage in use are removed
+    from it.
     """
+    # A module is in use if some parameter of it has a gradient from that stage, traced on the meta
+    # device, which computes no values.
     with torch.inference_mode(False), torch.enable_grad():
         outline = copy.deepcopy(backbone).to("meta").eval().requires_grad_(True)
         named = dict(outline.named_parameters())
@@ -143,12 +141,8 @@ def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
     gone: list[str] = []
     for path, _ in outline.named_modules():
         own = [name for name in named if name.startswith(f"{path}.")]
-        if (
-            path
-            and own
-            and not used.intersection(own)
-            and not path.startswith(tuple(f"{one}." for one in gone))
-        ):
+        inside = path.startswith(tuple(f"{one}." for one in gone))
+        if path and own and not inside and not used.intersection(own):
             backbone.set_submodule(path, nn.Identity())
             gone.append(path)
     widths = {name: one.shape[1] for name, one in maps.items()}
@@ -159,7 +153,7 @@ def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
 
 
 class Header(files.Header):
-    """What a file says of a Zoomout network and of the network below."""
+    """Metadata in the file of a Zoomout network and of the network below."""
 
     labels: Json[tuple[str, ...]]
     hidden: Json[int]
@@ -171,7 +165,7 @@ class Header(files.Header):
 
 
 def save(network: ZoomOut, spec: NetworkSpec, path: Path) -> None:
-    """Write a Zoomout network and what is needed to build it again."""
+    """Write a Zoomout network and its architecture."""
     above = {
         "labels": json.dumps(network.labels),
         "hidden": str(len(network.bias)),

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is trained on: images, a mix of blurs and a scale setting."""
+    """Images, a mix of blurs and a train scale: the data that a network is trained on."""
 
     images: ImageSet
     mix: dict[str, float]
@@ -75,7 +75,7 @@ def make_batch(
     device: torch.device,
     with_sharp: bool = False,
 ) -> Batch:
-    """The batch of those images in that epoch."""
+    """The batch of some images in an epoch."""
     draws = [
         uniforms(task.seed, "augmentation", task.images.name, task.images.ids[n], epoch)
         for n in numbers
@@ -83,11 +83,9 @@ def make_batch(
     images = task.images.batch(numbers)
     groups = defaultdict(list)
     for place, (image, draw) in enumerate(zip(images, draws, strict=True)):
-        groups[
-            tuple(image.shape),
-            _pick(settings.jitter, draw[0]),
-            _pick(task.train_scale.split("+"), draw[3]),
-        ].append(place)
+        jitter = _pick(settings.jitter, draw[0])
+        target = _pick(task.train_scale.split("+"), draw[3])
+        groups[tuple(image.shape), jitter, target].append(place)
     scale = settings.canonical / CANONICAL
     seen = torch.empty(len(numbers), 3, settings.field, settings.field, device=device)
     sharp = torch.empty_like(seen) if with_sharp else None
@@ -98,10 +96,9 @@ def make_batch(
         before = scaled_shape(shape, jitter * scale / min(shape[-2:]))
         after = scaled_shape(before, settings.pixels(target) / settings.canonical)
         clear = resized_8bit(group, before)
-        blurred = blur.apply(
-            clear,
-            [kernels.draw(task.mix, draws[place][1], draws[place][2], scale) for place in places],
-        )
+        # One draw chooses the condition, the next one the kernel of camera shake.
+        psfs = [kernels.draw(task.mix, *draws[place][1:3], scale) for place in places]
+        blurred = blur.apply(clear, psfs)
         for crops, source in ((seen, blurred), (sharp, clear)):
             if crops is not None:
                 for place, image in zip(places, resized(source, after), strict=True):
@@ -118,11 +115,11 @@ def make_batch(
 def ahead(
     make: Callable[[int], T], numbers: Sequence[int], device: torch.device
 ) -> Iterator[tuple[int, T]]:
-    """Batches by number, the next one being made in a thread (and on a GPU in a stream) of its own
-    while one is used.
+    """Batches by number; while one is used, the next is made in another thread, and on a GPU in
+    another stream.
 
     Args:
-        make: gives an object whose attributes are tensors on ``device``, or None.
+        make: returns an object whose attributes are tensors on ``device``, or None.
     """
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 

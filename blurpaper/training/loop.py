@@ -1,8 +1,9 @@
-"""The one training loop: from scratch or fine-tuning, one process or many, resumable at any step,
+"""The training loop: from scratch or fine-tuning, in one process or several, resumable at any step
 bit for bit (Section 4).
 
-A batch depends on its number alone (:mod:`blurpaper.training.batches`); with the weights and the optimizer's
-state that is all a checkpoint needs. Several processes share each batch and sum their gradients.
+A batch depends on its number alone (:mod:`blurpaper.training.batches`), so that a checkpoint needs
+only the weights, the optimizer's state and that number. Several processes share each batch and
+average their gradients.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -47,12 +49,13 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
         total = phase.epochs * per_epoch
         end = phase.rate if phase.end_rate is None else phase.end_rate
         for step in range(total):
-            yield (
-                epoch + step // per_epoch,
-                step % per_epoch,
-                phase.rate + (end - phase.rate) * step / total,
-            )
+            rate = phase.rate + (end - phase.rate) * step / total
+            yield epoch + step // per_epoch, step % per_epoch, rate
         epoch += phase.epochs
+
+
+def _members(order: np.ndarray, batch: int, schedule: Schedule) -> list[int]:
+    return order[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
 
 
 def train_or_resume(
@@ -64,10 +67,11 @@ def train_or_resume(
     name: str,
     scratch: Path,
 ) -> nn.Module:
-    """Train a network with a bar and a checkpoint in ``scratch``, from which a killed run goes on.
+    """Train a network with a progress bar and a checkpoint in ``scratch``, from which a killed run
+    goes on.
 
     Args:
-        objective: makes what is trained for, with the network as it is before.
+        objective: makes the objective, with the network before training.
         name: of the network, for people.
     """
     checkpoint = readable_checkpoint(scratch / "checkpoint.safetensors")
@@ -76,8 +80,8 @@ def train_or_resume(
 
 
 def readable_checkpoint(path: Path) -> Path:
-    """The file for a checkpoint; one that lies there and cannot be read, because it is cut off for
-    example, is reported and removed.
+    """The file for a checkpoint. If one is there that cannot be read, because it is cut off for
+    example, it is reported and removed.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -107,7 +111,7 @@ def train(
     Args:
         checkpoint: file written every ``compute.checkpoint_seconds``; the caller removes it once
             the network is stored.
-        tick: told of (steps done, steps in all, loss).
+        tick: called with (steps done, steps in all, loss).
 
     Raises:
         TrainingError: if the loss is no longer finite, naming the step and the batch; the last
@@ -129,9 +133,7 @@ def train(
 
     def members_of(number: int) -> list[int]:
         epoch, batch, _ = steps[number]
-        return epoch_order(task, epoch)[
-            batch * schedule.batch : (batch + 1) * schedule.batch
-        ].tolist()
+        return _members(epoch_order(task, epoch), batch, schedule)
 
     def own_batch(number: int) -> Any:  # noqa: ANN401
         _, own = devices.share(members_of(number))
@@ -155,14 +157,11 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
-            group["lr"] = rate * group["pace"]
+            group["lr"] = rate * group["lr_scale"]
         optimizer.step()
         tick(number + 1, len(steps), value)
-        if (
-            checkpoint
-            and devices.number() == 0
-            and time.monotonic() - last_saved > compute.checkpoint_seconds
-        ):
+        due = time.monotonic() - last_saved > compute.checkpoint_seconds
+        if checkpoint and due and devices.number() == 0:
             _save(checkpoint, network, optimizer, number + 1)
             last_saved = time.monotonic()
     return network.eval()
@@ -189,11 +188,8 @@ def _together(objective: nn.Module) -> nn.Module:
 
 
 def _normalisations(network: nn.Module) -> list[nn.Module]:
-    return [
-        module
-        for module in network.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-    ]
+    norm = nn.modules.batchnorm._BatchNorm
+    return [module for module in network.modules() if isinstance(module, norm)]
 
 
 def reestimate_batch_norm(
@@ -225,7 +221,7 @@ def reestimate_batch_norm(
     order = epoch_order(task, 0)
     with torch.no_grad(), autocast(compute, device):
         for batch in range(min(batches, max(1, len(order) // schedule.batch))):
-            members = order[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
+            members = _members(order, batch, schedule)
             network(make_batch(task, members, 0, settings, schedule.flip, device).seen)
     for layer in layers:
         layer.momentum = usual

@@ -1,5 +1,5 @@
-"""The networks of a run: with their original weights where those can be had, else trained as its
-profile says, and kept.
+"""Networks of a run: with published weights where those can be had, else trained as its profile
+says, and kept.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Trained(Reference):
 
     @cached_property
     def artifact(self) -> Artifact[Network]:
-        """What training it makes: of images, settings, and for a fine-tuned network the one that it
-        starts from.
+        """The artifact of its weights: trained on images, with settings, and for a fine-tuned
+        network from the one that it starts from.
 
         Raises:
-            UserError: for a per-scale network, which is one for each scale, or if the profile says
-                no way to make it.
+            UserError: for a per-scale network, which is one for each scale, or if the profile has
+                no pretraining for it.
         """
         profile, schedule = self.run.profile, schedule_of(self, self.run.profile)
         images = data.load_images(train_set_of(schedule, profile), "train", self.run)
@@ -114,13 +114,13 @@ def trained(spec: NetworkSpec, run: Run) -> Trained:
 
 
 def reference(spec: NetworkSpec, run: Run) -> Reference:
-    """A network by its name: at hand in a file or from elsewhere, else that of a run."""
+    """A network by its name: from a file or from elsewhere if it is such a one, else of a run."""
     return spec.reference(partial(trained, run=run))
 
 
 def kept(network: Trained) -> Reference:
-    """A network as its run made it, for use under another profile: by its file, unless its weights
-    are published ones.
+    """A network of a run, for use under another profile: by its file, unless its weights are
+    published ones.
     """
     if is_published(network):
         return network
@@ -133,8 +133,8 @@ def kept(network: Trained) -> Reference:
 
 
 def get(artifact: Artifact[M], store: Store) -> M:
-    """What training makes, loaded if it is kept. Of several processes (torchrun) all train, and one
-    keeps what was trained.
+    """A trained network, loaded if it is kept. Of several processes (torchrun) all train, and one
+    keeps the network.
     """
     devices.join()
     if devices.count() > 1:
@@ -143,32 +143,32 @@ def get(artifact: Artifact[M], store: Store) -> M:
 
 
 def _computed_together(artifact: Artifact[M], store: Store) -> None:
-    """Have a network trained by all processes, if the first of them, which keeps the store's lock,
-    finds that it must be.
+    """Train a network with all processes if the first one, which holds the store's lock, finds none
+    kept.
     """
     if devices.number() == 0:
         asked = False
 
         def compute_with_all(scratch: Path) -> M:
             nonlocal asked
-            asked = devices.led(lambda: True)
+            asked = devices.led(True)
             return artifact.compute(scratch)
 
         compute_with_all.__module__ = artifact.function.__module__  # the same key
         store.get(replace(artifact, compute=compute_with_all))
         if not asked:
-            devices.led(lambda: False)
-    elif devices.led(lambda: False):
+            devices.led(False)
+    elif devices.led(False):
         artifact.compute(store.scratch(artifact))
     devices.wait()
 
 
 def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
-    """How a network is trained.
+    """The schedule that a network is trained by.
 
     Raises:
-        UserError: for a per-scale network, which is one for each scale, or if the profile says no
-            way to make it.
+        UserError: for a per-scale network, which is one for each scale, or if the profile has no
+            pretraining for it.
     """
     if spec.scale == "per-scale":
         raise UserError(
@@ -185,12 +185,12 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
 
 def train_set_of(schedule: Schedule, profile: Profile) -> str:
-    """On which images: without labels, those of the schedule's own."""
+    """The training set of a schedule; without labels, one of its own."""
     return schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
 
 
 def is_published(spec: NetworkSpec) -> bool:
-    """Whether a network's weights are published ones, which nothing here trains."""
+    """Whether a network's weights are published ones, which are never trained here."""
     return spec.is_original and spec.model in ORIGINALS
 
 
@@ -204,16 +204,14 @@ def _objective(start: Callable[[], Classifier], schedule: Schedule) -> Labels | 
 
 
 def objective_of(start: Classifier, schedule: Schedule) -> Labels | Agreement:
-    """What a schedule trains a network for; without labels, its own predictions before training
-    teach it.
-    """
+    """The objective of a schedule; without labels, the teacher is the network before training."""
     if isinstance(schedule, profiles.Agreement):
         return Agreement(start, copy.deepcopy(start), schedule.feature_weight)
     return Labels(start, schedule.label_smoothing)
 
 
 def _start(network: Trained, images: ImageSet) -> Classifier:
-    """The network as it is before training."""
+    """The network before training."""
     if not network.is_original:
         return network.start.load()
     torch.manual_seed(network.run.seed(network.seed, "weights", network.model) % 2**63)

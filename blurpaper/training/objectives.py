@@ -1,11 +1,12 @@
-"""What fine-tuning asks for: the right label, as in the paper, or agreement with the sharp network,
-without labels.
+"""Objectives of training: cross-entropy with labels, as in the paper, or agreement with the sharp
+network, without labels.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,37 +15,26 @@ from torch.nn import functional
 
 from blurpaper.networks.base import Classifier
 from blurpaper.runs import devices
-from blurpaper.runs.profile import Protocol
-from blurpaper.training.batches import Batch, Task, make_batch
+from blurpaper.training.batches import Batch, make_batch
 
 
 class Objective(nn.Module, ABC):
-    """What a network is trained for: a module that holds it, so that it can be trained in one
-    process or in many.
+    """A loss and the network that it trains, as one module, for one process or several.
 
     Attributes:
         network: to be trained.
+        batch: makes the batch of some images in an epoch, as :func:`make_batch` does; its attribute
+            ``labels`` has one row an image.
     """
 
     network: nn.Module
-
-    @abstractmethod
-    def batch(
-        self,
-        task: Task,
-        numbers: Sequence[int],
-        epoch: int,
-        settings: Protocol,
-        flip: bool,
-        device: torch.device,
-    ) -> Any:  # noqa: ANN401 (what its own forward takes; it has ``labels``, one an image)
-        """The batch that it learns from: of those images in that epoch."""
+    batch: Callable[..., Any]
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameters that learn alike, as torch's optimizers take them; ``pace`` is how fast, 1
-        being the schedule's rate.
+        """Groups of parameters, as torch's optimizers take them; ``lr_scale`` multiplies the
+        schedule's learning rate.
         """
-        return [{"params": list(self.network.parameters()), "pace": 1.0}]
+        return [{"params": list(self.network.parameters()), "lr_scale": 1.0}]
 
     @abstractmethod
     def forward(self, batch: Any) -> torch.Tensor:  # noqa: ANN401
@@ -56,18 +46,7 @@ class Labels(Objective):
 
     def __init__(self, network: Classifier, smoothing: float = 0.0) -> None:
         super().__init__()
-        self.network, self.smoothing = network, smoothing
-
-    def batch(
-        self,
-        task: Task,
-        numbers: Sequence[int],
-        epoch: int,
-        settings: Protocol,
-        flip: bool,
-        device: torch.device,
-    ) -> Batch:
-        return make_batch(task, numbers, epoch, settings, flip, device)
+        self.network, self.smoothing, self.batch = network, smoothing, make_batch
 
     def forward(self, batch: Batch) -> torch.Tensor:
         logits = self.network(batch.seen).mean(dim=(2, 3))
@@ -77,13 +56,12 @@ class Labels(Objective):
 
 
 class Agreement(Objective):
-    """The network on a blurred crop agrees with the sharp network on the same crop, sharp; no label
-    is used.
+    """Agreement of the network on a blurred crop with the sharp network on the same crop, sharp; no
+    label is used.
 
     The loss is the Kullback-Leibler divergence from the teacher's prediction to the network's at
     each position, in nats, plus ``features`` times the squared difference of the last stage's maps
-    relative to the teacher's mean square. It is what the paper's closing sentence leaves as future
-    work.
+    relative to the teacher's mean square. The paper's closing sentence leaves this as future work.
 
     Args:
         network: to be trained, a copy of the teacher at first.
@@ -94,17 +72,7 @@ class Agreement(Objective):
     def __init__(self, network: Classifier, teacher: Classifier, features: float) -> None:
         super().__init__()
         self.network, self.teacher, self.features = network, teacher.requires_grad_(False), features
-
-    def batch(
-        self,
-        task: Task,
-        numbers: Sequence[int],
-        epoch: int,
-        settings: Protocol,
-        flip: bool,
-        device: torch.device,
-    ) -> Batch:
-        return make_batch(task, numbers, epoch, settings, flip, device, with_sharp=True)
+        self.batch = partial(make_batch, with_sharp=True)
 
     def train(self, mode: bool = True) -> Agreement:
         super().train(mode)

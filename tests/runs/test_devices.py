@@ -1,4 +1,4 @@
-"""How precisely a CPU computes; test_gpu.py asks the same of a GPU."""
+"""Devices and precision of a CPU; test_gpu.py tests the same of a GPU."""
 
 import pytest
 import torch

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -30,8 +31,8 @@ from blurpaper.data import folders
 from blurpaper.data.images import ImageError
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
-from blurpaper.runs.store import TENSORS, Codec, Recipe, Store, StoreError, sha256_of
-from blurpaper.training import batches, loop
+from blurpaper.runs.store import TENSORS, Artifact, Codec, Store, StoreError, sha256_of
+from blurpaper.training import batches, loop, networks
 from blurpaper.training.batches import Task
 from blurpaper.training.objectives import Labels
 
@@ -249,11 +250,18 @@ def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(
     check_sentence(done.output, f"cannot write {tmp_path / 'file' / 'store'}")
 
 
-def text(number: int = 0) -> Recipe[str]:
+def text(value: str | None = None, number: int = 0) -> Artifact[str]:
+    """A text to be kept; without a value it must not be computed."""
+
+    def compute() -> str:
+        assert value is not None, "computed"
+        return value
+
+    compute.__module__ = "blurpaper.runs.randomness"
     codec = Codec(
         ".txt", lambda value, path: path.write_text(value) and None, lambda path: path.read_text()
     )
-    return Recipe("texts", "a text", {"number": number}, ["blurpaper.runs.randomness"], codec)
+    return Artifact("texts", "a text", {"number": number}, compute, codec)
 
 
 @contextmanager
@@ -282,37 +290,40 @@ def only_read() -> Iterator[None]:
 def test_a_store_that_is_only_read_gives_what_it_has_and_says_where_the_rest_would_go(
     store,
 ) -> None:
-    store.get(text(), lambda _: "kept")
+    store.get(text("kept"))
     with only_read():
-        assert store.get(text(), lambda _: "made again") == "kept"
+        assert store.get(text()) == "kept"
         with pytest.raises(StoreError, match="Read-only file system; name another place") as told:
-            store.get(text(1), lambda _: pytest.fail("made, though it cannot be kept"))
-        assert str(store.path(text(1))) in str(told.value)
+            store.get(text(number=1))
+        assert str(store.path(text(number=1))) in str(told.value)
 
 
 # --- Damage ---------------------------------------------------------------------------------------
 
 
 def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(
-    store, task, saving_every_step
+    store, task, saving_every_step, monkeypatch
 ) -> None:
-    from blurpaper.training import networks
+    compute = partial(loop.train_or_resume, fresh, task, SCHEDULE, SETTINGS, CPU, "a network")
+    codec = Codec(
+        ".safetensors",
+        lambda network, path: TENSORS.save(network.state_dict(), path),
+        TENSORS.load,
+    )
+    artifact = Artifact("networks", "a network", {}, compute, codec, resumable=True)
 
-    recipe = Recipe("networks", "a network", {}, ["blurpaper.runs.randomness"], TENSORS)
+    def tick(done: int, *_: object) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
 
-    def get(stop_at: int | None) -> dict[str, torch.Tensor]:
-        def tick(done: int, *_: object) -> None:
-            if done == stop_at:
-                raise KeyboardInterrupt
-
-        return networks.get(recipe, lambda checkpoint: weights(task, checkpoint, tick), store)
-
-    with pytest.raises(KeyboardInterrupt):
-        get(stop_at=6)
-    checkpoint = store.scratch(recipe) / "checkpoint.safetensors"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "progress", lambda *_, **__: nullcontext(tick))
+        networks.get(artifact, store)
+    checkpoint = store.scratch(artifact) / "checkpoint.safetensors"
+    assert steps_in(checkpoint) == 5
     checkpoint.write_bytes(checkpoint.read_bytes()[:-500])
     with pytest.warns(UserWarning, match="is damaged: training begins anew") as told:
-        found = get(stop_at=None)
+        found = networks.get(artifact, store).state_dict()
     assert str(checkpoint) in str(told[0].message)
     check_equal(found, weights(task))
 
@@ -321,10 +332,13 @@ def test_a_checkpoint_that_was_cut_off_is_told_of_and_training_begins_anew(
 
 RIVAL = """
 import sys, time
+from functools import partial
 from pathlib import Path
-from blurpaper.runs.store import Codec, Recipe, Store
+from blurpaper.runs.store import Artifact, Codec, Store
 root, name, order, pause = Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
-codec = Codec(".txt", lambda value, path: path.write_text(value) and None, lambda path: path.read_text())
+codec = Codec(
+    ".txt", lambda value, path: path.write_text(value) and None, lambda path: path.read_text()
+)
 
 def made(number):
     with (root / "made").open("a") as file:
@@ -332,13 +346,15 @@ def made(number):
     time.sleep(pause)
     return f"text {number}"
 
+made.__module__ = "blurpaper.runs.randomness"
 store = Store(root / "store")
 (root / f"{name} is ready").touch()
 while len(list(root.glob("* is ready"))) < 2:
     time.sleep(0.01)
 for number in map(int, order.split(",")):
-    recipe = Recipe("texts", "a text", {"number": number}, ["blurpaper.runs.randomness"], codec)
-    assert store.get(recipe, lambda _: made(number)) == f"text {number}"
+    inputs = {"number": number}
+    found = store.artifact("texts", "a text", inputs, partial(made, number), codec)
+    assert found == f"text {number}"
 """
 
 
@@ -385,7 +401,7 @@ def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(
     store, monkeypatch
 ) -> None:
     """The slower has read that it is damaged when the other has made it anew."""
-    store.get(text(), lambda _: "kept")
+    store.get(text("kept"))
     data = store.path(text()) / "data.txt"
     data.write_text("damaged")
     name, checksum = "blurpaper.runs.store.sha256_of", sha256_of
@@ -394,13 +410,11 @@ def test_what_two_runs_find_damaged_is_made_once_and_not_removed_by_the_slower(
         found = checksum(path)
         monkeypatch.setattr(name, checksum)
         with pytest.warns(UserWarning, match="damaged"):
-            assert (
-                Store(store.root).get(text(), lambda _: "made by the other") == "made by the other"
-            )
+            assert Store(store.root).get(text("made by the other")) == "made by the other"
         return found
 
     monkeypatch.setattr(name, slow)
-    assert store.get(text(), lambda _: pytest.fail("made twice")) == "made by the other"
+    assert store.get(text()) == "made by the other"
 
 
 def test_what_was_killed_between_two_writes_is_no_artifact_and_is_cleared_away(store) -> None:
@@ -410,10 +424,10 @@ def test_what_was_killed_between_two_writes_is_no_artifact_and_is_cleared_away(s
     (half / "data.txt").write_text("half")
     (half / "stamp.json").write_text("{}")
     assert store.names() == []
-    store.get(text(), lambda _: "whole")
+    store.get(text("whole"))
     assert store.names() == [f"texts/{folder.name}"]
     store.scratch(text()).mkdir()  # as if killed when it was about to be removed
-    assert store.get(text(), lambda _: pytest.fail("made twice")) == "whole"
+    assert store.get(text()) == "whole"
     assert sorted(path.name for path in folder.parent.iterdir()) == [
         folder.name,
         f"{folder.name}.lock",
@@ -488,8 +502,8 @@ def clock_runs_backwards(monkeypatch) -> None:
 def test_a_clock_that_is_set_back_changes_no_result(task, store, tmp_path) -> None:
     """Of the times of day the store keeps, none decides what is loaded."""
     weights(task, tmp_path / "checkpoint.safetensors")
-    assert store.get(text(), lambda _: "kept") == "kept"
-    assert Store(store.root).get(text(), lambda _: pytest.fail("made twice")) == "kept"
+    assert store.get(text("kept")) == "kept"
+    assert Store(store.root).get(text()) == "kept"
 
 
 def test_a_file_that_is_older_than_what_was_made_of_it_counts_by_its_content(

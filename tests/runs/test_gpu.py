@@ -21,19 +21,20 @@ from helpers import LabelledScenes, MemorySet
 from PIL import Image
 from safetensors.torch import load_file
 
-from blurpaper import blur, deblurring, segmentation
+from blurpaper import blur, deblurring
 from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.sets import VOID
 from blurpaper.evaluation import invariance, metrics, protocol
-from blurpaper.experiments import restoration
+from blurpaper.experiments import treatment
 from blurpaper.networks import NetworkSpec, build, files
 from blurpaper.networks.vgg import VGG, small_vgg
-from blurpaper.networks.weights import released
+from blurpaper.networks.weights import bundled
 from blurpaper.runs import devices
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation.batches import PerPixel
+from blurpaper.segmentation.protocol import scored
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import batches, loop
 from blurpaper.training.batches import Task
@@ -53,6 +54,7 @@ CPU, GPU = (
 HALF = GPU.model_copy(update={"precision": "bfloat16"})
 SCHEDULE = Schedule(phases=[Phase(epochs=3, rate=0.02)], batch=4, momentum=0.9, weight_decay=5e-4)
 CUDA = torch.device("cuda")
+BUNDLED = bundled(NetworkSpec("efficientnet_lite0", "mix", recipe="agreement"))
 
 
 @pytest.fixture
@@ -171,11 +173,9 @@ def test_the_transform_draws_the_same_blurs_on_both() -> None:
 
 
 def made(model: str) -> torch.nn.Module:
-    """A model with random weights, but for EfficientNet-Lite0, which is the one that comes with
-    blurpaper.
-    """
+    """A model with random weights, but for EfficientNet-Lite0, which is the bundled network."""
     if model == "efficientnet_lite0":
-        return files.load(released(model, "mix").path)
+        return BUNDLED.load()
     torch.manual_seed(0)
     return build(model, tuple(map(str, range(50))), 224 if model == "vgg16" else 64).eval()
 
@@ -377,7 +377,7 @@ def test_agreement_brings_a_released_network_nearer_to_what_it_sees_sharp(comput
 def test_statistics_of_batch_normalisation_are_those_of_the_cpu(exact) -> None:
     task = Task(two_classes(), {"D8": 1.0}, "256", seed=5)
     on_cpu, on_gpu = (
-        loop.reestimate_batch_norm(fresh(), task, SCHEDULE, SMALL, compute, 4).state_dict()
+        loop.reestimate_batch_norm(fresh, task, SCHEDULE, SMALL, compute, 4).state_dict()
         for compute in (CPU, GPU)
     )
     for name, tensor in on_cpu.items():
@@ -401,7 +401,7 @@ def test_a_network_is_kept_and_loaded_as_it_was(tmp_path) -> None:
 
 @pytest.mark.parametrize(("backend", "processes"), [("nccl", 1), ("gloo", 2)])
 def test_processes_end_with_the_weights_of_one(backend, processes, tmp_path) -> None:
-    """NCCL with one process, which goes all the way through it; Gloo with two that share the GPU."""
+    """NCCL with one process, whose gradients pass through it; Gloo with two that share the GPU."""
     script, ends = Path(__file__).with_name("train_on_gpu.py"), []
     for how, size in (("none", 1), (backend, processes)):
         out = tmp_path / f"{how}.safetensors"
@@ -462,9 +462,9 @@ def test_segmentation_is_learnt_and_scored(compute) -> None:
     )
     network, images = segmenter(), scenes()
     task = Task(images, {"sharp": 0.7, "D4": 0.3}, "", seed=2)
-    found = losses(PerPixel(network, 80, 200, pace=2.0), compute, schedule, task=task)
+    found = losses(PerPixel(network, 80, 200, lr_scale=2.0), compute, schedule, task=task)
     assert np.mean(found[-4:]) < 0.3 * np.mean(found[:4])
-    counts = segmentation.protocol.scored(network, images, range(8), "sharp", profile)
+    counts = scored(network, images, range(8), "sharp", profile)
     everywhere = counts["all"].sum(dim=0)
     assert all(tensor.device.type == "cpu" for tensor in counts.values())
     assert everywhere.diagonal().sum() > 0.9 * everywhere.sum()
@@ -476,7 +476,7 @@ def test_scenes_are_scored_as_on_the_cpu(exact) -> None:
         torch.nn.init.normal_(network.classifier.weight)
     for condition in ("sharp", "D8", "shake"):
         on_cpu, on_gpu = (
-            segmentation.protocol.scored(
+            scored(
                 network,
                 images,
                 range(8),
@@ -531,8 +531,8 @@ def test_treated_images_come_back_with_seconds_and_quality() -> None:
     ]
     found = {}
     for compute in (CPU, GPU):
-        found[compute.device] = restoration.treated(
-            restoration.Treatment("epll"), images, ["a", "b"], "D4", None, SMALL, compute
+        found[compute.device] = treatment.treated(
+            treatment.Treatment("epll"), images, ["a", "b"], "D4", None, SMALL, compute
         )
     (_, on_cpu), (restored, on_gpu) = found["cpu"], found["cuda"]
     assert all(image.device.type == "cpu" for image in restored)
@@ -581,11 +581,10 @@ def test_evaluate_says_what_it_does_on_the_cpu(album, tmp_path) -> None:
             ("-p", f"compute.device={device}", "-p", "compute.precision=float32"),
         )
         where = {"BLURPAPER_STORE": str(tmp_path / device)}
-        network = released("efficientnet_lite0", "mix").path
         said(
             "evaluate",
             "--network",
-            network,
+            BUNDLED.path,
             "--images",
             album,
             "--conditions",
@@ -606,7 +605,7 @@ def test_evaluate_says_what_it_does_on_the_cpu(album, tmp_path) -> None:
 
 
 def test_finetune_without_labels_writes_a_network(album, tmp_path) -> None:
-    out, network = tmp_path / "tuned.safetensors", released("efficientnet_lite0", "mix").path
+    out, network = tmp_path / "tuned.safetensors", BUNDLED.path
     options = (
         "-p",
         "agreement.batch=2",

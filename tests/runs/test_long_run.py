@@ -76,7 +76,8 @@ import json, sys, tempfile
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from test_long_run import taken
-from blurpaper import book, execution, profile
+from blurpaper.book import build, execution
+from blurpaper.runs import profile
 from blurpaper.runs.store import Store
 import os
 
@@ -84,7 +85,7 @@ found = []
 for number in range(2):
     os.environ["BLURPAPER_STORE"] = str(Path(sys.argv[2]) / f"store {number}")
     run = execution.Edition(profile.load("smoke"), {}, "smoke", Store())
-    for chapter in book.chapters():
+    for chapter in build.chapters():
         execution.execute(chapter, run)
     found.append(taken())
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()

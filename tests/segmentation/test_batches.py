@@ -370,8 +370,8 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_parts_as_processes_share_it(scen
 
 def test_perceptron_and_backbone_learn_apart_and_nothing_is_left_out() -> None:
     network = tiny(batch_norm=True)
-    groups = PerPixel(network, 64, 300, pace=7.0).groups()
-    assert [group["pace"] for group in groups] == [1.0, 7.0]
+    groups = PerPixel(network, 64, 300, lr_scale=7.0).groups()
+    assert [group["lr_scale"] for group in groups] == [1.0, 7.0]
     below, above = ([id(parameter) for parameter in group["params"]] for group in groups)
     assert set(below) == {id(parameter) for parameter in network.backbone.parameters()}
     assert not set(below) & set(above)
@@ -383,7 +383,7 @@ def test_perceptron_and_backbone_learn_apart_and_nothing_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_the_perceptron_learns_at_its_own_pace(scenes, optimizer) -> None:
+def test_the_perceptron_learns_at_its_own_rate(scenes, optimizer) -> None:
     schedule = Schedule(
         phases=[Phase(epochs=1, rate=1e-3)],
         batch=8,
@@ -393,9 +393,9 @@ def test_the_perceptron_learns_at_its_own_pace(scenes, optimizer) -> None:
     )
     start = tiny().state_dict()
 
-    def moved(pace: float) -> dict[str, torch.Tensor]:
+    def moved(lr_scale: float) -> dict[str, torch.Tensor]:
         network = loop.train(
-            PerPixel(tiny(), 64, 50, pace), task(scenes), schedule, AS_THEY_ARE, FLOAT32
+            PerPixel(tiny(), 64, 50, lr_scale), task(scenes), schedule, AS_THEY_ARE, FLOAT32
         )
         return {
             name: tensor.double() - start[name].double()

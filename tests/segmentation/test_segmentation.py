@@ -238,18 +238,18 @@ def test_training_again_gives_the_same_network_bit_for_bit_and_once_is_enough(
     tiny, kept, tmp_path, monkeypatch
 ) -> None:
     first = {
-        one.spec: networks.trained(one.spec, Run(tiny, kept)).load()
+        one.spec: networks.segmenter(one.spec, Run(tiny, kept)).load()
         for one in measurements.on_test_scenes(tiny)
     }
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     for spec, network in first.items():
-        assert alike(networks.trained(spec, Run(tiny, again)).load(), network)
+        assert alike(networks.segmenter(spec, Run(tiny, again)).load(), network)
         assert not network.training
         assert network.labels == networks.labels(tiny)
     assert not alike(first[ORIGINAL], first[MIX])
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     for spec, network in first.items():
-        assert alike(networks.trained(spec, Run(tiny, kept)).load(), network)
+        assert alike(networks.segmenter(spec, Run(tiny, kept)).load(), network)
 
 
 def test_the_original_starts_from_the_classification_network_and_the_others_from_the_original(
@@ -267,18 +267,18 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
         )
         return objective.network.eval()
 
-    networks.trained(MIX, Run(tiny, kept)).load()
+    networks.segmenter(MIX, Run(tiny, kept)).load()
     backbone = training.networks.trained(ORIGINAL, Run(tiny, kept)).load().state_dict()
-    original = networks.trained(ORIGINAL, Run(tiny, kept)).load().state_dict()
+    original = networks.segmenter(ORIGINAL, Run(tiny, kept)).load().state_dict()
     monkeypatch.setattr(loop, "train", noted)
     bare = copy_of(kept, tmp_path / "bare", "data", "networks")
-    networks.trained(ORIGINAL, Run(tiny, bare)).load()
+    networks.segmenter(ORIGINAL, Run(tiny, bare)).load()
     shutil.rmtree(bare.root / "segmenters")
     shutil.copytree(
-        kept.path(networks.trained(ORIGINAL, Run(tiny, kept)).artifact),
-        bare.path(networks.trained(ORIGINAL, Run(tiny, bare)).artifact),
+        kept.path(networks.segmenter(ORIGINAL, Run(tiny, kept)).artifact),
+        bare.path(networks.segmenter(ORIGINAL, Run(tiny, bare)).artifact),
     )
-    networks.trained(MIX, Run(tiny, bare)).load()
+    networks.segmenter(MIX, Run(tiny, bare)).load()
     (first, first_mix, pretraining), (second, second_mix, finetuning) = starts
     below = {
         name.removeprefix("backbone."): tensor
@@ -299,12 +299,12 @@ def test_the_original_starts_from_the_classification_network_and_the_others_from
 def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
     tiny, kept, tmp_path, monkeypatch, spec
 ) -> None:
-    whole = networks.trained(spec, Run(tiny, kept)).load()
+    whole = networks.segmenter(spec, Run(tiny, kept)).load()
     again = copy_of(kept, tmp_path / "again", "data", "networks")
     if spec == MIX:
         assert alike(
-            networks.trained(ORIGINAL, Run(tiny, again)).load(),
-            networks.trained(ORIGINAL, Run(tiny, kept)).load(),
+            networks.segmenter(ORIGINAL, Run(tiny, again)).load(),
+            networks.segmenter(ORIGINAL, Run(tiny, kept)).load(),
         )
     clock = count(step=10)
     # A checkpoint is due at every step.
@@ -320,11 +320,11 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
 
         yield tick
 
-    monkeypatch.setattr(networks, "progress", killing)
+    monkeypatch.setattr(loop, "progress", killing)
     with pytest.raises(KeyboardInterrupt):
-        networks.trained(spec, Run(tiny, again)).load()
+        networks.segmenter(spec, Run(tiny, again)).load()
     last.clear()
-    assert alike(networks.trained(spec, Run(tiny, again)).load(), whole)
+    assert alike(networks.segmenter(spec, Run(tiny, again)).load(), whole)
     assert done_at == [1, 2, 3, 3, 4]  # the third step was done, but not yet kept
     assert not list(again.root.glob("segmenters/*.partial"))
 
@@ -332,20 +332,35 @@ def test_a_killed_run_ends_with_the_same_segmenter_bit_for_bit(
 # --- What is kept ---------------------------------------------------------------------------------
 
 
+class Shards(Store):
+    """Notes the keys of confusions instead of computing them."""
+
+    def __init__(self, root) -> None:
+        super().__init__(root)
+        self.keys: dict[str, str] = {}
+
+    def get(self, artifact):
+        if artifact.kind != "confusions":
+            return super().get(artifact)
+        spec, numbers = NetworkSpec.parse(artifact.name.split(".")[0]), artifact.inputs["numbers"]
+        name = f"{spec.mix} {artifact.inputs['condition']} {numbers[0]}"
+        self.keys[name] = artifact.key
+        return {name: torch.zeros(1) for name in COUNTED}
+
+
 def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> None:
     def keys(**overrides: object) -> dict[str, str]:
         profile = load(
             "smoke", SMALL | {name.replace("__", "."): value for name, value in overrides.items()}
         )
-        images = data.load_segmented("emoji-scenes", "test", Run(profile, kept))
         found = {
-            spec.mix: networks.trained(spec, Run(profile, kept)).artifact.key
+            spec.mix: networks.segmenter(spec, Run(profile, kept)).artifact.key
             for spec in (ORIGINAL, MIX)
         }
+        shards = Shards(kept.root)
         for spec, condition in ((ORIGINAL, "sharp"), (ORIGINAL, "D8"), (MIX, "D8")):
-            for numbers, recipe in networks.recipes(spec, images, condition, Run(profile, kept)):
-                found[f"{spec.mix} {condition} {numbers.start}"] = recipe.key
-        return found
+            networks.confusions(networks.segmenter(spec, Run(profile, shards)), [condition])
+        return found | shards.keys
 
     plain = keys()
     assert len(set(plain.values())) == len(plain) == 2 + 3 * 2
@@ -386,22 +401,22 @@ def test_keys_follow_what_a_thing_is_made_from_and_nothing_else(tiny, kept) -> N
 
 def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, monkeypatch) -> None:
     """Five scenes in parts of three; part by part they are found in the store again."""
-    network = networks.trained(ORIGINAL, Run(tiny, kept)).load()
+    network = networks.segmenter(ORIGINAL, Run(tiny, kept)).load()
     expected = scored(network, scenes, range(5), "D8", tiny)
-    found = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
+    found = networks.confusions(networks.segmenter(ORIGINAL, Run(tiny, kept)), ["D8"])["D8"]
     assert tuple(found) == COUNTED
     for name in COUNTED:
         assert found[name].shape == (5, 20, 20)
         assert np.abs(found[name] - expected[name].numpy()).sum() <= 2 * TIES
-    monkeypatch.setattr(networks, "scored", lambda *_: pytest.fail("scored again"))
-    again = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]
+    monkeypatch.setattr(protocol, "scored", lambda *_: pytest.fail("scored again"))
+    again = networks.confusions(networks.segmenter(ORIGINAL, Run(tiny, kept)), ["D8"])["D8"]
     assert all(np.array_equal(again[name], found[name]) for name in COUNTED)
 
 
 def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_alone(
     tiny, kept, scenes, tmp_path, monkeypatch
 ) -> None:
-    networks.trained(ORIGINAL, Run(tiny, kept)).load()
+    networks.segmenter(ORIGINAL, Run(tiny, kept)).load()
     asked, plain = [], type(scenes).__getitem__
     monkeypatch.setattr(
         type(scenes),
@@ -409,14 +424,13 @@ def test_a_scene_is_asked_for_once_for_all_conditions_and_counted_as_under_each_
         lambda self, number: asked.append(number) or plain(self, number),
     )
     conditions, made = ["sharp", "D4", "D8"], ("data", "networks", "segmenters")
-    together = networks.confusions(
-        ORIGINAL, conditions, tiny, copy_of(kept, tmp_path / "together", *made)
-    )
+    run = Run(tiny, copy_of(kept, tmp_path / "together", *made))
+    together = networks.confusions(networks.segmenter(ORIGINAL, run), conditions)
     assert asked == [0, 1, 2, 3, 4]
     assert list(together) == conditions
-    alone = copy_of(kept, tmp_path / "alone", *made)
+    alone = networks.segmenter(ORIGINAL, Run(tiny, copy_of(kept, tmp_path / "alone", *made)))
     for condition in conditions:
-        found = networks.confusions(ORIGINAL, [condition], tiny, alone)[condition]
+        found = networks.confusions(alone, [condition])[condition]
         assert all(np.array_equal(found[name], together[condition][name]) for name in COUNTED)
     assert len(asked) == 4 * 5
 
@@ -428,7 +442,9 @@ def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
         (spec.mix, condition) for spec, condition in settings
     }
     for spec, condition in settings:
-        confusions = networks.confusions(spec, [condition], Run(tiny, kept))[condition]
+        confusions = networks.confusions(networks.segmenter(spec, Run(tiny, kept)), [condition])[
+            condition
+        ]
         own = counts[(counts["network"] == spec.mix) & (counts["condition"] == condition)]
         for region in COUNTED:
             back = np.zeros((5, 20, 20), np.int64)
@@ -449,12 +465,14 @@ def test_counts_hold_every_pixel_of_every_setting(tiny, kept, scenes) -> None:
 
 def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None:
     few = data.Subset(scenes, [3, 0])
-    found = networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
+    found = networks.label_maps(networks.segmenter(ORIGINAL, Run(tiny, kept)), few, "D8")
     assert {name: (one.shape, one.dtype) for name, one in found.items()} == {
         "test/000003": ((160, 120), np.uint8),
         "test/000000": ((120, 160), np.uint8),
     }
-    confusions = networks.confusions(ORIGINAL, ["D8"], Run(tiny, kept))["D8"]["all"]
+    confusions = networks.confusions(networks.segmenter(ORIGINAL, Run(tiny, kept)), ["D8"])["D8"][
+        "all"
+    ]
     for number, name in ((3, "test/000003"), (0, "test/000000")):
         truth = scenes.label_map(number).numpy()
         pairs = truth[truth != VOID].astype(int) * 20 + found[name][truth != VOID]
@@ -462,8 +480,8 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
             np.abs(np.bincount(pairs, minlength=400).reshape(20, 20) - confusions[number]).sum()
             <= 2 * TIES
         )
-    monkeypatch.setattr(networks, "log_probabilities", lambda *_: pytest.fail("segmented again"))
-    again = networks.label_maps(ORIGINAL, few, "D8", Run(tiny, kept))
+    monkeypatch.setattr(protocol, "log_probabilities", lambda *_: pytest.fail("segmented again"))
+    again = networks.label_maps(networks.segmenter(ORIGINAL, Run(tiny, kept)), few, "D8")
     assert all(np.array_equal(again[name], found[name]) for name in found)
 
 

@@ -125,7 +125,7 @@ def test_images_differ_from_epoch_to_epoch_and_come_each_once(images) -> None:
 
 
 def test_a_kernel_has_the_same_size_at_the_network_whatever_the_jitter() -> None:
-    """Blur adds the same variance to a bright square in the crop at each pre-blur scale (Sec. 4)."""
+    """Blur adds the same variance to a bright square in a crop at each pre-blur scale (Sec. 4)."""
     square = torch.zeros(3, 108, 108, dtype=torch.uint8)
     square[:, 46:62, 46:62] = 255
 

@@ -6,7 +6,7 @@ from helpers import TINY
 
 from blurpaper import data
 from blurpaper.kernels import MIXES
-from blurpaper.networks import NetworkSpec
+from blurpaper.networks import NetworkSpec, Reference, build, files, weights
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.randomness import seed_of
@@ -91,6 +91,58 @@ def test_new_statistics_are_those_of_the_blurred_images_and_no_weight_moves(tiny
 
 def test_profiles_that_cannot_make_a_network_say_so(kept) -> None:
     with pytest.raises(ValueError, match="has no pretraining"):
-        networks.trained(NetworkSpec("small_vgg"), Run(load("photos"), kept)).artifact
+        networks.trained(NetworkSpec("small_vgg"), Run(load("photos"), kept)).load()
     with pytest.raises(ValueError, match="one for each scale"):
-        networks.trained(spec("mix@per-scale"), Run(load("smoke"), kept)).artifact
+        networks.trained(spec("mix@per-scale"), Run(load("smoke"), kept)).load()
+
+
+# --- Networks as plain modules --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory) -> dict[str, Reference]:
+    """Two networks in files, with batch norms drawn at random, and the bundled one."""
+    found: dict[str, Reference] = {}
+    for model in ("small_vgg", "small_resnet"):
+        torch.manual_seed(0)
+        network, path = build(model, ("a", "b", "c"), 64), tmp_path_factory.mktemp("files") / model
+        for layer in batch_norms(network):
+            for tensor in (layer.weight.data, layer.running_var):
+                tensor.uniform_(0.5, 2.0)
+            for tensor in (layer.bias.data, layer.running_mean):
+                tensor.normal_()
+        files.save(network, NetworkSpec(model), path)
+        found[model] = files.NetworkFile.at(path)
+    bundled = NetworkSpec("efficientnet_lite0", "mix", recipe="agreement")
+    return found | {"efficientnet_lite0": weights.bundled(bundled)}
+
+
+def batch_norms(network: torch.nn.Module) -> list[torch.nn.BatchNorm2d]:
+    return [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+
+
+def called_norms(network: torch.nn.Module, images: torch.Tensor) -> tuple[int, torch.Tensor]:
+    """How many of its batch norms call their hooks for images, and its logits."""
+    called, norms = [], batch_norms(network)
+    for number, layer in enumerate(norms):
+        layer.register_forward_hook(lambda *_, number=number: called.append(number))
+    with torch.inference_mode():
+        logits = network(images)
+    assert len(called) == len(set(called))
+    return len(called), logits
+
+
+@pytest.mark.parametrize("model", ["small_vgg", "small_resnet", "efficientnet_lite0"])
+def test_a_plain_network_calls_the_hooks_of_its_batch_norms_and_predicts_the_same(
+    references, model
+) -> None:
+    reference, draw = references[model], torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, 224, 256), generator=draw).float()
+    plain, folded = (reference.load(plain=plain) for plain in (True, False))
+    assert not plain.training and not folded.training
+    (hooks, expected), (none, found) = (called_norms(one, images) for one in (plain, folded))
+    assert hooks == len(batch_norms(plain)) > 0 and none == 0
+    assert expected.std() > 0.01
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+    # Each load is another network: the one that others share is still folded.
+    assert called_norms(reference.loaded, images)[0] == 0

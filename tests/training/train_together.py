@@ -5,10 +5,12 @@ another, and write their weights; then give a command twice and say when its net
 import os
 import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 from helpers import LabelledScenes, MemorySet
 from safetensors.torch import save_file
+from torch import distributed
 
 from blurpaper import cli
 from blurpaper.data.sets import VOID
@@ -51,19 +53,24 @@ def main(path: Path) -> None:
     schedule = schedule.model_copy(
         update={"optimizer": "adamw", "beta1": 0.9, "phases": [Phase(epochs=4, rate=1e-3)]}
     )
-    loop.train(PerPixel(segmenter, 64, 30, pace=2.0), task, schedule, settings, compute)
+    loop.train(PerPixel(segmenter, 64, 30, lr_scale=2.0), task, schedule, settings, compute)
     if devices.number() == 0:
         both = torch.nn.ModuleDict({"classifier": network, "segmenter": segmenter})
         save_file({name: tensor.contiguous() for name, tensor in both.state_dict().items()}, path)
 
 
 def train_twice(command: list[str]) -> None:
-    for _ in range(2):
-        devices.count.cache_clear()  # the command before took its processes apart
-        cli.main(command, standalone_mode=False)
-        if devices.number() == 0:
-            (found,) = Path(os.environ["BLURPAPER_STORE"]).glob("networks/*_mix_*/*.safetensors")
-            print(found.stat().st_mtime_ns)
+    """Give the command twice to processes that stay joined between: those that join anew may read
+    the addresses of the first time (https://github.com/pytorch/pytorch/issues/135712).
+    """
+    with mock.patch.object(distributed, "destroy_process_group"):
+        for _ in range(2):
+            cli.main(command, standalone_mode=False)
+            if devices.number() == 0:
+                store = Path(os.environ["BLURPAPER_STORE"])
+                (found,) = store.glob("networks/*_mix_*/*.safetensors")
+                print(found.stat().st_mtime_ns)
+    distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
