@@ -192,13 +192,6 @@ def test_addresses_and_checksums_are_those_torchvision_publishes():
     assert of("voc2012")[0].rpartition("/")[2] == voc["filename"]
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES.keys() & folders.SETS.keys()))
-def test_a_set_is_read_from_where_it_is_put(name):
-    if name != "voc2012":  # whose one folder of images holds all splits
-        assert folders.SETS[name] == SOURCES[name].folders
-    assert folders.HOW_TO_GET[name] == SOURCES[name].how_to_get
-
-
 @pytest.mark.parametrize(
     ("name", "file", "place"),
     [
