@@ -113,19 +113,14 @@ class Separable:
 
     @classmethod
     def of(cls, flipped: np.ndarray) -> Separable | None:
-        vertical, horizontal = (
-            flipped.sum(axis=1, dtype=np.float64),
-            flipped.sum(axis=0, dtype=np.float64),
-        )
+        vertical = flipped.sum(axis=1, dtype=np.float64)
+        horizontal = flipped.sum(axis=0, dtype=np.float64)
         vertical /= vertical.sum()
         # At most 0.003 grey levels.
         if np.abs(np.outer(vertical, horizontal) - flipped).sum() > 1e-5:
             return None
-        return cls(
-            _reach(flipped),
-            _filled(vertical.astype(np.float32)),
-            _filled(horizontal.astype(np.float32)),
-        )
+        vertical, horizontal = vertical.astype(np.float32), horizontal.astype(np.float32)
+        return cls(_reach(flipped), _filled(vertical), _filled(horizontal))
 
     @property
     def operations(self) -> float:
