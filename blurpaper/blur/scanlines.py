@@ -1,5 +1,5 @@
-"""Convolution row by row on the CPU: each row of the image is prepared once and kept while the PSF
-reaches it.
+"""Convolution row by row on the CPU: each row of the image is prepared once and held while it is
+within reach of the PSF.
 
 Three ways, of which :func:`method_of` chooses the one with the fewest operations for a PSF: its
 non-zero taps one by one, in integers if they are all equal (small disks, boxes, camera shake); two
@@ -20,8 +20,8 @@ from blurpaper.blur import compiled
 _ONE = np.float32(1)
 
 _RUNNING_SUM = 40
-"""What a running sum costs, which cannot be computed several values at a time, in operations that
-can.
+"""Cost of a running sum, which cannot be computed several values at a time, in operations that can
+be.
 """
 
 _MOST_OPERATIONS = 400
@@ -159,5 +159,5 @@ def _placed(
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """A list whose length is a multiple of what one pass takes, by zeros at its end."""
+    """A list padded by zeros to a multiple of the taps in one pass."""
     return np.concatenate([values, np.zeros(-len(values) % compiled.AT_ONCE, values.dtype)])

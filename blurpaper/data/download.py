@@ -150,7 +150,7 @@ def _unpack(archive: Path, scratch: Path, folder: Path, source: Source) -> str:
                 path.rename(target)
     if source.checksum:
         return ""
-    return f" Nobody vouches for {archive.name}: its sha256 is {pooch.file_hash(archive)}."
+    return f" {archive.name} has no published checksum; its sha256 is {pooch.file_hash(archive)}."
 
 
 def _collect(listing: Path, folder: Path) -> str:

@@ -31,7 +31,7 @@ LISTS = {
 """Where a folder holds several splits, the file that names the images of one."""
 
 BEGINNINGS = {(name, "test"): "ILSVRC2012_val_" for name in ("imagewoof", "imagenette")}
-"""How the names of a split's images begin. Of what fast.ai calls validation images most are from
+"""Beginnings of the names of a split's images. Most of fast.ai's validation images are from
 ImageNet's training set, which ImageNet's networks have seen; these are not."""
 
 
@@ -41,7 +41,7 @@ class MissingDataError(ImageError):
 
 @dataclass
 class FolderSet(ImageSet):
-    """Photographs that are decoded from files when they are asked for."""
+    """Photographs that are decoded from files each time they are read."""
 
     reads_files = True
     root: Path = field(kw_only=True)
@@ -200,7 +200,7 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
 # --- Images that cannot be read -------------------------------------------------------------------
 
 TOLERATED = 0.01
-"""Share of a folder's images that may be broken; of fewer than a hundred images that is none."""
+"""Share of a folder's images that may be broken; none of fewer than a hundred images."""
 
 _NAMED = 3
 

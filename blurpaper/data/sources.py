@@ -26,8 +26,8 @@ class Source:
         folders: split -> folder below the data folder.
         counts: split -> images it should hold.
         url: of the archive to download; empty if it must be got by hand.
-        checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody
-            vouches for one.
+        checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where none
+            is published.
         size: of the download, in words.
         layout: (pattern, place) pairs: a file of the archive whose whole name matches the pattern
             goes to the place below the set's own folder; a file that matches none is left out.
@@ -49,12 +49,12 @@ class Source:
 
     @property
     def how_to_get(self) -> str:
-        """What it is and how to get it, without a full stop."""
+        """Contents of the set and how to get it, without a full stop."""
         return f"{self.what}; {self.by_hand or f'get it by `blurpaper data fetch {self.name}`'}"
 
     @property
     def archive(self) -> str:
-        """Where what is downloaded lies below the data folder, or is put by hand."""
+        """Place of the downloaded file below the data folder, or to put it by hand."""
         return f"archives/{self.url.rpartition('/')[2]}"
 
     def there(self, root: Path) -> list[str]:

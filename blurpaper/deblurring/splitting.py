@@ -1,4 +1,4 @@
-"""EPLL by half-quadratic splitting: the image whose patches are all likely, given what was observed
+"""EPLL by half-quadratic splitting: the image whose patches are all likely, given an observation
 (Zoran and Weiss 2011).
 
 Two steps alternate while the bond between them tightens: every patch is denoised by the Wiener

@@ -29,7 +29,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class WeightsError(UserError):
-    """Weights that are missing or are not what they should be, in one sentence."""
+    """Weights that are missing or invalid, in one sentence."""
 
 
 class Classifier(nn.Module, ABC):

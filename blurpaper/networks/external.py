@@ -1,5 +1,5 @@
-"""Any classifier of images as a network: of timm, of torchvision, of a function of one's own, or a
-module in memory.
+"""Any image classifier as a network: of timm, of torchvision, of a user's function, or a module in
+memory.
 
 An origin is named ``timm/NAME``, ``torchvision/NAME`` or ``package.module.function``. A function is
 called only if the user names it: one that a file names is never imported. A module that

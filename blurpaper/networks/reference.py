@@ -77,10 +77,10 @@ class NetworkSpec:
 
     @classmethod
     def read(cls, name: str) -> NetworkSpec:
-        """The network of a whole name, whose mix may be of one's own (``sharp,G4``).
+        """The network of a whole name, whose mix may be the user's (``sharp,G4``).
 
         Raises:
-            UserError: for a string that is no such name.
+            UserError: for any other string.
         """
         match = re.fullmatch(
             r"(?P<model>[\w./-]+):(?P<mix>[\w,.:+-]+)(@(?P<scale>[\w+-]+))?(/(?P<recipe>[\w-]+))?(#(?P<seed>\d{1,9}))?",

@@ -116,7 +116,7 @@ class ResNet(Network):
         return _averaged(last, self.span, self.classifier)
 
     def log_probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities averaged over five crops of the field, or of what there is of it:
+        """Log-probabilities averaged over five crops of the field, or of a smaller image's size:
         float32 ``(B, K)`` (Table A).
         """
         height, width = (min(self.field, side) for side in images.shape[-2:])
