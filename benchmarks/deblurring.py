@@ -20,7 +20,7 @@ from blurpaper import blur, deblurring
 from blurpaper.data import examples, folders
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import Observation, baselines, em, splitting
-from blurpaper.deblurring.prior import PIXELS, SIDE, bundled_prior, sample
+from blurpaper.deblurring.prior import PIXELS, SIDE, basis, bundled_prior, sample
 from blurpaper.evaluation import metrics
 from blurpaper.kernels import psf
 
@@ -163,7 +163,8 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
         return None
     prior = bundled_prior()
     mixture = GaussianMixtureModel(len(prior), PIXELS)
-    mixture.set_cov(prior.pixel_covariances + torch.full((PIXELS, PIXELS), 100 / PIXELS))
+    of_pixels = basis().T @ prior.covariances @ basis()
+    mixture.set_cov(of_pixels + torch.full((PIXELS, PIXELS), 100 / PIXELS))
     mixture.set_weights(prior.weights)
     model = EPLL(GMM=mixture, pretrained=None, patch_size=SIDE, channels=1)
     physics = Blur(torch.from_numpy(kernel.copy())[None, None], padding="reflect")

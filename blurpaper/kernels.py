@@ -121,7 +121,7 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
         scale: canonical scale in use, divided by the paper's 384.
 
     Raises:
-        UserError: for a name or a scale that means no PSF, saying what it got.
+        UserError: for a name that is not a PSF's, or an invalid scale.
 
     >>> psf("D8").shape
     (17, 17)
@@ -132,10 +132,10 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
 
 
 def check_condition(name: str) -> str:
-    """The name itself, if it is that of a condition.
+    """Check that a name is that of a condition; returns it.
 
     Raises:
-        UserError: otherwise, with the names that are.
+        UserError: if it is not, with the names that are.
 
     >>> check_condition("shake")
     'shake'
@@ -179,7 +179,7 @@ def check_scale(scale: float) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """How one letter makes kernels: at the paper's scale, and from that kernel at any other."""
+    """A family of PSFs: its kernels at the paper's scale, and from these at any other."""
 
     what: str
     canonical: Callable[[float], np.ndarray]
@@ -215,9 +215,8 @@ def _disk_area(radius: float) -> np.ndarray:
     x = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
     half_chord = np.sqrt(np.maximum(radius**2 - x**2, 0.0))[:, None]
     y = np.abs(np.arange(-reach, reach + 1))[None]
-    covered = np.where(
-        y == 0, 2 * np.minimum(half_chord, 0.5), np.clip(half_chord - y + 0.5, 0.0, 1.0)
-    )
+    elsewhere = np.clip(half_chord - y + 0.5, 0.0, 1.0)
+    covered = np.where(y == 0, 2 * np.minimum(half_chord, 0.5), elsewhere)
     area = covered.reshape(2 * reach + 1, fine, -1).mean(axis=1)
     return (area + area.T) / 2
 
@@ -341,9 +340,8 @@ def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
 
 def _trajectories(split: str, count: int) -> np.ndarray:
     grid, size = 16, 31
-    control = (
-        stream("shake", "control points", split).randint(0, grid, (count, 6, 2)).astype(np.float64)
-    )
+    places = stream("shake", "control points", split).randint(0, grid, (count, 6, 2))
+    control = places.astype(np.float64)
     basis = _spline_basis(samples=1500)
     visited = np.zeros((count, grid, grid), bool)
     for number, points in enumerate(control):
@@ -356,9 +354,8 @@ def _trajectories(split: str, count: int) -> np.ndarray:
     weights = np.zeros((count, grid, grid))
     empty = np.ones(count, bool)
     while empty.any():
-        weights[empty] = np.maximum(
-            0.0, 1.0 + 0.5 * intensities.standard_normal((int(empty.sum()), grid, grid))
-        )
+        drawn = intensities.standard_normal((int(empty.sum()), grid, grid))
+        weights[empty] = np.maximum(0.0, 1.0 + 0.5 * drawn)
         weights *= visited
         empty = weights.sum(axis=(1, 2)) == 0
 
@@ -412,10 +409,8 @@ def _mosaic_map(marginals: np.ndarray, scale: float, reach: int) -> np.ndarray:
         middle = np.sqrt(low * high)
         sampled = np.einsum("npc,nc->np", coverage(middle), marginals)
         variance = sampled @ pixels**2 - (sampled @ pixels) ** 2
-        low, high = (
-            np.where(variance < target, middle, low),
-            np.where(variance < target, high, middle),
-        )
+        narrow = variance < target
+        low, high = np.where(narrow, middle, low), np.where(narrow, high, middle)
     return coverage(np.where(target > 0, np.sqrt(low * high), 1e-3))
 
 

@@ -40,7 +40,7 @@ page = Page(profile, overrides, published)
 # copy. Where another is nearly what you want, a subclass will do:
 
 # %%
-from blurpaper.networks.efficientnet import EfficientNetLite
+from blurpaper.networks.residual import EfficientNetLite
 
 LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in brightness (ITU-R BT.601)
 
@@ -139,7 +139,7 @@ from blurpaper.networks import module_of
 from blurpaper.networks.vgg import small_vgg
 
 try:
-    small_vgg(["a", "b"]).load_torchvision(networks["grey"].state_dict())
+    small_vgg(["a", "b"]).load_in_order(networks["grey"].state_dict())
 except ValueError as error:
     print(error)
 try:
@@ -150,17 +150,17 @@ except ValueError as error:
 # %% [markdown]
 # ## For good
 #
-# In a checkout: the class and the function go to a module below `blurpaper/networks/`, here `efficientnet.py`; the name to `MODELS` in `networks/__init__.py`,
+# In a checkout: the class and the function go to a module below `blurpaper/networks/`, here `residual.py`; the name to `MODELS` in `networks/__init__.py`,
 # and where its weights come from to `ORIGINALS` in `networks/weights.py`.
 #
 # ```python
 # MODELS: dict[str, str] = {
 #     ...
-#     "efficientnet_lite0_grey": "blurpaper.networks.efficientnet",
+#     "efficientnet_lite0_grey": "blurpaper.networks.residual",
 # }
 # ORIGINALS: dict[str, Callable[[int], Network]] = {
 #     ...
-#     "efficientnet_lite0_grey": partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),
+#     "efficientnet_lite0_grey": partial(original_efficientnet, residual.efficientnet_lite0_grey, "lite0"),
 # }
 # ```
 #

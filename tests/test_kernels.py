@@ -194,8 +194,9 @@ def test_the_search_for_an_extent_asks_for_none_far_larger_than_the_answer():
 # --- Names ----------------------------------------------------------------------------------------
 
 BAD_NAMES = (
-    "D-1", "D", "H0", "D0", "shake:100", "D1e9", "", "d8", "shake", "shake:-1", "shake:", "H4.5", "D8\n", " D8", "D8.", "D٨",
-    "Z4", "D97", "G0.1", "8", "sharp", "disk", "D8,D4", "Dnan", "D08000", "shake:1234567",
+    "D-1", "D", "H0", "D0", "shake:100", "D1e9", "", "d8", "shake", "shake:-1", "shake:", "H4.5",
+    "D8\n", " D8", "D8.", "D٨", "Z4", "D97", "G0.1", "8", "sharp", "disk", "D8,D4", "Dnan",
+    "D08000", "shake:1234567",
 )  # fmt: skip
 
 

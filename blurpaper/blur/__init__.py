@@ -18,12 +18,12 @@ __all__ = ["PSFLike", "RandomBlur", "apply", "kernel_of"]
 
 
 def __dir__() -> list[str]:
-    """What there is to ask for, the transform too."""
+    """The public names, the transform too."""
     return __all__
 
 
 def __getattr__(name: str) -> object:
-    """The transform when it is asked for, because importing torchvision takes a second."""
+    """Import the transform when it is first used, because torchvision takes a second."""
     if name == "RandomBlur":
         from blurpaper.blur.transform import RandomBlur
 

@@ -1,7 +1,7 @@
 """The loops of :mod:`scanlines`, compiled by numba.
 
-A plane is uint8 ``(H, W * pixel)``. The rows that a PSF reaches are kept in a ring, padded by the
-mirrored border; a tap is the place in the ring from which a row of it is read.
+A plane is uint8 ``(H, W * pixel)``. The rows within reach of a PSF are held in a ring, padded by
+the mirrored border; a tap is the place in the ring at which its row begins.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def _fill(line, row, pixel, across):
 
 @_compiled
 def accumulate(line, pixel):
-    """The running sum along a row, in place, each channel by itself. Sums wrap around; their
-    differences do not mind.
+    """The running sum along a row, in place, each channel by itself. Sums may wrap around, which
+    leaves their differences right.
     """
     if pixel == 3:
         red, green, blue = line[0], line[1], line[2]
@@ -70,26 +70,20 @@ def weighted_sum(total, lines, at, weights):
     """total[x] = the sum of weights[k] * lines[at[k] + x], eight of them in each pass."""
     length = np.uint64(len(total))
     for k in range(0, len(at), 8):
-        a, b, c, d, e, f, g, h = (
-            at[k],
-            at[k + 1],
-            at[k + 2],
-            at[k + 3],
-            at[k + 4],
-            at[k + 5],
-            at[k + 6],
-            at[k + 7],
-        )
+        a, b, c, d = at[k], at[k + 1], at[k + 2], at[k + 3]
+        e, f, g, h = at[k + 4], at[k + 5], at[k + 6], at[k + 7]
         wa, wb, wc, wd = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
         we, wf, wg, wh = weights[k + 4], weights[k + 5], weights[k + 6], weights[k + 7]
         if k == 0:
             for x in range(length):
-                total[x] = (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x] + wd * lines[d + x]
-                            + we * lines[e + x] + wf * lines[f + x] + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
+                total[x] = (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x]
+                            + wd * lines[d + x] + we * lines[e + x] + wf * lines[f + x]
+                            + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
         else:
             for x in range(length):
-                total[x] += (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x] + wd * lines[d + x]
-                             + we * lines[e + x] + wf * lines[f + x] + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
+                total[x] += (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x]
+                             + wd * lines[d + x] + we * lines[e + x] + wf * lines[f + x]
+                             + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
 
 
 @_compiled
@@ -124,36 +118,32 @@ def by_taps(
 
 @_compiled
 def two_weighted_sums(one, other, lines, at, weights):
-    """The weighted sum of lines from at[k] on, and that of lines from at[k + 1] on: each line is
-    loaded once for both.
+    """Two weighted sums, of lines from at[k] on and of lines from at[k + 1] on: each line is loaded
+    once for both.
     """
     length = np.uint64(len(one))
     for k in range(0, len(weights), 8):
-        a, b, c, d, e, f, g, h = (
-            at[k],
-            at[k + 1],
-            at[k + 2],
-            at[k + 3],
-            at[k + 4],
-            at[k + 5],
-            at[k + 6],
-            at[k + 7],
-        )
+        a, b, c, d = at[k], at[k + 1], at[k + 2], at[k + 3]
+        e, f, g, h = at[k + 4], at[k + 5], at[k + 6], at[k + 7]
         i = at[k + 8]
         wa, wb, wc, wd = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
         we, wf, wg, wh = weights[k + 4], weights[k + 5], weights[k + 6], weights[k + 7]
         if k == 0:
             for x in range(length):
-                one[x] = (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x] + wd * lines[d + x]
-                          + we * lines[e + x] + wf * lines[f + x] + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
-                other[x] = (wa * lines[b + x] + wb * lines[c + x] + wc * lines[d + x] + wd * lines[e + x]
-                            + we * lines[f + x] + wf * lines[g + x] + wg * lines[h + x] + wh * lines[i + x])  # fmt: skip
+                one[x] = (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x]
+                          + wd * lines[d + x] + we * lines[e + x] + wf * lines[f + x]
+                          + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
+                other[x] = (wa * lines[b + x] + wb * lines[c + x] + wc * lines[d + x]
+                            + wd * lines[e + x] + we * lines[f + x] + wf * lines[g + x]
+                            + wg * lines[h + x] + wh * lines[i + x])  # fmt: skip
         else:
             for x in range(length):
-                one[x] += (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x] + wd * lines[d + x]
-                           + we * lines[e + x] + wf * lines[f + x] + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
-                other[x] += (wa * lines[b + x] + wb * lines[c + x] + wc * lines[d + x] + wd * lines[e + x]
-                             + we * lines[f + x] + wf * lines[g + x] + wg * lines[h + x] + wh * lines[i + x])  # fmt: skip
+                one[x] += (wa * lines[a + x] + wb * lines[b + x] + wc * lines[c + x]
+                           + wd * lines[d + x] + we * lines[e + x] + wf * lines[f + x]
+                           + wg * lines[g + x] + wh * lines[h + x])  # fmt: skip
+                other[x] += (wa * lines[b + x] + wb * lines[c + x] + wc * lines[d + x]
+                             + wd * lines[e + x] + we * lines[f + x] + wf * lines[g + x]
+                             + wg * lines[h + x] + wh * lines[i + x])  # fmt: skip
 
 
 @_compiled

@@ -1,7 +1,7 @@
 """Convolution of 8-bit images with PSFs, one for all or one an image, to 8 bits (Section 3).
 
 On the CPU planes are convolved one by one, by :mod:`scanlines` where the PSF has a structure to
-use; whatever else, and a whole batch on an accelerator, by Fourier transforms.
+use; all else, and a whole batch on an accelerator, by Fourier transforms.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
     """
     check_eight_bits(images)
     if images.ndim not in (3, 4) or images.shape[-3] != 3 or 0 in images.shape[-2:]:
-        raise ValueError(f"images must be (B, 3, H, W) or (3, H, W). Got {tuple(images.shape)}.")
+        raise UserError(f"images must be (B, 3, H, W) or (3, H, W). Got {tuple(images.shape)}.")
     batch = images if images.ndim == 4 else images[None]
     kernels = _one_each(psfs, len(batch))
     blurred = (
@@ -53,7 +53,7 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
 
 
 def check_eight_bits(images: torch.Tensor) -> None:
-    """A TypeError unless these are images of eight bits, in a tensor of any shape."""
+    """Raise a TypeError unless these are 8-bit images, in a tensor of any shape."""
     if not isinstance(images, torch.Tensor):
         raise TypeError(
             "images must be a uint8 tensor of torch. Got "
@@ -70,7 +70,7 @@ def _one_each(psfs: PSFLike | Sequence[PSFLike], count: int) -> list[np.ndarray 
     if not several:
         return [kernel_of(psfs)] * count
     if len(psfs) != count:
-        raise ValueError(
+        raise UserError(
             f"one PSF for all, or one per image. Got {len(psfs)} PSFs for {count} images."
         )
     return [kernel_of(one) for one in psfs]
@@ -80,8 +80,8 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
     """The array of a PSF, float32 ``(h, w)`` of odd sides; None for no blur.
 
     Raises:
-        UserError: for a name that means no PSF, or an array that is not finite, of odd sides and
-            of unit sum.
+        UserError: for a name that is not a PSF's, or an array that is not finite, of odd sides
+            and of unit sum.
     """
     if one is None or (isinstance(one, str) and one == SHARP):
         return None
@@ -107,8 +107,8 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
 
 
 def _on_cpu(batch: torch.Tensor, kernels: list[np.ndarray | None]) -> torch.Tensor:
-    """Blur in the memory layout that the images have: with the channels of a pixel side by side, or
-    plane after plane.
+    """Blur in the memory layout of the images: channels of a pixel side by side, or plane after
+    plane.
     """
     interleaved = batch.permute(0, 2, 3, 1)
     if together := interleaved.is_contiguous():

@@ -1,5 +1,5 @@
-"""Convolution row by row on the CPU: each row of the image is prepared once and kept while the PSF
-reaches it.
+"""Convolution row by row on the CPU: each row of the image is prepared once and held while it is
+within reach of the PSF.
 
 Three ways, of which :func:`method_of` chooses the one with the fewest operations for a PSF: its
 non-zero taps one by one, in integers if they are all equal (small disks, boxes, camera shake); two
@@ -20,8 +20,8 @@ from blurpaper.blur import compiled
 _ONE = np.float32(1)
 
 _RUNNING_SUM = 40
-"""What a running sum costs, which cannot be computed several values at a time, in operations that
-can.
+"""Cost of a running sum, which cannot be computed several values at a time, in operations that can
+be.
 """
 
 _MOST_OPERATIONS = 400
@@ -113,19 +113,14 @@ class Separable:
 
     @classmethod
     def of(cls, flipped: np.ndarray) -> Separable | None:
-        vertical, horizontal = (
-            flipped.sum(axis=1, dtype=np.float64),
-            flipped.sum(axis=0, dtype=np.float64),
-        )
+        vertical = flipped.sum(axis=1, dtype=np.float64)
+        horizontal = flipped.sum(axis=0, dtype=np.float64)
         vertical /= vertical.sum()
         # At most 0.003 grey levels.
         if np.abs(np.outer(vertical, horizontal) - flipped).sum() > 1e-5:
             return None
-        return cls(
-            _reach(flipped),
-            _filled(vertical.astype(np.float32)),
-            _filled(horizontal.astype(np.float32)),
-        )
+        vertical, horizontal = vertical.astype(np.float32), horizontal.astype(np.float32)
+        return cls(_reach(flipped), _filled(vertical), _filled(horizontal))
 
     @property
     def operations(self) -> float:
@@ -164,5 +159,5 @@ def _placed(
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """A list whose length is a multiple of what one pass takes, by zeros at its end."""
+    """A list padded by zeros to a multiple of the taps in one pass."""
     return np.concatenate([values, np.zeros(-len(values) % compiled.AT_ONCE, values.dtype)])

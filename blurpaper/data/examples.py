@@ -1,5 +1,5 @@
-"""Photographs that scikit-image carries: two that are shown, with the ImageNet classes that name
-what is in them, and a set.
+"""Photographs that come with scikit-image: two examples, with the ImageNet classes that are right,
+and a set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from blurpaper.runs.files import UserError
 
 @dataclass(frozen=True)
 class Example:
-    """A photograph to show.
+    """A photograph for figures.
 
     Attributes:
         what: for captions.
@@ -54,7 +54,7 @@ SEGMENTED = (
     Example("chelsea", "a cat", ("cat",), EXAMPLES[0].source),
     Example("astronaut", "an astronaut", ("person",), "NASA, public domain, from scikit-image"),
 )
-"""Photographs to show segmented; ``answers`` are VOC's labels."""
+"""Photographs for figures of segmentations; ``answers`` are VOC's labels."""
 
 
 def photograph(example: Example) -> torch.Tensor:
@@ -67,10 +67,10 @@ def photograph(example: Example) -> torch.Tensor:
 
 
 def album(folder: Path, names: Iterable[str] = ()) -> Path:
-    """Write photographs that scikit-image carries to a folder, as PNG without loss; the folder.
+    """Write photographs of scikit-image to a folder, as PNG without loss; returns the folder.
 
     Args:
-        names: as scikit-image has them, each with a folder before it if it is to have one;
+        names: scikit-image's names, each after the subfolder that it goes to, if any;
             :data:`EXAMPLES` by default.
     """
     for name in names or [example.name for example in EXAMPLES]:
@@ -79,14 +79,12 @@ def album(folder: Path, names: Iterable[str] = ()) -> Path:
 
 
 TRAINING = ("astronaut", "brick", "camera", "coins", "grass", "gravel", "moon", "rocket")
-"""Other photographs that come with scikit-image, some of them grey, to learn from where there is
-nothing else.
-"""
+"""Other photographs of scikit-image, some of them grey, to train on where there is nothing else."""
 
 
 class CarriedSet(ImageSet):
-    """The photographs that scikit-image carries, without labels: the examples to test on, the
-    others to learn from.
+    """The photographs of scikit-image, without labels: the examples for testing, the others for
+    training.
 
     Raises:
         UserError: for another split than ``train`` and ``test``.
@@ -101,10 +99,8 @@ class CarriedSet(ImageSet):
             raise UserError(f"scikit-image has train and test images. Got {split!r}.")
         digest = hashlib.sha256()
         for name in names:
-            digest.update(
-                f"{name} {tuple(_carried(name).shape)}\n".encode()
-                + _carried(name).numpy().tobytes()
-            )
+            shape, pixels = tuple(_carried(name).shape), _carried(name).numpy().tobytes()
+            digest.update(f"{name} {shape}\n".encode() + pixels)
         labels = np.full(len(names), -1, np.int64)
         super().__init__("scikit-image", imagenet_names(), labels, names, digest.hexdigest()[:16])
 

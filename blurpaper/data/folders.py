@@ -10,31 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import numpy as np
 import torch
 
-from blurpaper.data.images import SUFFIXES, ImageError, image_names, read_image
+from blurpaper.data.images import SUFFIXES, ImageError, image_names, problems, read_image
 from blurpaper.data.sets import ImageSet, Subset, imagenet_names, imagenet_wnids
 from blurpaper.data.sources import SOURCES
 from blurpaper.runs.files import data_folder, hashes
-from blurpaper.runs.progress import progress
 from blurpaper.runs.store import Store
-from blurpaper.runs.threads import in_threads
 
-T = TypeVar("T")
-
-SETS: dict[str, dict[str, str]] = {
-    "imagenet-sample": {"train": "imagenet-sample/train"},
-    "nips2017-dev": {"test": "nips2017-dev/val"},
-    "imagewoof": {"train": "imagewoof/train", "test": "imagewoof/val"},
-    "imagenette": {"train": "imagenette/train", "test": "imagenette/val"},
-    "imagenet": {"train": "imagenet/train", "test": "imagenet/val"},
-    "voc-animals": {"train": "voc-animals/VOCdevkit/VOC2012/JPEGImages"},
-    "voc2012": {"train": "voc2012/VOCdevkit/VOC2012/JPEGImages"},
-    "bsds500": {"train": "bsds500/train", "test": "bsds500/test"},
-}
+SETS = {source.name: source.folders for source in SOURCES.values()}
 """Known sets of photographs, each with the folders of its splits below the data folder."""
 
 LISTS = {
@@ -44,10 +30,8 @@ LISTS = {
 """Where a folder holds several splits, the file that names the images of one."""
 
 BEGINNINGS = {(name, "test"): "ILSVRC2012_val_" for name in ("imagewoof", "imagenette")}
-"""How the names of a split's images begin. Of what fast.ai calls validation images most are from
+"""Beginnings of the names of a split's images. Most of fast.ai's validation images are from
 ImageNet's training set, which ImageNet's networks have seen; these are not."""
-
-HOW_TO_GET = {name: source.how_to_get for name, source in SOURCES.items()}
 
 
 class MissingDataError(ImageError):
@@ -56,16 +40,13 @@ class MissingDataError(ImageError):
 
 @dataclass
 class FolderSet(ImageSet):
-    """Photographs that are decoded from files when they are asked for."""
+    """Photographs that are decoded from files each time they are read."""
 
     reads_files = True
     root: Path = field(kw_only=True)
 
     def __getitem__(self, number: int) -> torch.Tensor:
         return read_image(self.root / self.ids[number])
-
-    def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        return in_threads(self.__getitem__, numbers)
 
 
 def set_folder(name: str, split: str) -> Path:
@@ -85,30 +66,37 @@ def is_there(name: str, split: str) -> bool:
 
 
 def how_to_get(name: str, split: str) -> str:
-    """One sentence: where a set is looked for, and what it is."""
-    return f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder it is in): {HOW_TO_GET[name]}."
+    """One sentence: where a set was looked for, what it is, and how to get it."""
+    return (
+        f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder "
+        f"it is in): {SOURCES[name].how_to_get}."
+    )
 
 
 def load_images(name: str, split: str) -> FolderSet:
     """A known set of photographs.
 
     Raises:
-        MissingDataError: if its folder is not there, saying where it was looked for and what it is.
+        MissingDataError: if its folder is not there, saying how to get it.
     """
     if not is_there(name, split):
         raise MissingDataError(how_to_get(name, split))
-    listed = _listed(data_folder() / LISTS[name, split]) if (name, split) in LISTS else None
-    return load_folder(
-        set_folder(name, split), name=name, only=listed, begins=BEGINNINGS.get((name, split), "")
-    )
+    only = set(listed(data_folder() / LISTS[name, split])) if (name, split) in LISTS else None
+    begins = BEGINNINGS.get((name, split), "")
+    return load_folder(set_folder(name, split), name=name, only=only, begins=begins)
 
 
-def _listed(path: Path) -> set[str]:
+def listed(path: Path) -> list[str]:
+    """Names, without suffix, of the images in a list.
+
+    Raises:
+        MissingDataError: if the list cannot be read.
+    """
     try:
-        return set(path.read_text(encoding="utf-8").split())
-    except OSError as error:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
         raise MissingDataError(
-            f"cannot read {path}, which says which images to use: {error.strerror}."
+            f"cannot read {path}, which says which images to use: {error}."
         ) from None
 
 
@@ -128,12 +116,11 @@ def load_folder(
         only: names, without suffix, of the images to use; all of them by default.
         begins: how the names of the images to use begin.
         labelled: whether the names of subfolders are classes; if not, no image has a label.
-        tolerant: whether a file that cannot be opened may be listed, as an image that cannot be
-            read.
+        tolerant: whether to list a file that cannot be opened, as a broken image.
 
     Raises:
-        ImageError: if the folder is missing or holds no image, or names some of its classes and not
-            others.
+        ImageError: if the folder is missing or holds no image, or only some of its subfolders are
+            named by classes.
 
     >>> import tempfile
     >>> from blurpaper.data.images import write_image
@@ -194,7 +181,7 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
     read again only if its size or its time has changed (:func:`blurpaper.runs.files.hashes`).
 
     Args:
-        tolerant: whether what prevents a file from being opened may stand for its content.
+        tolerant: hash the error of a file that cannot be opened in place of its content.
 
     Raises:
         ImageError: if one cannot be opened and that is not tolerated, naming it.
@@ -212,23 +199,20 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
 # --- Images that cannot be read -------------------------------------------------------------------
 
 TOLERATED = 0.01
-"""Share of a folder's images that may be broken; of fewer than a hundred images that is none."""
+"""Share of a folder's images that may be broken; none of fewer than a hundred images."""
 
-_AT_A_TIME = 500
 _NAMED = 3
 
 
 def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
-    """The images of a folder that can be read, and a sentence for each that cannot be and is left
-    out.
+    """The readable images of a folder, and a sentence on each broken one, which is left out.
 
-    Every image is decoded once, before a network sees any, and the store remembers which could not
-    be for as long as no file changes. Those that are left keep their ids, and so the kernels drawn
-    for them.
+    Every image is decoded once, before a network sees any, and the store remembers the broken ones
+    until a file changes. The others keep their ids, and so the kernels drawn for them.
 
     Raises:
-        ImageError: if more than 1 % are broken, with their number, the names of the first and what
-            the first one has.
+        ImageError: if more than 1 % are broken, with their number, the names of some and the
+            problem of the first.
     """
     from PIL import __version__ as pillow
 
@@ -236,34 +220,19 @@ def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
     compute = partial(_broken, images)
     kept = store.artifact("broken-images", images.name, inputs, compute, data=images.fingerprint)
     numbers = kept["numbers"].tolist()
-    broken = {number: problem for number in numbers if (problem := _problem(images, number))}
+    broken = problems(images.__getitem__, numbers, f"reading {images.name}")
     if len(broken) > TOLERATED * len(images):
         raise ImageError(_too_many(images, broken))
     if not broken:
         return images, []
-    return Subset(images, [number for number in range(len(images)) if number not in broken]), list(
-        broken.values()
-    )
+    whole = [number for number in range(len(images)) if number not in broken]
+    return Subset(images, whole), list(broken.values())
 
 
 def _broken(images: FolderSet) -> dict[str, torch.Tensor]:
     """The ``numbers`` of the images that cannot be read, int64 ``(B,)``."""
-    broken: list[int] = []
-    with progress(f"reading {images.name}", len(images), "image") as tick:
-        for start in range(0, len(images), _AT_A_TIME):
-            numbers = range(start, min(start + _AT_A_TIME, len(images)))
-            problems = in_threads(lambda number: _problem(images, number), numbers)
-            broken += [number for number, problem in zip(numbers, problems, strict=True) if problem]
-            tick(len(numbers))
-    return {"numbers": torch.tensor(broken, dtype=torch.int64)}
-
-
-def _problem(images: FolderSet, number: int) -> str:
-    try:
-        images[number]
-    except ImageError as error:
-        return str(error)
-    return ""
+    broken = problems(images.__getitem__, range(len(images)), f"reading {images.name}")
+    return {"numbers": torch.tensor(list(broken), dtype=torch.int64)}
 
 
 def _too_many(images: FolderSet, broken: dict[int, str]) -> str:

@@ -20,17 +20,20 @@ import torch
 from torch.nn import functional
 
 from blurpaper.data.sets import ImageSet
-from blurpaper.runs.files import UserError
+from blurpaper.runs.files import UserError, written
 from blurpaper.runs.profile import Protocol
+from blurpaper.runs.progress import progress
 from blurpaper.runs.threads import in_threads
+
+T = TypeVar("T")
 
 # --- Files ----------------------------------------------------------------------------------------
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
-"""Of the files that are read as images where a folder is named."""
+"""Suffixes of the files that are read as images from a folder."""
 
 OTHER_PICTURES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")
-"""Of files that are pictures too, and are passed over there."""
+"""Suffixes of other pictures, which are skipped there."""
 
 
 class ImageError(UserError):
@@ -52,8 +55,7 @@ def read_image(path: str | Path) -> torch.Tensor:
 
 
 def jpeg_steps(path: str | Path) -> list[int] | None:
-    """The 64 steps of quantisation of a JPEG file's brightness, row by row; None for a file of
-    another format.
+    """The 64 quantisation steps of a JPEG file's luminance, row by row; None for another format.
 
     Raises:
         ImageError: as :func:`read_image`.
@@ -68,8 +70,6 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
 def write_image(image: torch.Tensor, path: str | Path) -> None:
     """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
     from PIL import Image
-
-    from blurpaper.runs.files import written
 
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -104,9 +104,7 @@ def image_names(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Ite
 
 @contextmanager
 def decoding(path: str | Path) -> Iterator[None]:
-    """A block that decodes a file: whatever is wrong with the file comes out as an
-    :class:`ImageError`.
-    """
+    """Turn whatever is wrong with a file that a block decodes into an :class:`ImageError`."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -128,15 +126,35 @@ def decoding(path: str | Path) -> Iterator[None]:
         raise ImageError(f"{path} is a damaged image: {what}.") from None
 
 
+def problems(read: Callable[[T], object], items: Sequence[T], title: str) -> dict[T, str]:
+    """Why ``read`` cannot read an image, for each of the items of which that is so.
+
+    Args:
+        title: of the progress bar.
+    """
+
+    def problem(item: T) -> str:
+        try:
+            read(item)
+        except ImageError as error:
+            return str(error)
+        finally:
+            tick(1)
+        return ""
+
+    with progress(title, len(items), "image") as tick:
+        found = zip(items, in_threads(problem, items), strict=True)
+    return {item: why for item, why in found if why}
+
+
 def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, np.float64)
         sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
-        values = (
-            values / 257
-            if sixteen_bits
-            else values * (255 if image.mode == "F" and values.max() <= 1 else 1)
-        )
+        if sixteen_bits:
+            values = values / 257
+        elif image.mode == "F" and values.max() <= 1:
+            values = values * 255
         return np.repeat(np.clip(np.rint(values), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         from PIL import Image
@@ -186,13 +204,12 @@ def to_canonical(image: torch.Tensor, canonical: int) -> torch.Tensor:
     """Resize one uint8 image ``(3, H, W)`` so that its smaller side is ``canonical`` pixels, to 8
     bits (step 1).
     """
-    return resized_8bit(image[None], scaled_shape(image.shape, canonical / min(image.shape[-2:])))[
-        0
-    ]
+    shape = scaled_shape(image.shape, canonical / min(image.shape[-2:]))
+    return resized_8bit(image[None], shape)[0]
 
 
 class Scene(NamedTuple):
-    """A scene that is to be labelled pixel by pixel.
+    """A scene to label pixel by pixel.
 
     Attributes:
         image: at the canonical scale, uint8 ``(3, h, w)``.
@@ -207,10 +224,8 @@ def to_scene(image: torch.Tensor, canonical: int) -> Scene:
     """Resize one uint8 image ``(3, H, W)`` so that the geometric mean of its sides is
     ``canonical``, to 8 bits (Sec. 5).
     """
-    return Scene(
-        resized_8bit(image[None], scene_shape(image.shape, canonical))[0],
-        (image.shape[-2], image.shape[-1]),
-    )
+    seen = resized_8bit(image[None], scene_shape(image.shape, canonical))[0]
+    return Scene(seen, (image.shape[-2], image.shape[-1]))
 
 
 # --- Batches and parts of a set -------------------------------------------------------------------
@@ -228,9 +243,6 @@ def same_shape(images: Sequence[torch.Tensor | Scene], batch: int) -> Iterator[l
             yield members[start : start + batch]
 
 
-T = TypeVar("T")
-
-
 def images_of(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> list[torch.Tensor]:
     """Some images of a set whose smaller side is the canonical one: uint8 ``(3, H, W)`` each."""
     return _made(images, numbers, lambda number: to_canonical(images[number], protocol.canonical))
@@ -242,18 +254,18 @@ def scenes_of(images: ImageSet, numbers: Sequence[int], protocol: Protocol) -> l
 
 
 class Shard(Generic[T]):
-    """The part of a set that is looked at: it stays in memory for all conditions, and is let go
-    before the next is made.
+    """The part of a set that is in memory, for all conditions; it is released before the next is
+    made.
 
     Args:
-        make: gives the part that has these numbers.
+        make: from numbers of images to the part of the set that has them.
     """
 
     def __init__(self, make: Callable[[range], list[T]]) -> None:
         self._make, self._numbers, self._part = make, range(0), list[T]()
 
     def __call__(self, numbers: range) -> list[T]:
-        """The part that has these numbers."""
+        """The part of the set that has these numbers."""
         if numbers != self._numbers:
             self._part, self._numbers = [], range(0)
             self._part, self._numbers = self._make(numbers), numbers
@@ -261,5 +273,5 @@ class Shard(Generic[T]):
 
 
 def _made(images: ImageSet, numbers: Sequence[int], make: Callable[[int], T]) -> list[T]:
-    """What is made of each image, by several threads where an image is decoded from a file."""
+    """Make one thing of each image, in several threads where images are decoded from files."""
     return in_threads(make, numbers) if images.reads_files else list(map(make, numbers))

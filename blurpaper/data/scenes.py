@@ -5,7 +5,7 @@ A scene has one to four objects of nineteen of VOC's twenty classes (no drawing 
 and up to two distractors, each rotated, sheared, recoloured and lit as in
 :mod:`blurpaper.data.emoji`, in front of the same backgrounds. Later ones hide earlier ones and the
 frame cuts some. The labels are of the exact geometry, before lens and noise, which no annotator
-could give; of the outlines, one pixel in width is void at most.
+could give; at most one pixel of an outline's width is void.
 
 A scene depends on (seed, split, index, width, height) alone: its image within one grey level
 whatever the machine, its labels but for stray pixels whose coverage is at a threshold.
@@ -14,34 +14,33 @@ whatever the machine, its labels but for stray pixels whose coverage is at a thr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from blurpaper.data import emoji
 from blurpaper.data.emoji import background, lay, photographed, placed
-from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
+from blurpaper.data.sets import BACKGROUND, VOID, DrawnSet, SegmentedSet
 from blurpaper.runs import Run
-from blurpaper.runs.files import UserError
+from blurpaper.runs.profile import Scenes
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import Artifact
 from blurpaper.runs.threads import in_threads
 
 LABELS: dict[str, tuple[str, ...]] = {
-    "aeroplane": ("2708", "1F6E9"), "bicycle": ("1F6B2",), "bird": ("1F426", "1F986"), "boat": ("26F5", "1F6F6"),
-    "bottle": ("1F37E", "1F9F4"), "bus": ("1F68C", "1F68E"), "car": ("1F697", "1F699"), "cat": ("1F408", "1F431"),
-    "chair": ("1FA91", "1F4BA"), "cow": ("1F404", "1F42E"), "dog": ("1F415", "1F436"), "horse": ("1F40E", "1F434"),
+    "aeroplane": ("2708", "1F6E9"), "bicycle": ("1F6B2",), "bird": ("1F426", "1F986"),
+    "boat": ("26F5", "1F6F6"), "bottle": ("1F37E", "1F9F4"), "bus": ("1F68C", "1F68E"),
+    "car": ("1F697", "1F699"), "cat": ("1F408", "1F431"), "chair": ("1FA91", "1F4BA"),
+    "cow": ("1F404", "1F42E"), "dog": ("1F415", "1F436"), "horse": ("1F40E", "1F434"),
     "motorbike": ("1F3CD", "1F6F5"), "person": ("1F9CD", "1F9D1"), "potted plant": ("1FAB4",),
-    "sheep": ("1F411", "1F40F"), "sofa": ("1F6CB",), "train": ("1F682", "1F686"), "tv": ("1F4FA", "1F5A5"),
+    "sheep": ("1F411", "1F40F"), "sofa": ("1F6CB",), "train": ("1F682", "1F686"),
+    "tv": ("1F4FA", "1F5A5"),
 }  # fmt: skip
 """VOC's classes in its order, less the dining table, each with the code points of its drawings. The
 first has label 1.
 """
 
-_CLASSES = (BACKGROUND, *LABELS)
 _COUNTS = (0.15, 0.35, 0.35, 0.15)
 """Shares of the scenes that have one, two, three and four objects."""
 _OBJECT = (0.4, 0.9)
@@ -77,42 +76,38 @@ def render(
     return photographed(canvas, draw), labels
 
 
-def render_split(
-    seed: int,
-    split: str,
-    count: int,
-    width: int,
-    height: int,
-    tick: Callable[[int], object] = lambda done: None,
-) -> tuple[np.ndarray, np.ndarray]:
+def draw_split(settings: Scenes, split: str) -> dict[str, torch.Tensor]:
     """All scenes of a split, in turns landscape, ``(height, width)``, and portrait, ``(width,
     height)``.
 
     Returns:
-        Images, uint8 ``(count, 3, height * width)``, and labels, uint8 ``(count, height * width)``:
-        pixels in rows, whatever the shape. ``tick`` is told of every scene done.
+        ``images``, uint8 ``(count, 3, height * width)``, and ``labels``, uint8 ``(count, height *
+        width)``: pixels in rows, whatever the shape.
     """
-    images = np.empty((count, 3, height * width), np.uint8)
-    labels = np.empty((count, height * width), np.uint8)
+    count, pixels = getattr(settings, split), settings.width * settings.height
+    images = np.empty((count, 3, pixels), np.uint8)
+    labels = np.empty((count, pixels), np.uint8)
 
     def make(index: int) -> None:
-        down, across = _shape(index, width, height)
-        image, label_map = render(seed, split, index, across, down)
+        down, across = _shape(index, settings)
+        image, label_map = render(settings.seed, split, index, across, down)
         images[index] = image.reshape(-1, 3).T
         labels[index] = label_map.ravel()
         tick(1)
 
-    in_threads(make, range(count))
-    return images, labels
+    with progress(f"drawing emoji-scenes/{split}", count, "scene") as tick:
+        in_threads(make, range(count))
+    return {"images": torch.from_numpy(images), "labels": torch.from_numpy(labels)}
 
 
-def _shape(index: int, width: int, height: int) -> tuple[int, int]:
+def _shape(index: int, settings: Scenes) -> tuple[int, int]:
     """Height and width of a scene of a split."""
+    height, width = settings.height, settings.width
     return (width, height) if index % 2 else (height, width)
 
 
 def _things(draw: np.random.RandomState, index: int, side: int) -> Iterator[tuple[int, str, float]]:
-    """What a scene holds, hindmost first: label, code point and size in pixels of each thing.
+    """The objects of a scene, hindmost first: label, code point and size in pixels of each.
 
     The classes take turns: one object is of class ``index % 19``, any others are of any class.
     """
@@ -153,45 +148,18 @@ def _void(labels: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return void & (cv2.erode(void.view(np.uint8), np.ones((3, 3), np.uint8)) == 0)
 
 
-class SceneSet(SegmentedSet):
-    """The embedded scenes of a split, drawn (or loaded from the store) when the first is asked for.
-
-    Raises:
-        UserError: for an unknown split.
-    """
+class SceneSet(DrawnSet, SegmentedSet):
+    """The embedded scenes of a split."""
 
     def __init__(self, split: str, run: Run) -> None:
-        if split not in ("train", "test"):
-            raise UserError(f"emoji-scenes has train and test images. Got {split!r}.")
-        settings = run.profile.segmentation.scenes
-        count = getattr(settings, split)
-        drawn = {name: getattr(settings, name) for name in ("seed", "width", "height")}
-        inputs = {**drawn, "split": split, "count": count, "artwork": emoji.version()}
-        compute = partial(_drawn, split, count, **drawn)
-        artifact = Artifact("data", f"emoji-scenes-{split}", inputs, compute)
-        run.store.note(artifact)
+        self._settings = run.profile.segmentation.scenes
+        labels, artwork = (BACKGROUND, *LABELS), emoji.version()
         super().__init__(
-            name="emoji-scenes",
-            classes=_CLASSES,
-            labels=np.full(count, -1, np.int64),
-            ids=[f"{split}/{number:06d}" for number in range(count)],
-            fingerprint=artifact.key,
+            "emoji-scenes", labels, self._settings, split, artwork, draw_split, run.store
         )
-        self._size = settings.width, settings.height
-        self._load = lambda: run.store.get(artifact)
-
-    @cached_property
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        return self._load()
 
     def __getitem__(self, number: int) -> torch.Tensor:
-        return self._tensors["images"][number].view(3, *_shape(number, *self._size))
+        return self.tensors["images"][number].view(3, *_shape(number, self._settings))
 
     def label_map(self, number: int) -> torch.Tensor:
-        return self._tensors["labels"][number].view(_shape(number, *self._size))
-
-
-def _drawn(split: str, count: int, **settings: int) -> dict[str, torch.Tensor]:
-    with progress(f"drawing emoji-scenes/{split}", count, "scene") as tick:
-        images, labels = render_split(split=split, count=count, tick=tick, **settings)
-    return {"images": torch.from_numpy(images), "labels": torch.from_numpy(labels)}
+        return self.tensors["labels"][number].view(_shape(number, self._settings))

@@ -1,5 +1,5 @@
-"""Sets of images: what one is to the rest of the library, with a label an image or a pixel; parts
-of one, several as one, one kept in memory; and ImageNet's thousand classes.
+"""Sets of images with a label an image or a pixel: drawn ones, parts and unions of sets, one in
+memory; and ImageNet's thousand classes.
 """
 
 from __future__ import annotations
@@ -8,21 +8,24 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import accumulate
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from blurpaper.runs.files import UserError
+from blurpaper.runs.profile import Emoji, Scenes
+from blurpaper.runs.store import Artifact, Store
+from blurpaper.runs.threads import in_threads
 
 
 @dataclass
 class ImageSet(ABC):
-    """Labelled images by number; subclasses say where the pixels come from.
+    """Labelled images by number; subclasses define where the pixels come from.
 
     Attributes:
         name: of the set, such as ``emoji`` or ``nips2017-dev``.
@@ -38,7 +41,7 @@ class ImageSet(ABC):
     ids: Sequence[str]
     fingerprint: str
     reads_files: ClassVar[bool] = False
-    """Whether an image is decoded from a file each time, which several threads do faster."""
+    """Whether an image is decoded from a file each time it is read."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,12 +51,14 @@ class ImageSet(ABC):
         """One image: uint8 ``(3, H, W)``, RGB."""
 
     def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        """Several images, each uint8 ``(3, H, W)``."""
+        """Several images, each uint8 ``(3, H, W)``; in threads where they are read from files."""
+        if self.reads_files:
+            return in_threads(self.__getitem__, numbers)
         return [self[number] for number in numbers]
 
 
 VOID = 255
-"""The label of pixels that are never scored and never learnt from, as in PASCAL VOC."""
+"""The label of pixels that are neither scored nor trained on, as in PASCAL VOC."""
 
 BACKGROUND = "background"
 """The name of label 0 in every set."""
@@ -71,7 +76,46 @@ class SegmentedSet(ImageSet):
         """
 
 
-# --- Parts, unions, and what stays in memory ------------------------------------------------------
+class DrawnSet(ImageSet):
+    """A split of an embedded set, drawn (or loaded from the store) when it is first used.
+
+    Args:
+        settings: what ``draw`` depends on, and the numbers of images of ``train`` and ``test``.
+        artwork: version of what is drawn.
+        draw: from settings and split to tensors, ``images`` among them.
+
+    Raises:
+        UserError: for an unknown split.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classes: Sequence[str],
+        settings: Emoji | Scenes,
+        split: str,
+        artwork: str,
+        draw: Callable[[Any, str], dict[str, torch.Tensor]],
+        store: Store,
+    ) -> None:
+        if split not in ("train", "test"):
+            raise UserError(f"{name} has train and test images. Got {split!r}.")
+        count = getattr(settings, split)
+        inputs = settings.model_dump(exclude={"train", "test"})
+        inputs |= {"split": split, "count": count, "artwork": artwork}
+        artifact = Artifact("data", f"{name}-{split}", inputs, partial(draw, settings, split))
+        store.note(artifact)
+        ids = [f"{split}/{number:06d}" for number in range(count)]
+        super().__init__(name, tuple(classes), np.full(count, -1, np.int64), ids, artifact.key)
+        self._load = lambda: store.get(artifact)
+
+    @cached_property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that was drawn."""
+        return self._load()
+
+
+# --- Parts, unions, and sets in memory ------------------------------------------------------------
 
 
 class Subset(ImageSet):
@@ -79,18 +123,13 @@ class Subset(ImageSet):
 
     def __init__(self, images: ImageSet, numbers: Sequence[int]) -> None:
         ids = [images.ids[number] for number in numbers]
-        digest = hashlib.sha256("\n".join([images.fingerprint, *ids]).encode())
-        super().__init__(
-            images.name, images.classes, images.labels[list(numbers)], ids, digest.hexdigest()[:16]
-        )
+        labels, fingerprint = images.labels[list(numbers)], _hash([images.fingerprint, *ids])
+        super().__init__(images.name, images.classes, labels, ids, fingerprint)
         self.whole, self._numbers = images, list(numbers)
         self.reads_files = images.reads_files
 
     def __getitem__(self, number: int) -> torch.Tensor:
         return self.whole[self._numbers[number]]
-
-    def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        return self.whole.batch([self._numbers[number] for number in numbers])
 
 
 class JoinedSet(ImageSet):
@@ -111,10 +150,9 @@ class JoinedSet(ImageSet):
             classes=parts[0].classes,
             labels=np.concatenate([part.labels for part in parts]),
             ids=[f"{part.name}/{one}" for part in parts for one in part.ids],
-            fingerprint=hashlib.sha256(
-                "\n".join(part.fingerprint for part in parts).encode()
-            ).hexdigest()[:16],
+            fingerprint=_hash([part.fingerprint for part in parts]),
         )
+        self.reads_files = any(part.reads_files for part in parts)
         self._parts = list(parts)
         self._ends = list(accumulate(len(part) for part in parts))
 
@@ -122,22 +160,16 @@ class JoinedSet(ImageSet):
         part, own = self._place(number)
         return self._parts[part][own]
 
-    def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        images: dict[int, torch.Tensor] = {}
-        places = {number: self._place(number) for number in numbers}
-        for part, images_of in enumerate(self._parts):
-            members = [number for number in places if places[number][0] == part]
-            images |= zip(
-                members, images_of.batch([places[number][1] for number in members]), strict=True
-            )
-        return [images[number] for number in numbers]
-
     def _place(self, number: int) -> tuple[int, int]:
         """Which part an image is in, and its number there."""
         if not 0 <= number < len(self):
             raise IndexError(f"{self.name} has images 0 to {len(self) - 1}. Got {number}.")
         part = bisect_right(self._ends, number)
         return part, number - (self._ends[part - 1] if part else 0)
+
+
+def _hash(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 _MOST = 4e9
@@ -148,7 +180,7 @@ def room() -> float:
     """Bytes that images may take in memory: 4 GB, or an eighth of the machine's memory if that is
     less.
 
-    The memory alone would not do: a job on a cluster is granted a part of it that nobody tells.
+    A share alone would not do: a job on a cluster may use less memory than the machine reports.
     """
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -158,11 +190,10 @@ def room() -> float:
 
 
 class KeptSet(ImageSet):
-    """The images of a set, kept in memory from when they are first asked for, until there is no
-    room for another.
+    """The images of a set, each kept in memory once read, as long as there is room.
 
-    Nothing is dropped for something newer: where all are asked for in turn, what was not used for
-    longest is needed next.
+    Nothing is dropped for something newer: where all are read in turn, the least recently used is
+    needed next.
 
     Args:
         room: bytes that they may take together.
@@ -186,7 +217,7 @@ class KeptSet(ImageSet):
         return [found[number] if number in found else self._kept[number] for number in numbers]
 
     def label_map(self, number: int) -> torch.Tensor:
-        """As the set has it, if it has label maps."""
+        """The label map of the set itself, if it has any."""
         return self.whole.label_map(number)
 
 

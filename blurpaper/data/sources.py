@@ -1,5 +1,4 @@
-"""Sets of photographs: what each is, where it comes from and where its files go. Nothing here is
-read from the network.
+"""Known sets of photographs: contents, licence, origin and place. Nothing here uses the network.
 
 Checksums are those that torchvision publishes (Imagenette, VOC 2012), that FastAI.jl publishes
 (Imagewoof), of the file at a fixed commit (the list of NIPS 2017), and that several projects
@@ -27,9 +26,9 @@ class Source:
         folders: split -> folder below the data folder.
         counts: split -> images it should hold.
         url: of the archive to download; empty if it must be got by hand.
-        checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where nobody
-            vouches for one.
-        size: of the download, for people.
+        checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where none
+            is published.
+        size: of the download, in words.
         layout: (pattern, place) pairs: a file of the archive whose whole name matches the pattern
             goes to the place below the set's own folder; a file that matches none is left out.
         listing: what is downloaded is a list (CSV) of photographs to download one by one.
@@ -50,12 +49,12 @@ class Source:
 
     @property
     def how_to_get(self) -> str:
-        """What it is and how to get it, without a full stop."""
+        """Contents of the set and how to get it, without a full stop."""
         return f"{self.what}; {self.by_hand or f'get it by `blurpaper data fetch {self.name}`'}"
 
     @property
     def archive(self) -> str:
-        """Where what is downloaded lies below the data folder, or is put by hand."""
+        """Place of the downloaded file below the data folder, or to put it by hand."""
         return f"archives/{self.url.rpartition('/')[2]}"
 
     def there(self, root: Path) -> list[str]:
@@ -67,7 +66,11 @@ _IMAGENET = "ImageNet's terms: research and teaching only"
 _CLASSES = ((r"[^/]+/((?:train|val)/n\d{8}/[^/]+\.JPEG)", r"\1"),)
 _VOC = "voc2012/VOCdevkit/VOC2012"
 _SAMPLE = "bc69043e2862758a1906c6a24a792bb28c6bb2ff"
-_CLEVERHANS = "https://raw.githubusercontent.com/cleverhans-lab/cleverhans/574efc1d2f5c7e102c78cf0e937654e847267522"
+_CLEVERHANS = (
+    "https://raw.githubusercontent.com/cleverhans-lab/cleverhans/"
+    "574efc1d2f5c7e102c78cf0e937654e847267522/cleverhans_v3.1.0/examples/"
+    "nips17_adversarial_competition/dataset"
+)
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -84,11 +87,12 @@ SOURCES: dict[str, Source] = {
         ),
         Source(
             name="nips2017-dev",
-            what="1,000 photographs with ImageNet labels: the development set of the NIPS 2017 adversarial competition",
+            what="1,000 photographs with ImageNet labels: the development set of the NIPS 2017 "
+            "adversarial competition",
             licence="CC BY 2.0 each, authors in attribution.csv",
             folders={"test": "nips2017-dev/val"},
             counts={"test": 1000},
-            url=f"{_CLEVERHANS}/cleverhans_v3.1.0/examples/nips17_adversarial_competition/dataset/dev_dataset.csv",
+            url=f"{_CLEVERHANS}/dev_dataset.csv",
             checksum="sha256:b85ae40a1d5d0d95b77d30b8cabec140020a00cbcc9aebc6921b77a270fb743d",
             size="a list of 0.3 MB, then 1,000 photographs from Flickr",
             listing=True,
@@ -119,8 +123,8 @@ SOURCES: dict[str, Source] = {
             name="voc2012",
             what="PASCAL VOC 2012, training and validation images with segmentations",
             licence="Flickr's terms of use",
-            folders={"images": f"{_VOC}/JPEGImages", "segmentations": f"{_VOC}/SegmentationClass"},
-            counts={"images": 17125, "segmentations": 2913},
+            folders={"train": f"{_VOC}/JPEGImages", "segmentations": f"{_VOC}/SegmentationClass"},
+            counts={"train": 17125, "segmentations": 2913},
             url="https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
             checksum="md5:6cd6e144f989b92b3379bac3b3de84fd",
             size="2.0 GB",
@@ -132,9 +136,10 @@ SOURCES: dict[str, Source] = {
             licence="Flickr's terms of use",
             folders={"train": "voc-animals/VOCdevkit/VOC2012/JPEGImages"},
             counts={"train": 660},
-            by_hand="a selection made for this project; the whole set does as well: `blurpaper data fetch voc2012`, then "
-            "-p agreement.train_set=imagenet-sample+imagewoof+voc2012+bsds500 -p "
-            "segmentation.data=voc2012",
+            by_hand="a selection made for this project; the whole set does as well: `blurpaper "
+            "data fetch voc2012`, then "
+            "-p agreement.train_set=imagenet-sample+imagewoof+voc2012+bsds500 "
+            "-p segmentation.data=voc2012",
         ),
         Source(
             name="bsds500",
@@ -142,7 +147,8 @@ SOURCES: dict[str, Source] = {
             licence="research and teaching only",
             folders={"train": "bsds500/train", "test": "bsds500/test"},
             counts={"train": 200, "test": 200},
-            url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+            url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/"
+            "BSR_bsds500.tgz",
             checksum="sha256:97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
             size="71 MB",
             layout=((r"BSR/BSDS500/data/images/((?:train|test)/[^/]+\.jpg)", r"\1"),),
@@ -153,7 +159,8 @@ SOURCES: dict[str, Source] = {
             licence=_IMAGENET,
             folders={"train": "imagenet/train", "test": "imagenet/val"},
             counts={"train": 1281167, "test": 50000},
-            by_hand="it cannot be fetched: register at image-net.org and put its images in train/<wnid>/ and val/<wnid>/",
+            by_hand="it cannot be fetched: register at image-net.org and put its images in "
+            "train/<wnid>/ and val/<wnid>/",
         ),
     )
 }

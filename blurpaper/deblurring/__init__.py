@@ -1,7 +1,7 @@
-"""Deblurring with a known PSF: EPLL, its prior, and cheaper ways (Section 4.4).
+"""Deblurring with a known PSF: EPLL, its prior, and simpler methods (Section 4.4).
 
 :func:`restore` deblurs 8-bit images by any method; :func:`epll` by the paper's. An image in colour
-is taken apart into the mean of its channels and two differences of colours. The mean, in which the
+is split into the mean of its channels and two differences of colours. The mean, in which the
 rounding errors of three channels average out, is restored by the method; the differences, which
 hold little detail, by a penalty on their gradients. On photographs this is better than each channel
 by itself, and three times faster.
@@ -10,7 +10,7 @@ by itself, and three times faster.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -37,19 +37,18 @@ __all__ = [
 ROUNDING = 12**-0.5
 """Standard deviation, in grey levels, of the noise that rounding to 8 bits is."""
 
-METHODS: dict[str, Callable[[Observation, float, Mixture], torch.Tensor]] = {
+METHODS: dict[str, Callable[..., torch.Tensor]] = {
     "epll": splitting.restore,
-    "epll-exact": lambda observation, noise, prior: splitting.restore(
-        observation, noise, prior, exact=True
-    ),
-    "total-variation": lambda observation, noise, _: baselines.total_variation(observation, noise),
-    "gradient": lambda observation, noise, _: baselines.gradient(observation, noise),
-    "wiener": lambda observation, noise, _: baselines.wiener(observation, noise),
-    "richardson-lucy": lambda observation, noise, _: baselines.richardson_lucy(observation, noise),
+    "epll-exact": partial(splitting.restore, exact=True),
+    "total-variation": baselines.total_variation,
+    "gradient": baselines.gradient,
+    "wiener": baselines.wiener,
+    "richardson-lucy": baselines.richardson_lucy,
 }
-"""From an observation in [0, 1], the standard deviation of its noise and a prior, to the image."""
+"""Functions of an observation in [0, 1] and the standard deviation of its noise, to the image."""
 
 NEED_PRIOR = ("epll", "epll-exact")
+"""The methods that also take a ``prior``."""
 
 
 def restore(
@@ -68,15 +67,15 @@ def restore(
         method: one of :data:`METHODS`.
         noise: standard deviation of each channel's noise, in grey levels; rounding alone by
             default.
-        prior: of EPLL; the one that comes with blurpaper by default.
+        prior: of EPLL; the bundled one by default.
 
     Returns:
         uint8 of the same shape, on the same device.
 
     Raises:
         TypeError: if the images are not 8-bit.
-        UserError: for another shape, noise that is not above 0, the name of no method, or a PSF
-            that is none.
+        UserError: for another shape, noise that is not above 0, an unknown method, or an invalid
+            PSF.
 
     >>> blurred = blur.apply(torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8), "D4")
     >>> restore(blurred, "D4", method="gradient").shape
@@ -97,28 +96,24 @@ def restore(
     kernel = blur.kernel_of(psf)
     if kernel is None:
         return images.clone()
+    apply = METHODS[method]
     if method in NEED_PRIOR:
-        prior = _on(images.device, prior or bundled_prior())
+        apply = partial(apply, prior=_on(images.device, prior or bundled_prior()))
     batch = (images if images.ndim == 4 else images[None]).float() / 255
-    grey = (
-        (batch == batch[:, :1]).all(dim=(1, 2, 3))
-        if batch.shape[1] == 3
-        else torch.ones(len(batch), dtype=torch.bool)
-    )
+    # The channels of a grey image carry the same rounding errors, which do not average out.
+    grey = (batch == batch[:, :1]).all(dim=(1, 2, 3))
     restored = torch.empty_like(batch)
     if grey.any():
-        # the channels of a grey image carry the same rounding errors, which do not average out
-        restored[grey] = METHODS[method](Observation(batch[grey, 0], kernel), noise / 255, prior)[
-            :, None
-        ]
+        planes = Observation(batch[grey, 0], kernel)
+        restored[grey] = apply(planes, noise / 255)[:, None]
     if not grey.all():
-        restored[~grey] = _in_colour(batch[~grey], kernel, METHODS[method], noise / 255, prior)
+        restored[~grey] = _in_colour(batch[~grey], kernel, apply, noise / 255)
     rounded = (restored * 255).round_().clamp_(0, 255).to(torch.uint8)
     return rounded if images.ndim == 4 else rounded[0]
 
 
 def check_method(method: str, noise: float) -> None:
-    """Raise a ValueError for the name of no method, or for noise that is not above 0."""
+    """Raise a UserError for an unknown method, or for noise that is not above 0."""
     if method not in METHODS:
         raise UserError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
     if not noise > 0 or not np.isfinite(noise):
@@ -132,13 +127,13 @@ def epll(
     noise: float = ROUNDING,
     exact: bool = False,
 ) -> torch.Tensor:
-    """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), the fast way unless
-    ``exact``; see :func:`restore`.
+    """Deblur images by EPLL with their true PSF (Zoran and Weiss 2011), by the fast approximation
+    unless ``exact``; see :func:`restore`.
 
     Args:
         images: uint8 ``(B, C, H, W)`` or ``(C, H, W)``.
         psf: as for :func:`blur.apply`; one for all.
-        prior: a mixture on patches; the one that comes with blurpaper by default.
+        prior: a mixture on patches; the bundled one by default.
         noise: in grey levels; rounding alone by default.
         exact: with every component of the mixture at every patch: slower, and seldom better.
 
@@ -169,15 +164,13 @@ def _colours() -> torch.Tensor:
 def _in_colour(
     batch: torch.Tensor,
     kernel: np.ndarray,
-    method: Callable[[Observation, float, Mixture], torch.Tensor],
+    method: Callable[[Observation, float], torch.Tensor],
     noise: float,
-    prior: Mixture | None,
 ) -> torch.Tensor:
     colours = _colours().to(batch.device)
     planes = torch.einsum("ij,bjhw->bihw", colours, batch)
-    mean = method(Observation(planes[:, 0] / 3**0.5, kernel), noise / 3**0.5, prior) * 3**0.5
+    mean = method(Observation(planes[:, 0] / 3**0.5, kernel), noise / 3**0.5) * 3**0.5
     differences = Observation(planes[:, 1:].flatten(0, 1), kernel)
-    smooth = baselines.gradient(differences, noise, baselines.CHROMA_GRADIENT).view_as(
-        planes[:, 1:]
-    )
-    return torch.einsum("ij,bihw->bjhw", colours, torch.cat([mean[:, None], smooth], dim=1))
+    smooth = baselines.gradient(differences, noise, baselines.CHROMA_GRADIENT)
+    restored = torch.cat([mean[:, None], smooth.view_as(planes[:, 1:])], dim=1)
+    return torch.einsum("ij,bihw->bjhw", colours, restored)

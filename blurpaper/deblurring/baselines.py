@@ -1,5 +1,5 @@
-"""Simpler deblurring: a Wiener filter and Richardson-Lucy as scikit-image has them, total
-variation, a gradient penalty.
+"""Simpler deblurring: scikit-image's Wiener filter and Richardson-Lucy, total variation, a gradient
+penalty.
 
 Each takes an :class:`Observation` of planes in [0, 1] and the standard deviation of its noise, and
 returns the planes. Their constants were chosen on photographs of bsds500/train under D8 with
@@ -9,6 +9,7 @@ rounding as the only noise.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,9 +19,7 @@ from blurpaper.deblurring.observation import Observation, mirrored, wrapped
 from blurpaper.runs.threads import in_threads
 
 GRADIENT = 0.08
-"""Standard deviation that grey levels' differences between neighbours are taken to have, for a
-Gaussian prior on them.
-"""
+"""Standard deviation of the Gaussian prior on differences between neighbouring grey levels."""
 CHROMA_GRADIENT = 0.014
 """The same of differences between colours, which are smoother."""
 WIENER_ROUGHNESS = 0.1
@@ -64,9 +63,7 @@ def total_variation(
 
 
 def _back(differences: torch.Tensor, axis: int) -> torch.Tensor:
-    """The adjoint of differences towards the next pixel, on the mirrored torus; the last difference
-    is none.
-    """
+    """Adjoint of the differences to the next pixel on the mirrored torus, where the last is 0."""
     size = differences.shape[axis]
     if size == 1:
         return torch.zeros_like(differences)
@@ -88,12 +85,10 @@ def wiener(
     balance = (noise / roughness) ** 2
     # Often enough around it for the filter's Laplacian.
     turns = [side * -(-_LAPLACIAN // side) for side in observation.period]
-    kernel = np.roll(
-        wrapped(observation.kernel, turns).numpy(), [side // 2 for side in turns], axis=(0, 1)
-    )
-    return _by_library(
-        observation, (0, 0), turns, lambda one: restoration.wiener(one, kernel, balance, clip=False)
-    )
+    kernel = wrapped(observation.kernel, turns).numpy()
+    kernel = np.roll(kernel, [side // 2 for side in turns], axis=(0, 1))
+    method = partial(restoration.wiener, psf=kernel, balance=balance, clip=False)
+    return _by_library(observation, (0, 0), turns, method)
 
 
 def richardson_lucy(
@@ -109,14 +104,9 @@ def richardson_lucy(
     margins = [_MARGIN * (side // 2) for side in kernel.shape]
     starts = [-margin for margin in margins]
     stops = [side + margin for side, margin in zip(observation.shape, margins, strict=True)]
-    return _by_library(
-        observation,
-        starts,
-        stops,
-        lambda one: restoration.richardson_lucy(
-            one, kernel, steps, clip=False, filter_epsilon=1e-6
-        ),
-    )
+    options = {"num_iter": steps, "clip": False, "filter_epsilon": 1e-6}
+    method = partial(restoration.richardson_lucy, psf=kernel, **options)
+    return _by_library(observation, starts, stops, method)
 
 
 def _by_library(
@@ -125,9 +115,7 @@ def _by_library(
     stops: Sequence[int],
     restored: Callable[[np.ndarray], np.ndarray],
 ) -> torch.Tensor:
-    """Planes through a function of arrays, each with the mirrored border from ``starts`` to
-    ``stops``.
-    """
+    """Apply a function of arrays to planes with their mirrored borders, from starts to stops."""
     height, width = observation.shape
     rows, columns = (mirrored(*line) for line in zip(observation.shape, starts, stops, strict=True))
 

@@ -40,7 +40,7 @@ _CHUNK = 4096
 def learn_from(
     images: ImageSet, patches: int, components: int, passes: int, batch: int, seed: int
 ) -> dict[str, torch.Tensor]:
-    """The state of a mixture learnt from so many patches of a set of images."""
+    """The state of a mixture learnt from random patches of a set of images."""
     drawn = sample(images, patches, seed)
     with progress(f"learning patches of {images.name}", len(drawn) * passes, "patch") as tick:
         return learn(drawn, components, passes, batch, seed, tick).state()
@@ -54,8 +54,8 @@ def likelihoods(
     count: int,
     seed: int,
 ) -> dict[str, torch.Tensor]:
-    """Log-likelihood of so many held-out patches, in nats, under a ``mixture`` and under the single
-    ``gaussian`` of the images it was learnt from: ``(N,)`` each.
+    """Log-likelihood of held-out patches, in nats, under a ``mixture`` and under the single
+    ``gaussian`` of its training images: ``(N,)`` each.
     """
     seen = sample(held_out, count, seed)
     single = gaussian(sample(images, patches, seed))
@@ -73,9 +73,9 @@ def learn(
     """A mixture learnt from patches ``(N, 63)``, shuffled; the same for the same arguments.
 
     Args:
-        passes: how often each patch is seen.
+        passes: over the patches.
         batch: patches in a step.
-        tick: told of the patches of every step.
+        tick: called with the number of patches of every step.
 
     Raises:
         UserError: if there are fewer patches than a batch, or in a batch than components.
@@ -101,7 +101,7 @@ def learn(
 
 
 def gaussian(patches: torch.Tensor) -> Mixture:
-    """The single Gaussian of patches ``(N, 63)``: what a mixture is compared with."""
+    """The single Gaussian of patches ``(N, 63)``, to compare a mixture with."""
     return Mixture(torch.ones(1), (patches.T @ patches)[None] / len(patches))
 
 
@@ -110,10 +110,8 @@ def _statistics(patches: torch.Tensor, mixture: Mixture) -> tuple[torch.Tensor, 
     2016)``.
     """
     scores = Scores(mixture)
-    shares, moments = (
-        torch.zeros(len(mixture)),
-        torch.zeros(len(mixture), DIMENSIONS * (DIMENSIONS + 1) // 2),
-    )
+    shares = torch.zeros(len(mixture))
+    moments = torch.zeros(len(mixture), DIMENSIONS * (DIMENSIONS + 1) // 2)
     for part in patches.split(_CHUNK):
         paired = products(part.T)
         responsibilities = scores.of_products(paired).softmax(dim=0)
@@ -146,7 +144,6 @@ def _start(patches: torch.Tensor, components: int, draw: np.random.RandomState) 
         moments += [part.T @ part for part in members]
     shares, moments = torch.tensor(shares, dtype=torch.float32), torch.stack(moments)
     pseudo = 0.2 * DIMENSIONS  # patches' worth of the mean covariance in each group
-    covariances = (moments + pseudo * moments.sum(dim=0) / shares.sum()) / (shares + pseudo)[
-        :, None, None
-    ]
+    covariances = moments + pseudo * moments.sum(dim=0) / shares.sum()
+    covariances /= (shares + pseudo)[:, None, None]
     return Mixture((shares + 1) / (shares + 1).sum(), covariances)

@@ -1,4 +1,4 @@
-"""A blurred image as an observation, and the least squares that every deblurring solves (Zoran and
+"""A blurred image as an observation, and the least-squares problem of every method (Zoran and
 Weiss 2011, Section 4).
 
 The blur is that of :mod:`blurpaper.blur`: convolution of the image and its whole-sample mirror
@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 _PRECISION, _MOST_STEPS = 1e-5, 200
-"""Of conjugate gradients: the residual, relative to the first, at which they end, and the most
-steps they take.
+"""Of conjugate gradients: the residual, relative to the first, at which they end, and their most
+steps.
 """
 
 
 class Observation:
-    """Planes that were blurred with one PSF, and the images that explain them.
+    """Planes that were blurred with one PSF, and least squares for the sharp ones.
 
     Args:
         observed: float32 ``(B, H, W)``, on any device.
@@ -37,17 +37,13 @@ class Observation:
 
     Attributes:
         shape, period: sides of the image and of its torus.
-        roughness: what the torus's Fourier coefficients of an image are weighted with in the
-            squared length of its gradient.
+        roughness: weights of the torus's Fourier coefficients of an image in the squared length
+            of its gradient.
     """
 
     def __init__(self, observed: torch.Tensor, kernel: np.ndarray) -> None:
-        device, self.observed, self.kernel, self.shape = (
-            observed.device,
-            observed,
-            kernel,
-            tuple(observed.shape[-2:]),
-        )
+        self.observed, self.kernel, device = observed, kernel, observed.device
+        self.shape = tuple(observed.shape[-2:])
         self.period = tuple(max(2 * (side - 1), 1) for side in self.shape)
         self._rows, self._columns = (
             mirrored(side, 0, period).to(device)
@@ -77,7 +73,7 @@ class Observation:
             penalty: above 0, for each Fourier coefficient of the torus, or one number for all.
             pull: ``(B, H, W)``, nothing by default. With a number ``c`` as penalty, ``pull = c *
                 target`` keeps ``x`` near it.
-            start: something near ``x``, from which iterations start where the solution needs any.
+            start: an estimate of ``x``, from which iterations start where there are any.
         """
         if not self.symmetric:
             return self._by_conjugate_gradients(penalty, pull, start)
@@ -106,21 +102,16 @@ class Observation:
 
     @cached_property
     def _weights(self) -> torch.Tensor:
-        """How much of each pixel one of its places on the torus is: half on the border, all
-        elsewhere.
-        """
+        """Weight of each pixel in the torus's inner product: half on the border, 1 elsewhere."""
         rows, columns = (torch.ones(side, device=self.observed.device) for side in self.shape)
         for line in (rows, columns):
-            if len(line) > 1:
-                line[[0, -1]] = 0.5
-        for line, period in ((rows, self.period[0]), (columns, self.period[1])):
-            line *= 0.5 if period == 1 else 1
+            line[[0, -1]] = 0.5
         return rows[:, None] * columns
 
     @cached_property
     def _power(self) -> torch.Tensor:
-        """Squared transfer, averaged over what mirrors each coefficient: the part of the blur that
-        the torus diagonalises.
+        """Squared transfer, averaged over mirrored coefficients: the part of the blur that Fourier
+        transforms diagonalise.
         """
         power = self._transfer.abs().square()
         return (power + power.roll(-1, 0).flip(0)) / 2
@@ -134,12 +125,10 @@ class Observation:
     ) -> torch.Tensor:
         def applied(planes: torch.Tensor) -> torch.Tensor:
             spectrum = self._forward(planes)
-            penalised = (
-                penalty * planes
-                if isinstance(penalty, float)
-                else self._backward(penalty * spectrum)
-            )
-            return self._adjoint(self._backward(self._transfer * spectrum)) + penalised
+            data = self._adjoint(self._backward(self._transfer * spectrum))
+            if isinstance(penalty, float):
+                return data + penalty * planes
+            return data + self._backward(penalty * spectrum)
 
         def preconditioned(planes: torch.Tensor) -> torch.Tensor:
             return self._backward(self._forward(planes) / (self._power + penalty))
@@ -166,10 +155,8 @@ class Observation:
 
 
 def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
-    """Numbers of the pixels of a line of ``size`` that a whole-sample mirror shows at places from
-    ``start`` to ``stop``.
-
-    They are int64 ``(stop - start,)``.
+    """Indices into a line of ``size`` pixels of its whole-sample mirror from ``start`` to ``stop``:
+    int64 ``(stop - start,)``.
     """
     period = max(2 * (size - 1), 1)
     place = torch.arange(start, stop) % period
@@ -177,18 +164,17 @@ def mirrored(size: int, start: int, stop: int) -> torch.Tensor:
 
 
 def wrapped(kernel: np.ndarray, period: Sequence[int]) -> torch.Tensor:
-    """A PSF ``(h, w)`` around the origin of the torus, as often around it as it is long: float64,
-    of the torus's shape.
+    """A PSF ``(h, w)`` around the origin of the torus, wrapped where it is longer: float64, of the
+    torus's shape.
     """
     torus = torch.zeros(*period, dtype=torch.float64)
     rows, columns = (
         torch.arange(-(side // 2), side // 2 + 1) % turn
         for side, turn in zip(kernel.shape, period, strict=True)
     )
+    places = (rows[:, None].expand(kernel.shape), columns.expand(kernel.shape))
     values = torch.from_numpy(np.asarray(kernel, np.float64))
-    return torus.index_put(
-        (rows[:, None].expand(kernel.shape), columns.expand(kernel.shape)), values, accumulate=True
-    )
+    return torus.index_put(places, values, accumulate=True)
 
 
 def _roughness(period: tuple[int, int]) -> torch.Tensor:

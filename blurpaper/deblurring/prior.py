@@ -26,7 +26,7 @@ from blurpaper.runs.randomness import stream
 
 SIDE = 8
 MOST_IMAGES = 2000
-"""Images of a set that patches are taken from, evenly spread, if it has more."""
+"""Most images of a set that patches are taken from; of a larger set, evenly spread ones."""
 PIXELS = SIDE * SIDE
 DIMENSIONS = PIXELS - 1
 
@@ -59,9 +59,8 @@ def sample(images: ImageSet, count: int, seed: int) -> torch.Tensor:
             continue
         draw = stream(seed, "patches", images.name, name)
         grey = image.float().mean(dim=0) / 255
-        rows, columns = (
-            torch.from_numpy(draw.randint(0, side - SIDE + 1, share)) for side in grey.shape
-        )
+        places = [draw.randint(0, side - SIDE + 1, share) for side in grey.shape]
+        rows, columns = map(torch.from_numpy, places)
         taken = grey.unfold(0, SIDE, 1).unfold(1, SIDE, 1)[rows, columns].reshape(share, PIXELS)
         noise = torch.from_numpy(draw.random_sample((share, PIXELS))).float()
         found.append((taken + (noise - 0.5) / 255) @ basis().T)
@@ -94,12 +93,6 @@ class Mixture:
     def __len__(self) -> int:
         return len(self.weights)
 
-    @property
-    def pixel_covariances(self) -> torch.Tensor:
-        """Covariances of the 64 pixels of a patch without its mean, ``(K, 64, 64)``, of rank 63."""
-        cosines = basis().to(self.covariances.device)
-        return cosines.T @ self.covariances @ cosines
-
     def to(self, device: torch.device) -> Mixture:
         """The same mixture on a device."""
         return Mixture(self.weights.to(device), self.covariances.to(device))
@@ -110,15 +103,15 @@ class Mixture:
         return torch.cat([scores(part.T).logsumexp(dim=0) for part in patches.split(_CHUNK)])
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The mixture as tensors to keep; of each covariance its upper triangle, by diagonals."""
+        """The mixture as tensors for a file, covariances as upper triangles by diagonals."""
         return {"weights": self.weights, "covariances": diagonals(self.covariances)}
 
     @classmethod
     def of_state(cls, state: Mapping[str, torch.Tensor]) -> Mixture:
-        """The mixture that such tensors hold.
+        """The mixture of such tensors.
 
         Raises:
-            UserError: if they hold none.
+            UserError: for other tensors.
         """
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
         count = shapes.get("weights", (0,))[0]
@@ -134,19 +127,14 @@ class Mixture:
 
 
 class Scores:
-    """Log of weight times density of every component, where patches carry white noise of that
-    variance besides.
-    """
+    """Log of weight times density of every component, with white noise of that variance added."""
 
     def __init__(self, mixture: Mixture, noise: float = 0.0) -> None:
-        noisy = mixture.covariances.double() + noise * torch.eye(
-            DIMENSIONS, device=mixture.covariances.device
-        )
-        factors = torch.linalg.cholesky(noisy)
+        identity = torch.eye(DIMENSIONS, device=mixture.covariances.device)
+        factors = torch.linalg.cholesky(mixture.covariances.double() + noise * identity)
         log_determinants = 2 * factors.diagonal(dim1=1, dim2=2).log().sum(dim=1)
-        constants = mixture.weights.double().log() - 0.5 * (
-            log_determinants + DIMENSIONS * math.log(2 * math.pi)
-        )
+        normalisers = 0.5 * (log_determinants + DIMENSIONS * math.log(2 * math.pi))
+        constants = mixture.weights.double().log() - normalisers
         precisions = diagonals(torch.cholesky_inverse(factors))
         precisions[:, DIMENSIONS:] *= 2  # off the main diagonal each product stands for two
         self._constants = constants.float()[:, None]
@@ -169,26 +157,24 @@ class Scores:
 
 
 def products(patches: torch.Tensor) -> torch.Tensor:
-    """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix: ``(D (D
-    + 1) / 2, N)``.
+    """All products of two coordinates of patches ``(D, N)``, by diagonals of their matrix:
+    ``(D (D + 1) / 2, N)``.
     """
     patches = patches.contiguous()
     size, count = patches.shape
     found = patches.new_empty(size * (size + 1) // 2, count)
     start = 0
     for offset in range(size):
-        torch.mul(
-            patches[: size - offset], patches[offset:], out=found[start : start + size - offset]
-        )
+        part = found[start : start + size - offset]
+        torch.mul(patches[: size - offset], patches[offset:], out=part)
         start += size - offset
     return found
 
 
 def diagonals(symmetric: torch.Tensor) -> torch.Tensor:
-    """Upper triangles of matrices ``(K, D, D)``, the main diagonal first: ``(K, D (D + 1) / 2)``."""
-    return torch.cat(
-        [torch.diagonal(symmetric, offset, 1, 2) for offset in range(symmetric.shape[1])], dim=1
-    )
+    """Upper triangles of matrices ``(K, D, D)``, main diagonal first: ``(K, D (D + 1) / 2)``."""
+    size = symmetric.shape[1]
+    return torch.cat([torch.diagonal(symmetric, offset, 1, 2) for offset in range(size)], dim=1)
 
 
 def matrices(triangles: torch.Tensor) -> torch.Tensor:
@@ -198,10 +184,8 @@ def matrices(triangles: torch.Tensor) -> torch.Tensor:
     whole = triangles.new_zeros(count, size, size)
     start = 0
     for offset in range(size):
-        part, place = (
-            triangles[:, start : start + size - offset],
-            torch.arange(size - offset, device=triangles.device),
-        )
+        part = triangles[:, start : start + size - offset]
+        place = torch.arange(size - offset, device=triangles.device)
         whole[:, place, place + offset] = part
         whole[:, place + offset, place] = part
         start += size - offset
@@ -211,7 +195,7 @@ def matrices(triangles: torch.Tensor) -> torch.Tensor:
 # --- Files ----------------------------------------------------------------------------------------
 
 BUNDLED = RESULTS / "priors" / "bsds500.safetensors"
-"""The prior that comes with blurpaper."""
+"""The bundled prior."""
 
 
 def load_prior(path: Path) -> Mixture:
@@ -227,14 +211,13 @@ def load_prior(path: Path) -> Mixture:
         return Mixture.of_state(load_file(path))
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read as a prior: {error}.") from None
-    except ValueError as error:
+    except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
 @lru_cache(maxsize=1)
 def bundled_prior() -> Mixture:
-    """The mixture of 200 components that comes with blurpaper, learnt from the photographs of
-    bsds500/train.
+    """The bundled mixture of 200 components, learnt from the photographs of bsds500/train.
 
     Raises:
         UserError: if this installation lacks it.

@@ -1,14 +1,15 @@
-"""EPLL by half-quadratic splitting: the image whose patches are all likely, given what was observed
+"""EPLL by half-quadratic splitting: the image whose patches are all likely, given an observation
 (Zoran and Weiss 2011).
 
-Two steps take turns while the bond between them tightens: every patch is denoised as its likeliest
-Gaussian says (Wiener filter), and the image is found that explains the observation and is near the
-denoised patches. Exactly so, every patch of the image is denoised by the best of all components.
+Two steps alternate while the bond between them tightens: every patch is denoised by the Wiener
+filter of its likeliest Gaussian, and the image is computed that explains the observation and is
+near the denoised patches. In the exact method every patch of the image is denoised by the best of
+all components.
 
-The fast way makes it far cheaper at little loss (Parameswaran, Deledalle, Denis and Nguyen 2018): a
-grid of patches with gaps, at another random offset in each round; a component chosen down a tree of
-two levels, the nearest group of like components first; and spectra with a flat tail, of which only
-the largest variances keep their directions and the rest share their mean.
+The fast method makes it far cheaper at little loss (Parameswaran, Deledalle, Denis and Nguyen
+2018): a grid of patches with gaps, at another random offset in each round; a component chosen down
+a tree of two levels, the nearest group of like components first; and spectra with a flat tail, of
+which only the largest variances keep their directions and the rest share their mean.
 """
 
 from __future__ import annotations
@@ -27,34 +28,27 @@ from blurpaper.runs.randomness import uniforms
 # --- The tree: a component for each patch ---------------------------------------------------------
 
 RANK = 24
-"""Directions of each component that are kept."""
+"""Principal directions of each component."""
 _ROUNDS = 12
-"""Of k-means."""
+"""Iterations of k-means."""
 _BLUNTNESS = 1 / 400
-"""Variance of white noise added to components before they are compared: patches are never without
+"""Variance of white noise added to components before they are compared, as patches always carry
 some.
 """
 
 
 class Tree:
-    """Two levels of Gaussians, where patches carry white noise of that variance besides."""
+    """Two levels of Gaussians, with white noise of that variance added."""
 
     def __init__(self, mixture: Mixture, noise: float) -> None:
         identity = torch.eye(DIMENSIONS, dtype=torch.float64, device=mixture.covariances.device)
-        covariances, weights = (
-            mixture.covariances.double() + noise * identity,
-            mixture.weights.double(),
-        )
+        covariances = mixture.covariances.double() + noise * identity
+        weights = mixture.weights.double()
         group_of = groups_of(mixture)
         self._members = [torch.where(group_of == group)[0] for group in group_of.unique()]
-        merged = [
-            (weights[m], torch.einsum("k,kij->ij", weights[m], covariances[m]))
-            for m in self._members
-        ]
-        sums = torch.stack([weight.sum() for weight, _ in merged])
-        self._groups = _FlatTailed(
-            sums, torch.stack([moment for _, moment in merged]) / sums[:, None, None]
-        )
+        moments = [torch.einsum("k,kij->ij", weights[m], covariances[m]) for m in self._members]
+        sums = torch.stack([weights[m].sum() for m in self._members])
+        self._groups = _FlatTailed(sums, torch.stack(moments) / sums[:, None, None])
         self._within = [_FlatTailed(weights[m], covariances[m]) for m in self._members]
 
     def choose(self, patches: torch.Tensor) -> torch.Tensor:
@@ -63,9 +57,8 @@ class Tree:
         order = group.argsort()
         ranked, chosen = patches[:, order], torch.empty_like(group)
         start = 0
-        for number, count in enumerate(
-            torch.bincount(group, minlength=len(self._members)).tolist()
-        ):
+        counts = torch.bincount(group, minlength=len(self._members)).tolist()
+        for number, count in enumerate(counts):
             if count:
                 best = self._within[number](ranked[:, start : start + count]).argmax(dim=0)
                 chosen[order[start : start + count]] = self._members[number][best]
@@ -103,10 +96,8 @@ def groups_of(mixture: Mixture) -> torch.Tensor:
     from those before.
     """
     identity = torch.eye(DIMENSIONS, dtype=torch.float64, device=mixture.covariances.device)
-    covariances, weights = (
-        mixture.covariances.double() + _BLUNTNESS * identity,
-        mixture.weights.double(),
-    )
+    covariances = mixture.covariances.double() + _BLUNTNESS * identity
+    weights = mixture.weights.double()
     centres = [int(weights.argmax())]
     distance = divergence(covariances, covariances[centres])[:, 0]
     while len(centres) < math.isqrt(len(mixture)):
@@ -133,17 +124,15 @@ def divergence(these: torch.Tensor, those: torch.Tensor) -> torch.Tensor:
 # --- The two steps --------------------------------------------------------------------------------
 
 BONDS = tuple(50.0 * 2**step for step in range(7))
-"""Inverse variance of the noise that patches are taken to carry in each round, the beta of Zoran
-and Weiss.
-"""
+"""Inverse variance of the assumed noise of patches in each round, the beta of Zoran and Weiss."""
 FAST_STRIDE = 6
-"""Pixels from patch to patch, the fast way."""
+"""Pixels from patch to patch of the fast method."""
 _PATCHES = 1 << 18
-"""Patches that are held at a time: 64 MB, a few times over."""
+"""Patches in memory at a time: 64 MB, a few times over."""
 
 
 class Chooser(Protocol):
-    """Something that names a component for each patch."""
+    """A choice of a component for each patch."""
 
     def choose(self, patches: torch.Tensor) -> torch.Tensor:
         """Number of a component of each patch ``(63, N)``: int64 ``(N,)``."""
@@ -168,13 +157,9 @@ def restore(
 
 @lru_cache(maxsize=4 * len(BONDS))
 def _round(prior: Mixture, bond: float, exact: bool) -> tuple[Chooser, torch.Tensor]:
-    """What one round needs of the prior: how to choose components, and the Wiener filter of each,
-    ``(K, 63, 63)``.
-    """
-    covariances, identity = (
-        prior.covariances.double(),
-        torch.eye(DIMENSIONS, device=prior.covariances.device),
-    )
+    """Of one round, the choice of components and the Wiener filter of each, ``(K, 63, 63)``."""
+    covariances = prior.covariances.double()
+    identity = torch.eye(DIMENSIONS, device=covariances.device)
     filters = torch.linalg.solve(covariances + identity / bond, covariances).float()
     return (Scores if exact else Tree)(prior, 1 / bond), filters
 
@@ -203,22 +188,20 @@ def _denoised(
         strip = wide[:, :, top : top + (down - 1) * stride + SIDE]
         patches = _restored(functional.unfold(strip, SIDE, stride=stride), chooser, filters)
         counted = torch.cat([patches, torch.ones_like(patches[:1])])
-        sums[:, top : top + strip.shape[2]] += functional.fold(
-            counted, strip.shape[2:], SIDE, stride=stride
-        )[:, 0]
+        covered = functional.fold(counted, strip.shape[2:], SIDE, stride=stride)
+        sums[:, top : top + strip.shape[2]] += covered[:, 0]
     inside = sums[:, -starts[0] :][:, : sides[0], -starts[1] :][..., : sides[1]]
     return inside[:-1] / inside[-1:]
 
 
 def _restored(patches: torch.Tensor, chooser: Chooser, filters: torch.Tensor) -> torch.Tensor:
-    """Patches ``(B, 64, N)``, each as the Gaussian that is chosen for it has it without the noise."""
+    """Patches ``(B, 64, N)``, each denoised by the Gaussian that is chosen for it."""
     batch, _, count = patches.shape
     cosines = basis().to(patches.device)
     coordinates = (cosines @ patches).permute(1, 0, 2).reshape(DIMENSIONS, batch * count)
-    restored = _filtered(coordinates, chooser.choose(coordinates), filters).view(
-        batch, count, DIMENSIONS
-    )
-    return (restored @ cosines).mT + patches.mean(dim=1, keepdim=True)
+    restored = _filtered(coordinates, chooser.choose(coordinates), filters)
+    restored = restored.view(batch, count, DIMENSIONS) @ cosines
+    return restored.mT + patches.mean(dim=1, keepdim=True)
 
 
 def _filtered(patches: torch.Tensor, chosen: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
@@ -229,8 +212,7 @@ def _filtered(patches: torch.Tensor, chosen: torch.Tensor, filters: torch.Tensor
     start = 0
     for component, count in enumerate(torch.bincount(chosen, minlength=len(filters)).tolist()):
         if count:
-            torch.mm(
-                ranked[start : start + count], filters[component].T, out=done[start : start + count]
-            )
+            part = slice(start, start + count)
+            torch.mm(ranked[part], filters[component].T, out=done[part])
             start += count
     return torch.empty_like(done).index_copy_(0, order, done)

@@ -1,8 +1,8 @@
-"""Networks: the models by name, and networks to and from files."""
+"""Networks: models by name, networks as values that can be loaded, and their weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 from blurpaper.networks.base import STAGES, Network
@@ -15,7 +15,6 @@ __all__ = [
     "Network",
     "NetworkSpec",
     "Reference",
-    "architecture",
     "build",
     "module_of",
 ]
@@ -24,11 +23,11 @@ MODELS: dict[str, str] = {
     "small_vgg": "blurpaper.networks.vgg",
     "vgg16": "blurpaper.networks.vgg",
     "vgg16_caffe": "blurpaper.networks.vgg",
-    "efficientnet_lite0": "blurpaper.networks.efficientnet",
-    "efficientnet_lite0_pooled": "blurpaper.networks.efficientnet",
-    "efficientnet_lite1": "blurpaper.networks.efficientnet",
-    "small_resnet": "blurpaper.networks.resnet",
-    "resnet50": "blurpaper.networks.resnet",
+    "efficientnet_lite0": "blurpaper.networks.residual",
+    "efficientnet_lite0_pooled": "blurpaper.networks.residual",
+    "efficientnet_lite1": "blurpaper.networks.residual",
+    "small_resnet": "blurpaper.networks.residual",
+    "resnet50": "blurpaper.networks.residual",
 }
 """The models, each with the module whose function of that name builds it."""
 
@@ -37,16 +36,11 @@ def module_of(model: str) -> str:
     """The module that defines a model.
 
     Raises:
-        UserError: for a name that is no model's, with those that are.
+        UserError: for an unknown model, listing those there are.
     """
     if model not in MODELS:
         raise UserError(f"a model is one of {', '.join(MODELS)}. Got {model!r}.")
     return MODELS[model]
-
-
-def architecture(model: str) -> Callable[..., Network]:
-    """The function that builds a model."""
-    return getattr(import_module(module_of(model)), model)
 
 
 def build(model: str, classes: Sequence[str], field: int) -> Network:
@@ -56,4 +50,4 @@ def build(model: str, classes: Sequence[str], field: int) -> Network:
     >>> build("small_vgg", ["cat", "dog"], 64)(torch.zeros(1, 3, 64, 96)).shape
     torch.Size([1, 2, 1, 2])
     """
-    return architecture(model)(classes, field)
+    return getattr(import_module(module_of(model)), model)(classes, field)

@@ -1,5 +1,4 @@
-"""What every classifier here can do and the paper's networks can besides, and the layers they
-share.
+"""Base classes of classifiers and of the paper's networks, and the layers that these share.
 
 A classifier is applied fully convolutionally; a network also shows its five stages (Sections 3 and
 4.3).
@@ -8,7 +7,7 @@ A classifier is applied fully convolutionally; a network also shows its five sta
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -30,7 +29,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class WeightsError(UserError):
-    """Weights that are missing or are not what they should be, in one sentence."""
+    """Weights that are missing or invalid, in one sentence."""
 
 
 class Classifier(nn.Module, ABC):
@@ -48,20 +47,17 @@ class Classifier(nn.Module, ABC):
         super().__init__()
         self.classes = tuple(classes)
         self.field = field
-        self.register_buffer(
-            "mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
-        )
-        self.register_buffer(
-            "std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False
-        )
+        for name, values in (("mean", mean), ("std", std)):
+            tensor = torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
+            self.register_buffer(name, tensor, persistent=False)
 
     @property
     def stored(self) -> nn.Module:
-        """The module whose tensors a file of the network holds."""
+        """The module whose tensors are kept in a file."""
         return self
 
     def normalised(self, images: torch.Tensor) -> torch.Tensor:
-        """RGB images in grey levels 0..255, ``(B, 3, H, W)``, as the network's layers want them."""
+        """RGB images in grey levels 0..255, ``(B, 3, H, W)``, normalised for the layers."""
         return ((images.float() - self.mean) / self.std).contiguous(
             memory_format=torch.channels_last
         )
@@ -84,7 +80,7 @@ class Classifier(nn.Module, ABC):
         return self.features_and_logits(self.normalised(images))[1]
 
     def log_probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities averaged over positions: float32 ``(B, K)`` (Sec. 3). Not renormalised."""
+        """Mean over positions of the log-probabilities, not renormalised: ``(B, K)`` (Sec. 3)."""
         return self(images).float().log_softmax(dim=1).mean(dim=(2, 3))
 
 
@@ -118,6 +114,22 @@ class Network(Classifier):
         last = self.stage_maps(inputs)[STAGES[-1]]
         return last, self.classify(last)
 
+    def load_in_order(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take weights that another library lists in the same order under other names, with linear
+        layers where these are convolutions.
+
+        Raises:
+            UserError: if their numbers of elements are others.
+        """
+        own, given = self.state_dict(), weights.values()
+        if [one.numel() for one in own.values()] != [one.numel() for one in given]:
+            raise UserError(
+                f"these are not the weights of a {type(self).__name__} of this shape: numbers of "
+                "elements differ."
+            )
+        pairs = zip(own.items(), given, strict=True)
+        self.load_state_dict({name: other.reshape(one.shape) for (name, one), other in pairs})
+
 
 # --- Layers ---------------------------------------------------------------------------------------
 
@@ -126,7 +138,9 @@ _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 
 @contextmanager
 def shared_batch(places: slice, size: int) -> Iterator[None]:
-    """While this process computes those places of a batch of that size."""
+    """Let :class:`Dropout` draw for a batch of that size, of which this process computes those
+    places.
+    """
     token = _SHARE.set((places, size))
     try:
         yield
@@ -135,8 +149,8 @@ def shared_batch(places: slice, size: int) -> Iterator[None]:
 
 
 class Dropout(nn.Dropout):
-    """Dropout that draws for the whole batch, so that processes that share one drop together what
-    one alone would.
+    """Dropout that draws for the whole batch, so that processes that share it drop what a single
+    process would.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -157,7 +171,7 @@ class ConvNorm(nn.Module):
             called itself.
 
     Attributes:
-        plain: apply each of the three by itself.
+        plain: whether each of the three is applied by itself.
     """
 
     def __init__(
@@ -179,11 +193,8 @@ class ConvNorm(nn.Module):
     def _convolved(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, act: nn.Module
     ) -> torch.Tensor:
-        stride, padding = (
-            self.conv.stride[0],
-            _same_padding(x, self.conv) if self.same else self.conv.padding,
-        )
-        groups = self.conv.groups
+        stride, groups = self.conv.stride[0], self.conv.groups
+        padding = _same_padding(x, self.conv) if self.same else self.conv.padding
         is_depthwise = groups == x.shape[1] == len(weight)
         if is_depthwise and x.device.type == "cpu" and torch.is_grad_enabled():
             return depthwise.convolution(x, weight, bias, stride, padding, act)
@@ -207,7 +218,7 @@ def _same_padding(x: torch.Tensor, conv: nn.Conv2d) -> tuple[int, int, int, int]
 
 
 def unfolded(network: M) -> M:
-    """A network with each layer applied by itself, as torch does it: hooks on them are called."""
+    """A network with each layer applied by itself, so that hooks on it are called."""
     for part in network.modules():
         if isinstance(part, ConvNorm):
             part.plain = True

@@ -1,8 +1,8 @@
-"""Any classifier of images as a network: of timm, of torchvision, of a function of one's own, or a
-module in memory.
+"""Any image classifier as a network: of timm, of torchvision, of a user's function, or a module in
+memory.
 
-An origin is named ``timm/NAME``, ``torchvision/NAME`` or ``package.module.function``. Only a name
-that the user gives has a function called: one that a file names is never imported. A module that
+An origin is named ``timm/NAME``, ``torchvision/NAME`` or ``package.module.function``. A function is
+called only if the user names it: one that a file names is never imported. A module that
 takes images of any size is given them whole; one of a fixed size, such as a vision transformer, is
 given the centre of each image, at whatever scale the protocol brought the image to.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import math
 import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,14 +40,14 @@ _ADVICE = "check the connection, or give them as a file (--weights FILE.safetens
 
 
 class External(Classifier):
-    """A module as a classifier; its features are the last tensor that it makes of all positions.
+    """A module as a classifier; its features are the last output of a part that has positions.
 
     Args:
         module: gives logits ``(B, K)``, or an object that has them as ``logits``, for normalised
             RGB ``(B, 3, H, W)``.
-        name: for people.
+        name: for messages.
         field: side of its training crops, in pixels.
-        mean, std: that it wants its input normalised with, per channel, grey levels from 0 to 1.
+        mean, std: of its normalisation, per channel, grey levels from 0 to 1.
         classes: their names; by default ImageNet's if there are a thousand, else the subfolders of
             ``folder`` if there are as many, else numbers.
 
@@ -55,8 +56,8 @@ class External(Classifier):
             ones.
 
     Raises:
-        WeightsError: if it cannot be applied to images of its field's size, or gives something else
-            than logits.
+        WeightsError: if it cannot be applied to images of its field's size, or does not return
+            logits.
     """
 
     def __init__(
@@ -101,10 +102,9 @@ class External(Classifier):
         found: list[torch.Tensor] = []
 
         def note(_: nn.Module, __: object, output: object) -> None:
-            if isinstance(output, torch.Tensor) and (
-                (output.ndim == 3 and output.shape[1] > 1)
-                or (output.ndim == 4 and output.shape[2:].numel() > 1)
-            ):
+            shape = output.shape if isinstance(output, torch.Tensor) else ()
+            positions = {3: shape[1:2], 4: shape[2:]}.get(len(shape), ())
+            if math.prod(positions) > 1:
                 found[:] = [output]
 
         handles = [part.register_forward_hook(note) for part in self.module.modules()]
@@ -118,9 +118,8 @@ class External(Classifier):
     def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
         if self.fixed:
             top, left = (max(0, (side - self.field) // 2) for side in inputs.shape[-2:])
-            inputs = inputs[..., top : top + self.field, left : left + self.field].contiguous(
-                memory_format=torch.channels_last
-            )
+            inputs = inputs[..., top : top + self.field, left : left + self.field]
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
         height, width = inputs.shape[-2:]
         with explained(
             f"{self.name}, made for {self.field} x {self.field} pixels, cannot be applied to RGB "
@@ -137,12 +136,10 @@ class External(Classifier):
 def _class_names(count: int, folder: Path | None) -> Sequence[str]:
     if count == len(imagenet_names()):
         return imagenet_names()
-    found = (
-        [path.name for path in folder.iterdir() if path.is_dir()]
-        if folder and folder.is_dir()
-        else []
-    )
-    return sorted(found) if len(found) == count else [str(number) for number in range(count)]
+    found = []
+    if folder and folder.is_dir():
+        found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return found if len(found) == count else [str(number) for number in range(count)]
 
 
 @dataclass(frozen=True)
@@ -150,8 +147,8 @@ class ExternalNetwork(Reference):
     """A network from elsewhere.
 
     Attributes:
-        network: made once; who trains it gets a copy.
-        weights: the file that its tensors are from, if they did not come with the origin.
+        network: the network itself, of which :meth:`load` returns copies.
+        weights: the file of its tensors, if they did not come with the origin.
     """
 
     network: External = field(kw_only=True)
@@ -170,7 +167,7 @@ class ExternalNetwork(Reference):
 
     @property
     def description(self) -> str:
-        """What it is and how it is applied."""
+        """Classes, size and normalisation of its training images, and how it is applied."""
         of, side = self.network, f"{self.network.field} x {self.network.field} pixels"
         mean, std = ((one.flatten() / 255).cpu().numpy().round(3) for one in (of.mean, of.std))
         known = "" if of.classes[0] != "0" else " without names (--classes FILE gives them)"
@@ -182,8 +179,8 @@ class ExternalNetwork(Reference):
 
     @cached_property
     def identity(self) -> str:
-        """Weights, structure, normalisation, and the files in which its layers and one's own
-        function are defined.
+        """A hash of weights, structure, normalisation, and the files that define its layers and the
+        user's function.
         """
         module = self.network.module
         names = {type(part).__module__ for part in module.modules()}
@@ -210,15 +207,15 @@ def external(
     weights: Path | str | None = None,
     **said: Any,  # noqa: ANN401 (what External takes)
 ) -> ExternalNetwork:
-    """The network of an origin. What is not said is what its library says, or the file of weights
-    if it was written here.
+    """The network of an origin.
 
     Args:
-        weights: a .safetensors file with a state dict; by default those that the origin comes with.
-        said: ``classes``, ``field``, ``mean`` and ``std`` of :class:`External`.
+        weights: a .safetensors file with a state dict; by default the origin's own.
+        said: ``classes``, ``field``, ``mean`` and ``std`` of :class:`External`; by default those
+            of its library, or of the file of weights if it was written here.
 
     Raises:
-        WeightsError: if it cannot be had, saying what and from where.
+        WeightsError: if it is not to be had, saying what and from where.
     """
     spec, known, weights = NetworkSpec(origin), {}, Path(weights) if weights else None
     if weights and "network" in files.metadata(weights):
@@ -226,10 +223,8 @@ def external(
         spec = header.network
         if spec.model != origin:
             raise WeightsError(f"{weights} holds weights of {spec.model}, not of {origin}.")
-        known = {"classes": header.classes, "field": header.field}
-        known |= {
-            name: [value / 255 for value in getattr(header, name)] for name in ("mean", "std")
-        }
+        mean, std = ([value / 255 for value in of] for of in (header.mean, header.std))
+        known = {"classes": header.classes, "field": header.field, "mean": mean, "std": std}
     module, usual = _made(origin, weights)
     network = External(module, origin, **usual | known | said, folder=folder)
     return ExternalNetwork(**vars(spec), network=network, weights=weights)
@@ -240,24 +235,21 @@ def external(
 
 @lru_cache(maxsize=1)
 def origins() -> tuple[str, ...]:
-    """Every classifier of timm and torchvision, the names of weights among them."""
+    """Every classifier of timm and torchvision, by itself and with the name of its weights."""
     import timm
     from torchvision import models
 
-    ours = models.list_models(module=models)
-    tagged = [f"{name}.{tag.name}" for name in ours for tag in models.get_model_weights(name)]
-    theirs = [*timm.list_models(), *timm.list_pretrained()]
-    return (
-        *(f"timm/{name}" for name in theirs),
-        *(f"torchvision/{name}" for name in ours + tagged),
-    )
+    found = [f"timm/{name}" for name in [*timm.list_models(), *timm.list_pretrained()]]
+    names = models.list_models(module=models)
+    tagged = [f"{name}.{tag.name}" for name in names for tag in models.get_model_weights(name)]
+    return (*found, *(f"torchvision/{name}" for name in names + tagged))
 
 
 def origin_of(text: str) -> str:
-    """The origin that a user names; timm comes before torchvision.
+    """The origin of a user's name; timm comes before torchvision.
 
     Raises:
-        UserError: if there is no such thing.
+        UserError: if there is none of that name.
     """
     for origin in (text, f"timm/{text}", f"torchvision/{text}"):
         if origin in origins():
@@ -272,12 +264,12 @@ def origin_of(text: str) -> str:
 
 
 def is_function(origin: str) -> bool:
-    """Whether an origin is a function of one's own."""
+    """Whether an origin is a function of the user's."""
     return "." in origin and all(part.isidentifier() for part in origin.split("."))
 
 
 def _made(origin: str, weights: Path | None) -> tuple[nn.Module, dict[str, Any]]:
-    """A module with the weights of a file, else with its own; and what :class:`External` takes."""
+    """A module with the weights of a file, else with its own, and options of :class:`External`."""
     library, _, name = origin.partition("/")
     tensors = files.read(weights) if weights else None
     if not name:
@@ -317,8 +309,8 @@ def from_torchvision(model: str, tag: str) -> Mapping[str, torch.Tensor]:
     their name; nothing but tensors is allowed among them.
 
     Raises:
-        WeightsError: if it is neither in torch's cache nor to be had from the network, or is
-            something else.
+        WeightsError: if they are neither in torch's cache nor to be downloaded, or are something
+            else.
     """
     from torchvision.models import get_model_weights
 

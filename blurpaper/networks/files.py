@@ -1,4 +1,4 @@
-"""Files of weights: safetensors under a header that says what network they are."""
+"""Files of weights: safetensors with a header that names their network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Channels = Json[tuple[float, float, float]]
 
 
 class Header(BaseModel):
-    """What a file says of its network: its name, its classes and what input it wants."""
+    """The header of a file: name of the network, its classes, field and normalisation."""
 
     network: Annotated[NetworkSpec, PlainValidator(NetworkSpec.read)]
     classes: Json[Annotated[tuple[str, ...], Field(min_length=1)]]
@@ -38,7 +38,7 @@ class Header(BaseModel):
         """The header of a file.
 
         Raises:
-            WeightsError: if it is not a safetensors file, or says something else.
+            WeightsError: if it is not a safetensors file, or not one of a network.
         """
         try:
             return cls.model_validate(metadata(path))
@@ -89,8 +89,10 @@ class NetworkFile(Reference):
 
 
 def save(network: Classifier, spec: NetworkSpec, path: Path, half: bool = False) -> None:
-    """Write a network, as its library reads it, and what is needed to build it again, in float32
-    or, half as large, in float16.
+    """Write the weights of a network, under its library's names, and a header to build it from.
+
+    Args:
+        half: in float16, not float32.
     """
     write(network.stored, header_of(network, spec), path, half)
 
@@ -99,7 +101,7 @@ def load(path: Path, kind: type[Header] = Header) -> Any:  # noqa: ANN401 (what 
     """Read a network from such a file, in evaluation mode.
 
     Raises:
-        WeightsError: if what the file says and the tensors that it holds do not fit together.
+        WeightsError: if header and tensors do not fit together.
     """
     header = kind.of(path)
     with explained(f"{path} does not hold {header.network}, which its header names"):
@@ -109,12 +111,12 @@ def load(path: Path, kind: type[Header] = Header) -> Any:  # noqa: ANN401 (what 
 
 
 def codec(spec: NetworkSpec) -> Codec[Network]:
-    """How the store keeps a network."""
+    """The store's codec for a network."""
     return Codec(".safetensors", lambda network, path: save(network, spec, path), load)
 
 
 def header_of(network: Classifier, spec: NetworkSpec) -> dict[str, str]:
-    """What a file's header says of a network, as text."""
+    """The header of a network's file, as text."""
     return {
         "network": spec.name,
         "classes": json.dumps(network.classes),
@@ -144,7 +146,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """What the header of a safetensors file says."""
+    """The header of a safetensors file."""
     with _opened(path) as file:
         return file.metadata() or {}
 
@@ -161,10 +163,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def explained(what: str, advice: str = "") -> Iterator[None]:
-    """A block that reads a file of somebody's, or runs somebody's code.
+    """Turn any error of a block that reads a user's file or runs a user's code into one sentence.
 
     Raises:
-        WeightsError: what went wrong, what that file or code says of it, and what to do.
+        WeightsError: what went wrong, the error itself, and what to do.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""What a network is called, and how it is had without loading it.
+"""Names of networks, and references to networks that need not be loaded.
 
-A :class:`NetworkSpec` is a name: a model, fine-tuned on a mix, at a scale, by a recipe, from a seed.
-A :class:`Reference` is a network of that name that can be loaded: trained by a run
+A :class:`NetworkSpec` is a name: a model, fine-tuned on a mix, at a scale, by a recipe, from a
+seed. A :class:`Reference` is a network of that name that can be loaded: trained by a run
 (:mod:`blurpaper.training.networks`), from a file, or from elsewhere.
 """
 
@@ -24,8 +24,8 @@ ORIGINAL = "original"
 DEFAULT_SCALE = "256"
 TRAIN_SCALES = ("128", "256", "512", "256+512", "per-scale")
 RECIPES = ("labels", "agreement", "batch-norm")
-"""How a network was made robust, by fine-tuning with labels (the paper), by fine-tuning without
-labels to agree with the sharp network's predictions, or by new batch-norm statistics alone.
+"""Ways to make a network robust: fine-tuning with labels (the paper), fine-tuning without labels to
+agree with the sharp network's predictions, or new batch-norm statistics alone.
 """
 
 
@@ -77,10 +77,10 @@ class NetworkSpec:
 
     @classmethod
     def read(cls, name: str) -> NetworkSpec:
-        """The network of a whole name, whose mix may be of one's own (``sharp,G4``).
+        """The network of a whole name, whose mix may be the user's (``sharp,G4``).
 
         Raises:
-            UserError: for a string that is no such name.
+            UserError: for any other string.
         """
         match = re.fullmatch(
             r"(?P<model>[\w./-]+):(?P<mix>[\w,.:+-]+)(@(?P<scale>[\w+-]+))?(/(?P<recipe>[\w-]+))?(#(?P<seed>\d{1,9}))?",
@@ -110,7 +110,7 @@ class NetworkSpec:
         return self.name
 
     def reference(self, train: Callable[[NetworkSpec], Reference]) -> Reference:
-        """The network of this name, which ``train`` makes unless it is at hand."""
+        """The network of this name: itself if it can be loaded, else what ``train`` returns."""
         return train(self)
 
 
@@ -120,8 +120,8 @@ class Reference(NetworkSpec, ABC):
     @property
     @abstractmethod
     def identity(self) -> str:
-        """What stands for it in the key of what is computed with it: its weights and the code of
-        its architecture.
+        """A string for the keys of artifacts that are computed with it, which changes with its
+        weights and the code of its architecture.
         """
 
     @property
@@ -134,12 +134,12 @@ class Reference(NetworkSpec, ABC):
         """The network, in evaluation mode.
 
         Args:
-            plain: as torch's own layers in a row, nothing folded: hooks on them are called.
+            plain: whether every layer is applied by itself, so that hooks on it are called.
         """
 
     @cached_property
     def loaded(self) -> Classifier:
-        """The network, loaded once, for whoever leaves it as it is."""
+        """The network, loaded once, for callers that do not change it."""
         return self.load()
 
     @property
@@ -149,7 +149,7 @@ class Reference(NetworkSpec, ABC):
 
     @property
     def description(self) -> str:
-        """What it is, for its user."""
+        """A description for users."""
         return str(self)
 
     def reference(self, train: Callable[[NetworkSpec], Reference]) -> Reference:

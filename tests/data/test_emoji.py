@@ -8,6 +8,7 @@ import pytest
 from blurpaper import data
 from blurpaper.data import emoji
 from blurpaper.runs import Run
+from blurpaper.runs.profile import Emoji
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "emoji.npz"
 """Six images as first drawn, derived from OpenMoji artwork (CC BY-SA 4.0)."""
@@ -28,8 +29,9 @@ def test_images_are_those_first_drawn_within_one_grey_level() -> None:
 def test_an_image_depends_on_its_number_and_split_alone() -> None:
     assert np.array_equal(draw("test", 7), draw("test", 7))
     assert not np.array_equal(draw("test", 7), draw("train", 7))
-    whole = emoji.render_split(0, "test", 9, 100, 120)
-    assert np.array_equal(whole[7].transpose(1, 2, 0), draw("test", 7))
+    settings = Emoji(classes=100, train=1, test=9, side=120, seed=0)
+    whole = emoji.draw_split(settings, "test")["images"]
+    assert np.array_equal(whole[7].permute(1, 2, 0), draw("test", 7))
 
 
 def test_there_are_a_hundred_classes_each_with_a_drawing_of_its_own() -> None:

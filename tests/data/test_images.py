@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional
 
-from blurpaper import data, training
+from blurpaper import data
 from blurpaper.data import folders, images
 from blurpaper.data.images import (
     SUFFIXES,
@@ -30,7 +30,8 @@ from blurpaper.data.images import (
     write_image,
 )
 from blurpaper.evaluation import predictions, protocol
-from blurpaper.networks import NetworkSpec
+from blurpaper.networks import NetworkSpec, files
+from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -439,13 +440,12 @@ def test_a_shard_makes_a_part_once_until_another_is_asked_for() -> None:
 
 
 @pytest.fixture
-def stand_in(monkeypatch, folder) -> NetworkSpec:
-    """A network with random weights that nobody trains."""
+def stand_in(folder, tmp_path) -> NetworkFile:
+    """A network with random weights."""
     torch.manual_seed(0)
-    network = small_vgg(folder.classes[:5]).eval()
-    monkeypatch.setattr(training.networks, "network", lambda *_: network)
-    monkeypatch.setattr(training.networks, "identity_of", lambda spec, *_: str(spec))
-    return NetworkSpec("small_vgg")
+    path = tmp_path / "network.safetensors"
+    files.save(small_vgg(folder.classes[:5]), NetworkSpec("small_vgg"), path)
+    return NetworkFile.at(path)
 
 
 def test_predictions_decode_each_image_once_for_all_conditions_and_scales(

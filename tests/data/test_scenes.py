@@ -1,4 +1,4 @@
-"""The embedded scenes: the same on every machine, every class in them, and labels that are exact."""
+"""The embedded scenes: the same on every machine, with every class, and with exact labels."""
 
 from types import SimpleNamespace
 
@@ -8,6 +8,7 @@ import pytest
 from blurpaper.data import emoji, scenes
 from blurpaper.data.sets import BACKGROUND, VOID
 from blurpaper.runs import Run
+from blurpaper.runs.profile import Scenes
 
 WIDTH, HEIGHT = 160, 120
 OF_CODE = {code: label for label, codes in enumerate(scenes.LABELS.values(), 1) for code in codes}
@@ -39,7 +40,7 @@ def things(monkeypatch) -> list[tuple[int, np.ndarray]]:
 
 def profile() -> SimpleNamespace:
     """As much of a profile as a set of scenes asks for."""
-    settings = SimpleNamespace(train=4, test=3, width=48, height=36, seed=0)
+    settings = Scenes(train=4, test=3, width=48, height=36, seed=0)
     return SimpleNamespace(segmentation=SimpleNamespace(scenes=settings))
 
 
@@ -52,10 +53,11 @@ def test_a_scene_depends_on_its_number_and_split_alone() -> None:
 
 
 def test_scenes_of_a_split_are_in_turns_landscape_and_portrait() -> None:
-    images, labels = scenes.render_split(0, "test", 4, WIDTH, HEIGHT)
+    settings = Scenes(train=1, test=4, width=WIDTH, height=HEIGHT, seed=0)
+    images, labels = scenes.draw_split(settings, "test").values()
     for index, (width, height) in enumerate([(WIDTH, HEIGHT), (HEIGHT, WIDTH)] * 2):
         image, label_map = scenes.render(0, "test", index, width, height)
-        assert np.array_equal(images[index].reshape(3, height, width).transpose(1, 2, 0), image)
+        assert np.array_equal(images[index].reshape(3, height, width).permute(1, 2, 0), image)
         assert np.array_equal(labels[index].reshape(height, width), label_map)
 
 
@@ -143,7 +145,7 @@ def test_the_labelled_region_is_what_black_and_white_do_not_shine_through(things
 
 
 def test_an_object_is_seen_where_its_label_is() -> None:
-    """Image and labels lie on one another: along outlines the picture changes more than elsewhere."""
+    """Image and labels coincide: along outlines the picture changes more than elsewhere."""
     steeper = []
     for index in range(20):
         image, labels = draw("test", index)
@@ -163,7 +165,7 @@ def test_a_set_is_drawn_once_and_loaded_afterwards(store, monkeypatch) -> None:
         assert images[number].shape == (3, *shape)
         assert np.array_equal(images[number].permute(1, 2, 0), image)
         assert np.array_equal(images.label_map(number), labels)
-    monkeypatch.delattr(scenes, "render_split")
+    monkeypatch.delattr(scenes, "render")
     again = scenes.SceneSet("train", Run(profile(), store))
     assert again.fingerprint == images.fingerprint
     assert (again[1] == images[1]).all()

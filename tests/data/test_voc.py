@@ -15,6 +15,7 @@ from blurpaper.data import folders, voc
 from blurpaper.data.folders import MissingDataError
 from blurpaper.data.images import ImageError, read_image
 from blurpaper.data.sets import SegmentedSet
+from blurpaper.data.sources import SOURCES
 from blurpaper.runs import Run
 
 DEVKIT = "VOCdevkit/VOC2012"
@@ -244,7 +245,7 @@ def test_a_missing_folder_or_list_is_an_error_that_says_where_it_was_looked_for_
     text = sentence(caught)
     assert text == voc.how_to_get(name, "train")
     assert str(devkit / (part or "JPEGImages")) in text
-    assert "BLURPAPER_DATA" in text and folders.HOW_TO_GET[name] in text
+    assert "BLURPAPER_DATA" in text and SOURCES[name].how_to_get in text
 
 
 def test_one_split_may_be_there_without_the_other(animals):
@@ -350,7 +351,7 @@ def nearly_void(path):
 
 WRONG = {
     missing: "no image file at {}.",
-    broken: "{} is not an image that can be read.",
+    broken: "{} is not an image that can be read",
     truncated: "{} is a damaged image: ",
     coloured: "{} is no mask: it has neither a palette nor 8-bit grey levels.",
     bits: "{} is no mask: it has neither a palette nor 8-bit grey levels.",
@@ -401,7 +402,7 @@ def test_of_the_photographs_with_an_animal_every_pixel_has_a_label_or_is_void(sp
     pixels = np.zeros(256, np.int64)
     for number in range(count):
         given = images.label_map(number)
-        with Image.open(images.images[number]) as photograph:
+        with Image.open(images.root / images.ids[number]) as photograph:
             assert given.shape == photograph.size[::-1]
         pixels += np.bincount(given.flatten().numpy(), minlength=256)
     assert (pixels[:7] > 0).all() and pixels[255] > 0

@@ -14,7 +14,7 @@ from blurpaper.data import folders
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.deblurring import Mixture, Observation, prior, splitting
-from blurpaper.deblurring.prior import SIDE
+from blurpaper.deblurring.prior import SIDE, basis
 from blurpaper.evaluation import metrics
 from blurpaper.kernels import psf
 
@@ -45,7 +45,9 @@ def naive_epll(
     from scipy.stats import multivariate_normal
 
     height, width = observed.shape
-    covariances, shares = prior.pixel_covariances.double().numpy(), prior.weights.double().numpy()
+    cosines = basis().double()
+    covariances = (cosines.T @ prior.covariances.double() @ cosines).numpy()
+    shares = prior.weights.double().numpy()
     matrix, weight = blur_matrix(kernel, observed.shape), torus_weights(observed.shape)
     image = observed.copy()
     for bond in (50 * 2**step for step in range(7)):

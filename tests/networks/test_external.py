@@ -31,8 +31,10 @@ from blurpaper.networks import NetworkSpec, external, files
 from blurpaper.networks.base import WeightsError
 from blurpaper.networks.external import External, ExternalNetwork
 from blurpaper.networks.weights import _LITE_SHA256, _packaged, named, read_pickled_weights
+from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import UserError
+from blurpaper.runs.store import Store
 from blurpaper.training.objectives import Agreement
 
 LIGHT = ("-p", "finetuning.batch=4", "-p", "agreement.batch=4", "-p", "evaluation.bootstrap=20")
@@ -40,8 +42,8 @@ FACTORY = """
 import torch
 def tiny():
     torch.manual_seed(0)
-    layers = [torch.nn.Conv2d(3, 8, 8, 8), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
-    return torch.nn.Sequential(*layers, torch.nn.Linear(8, 2))
+    layers = [torch.nn.Conv2d(3, 8, 8, 8), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)]
+    return torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8, 2))
 def nothing():
     return 1
 def needy(size):
@@ -200,9 +202,7 @@ def test_what_is_no_classifier_of_photographs_is_refused(module, sentence) -> No
 # --- Names and weights ----------------------------------------------------------------------------
 
 
-def test_a_bare_name_is_ours_first_then_timms_then_torchvisions_and_a_dotted_one_is_a_function() -> (
-    None
-):
+def test_a_bare_name_is_ours_then_timms_then_torchvisions_and_a_dotted_one_a_function() -> None:
     assert named("resnet50").model == "resnet50"
     assert external.origin_of("resnet18") == "timm/resnet18"
     assert external.origin_of("resnet18.a1_in1k") == "timm/resnet18.a1_in1k"
@@ -228,7 +228,7 @@ def test_preprocessing_is_that_of_the_library_unless_something_else_is_said(fold
     assert other.identity != spec.identity
 
 
-def test_weights_of_another_number_of_classes_make_the_last_layer_theirs_and_a_thousand_are_imagenets(
+def test_weights_of_other_classes_make_the_last_layer_theirs_and_a_thousand_are_imagenets(
     folder,
 ) -> None:
     assert len(named("timm/test_vit", weights="vit.safetensors").network.classes) == 2
@@ -449,10 +449,11 @@ def test_efficientnet_through_timm_gives_the_numbers_of_plain_torch_code(folder)
 def test_scales_stand_to_the_field_as_the_papers_to_224(folder) -> None:
     photos = profiles.load("photos")
     spec = named("test_resnet", weights="resnet.safetensors")
-    own = fitted(photos, spec).protocol
-    assert own.field == 160 and own.canonical == 384
-    assert own.scales == {"128": 92, "256": 183, "512": 366}
-    assert fitted(fitted(photos, spec), spec).protocol == own
+    own = fitted(Run(photos, Store(folder / "store")), spec)
+    protocol = own.profile.protocol
+    assert protocol.field == 160 and protocol.canonical == 384
+    assert protocol.scales == {"128": 92, "256": 183, "512": 366}
+    assert fitted(own, spec) == own
 
 
 @pytest.mark.parametrize("how", [(), ("--unlabelled",)])
@@ -593,8 +594,9 @@ def test_a_module_in_memory_is_measured_and_left_as_it_was(folder) -> None:
         torch.equal(tensor, load_file("resnet.safetensors")[name])
         for name, tensor in module.state_dict().items()
     )
-    done = run("evaluate", "--network", "test_resnet", "--weights", "resnet.safetensors", "--images", "album", "--conditions",
-                "sharp,D4", "--out", "t.csv", *LIGHT)  # fmt: skip
+    given = "--network test_resnet --weights resnet.safetensors --images album"
+    asked = "--conditions sharp,D4 --out t.csv"
+    done = run("evaluate", *given.split(), *asked.split(), *LIGHT)
     assert done.exit_code == 0
     assert found["value"].tolist() == pytest.approx(
         results.read(Path("t.csv"))["value"].tolist(), abs=1e-6

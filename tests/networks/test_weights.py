@@ -12,7 +12,6 @@ from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
-from blurpaper.runs.store import Store
 from blurpaper.training import networks
 
 
@@ -20,10 +19,9 @@ from blurpaper.training import networks
 def kept(tmp_path):
     torch.manual_seed(0)
     network = small_vgg(("cat", "dog", "bird")).eval()
-    path = tmp_path / "weights" / "small_vgg.mix.safetensors"
-    files.save(
-        network, NetworkSpec("small_vgg", "mix", recipe="agreement", seed=2), path, half=True
-    )
+    path = tmp_path / "weights" / "small_vgg.mix.agreement#2.safetensors"
+    spec = NetworkSpec("small_vgg", "mix", recipe="agreement", seed=2)
+    files.save(network, spec, path, half=True)
     return network, path
 
 
@@ -38,13 +36,7 @@ def test_half_precision_is_half_as_large_and_close(kept, tmp_path) -> None:
 
 def test_a_file_says_what_it_is(kept) -> None:
     file = NetworkFile.at(kept[1])
-    assert (file.model, file.mix, file.recipe, file.seed, file.train_scale) == (
-        "small_vgg",
-        "mix",
-        "agreement",
-        2,
-        "256",
-    )
+    assert file.name == "small_vgg:mix/agreement#2"
     assert not file.is_original
     assert predictions.columns_of(file, "nips2017-dev", 3, "256", "D8")["recipe"] == "agreement"
 
@@ -57,18 +49,16 @@ def test_a_mix_of_ones_own_is_named_by_its_conditions(tmp_path) -> None:
     assert str(file) == "own.safetensors (small_vgg:sharp,G4,shake:17/agreement)"
 
 
-def test_the_bundled_network_has_its_whole_name_and_that_without_a_recipe(
-    kept, monkeypatch
-) -> None:
+def test_the_bundled_network_is_named_with_its_recipe_and_seed(kept, monkeypatch) -> None:
     monkeypatch.setattr(weights, "FOLDER", kept[1].parent)
-    assert weights.named("small_vgg:mix") == NetworkFile.at(kept[1])
     assert weights.named("small_vgg:mix/agreement#2") == NetworkFile.at(kept[1])
-    assert weights.named("small_vgg:mix/labels") == NetworkSpec("small_vgg", "mix")
+    assert weights.named(str(kept[1])) == NetworkFile.at(kept[1])
     unlabelled = NetworkSpec("small_vgg", "mix", recipe="agreement")
     assert weights.named("small_vgg:mix/agreement") == unlabelled  # of another seed
+    assert weights.named("small_vgg:mix") == NetworkSpec("small_vgg", "mix")
+    assert weights.named("small_vgg:mix/labels") == NetworkSpec("small_vgg", "mix")
     assert weights.named("small_vgg:mix#1") == NetworkSpec("small_vgg", "mix", seed=1)
     assert weights.named("small_vgg") == NetworkSpec("small_vgg")
-    assert weights.named(str(kept[1])) == NetworkFile.at(kept[1])
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", None])
@@ -89,26 +79,23 @@ def test_publishing_releases_the_network_of_the_store_and_leaves_one_that_is_the
 ) -> None:
     folder = tmp_path / "out"
     monkeypatch.setattr(weights, "FOLDER", folder)
-    monkeypatch.setattr(networks, "network", lambda *_: kept[0])
-    spec, profile, store = (
-        NetworkSpec("small_vgg", "mix", recipe="agreement"),
-        load("smoke"),
-        Store(tmp_path / "store"),
-    )
-    path = publication._release(spec, Run(profile, store))
-    assert path == folder / "small_vgg.mix.safetensors"
+    monkeypatch.setattr(networks.Trained, "load", lambda _: kept[0])
+    spec, run = NetworkSpec("small_vgg", "mix", recipe="agreement"), Run(load("smoke"), store=None)
+    path = publication._release(spec, run)
+    assert path == folder / "small_vgg.mix.agreement.safetensors"
     before = path.stat().st_mtime_ns
-    publication._release(spec, Run(profile, store))
+    publication._release(spec, run)
     assert path.stat().st_mtime_ns == before
     with torch.no_grad():
         kept[0].classifier[-1].weight.add_(1)
-    publication._release(spec, Run(profile, store))
+    publication._release(spec, run)
     assert path.stat().st_mtime_ns > before
 
 
-def test_the_released_networks_are_small_and_whole() -> None:
+def test_the_bundled_networks_are_small_and_whole() -> None:
     found = sorted(weights.FOLDER.glob("*.safetensors"))
-    assert [path.name for path in found] == ["efficientnet_lite0.mix.safetensors"]
+    assert [path.name for path in found] == ["efficientnet_lite0.mix.agreement.safetensors"]
+    assert weights.named("efficientnet_lite0:mix/agreement") == NetworkFile.at(found[0])
     assert sum(path.stat().st_size for path in found) <= 10e6
     network = files.load(found[0])
     assert len(network.classes) == 1000

@@ -90,19 +90,19 @@ def test_the_kernel_of_the_guide_passes_the_tests_of_the_registry(checkout) -> N
 def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> None:
     networks = checkout / "blurpaper" / "networks"
     code = cells("24_add_a_network", "class GreyEfficientNetLite")
-    with (networks / "efficientnet.py").open("a", encoding="utf-8") as file:
+    with (networks / "residual.py").open("a", encoding="utf-8") as file:
         file.write("\n\n" + code[code.index("LUMA") :])
     edit(
         networks / "__init__.py",
         "MODELS: dict[str, str] = {\n",
-        'MODELS: dict[str, str] = {\n    "efficientnet_lite0_grey": "blurpaper.networks.efficientnet",\n',
+        'MODELS: dict[str, str] = {\n    "efficientnet_lite0_grey": "blurpaper.networks.residual",\n',
     )
     edit(
         networks / "weights.py",
         "ORIGINALS: dict[str, Callable[[int], Network]] = {\n",
         "ORIGINALS: dict[str, Callable[[int], Network]] = {\n"
         '    "efficientnet_lite0_grey": '
-        'partial(original_efficientnet, efficientnet.efficientnet_lite0_grey, "lite0"),\n',
+        'partial(original_efficientnet, residual.efficientnet_lite0_grey, "lite0"),\n',
     )
     said = passes(
         checkout, "tests/networks", "tests/segmentation/test_zoomout.py", "-k", "every_model"
