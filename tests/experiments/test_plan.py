@@ -48,7 +48,7 @@ def test_the_measurements_are_those_that_the_committed_run_made(name) -> None:
     """But for the networks from files, which are measured to be compared with what they came from."""
     profile, planned = profiles.load(name), {}
     for _, one in measurements.measurements(profile):
-        if one.spec.train_scale == "per-scale":
+        if one.spec.scale == "per-scale":
             continue
         for each in one.treatments if one.kind == "deblurred" else one.conditions:
             what = each if one.kind == "deblurred" else one.spec

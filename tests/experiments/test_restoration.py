@@ -13,13 +13,14 @@ from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import to_canonical, write_image
 from blurpaper.evaluation import metrics, predictions
 from blurpaper.evaluation.results import AS_IS
-from blurpaper.experiments import restoration
-from blurpaper.experiments.restoration import Treatment, treated
+from blurpaper.experiments import restoration, treatment
+from blurpaper.experiments.treatment import Treatment, treated
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run, fingerprint
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
+from blurpaper.training.networks import trained
 
 GRADIENT = Treatment("gradient")
 
@@ -80,7 +81,7 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(
     canonical = [to_canonical(image, 108) for image in random_images[:3]]
     used = []
     monkeypatch.setattr(
-        restoration.deblurring,
+        treatment.deblurring,
         "restore",
         lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen,
     )
@@ -115,10 +116,8 @@ def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, mo
     first = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert first["log_probabilities"].shape == (12, 4) and first["psnr"].shape == (12,)
     calls = []
-    really = restoration.treated
-    monkeypatch.setattr(
-        restoration, "treated", lambda *args: calls.append(args[0]) or really(*args)
-    )
+    really = treatment.treated
+    monkeypatch.setattr(treatment, "treated", lambda *args: calls.append(args[0]) or really(*args))
     again = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert not calls and all(torch.equal(first[name], again[name]) for name in first)
     restoration.results_of(Treatment("gradient", noise=1.0), images, Run(tiny, kept))
@@ -136,7 +135,11 @@ def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept
     images = restoration.images_of("emoji", Run(tiny, kept))
     found = restoration.results_of(Treatment(AS_IS), images, Run(tiny, kept))["log_probabilities"]
     usual = predictions.log_probabilities(
-        NetworkSpec("small_vgg"), images, ["D8"], ["256"], Run(tiny, kept)
+        trained(NetworkSpec("small_vgg"), Run(tiny, kept)),
+        images,
+        ["D8"],
+        ["256"],
+        Run(tiny, kept),
     )["D8"]["256"]
     torch.testing.assert_close(found, usual, atol=1e-4, rtol=0)
 
