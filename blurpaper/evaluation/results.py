@@ -61,8 +61,19 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return frame
 
 
+def number(
+    metric: str,
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    n: int | None = None,
+) -> dict[str, Any]:
+    """The columns of a row that hold a metric's value, its 95 % interval and the number of images."""
+    return {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+
+
 def _word(value: object) -> str:
-    """A value of the key as a word; empty for none."""
+    """A value of the key as a word; empty if there is none."""
     return "" if value is None or value != value else str(value)
 
 

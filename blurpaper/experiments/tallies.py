@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.evaluation import intervals, metrics
+from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.training.networks import start_of
@@ -45,8 +45,8 @@ def means(
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
         terms = metrics.per_image(group)
         for metric in wanted:
-            value, low, high = intervals.of_mean(terms[metric], profile.evaluation.bootstrap)
-            yield row(key, metric, value, low, high, len(group))
+            found = intervals.of_mean(terms[metric], profile.evaluation.bootstrap)
+            yield row(key, metric, *found, len(group))
 
 
 def widest(decided: pd.DataFrame) -> pd.DataFrame:
@@ -58,18 +58,15 @@ def widest(decided: pd.DataFrame) -> pd.DataFrame:
 
 
 def row(
-    key: tuple, metric: str, value: float, low: float | None, high: float | None, n: int
+    key: tuple,
+    metric: str,
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    n: int | None = None,
 ) -> dict[str, Any]:
-    """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its
-    interval.
-    """
-    return dict(zip(DECISION_KEY, key, strict=True)) | {
-        "metric": metric,
-        "value": value,
-        "low": low,
-        "high": high,
-        "n": n,
-    }
+    """A result: the values of the columns of :data:`DECISION_KEY`, and its number with its interval."""
+    return dict(zip(DECISION_KEY, key, strict=True)) | results.number(metric, value, low, high, n)
 
 
 # --- Differences and seeds ------------------------------------------------------------------------
@@ -112,10 +109,8 @@ def differences(
     """
     others = _by_setting(baseline)
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
-        own, their = (
-            metrics.per_image(group),
-            metrics.per_image(others[tuple(group.iloc[0][_SETTING])]),
-        )
+        own = metrics.per_image(group)
+        their = metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
         for metric in wanted:
             found = intervals.paired_difference(
                 own[metric], their[metric], profile.evaluation.bootstrap

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from blurpaper import deblurring
 from blurpaper.data.images import images_of, same_shape
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import protocol
-from blurpaper.evaluation.metrics import MEASURES, psnr
+from blurpaper.evaluation.metrics import MEASURES
 from blurpaper.evaluation.protocol import blurred
 from blurpaper.evaluation.results import AS_IS
 from blurpaper.kernels import CANONICAL, SHAKE, SHARP, psf_of
@@ -29,29 +30,40 @@ Prior = Callable[[], "deblurring.Mixture"]
 
 @dataclass(frozen=True)
 class Treatment:
-    """A method of deblurring, and what it takes for true.
+    """A method of deblurring and its assumptions.
 
     Attributes:
         method: one of :data:`deblurring.METHODS`, or :data:`AS_IS`.
-        psf: name of the PSF it undoes; the true one if none is named.
-        noise: the noise it reckons with, in grey levels.
+        psf: name of the assumed PSF; the true one if none is named.
+        noise: standard deviation of the assumed noise, in grey levels.
+        by_channel: each channel is restored as a grey image.
     """
 
     method: str
     psf: str | None = None
     noise: float = deblurring.ROUNDING
+    by_channel: bool = False
 
     @property
     def needs_prior(self) -> bool:
-        """Whether it takes patches to come from a mixture."""
+        """Whether its prior is a mixture."""
         return self.method in deblurring.NEED_PRIOR
 
     def __str__(self) -> str:
         """Its word in the column ``input`` of results."""
         psf = f" as {self.psf}" if self.psf else ""
-        return f"{self.method}{psf}" + (
-            f", noise {self.noise:g}" if self.noise != deblurring.ROUNDING else ""
-        )
+        noise = f", noise {self.noise:g}" if self.noise != deblurring.ROUNDING else ""
+        return self.method + psf + noise + (", each channel by itself" if self.by_channel else "")
+
+    def restore(
+        self, images: torch.Tensor, psf: np.ndarray, prior: deblurring.Mixture | None
+    ) -> torch.Tensor:
+        """Deblur images, uint8 ``(B, 3, H, W)``."""
+        if self.method == AS_IS:
+            return images
+        apart = images.flatten(0, 1)[:, None] if self.by_channel else images
+        restored = deblurring.restore(apart, psf, self.method, self.noise, prior)
+        return restored.reshape(images.shape)
 
 
 def treated(
@@ -64,24 +76,25 @@ def treated(
     compute: Compute,
     tick: Callable[[int], object] = lambda done: None,
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    """Canonical images, uint8 ``(3, H, W)``, blurred as a condition says and treated.
+    """Blur canonical images, uint8 ``(3, H, W)``, under a condition and treat them.
 
     Returns:
-        the images then, and ``psnr`` and ``ssim`` against the sharp ones and the ``seconds`` that
-        each took, ``(N,)``.
+        the treated images; and ``psnr`` and ``ssim`` against the sharp ones and the ``seconds`` of
+        each, ``(N,)``.
     """
     device = device_of(compute)
     restored: list[torch.Tensor] = [torch.empty(0)] * len(images)
     seconds = torch.zeros(len(images))
-    batches = list(same_shape(images, 1 if SHAKE in (condition, treatment.psf) else _BATCH))
-    # The first twice: nobody's seconds count preparations.
+    # Under shake each image has a PSF of its own.
+    alone = treatment.by_channel or SHAKE in (condition, treatment.psf)
+    batches = list(same_shape(images, 1 if alone else _BATCH))
+    # The first twice, so that no image's seconds include preparations.
     for number, members in enumerate([batches[0][:1], *batches]):
         clear = torch.stack([images[member] for member in members]).to(device)
         seen = blurred(clear, [ids[member] for member in members], condition, protocol.canonical)
         kernel = psf_of(treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL)
         started = _now(device)
-        if treatment.method != AS_IS:
-            seen = deblurring.restore(seen, kernel, treatment.method, treatment.noise, prior)
+        seen = treatment.restore(seen, kernel, prior)
         seconds[members] = (_now(device) - started) / len(members)
         for member, image in zip(members, seen.cpu(), strict=True):
             restored[member] = image
@@ -99,7 +112,7 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-# --- Parts of a set, as they are kept -------------------------------------------------------------
+# --- Parts of a set, as the store keeps them ------------------------------------------------------
 
 
 def shard_restored(
@@ -110,7 +123,7 @@ def shard_restored(
     tick: Callable[[int], object],
     numbers: Sequence[int],
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    """A part of a set blurred by the profile's PSF and treated, as :func:`treated` has it."""
+    """A part of a set blurred by the profile's PSF and treated, as by :func:`treated`."""
     sharp = images_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
     mixture = prior() if treatment.needs_prior else None
@@ -128,7 +141,9 @@ def shard_classified(
     numbers: range,
     _: str,
 ) -> dict[str, torch.Tensor]:
-    """PSNR and SSIM of treated images, ``(N,)``, and ``log_probabilities`` at scale 256, ``(N, K)``."""
+    """PSNR and SSIM of treated images, ``(N,)``, and ``log_probabilities`` at scale 256, ``(N,
+    K)``.
+    """
     restored, measured = shard_restored(treatment, images, prior, profile, tick, numbers)
     ids = [images.ids[number] for number in numbers]
     settings = profile.protocol, profile.compute, profile.evaluation.batch
@@ -143,29 +158,6 @@ def seconds_an_image(
     profile: Profile,
     tick: Callable[[int], object],
 ) -> dict[str, torch.Tensor]:
-    """The ``seconds`` that each image takes on this device, ``(N,)``."""
-    numbers = range(len(images))
-    _, measured = shard_restored(treatment, images, prior, profile, tick, numbers)
+    """The ``seconds`` of each image of a set on this device, ``(N,)``."""
+    _, measured = shard_restored(treatment, images, prior, profile, tick, range(len(images)))
     return {"seconds": measured["seconds"]}
-
-
-def psnr_by_channel(
-    treatment: Treatment,
-    images: ImageSet,
-    prior: Prior,
-    profile: Profile,
-    tick: Callable[[int], object],
-) -> dict[str, torch.Tensor]:
-    """``psnr``, ``(N,)``, of images each channel of which is restored as if it were one by itself."""
-    psf, canonical = profile.deblurring.psf, profile.protocol.canonical
-    scores = []
-    for number, name in enumerate(images.ids):
-        (sharp,) = images_of(images, [number], profile.protocol)
-        seen = blurred(sharp[None], [name], psf, canonical)
-        kernel = psf_of(psf, name, canonical / CANONICAL)
-        apart = deblurring.restore(
-            seen[0][:, None], kernel, treatment.method, treatment.noise, prior()
-        )
-        scores.append(psnr(apart[:, 0], sharp))
-        tick(1)
-    return {"psnr": torch.tensor(scores)}
