@@ -179,4 +179,5 @@ def _recovered(
             share = intervals.of_ratio_over_seeds(
                 now - before, best - before, profile.evaluation.bootstrap
             )
-            yield tallies.row(key, f"{metric}_recovered", *share, len(found))
+            number = results.number(f"{metric}_recovered", *share, len(found))
+            yield tallies.columns(key) | number

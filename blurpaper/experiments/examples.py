@@ -243,9 +243,9 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
             split = right.index[right["any"] & ~right["all"]]
             for image in split[:_FIGURE3_EACH]:
                 for one in results.select(here, image=image).to_dict("records"):
-                    key = tuple(one[column] for column in tallies.DECISION_KEY)
-                    row = tallies.row(key, "rank", one["rank"] + 1, n=1)
-                    yield row | {"item": image, "parameter": str(one["label"])}
+                    of = {column: one[column] for column in tallies.DECISION_KEY}
+                    of |= {"item": image, "parameter": str(one["label"])}
+                    yield of | results.number("rank", one["rank"] + 1, n=1)
     for one in predict_photographs(FIGURE3_CONDITIONS, run):
         yield one.rank()
 

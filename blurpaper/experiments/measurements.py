@@ -1,5 +1,5 @@
-"""What each experiment measures: which networks, on which test sets, under which conditions, at which
-scales; and the experiments by their names.
+"""Measurements of each experiment: networks, test sets, conditions and scales; and the experiments by
+name.
 
 An experiment declares this before it makes rows. The plan of a run, the workflow, the published
 results and the chapters read the same declarations. A network is measured once for all of them: in
@@ -8,7 +8,7 @@ the settings of :func:`settings_of`, of which each experiment declares those tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -160,31 +160,25 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     if spec.is_original:
         return settings.original_conditions, settings.original_scales
     if spec.scale == "256":
-        return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, [
-            "256"
-        ]
-    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[
-        spec.scale
-    ]
-    return settings.scale_conditions, scales
+        conditions = settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions
+        return conditions, ["256"]
+    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}
+    return settings.scale_conditions, scales[spec.scale]
 
 
 # --- All that is measured -------------------------------------------------------------------------
 
 
-def measurements(profile: Profile) -> Iterator[tuple[str, Measurement]]:
+def measurements(profile: Profile) -> list[tuple[str, Measurement]]:
     """All that a run measures on test sets, each once, with the first experiment that takes it."""
-    seen = set()
+    found: dict[tuple, tuple[str, Measurement]] = {}
     for name, one in _declared(profile):
-        if (key := (one.kind, one.spec, one.data)) not in seen:
-            seen.add(key)
-            yield name, _whole(one, profile)
+        found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))
+    return list(found.values())
 
 
-def _declared(profile: Profile) -> Iterator[tuple[str, Measurement]]:
-    for name, one in EXPERIMENTS.items():
-        for measured in one.measures(profile):
-            yield name, measured
+def _declared(profile: Profile) -> list[tuple[str, Measurement]]:
+    return [(name, one) for name, each in EXPERIMENTS.items() for one in each.measures(profile)]
 
 
 def _whole(one: Measurement, profile: Profile) -> Measurement:
@@ -198,9 +192,8 @@ def _whole(one: Measurement, profile: Profile) -> Measurement:
 def decisions(one: Measurement, run: Run) -> pd.DataFrame:
     """What a network decided on test images, in the settings of a measurement."""
     whole = _whole(one, run.profile)
-    found = predictions.decisions(
-        trained(one.spec, run), one.data, whole.conditions, whole.scales, run
-    )
+    network = trained(one.spec, run)
+    found = predictions.decisions(network, one.data, whole.conditions, whole.scales, run)
     return results.select(found, condition=one.conditions, scale=one.scales)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.evaluation import intervals, metrics, predictions
+from blurpaper.evaluation import intervals, metrics, predictions, results
 from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import (
     COMPARED,
@@ -68,22 +69,12 @@ def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, A
     """Calibration error and area under the risk-coverage curve."""
     for key, group in decided.groupby(list(tallies.DECISION_KEY), sort=False):
         confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
-
-        def ece(
-            weights: np.ndarray, confidence: np.ndarray = confidence, correct: np.ndarray = correct
-        ) -> np.ndarray:
-            return metrics.calibration_error(confidence, correct, weights)
-
+        ece = partial(metrics.calibration_error, confidence, correct)
         found = intervals.of_statistic(ece, len(group), profile.evaluation.bootstrap)
-        yield tallies.row(key, "ece", *found, len(group))
-        yield tallies.row(
-            key,
-            "aurc",
-            metrics.area_under_risk_coverage(confidence, correct),
-            None,
-            None,
-            len(group),
-        )
+        of = tallies.columns(key)
+        yield of | results.number("ece", *found, len(group))
+        aurc = metrics.area_under_risk_coverage(confidence, correct)
+        yield of | results.number("aurc", aurc, n=len(group))
 
 
 # --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------
@@ -141,7 +132,7 @@ def recovery(run: Run) -> Iterator[dict[str, Any]]:
     ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
     it), and ``top5_vs_original`` the paired difference it costs or gains; likewise for top-1.
     """
-    every = "+".join(run.profile.evaluation.test_sets)
+    every, resamples = "+".join(run.profile.evaluation.test_sets), run.profile.evaluation.bootstrap
     terms = {  # network -> condition -> metric -> its terms, of all test images
         spec: {
             name: metrics.per_image(group)
@@ -159,34 +150,22 @@ def recovery(run: Run) -> Iterator[dict[str, Any]]:
                     start = terms[start_of(spec)]
                     gained.append(terms[spec][condition][metric] - start[condition][metric])
                     lost.append(start["sharp"][metric] - start[condition][metric])
-                found = {
-                    f"{metric}_vs_original": intervals.of_mean_over_seeds(
-                        gained, run.profile.evaluation.bootstrap
-                    )
-                }
-                if np.mean(lost) > 0:
-                    found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(
-                        gained, lost, run.profile.evaluation.bootstrap
-                    )
                 key = predictions.columns_of(alike[0], every, 0, "256", condition)
-                key |= {
-                    "classes": "",
-                    "seed": "all" if len(alike) > 1 else alike[0].seed,
-                    "n": np.size(gained),
-                }
-                for name, (value, low, high) in found.items():
-                    yield key | {"metric": name, "value": value, "low": low, "high": high}
+                key |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed}
+                found = intervals.of_mean_over_seeds(gained, resamples)
+                yield key | results.number(f"{metric}_vs_original", *found, np.size(gained))
+                if np.mean(lost) > 0:
+                    found = intervals.of_ratio_over_seeds(gained, lost, resamples)
+                    yield key | results.number(f"{metric}_recovered", *found, np.size(gained))
 
 
 # --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------
 
-_TRAIN_SCALES = ("256", "512", "256+512", "per-scale")
-
 
 def _of_table4(profile: Profile) -> list[Measurement]:
-    specs = named(["original", *(f"mix@{scale}" for scale in _TRAIN_SCALES)], profile)
+    names = ["original", "mix@256", "mix@512", "mix@256+512", "mix@per-scale"]
     conditions = profile.evaluation.scale_conditions
-    return on_test_images(specs, profile, conditions, ["256", "512", "256+512"])
+    return on_test_images(named(names, profile), profile, conditions, ["256", "512", "256+512"])
 
 
 @experiment(_of_table4)
@@ -223,16 +202,13 @@ def released(run: Run) -> Iterator[dict[str, Any]]:
     """The released network, read from its file of half precision, under every condition at scale
     256.
     """
-    if (
-        not run.profile.evaluation.released_network
-        or (file := weights.bundled(NetworkSpec(run.profile.model, "mix", recipe="agreement")))
-        is None
-    ):
-        return
-    for name in run.profile.evaluation.test_sets:
-        decided = predictions.decisions(
-            file, name, run.profile.evaluation.finetuned_conditions, ["256"], run
-        )
+    settings, spec = (
+        run.profile.evaluation,
+        NetworkSpec(run.profile.model, "mix", recipe="agreement"),
+    )
+    file = weights.bundled(spec) if settings.released_network else None
+    for name in settings.test_sets if file else ():
+        decided = predictions.decisions(file, name, settings.finetuned_conditions, ["256"], run)
         yield from tallies.means(decided, ("top1", "top5"), run.profile)
 
 
@@ -289,9 +265,7 @@ def figure4(run: Run) -> Iterator[dict[str, Any]]:
             if not len(by_stage):
                 continue
             key = predictions.columns_of(one.spec, one.data, 0, "256", condition)
-            key |= {"classes": "", "metric": "hamming", "n": len(by_stage)}
-            numbers = zip(
-                *intervals.of_mean(by_stage, run.profile.evaluation.bootstrap), strict=True
-            )
-            for stage, (value, low, high) in zip(STAGES, numbers, strict=True):
-                yield key | {"region": stage, "value": value, "low": low, "high": high}
+            found = intervals.of_mean(by_stage, run.profile.evaluation.bootstrap)
+            for stage, *number in zip(STAGES, *found, strict=True):
+                of = key | {"classes": "", "region": stage}
+                yield of | results.number("hamming", *number, len(by_stage))

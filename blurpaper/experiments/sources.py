@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ import numpy as np
 from blurpaper.evaluation import predictions, results
 from blurpaper.experiments import examples, measurements, restoration, segmentation, tallies
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS
+from blurpaper.experiments.treatment import Treatment
 from blurpaper.runs import Run, files
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import PACKAGE
@@ -60,14 +61,13 @@ def _parquet(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-@lru_cache(maxsize=1)
 def paper() -> pd.DataFrame:
     """The paper's own numbers; accuracies with binomial intervals, as it gives none.
 
     >>> results.select(paper(), experiment="table1", metric="top5", scale="256", condition="D8")["value"].item()
     0.6097
     """
-    return results.read(PAPER_ROWS)
+    return _table(PAPER_ROWS)
 
 
 class MissingError(results.ResultsError):
@@ -244,31 +244,23 @@ class Computed(Source):
     def decisions(self, **values: object) -> pd.DataFrame:
         import pandas as pd
 
-        asked = {column: value for column, value in values.items() if column in _MEASURED}
-        frames = [
-            decide()
-            for of, decide in self._measured()
-            if len(results.select(pd.DataFrame([of]), **asked))
-        ]
+        known = {column: value for column, value in values.items() if column in _MEASURED}
+        frames = []
+        for _, one in measurements.measurements(self.profile):
+            of = predictions.columns_of(one.spec, one.data, 0, "", "")
+            for treatment in one.treatments if one.kind in (CLASSIFIED, DEBLURRED) else ():
+                asked = pd.DataFrame([of | {"input": treatment}])
+                if len(results.select(asked, **known)):
+                    frames.append(self._decided(one, treatment))
         if not frames:
             return pd.DataFrame(columns=[*tallies.DECISION_KEY])
         return results.select(pd.concat(frames, ignore_index=True), **values)
 
-    def _measured(self) -> Iterator[tuple[dict[str, str], Callable[[], pd.DataFrame]]]:
-        """The columns that say what decisions are of, and what computes these."""
-        for _, one in measurements.measurements(self.profile):
-            of = predictions.columns_of(one.spec, one.data, 0, "", "")
-            if one.kind == CLASSIFIED:
-                yield of, partial(measurements.decisions, one, self.run)
-            elif one.kind == DEBLURRED:
-                for treatment in map(restoration.Treatment, one.treatments):
-                    images = partial(restoration.images_of, one.data, self.run)
-                    yield (
-                        of | {"input": str(treatment)},
-                        lambda t=treatment, i=images: restoration.treated_decisions(
-                            t, i(), self.run
-                        ),
-                    )
+    def _decided(self, one: measurements.Measurement, treatment: str) -> pd.DataFrame:
+        if one.kind == CLASSIFIED:
+            return measurements.decisions(one, self.run)
+        images = restoration.images_of(one.data, self.run)
+        return restoration.treated_decisions(Treatment(treatment), images, self.run)
 
     def confusions(self) -> pd.DataFrame:
         return segmentation.counts(self.run)
@@ -296,16 +288,17 @@ class Computed(Source):
             if {"kind", "name", "key", "made"} <= set(stamp):
                 found.append(stamp)
         by_key = {stamp["key"]: stamp for stamp in found}
-        kept = {stamp["key"]: stamp for stamp in _newest(found, self.profile.name)}
-        wanted = list(kept.values())
-        for stamp in wanted:  # which grows
-            for key in set(stamp.get("parents", ())) & (set(by_key) - set(kept)):
-                kept[key] = by_key[key]
-                wanted.append(by_key[key])
-        made = [one for one in _newest(found, None) if set(one.get("parents", ())) & set(kept)]
-        kept |= {stamp["key"]: stamp for stamp in made}
+        keys = [stamp["key"] for stamp in _newest(found, self.profile.name)]
+        for key in keys:  # which grows
+            keys += [one for one in _parents(by_key[key]) if one in by_key and one not in keys]
+        made = [stamp for stamp in _newest(found, None) if set(_parents(stamp)) & set(keys)]
+        kept = {stamp["key"]: stamp for stamp in (*map(by_key.get, keys), *made)}
         order = sorted(kept.values(), key=lambda one: (one["kind"], one["name"], one["made"]))
         return Origin(self.profile.model_dump(), order)
+
+
+def _parents(stamp: Stamp) -> Sequence[str]:
+    return stamp.get("parents", ())
 
 
 def _newest(stamps: Iterable[Stamp], profile: str | None) -> list[Stamp]:

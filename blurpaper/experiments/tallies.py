@@ -46,7 +46,7 @@ def means(
         terms = metrics.per_image(group)
         for metric in wanted:
             found = intervals.of_mean(terms[metric], profile.evaluation.bootstrap)
-            yield row(key, metric, *found, len(group))
+            yield columns(key) | results.number(metric, *found, len(group))
 
 
 def widest(decided: pd.DataFrame) -> pd.DataFrame:
@@ -57,16 +57,9 @@ def widest(decided: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def row(
-    key: tuple,
-    metric: str,
-    value: float,
-    low: float | None = None,
-    high: float | None = None,
-    n: int | None = None,
-) -> dict[str, Any]:
-    """A result: the values of the columns of :data:`DECISION_KEY`, and its number with its interval."""
-    return dict(zip(DECISION_KEY, key, strict=True)) | results.number(metric, value, low, high, n)
+def columns(key: tuple) -> dict[str, Any]:
+    """The columns of :data:`DECISION_KEY` of a result, from their values."""
+    return dict(zip(DECISION_KEY, key, strict=True))
 
 
 # --- Differences and seeds ------------------------------------------------------------------------
@@ -115,7 +108,7 @@ def differences(
             found = intervals.paired_difference(
                 own[metric], their[metric], profile.evaluation.bootstrap
             )
-            yield row(key, f"{metric}_vs_{name}", *found, len(group))
+            yield columns(key) | results.number(f"{metric}_vs_{name}", *found, len(group))
 
 
 _SETTING = ["data", "classes", "scale", "condition"]
@@ -147,4 +140,4 @@ def means_over_seeds(
                     [metrics.per_image(of_seed[setting])[metric] for of_seed in others]
                 )
             found = intervals.of_mean_over_seeds(terms, profile.evaluation.bootstrap)
-            yield row(key, f"{metric}{suffix}", *found, terms.size)
+            yield columns(key) | results.number(f"{metric}{suffix}", *found, terms.size)
