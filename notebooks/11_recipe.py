@@ -97,7 +97,7 @@ page.say(
 # `efficientnet_lite0:mix/agreement` is the first seed of that run, rounded to half precision.
 
 # %% tags=["hide-input"]
-file, rows = released(photos.model, "mix"), page.photographs("released")
+file, rows = released(photos.model, "mix"), page.photographs("bundled")
 if file is not None and rows is not None:
     exact = results.select(
         page.photographs("table3"), network=["original", "mix"], recipe=["", "agreement"], seed="0"

@@ -142,7 +142,8 @@ from blurpaper.runs.store import Store
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
 networks = [named("efficientnet_lite0"), named("efficientnet_lite0:mix/agreement")]
 rows = pd.concat(
-    folder.evaluate(one, photos, conditions, ["256"], Run(settings, Store()))[0] for one in networks
+    folder.measure(one, photos, conditions, ["256"], Run(settings, Store())).rows
+    for one in networks
 )
 rows.pivot(index=["network", "condition"], columns="metric", values="value").round(2)
 

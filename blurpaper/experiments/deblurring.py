@@ -171,7 +171,7 @@ def _recovered(
     found: pd.DataFrame, blurred: pd.DataFrame, sharp: pd.DataFrame, profile: Profile
 ) -> Iterator[dict[str, Any]]:
     """The share of the original's loss under blur that this recovers."""
-    key = tuple(found.iloc[0][list(tallies.DECISION_KEY)])
+    of = found.iloc[0][list(tallies.DECISION_KEY)].to_dict()
     terms = [metrics.per_image(one) for one in (found, blurred, sharp)]
     for metric in ("top1", "top5"):
         now, before, best = (np.asarray(one[metric])[None] for one in terms)
@@ -179,5 +179,4 @@ def _recovered(
             share = intervals.of_ratio_over_seeds(
                 now - before, best - before, profile.evaluation.bootstrap
             )
-            number = results.number(f"{metric}_recovered", *share, len(found))
-            yield tallies.columns(key) | number
+            yield of | results.number(f"{metric}_recovered", *share, len(found))

@@ -1,4 +1,4 @@
-"""Single images to show: which ones, and the predictions of networks on them (Figures 1, 3 and 5)."""
+"""Single images to show, and the predictions of networks on them (Figures 1, 3 and 5)."""
 
 from __future__ import annotations
 
@@ -167,14 +167,12 @@ def label_maps(run: Run) -> dict[str, np.ndarray]:
         images: data.ImageSet = data.Subset(whole, list(scenes(run).values()))
     else:
         carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
-        images = data.Subset(
-            carried, [carried.ids.index(f"{SCIKIT_IMAGE}/{example.name}") for example in SEGMENTED]
-        )
+        ids = [f"{SCIKIT_IMAGE}/{example.name}" for example in SEGMENTED]
+        images = data.Subset(carried, [carried.ids.index(one) for one in ids])
     found = {}
     for mix, condition in SHOWN:
-        maps = networks.label_maps(
-            segmenter(NetworkSpec(run.profile.model, mix), run), images, condition
-        )
+        network = segmenter(NetworkSpec(run.profile.model, mix), run)
+        maps = networks.label_maps(network, images, condition)
         found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}
     return found
 

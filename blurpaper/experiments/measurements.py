@@ -1,4 +1,4 @@
-"""Measurements of each experiment: networks, test sets, conditions and scales; and the experiments by
+"""Measurements of each experiment: networks, test sets, conditions, scales; and the experiments by
 name.
 
 An experiment declares this before it makes rows. The plan of a run, the workflow, the published
@@ -27,13 +27,9 @@ if TYPE_CHECKING:
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 """Defocus in growing degrees."""
 
-CLASSIFIED, COMPARED, DEBLURRED, SEGMENTED = (
-    "log-probabilities",
-    "distances",
-    "deblurred",
-    "confusions",
-)
-"""Kinds of measurements, by what they leave in the store."""
+CLASSIFIED, COMPARED = "log-probabilities", "distances"
+DEBLURRED, SEGMENTED = "deblurred", "confusions"
+"""Kinds of measurements, named by the kinds of their artifacts."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ def on_test_images(
     scales: Iterable[str] | None = None,
     sets: Sequence[str] | None = None,
 ) -> list[Measurement]:
-    """Networks on the profile's test sets, in all settings in which it measures them, or in some."""
+    """Networks on the profile's test sets, in all the settings of each, or in some."""
     found = []
     for spec in specs:
         there = settings_of(spec, profile)

@@ -84,8 +84,8 @@ def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
     """The error 1 - mIoU as errors of recognition and of localisation (:func:`metrics.shares`), and
     what blur adds to each.
 
-    By ``parameter``: ``miou`` with ``labels given`` and ``regions given`` is the mIoU of the network
-    if given these; ``error`` of ``recognition`` and ``localisation`` add up to 1 - mIoU, and
+    By ``parameter``: ``miou`` with ``labels given`` and ``regions given`` is the network's mIoU if
+    given these; ``error`` of ``recognition`` and ``localisation`` add up to 1 - mIoU, and
     ``loss`` is what blur adds to each (and how much more to the first than to the second).
     """
     found, resamples = _all(run), run.profile.evaluation.bootstrap
@@ -205,16 +205,16 @@ def counts(run: Run) -> pd.DataFrame:
     for (mix, condition), by_region in _all(run).items():
         for region, found in by_region.items():
             image, truth, predicted = np.nonzero(found)
-            frame = pd.DataFrame(
-                _columns(mix, condition, run.profile) | {"region": region},
-                index=range(len(image)),
-            )
             frames.append(
-                frame.assign(
-                    image=ids[image],
-                    truth=truth.astype("uint8"),
-                    predicted=predicted.astype("uint8"),
-                    pixels=found[image, truth, predicted].astype("int32"),
+                pd.DataFrame(
+                    {
+                        **_columns(mix, condition, run.profile),
+                        "region": region,
+                        "image": ids[image],
+                        "truth": truth.astype("uint8"),
+                        "predicted": predicted.astype("uint8"),
+                        "pixels": found[image, truth, predicted].astype("int32"),
+                    }
                 )
             )
     whole = pd.concat(frames, ignore_index=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MEASURED = (*tallies.NETWORK_KEY, "data", "input")
+_MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input")
 """Columns of decisions that are known before they are computed."""
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
@@ -64,7 +64,8 @@ def _parquet(path: Path) -> pd.DataFrame:
 def paper() -> pd.DataFrame:
     """The paper's own numbers; accuracies with binomial intervals, as it gives none.
 
-    >>> results.select(paper(), experiment="table1", metric="top5", scale="256", condition="D8")["value"].item()
+    >>> top5 = results.select(paper(), experiment="table1", metric="top5", scale="256")
+    >>> results.select(top5, condition="D8")["value"].item()
     0.6097
     """
     return _table(PAPER_ROWS)
@@ -281,12 +282,9 @@ class Computed(Source):
         found: list[Stamp] = []
         for name in self.run.store.names():
             path = self.run.store.root / name / "stamp.json"
-            try:
-                stamp = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):  # being written or damaged: it is then not loaded either
-                continue
-            if {"kind", "name", "key", "made"} <= set(stamp):
-                found.append(stamp)
+            with suppress(OSError, ValueError):  # being written or damaged: not loaded either
+                found.append(json.loads(path.read_text(encoding="utf-8")))
+        found = [stamp for stamp in found if {"kind", "name", "key", "made"} <= set(stamp)]
         by_key = {stamp["key"]: stamp for stamp in found}
         keys = [stamp["key"] for stamp in _newest(found, self.profile.name)]
         for key in keys:  # which grows
@@ -302,7 +300,7 @@ def _parents(stamp: Stamp) -> Sequence[str]:
 
 
 def _newest(stamps: Iterable[Stamp], profile: str | None) -> list[Stamp]:
-    """Of the artifacts of a profile that have the same name, images and precision, the last made."""
+    """The last made of the artifacts of a profile with the same name, images and precision."""
     last = {}
     for stamp in sorted(stamps, key=lambda stamp: stamp["made"]):
         if stamp.get("profile") == profile:

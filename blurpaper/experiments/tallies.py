@@ -16,22 +16,12 @@ from blurpaper.training.networks import start_of
 if TYPE_CHECKING:
     import pandas as pd
 
-DECISION_KEY = (
-    "model",
-    "network",
-    "train_scale",
-    "recipe",
-    "data",
-    "classes",
-    "input",
-    "scale",
-    "condition",
-    "seed",
+DECISION_KEY = tuple(
+    column
+    for column in results.KEY
+    if column not in ("experiment", "region", "item", "parameter", "metric")
 )
-"""The columns of a decision that say what it is of, but for the image."""
-
-NETWORK_KEY = ("model", "network", "train_scale", "recipe", "seed")
-"""Those that say of which network."""
+"""The columns of a result's key that decisions have."""
 
 # --- Rows -----------------------------------------------------------------------------------------
 
@@ -132,7 +122,7 @@ def means_over_seeds(
     for setting, group in own[0].items():
         if not all(setting in of_seed for of_seed in own):
             continue
-        key = tuple("all" if column == "seed" else group.iloc[0][column] for column in DECISION_KEY)
+        of = group.iloc[0][list(DECISION_KEY)].to_dict() | {"seed": "all"}
         for metric in ("top1", "top5"):
             terms = np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in own])
             if others:
@@ -140,4 +130,4 @@ def means_over_seeds(
                     [metrics.per_image(of_seed[setting])[metric] for of_seed in others]
                 )
             found = intervals.of_mean_over_seeds(terms, profile.evaluation.bootstrap)
-            yield columns(key) | results.number(f"{metric}{suffix}", *found, terms.size)
+            yield of | results.number(f"{metric}{suffix}", *found, terms.size)

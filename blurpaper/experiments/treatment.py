@@ -19,13 +19,13 @@ from blurpaper.evaluation.results import AS_IS
 from blurpaper.kernels import CANONICAL, SHAKE, SHARP, psf_of
 from blurpaper.networks import Reference
 from blurpaper.runs.devices import device_of
-from blurpaper.runs.profile import Compute, Profile, Protocol
+from blurpaper.runs.profile import Profile
 
 _BATCH = 8
 """Images that are restored at a time."""
 
 Prior = Callable[[], "deblurring.Mixture"]
-"""Gives the prior of EPLL, learnt or loaded when it is first asked for."""
+"""The prior of EPLL, learnt or loaded when it is first called."""
 
 
 @dataclass(frozen=True)
@@ -68,42 +68,44 @@ class Treatment:
 
 def treated(
     treatment: Treatment,
-    images: Sequence[torch.Tensor],
-    ids: Sequence[str],
-    condition: str,
-    prior: deblurring.Mixture | None,
-    protocol: Protocol,
-    compute: Compute,
+    images: ImageSet,
+    prior: Prior,
+    profile: Profile,
+    numbers: Sequence[int],
     tick: Callable[[int], object] = lambda done: None,
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    """Blur canonical images, uint8 ``(3, H, W)``, under a condition and treat them.
+    """Blur images of a set by the profile's PSF at the canonical scale and treat them.
 
     Returns:
-        the treated images; and ``psnr`` and ``ssim`` against the sharp ones and the ``seconds`` of
-        each, ``(N,)``.
+        the treated images, uint8 ``(3, H, W)``; and ``psnr`` and ``ssim`` against the sharp ones
+        and the ``seconds`` of each, ``(N,)``.
     """
-    device = device_of(compute)
-    restored: list[torch.Tensor] = [torch.empty(0)] * len(images)
-    seconds = torch.zeros(len(images))
+    sharp = images_of(images, numbers, profile.protocol)
+    ids = [images.ids[number] for number in numbers]
+    condition, canonical = profile.deblurring.psf, profile.protocol.canonical
+    mixture = prior() if treatment.needs_prior else None
+    device = device_of(profile.compute)
+    restored: list[torch.Tensor] = [torch.empty(0)] * len(sharp)
+    seconds = torch.zeros(len(sharp))
     # Under shake each image has a PSF of its own.
     alone = treatment.by_channel or SHAKE in (condition, treatment.psf)
-    batches = list(same_shape(images, 1 if alone else _BATCH))
+    batches = list(same_shape(sharp, 1 if alone else _BATCH))
     # The first twice, so that no image's seconds include preparations.
     for number, members in enumerate([batches[0][:1], *batches]):
-        clear = torch.stack([images[member] for member in members]).to(device)
-        seen = blurred(clear, [ids[member] for member in members], condition, protocol.canonical)
-        kernel = psf_of(treatment.psf or condition, ids[members[0]], protocol.canonical / CANONICAL)
+        clear = torch.stack([sharp[member] for member in members]).to(device)
+        seen = blurred(clear, [ids[member] for member in members], condition, canonical)
+        kernel = psf_of(treatment.psf or condition, ids[members[0]], canonical / CANONICAL)
         started = _now(device)
-        seen = treatment.restore(seen, kernel, prior)
+        seen = treatment.restore(seen, kernel, mixture)
         seconds[members] = (_now(device) - started) / len(members)
         for member, image in zip(members, seen.cpu(), strict=True):
             restored[member] = image
         tick(len(members) if number else 0)
-    pairs = list(zip(restored, images, strict=True))
-    numbers = {
+    pairs = list(zip(restored, sharp, strict=True))
+    measured = {
         name: torch.tensor([measure(*pair) for pair in pairs]) for name, measure in MEASURES.items()
     }
-    return restored, {**numbers, "seconds": seconds}
+    return restored, {**measured, "seconds": seconds}
 
 
 def _now(device: torch.device) -> float:
@@ -112,23 +114,7 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-# --- Parts of a set, as the store keeps them ------------------------------------------------------
-
-
-def shard_restored(
-    treatment: Treatment,
-    images: ImageSet,
-    prior: Prior,
-    profile: Profile,
-    tick: Callable[[int], object],
-    numbers: Sequence[int],
-) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    """A part of a set blurred by the profile's PSF and treated, as by :func:`treated`."""
-    sharp = images_of(images, numbers, profile.protocol)
-    ids = [images.ids[number] for number in numbers]
-    mixture = prior() if treatment.needs_prior else None
-    settings = profile.protocol, profile.compute, tick
-    return treated(treatment, sharp, ids, profile.deblurring.psf, mixture, *settings)
+# --- What the store keeps of a set ----------------------------------------------------------------
 
 
 def shard_classified(
@@ -144,7 +130,7 @@ def shard_classified(
     """PSNR and SSIM of treated images, ``(N,)``, and ``log_probabilities`` at scale 256, ``(N,
     K)``.
     """
-    restored, measured = shard_restored(treatment, images, prior, profile, tick, numbers)
+    restored, measured = treated(treatment, images, prior, profile, numbers, tick)
     ids = [images.ids[number] for number in numbers]
     settings = profile.protocol, profile.compute, profile.evaluation.batch
     found = protocol.log_probabilities({"256": network.loaded}, restored, ids, SHARP, *settings)
@@ -159,5 +145,5 @@ def seconds_an_image(
     tick: Callable[[int], object],
 ) -> dict[str, torch.Tensor]:
     """The ``seconds`` of each image of a set on this device, ``(N,)``."""
-    _, measured = shard_restored(treatment, images, prior, profile, tick, range(len(images)))
+    _, measured = treated(treatment, images, prior, profile, range(len(images)), tick)
     return {"seconds": measured["seconds"]}
