@@ -72,7 +72,7 @@ def log_probabilities(
         images: canonical images, uint8 ``(3, H, W)`` of any shapes.
         ids: their relative paths, which choose the kernel of camera shake.
         batch: most images of one shape that go through at once.
-        tick: told of every batch done.
+        tick: called with the number of images of every finished batch.
 
     >>> from blurpaper import networks
     >>> from blurpaper.runs import profile

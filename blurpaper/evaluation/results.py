@@ -47,7 +47,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     # As objects, so that a seed 0 does not become 0.0 beside rows without a seed.
     frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     for column in KEY:
-        frame[column] = frame[column].map(_word)
+        frame[column] = frame[column].map(_word).astype(object)
     frame = frame.astype({"value": float, "low": float, "high": float, "n": "Int64"})
     if (twice := frame.duplicated(list(KEY))).any():
         raise ResultsError(

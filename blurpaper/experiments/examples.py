@@ -81,17 +81,11 @@ def predict(
     settings: Profile,
 ) -> Iterator[Prediction]:
     """Predictions on one image, uint8 ``(3, H, W)``, under each of the conditions."""
+    applied = {"256": network.loaded}
     canonical = [to_canonical(image, settings.protocol.canonical)]
+    own = settings.protocol, settings.compute
     for condition in conditions:
-        found = protocol.log_probabilities(
-            {"256": network.loaded},
-            canonical,
-            [item],
-            condition,
-            settings.protocol,
-            settings.compute,
-            batch=1,
-        )
+        found = protocol.log_probabilities(applied, canonical, [item], condition, *own, batch=1)
         log_p = found["256"][0].log_softmax(dim=0)
         of = predictions.columns_of(network, set_name, len(log_p), "256", condition)
         yield Prediction(of | {"item": item}, log_p, network.loaded.classes, answers)

@@ -37,8 +37,8 @@ class Measurement:
     """A network applied to a test set: under each of the conditions, at each of the scales.
 
     Attributes:
-        treatments: what is done to the blurred images first, each by itself.
-        kind: what is measured, :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED` or
+        treatments: of the blurred images, each by itself.
+        kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED` or
             :data:`SEGMENTED`.
     """
 
@@ -58,7 +58,7 @@ class Experiment:
     """A table or figure: called with a run, a table of its results.
 
     Attributes:
-        measures: what it measures on test sets under a profile.
+        measures: its measurements on test sets under a profile.
         rows: yields its results, without its name.
     """
 
@@ -70,7 +70,7 @@ class Experiment:
         return results.table({"experiment": self.name, **row} for row in self.rows(run))
 
     def decisions(self, run: Run) -> dict[NetworkSpec, pd.DataFrame]:
-        """What each network that it measures decided on test images."""
+        """Decisions of each of its networks on test images."""
         import pandas as pd
 
         found: dict[NetworkSpec, list[pd.DataFrame]] = {}
@@ -90,7 +90,7 @@ def experiment(
     """Register a function that yields rows as the experiment of its name.
 
     Args:
-        measures: what it measures on test sets; nothing but single images unless this is given.
+        measures: its measurements on test sets; none by default, for single images.
     """
 
     def register(rows: Callable[[Run], Iterable[dict[str, Any]]]) -> Experiment:
@@ -162,11 +162,11 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     return settings.scale_conditions, scales[spec.scale]
 
 
-# --- All that is measured -------------------------------------------------------------------------
+# --- All measurements of a run --------------------------------------------------------------------
 
 
 def measurements(profile: Profile) -> list[tuple[str, Measurement]]:
-    """All that a run measures on test sets, each once, with the first experiment that takes it."""
+    """All measurements of a run on test sets, each once, with the first experiment that takes it."""
     found: dict[tuple, tuple[str, Measurement]] = {}
     for name, one in _declared(profile):
         found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))
@@ -186,7 +186,7 @@ def _whole(one: Measurement, profile: Profile) -> Measurement:
 
 
 def decisions(one: Measurement, run: Run) -> pd.DataFrame:
-    """What a network decided on test images, in the settings of a measurement."""
+    """Decisions of a network on test images, in the settings of a measurement."""
     whole = _whole(one, run.profile)
     network = trained(one.spec, run)
     found = predictions.decisions(network, one.data, whole.conditions, whole.scales, run)

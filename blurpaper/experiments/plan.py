@@ -50,7 +50,7 @@ class Gpu(NamedTuple):
     """A GPU: peak TFLOPS of dense matrices, memory in GB.
 
     Attributes:
-        bfloat16: none if it has no such type; float32 is computed in then.
+        bfloat16: none if it has no such type; float32 is used then.
         float32: on tensor cores (TF32) where it has them.
     """
 
@@ -156,7 +156,7 @@ def forward(
 
 
 def weights(network: nn.Module) -> int:
-    """Numbers that a network learns."""
+    """Number of a network's parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -203,9 +203,7 @@ class _Live(TorchDispatchMode):
 
 
 class Job(NamedTuple):
-    """Something to compute, its hours and memory on the GPU, and the bytes that it leaves in the
-    store.
-    """
+    """A computation, its hours and memory on the GPU, and its bytes in the store."""
 
     what: str
     hours: float

@@ -1,7 +1,7 @@
 """Where numbers come from: the paper, committed results, and runs that are computed.
 
-A source is asked for the rows of an experiment, decisions on images, counts of pixels and so on.
-What it does not have is a :class:`MissingError`, whatever was asked for.
+A source is asked for the rows of an experiment, decisions on images, counts of pixels and so on. It
+raises a :class:`MissingError` for all that it does not have.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class MissingError(results.ResultsError):
 
 @dataclass(frozen=True)
 class Origin:
-    """How the numbers of one run were made.
+    """Provenance of the numbers of one run.
 
     Attributes:
         settings: the resolved profile, as plain data.
@@ -107,8 +107,8 @@ class Source:
         return found
 
     def decisions(self, **values: object) -> pd.DataFrame:
-        """What networks decided on each test image, in every setting that a table counts; those
-        whose columns have some values.
+        """Decisions of networks on each test image, in every setting of a table; with ``values``,
+        those with these values of columns.
         """
         raise self._missing("decisions on images")
 
@@ -127,10 +127,10 @@ class Source:
         raise self._missing("label maps")
 
     def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-        """What networks see in the embedded pictures of the page with a blur slider.
+        """Predictions on the embedded pictures of the page with a blur slider.
 
         Args:
-            compute: finds it for a run.
+            compute: makes them for a run.
         """
         raise self._missing("pictures")
 
@@ -189,7 +189,7 @@ class Committed(Source):
         return _parquet(self._there("confusions.parquet"))
 
     def timings(self) -> list[dict[str, str]]:
-        """What it took, a row an artifact (or of kind :data:`SECONDS`)."""
+        """Times of computing, a row an artifact (or of kind :data:`SECONDS`)."""
         with self._there("timings.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
@@ -205,7 +205,7 @@ class Committed(Source):
         return json.loads(self._there("play.json").read_text(encoding="utf-8"))
 
     def about(self) -> dict[str, Any]:
-        """How the results were made, as it was committed with them."""
+        """Provenance, as committed with the results."""
         return json.loads(self._there("json").read_text(encoding="utf-8"))
 
     def origin(self) -> Origin:
@@ -276,8 +276,8 @@ class Computed(Source):
         return compute(self.run)
 
     def origin(self) -> Origin:
-        """What the store keeps for the profile, the newest of each name; what that was made from;
-        and what names no profile and was made from any of these.
+        """Stamps of the profile's artifacts, the newest of each name; of all that these were made
+        from; and of artifacts of no profile that were made from any of them.
         """
         found: list[Stamp] = []
         for name in self.run.store.names():
@@ -328,7 +328,7 @@ def ours(source: Source) -> list[Source]:
 
 
 def answers(sources: Iterable[Source], ask: Callable[[Source], T]) -> dict[str, T]:
-    """What each of several sources answers, by its name; without those that do not have it."""
+    """Answers of several sources, by their names; without sources that do not have it."""
     found = {}
     for source in sources:
         with suppress(MissingError):

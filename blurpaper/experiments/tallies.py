@@ -58,7 +58,7 @@ def columns(key: tuple) -> dict[str, Any]:
 def baselines_of(
     spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """What a network is compared with: the one it started from, and the control, from its own seed
+    """Decisions of a network's baselines: the one it started from, and the control, from its own seed
     if there is one.
 
     Args:

@@ -64,7 +64,7 @@ def tiny(classes, field: int = 224) -> vgg.VGG:
 
 
 def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
-    """Fine-tune on the mix, and check Table 1's row at 256, sharp and under D8, before and after."""
+    """Fine-tune on the mix, and check Table 1 at 256, sharp and under D8, before and after."""
     start, spec = original(224), NetworkSpec("vgg16", "mix")
     tuned = training.networks.trained(spec, Run(profile, store)).load()
     moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), tuned.parameters())]

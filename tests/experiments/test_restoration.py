@@ -18,7 +18,7 @@ from blurpaper.experiments.treatment import Treatment, treated
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run, fingerprint
-from blurpaper.runs.profile import load
+from blurpaper.runs.profile import Profile, load
 from blurpaper.runs.store import Store
 from blurpaper.training.networks import trained
 
@@ -39,11 +39,19 @@ def kept(tmp_path_factory):
     return Store(tmp_path_factory.mktemp("store"))
 
 
+def in_memory(images: list[torch.Tensor]) -> MemorySet:
+    return MemorySet(images, [0] * len(images), ("a",))
+
+
+def treat(treatment: Treatment, images: MemorySet, profile: Profile):
+    return treated(treatment, images, lambda: None, profile, range(len(images)))
+
+
 def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(smoke) -> None:
     photographs = CarriedSet("test")
     canonical = [to_canonical(image, 108) for image in (*photographs, photographs[0].mT)]
-    ids = [f"test/{number}" for number in range(len(canonical))]
-    restored, numbers = treated(GRADIENT, canonical, ids, "D8", None, smoke.protocol, smoke.compute)
+    images = in_memory(canonical)
+    restored, numbers = treat(GRADIENT, images, smoke)
     kernel = psf("D8", 108 / 384)
     for place, (image, found) in enumerate(zip(canonical, restored, strict=True)):
         expected = deblurring.restore(blur.apply(image, kernel), kernel, "gradient")
@@ -51,50 +59,48 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
         assert numbers["psnr"][place] == pytest.approx(metrics.psnr(found, image), abs=1e-4)
         assert numbers["ssim"][place] == pytest.approx(metrics.ssim(found, image), abs=1e-5)
     assert (numbers["seconds"] > 0).all()
-    left, before = treated(
-        Treatment(AS_IS), canonical, ids, "D8", None, smoke.protocol, smoke.compute
-    )
+    left, before = treat(Treatment(AS_IS), images, smoke)
     assert all(torch.equal(a, blur.apply(b, kernel)) for a, b in zip(left, canonical, strict=True))
     assert (numbers["psnr"] > before["psnr"]).all()
 
 
 def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) -> None:
-    canonical = [to_canonical(random_images[0], 108)]
-    mistaken, _ = treated(
-        Treatment("gradient", "D6", 2.0),
-        canonical,
-        ["a"],
-        "D8",
-        None,
-        smoke.protocol,
-        smoke.compute,
-    )
-    seen = blur.apply(canonical[0], psf("D8", 108 / 384))
+    images = in_memory([to_canonical(random_images[0], 108)])
+    mistaken, _ = treat(Treatment("gradient", "D6", 2.0), images, smoke)
+    seen = blur.apply(images[0], psf("D8", 108 / 384))
     assert torch.equal(
         mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0)
     )
 
 
-def test_under_shake_each_image_is_restored_with_its_own_kernel(
-    random_images, smoke, monkeypatch
-) -> None:
-    canonical = [to_canonical(image, 108) for image in random_images[:3]]
+def test_each_channel_by_itself_is_restored_as_a_grey_image(random_images, smoke) -> None:
+    images = in_memory([to_canonical(image, 108) for image in random_images[:2]])
+    restored, _ = treat(Treatment("gradient", by_channel=True), images, smoke)
+    kernel = psf("D8", 108 / 384)
+    for image, found in zip(images, restored, strict=True):
+        seen = blur.apply(image, kernel)
+        grey = deblurring.restore(seen[:, None], kernel, "gradient")
+        assert torch.equal(found, grey[:, 0])
+
+
+def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, monkeypatch) -> None:
+    images = in_memory([to_canonical(image, 108) for image in random_images[:3]])
     used = []
     monkeypatch.setattr(
         treatment.deblurring,
         "restore",
         lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen,
     )
-    treated(GRADIENT, canonical, ["a", "b", "c"], "shake", None, smoke.protocol, smoke.compute)
-    expected = {name: kernels.psf_of("shake", name, 108 / 384) for name in ("a", "b", "c")}
+    treat(GRADIENT, images, load("smoke", {"deblurring.psf": "shake"}))
+    expected = [kernels.psf_of("shake", name, 108 / 384) for name in images.ids]
     assert [count for count, _ in used[1:]] == [1, 1, 1]
     # Alike in shape go together.
-    order = sorted("abc", key=lambda name: canonical["abc".index(name)].shape != canonical[0].shape)
+    order = sorted(range(3), key=lambda number: images[number].shape != images[0].shape)
     assert all(
-        np.array_equal(kernel, expected[name])
-        for (_, kernel), name in zip(used[1:], order, strict=True)
+        np.array_equal(kernel, expected[number])
+        for (_, kernel), number in zip(used[1:], order, strict=True)
     )
-    assert len({kernel.tobytes() for kernel in expected.values()}) == 3
+    assert len({kernel.tobytes() for kernel in expected}) == 3
 
 
 @pytest.mark.parametrize(
@@ -105,6 +111,7 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(
         (Treatment("epll", "D6"), "epll as D6"),
         (Treatment("epll", "D6", 2.0), "epll as D6, noise 2"),
         (Treatment("wiener", noise=0.4), "wiener, noise 0.4"),
+        (Treatment("epll", by_channel=True), "epll, each channel by itself"),
     ],
 )
 def test_treatments_have_words(treatment, word) -> None:
