@@ -86,6 +86,7 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         ResultsError: if the file is missing or lacks a column.
 
+    >>> from blurpaper.runs.files import RESULTS
     >>> read(RESULTS / "emoji.csv").columns[0]
     'experiment'
     """
@@ -116,6 +117,7 @@ def read(path: Path) -> pd.DataFrame:
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Rows whose columns have these values; a list means any of them.
 
+    >>> from blurpaper.runs.files import RESULTS
     >>> top5 = select(read(RESULTS / "emoji.csv"), experiment="table1", metric="top5", scale="256")
     >>> set(select(top5, condition=["sharp", "D8"])["condition"]) == {"sharp", "D8"}
     True

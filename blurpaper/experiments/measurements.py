@@ -166,7 +166,7 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
 
 
 def measurements(profile: Profile) -> list[tuple[str, Measurement]]:
-    """All measurements of a run on test sets, each once, with the first experiment that takes it."""
+    """All measurements of a run on test sets, each once, with the first experiment that has it."""
     found: dict[tuple, tuple[str, Measurement]] = {}
     for name, one in _declared(profile):
         found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))

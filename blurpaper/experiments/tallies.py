@@ -58,8 +58,8 @@ def columns(key: tuple) -> dict[str, Any]:
 def baselines_of(
     spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """Decisions of a network's baselines: the one it started from, and the control, from its own seed
-    if there is one.
+    """Decisions of a network's baselines: its start, and the control, from its own seed if there is
+    one.
 
     Args:
         tuned: decisions by network, those of :func:`networks.start_of` among them.
