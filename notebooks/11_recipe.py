@@ -99,7 +99,7 @@ page.say(
 
 # %% tags=["hide-input"]
 file = bundled(NetworkSpec(photos.model, "mix", recipe="agreement"))
-rows = page.photographs("released")
+rows = page.photographs("bundled")
 if file is not None and rows is not None:
     exact = results.select(
         page.photographs("table3"), network=["original", "mix"], recipe=["", "agreement"], seed="0"

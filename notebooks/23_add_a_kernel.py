@@ -143,7 +143,7 @@ from blurpaper.training.networks import reference
 settings, photos, conditions = profiles.load("photos"), Path("photos"), ["sharp", "D6", "R6"]
 run, names = Run(settings, Store()), ["efficientnet_lite0", "efficientnet_lite0:mix/agreement"]
 networks = [reference(named(name), run) for name in names]
-rows = pd.concat(folder.evaluate(one, photos, conditions, ["256"], run)[0] for one in networks)
+rows = pd.concat(folder.measure(one, photos, conditions, ["256"], run).rows for one in networks)
 rows.pivot(index=["network", "condition"], columns="metric", values="value").round(2)
 
 # %% [markdown]

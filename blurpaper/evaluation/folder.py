@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +33,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a network made of the images of a folder.
+    """A network's measurement on the images of a folder.
 
     Attributes:
         rows: tidy results.
         left_out: a sentence for each image that cannot be read.
         images: the others.
-        labelled: whether they have labels; if not, predictions on the sharp images stand in for
-            them.
-        truth: scale setting -> labels, or what stands in for them, int64 ``(N,)``.
+        labelled: whether they have labels; if not, predictions on the sharp images stand in.
+        truth: scale setting -> labels or their stand-ins, int64 ``(N,)``.
         log_probabilities: condition -> scale setting -> ``(N, K)``; of the sharp images, too, if
             there are no labels.
-        seconds: what classifying took, now or when it was kept.
+        seconds: time of classifying, now or when the predictions were first computed.
     """
 
     rows: pd.DataFrame
@@ -61,8 +61,8 @@ def home_profile(model: str) -> str:
 
 
 def fitted(run: Run, network: Reference) -> Run:
-    """The run for a network: one with a field of its own has scales that stand to it as the paper's
-    to 224.
+    """The run for a network: for a field of its own, the scales are in proportion to it, as the
+    paper's are to 224.
     """
     own, side = run.profile.protocol, network.own_field
     if side in (None, own.field):
@@ -70,37 +70,6 @@ def fitted(run: Run, network: Reference) -> Run:
     scales = {name: math.ceil(pixels * side / own.field) for name, pixels in own.scales.items()}
     protocol = own.model_copy(update={"field": side, "scales": scales})
     return replace(run, profile=run.profile.model_copy(update={"protocol": protocol}))
-
-
-def evaluate(
-    network: Reference,
-    folder: Path,
-    conditions: Sequence[str],
-    scales: Sequence[str],
-    run: Run,
-) -> tuple[pd.DataFrame, list[str]]:
-    """Tidy rows: accuracy, entropy and calibration of a network on the images of a folder, by the
-    paper's protocol.
-
-    Where the folder names no classes, the network's own predictions on the sharp images stand in
-    for them (metric ``agreement``). A broken image is in no number.
-
-    Returns:
-        the rows, and a sentence for each image that cannot be read and was left out.
-
-    Raises:
-        ImageError: if the folder cannot be read, or more than 1 % of its images.
-
-    >>> from blurpaper.data.examples import album
-    >>> from blurpaper.networks.weights import named
-    >>> folder, store = album(Path(tempfile.mkdtemp()), ["espresso/coffee"]), Store(tempfile.mkdtemp())
-    >>> network, photos = named("efficientnet_lite0:mix/agreement"), profiles.load("photos")
-    >>> rows, left_out = evaluate(network, folder, ["D8"], ["256"], Run(photos, store))
-    >>> rows.set_index("metric")["value"][["top1", "top5"]].to_dict(), left_out
-    ({'top1': 1.0, 'top5': 1.0}, [])
-    """
-    found = measure(network, folder, conditions, scales, run)
-    return found.rows, found.left_out
 
 
 def evaluate_module(
@@ -115,8 +84,8 @@ def evaluate_module(
     profile: str = "photos",
     overrides: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """The same for a module in memory, which is left as it was. Nothing is kept: a module does not
-    tell whether its code changed.
+    """Tidy rows of :func:`measure` for a module in memory, which is not changed. Nothing is kept,
+    because a module does not show whether its code changed.
 
     Args:
         module: gives logits ``(B, K)`` for normalised RGB images ``(B, 3, H, W)``; if it takes one
@@ -124,8 +93,8 @@ def evaluate_module(
         classes: their names; ImageNet's if there are a thousand, else the folder's subfolders if
             there are as many.
         field: side of its training crops, in pixels.
-        mean, std: that it wants its input normalised with, per channel, grey levels from 0 to 1.
-        profile: whose protocol is followed; ``overrides`` as in :func:`profile.load`.
+        mean, std: per-channel mean and standard deviation of its input, grey levels from 0 to 1.
+        profile: of the protocol; ``overrides`` as in :func:`profile.load`.
 
     Raises:
         ImageError: if the folder cannot be read.
@@ -136,18 +105,17 @@ def evaluate_module(
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = album(folder)
     >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
-    >>> rows = evaluate_module(module, folder, ["sharp", "D8"], classes=["cat", "cup"], overrides={"evaluation.bootstrap": 50})
+    >>> few = {"evaluation.bootstrap": 50}
+    >>> rows = evaluate_module(module, folder, classes=["cat", "cup"], overrides=few)
     >>> sorted(set(rows["condition"]))
-    ['D8', 'sharp']
+    ['D2', 'D4', 'D6', 'D8', 'sharp']
     """
-    own = copy.deepcopy(module)
-    network = External(own, "in-memory", field, mean, std, classes or (), Path(folder))
-    spec, settings = (
-        ExternalNetwork("in-memory", network=network),
-        profiles.load(profile, overrides),
-    )
+    own, folder = copy.deepcopy(module), Path(folder)
+    network = External(own, "in-memory", field, mean, std, classes or (), folder)
+    reference = ExternalNetwork("in-memory", network=network)
     with tempfile.TemporaryDirectory() as kept:
-        return evaluate(spec, Path(folder), conditions, scales, Run(settings, Store(kept)))[0]
+        run = Run(profiles.load(profile, overrides), Store(kept))
+        return measure(reference, folder, conditions, scales, run).rows
 
 
 def measure(
@@ -158,11 +126,26 @@ def measure(
     run: Run,
     like: Measured | None = None,
 ) -> Measured:
-    """The rows of :func:`evaluate` and all that they are made from.
+    """Measure a network on the images of a folder by the paper's protocol: accuracy, entropy and
+    calibration.
+
+    Where the folder names no classes, the network's own predictions on the sharp images stand in
+    for the labels (metric ``agreement``). A broken image is in no number.
 
     Args:
-        like: what another network made of the same images, whose predictions on the sharp ones
+        like: another network's measurement of the same images, whose predictions on the sharp ones
             stand in for missing labels.
+
+    Raises:
+        ImageError: if the folder cannot be read, or more than 1 % of its images.
+
+    >>> from blurpaper.data.examples import album
+    >>> from blurpaper.networks.weights import named
+    >>> folder = album(Path(tempfile.mkdtemp()), ["espresso/coffee"])
+    >>> run = Run(profiles.load("photos"), Store(tempfile.mkdtemp()))
+    >>> found = measure(named("efficientnet_lite0:mix/agreement"), folder, ["D8"], ["256"], run)
+    >>> found.rows.set_index("metric")["value"][["top1", "top5"]].to_dict(), found.left_out
+    ({'top1': 1.0, 'top5': 1.0}, [])
     """
     run = fitted(Run(run.profile, Store(run.store.root)), network)
     conditions, scales = list(dict.fromkeys(conditions)), list(dict.fromkeys(scales))
@@ -188,19 +171,13 @@ def measure(
 
 
 def _numbers(decided: dict[str, Any], labelled: bool, resamples: int) -> Iterator[dict[str, Any]]:
-    count = len(decided["rank"])
     terms = metrics.per_image(decided)
-    wanted = (
-        {name: name for name in terms} if labelled else {"top1": "agreement", "entropy": "entropy"}
-    )
-    for metric, name in wanted.items():
-        value, low, high = intervals.of_mean(terms[metric], resamples)
-        yield {"metric": name, "value": value, "low": low, "high": high, "n": count}
+    if not labelled:
+        terms = {"agreement": terms["top1"], "entropy": terms["entropy"]}
+    for metric, each in terms.items():
+        yield results.number(metric, *intervals.of_mean(each, resamples), len(each))
     if labelled:
-        correct = decided["rank"] < 1
-        value, low, high = intervals.of_statistic(
-            lambda weights: metrics.calibration_error(decided["confidence"], correct, weights),
-            count,
-            resamples,
-        )
-        yield {"metric": "ece", "value": value, "low": low, "high": high, "n": count}
+        confidence, correct = decided["confidence"], decided["rank"] < 1
+        ece = partial(metrics.calibration_error, confidence, correct)
+        found = intervals.of_statistic(ece, len(correct), resamples)
+        yield results.number("ece", *found, len(correct))

@@ -1,6 +1,4 @@
-"""How sure a number is: bootstrap over images, paired across networks, and binomial intervals for
-published accuracies.
-"""
+"""Confidence intervals: bootstrap over images, paired across networks."""
 
 from __future__ import annotations
 
@@ -56,7 +54,7 @@ def of_mean_over_seeds(terms: np.ndarray, resamples: int) -> tuple[float, float,
         terms: ``(S, N)``, a row a seed, a column an image.
     """
     terms = np.asarray(terms, np.float64)
-    means = np.einsum("rs,sn,rn->r", *_over_both(terms, resamples), optimize=True) / terms.size
+    means = _sums_over_both(terms, resamples) / terms.size
     return float(terms.mean()), *map(float, _percentiles(means))
 
 
@@ -66,22 +64,19 @@ def of_ratio_over_seeds(
     """Ratio of two such means with its interval, both over the same images and the same seeds, each
     ``(S, N)``.
 
-    The interval is nan where the mean below is zero or less in some resample: the ratio is then not
-    known at all.
+    The interval is nan where the mean below is zero or less in some resample: the ratio is then
+    undefined.
     """
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
-    upper, lower = (
-        np.einsum("rs,sn,rn->r", *_over_both(one, resamples), optimize=True)
-        for one in (above, below)
-    )
-    if lower.min() <= 0:
-        return float(above.mean() / below.mean()), np.nan, np.nan
-    return float(above.mean() / below.mean()), *map(float, _percentiles(upper / lower))
+    upper, lower = (_sums_over_both(terms, resamples) for terms in (above, below))
+    low, high = (np.nan, np.nan) if lower.min() <= 0 else _percentiles(upper / lower)
+    return float(above.mean() / below.mean()), float(low), float(high)
 
 
-def _over_both(terms: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sums_over_both(terms: np.ndarray, resamples: int) -> np.ndarray:
+    """Sums of ``(S, N)`` over resampled seeds and images: ``(R,)``."""
     seeds, images = (resampling(count, resamples).astype(np.float64) for count in terms.shape)
-    return seeds, terms, images
+    return np.einsum("rs,sn,rn->r", seeds, terms, images, optimize=True)
 
 
 def of_statistic(
@@ -102,8 +97,8 @@ def draws(statistic: Callable[[np.ndarray], np.ndarray], count: int, resamples: 
 
 
 def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
-    """A statistic with its percentile interval, of what :func:`draws` gave or was computed from
-    several such, ``(1 + R,)``.
+    """A statistic with its percentile interval, from its :func:`draws` or a function of several
+    such, ``(1 + R,)``.
     """
     low, high = _percentiles(drawn[1:])
     return float(drawn[0]), float(low), float(high)
@@ -125,9 +120,8 @@ def paired_difference(
         raise ValueError(
             f"paired differences need the same images. Got {np.shape(one)} and {np.shape(other)}."
         )
-    value, low, high = of_mean(
-        np.asarray(one, np.float64) - np.asarray(other, np.float64), resamples
-    )
+    difference = np.asarray(one, np.float64) - np.asarray(other, np.float64)
+    value, low, high = of_mean(difference, resamples)
     return float(value), float(low), float(high)
 
 
@@ -144,18 +138,6 @@ def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
     from scipy.stats import false_discovery_control
 
     return false_discovery_control(p_values, method="bh") if len(p_values) else np.zeros(0)
-
-
-def binomial(share: float, count: int) -> tuple[float, float]:
-    """Wilson's interval of a share of so many trials, for accuracies known only as numbers.
-
-    >>> [round(bound, 4) for bound in binomial(0.9088, 50_000)]
-    [0.9062, 0.9113]
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(round(share * count), count).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def _percentiles(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,5 @@
-"""Are the features the same, sharp and blurred? Hamming distances of binarised feature maps
-(Section 4.3, Figure 4).
+"""Invariance of features to blur: Hamming distances of binarised feature maps (Section 4.3, Figure
+4).
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Compute, Profile, Protocol
 
 UNRELATED = "another image"
-"""Stands in place of a condition for the distance between the sharp features of two different
-images.
-"""
+"""In place of a condition: the distance between the sharp features of two different images."""
 
 
 def hamming_maps(
@@ -76,8 +74,8 @@ def mean_distances(
     """Distances between each image sharp and blurred, averaged over positions: condition -> float32
     ``(N, 5)``.
 
-    The condition :data:`UNRELATED` compares each sharp image with the next of its shape: what a
-    distance is at most.
+    The condition :data:`UNRELATED` compares each sharp image with the next of its shape, an upper
+    bound of distances.
 
     Args:
         images: canonical images, uint8 ``(3, H, W)`` of any shapes.
@@ -87,29 +85,26 @@ def mean_distances(
     found = {
         condition: torch.full((len(images), len(STAGES)), torch.nan) for condition in conditions
     }
+
+    def binary(images: torch.Tensor) -> dict[str, torch.Tensor]:
+        pixels = settings.pixels(scale)
+        return _binary(network, protocol.network_input(images, pixels, settings.canonical))
+
     with torch.inference_mode(), autocast(compute, device):
         for members in same_shape(images, batch):
             canonical = torch.stack([images[member] for member in members]).to(device)
-            sharp = protocol.network_input(canonical, settings.pixels(scale), settings.canonical)
-            binary = _binary(network, sharp)
+            of_batch = [ids[member] for member in members]
+            sharp = binary(canonical)
             for condition in conditions:
-                if condition == UNRELATED:
-                    if len(members) == 1:
-                        continue
-                    other = {stage: maps.roll(1, dims=0) for stage, maps in binary.items()}
+                if condition != UNRELATED:
+                    seen = protocol.blurred(canonical, of_batch, condition, settings.canonical)
+                    other = binary(seen)
+                elif len(members) > 1:
+                    other = {stage: maps.roll(1, dims=0) for stage, maps in sharp.items()}
                 else:
-                    seen = protocol.blurred(
-                        canonical,
-                        [ids[member] for member in members],
-                        condition,
-                        settings.canonical,
-                    )
-                    other = _binary(
-                        network,
-                        protocol.network_input(seen, settings.pixels(scale), settings.canonical),
-                    )
+                    continue
                 means = [
-                    (binary[stage] != other[stage]).float().mean(dim=(1, 2, 3)) for stage in STAGES
+                    (sharp[stage] != other[stage]).float().mean(dim=(1, 2, 3)) for stage in STAGES
                 ]
                 found[condition][members] = torch.stack(means, dim=1).cpu()
             tick(len(members))

@@ -15,8 +15,6 @@ from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
-
 
 # --- Decisions ------------------------------------------------------------------------------------
 
@@ -24,7 +22,7 @@ CALIBRATION_BINS = 15
 
 
 def decide(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """What a network decided on each image.
+    """Decisions from log-probabilities, an entry an image.
 
     Args:
         log_probabilities: mean log-probabilities ``(N, K)``, not renormalised.
@@ -39,13 +37,10 @@ def decide(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, np.
         UserError: if there is not one label a row, a label is no class, or a log-probability is no
             number.
 
-    >>> import torch
     >>> decided = decide(torch.tensor([[0.5, 0.25, 0.25]]).log(), np.array([1]))
     >>> int(decided["rank"][0]), round(float(decided["confidence"][0]), 3)
     (1, 0.5)
     """
-    import torch
-
     if len(log_probabilities) != len(labels):
         raise UserError(
             f"one label per row. Got {len(labels)} labels for {len(log_probabilities)} rows."
@@ -75,34 +70,25 @@ def decide(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, np.
 def per_image(decided: Mapping[str, np.ndarray] | pd.DataFrame) -> dict[str, np.ndarray]:
     """The metrics that are means over images, as their terms: metric -> float64 ``(N,)``.
 
-    >>> decided = {"rank": np.array([0, 4]), "entropy": np.array([0.1, 2.0]), "cross_entropy": np.array([0.0, 3.1])}
-    >>> per_image(decided)["top1"]
+    >>> per_image({"rank": np.array([0, 4]), "entropy": np.array([0.1, 2.0])})["top1"]
     array([1., 0.])
     """
     rank = np.asarray(decided["rank"])
-    terms = {
-        "top1": (rank < 1).astype(np.float64),
-        "top5": (rank < 5).astype(np.float64),
-        "entropy": np.asarray(decided["entropy"], np.float64),
-        "cross_entropy": np.asarray(decided["cross_entropy"], np.float64),
-    }
-    for metric in ("js_divergence", "psnr", "ssim"):
+    terms = {"top1": rank < 1, "top5": rank < 5}
+    for metric in ("entropy", "cross_entropy", "js_divergence", "psnr", "ssim"):
         if metric in decided:
-            terms[metric] = np.asarray(decided[metric], np.float64)
-    return terms
+            terms[metric] = decided[metric]
+    return {metric: np.asarray(each, np.float64) for metric, each in terms.items()}
 
 
 def js_divergence(log_probabilities: torch.Tensor, other: torch.Tensor) -> np.ndarray:
     """Jensen-Shannon divergence of renormalised predictions, image by image: ``(N,)``, in nats,
     from 0 to log 2.
 
-    >>> import torch
     >>> one, other = torch.tensor([[0.0, -99.0]]), torch.tensor([[-99.0, 0.0]])
     >>> js_divergence(one, other).round(4), js_divergence(one, one).round(4)
     (array([0.6931]), array([0.]))
     """
-    import torch
-
     log_p, log_q = (each.double().log_softmax(dim=1) for each in (log_probabilities, other))
     log_m = torch.logaddexp(log_p, log_q) - np.log(2)
     divergence = (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)).sum(dim=1) / 2
@@ -134,13 +120,14 @@ def calibration_error(
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """If only the most confident predictions are kept: (share kept, share of those that are wrong),
-    each ``(N,)``.
+    """Risk-coverage curve: shares of predictions kept, most confident first, and of these the
+    shares that are wrong, each ``(N,)``.
 
     Predictions of equal confidence are kept or dropped together: each gets the risk of the whole
     tie.
 
-    >>> risk_coverage(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True]))[1].round(2)
+    >>> correct = np.array([True, True, False, True])
+    >>> risk_coverage(np.array([0.9, 0.8, 0.7, 0.6]), correct)[1].round(2)
     array([0.  , 0.  , 0.33, 0.25])
     """
     confidence = np.asarray(confidence)

@@ -1,4 +1,4 @@
-"""What networks predict of test images, each part computed once and kept: log-probabilities,
+"""Predictions of networks on test images, each part computed once and kept: log-probabilities,
 decisions, distances of features.
 """
 
@@ -16,7 +16,8 @@ from blurpaper import data
 from blurpaper.data.images import Shard, images_of
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import invariance, metrics, protocol
-from blurpaper.kernels import check_condition
+from blurpaper.evaluation.results import AS_IS
+from blurpaper.kernels import SHARP, check_condition
 from blurpaper.networks import NetworkSpec, Reference
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
@@ -51,44 +52,33 @@ def log_probabilities(
     for condition in conditions:
         check_condition(condition)
     singles = base_scales(scales)
-    networks = [(network, singles)]
     if network.scale == "per-scale":
-        networks = [(replace(network, scale=scale), [scale]) for scale in singles]
-    whole: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
-    for one, at in networks:
-        for condition, by_scale in _log_probabilities(one, images, conditions, at, run).items():
-            whole[condition] |= by_scale
+        found: dict[str, dict[str, torch.Tensor]] = {condition: {} for condition in conditions}
+        for scale in singles:
+            one = replace(network, scale=scale)
+            for condition, own in log_probabilities(one, images, conditions, [scale], run).items():
+                found[condition] |= own
+    else:
+        profile = run.profile
+        pixels = {scale: profile.protocol.pixels(scale) for scale in singles}
+        shard = Shard(lambda numbers: images_of(images, numbers, profile.protocol))
+        title, count = f"classifying {images.name} with {network}", len(images) * len(conditions)
+        with progress(title, count, "image") as tick:
+            found = run.store.sharded(
+                "log-probabilities",
+                f"{network}.{images.name}",
+                common_inputs(network, images, profile) | {"scales": pixels},
+                partial(protocol.shard_log_probabilities, network, images, shard, singles, profile),
+                shards(len(images), profile),
+                conditions,
+                tick,
+                profile=profile.name,
+                data=images.fingerprint,
+            )
     return {
         condition: {scale: protocol.combined(by_scale, scale) for scale in scales}
-        for condition, by_scale in whole.items()
+        for condition, by_scale in found.items()
     }
-
-
-def _log_probabilities(
-    network: Reference,
-    images: ImageSet,
-    conditions: Sequence[str],
-    scales: Sequence[str],
-    run: Run,
-) -> dict[str, dict[str, torch.Tensor]]:
-    profile = run.profile
-    pixels = {scale: profile.protocol.pixels(scale) for scale in scales}
-    inputs = common_inputs(network, images, profile) | {"scales": pixels}
-    shard = Shard(lambda numbers: images_of(images, numbers, profile.protocol))
-    compute = partial(protocol.shard_log_probabilities, network, images, shard, scales, profile)
-    title, count = f"classifying {images.name} with {network}", len(images) * len(conditions)
-    with progress(title, count, "image") as tick:
-        return run.store.sharded(
-            "log-probabilities",
-            f"{network}.{images.name}",
-            inputs,
-            compute,
-            shards(len(images), profile),
-            conditions,
-            tick,
-            profile=profile.name,
-            data=images.fingerprint,
-        )
 
 
 def common_inputs(network: Reference, images: ImageSet, profile: Profile) -> dict[str, object]:
@@ -108,11 +98,11 @@ def decisions(
     scales: Sequence[str],
     run: Run,
 ) -> pd.DataFrame:
-    """What a network decided on every image of a test set, under every condition, at every scale
+    """Decisions of a network on every image of a test set, under every condition, at every scale
     setting.
 
-    Where the profile restricts the choice to the set's own classes, that is decided too (column
-    ``classes``). Columns: those of a result that say what it is of, ``image``, ``label``, those of
+    Where the profile restricts the choice to the set's own classes, decisions among these come too
+    (column ``classes``). Columns: those of a result's key, ``image``, ``label``, those of
     :func:`metrics.decide` and ``js_divergence`` from the prediction on the same image sharp.
     """
     import pandas as pd
@@ -123,9 +113,8 @@ def decisions(
     for condition, by_scale in by_condition.items():
         for scale, log_p in by_scale.items():
             of = columns_of(network, set_name, 0, scale, condition)
-            frames += decided(
-                log_p, images, of, run.profile, by_condition.get("sharp", {}).get(scale)
-            )
+            sharp = by_condition.get(SHARP, {}).get(scale)
+            frames += decided(log_p, images, of, run.profile, sharp)
     return pd.concat(frames, ignore_index=True)
 
 
@@ -136,11 +125,11 @@ def decided(
     profile: Profile,
     sharp: torch.Tensor | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """The decisions that log-probabilities ``(N, K)`` on a set of images amount to; see
-    :func:`decisions` for the columns.
+    """Decisions from log-probabilities ``(N, K)`` on a set of images; see :func:`decisions` for the
+    columns.
 
     Args:
-        of: the columns that say what they are of, but for the number of classes.
+        of: the columns of a result's key, but for the number of classes.
         sharp: log-probabilities on the same images sharp.
     """
     import pandas as pd
@@ -149,16 +138,18 @@ def decided(
     if images.name in profile.evaluation.class_restricted_sets:
         choices.append(np.unique(images.labels, return_inverse=True))
     for classes, labels in choices:
-        frame = pd.DataFrame(metrics.decide(log_p[:, classes], labels))
-        of = {**of, "classes": str(log_p[:, classes].shape[1])}
-        frame["js_divergence"] = (
-            np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], log_p[:, classes])
+        own = log_p[:, classes]
+        divergence = np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], own)
+        yield pd.DataFrame(
+            {
+                **of,
+                "classes": str(own.shape[1]),
+                "image": list(images.ids),
+                "label": images.labels.astype("int32"),
+                **metrics.decide(own, labels),
+                "js_divergence": divergence,
+            }
         )
-        frame.insert(0, "label", images.labels.astype("int32"))
-        frame.insert(0, "image", list(images.ids))
-        for column, value in reversed(of.items()):
-            frame.insert(0, column, value)
-        yield frame
 
 
 # --- Distances between features -------------------------------------------------------------------
@@ -199,15 +190,9 @@ def shards(count: int, profile: Profile) -> Iterator[range]:
 
 
 def columns_of(
-    spec: NetworkSpec,
-    set_name: str,
-    classes: int,
-    scale: str,
-    condition: str,
+    spec: NetworkSpec, set_name: str, classes: int, scale: str, condition: str
 ) -> dict[str, str]:
-    """The columns that say what a number is of; an original network has no train scale and no
-    recipe.
-    """
+    """Columns of a result's key; an original network has no train scale and no recipe."""
     return {
         "model": spec.model,
         "network": spec.mix,
@@ -215,7 +200,7 @@ def columns_of(
         "recipe": "" if spec.is_original else spec.recipe,
         "data": set_name,
         "classes": str(classes),
-        "input": "as is",
+        "input": AS_IS,
         "scale": scale,
         "condition": condition,
         "seed": str(spec.seed),

@@ -1,11 +1,12 @@
 """The paper's protocol (Section 3): canonical scale, blur, 8 bits, network scale, mean
 log-probabilities over positions.
 
-One image goes through four steps, each a function: :func:`data.images.to_canonical` makes its smaller
-side 384 (or what the profile calls so), :func:`blurred` convolves it and rounds to 8 bits,
-:func:`network_input` resizes it so that its smaller
-side is a network scale, and :func:`log_probabilities` applies the network fully convolutionally and
-averages. An image is decoded and resized once for all conditions, and blurred once for all scales.
+One image goes through four steps, each a function: :func:`data.images.to_canonical` makes its
+smaller side 384 (or the profile's canonical size), :func:`blurred` convolves it and rounds to 8
+bits, :func:`network_input` resizes it so that its smaller side is a network scale, and
+:func:`log_probabilities` applies the network fully convolutionally and averages.
+
+An image is decoded and resized once for all conditions, and blurred once for all scales.
 """
 
 from __future__ import annotations
@@ -71,12 +72,14 @@ def log_probabilities(
         images: canonical images, uint8 ``(3, H, W)`` of any shapes.
         ids: their relative paths, which choose the kernel of camera shake.
         batch: most images of one shape that go through at once.
-        tick: told of every batch done.
+        tick: called with the number of images of every finished batch.
 
-    >>> from blurpaper import networks, profile
-    >>> smoke, network = profile.load("smoke"), networks.build("small_vgg", ["cat", "dog"], 64).eval()
-    >>> images = [torch.zeros(3, 108, 140, dtype=torch.uint8)]
-    >>> log_p = log_probabilities({"256": network}, images, ["a.jpg"], "D8", smoke.protocol, smoke.compute, batch=1)
+    >>> from blurpaper import networks
+    >>> from blurpaper.runs import profile
+    >>> smoke, image = profile.load("smoke"), torch.zeros(3, 108, 140, dtype=torch.uint8)
+    >>> network = {"256": networks.build("small_vgg", ["cat", "dog"], 64).eval()}
+    >>> settings = smoke.protocol, smoke.compute
+    >>> log_p = log_probabilities(network, [image], ["a.jpg"], "D8", *settings, batch=1)
     >>> log_p["256"].shape
     torch.Size([1, 2])
     """

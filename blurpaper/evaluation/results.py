@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEY = (
-    "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale", "condition",
-    "region", "item", "parameter", "metric", "seed",
+    "experiment", "model", "network", "train_scale", "recipe", "data", "classes", "input", "scale",
+    "condition", "region", "item", "parameter", "metric", "seed",
 )  # fmt: skip
 """What a number is of; no two rows share it.
 
@@ -44,16 +44,11 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     rows = list(rows)
     if extra := {column for row in rows for column in row} - set(COLUMNS):
         raise ResultsError(f"results have no column {min(extra)!r}.")
-    frame = pd.DataFrame(
-        {column: [row.get(column) for row in rows] for column in COLUMNS if column not in KEY}
-        | {
-            column: pd.Series([_word(row.get(column)) for row in rows], dtype="object")
-            for column in KEY
-        }
-    )[list(COLUMNS)]
-    for column in ("value", "low", "high"):
-        frame[column] = frame[column].astype(float)
-    frame["n"] = frame["n"].astype("Int64")
+    # As objects, so that a seed 0 does not become 0.0 beside rows without a seed.
+    frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    for column in KEY:
+        frame[column] = frame[column].map(_word).astype(object)
+    frame = frame.astype({"value": float, "low": float, "high": float, "n": "Int64"})
     if (twice := frame.duplicated(list(KEY))).any():
         raise ResultsError(
             f"two results have the same key: {dict(frame.loc[twice, list(KEY)].iloc[0])}."
@@ -61,8 +56,19 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return frame
 
 
+def number(
+    metric: str,
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    n: int | None = None,
+) -> dict[str, Any]:
+    """The columns of a row for a metric's value, its 95 % interval and the number of images."""
+    return {"metric": metric, "value": value, "low": low, "high": high, "n": n}
+
+
 def _word(value: object) -> str:
-    """A value of the key as a word; empty for none."""
+    """A value of the key as a word; empty if there is none."""
     return "" if value is None or value != value else str(value)
 
 
@@ -80,6 +86,7 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         ResultsError: if the file is missing or lacks a column.
 
+    >>> from blurpaper.runs.files import RESULTS
     >>> read(RESULTS / "emoji.csv").columns[0]
     'experiment'
     """
@@ -110,6 +117,7 @@ def read(path: Path) -> pd.DataFrame:
 def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     """Rows whose columns have these values; a list means any of them.
 
+    >>> from blurpaper.runs.files import RESULTS
     >>> top5 = select(read(RESULTS / "emoji.csv"), experiment="table1", metric="top5", scale="256")
     >>> set(select(top5, condition=["sharp", "D8"])["condition"]) == {"sharp", "D8"}
     True

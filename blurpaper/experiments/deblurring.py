@@ -1,4 +1,4 @@
-"""Deblurring before recognition: Table 5, and what the paper's best case hides."""
+"""Deblurring before recognition: Table 5, and EPLL with wrong assumptions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REFERENCE = Treatment("epll")
-"""What the others are compared with, image by image."""
+"""The treatment that the others are compared with, image by image."""
 _MEASURED = ("top1", "top5", "psnr", "ssim")
 
 
@@ -47,11 +47,11 @@ def _of_table5(profile: Profile) -> list[Measurement]:
 
 @experiment(_of_table5)
 def table5(run: Run) -> Iterator[dict[str, Any]]:
-    """The original network on sharp, blurred and deblurred images, and fine-tuned ones on the
-    blurred.
+    """The original network on sharp, blurred and deblurred images, and fine-tuned ones on blurred
+    images.
 
-    With the share of the loss that each brings back (``top5_recovered``), and its paired difference
-    from the original network on what EPLL deblurred (``top5_vs_epll``).
+    With the share of the loss that each recovers (``top5_recovered``), and its paired difference
+    from the original network on images deblurred by EPLL (``top5_vs_epll``).
     """
     psf, decided = run.profile.deblurring.psf, list(table5.decisions(run).values())
     for one in table5.measures(run.profile):
@@ -61,10 +61,8 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
         original, *tuned = (_of(images, found) for found in decided)
         sharp = results.select(original, condition=SHARP)
         yield from tallies.means(sharp, ("top1", "top5"), run.profile)
-        treated = {
-            treatment: _of(images, restoration.treated_decisions(treatment, images, run))
-            for treatment in map(Treatment, (AS_IS, *one.treatments))
-        }
+        treatments = map(Treatment, (AS_IS, *one.treatments))
+        treated = {treatment: _treated(treatment, images, run) for treatment in treatments}
         for found in treated.values():
             yield from tallies.means(found, _MEASURED, run.profile)
         blurred, reference = treated[Treatment(AS_IS)], treated.get(REFERENCE)
@@ -80,15 +78,10 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
 
 @experiment()
 def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
-    """EPLL exactly and the fast way, on the same few images of each test set; and what is lost
-    between the two.
-    """
+    """Exact EPLL, and the loss of the fast one against it, on a few images of each test set."""
     for name in run.profile.evaluation.test_sets:
         images = restoration.images_of(name, run, run.profile.deblurring.n_exact)
-        exact, fast = (
-            _of(images, restoration.treated_decisions(treatment, images, run))
-            for treatment in (Treatment("epll-exact"), REFERENCE)
-        )
+        exact, fast = (_treated(one, images, run) for one in (Treatment("epll-exact"), REFERENCE))
         for found in (exact, fast):
             yield from tallies.means(found, _MEASURED, run.profile)
         yield from tallies.differences(fast, exact, "epll-exact", run.profile, _MEASURED)
@@ -102,58 +95,47 @@ def _of_deblurring_psf(profile: Profile) -> list[Measurement]:
 
 @experiment(_of_deblurring_psf)
 def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
-    """EPLL with a PSF that is not the true one, on a few images of the first test set, reckoning
-    with rounding or with more.
+    """EPLL with the true and with wrong PSFs, on a few images of the first test set.
 
-    A mistaken PSF is as if there were more noise; what is taken to be there is raised as the
-    profile says. With the original and fine-tuned networks on the same images as they are.
+    An error of the PSF acts like more noise, so the assumed noise is varied too. The original and
+    the fine-tuned networks on the same images, blurred, stand beside it.
     """
-    images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
-    )
+    settings = run.profile.deblurring
+    images = _first_images(run, settings.n_ablation)
     for decided in deblurring_psf.decisions(run).values():
         yield from tallies.means(_of(images, decided), ("top1", "top5"), run.profile)
-    for psf in (run.profile.deblurring.psf, *run.profile.deblurring.wrong_psfs):
-        for noise in (REFERENCE.noise, *run.profile.deblurring.assumed_noises):
-            treatment = Treatment("epll", None if psf == run.profile.deblurring.psf else psf, noise)
-            found = _of(images, restoration.treated_decisions(treatment, images, run))
+    for psf in (settings.psf, *settings.wrong_psfs):
+        for noise in (REFERENCE.noise, *settings.assumed_noises):
+            treatment = Treatment("epll", None if psf == settings.psf else psf, noise)
+            found = _treated(treatment, images, run)
             for row in tallies.means(found, _MEASURED, run.profile):
                 yield row | {"parameter": psf}
 
 
 @experiment()
 def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
-    """EPLL by the noise it reckons with, in grey levels, on a few images of the first test set."""
-    images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_ablation
-    )
+    """EPLL by the assumed noise (standard deviation in grey levels), on a few images of the first
+    test set.
+    """
+    images = _first_images(run, run.profile.deblurring.n_ablation)
     for noise in run.profile.deblurring.noise_sweep:
-        found = _of(
-            images, restoration.treated_decisions(Treatment("epll", noise=noise), images, run)
-        )
-        yield from (
-            row | {"parameter": f"{noise:g}"}
-            for row in tallies.means(found, _MEASURED, run.profile)
-        )
+        found = _treated(Treatment("epll", noise=noise), images, run)
+        for row in tallies.means(found, _MEASURED, run.profile):
+            yield row | {"parameter": f"{noise:g}"}
 
 
 @experiment()
 def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
-    """PSNR of what EPLL makes of a few images by the mean of their channels, and of each channel by
+    """PSNR of a few images that EPLL restores by the mean of their channels, and each channel by
     itself.
     """
-    images = restoration.images_of(
-        run.profile.evaluation.test_sets[0], run, run.profile.deblurring.n_exact
-    )
-    for name, terms in restoration.channel_by_channel(images, run).items():
-        value, low, high = intervals.of_mean(terms, run.profile.evaluation.bootstrap)
-        of = {
-            "data": images.name,
-            "input": name,
-            "condition": run.profile.deblurring.psf,
-            "metric": "psnr",
-        }
-        yield of | {"value": value, "low": low, "high": high, "n": len(terms)}
+    images = _first_images(run, run.profile.deblurring.n_exact)
+    for treatment in (REFERENCE, Treatment("epll", by_channel=True)):
+        terms = restoration.results_of(treatment, images, run)["psnr"].numpy()
+        found = intervals.of_mean(terms, run.profile.evaluation.bootstrap)
+        psf = run.profile.deblurring.psf
+        of = {"data": images.name, "input": str(treatment), "condition": psf}
+        yield of | results.number("psnr", *found, len(terms))
 
 
 @experiment()
@@ -161,16 +143,16 @@ def prior(run: Run) -> Iterator[dict[str, Any]]:
     """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
     single Gaussian.
     """
+    images = Path(run.profile.deblurring.prior.images).name
     for name, terms in restoration.likelihoods(run).items():
-        value, low, high = intervals.of_mean(terms, run.profile.evaluation.bootstrap)
-        of = {"model": name, "data": Path(run.profile.deblurring.prior.images).name}
-        yield of | {
-            "metric": "log_likelihood",
-            "value": value,
-            "low": low,
-            "high": high,
-            "n": len(terms),
-        }
+        found = intervals.of_mean(terms, run.profile.evaluation.bootstrap)
+        number = results.number("log_likelihood", *found, len(terms))
+        yield {"model": name, "data": images} | number
+
+
+def _first_images(run: Run, most: int) -> ImageSet:
+    """A few test images of the first set."""
+    return restoration.images_of(run.profile.evaluation.test_sets[0], run, most)
 
 
 def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:
@@ -180,11 +162,16 @@ def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _treated(treatment: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
+    """The decisions on treated images, among all classes."""
+    return _of(images, restoration.treated_decisions(treatment, images, run))
+
+
 def _recovered(
     found: pd.DataFrame, blurred: pd.DataFrame, sharp: pd.DataFrame, profile: Profile
 ) -> Iterator[dict[str, Any]]:
-    """The share of what blur costs the original that this brings back."""
-    key = tuple(found.iloc[0][list(tallies.DECISION_KEY)])
+    """The share of the original's loss under blur that this recovers."""
+    of = found.iloc[0][list(tallies.DECISION_KEY)].to_dict()
     terms = [metrics.per_image(one) for one in (found, blurred, sharp)]
     for metric in ("top1", "top5"):
         now, before, best = (np.asarray(one[metric])[None] for one in terms)
@@ -192,4 +179,4 @@ def _recovered(
             share = intervals.of_ratio_over_seeds(
                 now - before, best - before, profile.evaluation.bootstrap
             )
-            yield tallies.row(key, f"{metric}_recovered", *share, len(found))
+            yield of | results.number(f"{metric}_recovered", *share, len(found))

@@ -1,10 +1,9 @@
-"""Single images to show: which ones, to which networks, and what those say of them (Figures 1, 3
-and 5).
-"""
+"""Single images to show, and the predictions of networks on them (Figures 1, 3 and 5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from blurpaper.experiments.measurements import (
     settings_of,
 )
 from blurpaper.kernels import SHARP
-from blurpaper.networks import Network, NetworkSpec
+from blurpaper.networks import NetworkSpec, Reference
 from blurpaper.networks.weights import bundled
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
@@ -36,50 +35,75 @@ if TYPE_CHECKING:
     import torch
 
 SCIKIT_IMAGE = "scikit-image"
-"""The set of scikit-image's photographs, which anyone may be shown."""
+"""The set of scikit-image's photographs, which may be shown to anyone."""
 
 
-def predicted(
-    network: Network,
-    spec: NetworkSpec,
+@dataclass(frozen=True)
+class Prediction:
+    """A network's prediction on one image at scale 256.
+
+    Attributes:
+        columns: of a result, that say which network, image and condition.
+        log_p: log-probabilities ``(K,)``, renormalised.
+        classes: their names.
+        answers: those that are right.
+    """
+
+    columns: dict[str, str]
+    log_p: torch.Tensor
+    classes: Sequence[str]
+    answers: Collection[str] = ()
+
+    def probability(self, number: int) -> dict[str, Any]:
+        """The row of a class's probability."""
+        of = self.columns | {"parameter": self.classes[number]}
+        return of | results.number("probability", float(self.log_p[number].exp()), n=1)
+
+    def rank(self) -> dict[str, Any]:
+        """The row of the place of the likeliest right answer, 1 being first."""
+        right = [number for number, name in enumerate(self.classes) if name in self.answers]
+        place = 1 + min(int((self.log_p > self.log_p[number]).sum()) for number in right)
+        return self.columns | results.number("rank", place, n=1)
+
+    def entropy(self) -> dict[str, Any]:
+        """The row of the entropy, in nats."""
+        entropy = float(-(self.log_p.exp() * self.log_p).sum())
+        return self.columns | results.number("entropy", entropy, n=1)
+
+
+def predict(
+    network: Reference,
     set_name: str,
     item: str,
     image: torch.Tensor,
-    condition: str,
+    answers: Collection[str],
+    conditions: Iterable[str],
     settings: Profile,
-) -> tuple[dict[str, str], torch.Tensor]:
-    """A network's log-probabilities on one image at scale 256, and the columns that say of what.
-
-    Args:
-        image: uint8 ``(3, H, W)``.
-
-    Returns:
-        the columns, and ``(K,)``, renormalised.
-    """
-    canonical = to_canonical(image, settings.protocol.canonical)
-    found = protocol.log_probabilities(
-        {"256": network},
-        [canonical],
-        [item],
-        condition,
-        settings.protocol,
-        settings.compute,
-        batch=1,
-    )
-    log_p = found["256"][0].log_softmax(dim=0)
-    of = predictions.columns_of(spec, set_name, len(log_p), "256", condition)
-    return of | {"item": item}, log_p
+) -> Iterator[Prediction]:
+    """Predictions on one image, uint8 ``(3, H, W)``, under each of the conditions."""
+    applied = {"256": network.loaded}
+    canonical = [to_canonical(image, settings.protocol.canonical)]
+    own = settings.protocol, settings.compute
+    for condition in conditions:
+        found = protocol.log_probabilities(applied, canonical, [item], condition, *own, batch=1)
+        log_p = found["256"][0].log_softmax(dim=0)
+        of = predictions.columns_of(network, set_name, len(log_p), "256", condition)
+        yield Prediction(of | {"item": item}, log_p, network.loaded.classes, answers)
 
 
-def rank(log_p: torch.Tensor, network: Network, answers: set[str]) -> int:
-    """Place of the likeliest right answer in log-probabilities ``(K,)``, 1 being first."""
-    right = [number for number, name in enumerate(network.classes) if name in answers]
-    return 1 + min(int((log_p > log_p[number]).sum()) for number in right)
+def predict_photographs(conditions: Iterable[str], run: Run) -> Iterator[Prediction]:
+    """Predictions of :func:`networks_on_photographs` on scikit-image's photographs."""
+    for settings, spec in networks_on_photographs():
+        network = reference(spec, Run(settings, run.store))
+        for example in EXAMPLES:
+            item, answers = f"{SCIKIT_IMAGE}/{example.name}", set(example.answers)
+            image = photograph(example)
+            yield from predict(network, SCIKIT_IMAGE, item, image, answers, conditions, settings)
 
 
 def networks_on_photographs() -> list[tuple[Profile, NetworkSpec]]:
-    """The networks shown on scikit-image's photographs: EfficientNet-Lite0 as it is, and as it
-    comes with blurpaper.
+    """The networks shown on scikit-image's photographs: the original EfficientNet-Lite0 and the
+    bundled one.
     """
     photos = profiles.load("photos")
     robust = bundled(NetworkSpec(photos.model, "mix", recipe="agreement"))
@@ -100,7 +124,7 @@ def telling(decided: pd.DataFrame) -> int:
 # --- Segmented scenes -----------------------------------------------------------------------------
 
 SHOWN = (("original", SHARP), ("original", "D8"), ("mix", "D8"))
-"""Of which networks, and under which conditions, label maps are shown (Fig. 5)."""
+"""The networks and conditions whose label maps are shown (Fig. 5)."""
 
 
 def scenes(run: Run) -> dict[str, int]:
@@ -113,13 +137,12 @@ def scenes(run: Run) -> dict[str, int]:
         return {}
     images = data.load_segmented(run.profile.segmentation.data, "test", run)
     kinds = ("all", "labels given", "regions given")
-    errors = {}
     found = confusions(segmenter(NetworkSpec(run.profile.model), run), (SHARP, "D8"))
-    for condition, counts in found.items():
-        errors[condition] = np.array(
-            metrics.shares(*(metrics.mean_iou(counts[kind]) for kind in kinds))
-        )
-    recognition, localisation = errors["D8"] - errors[SHARP]
+    sharp, blurred = (
+        np.array(metrics.shares(*(metrics.mean_iou(found[condition][kind]) for kind in kinds)))
+        for condition in (SHARP, "D8")
+    )
+    recognition, localisation = blurred - sharp
     chosen = [
         int(np.nanargmax(localisation - recognition)),
         int(np.nanargmax(recognition - localisation)),
@@ -138,19 +161,17 @@ def label_maps(run: Run) -> dict[str, np.ndarray]:
         images: data.ImageSet = data.Subset(whole, list(scenes(run).values()))
     else:
         carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
-        images = data.Subset(
-            carried, [carried.ids.index(f"{SCIKIT_IMAGE}/{example.name}") for example in SEGMENTED]
-        )
+        ids = [f"{SCIKIT_IMAGE}/{example.name}" for example in SEGMENTED]
+        images = data.Subset(carried, [carried.ids.index(one) for one in ids])
     found = {}
     for mix, condition in SHOWN:
-        maps = networks.label_maps(
-            segmenter(NetworkSpec(run.profile.model, mix), run), images, condition
-        )
+        network = segmenter(NetworkSpec(run.profile.model, mix), run)
+        maps = networks.label_maps(network, images, condition)
         found |= {f"{name} {mix} {condition}": one for name, one in maps.items()}
     return found
 
 
-# --- Figure 1: what one network says of one image, sharp and blurred ------------------------------
+# --- Figure 1: predictions on one image, sharp and blurred ----------------------------------------
 
 FIGURE1_CONDITIONS = ("sharp", "D8")
 _FIGURE1_CLASSES = 5
@@ -171,53 +192,30 @@ def figure1(run: Run) -> Iterator[dict[str, Any]]:
     Test images of the profile, chosen by rule (:func:`telling`), and scikit-image's
     photographs with EfficientNet-Lite0.
     """
-    shown: list[tuple[Profile, NetworkSpec, str, str, Any, set[str]]] = []
+    shown: list[Prediction] = []
     for spec, decided in figure1.decisions(run).items():
         name = decided["data"].iloc[0]
         images = data.load_images(name, "test", run)
         number = telling(decided)
-        answers = {images.classes[images.labels[number]]}
+        image, answers = images[number], {images.classes[images.labels[number]]}
         for one in (spec, NetworkSpec(spec.model, "mix")):
-            shown.append((run.profile, one, name, images.ids[number], images[number], answers))
-    for example in EXAMPLES:
-        for photos, one in networks_on_photographs():
-            shown.append(
-                (
-                    photos,
-                    one,
-                    SCIKIT_IMAGE,
-                    f"{SCIKIT_IMAGE}/{example.name}",
-                    photograph(example),
-                    set(example.answers),
-                )
-            )
-
-    for settings, one, set_name, item, image, answers in shown:
-        network = reference(one, Run(settings, run.store)).loaded
-        for condition in FIGURE1_CONDITIONS:
-            key, log_p = predicted(network, one, set_name, item, image, condition, settings)
-            likely = log_p.topk(_FIGURE1_CLASSES).indices.tolist()
-            for number in likely:
-                name = network.classes[number]
-                yield key | {
-                    "parameter": name,
-                    "metric": "probability",
-                    "value": float(log_p[number].exp()),
-                    "n": 1,
-                }
-            yield key | {"metric": "rank", "value": rank(log_p, network, answers), "n": 1}
-            yield key | {"metric": "entropy", "value": float(-(log_p.exp() * log_p).sum()), "n": 1}
+            of = trained(one, run), name, images.ids[number], image, answers
+            shown += predict(*of, FIGURE1_CONDITIONS, run.profile)
+    for one in (*shown, *predict_photographs(FIGURE1_CONDITIONS, run)):
+        yield from map(one.probability, one.log_p.topk(_FIGURE1_CLASSES).indices.tolist())
+        yield one.rank()
+        yield one.entropy()
 
 
 # --- Figure 3: verdicts on single images ----------------------------------------------------------
 
-FIGURE3_MIXES = ("original", "mix", "sharp+shake")
 FIGURE3_CONDITIONS = ("D4", "D8", "shake", "H8", "G4")
 _FIGURE3_EACH = 2
 
 
 def _of_figure3(profile: Profile) -> list[Measurement]:
-    return on_test_images(named(FIGURE3_MIXES, profile), profile, FIGURE3_CONDITIONS, ["256"])
+    three = named(["original", "mix", "sharp+shake"], profile)
+    return on_test_images(three, profile, FIGURE3_CONDITIONS, ["256"])
 
 
 @experiment(_of_figure3)
@@ -227,36 +225,21 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
 
     And by the networks of :func:`networks_on_photographs` on scikit-image's photographs.
     """
-    three = figure3.decisions(run)
+    import pandas as pd
+
+    decided = tallies.widest(pd.concat(figure3.decisions(run).values(), ignore_index=True))
     for name in run.profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
-            found = {
-                spec: tallies.widest(
-                    results.select(decided, data=name, condition=condition)
-                ).reset_index(drop=True)
-                for spec, decided in three.items()
-            }
-            right = np.array([(decided["rank"] < 5).to_numpy() for decided in found.values()])
-            split = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
-            for number in split[:_FIGURE3_EACH]:
-                for decided in found.values():
-                    one = decided.iloc[number]
-                    key = tuple(one[list(tallies.DECISION_KEY)])
-                    row = tallies.row(key, "rank", float(one["rank"] + 1), None, None, 1)
-                    yield row | {"item": one["image"], "parameter": str(one["label"])}
-    for settings, spec in networks_on_photographs():
-        network = reference(spec, Run(settings, run.store)).loaded
-        for example in EXAMPLES:
-            for condition in FIGURE3_CONDITIONS:
-                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
-                key, log_p = predicted(
-                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
-                )
-                yield key | {
-                    "metric": "rank",
-                    "value": rank(log_p, network, set(example.answers)),
-                    "n": 1,
-                }
+            here = results.select(decided, data=name, condition=condition)
+            right = (here["rank"] < 5).groupby(here["image"], sort=False).agg(["any", "all"])
+            split = right.index[right["any"] & ~right["all"]]
+            for image in split[:_FIGURE3_EACH]:
+                for one in results.select(here, image=image).to_dict("records"):
+                    of = {column: one[column] for column in tallies.DECISION_KEY}
+                    of |= {"item": image, "parameter": str(one["label"])}
+                    yield of | results.number("rank", one["rank"] + 1, n=1)
+    for one in predict_photographs(FIGURE3_CONDITIONS, run):
+        yield one.rank()
 
 
 @experiment(_of_figure3)
@@ -265,36 +248,14 @@ def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
     probability.
     """
     verdicts = figure3(run)
-    for name in run.profile.evaluation.test_sets:
-        images = data.load_images(name, "test", run)
-        numbers = {one: number for number, one in enumerate(images.ids)}
-        here = results.select(verdicts, data=name)
-        for mix, rows in here.groupby("network", sort=False):
-            spec = NetworkSpec(run.profile.model, mix)
-            conditions, scales = settings_of(spec, run.profile)
-            wanted = [one for one in conditions if one in set(rows["condition"])]
-            found = predictions.log_probabilities(trained(spec, run), images, wanted, scales, run)
-            for one in rows.to_dict("records"):
-                log_p = found[one["condition"]]["256"][numbers[one["item"]]].log_softmax(dim=0)
-                yield {
-                    column: one[column] for column in results.KEY if column != "experiment"
-                } | _guess(log_p, images.classes)
-    for settings, spec in networks_on_photographs():
-        network = reference(spec, Run(settings, run.store)).loaded
-        for example in EXAMPLES:
-            for condition in FIGURE3_CONDITIONS:
-                image, item = photograph(example), f"{SCIKIT_IMAGE}/{example.name}"
-                key, log_p = predicted(
-                    network, spec, SCIKIT_IMAGE, item, image, condition, settings
-                )
-                yield key | _guess(log_p, network.classes)
-
-
-def _guess(log_p: torch.Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
-    best = int(log_p.argmax())
-    return {
-        "parameter": classes[best],
-        "metric": "probability",
-        "value": float(log_p[best].exp()),
-        "n": 1,
-    }
+    for one in figure3.measures(run.profile):
+        images, network = data.load_images(one.data, "test", run), trained(one.spec, run)
+        _, scales = settings_of(one.spec, run.profile)
+        found = predictions.log_probabilities(network, images, one.conditions, scales, run)
+        rows = results.select(verdicts, data=one.data, network=one.spec.mix)
+        for row in rows.to_dict("records"):
+            log_p = found[row["condition"]]["256"][images.ids.index(row["item"])].log_softmax(dim=0)
+            of = {column: row[column] for column in results.KEY if column != "experiment"}
+            yield Prediction(of, log_p, images.classes).probability(int(log_p.argmax()))
+    for one in predict_photographs(FIGURE3_CONDITIONS, run):
+        yield one.probability(int(one.log_p.argmax()))

@@ -1,5 +1,5 @@
-"""What each experiment measures: which networks, on which test sets, under which conditions, at which
-scales; and the experiments by their names.
+"""Measurements of each experiment: networks, test sets, conditions, scales; and the experiments by
+name.
 
 An experiment declares this before it makes rows. The plan of a run, the workflow, the published
 results and the chapters read the same declarations. A network is measured once for all of them: in
@@ -8,7 +8,7 @@ the settings of :func:`settings_of`, of which each experiment declares those tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,9 @@ if TYPE_CHECKING:
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 """Defocus in growing degrees."""
 
-CLASSIFIED, COMPARED, DEBLURRED, SEGMENTED = (
-    "log-probabilities",
-    "distances",
-    "deblurred",
-    "confusions",
-)
-"""Kinds of measurements, by what they leave in the store."""
+CLASSIFIED, COMPARED = "log-probabilities", "distances"
+DEBLURRED, SEGMENTED = "deblurred", "confusions"
+"""Kinds of measurements, named by the kinds of their artifacts."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,8 @@ class Measurement:
     """A network applied to a test set: under each of the conditions, at each of the scales.
 
     Attributes:
-        treatments: what is done to the blurred images first, each by itself.
-        kind: what is measured, :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED` or
+        treatments: of the blurred images, each by itself.
+        kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED` or
             :data:`SEGMENTED`.
     """
 
@@ -62,7 +58,7 @@ class Experiment:
     """A table or figure: called with a run, a table of its results.
 
     Attributes:
-        measures: what it measures on test sets under a profile.
+        measures: its measurements on test sets under a profile.
         rows: yields its results, without its name.
     """
 
@@ -74,7 +70,7 @@ class Experiment:
         return results.table({"experiment": self.name, **row} for row in self.rows(run))
 
     def decisions(self, run: Run) -> dict[NetworkSpec, pd.DataFrame]:
-        """What each network that it measures decided on test images."""
+        """Decisions of each of its networks on test images."""
         import pandas as pd
 
         found: dict[NetworkSpec, list[pd.DataFrame]] = {}
@@ -94,7 +90,7 @@ def experiment(
     """Register a function that yields rows as the experiment of its name.
 
     Args:
-        measures: what it measures on test sets; nothing but single images unless this is given.
+        measures: its measurements on test sets; none by default, for single images.
     """
 
     def register(rows: Callable[[Run], Iterable[dict[str, Any]]]) -> Experiment:
@@ -119,7 +115,7 @@ def on_test_images(
     scales: Iterable[str] | None = None,
     sets: Sequence[str] | None = None,
 ) -> list[Measurement]:
-    """Networks on the profile's test sets, in all settings in which it measures them, or in some."""
+    """Networks on the profile's test sets, in all the settings of each, or in some."""
     found = []
     for spec in specs:
         there = settings_of(spec, profile)
@@ -160,31 +156,25 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     if spec.is_original:
         return settings.original_conditions, settings.original_scales
     if spec.scale == "256":
-        return settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions, [
-            "256"
-        ]
-    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}[
-        spec.scale
-    ]
-    return settings.scale_conditions, scales
+        conditions = settings.finetuned_conditions if spec.seed == 0 else settings.scale_conditions
+        return conditions, ["256"]
+    scales = {"512": ["512"], "256+512": ["256", "512", "256+512"], "per-scale": ["256+512"]}
+    return settings.scale_conditions, scales[spec.scale]
 
 
-# --- All that is measured -------------------------------------------------------------------------
+# --- All measurements of a run --------------------------------------------------------------------
 
 
-def measurements(profile: Profile) -> Iterator[tuple[str, Measurement]]:
-    """All that a run measures on test sets, each once, with the first experiment that takes it."""
-    seen = set()
+def measurements(profile: Profile) -> list[tuple[str, Measurement]]:
+    """All measurements of a run on test sets, each once, with the first experiment that has it."""
+    found: dict[tuple, tuple[str, Measurement]] = {}
     for name, one in _declared(profile):
-        if (key := (one.kind, one.spec, one.data)) not in seen:
-            seen.add(key)
-            yield name, _whole(one, profile)
+        found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))
+    return list(found.values())
 
 
-def _declared(profile: Profile) -> Iterator[tuple[str, Measurement]]:
-    for name, one in EXPERIMENTS.items():
-        for measured in one.measures(profile):
-            yield name, measured
+def _declared(profile: Profile) -> list[tuple[str, Measurement]]:
+    return [(name, one) for name, each in EXPERIMENTS.items() for one in each.measures(profile)]
 
 
 def _whole(one: Measurement, profile: Profile) -> Measurement:
@@ -196,11 +186,10 @@ def _whole(one: Measurement, profile: Profile) -> Measurement:
 
 
 def decisions(one: Measurement, run: Run) -> pd.DataFrame:
-    """What a network decided on test images, in the settings of a measurement."""
+    """Decisions of a network on test images, in the settings of a measurement."""
     whole = _whole(one, run.profile)
-    found = predictions.decisions(
-        trained(one.spec, run), one.data, whole.conditions, whole.scales, run
-    )
+    network = trained(one.spec, run)
+    found = predictions.decisions(network, one.data, whole.conditions, whole.scales, run)
     return results.select(found, condition=one.conditions, scale=one.scales)
 
 

@@ -1,16 +1,17 @@
-"""What a run takes, before anything is computed: data, training steps, memory, disk and GPU-hours.
+"""The cost of a run, before anything is computed: data, training steps, memory, disk and GPU-hours.
 
 Arithmetic and memory are counted on torch's meta device, where tensors have a shape and no numbers,
-and known sets have known sizes, so no data is needed. The time of an image is that of its arithmetic
-at a fixed share of the GPU's peak, and a fixed time for scaling, blurring and cropping it. What the
-store has already is loaded by a run; it is not subtracted here.
+and known sets have known sizes, so no data is needed. The time of an image is that of its
+arithmetic at a fixed share of the GPU's peak, and a fixed time for scaling, blurring and cropping
+it. What the store has already is not subtracted.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from functools import cache, cached_property, lru_cache, partial
+from contextlib import suppress
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ from blurpaper import data
 from blurpaper.evaluation.predictions import base_scales
 from blurpaper.experiments import measurements, restoration
 from blurpaper.experiments.measurements import COMPARED, DEBLURRED, SEGMENTED, Measurement
-from blurpaper.experiments.sources import SECONDS, Committed, answers
+from blurpaper.experiments.sources import SECONDS, Committed, MissingError
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.runs.files import UserError
@@ -49,7 +50,7 @@ class Gpu(NamedTuple):
     """A GPU: peak TFLOPS of dense matrices, memory in GB.
 
     Attributes:
-        bfloat16: none if it has no such type; float32 is computed in then.
+        bfloat16: none if it has no such type; float32 is used then.
         float32: on tensor cores (TF32) where it has them.
     """
 
@@ -70,10 +71,10 @@ GPUS = {
 
 
 def check_profile(profile: Profile) -> None:
-    """See that every set, network, condition and method that a profile names is known.
+    """Check that every set, network, condition and method of a profile is known.
 
     Raises:
-        UserError: naming the first that is not.
+        UserError: naming the first unknown one.
     """
     data.wanted(profile)
     measurements.starts(profile)
@@ -155,7 +156,7 @@ def forward(
 
 
 def weights(network: nn.Module) -> int:
-    """Numbers that a network learns."""
+    """Number of a network's parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -202,9 +203,7 @@ class _Live(TorchDispatchMode):
 
 
 class Job(NamedTuple):
-    """Something to compute, its hours and memory on the GPU, and the bytes that it leaves in the
-    store.
-    """
+    """A computation, its hours and memory on the GPU, and its bytes in the store."""
 
     what: str
     hours: float
@@ -224,8 +223,12 @@ class _Plan:
         self.profile, self.gpu = profile, gpu
         self.classes = profile.emoji.classes if profile.train_set == "emoji" else 1000
         self.half = profile.compute.precision == "bfloat16" and gpu.bfloat16 is not None
-        self.peak = (gpu.bfloat16 if self.half else gpu.float32) or 0.0
+        self.peak = gpu.bfloat16 if self.half else gpu.float32
         self.count = cache(partial(data.count, profile=profile))
+        field, labels = profile.protocol.field, len(networks.labels(profile))
+        self._skeleton = partial(skeleton, classes=self.classes, field=field)
+        of = profile.model, self.classes, field, labels
+        self._segmenter = segmenter(*of, profile.segmentation)
 
     def lines(self) -> Iterator[str]:
         profile, names = self.profile, measurements.starts(self.profile)
@@ -255,7 +258,8 @@ class _Plan:
         train, measure = (sum(job.hours for job in jobs) for jobs in (to_train, to_measure))
         yield f"GPU-hours on one {gpu.name}, from an empty store: {in_hours(train + measure)}"
         yield f"  training {in_hours(train)}, measuring {in_hours(measure)}"
-        yield f"  at {SHARE:.0%} of {self.peak:g} TFLOPS in {kind}, and {1000 * HANDLING:g} ms an image"
+        rate = f"{SHARE:.0%} of {self.peak:g} TFLOPS in {kind}"
+        yield f"  at {rate}, and {1000 * HANDLING:g} ms an image"
         memory = max(job.memory for job in (*to_train, *to_measure))
         beyond = "MORE than" if memory > gpu.memory * 1e9 else "of"
         yield f"GPU memory: {in_bytes(memory)}, {beyond} the {gpu.memory} GB of one {gpu.name}"
@@ -263,53 +267,56 @@ class _Plan:
         largest = 3 * max((job.disk for job in to_train), default=0)
         yield f"disk: {in_bytes(kept)} of networks, {in_bytes(seen)} of predictions"
         yield f"  and at most {in_bytes(largest)} for the checkpoint of each that is being trained"
-        committed = answers([Committed(self.profile)], lambda one: one.timings())
-        rows = [row for found in committed.values() for row in found if row["kind"] != SECONDS]
-        spent = in_hours(sum(float(row["seconds"]) for row in rows) / 3600)
-        devices = " and ".join(sorted({row["device"] for row in rows}))
-        known = f"the committed results took {spent} on {devices}" if rows else "not known"
+        known = "not known"
+        with suppress(MissingError):
+            rows = [row for row in Committed(self.profile).timings() if row["kind"] != SECONDS]
+            spent = in_hours(sum(float(row["seconds"]) for row in rows) / 3600)
+            devices = " and ".join(sorted({row["device"] for row in rows}))
+            known = f"the committed results took {spent} on {devices}"
         yield f"without a GPU: {known}"
 
     def _training(self, name: str) -> Job:
-        spec, profile = NetworkSpec.parse(name), self.profile
-        points = profile.segmentation.pixels_per_crop if spec.model == networks.SEGMENTATION else 0
-        if points:
+        spec, profile, points = NetworkSpec.parse(name), self.profile, 0
+        if spec.model == networks.SEGMENTATION:
             network, side = self._segmenter, profile.segmentation.crop
             schedule, sets = networks.schedule_of(spec, profile), profile.segmentation.data
+            points = profile.segmentation.pixels_per_crop
         else:
             network, side = self._skeleton(spec.model), profile.protocol.field
             schedule = trained.schedule_of(spec, profile)
             sets = trained.train_set_of(schedule, profile)
         count = sum(self.count(part, "train") for part in sets.split("+"))
         one = forward(network, (side, side), schedule.batch, True, self.half, points)
-        steps = sum(1 for _ in loop.steps_of(schedule, count))
         # A teacher looks at each image as well.
         passes = TRAINING + isinstance(schedule, Agreement)
+        steps = sum(1 for _ in loop.steps_of(schedule, count))
         if spec.recipe == "batch-norm":  # no weight is trained
             batches = profile.finetuning.batch_norm_batches
             steps, passes = min(batches, max(1, count // schedule.batch)), 1
-        what = f"{name}: {steps:,} steps of {schedule.batch} ({count:,} images)"
-        hours = self._hours(steps * schedule.batch, passes * one.flops)
-        memory = training_memory(network, schedule, one.activations)
-        return Job(what, hours, memory, 4 * weights(network))
+        return Job(
+            f"{name}: {steps:,} steps of {schedule.batch} ({count:,} images)",
+            self._hours(steps * schedule.batch, passes * one.flops),
+            training_memory(network, schedule, one.activations),
+            4 * weights(network),
+        )
 
     def _measuring(self, name: str, one: Measurement) -> Job:
-        sides, number = self.profile.protocol, self.count(one.data, "test")
-        times, inputs, scales = len(one.conditions), "conditions", base_scales(one.scales)
+        protocol, number = self.profile.protocol, self.count(one.data, "test")
+        scales, batch = base_scales(one.scales), self.profile.evaluation.batch
         if one.kind == SEGMENTED:
-            network, shapes = self._segmenter, [(sides.canonical,) * 2]
+            network, shapes = self._segmenter, [(protocol.canonical,) * 2]
             kept = 2 * len(COUNTED) * len(network.labels) ** 2
         else:
             network, aspect = self._skeleton(one.spec.model), 1 if one.data == "emoji" else ASPECT
-            shapes = [(side, round(side * aspect)) for side in map(sides.pixels, scales)]
+            shapes = [(side, round(side * aspect)) for side in map(protocol.pixels, scales)]
             kept = len(STAGES) if one.kind == COMPARED else self.classes * len(shapes)
+        what, times = "conditions", len(one.conditions)
         if one.kind == DEBLURRED:  # deblurring itself takes a GPU minutes, and is left out
-            times, inputs = len(one.treatments), "treatments"
+            what, times = "treatments", len(one.treatments)
             each = self.profile.deblurring.images_per_class
             number = min(number, each * self.classes) if each else number
-        batch = self.profile.evaluation.batch
         passes = [forward(network, shape, batch, half=self.half) for shape in shapes]
-        what = f"{number:,} images x {times} {inputs} at {', '.join(scales)}"
+        what = f"{number:,} images x {times} {what} at {', '.join(scales)}"
         return Job(
             f"{name}: {one.spec} on {one.data}, {what}",
             sum(self._hours(number * times, each.flops) for each in passes),
@@ -319,15 +326,6 @@ class _Plan:
 
     def _hours(self, images: int, flops: int) -> float:
         return images * (flops / (SHARE * self.peak * 1e12) + HANDLING) / 3600
-
-    def _skeleton(self, model: str) -> Network:
-        return skeleton(model, self.classes, self.profile.protocol.field)
-
-    @cached_property
-    def _segmenter(self) -> ZoomOut:
-        model, field = self.profile.model, self.profile.protocol.field
-        labels = len(networks.labels(self.profile))
-        return segmenter(model, self.classes, field, labels, self.profile.segmentation)
 
 
 def in_hours(hours: float) -> str:

@@ -1,13 +1,14 @@
-"""Recognition under blur: Tables 1 to 4 and A, Figures 1, 3 and 4, and what goes beyond them."""
+"""Recognition under blur: Tables 1 to 4 and A, Figure 4, and experiments beyond them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.evaluation import intervals, metrics, predictions
+from blurpaper.evaluation import intervals, metrics, predictions, results
 from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import (
     COMPARED,
@@ -37,8 +38,8 @@ def _of_table1(profile: Profile) -> list[Measurement]:
 
 @experiment(_of_table1)
 def table1(run: Run) -> Iterator[dict[str, Any]]:
-    """Accuracy of the original network under every condition, at every scale setting; and with its
-    last map averaged first.
+    """Accuracy of the original network under every condition, at every scale setting; and with
+    global pooling of its last map.
     """
     for decided in table1.decisions(run).values():
         yield from tallies.means(decided, ("top1", "top5"), run.profile)
@@ -51,8 +52,8 @@ def _of_table2(profile: Profile) -> list[Measurement]:
 
 @experiment(_of_table2)
 def table2(run: Run) -> Iterator[dict[str, Any]]:
-    """Entropy, cross-entropy and calibration under defocus, and what confidence is worth, before
-    and after fine-tuning.
+    """Entropy, cross-entropy, calibration and risk-coverage under defocus, before and after
+    fine-tuning.
 
     ``js_divergence`` is that between a network's predictions on an image sharp and blurred: the
     paper finds the fine-tuned network's much alike.
@@ -68,29 +69,19 @@ def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, A
     """Calibration error and area under the risk-coverage curve."""
     for key, group in decided.groupby(list(tallies.DECISION_KEY), sort=False):
         confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
-
-        def ece(
-            weights: np.ndarray, confidence: np.ndarray = confidence, correct: np.ndarray = correct
-        ) -> np.ndarray:
-            return metrics.calibration_error(confidence, correct, weights)
-
+        ece = partial(metrics.calibration_error, confidence, correct)
         found = intervals.of_statistic(ece, len(group), profile.evaluation.bootstrap)
-        yield tallies.row(key, "ece", *found, len(group))
-        yield tallies.row(
-            key,
-            "aurc",
-            metrics.area_under_risk_coverage(confidence, correct),
-            None,
-            None,
-            len(group),
-        )
+        of = tallies.columns(key)
+        yield of | results.number("ece", *found, len(group))
+        aurc = metrics.area_under_risk_coverage(confidence, correct)
+        yield of | results.number("aurc", aurc, n=len(group))
 
 
 # --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------
 
 BASELINES = ("original", "sharp-only")
-"""What fine-tuned networks are compared with, image by image or scene by scene: the start and as
-much training without blur.
+"""The networks that fine-tuned ones are compared with, image by image or scene by scene: the start,
+and as much training without blur.
 """
 
 
@@ -130,63 +121,49 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
             )
 
 
-# --- What fine-tuning on the mix brings back, with labels and without -----------------------------
+# --- The loss that fine-tuning on the mix recovers, with labels and without -----------------------
 
 
 @experiment(lambda profile: _tuned(profile, "mix"))
 def recovery(run: Run) -> Iterator[dict[str, Any]]:
-    """The share of the loss under each blur that fine-tuning on the mix brings back, over all test
+    """The share of the loss under each blur that fine-tuning on the mix recovers, over all test
     images and seeds.
 
     ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
     it), and ``top5_vs_original`` the paired difference it costs or gains; likewise for top-1.
     """
-    every = "+".join(run.profile.evaluation.test_sets)
-    terms = {  # network -> condition -> metric -> its terms, of all test images
-        spec: {
-            name: metrics.per_image(group)
-            for name, group in tallies.widest(decided).groupby("condition", sort=False)
-        }
-        for spec, decided in recovery.decisions(run).items()
+    every, resamples = "+".join(run.profile.evaluation.test_sets), run.profile.evaluation.bootstrap
+    decided = recovery.decisions(run)
+    terms = {
+        (spec, condition): metrics.per_image(group)
+        for spec, own in decided.items()
+        for condition, group in tallies.widest(own).groupby("condition", sort=False)
     }
-    specs = [spec for spec in terms if spec.mix == "mix" and spec.recipe != "batch-norm"]
+    specs = [spec for spec in decided if spec.mix == "mix" and spec.recipe != "batch-norm"]
     for recipe in dict.fromkeys(spec.recipe for spec in specs):
         for condition in run.profile.evaluation.finetuned_conditions:
-            alike = [spec for spec in specs if spec.recipe == recipe and condition in terms[spec]]
+            alike = [spec for spec in specs if spec.recipe == recipe and (spec, condition) in terms]
+            starts = [start_of(spec) for spec in alike]
+            of = predictions.columns_of(alike[0], every, 0, "256", condition)
+            of |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed}
             for metric in ("top1", "top5"):
-                gained, lost = [], []
-                for spec in alike:
-                    start = terms[start_of(spec)]
-                    gained.append(terms[spec][condition][metric] - start[condition][metric])
-                    lost.append(start["sharp"][metric] - start[condition][metric])
-                found = {
-                    f"{metric}_vs_original": intervals.of_mean_over_seeds(
-                        gained, run.profile.evaluation.bootstrap
-                    )
-                }
-                if np.mean(lost) > 0:
-                    found[f"{metric}_recovered"] = intervals.of_ratio_over_seeds(
-                        gained, lost, run.profile.evaluation.bootstrap
-                    )
-                key = predictions.columns_of(alike[0], every, 0, "256", condition)
-                key |= {
-                    "classes": "",
-                    "seed": "all" if len(alike) > 1 else alike[0].seed,
-                    "n": np.size(gained),
-                }
-                for name, (value, low, high) in found.items():
-                    yield key | {"metric": name, "value": value, "low": low, "high": high}
+                now = np.array([terms[spec, condition][metric] for spec in alike])
+                before = np.array([terms[spec, condition][metric] for spec in starts])
+                best = np.array([terms[spec, "sharp"][metric] for spec in starts])
+                found = intervals.of_mean_over_seeds(now - before, resamples)
+                yield of | results.number(f"{metric}_vs_original", *found, now.size)
+                if (best - before).mean() > 0:
+                    found = intervals.of_ratio_over_seeds(now - before, best - before, resamples)
+                    yield of | results.number(f"{metric}_recovered", *found, now.size)
 
 
 # --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------
 
-_TRAIN_SCALES = ("256", "512", "256+512", "per-scale")
-
 
 def _of_table4(profile: Profile) -> list[Measurement]:
-    specs = named(["original", *(f"mix@{scale}" for scale in _TRAIN_SCALES)], profile)
+    names = ["original", "mix@256", "mix@512", "mix@256+512", "mix@per-scale"]
     conditions = profile.evaluation.scale_conditions
-    return on_test_images(specs, profile, conditions, ["256", "512", "256+512"])
+    return on_test_images(named(names, profile), profile, conditions, ["256", "512", "256+512"])
 
 
 @experiment(_of_table4)
@@ -215,28 +192,23 @@ def tableA(run: Run) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's nam
         yield from tallies.means(decided, ("top1", "top5"), run.profile)
 
 
-# --- The network that comes with blurpaper --------------------------------------------------------
+# --- The bundled network --------------------------------------------------------------------------
 
 
 @experiment()
-def released(run: Run) -> Iterator[dict[str, Any]]:
-    """The released network, read from its file of half precision, under every condition at scale
-    256.
-    """
-    if (
-        not run.profile.evaluation.released_network
-        or (file := weights.bundled(NetworkSpec(run.profile.model, "mix", recipe="agreement")))
-        is None
-    ):
-        return
-    for name in run.profile.evaluation.test_sets:
-        decided = predictions.decisions(
-            file, name, run.profile.evaluation.finetuned_conditions, ["256"], run
-        )
+def bundled(run: Run) -> Iterator[dict[str, Any]]:
+    """The bundled network, in half precision, under every condition at scale 256."""
+    settings, spec = (
+        run.profile.evaluation,
+        NetworkSpec(run.profile.model, "mix", recipe="agreement"),
+    )
+    file = weights.bundled(spec) if settings.released_network else None
+    for name in settings.test_sets if file else ():
+        decided = predictions.decisions(file, name, settings.finetuned_conditions, ["256"], run)
         yield from tallies.means(decided, ("top1", "top5"), run.profile)
 
 
-# --- What computing with fewer bits changes -------------------------------------------------------
+# --- Precision ------------------------------------------------------------------------------------
 
 
 def _of_precision(profile: Profile) -> list[Measurement]:
@@ -246,18 +218,15 @@ def _of_precision(profile: Profile) -> list[Measurement]:
 
 @experiment(_of_precision)
 def precision(run: Run) -> Iterator[dict[str, Any]]:
-    """The original's accuracy at scale 256 in float32, and by how much that in the profile's
-    precision differs from it.
+    """The original's accuracy at scale 256 in float32, and the difference of the profile's
+    precision from it.
     """
     (one,) = precision.measures(run.profile)
-    exact = run.profile.model_copy(
-        update={"compute": run.profile.compute.model_copy(update={"precision": "float32"})}
-    )
-    same = kept(trained(one.spec, run))
-    in_float32 = tallies.widest(
-        predictions.decisions(same, one.data, one.conditions, one.scales, Run(exact, run.store))
-    )
-    given = tallies.widest(precision.decisions(run)[one.spec])
+    compute = run.profile.compute.model_copy(update={"precision": "float32"})
+    exact = Run(run.profile.model_copy(update={"compute": compute}), run.store)
+    same, given = kept(trained(one.spec, run)), tallies.widest(precision.decisions(run)[one.spec])
+    decided = predictions.decisions(same, one.data, one.conditions, one.scales, exact)
+    in_float32 = tallies.widest(decided)
     yield from tallies.means(in_float32, ("top1", "top5"), run.profile)
     yield from tallies.differences(given, in_float32, "float32", run.profile)
 
@@ -289,9 +258,7 @@ def figure4(run: Run) -> Iterator[dict[str, Any]]:
             if not len(by_stage):
                 continue
             key = predictions.columns_of(one.spec, one.data, 0, "256", condition)
-            key |= {"classes": "", "metric": "hamming", "n": len(by_stage)}
-            numbers = zip(
-                *intervals.of_mean(by_stage, run.profile.evaluation.bootstrap), strict=True
-            )
-            for stage, (value, low, high) in zip(STAGES, numbers, strict=True):
-                yield key | {"region": stage, "value": value, "low": low, "high": high}
+            found = intervals.of_mean(by_stage, run.profile.evaluation.bootstrap)
+            for stage, *number in zip(STAGES, *found, strict=True):
+                of = key | {"classes": "", "region": stage}
+                yield of | results.number("hamming", *number, len(by_stage))

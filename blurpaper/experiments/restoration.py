@@ -1,14 +1,12 @@
-"""Deblurring first (Section 4.4): the prior of EPLL as a profile learns it, and what the network
-decided on test images that were blurred and deblurred.
+"""Deblurring first (Section 4.4): the prior of EPLL, learnt as a profile says, and the decisions of
+the network on test images that were blurred and deblurred.
 
-What is kept of an image is how good it became and what the network said of it, not its pixels.
+The store keeps the quality of an image and the network's log-probabilities, not its pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import cache, partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,11 +34,11 @@ if TYPE_CHECKING:
 
 
 def check_deblurring(profile: Profile) -> None:
-    """See that what a profile says of deblurring can be done, before anything is.
+    """Check a profile's settings of deblurring.
 
     Raises:
-        UserError: for the name of no PSF, method or network, or a PSF under which the networks are
-            not measured.
+        UserError: for an unknown PSF, method or network, or a PSF under which the networks are not
+            measured.
     """
     settings = profile.deblurring
     for name in (settings.psf, *settings.wrong_psfs):
@@ -59,7 +57,7 @@ def check_deblurring(profile: Profile) -> None:
 
 
 def prior_artifact(run: Run) -> Artifact[dict[str, torch.Tensor]]:
-    """The mixture that EPLL takes patches to come from, learnt as the profile says."""
+    """The prior of EPLL, a mixture learnt as the profile says."""
     images, _ = data.prior_sets(run)
     settings, seed = run.profile.deblurring.prior, run.profile.seed
     drawn = settings.model_dump(include={"patches", "components", "passes", "batch"})
@@ -77,7 +75,7 @@ def prior_artifact(run: Run) -> Artifact[dict[str, torch.Tensor]]:
 
 
 def prior(run: Run) -> deblurring.Mixture:
-    """The mixture that EPLL takes patches to come from, learnt as the profile says and kept."""
+    """The prior of EPLL, learnt or loaded."""
     return deblurring.Mixture.of_state(run.store.get(prior_artifact(run)))
 
 
@@ -100,37 +98,36 @@ def likelihoods(run: Run) -> dict[str, np.ndarray]:
         partial(em.likelihoods, cache(lambda: prior(run)), *sets),
         **learnt.about,
     )
-    names = {"mixture": f"mixture of {settings.components}", "gaussian": "single Gaussian"}
-    return {names[name]: found[name].numpy() for name in sorted(found, key=names.get)}
+    return {
+        f"mixture of {settings.components}": found["mixture"].numpy(),
+        "single Gaussian": found["gaussian"].numpy(),
+    }
 
 
 # --- Test images ----------------------------------------------------------------------------------
 
 
 def images_of(set_name: str, run: Run, most: int | None = None) -> ImageSet:
-    """The test images of a set on which deblurring is tried: the profile's number of each class,
-    and at most so many.
+    """The test images of a set that are deblurred: the profile's number of each class, and of these
+    at most so many, spread over the classes.
     """
+    import pandas as pd
+
     images = data.load_images(set_name, "test", run)
-    each = run.profile.deblurring.images_per_class
-    numbers = list(range(len(images)))
-    if each:
-        place = np.zeros(len(images), int)
-        for label in np.unique(images.labels):
-            place[images.labels == label] = np.arange((images.labels == label).sum())
-        numbers = np.flatnonzero(place < each).tolist()
+    labels, numbers = pd.Series(images.labels), np.arange(len(images))
+    if each := run.profile.deblurring.images_per_class:
+        numbers = np.flatnonzero(labels.groupby(labels).cumcount() < each)
     if most is not None and most < len(numbers):
-        # Spread over the classes.
-        numbers = [numbers[at * len(numbers) // most] for at in range(most)]
-    return images if len(numbers) == len(images) else data.Subset(images, numbers)
+        numbers = numbers[np.arange(most) * len(numbers) // most]
+    return images if len(numbers) == len(images) else data.Subset(images, numbers.tolist())
 
 
 def results_of(method: Treatment, images: ImageSet, run: Run) -> dict[str, torch.Tensor]:
-    """What became of images blurred by the profile's PSF and treated.
+    """Quality of images blurred by the profile's PSF and treated, and predictions on them.
 
     Returns:
-        ``psnr`` and ``ssim`` as :func:`treatment.treated` has them, ``(N,)``, and the original
-        network's ``log_probabilities`` at scale 256, ``(N, K)``.
+        ``psnr`` and ``ssim`` of :func:`treatment.treated`, ``(N,)``, and the original network's
+        ``log_probabilities`` at scale 256, ``(N, K)``.
     """
     profile, network = run.profile, trained(NetworkSpec(run.profile.model), run)
     inputs = {
@@ -154,84 +151,53 @@ def results_of(method: Treatment, images: ImageSet, run: Run) -> dict[str, torch
 
 
 def _treatment_inputs(method: Treatment, run: Run) -> dict[str, object]:
-    """What the result of a treatment depends on besides the images."""
+    """Inputs of every artifact of treated images, besides the images."""
     learnt = prior_artifact(run) if method.needs_prior else None
     if learnt:
         run.store.note(learnt)
     return {
         "psf": run.profile.deblurring.psf,
-        "treatment": [method.method, method.psf, method.noise],
+        "treatment": [method.method, method.psf, method.noise, method.by_channel],
         "prior": learnt.key if learnt else "",
     }
 
 
 def treated_decisions(method: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
-    """What the original network decided on treated images, with ``psnr`` and ``ssim``; see
-    :func:`predictions.decisions`.
+    """Decisions of the original network on treated images, as of :func:`predictions.decisions`,
+    with ``psnr`` and ``ssim``.
     """
     import pandas as pd
 
     found = results_of(method, images, run)
-    of = predictions.columns_of(
-        NetworkSpec(run.profile.model), images.name, 0, "256", run.profile.deblurring.psf
-    )
-    frames = list(
-        predictions.decided(
-            found["log_probabilities"], images, of | {"input": str(method)}, run.profile
-        )
-    )
+    original, psf = NetworkSpec(run.profile.model), run.profile.deblurring.psf
+    of = predictions.columns_of(original, images.name, 0, "256", psf) | {"input": str(method)}
+    frames = predictions.decided(found["log_probabilities"], images, of, run.profile)
     measured = {name: found[name].numpy() for name in MEASURES}
     return pd.concat([frame.assign(**measured) for frame in frames], ignore_index=True)
 
 
 def seconds(run: Run) -> dict[str, float]:
-    """Median seconds an image takes on this device each way, and by exact EPLL, on a few images of
+    """Median seconds an image by each method, and by exact EPLL, on this device, on a few images of
     the first test set.
     """
-    first, few = run.profile.evaluation.test_sets[0], run.profile.deblurring.n_timed
-    images, device = images_of(first, run, few), {"device": surroundings()["device"]}
+    profile, mixture = run.profile, cache(lambda: prior(run))
+    images = images_of(profile.evaluation.test_sets[0], run, profile.deblurring.n_timed)
     found = {}
-    for method in map(Treatment, (*run.profile.deblurring.methods, "epll-exact")):
-        timed = _of_images(
-            "deblurring-seconds", method, images, treatment.seconds_an_image, run, device
-        )
+    for method in map(Treatment, (*profile.deblurring.methods, "epll-exact")):
+        inputs = {
+            "images": images.fingerprint,
+            "canonical": profile.protocol.canonical,
+            "device": surroundings()["device"],
+            **_treatment_inputs(method, run),
+        }
+        with progress(f"timing {method}", len(images), "image") as tick:
+            timed = run.store.artifact(
+                "deblurring-seconds",
+                f"{method}.{images.name}",
+                inputs,
+                partial(treatment.seconds_an_image, method, images, mixture, profile, tick),
+                profile=profile.name,
+                data=images.fingerprint,
+            )
         found[str(method)] = float(timed["seconds"].median())
     return found
-
-
-def channel_by_channel(images: ImageSet, run: Run) -> dict[str, np.ndarray]:
-    """PSNR of images that fast EPLL restores, ``(N,)``: as it does, and each channel as if it were
-    an image by itself.
-    """
-    method = Treatment("epll")
-    apart = _of_images("by-channel", method, images, treatment.psnr_by_channel, run)
-    return {
-        "epll": results_of(method, images, run)["psnr"].numpy(),
-        "epll, each channel by itself": apart["psnr"].numpy(),
-    }
-
-
-def _of_images(
-    kind: str,
-    method: Treatment,
-    images: ImageSet,
-    compute: Callable[..., dict[str, torch.Tensor]],
-    run: Run,
-    inputs: Mapping[str, object] = MappingProxyType({}),
-) -> dict[str, torch.Tensor]:
-    """What a function of :mod:`blurpaper.experiments.treatment` gives of a few images, kept."""
-    profile, mixture = run.profile, cache(lambda: prior(run))
-    with progress(f"{kind} of {method}", len(images), "image") as tick:
-        return run.store.artifact(
-            kind,
-            f"{method}.{images.name}",
-            {
-                "images": images.fingerprint,
-                "canonical": profile.protocol.canonical,
-                **_treatment_inputs(method, run),
-                **inputs,
-            },
-            partial(compute, method, images, mixture, profile, tick),
-            profile=profile.name,
-            data=images.fingerprint,
-        )

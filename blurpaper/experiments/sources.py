@@ -1,7 +1,7 @@
 """Where numbers come from: the paper, committed results, and runs that are computed.
 
-A source is asked for the rows of an experiment, decisions on images, counts of pixels and so on.
-What it does not have is a :class:`MissingError`, whatever was asked for.
+A source is asked for the rows of an experiment, decisions on images, counts of pixels and so on. It
+raises a :class:`MissingError` for all that it does not have.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ import numpy as np
 from blurpaper.evaluation import predictions, results
 from blurpaper.experiments import examples, measurements, restoration, segmentation, tallies
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS
+from blurpaper.experiments.treatment import Treatment
 from blurpaper.runs import Run, files
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import PACKAGE
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MEASURED = (*tallies.NETWORK_KEY, "data", "input")
+_MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input")
 """Columns of decisions that are known before they are computed."""
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
@@ -60,14 +61,14 @@ def _parquet(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-@lru_cache(maxsize=1)
 def paper() -> pd.DataFrame:
     """The paper's own numbers; accuracies with binomial intervals, as it gives none.
 
-    >>> results.select(paper(), experiment="table1", metric="top5", scale="256", condition="D8")["value"].item()
+    >>> top5 = results.select(paper(), experiment="table1", metric="top5", scale="256")
+    >>> results.select(top5, condition="D8")["value"].item()
     0.6097
     """
-    return results.read(PAPER_ROWS)
+    return _table(PAPER_ROWS)
 
 
 class MissingError(results.ResultsError):
@@ -76,7 +77,7 @@ class MissingError(results.ResultsError):
 
 @dataclass(frozen=True)
 class Origin:
-    """How the numbers of one run were made.
+    """Provenance of the numbers of one run.
 
     Attributes:
         settings: the resolved profile, as plain data.
@@ -106,8 +107,8 @@ class Source:
         return found
 
     def decisions(self, **values: object) -> pd.DataFrame:
-        """What networks decided on each test image, in every setting that a table counts; those
-        whose columns have some values.
+        """Decisions of networks on each test image, in every setting of a table; with ``values``,
+        those with these values of columns.
         """
         raise self._missing("decisions on images")
 
@@ -126,10 +127,10 @@ class Source:
         raise self._missing("label maps")
 
     def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-        """What networks see in the embedded pictures of the page with a blur slider.
+        """Predictions on the embedded pictures of the page with a blur slider.
 
         Args:
-            compute: finds it for a run.
+            compute: makes them for a run.
         """
         raise self._missing("pictures")
 
@@ -188,7 +189,7 @@ class Committed(Source):
         return _parquet(self._there("confusions.parquet"))
 
     def timings(self) -> list[dict[str, str]]:
-        """What it took, a row an artifact (or of kind :data:`SECONDS`)."""
+        """Times of computing, a row an artifact (or of kind :data:`SECONDS`)."""
         with self._there("timings.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
@@ -204,7 +205,7 @@ class Committed(Source):
         return json.loads(self._there("play.json").read_text(encoding="utf-8"))
 
     def about(self) -> dict[str, Any]:
-        """How the results were made, as it was committed with them."""
+        """Provenance, as committed with the results."""
         return json.loads(self._there("json").read_text(encoding="utf-8"))
 
     def origin(self) -> Origin:
@@ -244,31 +245,23 @@ class Computed(Source):
     def decisions(self, **values: object) -> pd.DataFrame:
         import pandas as pd
 
-        asked = {column: value for column, value in values.items() if column in _MEASURED}
-        frames = [
-            decide()
-            for of, decide in self._measured()
-            if len(results.select(pd.DataFrame([of]), **asked))
-        ]
+        known = {column: value for column, value in values.items() if column in _MEASURED}
+        frames = []
+        for _, one in measurements.measurements(self.profile):
+            of = predictions.columns_of(one.spec, one.data, 0, "", "")
+            for treatment in one.treatments if one.kind in (CLASSIFIED, DEBLURRED) else ():
+                asked = pd.DataFrame([of | {"input": treatment}])
+                if len(results.select(asked, **known)):
+                    frames.append(self._decided(one, treatment))
         if not frames:
             return pd.DataFrame(columns=[*tallies.DECISION_KEY])
         return results.select(pd.concat(frames, ignore_index=True), **values)
 
-    def _measured(self) -> Iterator[tuple[dict[str, str], Callable[[], pd.DataFrame]]]:
-        """The columns that say what decisions are of, and what computes these."""
-        for _, one in measurements.measurements(self.profile):
-            of = predictions.columns_of(one.spec, one.data, 0, "", "")
-            if one.kind == CLASSIFIED:
-                yield of, partial(measurements.decisions, one, self.run)
-            elif one.kind == DEBLURRED:
-                for treatment in map(restoration.Treatment, one.treatments):
-                    images = partial(restoration.images_of, one.data, self.run)
-                    yield (
-                        of | {"input": str(treatment)},
-                        lambda t=treatment, i=images: restoration.treated_decisions(
-                            t, i(), self.run
-                        ),
-                    )
+    def _decided(self, one: measurements.Measurement, treatment: str) -> pd.DataFrame:
+        if one.kind == CLASSIFIED:
+            return measurements.decisions(one, self.run)
+        images = restoration.images_of(one.data, self.run)
+        return restoration.treated_decisions(Treatment(treatment), images, self.run)
 
     def confusions(self) -> pd.DataFrame:
         return segmentation.counts(self.run)
@@ -283,33 +276,31 @@ class Computed(Source):
         return compute(self.run)
 
     def origin(self) -> Origin:
-        """What the store keeps for the profile, the newest of each name; what that was made from;
-        and what names no profile and was made from any of these.
+        """Stamps of the profile's artifacts, the newest of each name; of all that these were made
+        from; and of artifacts of no profile that were made from any of them.
         """
         found: list[Stamp] = []
         for name in self.run.store.names():
             path = self.run.store.root / name / "stamp.json"
-            try:
-                stamp = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):  # being written or damaged: it is then not loaded either
-                continue
-            if {"kind", "name", "key", "made"} <= set(stamp):
-                found.append(stamp)
+            with suppress(OSError, ValueError):  # being written or damaged: not loaded either
+                found.append(json.loads(path.read_text(encoding="utf-8")))
+        found = [stamp for stamp in found if {"kind", "name", "key", "made"} <= set(stamp)]
         by_key = {stamp["key"]: stamp for stamp in found}
-        kept = {stamp["key"]: stamp for stamp in _newest(found, self.profile.name)}
-        wanted = list(kept.values())
-        for stamp in wanted:  # which grows
-            for key in set(stamp.get("parents", ())) & (set(by_key) - set(kept)):
-                kept[key] = by_key[key]
-                wanted.append(by_key[key])
-        made = [one for one in _newest(found, None) if set(one.get("parents", ())) & set(kept)]
-        kept |= {stamp["key"]: stamp for stamp in made}
+        keys = [stamp["key"] for stamp in _newest(found, self.profile.name)]
+        for key in keys:  # which grows
+            keys += [one for one in _parents(by_key[key]) if one in by_key and one not in keys]
+        made = [stamp for stamp in _newest(found, None) if set(_parents(stamp)) & set(keys)]
+        kept = {stamp["key"]: stamp for stamp in (*map(by_key.get, keys), *made)}
         order = sorted(kept.values(), key=lambda one: (one["kind"], one["name"], one["made"]))
         return Origin(self.profile.model_dump(), order)
 
 
+def _parents(stamp: Stamp) -> Sequence[str]:
+    return stamp.get("parents", ())
+
+
 def _newest(stamps: Iterable[Stamp], profile: str | None) -> list[Stamp]:
-    """Of the artifacts of a profile that have the same name, images and precision, the last made."""
+    """The last made of the artifacts of a profile with the same name, images and precision."""
     last = {}
     for stamp in sorted(stamps, key=lambda stamp: stamp["made"]):
         if stamp.get("profile") == profile:
@@ -337,7 +328,7 @@ def ours(source: Source) -> list[Source]:
 
 
 def answers(sources: Iterable[Source], ask: Callable[[Source], T]) -> dict[str, T]:
-    """What each of several sources answers, by its name; without those that do not have it."""
+    """Answers of several sources, by their names; without sources that do not have it."""
     found = {}
     for source in sources:
         with suppress(MissingError):

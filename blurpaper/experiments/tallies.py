@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper.evaluation import intervals, metrics
+from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs.profile import Profile
 from blurpaper.training.networks import start_of
@@ -16,22 +16,12 @@ from blurpaper.training.networks import start_of
 if TYPE_CHECKING:
     import pandas as pd
 
-DECISION_KEY = (
-    "model",
-    "network",
-    "train_scale",
-    "recipe",
-    "data",
-    "classes",
-    "input",
-    "scale",
-    "condition",
-    "seed",
+DECISION_KEY = tuple(
+    column
+    for column in results.KEY
+    if column not in ("experiment", "region", "item", "parameter", "metric")
 )
-"""The columns of a decision that say what it is of, but for the image."""
-
-NETWORK_KEY = ("model", "network", "train_scale", "recipe", "seed")
-"""Those that say of which network."""
+"""The columns of a result's key that decisions have."""
 
 # --- Rows -----------------------------------------------------------------------------------------
 
@@ -45,8 +35,8 @@ def means(
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
         terms = metrics.per_image(group)
         for metric in wanted:
-            value, low, high = intervals.of_mean(terms[metric], profile.evaluation.bootstrap)
-            yield row(key, metric, value, low, high, len(group))
+            found = intervals.of_mean(terms[metric], profile.evaluation.bootstrap)
+            yield columns(key) | results.number(metric, *found, len(group))
 
 
 def widest(decided: pd.DataFrame) -> pd.DataFrame:
@@ -57,19 +47,9 @@ def widest(decided: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def row(
-    key: tuple, metric: str, value: float, low: float | None, high: float | None, n: int
-) -> dict[str, Any]:
-    """A result: what it is of, in the columns of :data:`DECISION_KEY`, and its number with its
-    interval.
-    """
-    return dict(zip(DECISION_KEY, key, strict=True)) | {
-        "metric": metric,
-        "value": value,
-        "low": low,
-        "high": high,
-        "n": n,
-    }
+def columns(key: tuple) -> dict[str, Any]:
+    """The columns of :data:`DECISION_KEY` of a result, from their values."""
+    return dict(zip(DECISION_KEY, key, strict=True))
 
 
 # --- Differences and seeds ------------------------------------------------------------------------
@@ -78,8 +58,8 @@ def row(
 def baselines_of(
     spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """What a network is compared with: the one it started from, and the control, from its own seed
-    if there is one.
+    """Decisions of a network's baselines: its start, and the control, from its own seed if there is
+    one.
 
     Args:
         tuned: decisions by network, those of :func:`networks.start_of` among them.
@@ -112,15 +92,13 @@ def differences(
     """
     others = _by_setting(baseline)
     for key, group in decided.groupby(list(DECISION_KEY), sort=False):
-        own, their = (
-            metrics.per_image(group),
-            metrics.per_image(others[tuple(group.iloc[0][_SETTING])]),
-        )
+        own = metrics.per_image(group)
+        their = metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
         for metric in wanted:
             found = intervals.paired_difference(
                 own[metric], their[metric], profile.evaluation.bootstrap
             )
-            yield row(key, f"{metric}_vs_{name}", *found, len(group))
+            yield columns(key) | results.number(f"{metric}_vs_{name}", *found, len(group))
 
 
 _SETTING = ["data", "classes", "scale", "condition"]
@@ -144,7 +122,7 @@ def means_over_seeds(
     for setting, group in own[0].items():
         if not all(setting in of_seed for of_seed in own):
             continue
-        key = tuple("all" if column == "seed" else group.iloc[0][column] for column in DECISION_KEY)
+        of = group.iloc[0][list(DECISION_KEY)].to_dict() | {"seed": "all"}
         for metric in ("top1", "top5"):
             terms = np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in own])
             if others:
@@ -152,4 +130,4 @@ def means_over_seeds(
                     [metrics.per_image(of_seed[setting])[metric] for of_seed in others]
                 )
             found = intervals.of_mean_over_seeds(terms, profile.evaluation.bootstrap)
-            yield row(key, f"{metric}{suffix}", *found, terms.size)
+            yield of | results.number(f"{metric}{suffix}", *found, terms.size)

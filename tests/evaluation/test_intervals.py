@@ -102,31 +102,6 @@ def test_a_difference_of_other_images_is_an_error_that_says_both():
         intervals.paired_difference(np.zeros(3), np.zeros(4), 10)
 
 
-@pytest.mark.parametrize(
-    ("right", "count", "low", "high"),
-    [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0000, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_the_interval_of_a_share_is_wilsons_as_published(right, count, low, high):
-    # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine
-    # 17 (1998), Table I, method 3.
-    assert intervals.binomial(right / count, count) == pytest.approx((low, high), abs=5e-5)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.161, 0.5, 0.9088, 1.0])
-def test_the_interval_of_a_share_is_wilsons_formula(share):
-    z, count = 1.959963984540054, 50_000
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    reach = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    assert intervals.binomial(share, count) == pytest.approx(
-        (middle - reach, middle + reach), abs=1e-9
-    )
-
-
 def test_over_seeds_the_mean_is_that_of_all_and_one_seed_is_the_plain_bootstrap():
     terms = np.stack([sample(200, seed) for seed in range(3)])
     assert intervals.of_mean_over_seeds(terms, 500)[0] == pytest.approx(terms.mean())

@@ -12,9 +12,9 @@ from blurpaper.data.images import images_of
 from blurpaper.evaluation import metrics, predictions, protocol, results
 from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import Computed
-from blurpaper.networks import NetworkSpec
+from blurpaper.networks import NetworkSpec, Reference
 from blurpaper.runs import Run
-from blurpaper.runs.profile import load
+from blurpaper.runs.profile import Profile, load
 from blurpaper.runs.store import Store
 from blurpaper.training import loop, networks
 
@@ -33,15 +33,19 @@ def spec(text: str) -> NetworkSpec:
     return NetworkSpec.parse(text, model="small_vgg")
 
 
+def reference(text: str, tiny: Profile, kept: Store) -> Reference:
+    return networks.trained(spec(text), Run(tiny, kept))
+
+
 def test_one_network_for_each_scale_averages_their_log_probabilities(tiny, kept) -> None:
     images = data.load_images("emoji", "test", Run(tiny, kept))
     found = predictions.log_probabilities(
-        spec("mix@per-scale"), images, ["D4"], ["256+512"], Run(tiny, kept)
+        reference("mix@per-scale", tiny, kept), images, ["D4"], ["256+512"], Run(tiny, kept)
     )["D4"]["256+512"]
     shown = images_of(images, range(len(images)), tiny.protocol)
     parts = []
     for scale, name in (("256", "mix"), ("512", "mix@512")):
-        one = {scale: networks.trained(spec(name), Run(tiny, kept)).load()}
+        one = {scale: reference(name, tiny, kept).load()}
         parts.append(
             protocol.log_probabilities(
                 one, shown, images.ids, "D4", tiny.protocol, tiny.compute, 128
@@ -72,7 +76,7 @@ def test_paired_differences_are_those_of_the_decisions(tiny, kept) -> None:
 
 def test_divergence_from_the_sharp_prediction_is_zero_on_sharp_images(tiny, kept) -> None:
     decided = predictions.decisions(
-        spec("original"), "emoji", ["sharp", "D8"], ["256"], Run(tiny, kept)
+        reference("original", tiny, kept), "emoji", ["sharp", "D8"], ["256"], Run(tiny, kept)
     )
     divergence = decided.groupby("condition")["js_divergence"].max()
     assert divergence["sharp"] == pytest.approx(0, abs=1e-9)
@@ -89,20 +93,20 @@ def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) ->
     from blurpaper.networks.files import NetworkFile
 
     files.save(
-        networks.trained(spec("mix"), Run(tiny, kept)).load(),
+        reference("mix", tiny, kept).load(),
         spec("mix"),
         tmp_path / "mix.safetensors",
     )
     images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(one, images, ["D8"], ["256"], Run(tiny, kept))["D8"]["256"]
-        for one in (NetworkFile.at(tmp_path / "mix.safetensors"), spec("mix"))
+        for one in (NetworkFile.at(tmp_path / "mix.safetensors"), reference("mix", tiny, kept))
     )
     assert torch.equal(ours, theirs)
 
 
 def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> None:
-    networks.trained(spec("original"), Run(tiny, kept)).load()
+    reference("original", tiny, kept).load()
     monkeypatch.setattr(loop, "train", lambda *_: pytest.fail("trained again"))
     rows = experiments.EXPERIMENTS["precision"](Run(tiny, kept)).set_index(["condition", "metric"])[
         "value"
@@ -115,7 +119,7 @@ def test_another_precision_is_of_the_same_network(tiny, kept, monkeypatch) -> No
     images = data.load_images("emoji", "test", Run(tiny, kept))
     ours, theirs = (
         predictions.log_probabilities(
-            networks.kept(networks.trained(spec("original"), Run(tiny, kept))),
+            networks.kept(reference("original", tiny, kept)),
             images,
             ["D8"],
             ["256"],
@@ -132,10 +136,10 @@ def test_a_restricted_choice_is_among_the_classes_of_the_test_set(tiny, kept, mo
     images.labels[:] = np.where(images.labels % 2 == 0, 0, 3)  # only classes 0 and 3 occur
     monkeypatch.setattr(data, "load_images", lambda *_: images)
     decided = predictions.decisions(
-        spec("original"), "emoji", ["D4"], ["256"], Run(restricted, kept)
+        reference("original", restricted, kept), "emoji", ["D4"], ["256"], Run(restricted, kept)
     )
     log_p = predictions.log_probabilities(
-        spec("original"), images, ["D4"], ["256"], Run(restricted, kept)
+        reference("original", restricted, kept), images, ["D4"], ["256"], Run(restricted, kept)
     )["D4"]["256"]
     two = decided[decided["classes"] == "2"]
     assert set(decided["classes"]) == {"4", "2"}

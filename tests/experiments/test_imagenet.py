@@ -64,7 +64,7 @@ def tiny(classes, field: int = 224) -> vgg.VGG:
 
 
 def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
-    """Fine-tune on the mix, and check Table 1's row at 256, sharp and under D8, before and after."""
+    """Fine-tune on the mix, and check Table 1 at 256, sharp and under D8, before and after."""
     start, spec = original(224), NetworkSpec("vgg16", "mix")
     tuned = training.networks.trained(spec, Run(profile, store)).load()
     moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), tuned.parameters())]
@@ -72,9 +72,9 @@ def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
     assert all(parameter.isfinite().all() for parameter in tuned.parameters())
     assert tuned.classes == imagenet_names()
     for one in (NetworkSpec("vgg16"), spec):
-        decided = predictions.decisions(
-            one, "imagenet", ["sharp", "D8"], ["256"], Run(profile, store)
-        )
+        run = Run(profile, store)
+        network = training.networks.trained(one, run)
+        decided = predictions.decisions(network, "imagenet", ["sharp", "D8"], ["256"], run)
         assert sorted(set(decided["label"])) == list(CLASSES)
         rows = results.table(
             {"experiment": "table1", **row}
@@ -89,7 +89,7 @@ def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
 
 def test_the_layout_of_imagenet_gives_its_labels_and_images_of_any_size(stand_in) -> None:
     profile = profiles.load("imagenet")
-    images = data.load_images("imagenet", "train", profile, stand_in)
+    images = data.load_images("imagenet", "train", Run(profile, stand_in))
     assert len(images) == 6
     assert images.labels.tolist() == [number for number in CLASSES for _ in range(2)]
     shapes = [tuple(images[number].shape) for number in range(6)]

@@ -45,10 +45,10 @@ def test_the_networks_are_those_that_the_committed_run_trained(name) -> None:
 
 @pytest.mark.parametrize("name", ["emoji", "photos"])
 def test_the_measurements_are_those_that_the_committed_run_made(name) -> None:
-    """But for the networks from files, which are measured to be compared with what they came from."""
+    """But for networks from files, which are measured for comparison with their originals."""
     profile, planned = profiles.load(name), {}
     for _, one in measurements.measurements(profile):
-        if one.spec.train_scale == "per-scale":
+        if one.spec.scale == "per-scale":
             continue
         for each in one.treatments if one.kind == "deblurred" else one.conditions:
             what = each if one.kind == "deblurred" else one.spec

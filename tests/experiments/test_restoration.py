@@ -13,13 +13,14 @@ from blurpaper.data.examples import CarriedSet
 from blurpaper.data.images import to_canonical, write_image
 from blurpaper.evaluation import metrics, predictions
 from blurpaper.evaluation.results import AS_IS
-from blurpaper.experiments import restoration
-from blurpaper.experiments.restoration import Treatment, treated
+from blurpaper.experiments import restoration, treatment
+from blurpaper.experiments.treatment import Treatment, treated
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run, fingerprint
-from blurpaper.runs.profile import load
+from blurpaper.runs.profile import Profile, load
 from blurpaper.runs.store import Store
+from blurpaper.training.networks import trained
 
 GRADIENT = Treatment("gradient")
 
@@ -38,11 +39,19 @@ def kept(tmp_path_factory):
     return Store(tmp_path_factory.mktemp("store"))
 
 
+def in_memory(images: list[torch.Tensor]) -> MemorySet:
+    return MemorySet(images, [0] * len(images), ("a",))
+
+
+def treat(treatment: Treatment, images: MemorySet, profile: Profile):
+    return treated(treatment, images, lambda: None, profile, range(len(images)))
+
+
 def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(smoke) -> None:
     photographs = CarriedSet("test")
     canonical = [to_canonical(image, 108) for image in (*photographs, photographs[0].mT)]
-    ids = [f"test/{number}" for number in range(len(canonical))]
-    restored, numbers = treated(GRADIENT, canonical, ids, "D8", None, smoke.protocol, smoke.compute)
+    images = in_memory(canonical)
+    restored, numbers = treat(GRADIENT, images, smoke)
     kernel = psf("D8", 108 / 384)
     for place, (image, found) in enumerate(zip(canonical, restored, strict=True)):
         expected = deblurring.restore(blur.apply(image, kernel), kernel, "gradient")
@@ -50,50 +59,48 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
         assert numbers["psnr"][place] == pytest.approx(metrics.psnr(found, image), abs=1e-4)
         assert numbers["ssim"][place] == pytest.approx(metrics.ssim(found, image), abs=1e-5)
     assert (numbers["seconds"] > 0).all()
-    left, before = treated(
-        Treatment(AS_IS), canonical, ids, "D8", None, smoke.protocol, smoke.compute
-    )
+    left, before = treat(Treatment(AS_IS), images, smoke)
     assert all(torch.equal(a, blur.apply(b, kernel)) for a, b in zip(left, canonical, strict=True))
     assert (numbers["psnr"] > before["psnr"]).all()
 
 
 def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) -> None:
-    canonical = [to_canonical(random_images[0], 108)]
-    mistaken, _ = treated(
-        Treatment("gradient", "D6", 2.0),
-        canonical,
-        ["a"],
-        "D8",
-        None,
-        smoke.protocol,
-        smoke.compute,
-    )
-    seen = blur.apply(canonical[0], psf("D8", 108 / 384))
+    images = in_memory([to_canonical(random_images[0], 108)])
+    mistaken, _ = treat(Treatment("gradient", "D6", 2.0), images, smoke)
+    seen = blur.apply(images[0], psf("D8", 108 / 384))
     assert torch.equal(
         mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0)
     )
 
 
-def test_under_shake_each_image_is_restored_with_its_own_kernel(
-    random_images, smoke, monkeypatch
-) -> None:
-    canonical = [to_canonical(image, 108) for image in random_images[:3]]
+def test_each_channel_by_itself_is_restored_as_a_grey_image(random_images, smoke) -> None:
+    images = in_memory([to_canonical(image, 108) for image in random_images[:2]])
+    restored, _ = treat(Treatment("gradient", by_channel=True), images, smoke)
+    kernel = psf("D8", 108 / 384)
+    for image, found in zip(images, restored, strict=True):
+        seen = blur.apply(image, kernel)
+        grey = deblurring.restore(seen[:, None], kernel, "gradient")
+        assert torch.equal(found, grey[:, 0])
+
+
+def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, monkeypatch) -> None:
+    images = in_memory([to_canonical(image, 108) for image in random_images[:3]])
     used = []
     monkeypatch.setattr(
-        restoration.deblurring,
+        treatment.deblurring,
         "restore",
         lambda seen, kernel, *_: used.append((len(seen), kernel)) or seen,
     )
-    treated(GRADIENT, canonical, ["a", "b", "c"], "shake", None, smoke.protocol, smoke.compute)
-    expected = {name: kernels.psf_of("shake", name, 108 / 384) for name in ("a", "b", "c")}
+    treat(GRADIENT, images, load("smoke", {"deblurring.psf": "shake"}))
+    expected = [kernels.psf_of("shake", name, 108 / 384) for name in images.ids]
     assert [count for count, _ in used[1:]] == [1, 1, 1]
     # Alike in shape go together.
-    order = sorted("abc", key=lambda name: canonical["abc".index(name)].shape != canonical[0].shape)
+    order = sorted(range(3), key=lambda number: images[number].shape != images[0].shape)
     assert all(
-        np.array_equal(kernel, expected[name])
-        for (_, kernel), name in zip(used[1:], order, strict=True)
+        np.array_equal(kernel, expected[number])
+        for (_, kernel), number in zip(used[1:], order, strict=True)
     )
-    assert len({kernel.tobytes() for kernel in expected.values()}) == 3
+    assert len({kernel.tobytes() for kernel in expected}) == 3
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,7 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(
         (Treatment("epll", "D6"), "epll as D6"),
         (Treatment("epll", "D6", 2.0), "epll as D6, noise 2"),
         (Treatment("wiener", noise=0.4), "wiener, noise 0.4"),
+        (Treatment("epll", by_channel=True), "epll, each channel by itself"),
     ],
 )
 def test_treatments_have_words(treatment, word) -> None:
@@ -115,10 +123,8 @@ def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, mo
     first = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert first["log_probabilities"].shape == (12, 4) and first["psnr"].shape == (12,)
     calls = []
-    really = restoration.treated
-    monkeypatch.setattr(
-        restoration, "treated", lambda *args: calls.append(args[0]) or really(*args)
-    )
+    really = treatment.treated
+    monkeypatch.setattr(treatment, "treated", lambda *args: calls.append(args[0]) or really(*args))
     again = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert not calls and all(torch.equal(first[name], again[name]) for name in first)
     restoration.results_of(Treatment("gradient", noise=1.0), images, Run(tiny, kept))
@@ -136,7 +142,11 @@ def test_left_as_they_are_images_get_the_log_probabilities_of_table_1(tiny, kept
     images = restoration.images_of("emoji", Run(tiny, kept))
     found = restoration.results_of(Treatment(AS_IS), images, Run(tiny, kept))["log_probabilities"]
     usual = predictions.log_probabilities(
-        NetworkSpec("small_vgg"), images, ["D8"], ["256"], Run(tiny, kept)
+        trained(NetworkSpec("small_vgg"), Run(tiny, kept)),
+        images,
+        ["D8"],
+        ["256"],
+        Run(tiny, kept),
     )["D8"]["256"]
     torch.testing.assert_close(found, usual, atol=1e-4, rtol=0)
 

@@ -26,7 +26,7 @@ from blurpaper.cli import main
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.sets import VOID
 from blurpaper.evaluation import invariance, metrics, protocol
-from blurpaper.experiments import treatment
+from blurpaper.experiments.treatment import Treatment, treated
 from blurpaper.networks import NetworkSpec, build, files
 from blurpaper.networks.vgg import VGG, small_vgg
 from blurpaper.networks.weights import bundled
@@ -525,14 +525,13 @@ def test_images_smaller_than_the_psf_or_a_patch_are_deblurred(shape) -> None:
 
 
 def test_treated_images_come_back_with_seconds_and_quality() -> None:
-    images = [
-        photograph(EXAMPLES[0])[:, 100:190, 150:240],
-        photograph(EXAMPLES[1])[:, 100:190, 150:240],
-    ]
-    found = {}
+    pixels = [photograph(example)[:, 100:208, 150:258] for example in EXAMPLES]
+    images, found = MemorySet(pixels, [0, 0], ("a",)), {}
+    profile = profiles.load("smoke", {"deblurring.psf": "D4"})
     for compute in (CPU, GPU):
-        found[compute.device] = treatment.treated(
-            treatment.Treatment("epll"), images, ["a", "b"], "D4", None, SMALL, compute
+        settings = profile.model_copy(update={"protocol": SMALL, "compute": compute})
+        found[compute.device] = treated(
+            Treatment("epll"), images, lambda: None, settings, range(len(images))
         )
     (_, on_cpu), (restored, on_gpu) = found["cpu"], found["cuda"]
     assert all(image.device.type == "cpu" for image in restored)

@@ -52,7 +52,7 @@ def test_measuring_again_and_again_takes_no_more_files_threads_or_memory(tmp_pat
     def measure(number: int) -> None:
         store = Store(tmp_path / f"store {number}")
         spec = named(str(tmp_path / "network.safetensors"))
-        folder.evaluate(
+        folder.measure(
             spec,
             tmp_path / "album",
             ["sharp", "D8", "G4", "shake"],
