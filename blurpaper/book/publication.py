@@ -36,7 +36,7 @@ _SMALL = {"compression": "zstd", "compression_level": 19}
 _COUNTS = {
     "blurpaper.evaluation.intervals",
     "blurpaper.evaluation.metrics",
-    "blurpaper.experiments.tallies",
+    "blurpaper.evaluation.results",
     "blurpaper.segmentation.metrics",
 }
 """With the experiments, the modules that make rows of artifacts."""

@@ -18,7 +18,6 @@ import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.evaluation.results import AS_IS
-from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import MissingError, Source
 from blurpaper.networks.reference import DEFAULT_SCALE, ORIGINAL, RECIPES
 from blurpaper.runs.randomness import stream
@@ -137,7 +136,7 @@ class Evidence:
             columns = {column: of[column] for column in _NETWORK}
             frame = self._source.decisions(data=self.data, **columns)
             if len(frame):
-                frame = tallies.widest(frame)
+                frame = results.widest(frame)
             self._decisions[network] = dict(
                 iter(frame.groupby(["scale", "condition"], sort=False, observed=True))
             )

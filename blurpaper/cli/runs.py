@@ -156,8 +156,7 @@ def compare(a: Path, b: Path) -> None:
 
     A difference is no error: the exit status is 0 if both could be read.
     """
-    from blurpaper.cli import comparison
     from blurpaper.evaluation import results
 
-    compared = comparison.compare(results.read(a), results.read(b))
-    click.echo(f"A: {a}\nB: {b}\n{comparison.as_text(compared)}")
+    compared = results.compare(results.read(a), results.read(b))
+    click.echo(f"A: {a}\nB: {b}\n{results.as_text(compared)}")

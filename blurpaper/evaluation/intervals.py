@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blurpaper.evaluation import metrics, results
+from blurpaper.runs.profile import Profile
 from blurpaper.runs.randomness import stream
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVEL = 0.95
 HALF_WIDTH = 1.959964
@@ -142,3 +148,70 @@ def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
 
 def _percentiles(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0))
+
+
+# --- Rows of results ------------------------------------------------------------------------------
+
+
+def means(
+    decided: pd.DataFrame, wanted: Iterable[str], profile: Profile
+) -> Iterator[dict[str, Any]]:
+    """Means over images of some of the metrics of :func:`metrics.per_image`, a row for each
+    setting.
+    """
+    for key, group in decided.groupby(list(results.DECISION_KEY), sort=False):
+        terms = metrics.per_image(group)
+        for metric in wanted:
+            found = of_mean(terms[metric], profile.evaluation.bootstrap)
+            yield results.columns(key) | results.number(metric, *found, len(group))
+
+
+def differences(
+    decided: pd.DataFrame,
+    baseline: pd.DataFrame,
+    name: str,
+    profile: Profile,
+    wanted: Iterable[str] = ("top1", "top5"),
+) -> Iterator[dict[str, Any]]:
+    """Paired differences, of accuracy if nothing else is wanted: the same images, resampled
+    together.
+    """
+    others = _by_setting(baseline)
+    for key, group in decided.groupby(list(results.DECISION_KEY), sort=False):
+        own = metrics.per_image(group)
+        their = metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
+        for metric in wanted:
+            found = paired_difference(own[metric], their[metric], profile.evaluation.bootstrap)
+            yield results.columns(key) | results.number(f"{metric}_vs_{name}", *found, len(group))
+
+
+_SETTING = ["data", "classes", "scale", "condition"]
+
+
+def _by_setting(decided: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
+    return dict(iter(decided.groupby(_SETTING, sort=False)))
+
+
+def means_over_seeds(
+    decided: list[pd.DataFrame],
+    profile: Profile,
+    baselines: list[pd.DataFrame] | None = None,
+    suffix: str = "",
+) -> Iterator[dict[str, Any]]:
+    """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in
+    which all were measured.
+    """
+    own = [_by_setting(one) for one in decided]
+    others = [_by_setting(one) for one in baselines] if baselines else None
+    for setting, group in own[0].items():
+        if not all(setting in of_seed for of_seed in own):
+            continue
+        of = group.iloc[0][list(results.DECISION_KEY)].to_dict() | {"seed": "all"}
+        for metric in ("top1", "top5"):
+            terms = np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in own])
+            if others:
+                terms = terms - np.array(
+                    [metrics.per_image(of_seed[setting])[metric] for of_seed in others]
+                )
+            found = of_mean_over_seeds(terms, profile.evaluation.bootstrap)
+            yield of | results.number(f"{metric}{suffix}", *found, terms.size)

@@ -4,9 +4,12 @@ run at hand; and two tables of them compared row by row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from blurpaper.runs.files import UserError
 
@@ -24,6 +27,13 @@ image of the set ``data``; ``parameter`` what an experiment varies besides, such
 or the class whose probability it is.
 """
 COLUMNS = (*KEY, "value", "low", "high", "n")
+
+DECISION_KEY = tuple(
+    column
+    for column in KEY
+    if column not in ("experiment", "region", "item", "parameter", "metric")
+)
+"""The columns of a result's key that decisions have."""
 
 AS_IS = "as is"
 """The word in the column ``input`` for images that nothing was done to after the blur."""
@@ -126,3 +136,104 @@ def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
         wanted = value if isinstance(value, (list, tuple, set)) else [value]
         frame = frame[frame[column].isin(list(wanted))]
     return frame
+
+
+def widest(decided: pd.DataFrame) -> pd.DataFrame:
+    """The decisions among all classes, where some were also made among a test set's own."""
+    return decided[
+        decided["classes"].astype(int)
+        == decided.groupby("data")["classes"].transform(lambda names: names.astype(int).max())
+    ]
+
+
+def columns(key: tuple) -> dict[str, Any]:
+    """The columns of :data:`DECISION_KEY` of a result, from their values."""
+    return dict(zip(DECISION_KEY, key, strict=True))
+
+
+# --- Two tables compared --------------------------------------------------------------------------
+
+SAME = 1e-6
+"""Numbers that differ by no more than this share of the larger are the same, as results are written
+with seven digits.
+"""
+
+VERDICTS = ("same", "within", "moved", "only A", "only B")
+"""On a row: the same number in both tables, within an interval, moved, or in one table alone."""
+
+
+def compare(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Match the rows of two tables by :data:`KEY` and judge each difference.
+
+    A row moved if neither interval contains the other table's value and the difference exceeds the
+    joint half width, ``sqrt(hA² + hB²)``; without intervals, if the two are not the same number. If
+    only one has an interval, that one decides.
+
+    Returns:
+        rows in the order of A, then those of B alone: the key, ``a``, ``b``, ``difference``
+        (B - A), ``joint`` (half width of the two intervals together, 0 without any), ``times`` (the
+        difference in joint half widths, infinite without any) and ``verdict``, one of
+        :data:`VERDICTS`.
+
+    >>> from blurpaper.experiments.sources import paper
+    >>> set(compare(paper(), paper())["verdict"])
+    {'same'}
+    """
+    import pandas as pd
+
+    a, b = (frame.set_index(list(KEY))[["value", "low", "high"]] for frame in (a, b))
+    both = pd.concat([a, b], axis=1, keys=["a", "b"])
+    value_a, low_a, high_a, value_b, low_b, high_b = both.to_numpy(float).T
+    difference = value_b - value_a
+    gone = np.isnan(value_a) != np.isnan(value_b)  # a number where the other table has none
+    same = ~gone & ~(np.abs(difference) > SAME * np.maximum(np.abs(value_a), np.abs(value_b)))
+    contained = (low_a <= value_b) & (value_b <= high_a) | (low_b <= value_a) & (value_a <= high_b)
+    joint = np.hypot(np.nan_to_num(high_a - low_a), np.nan_to_num(high_b - low_b)) / 2
+    moved = ~same & (gone | (~contained & (np.abs(difference) > joint)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = np.where(same, 0.0, np.where(gone, math.inf, np.abs(difference) / joint))
+    alone = ~both.index.isin(b.index), ~both.index.isin(a.index)
+    verdict = np.select([*alone, same, moved], ["only A", "only B", "same", "moved"], "within")
+    numbers = {"a": value_a, "b": value_b, "difference": difference, "joint": joint, "times": times}
+    return both.index.to_frame(index=False).assign(**numbers, verdict=verdict)
+
+
+def counts(compared: pd.DataFrame) -> pd.DataFrame:
+    """How many rows of each experiment have each verdict."""
+    import pandas as pd
+
+    found = pd.crosstab(compared["experiment"], compared["verdict"])
+    return found.reindex(columns=list(VERDICTS), fill_value=0)
+
+
+def moved(compared: pd.DataFrame) -> pd.DataFrame:
+    """The rows that moved, the biggest move in joint half widths first."""
+    rows = compared[compared["verdict"] == "moved"]
+    size = rows["difference"].abs().fillna(math.inf)
+    order = ["times", "size"]
+    return rows.assign(size=size).sort_values(order, ascending=False, kind="stable")
+
+
+def as_text(compared: pd.DataFrame) -> str:
+    """A summary, counts by experiment, and every row that moved."""
+    by_experiment = counts(compared)
+    same, within, changed, only_a, only_b = by_experiment.sum()
+    matched = same + within + changed
+    parts = [
+        f"{matched} row{'' if matched == 1 else 's'} in both: {same} the same, {within} within "
+        f"their intervals, {changed} moved; {only_a} only in A, {only_b} only in B"
+    ]
+    if len(compared):
+        parts.append(by_experiment.rename_axis(columns=None).reset_index().to_string(index=False))
+    if changed:
+        rows = moved(compared)
+        varied = [column for column in KEY if rows[column].nunique() > 1]
+        common = rows[list(KEY)].drop(columns=varied).iloc[0]
+        shared = ", ".join(f"{column} {value}" for column, value in common.items() if value)
+        numbers = {"a": "A", "b": "B", "difference": "B - A", "joint": "joint ±", "times": "times"}
+        table = rows[[*varied, *numbers]].rename(columns=numbers)
+        parts.append(
+            f"moved, by how many joint half widths of the intervals (all of {shared}):\n"
+            + table.to_string(index=False, float_format="{:.4g}".format, na_rep="-")
+        )
+    return "\n\n".join(parts)

@@ -11,7 +11,7 @@ import numpy as np
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.evaluation.results import AS_IS
-from blurpaper.experiments import restoration, tallies
+from blurpaper.experiments import restoration
 from blurpaper.experiments.measurements import (
     DEBLURRED,
     Measurement,
@@ -60,20 +60,20 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
         images = restoration.images_of(one.data, run)
         original, *tuned = (_of(images, found) for found in decided)
         sharp = results.select(original, condition=SHARP)
-        yield from tallies.means(sharp, ("top1", "top5"), run.profile)
+        yield from intervals.means(sharp, ("top1", "top5"), run.profile)
         treatments = map(Treatment, (AS_IS, *one.treatments))
         treated = {treatment: _treated(treatment, images, run) for treatment in treatments}
         for found in treated.values():
-            yield from tallies.means(found, _MEASURED, run.profile)
+            yield from intervals.means(found, _MEASURED, run.profile)
         blurred, reference = treated[Treatment(AS_IS)], treated.get(REFERENCE)
         instead = [results.select(found, condition=psf) for found in tuned]
         for found in instead:
-            yield from tallies.means(found, ("top1", "top5"), run.profile)
+            yield from intervals.means(found, ("top1", "top5"), run.profile)
         for found in (*treated.values(), *instead):
             if found is not blurred:
                 yield from _recovered(found, blurred, sharp, run.profile)
             if reference is not None and found is not reference:
-                yield from tallies.differences(found, reference, str(REFERENCE), run.profile)
+                yield from intervals.differences(found, reference, str(REFERENCE), run.profile)
 
 
 @experiment()
@@ -83,8 +83,8 @@ def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
         images = restoration.images_of(name, run, run.profile.deblurring.n_exact)
         exact, fast = (_treated(one, images, run) for one in (Treatment("epll-exact"), REFERENCE))
         for found in (exact, fast):
-            yield from tallies.means(found, _MEASURED, run.profile)
-        yield from tallies.differences(fast, exact, "epll-exact", run.profile, _MEASURED)
+            yield from intervals.means(found, _MEASURED, run.profile)
+        yield from intervals.differences(fast, exact, "epll-exact", run.profile, _MEASURED)
 
 
 def _of_deblurring_psf(profile: Profile) -> list[Measurement]:
@@ -103,12 +103,12 @@ def deblurring_psf(run: Run) -> Iterator[dict[str, Any]]:
     settings = run.profile.deblurring
     images = _first_images(run, settings.n_ablation)
     for decided in deblurring_psf.decisions(run).values():
-        yield from tallies.means(_of(images, decided), ("top1", "top5"), run.profile)
+        yield from intervals.means(_of(images, decided), ("top1", "top5"), run.profile)
     for psf in (settings.psf, *settings.wrong_psfs):
         for noise in (REFERENCE.noise, *settings.assumed_noises):
             treatment = Treatment("epll", None if psf == settings.psf else psf, noise)
             found = _treated(treatment, images, run)
-            for row in tallies.means(found, _MEASURED, run.profile):
+            for row in intervals.means(found, _MEASURED, run.profile):
                 yield row | {"parameter": psf}
 
 
@@ -120,7 +120,7 @@ def deblurring_noise(run: Run) -> Iterator[dict[str, Any]]:
     images = _first_images(run, run.profile.deblurring.n_ablation)
     for noise in run.profile.deblurring.noise_sweep:
         found = _treated(Treatment("epll", noise=noise), images, run)
-        for row in tallies.means(found, _MEASURED, run.profile):
+        for row in intervals.means(found, _MEASURED, run.profile):
             yield row | {"parameter": f"{noise:g}"}
 
 
@@ -157,7 +157,7 @@ def _first_images(run: Run, most: int) -> ImageSet:
 
 def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:
     """The decisions on these images, among all classes, at scale 256."""
-    return tallies.widest(
+    return results.widest(
         results.select(decided, data=images.name, image=set(images.ids), scale="256")
     )
 
@@ -171,7 +171,7 @@ def _recovered(
     found: pd.DataFrame, blurred: pd.DataFrame, sharp: pd.DataFrame, profile: Profile
 ) -> Iterator[dict[str, Any]]:
     """The share of the original's loss under blur that this recovers."""
-    of = found.iloc[0][list(tallies.DECISION_KEY)].to_dict()
+    of = found.iloc[0][list(results.DECISION_KEY)].to_dict()
     terms = [metrics.per_image(one) for one in (found, blurred, sharp)]
     for metric in ("top1", "top5"):
         now, before, best = (np.asarray(one[metric])[None] for one in terms)

@@ -12,7 +12,6 @@ from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, SEGMENTED, CarriedSet, photograph
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import predictions, protocol, results
-from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import (
     Measurement,
     experiment,
@@ -227,7 +226,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
     """
     import pandas as pd
 
-    decided = tallies.widest(pd.concat(figure3.decisions(run).values(), ignore_index=True))
+    decided = results.widest(pd.concat(figure3.decisions(run).values(), ignore_index=True))
     for name in run.profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
             here = results.select(decided, data=name, condition=condition)
@@ -235,7 +234,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
             split = right.index[right["any"] & ~right["all"]]
             for image in split[:_FIGURE3_EACH]:
                 for one in results.select(here, image=image).to_dict("records"):
-                    of = {column: one[column] for column in tallies.DECISION_KEY}
+                    of = {column: one[column] for column in results.DECISION_KEY}
                     of |= {"item": image, "parameter": str(one["label"])}
                     yield of | results.number("rank", one["rank"] + 1, n=1)
     for one in predict_photographs(FIGURE3_CONDITIONS, run):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, predictions, results
-from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import (
     COMPARED,
     DISKS,
@@ -42,7 +42,7 @@ def table1(run: Run) -> Iterator[dict[str, Any]]:
     global pooling of its last map.
     """
     for decided in table1.decisions(run).values():
-        yield from tallies.means(decided, ("top1", "top5"), run.profile)
+        yield from intervals.means(decided, ("top1", "top5"), run.profile)
 
 
 def _of_table2(profile: Profile) -> list[Measurement]:
@@ -59,7 +59,7 @@ def table2(run: Run) -> Iterator[dict[str, Any]]:
     paper finds the fine-tuned network's much alike.
     """
     for decided in table2.decisions(run).values():
-        yield from tallies.means(
+        yield from intervals.means(
             decided, ("entropy", "cross_entropy", "js_divergence"), run.profile
         )
         yield from _confidence(decided, run.profile)
@@ -67,11 +67,11 @@ def table2(run: Run) -> Iterator[dict[str, Any]]:
 
 def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
     """Calibration error and area under the risk-coverage curve."""
-    for key, group in decided.groupby(list(tallies.DECISION_KEY), sort=False):
+    for key, group in decided.groupby(list(results.DECISION_KEY), sort=False):
         confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
         ece = partial(metrics.calibration_error, confidence, correct)
         found = intervals.of_statistic(ece, len(group), profile.evaluation.bootstrap)
-        of = tallies.columns(key)
+        of = results.columns(key)
         yield of | results.number("ece", *found, len(group))
         aurc = metrics.area_under_risk_coverage(confidence, correct)
         yield of | results.number("aurc", aurc, n=len(group))
@@ -98,6 +98,31 @@ def _tuned(profile: Profile, *mixes: str) -> list[Measurement]:
 
 
 @experiment(_tuned)
+def baselines_of(
+    spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Decisions of a network's baselines: its start, and the control, from its own seed if there is
+    one.
+
+    Args:
+        tuned: decisions by network, those of :func:`networks.start_of` among them.
+    """
+    found = {"original": tuned[start_of(spec)]}
+    control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
+    control = control if control in tuned else replace(control, seed=0)
+    if spec.mix != "sharp-only" and control in tuned:
+        found["sharp-only"] = tuned[control]
+    return found
+
+
+def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
+    """Networks that differ in their seed alone."""
+    groups: dict[NetworkSpec, list[NetworkSpec]] = {}
+    for spec in specs:
+        groups.setdefault(replace(spec, seed=0), []).append(spec)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def table3(run: Run) -> Iterator[dict[str, Any]]:
     """Every network under every condition, and its paired differences from the baselines
     (``top1_vs_original``, ...).
@@ -108,15 +133,15 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
     decided = table3.decisions(run)
     tuned = [spec for spec in decided if not spec.is_original]
     for spec, by_spec in decided.items():
-        yield from tallies.means(by_spec, ("top1", "top5"), run.profile)
-        for name, baseline in tallies.baselines_of(spec, decided).items() if spec in tuned else ():
-            yield from tallies.differences(by_spec, baseline, name, run.profile)
-    for alike in tallies.of_several_seeds(tuned):
+        yield from intervals.means(by_spec, ("top1", "top5"), run.profile)
+        for name, baseline in baselines_of(spec, decided).items() if spec in tuned else ():
+            yield from intervals.differences(by_spec, baseline, name, run.profile)
+    for alike in of_several_seeds(tuned):
         of_seeds = [decided[spec] for spec in alike]
-        yield from tallies.means_over_seeds(of_seeds, run.profile)
-        baselines = [tallies.baselines_of(spec, decided) for spec in alike]
+        yield from intervals.means_over_seeds(of_seeds, run.profile)
+        baselines = [baselines_of(spec, decided) for spec in alike]
         for name in baselines[0]:
-            yield from tallies.means_over_seeds(
+            yield from intervals.means_over_seeds(
                 of_seeds, run.profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}"
             )
 
@@ -137,7 +162,7 @@ def recovery(run: Run) -> Iterator[dict[str, Any]]:
     terms = {
         (spec, condition): metrics.per_image(group)
         for spec, own in decided.items()
-        for condition, group in tallies.widest(own).groupby("condition", sort=False)
+        for condition, group in results.widest(own).groupby("condition", sort=False)
     }
     specs = [spec for spec in decided if spec.mix == "mix" and spec.recipe != "batch-norm"]
     for recipe in dict.fromkeys(spec.recipe for spec in specs):
@@ -172,7 +197,7 @@ def table4(run: Run) -> Iterator[dict[str, Any]]:
     scales; with entropies.
     """
     for decided in table4.decisions(run).values():
-        yield from tallies.means(decided, ("top1", "top5", "entropy"), run.profile)
+        yield from intervals.means(decided, ("top1", "top5", "entropy"), run.profile)
 
 
 # --- Table A: a second architecture ---------------------------------------------------------------
@@ -189,7 +214,7 @@ def tableA(run: Run) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's nam
     fine-tuned on the mix.
     """
     for decided in tableA.decisions(run).values():
-        yield from tallies.means(decided, ("top1", "top5"), run.profile)
+        yield from intervals.means(decided, ("top1", "top5"), run.profile)
 
 
 # --- The bundled network --------------------------------------------------------------------------
@@ -205,7 +230,7 @@ def bundled(run: Run) -> Iterator[dict[str, Any]]:
     file = weights.bundled(spec) if settings.released_network else None
     for name in settings.test_sets if file else ():
         decided = predictions.decisions(file, name, settings.finetuned_conditions, ["256"], run)
-        yield from tallies.means(decided, ("top1", "top5"), run.profile)
+        yield from intervals.means(decided, ("top1", "top5"), run.profile)
 
 
 # --- Precision ------------------------------------------------------------------------------------
@@ -224,11 +249,11 @@ def precision(run: Run) -> Iterator[dict[str, Any]]:
     (one,) = precision.measures(run.profile)
     compute = run.profile.compute.model_copy(update={"precision": "float32"})
     exact = Run(run.profile.model_copy(update={"compute": compute}), run.store)
-    same, given = kept(trained(one.spec, run)), tallies.widest(precision.decisions(run)[one.spec])
+    same, given = kept(trained(one.spec, run)), results.widest(precision.decisions(run)[one.spec])
     decided = predictions.decisions(same, one.data, one.conditions, one.scales, exact)
-    in_float32 = tallies.widest(decided)
-    yield from tallies.means(in_float32, ("top1", "top5"), run.profile)
-    yield from tallies.differences(given, in_float32, "float32", run.profile)
+    in_float32 = results.widest(decided)
+    yield from intervals.means(in_float32, ("top1", "top5"), run.profile)
+    yield from intervals.differences(given, in_float32, "float32", run.profile)
 
 
 # --- Figure 4: invariance of features (Sec. 4.3) --------------------------------------------------

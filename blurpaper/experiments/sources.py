@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from blurpaper.evaluation import predictions, results
-from blurpaper.experiments import examples, measurements, restoration, segmentation, tallies
+from blurpaper.experiments import examples, measurements, restoration, segmentation
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS
 from blurpaper.experiments.treatment import Treatment
 from blurpaper.runs import Run, files
@@ -254,7 +254,7 @@ class Computed(Source):
                 if len(results.select(asked, **known)):
                     frames.append(self._decided(one, treatment))
         if not frames:
-            return pd.DataFrame(columns=[*tallies.DECISION_KEY])
+            return pd.DataFrame(columns=[*results.DECISION_KEY])
         return results.select(pd.concat(frames, ignore_index=True), **values)
 
     def _decided(self, one: measurements.Measurement, treatment: str) -> pd.DataFrame:

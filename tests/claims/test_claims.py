@@ -14,7 +14,7 @@ from blurpaper.book import build, tables
 from blurpaper.claims import Evidence, criteria
 from blurpaper.claims.criteria import Finding, verdicts
 from blurpaper.evaluation import intervals, metrics, results
-from blurpaper.experiments import EXPERIMENTS, sources, tallies
+from blurpaper.experiments import EXPERIMENTS, sources
 from blurpaper.experiments.sources import Committed, Computed, Paper
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
@@ -199,7 +199,7 @@ def test_differences_are_paired_over_the_images() -> None:
     photos = profiles.load("photos")
     source = Evidence(Committed(photos))
     drawn = source.top5("sharp+D8", "D8") - source.top5(condition="D8")
-    frame = tallies.widest(Committed(photos).decisions(data="nips2017-dev"))
+    frame = results.widest(Committed(photos).decisions(data="nips2017-dev"))
     of = {"model": "efficientnet_lite0", "scale": "256", "condition": "D8", "input": "as is"}
     one, other = (
         metrics.per_image(results.select(frame, network=name, recipe=recipe, **of))["top5"]

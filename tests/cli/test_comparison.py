@@ -5,9 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from blurpaper.cli import main
-from blurpaper.cli.comparison import as_text, compare, counts, moved
 from blurpaper.evaluation import results
-from blurpaper.evaluation.results import KEY
+from blurpaper.evaluation.results import KEY, as_text, compare, counts, moved
 from blurpaper.experiments import sources
 from blurpaper.runs.files import RESULTS
 

@@ -20,7 +20,6 @@ from blurpaper.cli import main, report
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import results
 from blurpaper.evaluation.folder import Measured
-from blurpaper.experiments import tallies
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import Committed
 from blurpaper.networks import NetworkSpec, files
@@ -303,7 +302,7 @@ def calibrated(images: int, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
 def committed(name: str, network: str, recipe: str, data: str) -> dict[str, dict[str, np.ndarray]]:
     """The committed decisions of a network under defocus at scale 256, among all its classes."""
     profile = profiles.load(name)
-    rows = tallies.widest(
+    rows = results.widest(
         Committed(profile).decisions(
             model=profile.model, network=network, recipe=recipe, data=data, scale="256",
             input="as is", seed="0", condition=DISKS,

@@ -10,7 +10,6 @@ from helpers import TINY
 from blurpaper import data, experiments
 from blurpaper.data.images import images_of
 from blurpaper.evaluation import metrics, predictions, protocol, results
-from blurpaper.experiments import tallies
 from blurpaper.experiments.sources import Computed
 from blurpaper.networks import NetworkSpec, Reference
 from blurpaper.runs import Run
@@ -85,7 +84,7 @@ def test_divergence_from_the_sharp_prediction_is_zero_on_sharp_images(tiny, kept
 
 def test_decisions_hold_every_setting_once(tiny, kept) -> None:
     decided = Computed(Run(tiny, kept)).decisions()
-    assert not decided.duplicated([*tallies.DECISION_KEY, "image"]).any()
+    assert not decided.duplicated([*results.DECISION_KEY, "image"]).any()
 
 
 def test_a_network_in_a_file_is_measured_like_any_other(tiny, kept, tmp_path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from blurpaper import experiments
 from blurpaper.evaluation import invariance, predictions, results
-from blurpaper.experiments import measurements, tallies
+from blurpaper.experiments import measurements, recognition
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -98,7 +98,7 @@ def test_a_choice_among_fewer_classes_has_rows_of_its_own(profile) -> None:
 
 
 def test_the_widest_choice_is_taken_set_by_set(profile) -> None:
-    decided = tallies.widest(made_up(NetworkSpec(MODEL)))
+    decided = results.widest(made_up(NetworkSpec(MODEL)))
     assert set(decided["classes"]) == {"100"}
     assert len(decided) == 2 * 50
 
@@ -165,9 +165,9 @@ def test_a_network_is_compared_with_the_control_of_its_own_seed_if_there_is_one(
     names = ("original", "sharp-only", "sharp-only#1")
     tuned = {NetworkSpec.parse(name, model): name for name in names}
     own, other = (
-        tallies.baselines_of(NetworkSpec(model, "mix", seed=seed), tuned) for seed in (1, 2)
+        recognition.baselines_of(NetworkSpec(model, "mix", seed=seed), tuned) for seed in (1, 2)
     )
     assert own == {"original": "original", "sharp-only": "sharp-only#1"}
     assert other == {"original": "original", "sharp-only": "sharp-only"}
     control = NetworkSpec(model, "sharp-only", seed=1)
-    assert list(tallies.baselines_of(control, tuned)) == ["original"]
+    assert list(recognition.baselines_of(control, tuned)) == ["original"]

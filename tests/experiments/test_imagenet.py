@@ -10,8 +10,8 @@ from PIL import Image
 
 from blurpaper import data, experiments, training
 from blurpaper.data.sets import imagenet_names, imagenet_wnids
-from blurpaper.evaluation import predictions, results
-from blurpaper.experiments import plan, sources, tallies
+from blurpaper.evaluation import intervals, predictions, results
+from blurpaper.experiments import plan, sources
 from blurpaper.networks import NetworkSpec, vgg
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import Run
@@ -78,7 +78,7 @@ def fine_tune_and_measure(profile: profiles.Profile, store: Store) -> None:
         assert sorted(set(decided["label"])) == list(CLASSES)
         rows = results.table(
             {"experiment": "table1", **row}
-            for row in tallies.means(decided, ("top1", "top5"), profile)
+            for row in intervals.means(decided, ("top1", "top5"), profile)
         )
         assert len(rows) == 4
         assert set(rows["condition"]) == {"sharp", "D8"}
