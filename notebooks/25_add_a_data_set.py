@@ -132,7 +132,7 @@ print(*(name for name in run.store.names() if "cats" in name), sep="\n")
 # Change the file, and the fingerprint changes and with it the key; a set whose fingerprint does not depend on its images would be given the predictions of others. So take
 # the hash of the content, or of whatever the images are made from.
 #
-# To learn from such a set, put it where `finetuning.finetune` puts its folder: into a `Task`, with a mix and a scale.
+# To learn from such a set, put it where `finetune.finetune` puts its folder: into a `Task`, with a mix and a scale.
 
 # %%
 from blurpaper.kernels import MIXES
@@ -147,7 +147,7 @@ batch.seen.shape, batch.labels.tolist()
 # %% [markdown]
 # ## A name
 #
-# Sets that the chapters use have names. Photographs in folders need a line in `photos.SETS`: the folders of their splits, below the data folder. Within
+# Sets that the chapters use have names. Those of photographs in folders stand in `folders.SETS`, with the folders of their splits below the data folder. Within
 # a session that can be tried; the fingerprint of a folder is that of its files, so that no key depends on the name alone.
 
 # %%
@@ -161,13 +161,11 @@ print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
 del folders.SETS["mine"]
 
 # %% [markdown]
-# **For good**, in a checkout: the line in `SETS` of `blurpaper/data/folders.py`, and an entry of `SOURCES` in `blurpaper/data/sources.py`, which says what it is,
-# under which licence, how many images are whole, and where it can be had, or that it cannot be fetched and what to do.
+# **For good**, in a checkout: an entry of `SOURCES` in `blurpaper/data/sources.py`, which says what it is, under which licence, where its splits lie,
+# how many images are whole, and where it can be had, or that it cannot be fetched and what to do.
 #
 # ```python
-# "mine": {"test": "mine/val"},  # in SETS
-#
-# Source(  # in SOURCES
+# Source(
 #     name="mine",
 #     what="photographs of my street",
 #     licence="mine",
@@ -177,8 +175,8 @@ del folders.SETS["mine"]
 # ),
 # ```
 #
-# The tests run over both: that folders agree, that what is missing is told in a sentence with how to get it, that names in the list of
-# known sets are those that can be loaded.
+# The tests run over it: that what is missing is reported in a sentence with how to get it, and that names in the list of known sets are
+# those that can be loaded.
 #
 # ```sh
 # python -m pytest tests/data

@@ -80,7 +80,7 @@ _CHUNK = 8192
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """A zero-mean Gaussian mixture on patches in the coordinates of :func:`patches.basis`.
+    """A zero-mean Gaussian mixture on patches in the coordinates of :func:`basis`.
 
     Attributes:
         weights: float32 ``(K,)``, of sum 1.
