@@ -97,7 +97,6 @@ def _tuned(profile: Profile, *mixes: str) -> list[Measurement]:
     return on_test_images(dict.fromkeys(specs), profile, conditions, ["256"])
 
 
-@experiment(_tuned)
 def baselines_of(
     spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
@@ -123,6 +122,7 @@ def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+@experiment(_tuned)
 def table3(run: Run) -> Iterator[dict[str, Any]]:
     """Every network under every condition, and its paired differences from the baselines
     (``top1_vs_original``, ...).
