@@ -40,9 +40,9 @@ from blurpaper.book.page import (
     with_interval,
 )
 from blurpaper.book.tables import comparison
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.images import to_canonical
-from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import protocol, results
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import MIXES
@@ -254,7 +254,7 @@ for name, frame in tables.items():
     )
 
 # %% tags=["remove-input"]
-counts = {name: source.counts for name, source in SOURCES.items()}
+counts = {name: source.counts for name, source in CATALOGUE.items()}
 lines = [
     f"On photographs this book has {counts['imagenet-sample']['train']:,} labelled images to fine-tune on, where the paper had "
     f"{counts['imagenet']['train']:,}; without labels it can use more of them, and asks more of each."

@@ -30,10 +30,10 @@ from blurpaper import blur, data, deblurring
 from blurpaper.book import figures
 from blurpaper.book.page import Page, percent, with_interval
 from blurpaper.book.tables import comparison, rounded
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
-from blurpaper.data.sources import SOURCES
 from blurpaper.deblurring import splitting
 from blurpaper.evaluation import metrics, results
 from blurpaper.experiments.sources import PAPER, Paper
@@ -245,7 +245,7 @@ gap = 100 * (tuned["value"] - done["value"])
 page.say(
     f"In the paper fine-tuning on the mix leads by {rounded(gap, 2)} points, {with_interval(tuned)} against {with_interval(done)} on "
     f"{int(tuned['n']):,} images: within the noise of its test set, so that *as well as* is borne out and *better* is not. And it was "
-    f"fine-tuned on {SOURCES['imagenet'].counts['train'] / 1e6:.1f} million photographs with labels; the lines above say what is left of the "
+    f"fine-tuned on {CATALOGUE['imagenet'].counts['train'] / 1e6:.1f} million photographs with labels; the lines above say what is left of the "
     "comparison with fewer, or without labels."
 )
 

@@ -24,7 +24,7 @@ published = False
 # %% tags=["remove-cell"]
 from blurpaper import deblurring
 from blurpaper.book.page import Page, percent, with_interval
-from blurpaper.data.sources import SOURCES
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.evaluation import results
 from blurpaper.experiments.sources import Paper
 from blurpaper.kernels import MIXES
@@ -86,7 +86,7 @@ def rate(one):
     return ", ".join(f"{p.rate:g} × {p.epochs}" for p in one.finetuning.phases)
 
 
-counts = {name: source.counts for name, source in SOURCES.items()}
+counts = {name: source.counts for name, source in CATALOGUE.items()}
 labelled = {
     "emoji": f"{ours['emoji'].emoji.train:,} drawn images",
     "photos": f"{counts['imagenet-sample']['train']:,} of ImageNet's, one a class",

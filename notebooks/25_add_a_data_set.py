@@ -161,11 +161,11 @@ print(len(mine), mine.name, mine.ids, mine.labels, mine.fingerprint)
 del folders.SETS["mine"]
 
 # %% [markdown]
-# **For good**, in a checkout: an entry of `SOURCES` in `blurpaper/data/sources.py`, which says what it is, under which licence, where its splits lie,
+# **For good**, in a checkout: an entry of `CATALOGUE` in `blurpaper/data/catalogue.py`, which says what it is, under which licence, where its splits lie,
 # how many images are whole, and where it can be had, or that it cannot be fetched and what to do.
 #
 # ```python
-# Source(
+# PhotographSet(
 #     name="mine",
 #     what="photographs of my street",
 #     licence="mine",

@@ -132,9 +132,9 @@ def data_list() -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def data_fetch(names: tuple[str, ...]) -> None:
     """Download sets of photographs; one that is there is left alone."""
-    from blurpaper.data import download, sources
+    from blurpaper.data import catalogue, download
 
-    for source in [sources.source_of(name) for name in names]:
+    for source in [catalogue.known_set(name) for name in names]:
         click.echo(download.fetch(source.name))
 
 

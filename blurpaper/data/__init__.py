@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blurpaper.data import folders, images, sources, voc
+from blurpaper.data import catalogue, folders, images, voc
 from blurpaper.data.emoji import EmojiSet
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.scenes import LABELS, SceneSet
@@ -164,7 +164,7 @@ def count(name: str, split: str, profile: Profile) -> int:
         return len(voc.load_segmented(name, split)) if voc.is_there(name, split) else whole
     if folders.is_there(name, split):
         return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
-    return sources.source_of(name).counts.get(split, 0)
+    return catalogue.known_set(name).counts.get(split, 0)
 
 
 def fingerprints(run: Run) -> dict[str, str]:

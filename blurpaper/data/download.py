@@ -1,4 +1,4 @@
-"""Sets of photographs in the data folder: fetched by pooch from the addresses of `sources`, listed,
+"""Sets of photographs in the data folder: fetched by pooch from the addresses of `catalogue`, listed,
 and verified.
 
 A set is arranged below a temporary name and renamed when it is whole, so that a fetch that is
@@ -22,9 +22,9 @@ import pooch
 import requests
 
 from blurpaper import __version__
+from blurpaper.data.catalogue import CATALOGUE, PhotographSet, known_set
 from blurpaper.data.images import ImageError, decoding, image_files, problems, read_image
 from blurpaper.data.sets import imagenet_wnids
-from blurpaper.data.sources import SOURCES, Source, source_of
 from blurpaper.runs.files import UserError, data_folder, explained
 from blurpaper.runs.progress import progress
 
@@ -49,7 +49,7 @@ def fetch(name: str) -> str:
         UserError: for an unknown name.
         FetchError: if it cannot be downloaded or unpacked, saying why and what to do.
     """
-    source, root = source_of(name), data_folder().absolute()
+    source, root = known_set(name), data_folder().absolute()
     target = root / name
     if source.there(root) == list(source.folders):
         return f"{name} is there already, in {target}; it is left alone."
@@ -124,7 +124,7 @@ def _why(error: requests.RequestException) -> str:
 # --- From what was downloaded to folders ----------------------------------------------------------
 
 
-def _unpack(archive: Path, scratch: Path, folder: Path, source: Source) -> str:
+def _unpack(archive: Path, scratch: Path, folder: Path, source: PhotographSet) -> str:
     """Unpack a tar or zip archive and move the files of a set to their places below its folder; a
     sentence if the archive has no published checksum.
     """
@@ -206,7 +206,7 @@ def overview() -> list[str]:
     """Lines on every known set: what it shows, its licence, whether it is there, how to get it."""
     root = data_folder().absolute()
     lines = [f"photographs, looked for in {root}:"]
-    for source in SOURCES.values():
+    for source in CATALOGUE.values():
         lines += ["", f"{source.name}: {source.what}"]
         for split, place in source.folders.items():
             state = "there" if split in source.there(root) else "not there"
@@ -219,7 +219,7 @@ def overview() -> list[str]:
 
 def found() -> list[str]:
     """Names of the sets of which something is there."""
-    return [name for name, source in SOURCES.items() if source.there(data_folder())]
+    return [name for name, source in CATALOGUE.items() if source.there(data_folder())]
 
 
 def verify(name: str) -> list[str]:
@@ -228,7 +228,7 @@ def verify(name: str) -> list[str]:
     Raises:
         UserError: for an unknown name.
     """
-    source, root = source_of(name), data_folder().absolute()
+    source, root = known_set(name), data_folder().absolute()
     found = []
     for split, place in source.folders.items():
         folder = root / place

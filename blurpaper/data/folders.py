@@ -14,13 +14,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.images import SUFFIXES, ImageError, image_names, problems, read_image
 from blurpaper.data.sets import ImageSet, Subset, imagenet_names, imagenet_wnids
-from blurpaper.data.sources import SOURCES
 from blurpaper.runs.files import data_folder, hashes
 from blurpaper.runs.store import Store
 
-SETS = {source.name: source.folders for source in SOURCES.values()}
+SETS = {source.name: source.folders for source in CATALOGUE.values()}
 """Known sets of photographs, each with the folders of its splits below the data folder."""
 
 LISTS = {
@@ -69,7 +69,7 @@ def how_to_get(name: str, split: str) -> str:
     """One sentence: where a set was looked for, what it is, and how to get it."""
     return (
         f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder "
-        f"it is in): {SOURCES[name].how_to_get}."
+        f"it is in): {CATALOGUE[name].how_to_get}."
     )
 
 

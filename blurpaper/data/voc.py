@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from blurpaper.data import folders
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.folders import FolderSet, MissingDataError
 from blurpaper.data.images import ImageError, decoding
 from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
-from blurpaper.data.sources import SOURCES
 from blurpaper.runs.files import UserError, data_folder
 
 LABELS = (
@@ -159,7 +159,7 @@ def how_to_get(name: str, split: str) -> str:
     absent = next((place for place in places if not place.exists()), places[0]).absolute()
     return (
         f"{name} with its segmentations needs {absent}, which is not there (BLURPAPER_DATA names "
-        f"the folder that {name} is in): {SOURCES[name].how_to_get}."
+        f"the folder that {name} is in): {CATALOGUE[name].how_to_get}."
     )
 
 

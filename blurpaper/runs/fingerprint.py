@@ -23,7 +23,7 @@ from blurpaper.runs.files import PACKAGE
 
 _PACKAGE = "blurpaper"
 _IN_RUNS = ("files", "fingerprint", "profile", "progress", "store", "threads")
-CARRIERS = {f"{_PACKAGE}.{name}" for name in ("runs", "data.sources", "evaluation.results")} | {
+CARRIERS = {f"{_PACKAGE}.{name}" for name in ("runs", "data.catalogue", "evaluation.results")} | {
     f"{_PACKAGE}.runs.{name}" for name in _IN_RUNS
 }
 """Modules that carry values without computing them: what they hold is in an artifact's inputs."""

@@ -23,10 +23,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from blurpaper.cli import main
-from blurpaper.data import download, folders, sources
+from blurpaper.data import catalogue, download, folders
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.download import FetchError, fetch, verify
 from blurpaper.data.images import read_image
-from blurpaper.data.sources import SOURCES
 from blurpaper.runs.files import UserError
 
 WNIDS = ("n01440764", "n01443537")
@@ -95,7 +95,7 @@ def offer(server, monkeypatch):
     """
 
     def put(name, content, like="imagewoof", checksum=None, counts=None):
-        real = SOURCES[like]
+        real = CATALOGUE[like]
         file = f"{name}.archive"
         server.files[file] = content
         checksum = "sha256:" + hashlib.sha256(content).hexdigest() if checksum is None else checksum
@@ -107,7 +107,7 @@ def offer(server, monkeypatch):
             url=server.url(file),
             checksum=checksum,
         )
-        monkeypatch.setitem(sources.SOURCES, name, made)
+        monkeypatch.setitem(catalogue.CATALOGUE, name, made)
         return made
 
     return put
@@ -164,7 +164,7 @@ def nothing_but_archives(root):
 # --- What is known --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", SOURCES.values(), ids=lambda source: source.name)
+@pytest.mark.parametrize("source", CATALOGUE.values(), ids=lambda source: source.name)
 def test_a_known_set_says_where_it_comes_from_and_goes_to(source):
     assert source.counts.keys() == source.folders.keys()
     assert all(place.startswith(f"{source.name}/") for place in source.folders.values())
@@ -184,7 +184,7 @@ def test_addresses_and_checksums_are_those_torchvision_publishes():
     from torchvision.datasets.voc import DATASET_YEAR_DICT
 
     def of(name):
-        return SOURCES[name].url, SOURCES[name].checksum.removeprefix("md5:")
+        return CATALOGUE[name].url, CATALOGUE[name].checksum.removeprefix("md5:")
 
     assert of("imagenette") == Imagenette._ARCHIVES["320px"]
     voc = DATASET_YEAR_DICT["2012"]
@@ -219,7 +219,7 @@ def test_addresses_and_checksums_are_those_torchvision_publishes():
 )
 def test_files_of_the_real_archives_go_to_their_places(name, file, place):
     found = [
-        match.expand(to) for at, to in SOURCES[name].layout if (match := re.fullmatch(at, file))
+        match.expand(to) for at, to in CATALOGUE[name].layout if (match := re.fullmatch(at, file))
     ]
     assert found == ([place] if place else [])
 
@@ -512,7 +512,7 @@ def test_what_cannot_be_downloaded_is_one_sentence_that_says_what_to_do(
     server, offer, root, monkeypatch, url, reason
 ):
     made = dataclasses.replace(offer("toy", b""), url=url or server.url("toy.tgz"), checksum="")
-    monkeypatch.setitem(sources.SOURCES, "toy", made)
+    monkeypatch.setitem(catalogue.CATALOGUE, "toy", made)
     result = CliRunner().invoke(main, ["data", "fetch", "toy"])
     assert result.exit_code == 2
     assert made.url in result.output and reason in result.output
@@ -622,7 +622,7 @@ def test_list_says_of_every_set_what_it_is_and_how_to_get_it(offer, root):
     fetch("toy")
     result = CliRunner().invoke(main, ["data", "list"])
     assert result.exit_code == 0
-    for name, source in SOURCES.items():
+    for name, source in CATALOGUE.items():
         assert f"{name}: {source.what}" in result.output and source.licence in result.output
         assert source.by_hand or f"blurpaper data fetch {name}" in result.output
     assert f"train: there, {root / 'toy/train'}" in result.output

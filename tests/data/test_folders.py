@@ -11,10 +11,10 @@ from PIL import Image
 from blurpaper import data
 from blurpaper.cli import main
 from blurpaper.data import folders
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.folders import MissingDataError, load_folder, readable
 from blurpaper.data.images import ImageError
 from blurpaper.data.sets import imagenet_names, imagenet_wnids
-from blurpaper.data.sources import SOURCES
 from blurpaper.evaluation import results
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.vgg import small_vgg
@@ -219,7 +219,7 @@ def test_a_missing_set_is_an_error_that_names_its_folder_and_how_to_get_it(
         folders.load_images(name, split)
     message = str(caught.value)
     assert str(tmp_path / folders.SETS[name][split]) in message
-    assert name in message and "BLURPAPER_DATA" in message and SOURCES[name].how_to_get in message
+    assert name in message and "BLURPAPER_DATA" in message and CATALOGUE[name].how_to_get in message
     assert not folders.is_there(name, split)
 
 

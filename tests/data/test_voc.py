@@ -12,10 +12,10 @@ from PIL import Image
 
 from blurpaper import data
 from blurpaper.data import folders, voc
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.folders import MissingDataError
 from blurpaper.data.images import ImageError, read_image
 from blurpaper.data.sets import SegmentedSet
-from blurpaper.data.sources import SOURCES
 from blurpaper.runs import Run
 
 DEVKIT = "VOCdevkit/VOC2012"
@@ -245,7 +245,7 @@ def test_a_missing_folder_or_list_is_an_error_that_says_where_it_was_looked_for_
     text = sentence(caught)
     assert text == voc.how_to_get(name, "train")
     assert str(devkit / (part or "JPEGImages")) in text
-    assert "BLURPAPER_DATA" in text and SOURCES[name].how_to_get in text
+    assert "BLURPAPER_DATA" in text and CATALOGUE[name].how_to_get in text
 
 
 def test_one_split_may_be_there_without_the_other(animals):

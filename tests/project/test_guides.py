@@ -140,8 +140,8 @@ def test_the_data_set_of_the_guide_passes_the_tests_of_the_sets(checkout) -> Non
         for line in text.splitlines()
         if line.startswith("#")
     ]
-    start = next(number for number, line in enumerate(shown) if line.startswith("Source("))
+    start = next(number for number, line in enumerate(shown) if line.startswith("PhotographSet("))
     entry = "\n".join(shown[start : shown.index("),", start) + 1])
-    edit(data / "sources.py", "    for source in (\n", f"    for source in (\n{entry}\n")
+    edit(data / "catalogue.py", "    for source in (\n", f"    for source in (\n{entry}\n")
     said = passes(checkout, "tests/data", "-k", "mine")
     assert said.count("PASSED") >= 3

@@ -12,7 +12,7 @@ from torchvision.models import ResNet50_Weights
 
 from blurpaper.book import build
 from blurpaper.data import download
-from blurpaper.data.sources import SOURCES
+from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.networks import weights
 from blurpaper.networks.base import WeightsError
 
@@ -123,7 +123,7 @@ def test_one_module_opens_connections_and_none_knows_an_address_without_encrypti
 
 
 def test_every_known_address_is_encrypted_and_every_archive_but_one_has_a_checksum() -> None:
-    fetched = [source for source in SOURCES.values() if source.url]
+    fetched = [source for source in CATALOGUE.values() if source.url]
     assert all(source.url.startswith("https://") for source in fetched)
     lengths = {"md5": 32, "sha256": 64}
     unchecked = []

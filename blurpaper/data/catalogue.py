@@ -16,7 +16,7 @@ from blurpaper.runs.files import UserError
 
 
 @dataclass(frozen=True)
-class Source:
+class PhotographSet:
     """A set of photographs.
 
     Attributes:
@@ -72,10 +72,10 @@ _CLEVERHANS = (
     "nips17_adversarial_competition/dataset"
 )
 
-SOURCES: dict[str, Source] = {
+CATALOGUE: dict[str, PhotographSet] = {
     source.name: source
     for source in (
-        Source(
+        PhotographSet(
             name="imagenet-sample",
             what="1,000 training photographs of ImageNet, one a class",
             licence=_IMAGENET,
@@ -85,7 +85,7 @@ SOURCES: dict[str, Source] = {
             size="110 MB",
             layout=((r"[^/]+/((n\d{8})_[^/]+\.JPEG)", r"train/\2/\1"),),
         ),
-        Source(
+        PhotographSet(
             name="nips2017-dev",
             what="1,000 photographs with ImageNet labels: the development set of the NIPS 2017 "
             "adversarial competition",
@@ -97,7 +97,7 @@ SOURCES: dict[str, Source] = {
             size="a list of 0.3 MB, then 1,000 photographs from Flickr",
             listing=True,
         ),
-        Source(
+        PhotographSet(
             name="imagewoof",
             what="ten breeds of dog of ImageNet, smaller side 320: Imagewoof2-320 of fast.ai",
             licence=_IMAGENET,
@@ -108,7 +108,7 @@ SOURCES: dict[str, Source] = {
             size="328 MB",
             layout=_CLASSES,
         ),
-        Source(
+        PhotographSet(
             name="imagenette",
             what="ten easy classes of ImageNet, smaller side 320: Imagenette2-320 of fast.ai",
             licence=_IMAGENET,
@@ -119,7 +119,7 @@ SOURCES: dict[str, Source] = {
             size="342 MB",
             layout=_CLASSES,
         ),
-        Source(
+        PhotographSet(
             name="voc2012",
             what="PASCAL VOC 2012, training and validation images with segmentations",
             licence="Flickr's terms of use",
@@ -130,7 +130,7 @@ SOURCES: dict[str, Source] = {
             size="2.0 GB",
             layout=((r"VOCdevkit/VOC2012/.+", r"\g<0>"),),
         ),
-        Source(
+        PhotographSet(
             name="voc-animals",
             what="the photographs of VOC 2012's segmentation set that show an animal",
             licence="Flickr's terms of use",
@@ -141,7 +141,7 @@ SOURCES: dict[str, Source] = {
             "-p agreement.train_set=imagenet-sample+imagewoof+voc2012+bsds500 "
             "-p segmentation.data=voc2012",
         ),
-        Source(
+        PhotographSet(
             name="bsds500",
             what="natural photographs of 481 x 321 pixels: the Berkeley segmentation data set",
             licence="research and teaching only",
@@ -153,7 +153,7 @@ SOURCES: dict[str, Source] = {
             size="71 MB",
             layout=((r"BSR/BSDS500/data/images/((?:train|test)/[^/]+\.jpg)", r"\1"),),
         ),
-        Source(
+        PhotographSet(
             name="imagenet",
             what="ILSVRC-2012, a thousand classes",
             licence=_IMAGENET,
@@ -167,12 +167,12 @@ SOURCES: dict[str, Source] = {
 """Every known set by name."""
 
 
-def source_of(name: str) -> Source:
+def known_set(name: str) -> PhotographSet:
     """A known set.
 
     Raises:
         UserError: for an unknown name, listing those there are.
     """
-    if name not in SOURCES:
-        raise UserError(f"a set of photographs is one of {', '.join(SOURCES)}. Got {name!r}.")
-    return SOURCES[name]
+    if name not in CATALOGUE:
+        raise UserError(f"a set of photographs is one of {', '.join(CATALOGUE)}. Got {name!r}.")
+    return CATALOGUE[name]
