@@ -5,8 +5,13 @@ from __future__ import annotations
 __all__ = ["evaluate_module"]
 
 
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__
+
+
 def __getattr__(name: str) -> object:
-    """What measures a module on a folder, when it is asked for: its import takes seconds."""
+    """Import the measurement of a module when it is first used, because torch takes a second."""
     if name in __all__:
         from blurpaper.evaluation.folder import evaluate_module
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import PROFILES, UserError
@@ -22,6 +21,15 @@ from blurpaper.runs.files import PROFILES, UserError
 
 class ProfileError(UserError):
     """A profile that cannot be used, in one sentence."""
+
+
+class _UnknownFieldError(ValueError):
+    """A field that a section does not have."""
+
+    def __init__(self, field: str, known: list[str]) -> None:
+        meant = _meant(field, known) or f"; there are {', '.join(known)}."
+        super().__init__(f"no such field{meant}")
+        self.field = field
 
 
 class Section(BaseModel):
@@ -35,9 +43,7 @@ class Section(BaseModel):
         known = list(cls.model_fields)
         for name in fields if isinstance(fields, dict) else ():
             if name not in known:
-                what = _meant(name, known) or f"; there are {', '.join(known)}."
-                said = {"field": name, "what": what}
-                raise PydanticCustomError("unknown", "no such field{what}", said)
+                raise _UnknownFieldError(name, known)
         return fields
 
 
@@ -295,12 +301,13 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
         return Profile.model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
-        unknown = [problem["ctx"]["field"]] if problem["type"] == "unknown" else []
+        cause = problem.get("ctx", {}).get("error")
+        unknown = [cause.field] if isinstance(cause, _UnknownFieldError) else []
         where = ".".join(map(str, (*problem["loc"], *unknown))) or "the whole"
         what = problem["msg"].removeprefix("Value error, ")
         if not unknown:
             what += "."
-        if problem["type"] not in ("missing", "value_error", "unknown"):
+        if problem["type"] not in ("missing", "value_error"):
             what += f" Got {problem['input']!r}."
         raise ProfileError(f"profile {name!r}, {where}: {what}") from None
 

