@@ -1,5 +1,5 @@
-"""``python -m benchmarks``: one benchmark after another, each a module whose ``measure(quick)`` gives
-rows of plain data.
+"""``python -m benchmarks``: one benchmark after another, each a module whose ``measure(quick)``
+gives rows of plain data.
 
 The machine of the committed runs gave ``results/bench.json``. What a GPU reaches, ``python -m
 benchmarks.gpu`` measures.

@@ -7,9 +7,9 @@ python -m benchmarks.gpu [--out FILE] [--only blur train ...] [--models vgg16 ..
 Networks have random weights and images are made here; nothing is read from disk. A step of training
 is measured on a batch that lies on the GPU, ``batches`` is the making of batches alone (scale,
 blur, crop), ``loop`` both as the library does them together. ``share`` is arithmetic done over
-the peak, both by blurpaper.experiments.plan; ``memory`` is the most that was allocated and ``foreseen`` what
-blurpaper.experiments.plan says. In the mode float32 convolutions do without TF32, in tf32
-they use it, as torch has it by default; ``tuned`` lets cuDNN try its algorithms first.
+the peak, both by blurpaper.experiments.plan; ``memory`` is the most that was allocated and
+``foreseen`` what blurpaper.experiments.plan says. In the mode float32 convolutions do without TF32,
+in tf32 they use it, as torch has it by default; ``tuned`` lets cuDNN try its algorithms first.
 """
 
 from __future__ import annotations
@@ -399,7 +399,7 @@ def measure_classification(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def measure_segmentation(options: argparse.Namespace) -> Iterator[Row]:
-    """A step of training of Zoomout on a batch on the device, and the segmenting of whole scenes."""
+    """A training step of Zoomout on a batch on the device, and the segmentation of whole scenes."""
     settings, field = options.profile.segmentation, options.profile.protocol.field
     count, model = options.batch or settings.pretraining.batch, options.profile.model
     if model not in options.models:

@@ -15,14 +15,18 @@ _NOT_MEASURED = (
 _REFERENCE = rf"(?>\d+(?:\.\d+)*){_NOT_MEASURED}"
 
 NAMES = {
-    "a place in the paper or the book": r"\b(?:Tables?|Fig(?:ures?|s?\.)|Sec(?:tions?|s?\.)|[Cc]hapters?|Eq\.)\s+"
+    "a place in the paper or the book": r"\b(?:Tables?|Fig(?:ures?|s?\.)|"
+    r"Sec(?:tions?|s?\.)|[Cc]hapters?|Eq\.)\s+"
     rf"{_REFERENCE}(?:(?:,|,?\s+(?:and|to))\s+{_REFERENCE})*",
     "a year": rf"(?:\b(?:in|since|VOC|ILSVRC|ImageNet)\s+|\()(?:19[5-9]|20[0-3])\d{_NOT_MEASURED}",
     "a paper": r"\barXiv[: ]\d{4}\.\d{4,5}\b",
     "a scale of the paper": rf"(?<![\w.,])(?:128|256|512)(?:\s*\+\s*512)?{_NOT_MEASURED}",
-    "the canonical scale, those before the blur, or the crop": rf"(?<![\w.,])(?:384|356|410|224){_NOT_MEASURED}",
-    "a word that ends in a number: D8, top-5, VGG-16, bfloat16": r"(?<![\w.])[A-Za-z][A-Za-z-]*\d+\b(?![.,]\d)",
-    "the size of a PSF": rf"\b(?:radius|deviations?)\s+(?:of\s+)?\d{{1,2}}(?:\s+(?:to|and)\s+\d{{1,2}})?{_NOT_MEASURED}"
+    "the canonical scale, those before the blur, or the crop": r"(?<![\w.,])(?:384|356|410|224)"
+    rf"{_NOT_MEASURED}",
+    "a word that ends in a number: D8, top-5, VGG-16, bfloat16": r"(?<![\w.])[A-Za-z][A-Za-z-]*"
+    r"\d+\b(?![.,]\d)",
+    "the size of a PSF": rf"\b(?:radius|deviations?)\s+(?:of\s+)?\d{{1,2}}"
+    rf"(?:\s+(?:to|and)\s+\d{{1,2}})?{_NOT_MEASURED}"
     r"|(?<![\w.,])\d{1,2}\s+pixels\b",
     "a patch, a grid or a window": rf"(?<![\w.,])\d+\s*[×x]\s*\d+{_NOT_MEASURED}",
     "a stride": rf"\bstride\s+\d{_NOT_MEASURED}",
@@ -39,8 +43,10 @@ pattern that tells it.
 
 _NOT_PROSE = [
     r"\A---\n.*?\n---\n",  # front matter
-    r"^(?P<fence>`{3,}+|~{3,}+)(?!\{(?!code|bibliography|math|figure|image)).*?^(?P=fence)\s*$",  # code; notes and such are prose
-    r"^(?:`{3,}|~{3,}|:{3,})(?:\{[\w:-]+\})?|^:\w[\w-]*:[^\n]*$|^\([\w-]+\)=$",  # the ends, options and labels of directives
+    # Code; notes and such are prose.
+    r"^(?P<fence>`{3,}+|~{3,}+)(?!\{(?!code|bibliography|math|figure|image)).*?^(?P=fence)\s*$",
+    # The ends, options and labels of directives.
+    r"^(?:`{3,}|~{3,}|:{3,})(?:\{[\w:-]+\})?|^:\w[\w-]*:[^\n]*$|^\([\w-]+\)=$",
     r"\$\$.+?\$\$",
     r"\$(?![\d.,]+\s*(?:\\,|\\ )?(?:\\?%)?\s*\$)[^$\n]+\$",  # maths, but for a bare number
     r"\{[\w:-]+\}`[^`]*`",  # citations and other roles
@@ -60,7 +66,8 @@ def typed_numbers(root: Path) -> list[str]:
     the book of a checkout: a sentence each.
     """
     return [
-        f'{where}: "{number}" is typed, not computed: ... {around} ...; compute it, or write a small one in words'
+        f'{where}: "{number}" is typed, not computed: ... {around} ...; compute it, or write a '
+        "small one in words"
         for where, text in _prose(root)
         for number, around in numbers_in(text)
     ]

@@ -1,5 +1,5 @@
-"""Sets of photographs in the data folder: fetched by pooch from the addresses of `catalogue`, listed,
-and verified.
+"""Sets of photographs in the data folder: fetched by pooch from the addresses of the catalogue,
+listed, and verified.
 
 A set is arranged below a temporary name and renamed when it is whole, so that a fetch that is
 stopped, by whatever, leaves no folder that looks like the set. What was downloaded stays and is not

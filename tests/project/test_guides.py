@@ -1,4 +1,4 @@
-"""The guides: that what they print for a checkout passes the tests that they name, in a copy of it."""
+"""The guides: what they print for a checkout passes the tests that they name, in a copy of it."""
 
 import os
 import shutil
@@ -95,7 +95,8 @@ def test_the_network_of_the_guide_passes_the_tests_of_the_models(checkout) -> No
     edit(
         networks / "__init__.py",
         "MODELS: dict[str, str] = {\n",
-        'MODELS: dict[str, str] = {\n    "efficientnet_lite0_grey": "blurpaper.networks.residual",\n',
+        "MODELS: dict[str, str] = {\n"
+        '    "efficientnet_lite0_grey": "blurpaper.networks.residual",\n',
     )
     edit(
         networks / "weights.py",
