@@ -10,6 +10,7 @@ import functools
 import http.server
 import os
 import pkgutil
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -120,12 +121,13 @@ def root(smoke_run) -> str:
 
 
 def chosen() -> list:
-    """Every page; of the reference, whose pages are alike, all but two are slow."""
+    """Every page; of the guides and of the reference, which are alike, all but two are slow."""
     modules = [module.name for module in pkgutil.iter_modules(blurpaper.__path__)]
     reference = [f"book/reference/blurpaper.{name}" for name in modules if name[0] != "_"]
-    quick = [name for name in reference if name.endswith((".blur", ".kernels"))]
+    alike = {*reference, *(name for name in listed() if name.startswith("notebooks/2"))}
+    alike = {name for name in alike if not re.search("[.](blur|kernels)$|/2[13]_", name)}
     return [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in reference and name not in quick))
+        pytest.param(name, marks=[pytest.mark.slow] * (name in alike))
         for name in [*listed(), *reference, "search", "genindex"]
     ]
 
