@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.timing import side_by_side
 from blurpaper import blur
-from blurpaper.blur import compiled, scanlines
+from blurpaper.blur import loops, scanlines
 from blurpaper.kernels import psf
 
 COUNT, SIDES = 32, (384, 512)
@@ -145,15 +145,15 @@ def _calls_a_second(work: Callable[[], object], pool: ThreadPoolExecutor, quick:
 def _add(times, sums, one, other, lines, at, weights):
     for _ in range(times):
         if sums == 1:
-            compiled.weighted_sum(one, lines, at[:-1], weights)
+            loops.weighted_sum(one, lines, at[:-1], weights)
         else:
-            compiled.two_weighted_sums(one, other, lines, at, weights)
+            loops.two_weighted_sums(one, other, lines, at, weights)
 
 
 @numba.njit(nogil=True)
 def _run(times, line):
     for _ in range(times):
-        compiled.accumulate(line, 3)
+        loops.accumulate(line, 3)
 
 
 # --- Ours and theirs ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from blurpaper.blur import compiled
+from blurpaper.blur import loops
 
 _ONE = np.float32(1)
 
@@ -98,7 +98,7 @@ class Taps:
         self, plane: np.ndarray, out: np.ndarray, pixel: int, top: int, bottom: int
     ) -> None:
         taps = self.rows, self.columns, self.weights
-        compiled.by_taps(
+        loops.by_taps(
             plane, out, pixel, top, bottom, *self.reach, *taps, self.factor, self.of_running_sums
         )
 
@@ -129,7 +129,7 @@ class Separable:
     def __call__(
         self, plane: np.ndarray, out: np.ndarray, pixel: int, top: int, bottom: int
     ) -> None:
-        compiled.by_columns_and_rows(
+        loops.by_columns_and_rows(
             plane, out, pixel, top, bottom, *self.reach, self.vertical, self.horizontal
         )
 
@@ -160,4 +160,4 @@ def _placed(
 
 def _filled(values: np.ndarray) -> np.ndarray:
     """A list padded by zeros to a multiple of the taps in one pass."""
-    return np.concatenate([values, np.zeros(-len(values) % compiled.AT_ONCE, values.dtype)])
+    return np.concatenate([values, np.zeros(-len(values) % loops.AT_ONCE, values.dtype)])

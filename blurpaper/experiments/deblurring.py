@@ -16,8 +16,8 @@ from blurpaper.experiments.measurements import (
     DEBLURRED,
     Measurement,
     experiment,
-    named,
     on_test_images,
+    specs_of,
 )
 from blurpaper.experiments.treatment import Treatment
 from blurpaper.kernels import SHARP
@@ -34,10 +34,10 @@ _MEASURED = ("top1", "top5", "psnr", "ssim")
 
 def _of_table5(profile: Profile) -> list[Measurement]:
     settings = profile.deblurring
-    (original,), psf = named(["original"], profile), [settings.psf]
+    (original,), psf = specs_of(["original"], profile), [settings.psf]
     return [
         *on_test_images([original], profile, [SHARP, *psf], ["256"]),
-        *on_test_images(named(settings.networks, profile), profile, psf, ["256"]),
+        *on_test_images(specs_of(settings.networks, profile), profile, psf, ["256"]),
         *(
             Measurement(original, name, psf, ["256"], settings.methods, DEBLURRED)
             for name in profile.evaluation.test_sets
@@ -88,7 +88,7 @@ def deblurring_exact(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _of_deblurring_psf(profile: Profile) -> list[Measurement]:
-    specs = named(["original", *profile.deblurring.networks], profile)
+    specs = specs_of(["original", *profile.deblurring.networks], profile)
     first = profile.evaluation.test_sets[:1]
     return on_test_images(specs, profile, [profile.deblurring.psf], ["256"], first)
 

@@ -15,9 +15,9 @@ from blurpaper.evaluation import predictions, protocol, results
 from blurpaper.experiments.measurements import (
     Measurement,
     experiment,
-    named,
     on_test_images,
     settings_of,
+    specs_of,
 )
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec, Reference
@@ -179,7 +179,7 @@ _FIGURE1_CLASSES = 5
 def _of_figure1(profile: Profile) -> list[Measurement]:
     # Other people's photographs are not ours to show.
     sets = [name for name in profile.evaluation.test_sets if name == "emoji"]
-    original = named(["original"], profile)
+    original = specs_of(["original"], profile)
     return on_test_images(original, profile, FIGURE1_CONDITIONS, ["256"], sets) if sets else []
 
 
@@ -213,7 +213,7 @@ _FIGURE3_EACH = 2
 
 
 def _of_figure3(profile: Profile) -> list[Measurement]:
-    three = named(["original", "mix", "sharp+shake"], profile)
+    three = specs_of(["original", "mix", "sharp+shake"], profile)
     return on_test_images(three, profile, FIGURE3_CONDITIONS, ["256"])
 
 

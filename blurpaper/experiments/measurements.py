@@ -103,7 +103,7 @@ def experiment(
 # --- To declare measurements ----------------------------------------------------------------------
 
 
-def named(names: Iterable[str], profile: Profile) -> list[NetworkSpec]:
+def specs_of(names: Iterable[str], profile: Profile) -> list[NetworkSpec]:
     """Networks of the profile's model, from ``MIX[@SCALE][/RECIPE][#SEED]``."""
     return [NetworkSpec.parse(f"{profile.model}:{name}") for name in names]
 
@@ -132,7 +132,7 @@ def on_test_scenes(profile: Profile) -> list[Measurement]:
     scenes = profile.segmentation
     return [
         Measurement(spec, scenes.data, scenes.conditions, [str(CANONICAL)], kind=SEGMENTED)
-        for spec in named(["original", *scenes.networks], profile)
+        for spec in specs_of(["original", *scenes.networks], profile)
     ]
 
 

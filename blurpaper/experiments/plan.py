@@ -82,7 +82,7 @@ def check_profile(profile: Profile) -> None:
         for condition in one.conditions:
             check_condition(condition)
     restoration.check_deblurring(profile)
-    networks.check(profile)
+    networks.check_segmentation(profile)
 
 
 def describe(profile: Profile, gpu: str = "A100") -> str:

@@ -15,8 +15,8 @@ from blurpaper.experiments.measurements import (
     DISKS,
     Measurement,
     experiment,
-    named,
     on_test_images,
+    specs_of,
 )
 from blurpaper.networks import STAGES, NetworkSpec, weights
 from blurpaper.runs import Run
@@ -46,7 +46,7 @@ def table1(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _of_table2(profile: Profile) -> list[Measurement]:
-    specs = named(["original", "sharp-only", "mix", "mix/agreement"], profile)
+    specs = specs_of(["original", "sharp-only", "mix", "mix/agreement"], profile)
     return on_test_images(specs, profile, DISKS, ["256"])
 
 
@@ -89,7 +89,7 @@ def _tuned(profile: Profile, *mixes: str) -> list[Measurement]:
     """Networks of Table 3, of some mixes or all, after those that they start from."""
     tuned = [
         spec
-        for spec in named(profile.evaluation.finetuned_networks, profile)
+        for spec in specs_of(profile.evaluation.finetuned_networks, profile)
         if spec.mix in mixes or not mixes
     ]
     specs = [NetworkSpec(profile.model), *map(start_of, tuned), *tuned]
@@ -188,7 +188,7 @@ def recovery(run: Run) -> Iterator[dict[str, Any]]:
 def _of_table4(profile: Profile) -> list[Measurement]:
     names = ["original", "mix@256", "mix@512", "mix@256+512", "mix@per-scale"]
     conditions = profile.evaluation.scale_conditions
-    return on_test_images(named(names, profile), profile, conditions, ["256", "512", "256+512"])
+    return on_test_images(specs_of(names, profile), profile, conditions, ["256", "512", "256+512"])
 
 
 @experiment(_of_table4)
@@ -264,7 +264,7 @@ def _of_figure4(profile: Profile) -> list[Measurement]:
     conditions = ["sharp", *settings.invariance_conditions]
     return [
         Measurement(spec, settings.test_sets[0], conditions, ["256"], kind=COMPARED)
-        for spec in named(settings.invariance_networks, profile)
+        for spec in specs_of(settings.invariance_networks, profile)
     ]
 
 

@@ -16,9 +16,9 @@ from blurpaper.experiments import examples
 from blurpaper.experiments.measurements import (
     Measurement,
     experiment,
-    named,
     on_test_images,
     on_test_scenes,
+    specs_of,
 )
 from blurpaper.experiments.recognition import BASELINES
 from blurpaper.kernels import SHARP
@@ -114,7 +114,7 @@ def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _of_sharp_cost(profile: Profile) -> list[Measurement]:
-    specs, first = named([*BASELINES, "mix"], profile), profile.evaluation.test_sets[:1]
+    specs, first = specs_of([*BASELINES, "mix"], profile), profile.evaluation.test_sets[:1]
     classified = on_test_images(specs, profile, [SHARP, "D8"], ["256"], first)
     return [*classified, *on_test_scenes(profile)]
 

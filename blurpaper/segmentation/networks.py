@@ -40,7 +40,7 @@ def labels(profile: Profile) -> tuple[str, ...]:
     return data.labels_of(profile.segmentation.data)
 
 
-def check(profile: Profile) -> None:
+def check_segmentation(profile: Profile) -> None:
     """Check a profile's settings of segmentation before anything is computed.
 
     Raises:

@@ -500,14 +500,14 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
 )
 def test_what_a_profile_cannot_ask_for_is_told_back_in_one_sentence(field, value, said) -> None:
     with pytest.raises(ValueError, match=said) as caught:
-        networks.check(load("smoke", {f"segmentation.{field}": value}))
+        networks.check_segmentation(load("smoke", {f"segmentation.{field}": value}))
     assert "\n" not in str(caught.value)
 
 
 def test_the_profiles_that_come_along_can_be_segmented() -> None:
     for name in ("smoke", "emoji", "photos", "imagenet"):
         profile = load(name)
-        networks.check(profile)
+        networks.check_segmentation(profile)
         assert [one.spec.mix for one in measurements.on_test_scenes(profile)] == [
             "original",
             *profile.segmentation.networks,
