@@ -221,7 +221,7 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(computed) -> Non
 
 DRAWN = [chapter for chapter in build.chapters() if chapter != "01_kernels" and chapter < "20"]
 OFTEN = {
-    "emoji": ("00", "04", "11", "12"),
+    "emoji": ("00", "04", "12"),
     "photos": ("00", "02", "11", "12"),
 }
 """The chapters that show most of the committed results, or that other tests read; make test-all
