@@ -16,7 +16,7 @@ import numpy as np
 from blurpaper import experiments
 from blurpaper.book import slider
 from blurpaper.deblurring import prior
-from blurpaper.evaluation import results
+from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.experiments import restoration
 from blurpaper.experiments.sources import SECONDS, Computed
 from blurpaper.networks import NetworkSpec
@@ -25,6 +25,7 @@ from blurpaper.networks.weights import bundled_path
 from blurpaper.runs import Run, files, fingerprint
 from blurpaper.runs.files import written
 from blurpaper.runs.store import Artifact, surroundings
+from blurpaper.segmentation import metrics as scores
 from blurpaper.training.networks import trained
 
 if TYPE_CHECKING:
@@ -33,12 +34,7 @@ if TYPE_CHECKING:
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
 _TOOK = ["kind", "name", "seconds", "device"]
 _SMALL = {"compression": "zstd", "compression_level": 19}
-_COUNTS = {
-    "blurpaper.evaluation.intervals",
-    "blurpaper.evaluation.metrics",
-    "blurpaper.evaluation.results",
-    "blurpaper.segmentation.metrics",
-}
+_COUNTS = {one.__name__ for one in (intervals, metrics, results, scores)}
 """With the experiments, the modules that make rows of artifacts."""
 
 

@@ -83,7 +83,8 @@ class NetworkSpec:
             UserError: for any other string.
         """
         match = re.fullmatch(
-            r"(?P<model>[\w./-]+):(?P<mix>[\w,.:+-]+)(@(?P<scale>[\w+-]+))?(/(?P<recipe>[\w-]+))?(#(?P<seed>\d{1,9}))?",
+            r"(?P<model>[\w./-]+):(?P<mix>[\w,.:+-]+)"
+            r"(@(?P<scale>[\w+-]+))?(/(?P<recipe>[\w-]+))?(#(?P<seed>\d{1,9}))?",
             name,
         )
         if not match:

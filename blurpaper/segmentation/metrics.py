@@ -9,7 +9,6 @@ mislocate; given its regions, only misname.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -143,24 +142,6 @@ def mean_iou(confusions: np.ndarray) -> np.ndarray:
         return np.where(known, each, 0).sum(axis=-1) / known.sum(axis=-1)
 
 
-def of_set(confusions: np.ndarray, resamples: int) -> tuple[float, float, float]:
-    """Mean IoU of the pixels of all images together, with its interval over images (Sec. 5, Table
-    6).
-
-    Args:
-        confusions: one matrix an image, pixels ``(N, K, K)``.
-        resamples: how many resamples of the images.
-
-    Returns:
-        value, low and high, as fractions. The bounds are nan if some resample has no pixel that
-        counts.
-
-    Raises:
-        ValueError: not ``(N, K, K)`` with at least one image.
-    """
-    return of_sets(lambda miou: miou, [confusions], resamples)
-
-
 def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """IoU of each label, of the pixels of all images together, with its interval over images (Sec.
     5, Table 6).
@@ -183,52 +164,6 @@ def of_labels(confusions: np.ndarray, resamples: int) -> tuple[np.ndarray, np.nd
         warnings.filterwarnings("ignore", "All-NaN slice")  # a label without a pixel gives nan
         low, high = np.nanquantile(ious(_pooled(confusions, counts)), bounds, axis=0)
     return ious(confusions.sum(axis=0)), low, high
-
-
-def difference_of_sets(
-    one: np.ndarray, other: np.ndarray, resamples: int
-) -> tuple[float, float, float]:
-    """Mean IoU of one network less that of another on the same images, with its interval over
-    images (Sec. 5, Table 6).
-
-    Args:
-        one: one matrix an image, pixels ``(N, K, K)``.
-        other: those of the other network, of the same images in the same order.
-        resamples: how many resamples of the images, both networks alike.
-
-    Returns:
-        value, low and high, as fractions. The bounds are nan if some resample has no pixel that
-        counts.
-
-    Raises:
-        ValueError: the shapes differ, or are not ``(N, K, K)`` with at least one image.
-    """
-    return of_sets(lambda own, their: own - their, [one, other], resamples)
-
-
-def of_sets(
-    statistic: Callable[..., np.ndarray], sets: Sequence[np.ndarray], resamples: int
-) -> tuple[float, float, float]:
-    """A statistic of several mean IoUs on the same images, with its interval over images.
-
-    Args:
-        statistic: of as many arrays as there are sets, what :func:`draws` gives of each; gives one
-            of that shape.
-        sets: each one matrix an image, pixels ``(N, K, K)``, of the same images in the same order.
-        resamples: how many resamples of the images, the same for all.
-
-    Returns:
-        value, low and high. The bounds are nan if the statistic is in some resample.
-
-    Raises:
-        ValueError: the shapes differ, or are not ``(N, K, K)`` with at least one image.
-    """
-    shapes = list(dict.fromkeys(np.shape(one) for one in sets))
-    if len(shapes) > 1:
-        raise ValueError(
-            f"paired statistics need the same images. Got {shapes[0]} and {shapes[1]}."
-        )
-    return intervals.of_draws(statistic(*(draws(one, resamples) for one in sets)))
 
 
 def draws(confusions: np.ndarray, resamples: int) -> np.ndarray:

@@ -251,7 +251,8 @@ def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -
     if not path.exists():
         return 0
     with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        names = file.keys()  # which is no mapping
+        tensors = {name: file.get_tensor(name) for name in names}
         step = json.loads(file.metadata()["step"])
     network.load_state_dict(
         {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
