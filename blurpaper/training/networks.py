@@ -149,17 +149,17 @@ def _computed_together(artifact: Artifact[M], store: Store) -> None:
     if devices.number() == 0:
         asked = False
 
-        def compute_with_all(scratch: Path) -> M:
+        def compute_with_all(*scratch: Path) -> M:  # of one that is resumable
             nonlocal asked
             asked = devices.led(True)
-            return artifact.compute(scratch)
+            return artifact.compute(*scratch)
 
         compute_with_all.__module__ = artifact.function.__module__  # the same key
         store.get(replace(artifact, compute=compute_with_all))
         if not asked:
             devices.led(False)
     elif devices.led(False):
-        artifact.compute(store.scratch(artifact))
+        artifact.compute(*[store.scratch(artifact)] if artifact.resumable else [])
     devices.wait()
 
 

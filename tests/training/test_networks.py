@@ -1,5 +1,9 @@
 """Networks as a profile asks for them: each trained once, and which changes make it anew."""
 
+import shutil
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from helpers import TINY
@@ -7,7 +11,7 @@ from helpers import TINY
 from blurpaper import data
 from blurpaper.kernels import MIXES
 from blurpaper.networks import NetworkSpec, Reference, build, files, weights
-from blurpaper.runs import Run
+from blurpaper.runs import Run, devices
 from blurpaper.runs.profile import load
 from blurpaper.runs.randomness import seed_of
 from blurpaper.runs.store import Store
@@ -146,3 +150,32 @@ def test_a_plain_network_calls_the_hooks_of_its_batch_norms_and_predicts_the_sam
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
     # Each load is another network: the one that others share is still folded.
     assert called_norms(reference.loaded, images)[0] == 0
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("name", ["original", "onlyD8/batch-norm"])
+def test_each_of_several_processes_trains_what_can_be_resumed_and_what_cannot(
+    tiny, kept, monkeypatch, name, number
+) -> None:
+    network = networks.trained(spec(name), Run(tiny, kept))
+    whole = network.load().state_dict()
+    shutil.rmtree(kept.path(network.artifact))
+    computed, really = [], network.artifact.function
+
+    def noted(*arguments):
+        computed.append(really(*arguments))
+        return computed[-1]
+
+    bound = network.artifact.compute
+    noted.__module__ = really.__module__
+    artifact = replace(network.artifact, compute=partial(noted, *bound.args))
+    answers = {"count": 2, "number": number, "led": True, "wait": None, "join": None}
+    for told, answer in answers.items():
+        monkeypatch.setattr(devices, told, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(devices, "share", lambda members: (slice(0, len(members)), members))
+    monkeypatch.setattr(loop, "train", lambda objective, *_: objective.network)
+    networks._computed_together(artifact, kept)
+    assert len(computed) == 1
+    assert kept.has(artifact) == (number == 0)
+    assert computed[0].state_dict().keys() == whole.keys()
+    shutil.rmtree(kept.path(artifact), ignore_errors=True)
