@@ -20,6 +20,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from blurpaper.evaluation.results import select
 from blurpaper.experiments.measurements import DISKS
@@ -163,6 +164,8 @@ def _sized(drawn: str) -> str:
 
 PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""
+ROW = (2.45, 2.3)
+"""Inches of one panel of three in a row, one for each source."""
 _LETTER = 9.0
 _NAME = {"va": "center", "fontsize": _LETTER, "annotation_clip": False}
 """Size in points and style of the names at lines."""
@@ -212,6 +215,18 @@ def panels(titles: Sequence[str], size: tuple[float, float] = PANEL) -> list[Axe
         axes.set_title(title)
         found.append(axes)
     return found
+
+
+def key(title: str, lines: Sequence[Line2D]) -> Figure:
+    """A key to the lines of several panels, a figure as wide as a page with a title at its left."""
+    set_style()
+    figure = plt.figure(figsize=(7.9, 0.2 + 0.2 * ((len(lines) + 4) // 5)))
+    figure.text(0, 0.5, title, va="center", fontsize=10)
+    figure.legend(
+        handles=lines, loc="center right", ncols=5, frameon=False, fontsize=_LETTER,
+        borderaxespad=0, columnspacing=1.2,
+    )  # fmt: skip
+    return figure
 
 
 def figures_of(axes: Sequence[Axes]) -> list[Figure]:
