@@ -84,7 +84,8 @@ show.figure("figure1")
 # Every image is blurred once for a condition and shown at each scale. For 256+512 log-probabilities are averaged over both.
 
 # %%
-show.table(table1, row="condition", column="scale", columns=["128", "256", "256+512", "512"])
+scales = ["128", "256", "256+512", "512"]
+show.table(table1, row="condition", column="scale", columns=scales)
 
 # %% [markdown]
 # ## Confidence (Table 2)
@@ -137,5 +138,4 @@ show.claims("table1", "table2", "figure1")
 
 # %%
 top1 = run.table("table1", metric="top1")
-scales = ["128", "256", "256+512", "512"]
-show.table(top1, "condition", "scale", scales, folded="Top-1 accuracy")
+show.table(top1, row="condition", column="scale", columns=scales, folded="Top-1 accuracy")

@@ -58,7 +58,7 @@ from blurpaper.kernels import MIXES
 MIXES["mix"]
 
 # %% [markdown]
-# Training goes on as before, on blurred images; here on a batch of two. Each step prints the loss.
+# Training goes on as before, on blurred images, here on a batch of two. Each step prints the loss:
 
 # %%
 network = networks.load("efficientnet_lite0", plain=True)
@@ -68,7 +68,7 @@ photographs, answers = examples.batch()  # uint8, (2, 3, 384, 384)
 labels = torch.tensor([network.classes.index(answer) for answer in answers])
 
 # %%
-for step in range(4):
+for step in range(3):
     batch = network_input(random_blur(photographs), 256, canonical=384)
     logits = network(batch).mean(dim=(2, 3))
     loss = cross_entropy(logits, labels)
@@ -78,8 +78,6 @@ for step in range(4):
     print(f"step {step}: {loss:.3f}")
 
 # %% [markdown]
-# A run does so with its training set, draws a scale before the blur as well, crops and flips.
-#
 # (table3)=
 # ## Every network under every blur (Table 3)
 #
@@ -97,7 +95,8 @@ others = {"without_labels": "mix/agreement", "statistics": "mix/batch-norm"}
 others = {name: run.recovered(network, "D8") for name, network in others.items()}
 show.numbers("share", recovered=back, **others)
 
-original, control, mix = (run.top5(one, "D8") for one in ["original", "sharp-only", "mix"])
+three = ["original", "sharp-only", "mix"]
+original, control, mix = (run.top5(network, "D8") for network in three)
 cost = run.top5("mix", "sharp") - run.top5("original", "sharp")
 motion = run.top5("mix", "H8") - run.top5("original", "H8")
 training, blurring = control - original, mix - control
@@ -122,7 +121,6 @@ show.numbers("points", cost=cost, motion=motion, training=training, blurring=blu
 # ## Confidence, before and after (Table 2)
 
 # %%
-three = ["original", "sharp-only", "mix"]
 table2 = run.table("table2", network=three, metric="entropy")
 show.table(table2, row="network", columns=["sharp", "D2", "D4", "D6", "D8"])
 

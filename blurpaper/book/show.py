@@ -120,7 +120,11 @@ class Show:
             self._glue(entry.claim.id, found)
         link = build.page_of(LEDGER).partition("#")[0]
         values = {"entries": entries, "sources": names, "marks": MARKS, "ledger": link}
-        display(HTML(render("verdicts.html", **values, criterion_text=criterion_text)))
+        shown = render("verdicts.html", **values, criterion_text=criterion_text)
+        marks = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+        tables = {self._run.places[name]: rows for name, rows in claims.tables(entries).items()}
+        caption = f"Claims decided here: {marks}. A click opens the criterion and the numbers."
+        self._show(shown, caption, tables)
 
     def _verdicts(self, claim: str) -> dict[str, str]:
         """Verdicts on a claim by the titles of sources."""
@@ -160,7 +164,7 @@ class Show:
         words = " and ".join(f"{METRICS[one]} ({unit_of(one)})" for one in metrics)
         caption = f"{words[:1].upper()}{words[1:]} by {row} and {column}; ± half the 95 % interval."
         shown = grouped(rows, row, column, columns) if len(rows) else ""
-        self._show(shown, caption, rows, folded=folded)
+        self._show(shown, caption, _by_source(rows), folded=folded)
 
     def curves(self, rows: pd.DataFrame, by: str = "network") -> None:
         """Plot one metric against defocus: a panel a source, all on one scale, a line for each
@@ -173,7 +177,7 @@ class Show:
         self._show(
             "".join(map(inline, figures.curves(frames, by, label))) if frames else "",
             f"{caption}whose smaller side is 384), by {by}. Bands: 95 % intervals.",
-            rows,
+            frames,
             f"Lines of {label}, against defocus, a panel a source and a line a {by}. {ends}",
         )
 
@@ -204,7 +208,7 @@ class Show:
             "".join(map(inline, figures.risk_coverage(frames, DISKS))),
             "Error (top-1) among the predictions kept, as only the most confident are kept. "
             "Bands: 95 % intervals.",
-            None,
+            {},
             "Curves of the share of wrong predictions against the share kept, a curve for each "
             f"degree of defocus. If all are kept: {'; '.join(wrong)}.",
         )
@@ -259,8 +263,8 @@ class Show:
             words.append(f"{title}: {', '.join(right)}")
         self._show_pictures(
             drawn,
-            "Blurred images with the first guess of each network and its probability (Figure 3); a "
-            "tick where the truth is among the five likeliest classes.",
+            "The first guess of each network and its probability (Figure 3); a tick where the "
+            "truth is among its five likeliest classes.",
             f"Blurred images, each above the verdicts of networks. {'; '.join(words)}",
             list(pictures.values()),
         )
@@ -289,21 +293,24 @@ class Show:
     ) -> None:
         thanks = " ".join(dict.fromkeys(one.source for one in pictures))
         shown = "".join(inline(one, photographs=True) for one in drawn)
-        self._show(shown, f"{caption} {thanks}", None, alt)
+        self._show(shown, f"{caption} {thanks}", {}, alt)
 
     def _show(
-        self, shown: str, caption: str, rows: pd.DataFrame | None, alt: str = "", folded: str = ""
+        self,
+        shown: str,
+        caption: str,
+        rows: Mapping[str, pd.DataFrame],
+        alt: str = "",
+        folded: str = "",
     ) -> None:
-        """Give out HTML with its caption, and where its numbers are from."""
-        sources, by_source = [], {}
-        if rows is not None:
-            by_source = _by_source(rows)
-            sources = [
-                (title, self._run.origin(title), f": {described(one)}")
-                for title, one in by_source.items()
-            ]
+        """Give out HTML with its caption, its rows by source, and where they are from."""
+        sources = [
+            (title, self._run.origin(title), f": {described(one)}")
+            for title, one in rows.items()
+            if "model" in one
+        ]
         values = {"caption": caption, "alt": alt, "folded": folded, "sources": sources, "run": None}
-        values["rows"] = download(by_source) if by_source else None
+        values["rows"] = download(rows) if rows else None
         shown = shown or f"<p>{NOT_PUBLISHED.capitalize()}.</p>"
         display(HTML(render("figure.html", shown=shown, **values)))
 

@@ -118,7 +118,7 @@ def inline(figure: Figure, photographs: bool = False) -> str:
     )
     if photographs:
         drawn = re.sub(r' style="image-rendering:[^"]*"', "", drawn)
-    return _sized(_with_own_names(_themed(drawn)))
+    return _sized(_with_own_names(_themed(drawn)), figure.get_label())
 
 
 def variables(theme: str) -> dict[str, str]:
@@ -146,18 +146,19 @@ def _with_own_names(drawn: str) -> str:
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{own}-", drawn)
 
 
-def _sized(drawn: str) -> str:
-    """Give the size in pixels of a page, which its style sheet may shrink."""
+def _sized(drawn: str, kind: str) -> str:
+    """Give the size in pixels of a page, which its style sheet may shrink, and a class if need be."""
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     across, down = _PIXELS * width, _PIXELS * height
     least = f"min-width:{_LEAST * across:.0f}px" if across > _WIDE else ""
-    kind = ' class="small"' if across <= _SMALL else ""
+    kind = kind or ("small" if across <= _SMALL else "")
     head = (
-        f'<svg{kind} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width:g} {height:g}" width="{across:.0f}" height="{down:.0f}" '
-        f'aria-hidden="true" focusable="false" style="{least}">'
+        f'<svg class="{kind}" xmlns="http://www.w3.org/2000/svg" '
+        f'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{across:.0f}" height="{down:.0f}" aria-hidden="true" '
+        f'focusable="false" style="{least}">'
     )
-    return head.replace(' style=""', "") + drawn[drawn.index(">") + 1 :]
+    return head.replace(' style=""', "").replace(' class=""', "") + drawn[drawn.index(">") + 1 :]
 
 
 # --- Panels ---------------------------------------------------------------------------------------
@@ -218,14 +219,15 @@ def panels(titles: Sequence[str], size: tuple[float, float] = PANEL) -> list[Axe
 
 
 def key(title: str, lines: Sequence[Line2D]) -> Figure:
-    """A key to the lines of several panels, a figure as wide as a page with a title at its left."""
+    """A key to the lines of several panels, with a title, in a row of its own."""
     set_style()
-    figure = plt.figure(figsize=(7.9, 0.2 + 0.2 * ((len(lines) + 4) // 5)))
-    figure.text(0, 0.5, title, va="center", fontsize=10)
-    figure.legend(
-        handles=lines, loc="center right", ncols=5, frameon=False, fontsize=_LETTER,
-        borderaxespad=0, columnspacing=1.2,
-    )  # fmt: skip
+    rows = (len(lines) + 3) // 4
+    figure = plt.figure(figsize=(4.9, 0.2 + 0.2 * rows))
+    figure.set_label("key")
+    figure.text(0, 1, title, va="top", fontsize=10)
+    place = {"loc": "lower left", "bbox_to_anchor": (0, -0.1), "borderaxespad": 0}
+    look = {"ncols": 4, "frameon": False, "fontsize": _LETTER, "columnspacing": 1.2}
+    figure.legend(handles=lines, **place, **look)
     return figure
 
 
