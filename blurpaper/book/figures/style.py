@@ -147,7 +147,7 @@ def _with_own_names(drawn: str) -> str:
 
 
 def _sized(drawn: str, kind: str) -> str:
-    """Give the size in pixels of a page, which its style sheet may shrink, and a class if need be."""
+    """Give the size in pixels of a page, which its style sheet may shrink, and a class."""
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     across, down = _PIXELS * width, _PIXELS * height
     least = f"min-width:{_LEAST * across:.0f}px" if across > _WIDE else ""
