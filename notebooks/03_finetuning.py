@@ -140,7 +140,7 @@ show.claims("table2", "table3")
 # ## Exercises
 #
 # 1. Replace `MIXES["mix"]` by `{"G4": 1.0}` above. The first loss is larger: this Gaussian is wider than any of the disks.
-# 2. Plot `run.table("table3", metric="top5")` against `shake` yourself. `sharp+shake` is ahead there, and behind `mix` on `D8`.
+# 2. Plot the rows of `table3` under `shake` yourself. In the paper `sharp+shake` leads there, and is behind `mix` under `D8`.
 
 # %%
 top1 = run.table("table3", metric="top1")

@@ -109,22 +109,30 @@ class Show:
         values = {"name": name, "tiles": tiles, "claim": tested, "href": link, "marks": MARKS}
         display(HTML(render("box.html", **values)))
 
-    def claims(self, *tables: str) -> None:
-        """Show the claims that some tables and figures decide, with the verdict of each source, and
-        glue those: ``ID-paper``, ``ID-photographs``, ``ID-run``.
+    def verdicts(self, *names: str) -> None:
+        """Print the verdict of each source on some claims, and glue them for the prose.
+
+        Args:
+            names: ids of claims; a verdict is glued as ``ID-paper``, and so on.
         """
+        import pandas as pd
+
+        rows = {name: self._verdicts(name) for name in names}
+        for name, found in rows.items():
+            self._glue(name, found)
+        print(pd.DataFrame.from_dict(rows, "index").to_string())
+
+    def claims(self, *tables: str) -> None:
+        """Show the claims that some tables and figures decide, with the verdict of each source."""
         entries = claims.ledger(self._run.source, tables)
         names = list(self._run.places.items())
-        for entry in entries:
-            found = {title: entry.findings[name].verdict for name, title in names}
-            self._glue(entry.claim.id, found)
         link = build.page_of(LEDGER).partition("#")[0]
         values = {"entries": entries, "sources": names, "marks": MARKS, "ledger": link}
         shown = render("verdicts.html", **values, criterion_text=criterion_text)
         marks = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
-        tables = {self._run.places[name]: rows for name, rows in claims.tables(entries).items()}
+        rows = {self._run.places[name]: one for name, one in claims.tables(entries).items()}
         caption = f"Claims decided here: {marks}. A click opens the criterion and the numbers."
-        self._show(shown, caption, tables)
+        self._show(shown, caption, rows)
 
     def _verdicts(self, claim: str) -> dict[str, str]:
         """Verdicts on a claim by the titles of sources."""

@@ -12,7 +12,7 @@ from alt_texts import Pictures
 from blurpaper.book import chapter, show
 from blurpaper.book.chapter import Chapter, begin, check_parameters, headline
 from blurpaper.book.tables import said
-from blurpaper.claims import Evidence
+from blurpaper.claims import CLAIMS, Evidence
 from blurpaper.evaluation import intervals, results
 from blurpaper.experiments.sources import Committed, Paper
 from blurpaper.runs import profile as profiles
@@ -199,18 +199,16 @@ def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, 
 
 
 def test_verdicts_are_those_of_the_ledger_and_can_stand_in_a_sentence(run, shown) -> None:
-    shown.claims("table1")
+    shown.verdicts("two-scales-are-best-when-sharp", "fall-is-steeper-with-512")
     assert shown.glued["two-scales-are-best-when-sharp-photographs"] == "undecided"
     assert shown.glued["fall-is-steeper-with-512-paper"] == "reproduced"
-    assert shown.html[0].count('<tr id="claim-') == sum(
-        one.table == "table1" for one in chapter_claims()
-    )
-
-
-def chapter_claims():
-    from blurpaper.claims import CLAIMS
-
-    return CLAIMS.values()
+    shown.claims("table1")
+    of_table = [one for one in CLAIMS.values() if one.table == "table1"]
+    assert shown.html[0].count('<tr id="claim-') == len(of_table)
+    row = shown.html[0].partition('<tr id="claim-two-scales-are-best-when-sharp">')[2]
+    marks = re.findall(r'<span title="([\w ]+)">(.)</span>', row.partition("</tr>")[0])
+    assert marks == [("reproduced", "✓"), ("undecided", "?"), ("reproduced", "✓")]
+    assert 'aria-label="CSV' in shown.html[0]
 
 
 def test_on_photographs_they_are_this_run_and_stand_once() -> None:
