@@ -189,9 +189,14 @@ class Show:
             f"Lines of {label}, against defocus, a panel a source and a line a {by}. {ends}",
         )
 
-    def risk_coverage(self, network: str = "original", scale: str = "256") -> None:
+    def risk_coverage(
+        self, network: str = "original", scale: str = "256", folded: str = ""
+    ) -> None:
         """Plot the share of wrong predictions among the most confident against the share kept, for
         each degree of defocus: a panel a source of decisions (Sec. 1's suggestion).
+
+        Args:
+            folded: a line that opens it; none if empty.
         """
         frames = {}
         for title, one in self._run.sources.items():
@@ -219,6 +224,7 @@ class Show:
             {},
             "Curves of the share of wrong predictions against the share kept, a curve for each "
             f"degree of defocus. If all are kept: {'; '.join(wrong)}.",
+            folded,
         )
 
     # --- Pictures ---------------------------------------------------------------------------------
@@ -245,8 +251,8 @@ class Show:
                 words.append(f"{one.item} {condition}: {', '.join(guesses)}")
         self._show_pictures(
             drawn,
-            "The original network's likeliest classes for an image sharp and under D8 (Figure 1); "
-            "right answers have a tick.",
+            "The original network's likeliest classes for images sharp and under D8, with the rank "
+            "of the truth and the entropy (Figure 1); right answers have a tick.",
             "Images, sharp and blurred, each above bars of the likeliest classes. "
             + "; ".join(words),
             pictures,

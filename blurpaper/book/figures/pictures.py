@@ -94,9 +94,9 @@ def likely_classes(
         here = select(rows, item=image, condition=condition)
         entropy = select(here, metric="entropy")["value"].item()
         rank = select(here, metric="rank")["value"].item()
-        figure, (top, bottom) = subplots(2, 1, figsize=(3.5, 3.9), height_ratios=(1.6, 1))
+        figure, (top, bottom) = subplots(2, 1, figsize=(2.45, 2.75), height_ratios=(1.5, 1))
         top.imshow(shown.permute(1, 2, 0).numpy(), interpolation="none")
-        top.set_title(f"{condition}: truth ranked {rank:.0f}, entropy {entropy:.2f} nats")
+        top.set_title(f"{condition}: rank {rank:.0f}, {entropy:.2f} nats", fontsize=9)
         top.axis("off")
         likely = select(here, metric="probability")
         names = [f"✓ {name}" if name in answers else name for name in likely["parameter"]]
@@ -106,9 +106,10 @@ def likely_classes(
         bottom.bar_label(
             bars, [f"{100 * value:.0f} %" for value in likely["value"]], padding=3, fontsize=8
         )
-        bottom.set_yticks(places, [name if len(name) < 24 else f"{name[:22]}…" for name in names])
+        names = [name if len(name) < 16 else f"{name[:14]}…" for name in names]
+        bottom.set_yticks(places, names, fontsize=8)
         bottom.invert_yaxis()
-        bottom.set(xlim=(0, 1.12), xticks=[0, 0.5, 1], xlabel="probability")
+        bottom.set(xlim=(0, 1.3), xticks=[])
         figure.tight_layout()
         found.append(figure)
     return found
