@@ -15,6 +15,7 @@ from blurpaper.data.images import (
     image_files,
     jpeg_steps,
     read_image,
+    sixteen_bits,
     write_image,
 )
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition, psf_of
@@ -70,12 +71,15 @@ def _array(path: str | Path) -> np.ndarray:
 
 
 def _grey_levels(path: str | Path) -> np.ndarray:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    with decoding(path), Image.open(path) as image:
+    with decoding(path), Image.open(path) as opened:
+        deep, image = sixteen_bits(path, opened), ImageOps.exif_transpose(opened)
         if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
             return np.asarray(image, np.float64)
-        channels = np.asarray(image.convert("RGBA"), np.float64)
+        channels = np.array(image.convert("RGBA"), np.float64)
+    if deep is not None and image.mode != "CMYK":
+        channels[..., :3] = deep[..., :3] if deep.shape[2] > 2 else deep[..., :1]
     if (channels[..., 3] < 255).any():
         raise ImageError(
             f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black "

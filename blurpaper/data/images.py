@@ -1,4 +1,4 @@
-"""Images: read from files of any kind as 8-bit RGB, resized to the canonical scale (Sections 3 and
+"""Images: read from files of any kind as 8-bit sRGB, resized to the canonical scale (Sections 3 and
 5), and held in memory a part of a set at a time.
 
 Resizing is bicubic with antialiasing, our choice, as the paper does not say. An image of a set is
@@ -7,13 +7,17 @@ decoded once for all conditions.
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +28,10 @@ from blurpaper.runs.files import UserError, written
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.progress import progress
 from blurpaper.runs.threads import in_threads
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+    from PIL.ImageCms import ImageCmsTransform
 
 T = TypeVar("T")
 
@@ -41,17 +49,21 @@ class ImageError(UserError):
 
 
 def read_image(path: str | Path) -> torch.Tensor:
-    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), 16 bits scaled to 8, transparency on
-    white.
+    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), in sRGB (ICC), transparency on white,
+    deeper grey levels rounded to 8 bits.
+
+    Levels in floating point are from 0 to 1, 255 or 65535, those of 32-bit integers to 255 or
+    65535: to whichever they fill. What lies beyond by less than half of it is cut off.
 
     Raises:
-        ImageError: if the file is missing, empty, truncated or no image, naming it.
+        ImageError: if the file is missing, empty, truncated, no image, or of levels that fill no
+            such range, naming it.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with decoding(path), Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        return torch.from_numpy(_rgb(image).transpose(2, 0, 1).copy())
+        image = srgb(_eight_bits(path, opened))
+        return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
 
 
 def jpeg_steps(path: str | Path) -> list[int] | None:
@@ -68,7 +80,7 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
 
 
 def write_image(image: torch.Tensor, path: str | Path) -> None:
-    """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
+    """Write uint8 ``(3, H, W)`` or ``(1, H, W)`` to a file; its suffix says the format."""
     from PIL import Image
 
     path = Path(path)
@@ -79,7 +91,7 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
         )
     options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
     with written(path) as temporary:
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, **options)
+        Image.fromarray(image.expand(3, -1, -1).permute(1, 2, 0).numpy()).save(temporary, **options)
 
 
 def image_files(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path]:
@@ -117,8 +129,8 @@ def decoding(path: str | Path) -> Iterator[None]:
         ) from None
     except Image.DecompressionBombError:
         raise ImageError(f"{path} claims to have too many pixels to be a photograph.") from None
-    except MemoryError:
-        raise  # says nothing about the file
+    except (MemoryError, ImageError):
+        raise  # the one says nothing about the file, the other everything
     except Exception as error:  # a decoder may stumble over nonsense with an error of any type
         if isinstance(error, OSError) and error.strerror:
             raise ImageError(f"{path} cannot be opened: {error.strerror}.") from None
@@ -147,23 +159,145 @@ def problems(read: Callable[[T], object], items: Sequence[T], title: str) -> dic
     return {item: why for item, why in found if why}
 
 
-def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, np.float64)
-        sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
-        if sixteen_bits:
-            values = values / 257
-        elif image.mode == "F" and values.max() <= 1:
-            values = values * 255
-        return np.repeat(np.clip(np.rint(values), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        from PIL import Image
+# --- To eight bits in sRGB ------------------------------------------------------------------------
 
-        image = image.convert("RGBA")
-        return np.asarray(
-            Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-        )
-    return np.asarray(image.convert("RGB"))
+_SPACES = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK", "Lab ": "LAB"}
+"""Colour spaces of ICC profiles, and Pillow's modes of their pixels."""
+
+
+def srgb(image: Pillow.Image) -> Pillow.Image:
+    """A picture of eight bits in any of Pillow's modes as RGB: the colours of its ICC profile in
+    sRGB, transparency on white. A damaged profile, or that of other colours, is passed over.
+    """
+    from PIL import Image, ImageCms
+
+    if image.mode in ("La", "RGBa"):  # premultiplied
+        image = image.convert(image.mode.upper())
+    profile = image.info.get("icc_profile")
+    if image.mode == "LAB" and not profile:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    kind = {"1": "L", "LA": "L"}.get(image.mode, image.mode)
+    transform = profile and _to_srgb(profile, kind if kind in _SPACES.values() else "RGB")
+    transparent = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA")
+    colours = transform.apply(image.convert(transform.input_mode)) if transform else image
+    if not transparent:
+        return colours.convert("RGB")
+    colours = colours.convert("RGBA")
+    if transform:
+        colours.putalpha(image.convert("RGBA").getchannel("A"))
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, colours).convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _to_srgb(profile: bytes, kind: str) -> ImageCmsTransform | None:
+    """What takes the colours of an ICC profile to sRGB; None where it is damaged, of colours that
+    are not those of the picture, or sRGB's own to one grey level.
+    """
+    from PIL import Image, ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _SPACES.get(source.profile.xcolor_space)
+        if mode != kind and (mode, kind) != ("RGB", "L"):
+            return None
+        found = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return None
+    levels = np.arange(0, 256, 15, np.uint8)
+    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(len(levels), -1, 3)
+    given = Image.fromarray(grid).convert(mode) if mode in ("L", "RGB") else None
+    moved = given and np.subtract(found.apply(given), given.convert("RGB"), dtype=np.int16)
+    return None if given and np.abs(moved).max() <= 1 else found
+
+
+def _eight_bits(path: str | Path, opened: Pillow.Image) -> Pillow.Image:
+    """An opened picture upright, its levels rounded to eight bits where they have more."""
+    from PIL import Image, ImageOps
+
+    levels, top, about = sixteen_bits(path, opened), 65535, opened.info
+    if levels is None:
+        image = ImageOps.exif_transpose(opened)
+        if not image.mode.startswith(("I", "F")):
+            return image
+        levels = np.asarray(image, np.float64)
+        top = _top(path, opened, levels)
+        if getattr(opened, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # white is zero
+            levels = top - levels
+    elif opened.mode == "RGBA" and "icc_profile" not in about:  # on white, to be rounded once
+        share = levels[..., -1:] / top
+        levels = share * levels[..., :-1] + (1 - share) * top
+    rounded = np.clip(np.rint(levels * 255.0 / top), 0, 255).astype(np.uint8)
+    rounded = rounded[..., 0] if rounded.shape[2:] == (1,) else rounded
+    mode = {(): "L", (2,): "LA", (3,): "RGB"}.get(rounded.shape[2:], opened.mode)
+    image = Image.fromarray(rounded, mode)
+    image.info["icc_profile"] = about.get("icc_profile")
+    if "transparency" in about:
+        seen = np.atleast_3d(levels != about["transparency"]).any(axis=-1)
+        image.putalpha(Image.fromarray(np.uint8(255) * seen))
+    return image
+
+
+_PHOTOMETRIC, _BITS = 262, 258
+"""Tags of TIFF: the meaning of zero, and bits of a sample."""
+
+
+def _top(path: str | Path, opened: Pillow.Image, levels: np.ndarray) -> int:
+    """The level that is white in a grey picture of more than eight bits."""
+    if opened.mode.startswith("I;16") or opened.format in ("PNG", "PPM"):
+        return 2 ** getattr(opened, "tag_v2", {}).get(_BITS, (16,))[0] - 1
+    low, high = levels.min(), levels.max()
+    tops = (1, 255, 65535) if opened.mode == "F" else (255, 65535)
+    for top in tops:
+        if -top / 2 <= low and high <= 1.5 * top and (top == tops[0] or high > top / 16):
+            return top
+    raise ImageError(
+        f"the grey levels of {path}, from {low:g} to {high:g}, fill none of the ranges from 0 to "
+        f"{', '.join(map(str, tops))}: scale them to one."
+    )
+
+
+_OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+
+
+def sixteen_bits(path: str | Path, opened: Pillow.Image) -> np.ndarray | None:
+    """The colours of a picture of 16 bits, upright, of which Pillow keeps the higher byte: uint16
+    ``(H, W, C)``, grey with transparency in two channels; None for any other picture.
+
+    The file is decoded twice, as if the bytes were in the one and in the other order.
+    """
+    from PIL import Image, ImageOps
+
+    tags, tiles, premultiplied = getattr(opened, "tag_v2", None), [], False
+    for tile in opened.tile:
+        codec, extents, offset, args = tile
+        mode, *rest = (args,) if isinstance(args, str) else args or ("",)
+        if tags and mode in tuple("RGBA") and tags[_BITS][0] == 16:  # planes, for which Pillow errs
+            mode = f"{mode};16{'L' if tags.prefix == b'II' else 'B'}"
+        if found := re.fullmatch(r"(RGB|RGBA|RGBa|RGBX|CMYK|[RGBA]);16([BLN])", str(mode)):
+            premultiplied = found[1] == "RGBa"
+            orders = found[2], _OTHER_ORDER[found[2]]
+            modes = [f"{found[1].replace('a', 'A')};16{order}" for order in orders]
+        elif mode == "LA;16B" and opened.mode == "RGBA":
+            modes = ["RGBA"]  # both bytes at once
+        else:
+            return None
+        ways = [mode if isinstance(args, str) else (mode, *rest) for mode in modes]
+        make = getattr(type(tile), "_make", tuple)
+        tiles.append([make((codec, extents, offset, way)) for way in ways])
+    parts = []
+    for way in zip(*tiles, strict=True):
+        with Image.open(path) as again:
+            again.tile = list(way)
+            parts.append(np.asarray(ImageOps.exif_transpose(again), np.uint16))
+    if not parts:
+        return None
+    high, low = parts if len(parts) == 2 else (parts[0][..., ::2], parts[0][..., 1::2])
+    colours = high << 8 | low
+    if premultiplied:
+        share = np.maximum(colours[..., 3:], 1) / 65535
+        colours[..., :3] = np.minimum(np.rint(colours[..., :3] / share), 65535)
+    return colours
 
 
 # --- Sizes ----------------------------------------------------------------------------------------
