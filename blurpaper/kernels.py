@@ -32,7 +32,7 @@ from functools import lru_cache
 import numpy as np
 
 from blurpaper.runs import CANONICAL
-from blurpaper.runs.files import UserError
+from blurpaper.runs.files import UserError, number_of
 from blurpaper.runs.randomness import stream, uniforms
 
 # --- Names and conditions -------------------------------------------------------------------------
@@ -179,18 +179,10 @@ def check_scale(scale: float) -> float:
     Raises:
         UserError: if it is not.
     """
-    number = _number(scale)
+    number = number_of(scale)
     if not 0 < number < math.inf:
         raise UserError(f"scale must be a positive number. Got {scale!r}.")
     return number
-
-
-def _number(value: object) -> float:
-    """A number of any type as a float; not-a-number for what is none."""
-    try:
-        return math.nan if isinstance(value, (str, bytes)) else float(value)
-    except (TypeError, ValueError, ArithmeticError, RuntimeError):  # the last is torch's
-        return math.nan
 
 
 # --- PSFs with a formula --------------------------------------------------------------------------
@@ -288,7 +280,7 @@ def _of_variance(
     profile: Callable[[float], np.ndarray] | None = None,
 ) -> np.ndarray:
     """The member of a family of shapes whose variance along x is the target, to the last digits: by
-    the Illinois method, as variance grows with extent.
+    false position (the Illinois method), as variance grows with extent.
 
     Args:
         profile: sums of the shapes along y, if these are cheaper to have.
@@ -297,18 +289,18 @@ def _of_variance(
     def excess(extent: float) -> float:
         return float(axis_variance((profile or shape)(extent))[-1]) - target
 
-    low, high, below = 0.0, math.sqrt(target) + 0.5, -target
+    low, high, below, side = 0.0, math.sqrt(target) + 0.5, -target, 0
     while (above := excess(high)) < 0:
         low, high, below = high, 2 * high, above
-    side = 0
-    while above > 1e-14 * target and high - low > 1e-15 * high:
-        middle = low + (high - low) * min(max(below / (below - above), 1e-15), 1 - 1e-15)
+    while above > 0 and high - low > 1e-15 * high:
+        middle = low + (high - low) * below / (below - above)
         value = excess(middle)
+        if abs(value) <= 1e-14 * target:
+            return shape(middle)
         if value < 0:
-            low, below, above = middle, value, above / 2 if side < 0 else above
+            low, below, above, side = middle, value, above / (1 + (side < 0)), -1
         else:
-            high, above, below = middle, value, below / 2 if side > 0 else below
-        side = -1 if value < 0 else 1
+            high, above, below, side = middle, value, below / (1 + (side > 0)), 1
     return shape(high)
 
 
@@ -374,6 +366,7 @@ def _finished(kernel: np.ndarray) -> np.ndarray:
 # --- Camera shake ---------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4)
 def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
     """Camera-shake PSFs, the same on every machine: float32 (100, 31, 31) for ``test``, (10000, 31,
     31) for ``train``.
@@ -394,11 +387,7 @@ def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
         raise UserError(
             f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}."
         )
-    return _bank(split, check_scale(scale))
-
-
-@lru_cache(maxsize=4)
-def _bank(split: str, scale: float) -> np.ndarray:
+    scale = check_scale(scale)
     bank = _trajectories(split, SHAKE_BANKS[split])
     if scale != 1.0:
         bank = _resampled(bank, scale)
@@ -520,7 +509,7 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
         )
     if not mix:
         raise UserError("a mix names at least one condition. Got none.")
-    shares = {check_condition(name): _number(probability) for name, probability in mix.items()}
+    shares = {check_condition(name): number_of(share) for name, share in mix.items()}
     for condition, share in shares.items():
         if not 0 < share <= 1:
             raise UserError(

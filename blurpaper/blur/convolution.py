@@ -48,10 +48,8 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
         return uncompiled(images, psfs)
     check_eight_bits(images)
     if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape[-2:]:
-        raise UserError(
-            "images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or "
-            f"composite an alpha channel first. Got {tuple(images.shape)}."
-        )
+        got = tuple(images.shape)
+        raise UserError(f"images must be (B, C, H, W) or (C, H, W) with C = 1 or 3. Got {got}.")
     batch = images if images.ndim == 4 else images[None]
     kernels = _one_each(psfs, len(batch))
     blurred = (
@@ -99,23 +97,21 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
         return psf(one)
     if isinstance(one, PSF):
         return one.array()
-    if isinstance(one, torch.Tensor):
-        one = one.detach().cpu()
-        one = one.float() if one.dtype == torch.bfloat16 else one  # which numpy does not have
-    kernel = np.asarray(one)
+    one = one.detach().cpu() if isinstance(one, torch.Tensor) else one
+    kernel = np.asarray(one.float() if getattr(one, "dtype", 0) == torch.bfloat16 else one)
     if kernel.dtype.kind not in "buif":
         raise UserError(f"a PSF is an array of real numbers. Got {kernel.dtype}.")
     kernel = kernel.astype(np.float32, copy=False)
     if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):
-        raise UserError(f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}.")
-    if not np.isfinite(kernel).all() or abs(kernel.sum(dtype=np.float64) - 1) > 1e-3:
         raise UserError(
-            "a PSF is finite and of unit sum: divide it by its sum, "
-            f"{kernel.sum(dtype=np.float64):g}."
+            "a PSF is an array (height, width) of odd sides: add a row or column of zeros. Got "
+            f"{kernel.shape}."
         )
-    if kernel.min() < 0:
+    total, least = kernel.sum(dtype=np.float64), kernel.min()
+    if not np.isfinite(kernel).all() or abs(total - 1) > 1e-3 or least < 0:
         raise UserError(
-            f"no weight of a PSF is negative: set those below zero to zero. Got {kernel.min():g}."
+            "a PSF is finite, nowhere negative and of unit sum: set what is below zero to zero and "
+            f"divide it by its sum. Got {least:g} at least and the sum {total:g}."
         )
     return kernel
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from blurpaper.blur import kernel_of
 from blurpaper.data.images import (
     SUFFIXES,
     ImageError,
@@ -15,7 +16,6 @@ from blurpaper.data.images import (
     image_files,
     jpeg_steps,
     read_image,
-    sixteen_bits,
     write_image,
 )
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition, psf_of
@@ -43,22 +43,10 @@ def read_psf(path: str | Path) -> np.ndarray:
             f"{str(path)!r}."
         )
     weights = _array(path) if suffix == ".npy" else _grey_levels(path)
-    if weights.ndim != 2:
-        raise ImageError(
-            f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}."
-        )
-    if any(side % 2 == 0 for side in weights.shape):
-        height, width = weights.shape
-        raise ImageError(
-            f"a PSF has odd sides, so that it has a centre. {path} is {height} x {width}: add a "
-            "row or column of zeros."
-        )
-    if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
-        raise ImageError(
-            "the weights of a PSF are finite, none is negative and some are above zero. Those of "
-            f"{path} are not."
-        )
-    return (weights / weights.sum()).astype(np.float32)
+    try:
+        return kernel_of(weights / (weights.sum() or 1))
+    except UserError as error:
+        raise ImageError(f"{path} is no PSF: {error}") from None
 
 
 def _array(path: str | Path) -> np.ndarray:
@@ -71,15 +59,12 @@ def _array(path: str | Path) -> np.ndarray:
 
 
 def _grey_levels(path: str | Path) -> np.ndarray:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    with decoding(path), Image.open(path) as opened:
-        deep, image = sixteen_bits(path, opened), ImageOps.exif_transpose(opened)
+    with decoding(path), Image.open(path) as image:
         if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
             return np.asarray(image, np.float64)
-        channels = np.array(image.convert("RGBA"), np.float64)
-    if deep is not None and image.mode != "CMYK":
-        channels[..., :3] = deep[..., :3] if deep.shape[2] > 2 else deep[..., :1]
+        channels = np.asarray(image.convert("RGBA"), np.float64)
     if (channels[..., 3] < 255).any():
         raise ImageError(
             f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black "

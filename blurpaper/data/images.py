@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -28,10 +28,6 @@ from blurpaper.runs.files import UserError, written
 from blurpaper.runs.profile import Protocol
 from blurpaper.runs.progress import progress
 from blurpaper.runs.threads import in_threads
-
-if TYPE_CHECKING:
-    from PIL import Image as Pillow
-    from PIL.ImageCms import ImageCmsTransform
 
 T = TypeVar("T")
 
@@ -49,8 +45,8 @@ class ImageError(UserError):
 
 
 def read_image(path: str | Path) -> torch.Tensor:
-    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), in sRGB (ICC), transparency on white,
-    deeper grey levels rounded to 8 bits.
+    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), in sRGB (ICC), transparency on
+    white, deeper levels rounded to 8 bits.
 
     Levels in floating point are from 0 to 1, 255 or 65535, those of 32-bit integers to 255 or
     65535: to whichever they fill. What lies beyond by less than half of it is cut off.
@@ -161,57 +157,47 @@ def problems(read: Callable[[T], object], items: Sequence[T], title: str) -> dic
 
 # --- To eight bits in sRGB ------------------------------------------------------------------------
 
-_SPACES = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK", "Lab ": "LAB"}
-"""Colour spaces of ICC profiles, and Pillow's modes of their pixels."""
 
-
-def srgb(image: Pillow.Image) -> Pillow.Image:
+def srgb(image):  # noqa: ANN001, ANN201 (PIL images, here and below)
     """A picture of eight bits in any of Pillow's modes as RGB: the colours of its ICC profile in
     sRGB, transparency on white. A damaged profile, or that of other colours, is passed over.
     """
-    from PIL import Image, ImageCms
+    from PIL import Image
 
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert(image.mode.upper())
     profile = image.info.get("icc_profile")
-    if image.mode == "LAB" and not profile:
-        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    kind = {"1": "L", "LA": "L"}.get(image.mode, image.mode)
-    transform = profile and _to_srgb(profile, kind if kind in _SPACES.values() else "RGB")
-    transparent = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA")
+    transform = profile and _to_srgb(profile, image.mode)
     colours = transform.apply(image.convert(transform.input_mode)) if transform else image
-    if not transparent:
+    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA"):
         return colours.convert("RGB")
     colours = colours.convert("RGBA")
-    if transform:
-        colours.putalpha(image.convert("RGBA").getchannel("A"))
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, colours).convert("RGB")
+    colours.putalpha(image.convert("RGBA").getchannel("A"))
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
 
 
 @lru_cache(maxsize=16)
-def _to_srgb(profile: bytes, kind: str) -> ImageCmsTransform | None:
+def _to_srgb(profile: bytes, mode: str):  # noqa: ANN202
     """What takes the colours of an ICC profile to sRGB; None where it is damaged, of colours that
-    are not those of the picture, or sRGB's own to one grey level.
+    are not those of a picture of that mode, or sRGB's own to one grey level.
     """
     from PIL import Image, ImageCms
 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = _SPACES.get(source.profile.xcolor_space)
-        if mode != kind and (mode, kind) != ("RGB", "L"):
-            return None
-        found = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError):
+        own = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK"}[source.profile.xcolor_space]
+        found = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), own, "RGB")
+    except (ImageCms.PyCMSError, OSError, KeyError):
         return None
-    levels = np.arange(0, 256, 15, np.uint8)
-    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(len(levels), -1, 3)
-    given = Image.fromarray(grid).convert(mode) if mode in ("L", "RGB") else None
-    moved = given and np.subtract(found.apply(given), given.convert("RGB"), dtype=np.int16)
-    return None if given and np.abs(moved).max() <= 1 else found
+    if (own == "CMYK") != (mode == "CMYK") or (own == "L" and mode not in ("1", "L", "LA")):
+        return None
+    grid = np.moveaxis(np.indices((18, 18, 18), np.uint8).reshape(3, 18, -1) * 15, 0, -1)
+    colours = Image.fromarray(grid).convert(own)
+    moved = np.subtract(found.apply(colours), colours.convert("RGB"), dtype=np.int16)
+    return found if np.abs(moved).max() > 1 else None
 
 
-def _eight_bits(path: str | Path, opened: Pillow.Image) -> Pillow.Image:
+def _eight_bits(path: str | Path, opened):  # noqa: ANN001, ANN202
     """An opened picture upright, its levels rounded to eight bits where they have more."""
     from PIL import Image, ImageOps
 
@@ -220,32 +206,26 @@ def _eight_bits(path: str | Path, opened: Pillow.Image) -> Pillow.Image:
         image = ImageOps.exif_transpose(opened)
         if not image.mode.startswith(("I", "F")):
             return image
-        levels = np.asarray(image, np.float64)
+        levels = np.asarray(image, np.float64)[..., None]
         top = _top(path, opened, levels)
-        if getattr(opened, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # white is zero
+        if getattr(opened, "tag_v2", {}).get(262) == 0:  # TIFF's photometric: white is zero
             levels = top - levels
-    elif opened.mode == "RGBA" and "icc_profile" not in about:  # on white, to be rounded once
+    if "transparency" in about:
+        levels = np.where((levels != about["transparency"]).any(axis=-1)[..., None], levels, top)
+    elif opened.mode == "RGBA":
         share = levels[..., -1:] / top
         levels = share * levels[..., :-1] + (1 - share) * top
     rounded = np.clip(np.rint(levels * 255.0 / top), 0, 255).astype(np.uint8)
-    rounded = rounded[..., 0] if rounded.shape[2:] == (1,) else rounded
-    mode = {(): "L", (2,): "LA", (3,): "RGB"}.get(rounded.shape[2:], opened.mode)
-    image = Image.fromarray(rounded, mode)
+    rounded = rounded[..., 0] if rounded.shape[2] == 1 else rounded
+    image = Image.fromarray(rounded, "CMYK" if opened.mode == "CMYK" else None)
     image.info["icc_profile"] = about.get("icc_profile")
-    if "transparency" in about:
-        seen = np.atleast_3d(levels != about["transparency"]).any(axis=-1)
-        image.putalpha(Image.fromarray(np.uint8(255) * seen))
     return image
 
 
-_PHOTOMETRIC, _BITS = 262, 258
-"""Tags of TIFF: the meaning of zero, and bits of a sample."""
-
-
-def _top(path: str | Path, opened: Pillow.Image, levels: np.ndarray) -> int:
+def _top(path: str | Path, opened, levels: np.ndarray) -> int:  # noqa: ANN001
     """The level that is white in a grey picture of more than eight bits."""
     if opened.mode.startswith("I;16") or opened.format in ("PNG", "PPM"):
-        return 2 ** getattr(opened, "tag_v2", {}).get(_BITS, (16,))[0] - 1
+        return 2 ** getattr(opened, "tag_v2", {}).get(258, (16,))[0] - 1  # TIFF's bits of a sample
     low, high = levels.min(), levels.max()
     tops = (1, 255, 65535) if opened.mode == "F" else (255, 65535)
     for top in tops:
@@ -257,10 +237,10 @@ def _top(path: str | Path, opened: Pillow.Image, levels: np.ndarray) -> int:
     )
 
 
-_OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+_ORDERS = {"B": "BL", "L": "LB", "N": "LB" if sys.byteorder == "little" else "BL"}
 
 
-def sixteen_bits(path: str | Path, opened: Pillow.Image) -> np.ndarray | None:
+def sixteen_bits(path: str | Path, opened) -> np.ndarray | None:  # noqa: ANN001
     """The colours of a picture of 16 bits, upright, of which Pillow keeps the higher byte: uint16
     ``(H, W, C)``, grey with transparency in two channels; None for any other picture.
 
@@ -268,36 +248,21 @@ def sixteen_bits(path: str | Path, opened: Pillow.Image) -> np.ndarray | None:
     """
     from PIL import Image, ImageOps
 
-    tags, tiles, premultiplied = getattr(opened, "tag_v2", None), [], False
-    for tile in opened.tile:
-        codec, extents, offset, args = tile
-        mode, *rest = (args,) if isinstance(args, str) else args or ("",)
-        if tags and mode in tuple("RGBA") and tags[_BITS][0] == 16:  # planes, for which Pillow errs
-            mode = f"{mode};16{'L' if tags.prefix == b'II' else 'B'}"
-        if found := re.fullmatch(r"(RGB|RGBA|RGBa|RGBX|CMYK|[RGBA]);16([BLN])", str(mode)):
-            premultiplied = found[1] == "RGBa"
-            orders = found[2], _OTHER_ORDER[found[2]]
-            modes = [f"{found[1].replace('a', 'A')};16{order}" for order in orders]
-        elif mode == "LA;16B" and opened.mode == "RGBA":
-            modes = ["RGBA"]  # both bytes at once
-        else:
-            return None
-        ways = [mode if isinstance(args, str) else (mode, *rest) for mode in modes]
-        make = getattr(type(tile), "_make", tuple)
-        tiles.append([make((codec, extents, offset, way)) for way in ways])
-    parts = []
-    for way in zip(*tiles, strict=True):
-        with Image.open(path) as again:
-            again.tile = list(way)
-            parts.append(np.asarray(ImageOps.exif_transpose(again), np.uint16))
-    if not parts:
+    raw = next((one[3] if isinstance(one[3], str) else one[3][0] for one in opened.tile), "")
+    found = re.fullmatch(r"(RGB|RGBA|RGBX|CMYK);16([BLN])|LA;16B", str(raw))
+    if not found:
         return None
-    high, low = parts if len(parts) == 2 else (parts[0][..., ::2], parts[0][..., 1::2])
-    colours = high << 8 | low
-    if premultiplied:
-        share = np.maximum(colours[..., 3:], 1) / 65535
-        colours[..., :3] = np.minimum(np.rint(colours[..., :3] / share), 65535)
-    return colours
+    parts = []
+    # Grey with transparency has the two bytes of both in the four channels of another mode.
+    for mode in [f"{found[1]};16{one}" for one in _ORDERS[found[2]]] if found[1] else ["RGBA"]:
+        with Image.open(path) as again:
+            for number, (*where, args) in enumerate(again.tile):
+                way = mode if isinstance(args, str) else (mode, *args[1:])
+                make = getattr(type(again.tile[number]), "_make", tuple)
+                again.tile[number] = make((*where, way))
+            parts.append(np.asarray(ImageOps.exif_transpose(again), np.uint16))
+    high, low = parts if found[1] else (parts[0][..., ::2], parts[0][..., 1::2])
+    return high << 8 | low
 
 
 # --- Sizes ----------------------------------------------------------------------------------------

@@ -293,8 +293,10 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
     >>> load("photos", {"protocol.canonical": 192}).protocol.canonical
     192
     """
-    fields = _merged(name, ())
-    for dotted, value in (overrides or {}).items():
+    fields = _merged(str(name), ())
+    if not isinstance(overrides, Mapping):
+        overrides = parse_overrides(overrides or ())
+    for dotted, value in overrides.items():
         _set(fields, dotted, value)
     fields.setdefault("name", Path(name).stem)
     try:
