@@ -24,7 +24,9 @@ it is.
 
 
 def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tensor:
-    """Blur images: each is convolved with its PSF and rounded to 8 bits (Sec. 3).
+    """Blur images: each is convolved with its PSF and rounded to 8 bits (Sec. 3). On the CPU, a
+    photograph of 24 megapixels needs up to a gigabyte besides itself; ``torch.compile`` leaves a
+    call as it is, between two graphs.
 
     Args:
         images: uint8 ``(B, C, H, W)`` or ``(C, H, W)`` with C = 3 or, for grey ones, 1; on any

@@ -707,7 +707,7 @@ class Versioned(nn.Module):
 QUANTISED = partial(torch.ao.quantization.quantize_dynamic, qconfig_spec={nn.Linear})
 
 
-@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own scripts and quantisation
 def test_modules_of_every_kind_are_measured(folder, small) -> None:
     exact = {"overrides": {"evaluation.bootstrap": 20, "compute.precision": "float32"}}
     expected = values(small, **exact)
@@ -729,7 +729,7 @@ def test_modules_of_every_kind_are_measured(folder, small) -> None:
         assert found == pytest.approx(expected, abs=tolerance), kind
 
 
-@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own scripts and quantisation
 def test_further_states_and_quantised_weights_are_part_of_the_key() -> None:
     def identity(seed: int, state: object) -> str:
         torch.manual_seed(seed)
