@@ -106,14 +106,14 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
     kernel = kernel.astype(np.float32, copy=False)
     if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):
         raise UserError(
-            "a PSF is an array (height, width) of odd sides: add a row or column of zeros. Got "
-            f"{kernel.shape}."
+            f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}: add a row or "
+            "column of zeros."
         )
     total, least = kernel.sum(dtype=np.float64), kernel.min()
     if not np.isfinite(kernel).all() or abs(total - 1) > 1e-3 or least < 0:
         raise UserError(
-            "a PSF is finite, nowhere negative and of unit sum: set what is below zero to zero and "
-            f"divide it by its sum. Got {least:g} at least and the sum {total:g}."
+            "a PSF is finite, nowhere negative and of unit sum: divide it by its sum, "
+            f"{total:g}; its least weight is {least:g}."
         )
     return kernel
 

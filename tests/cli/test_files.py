@@ -196,7 +196,7 @@ def test_deblurring_with_a_psf_from_a_file_undoes_it(tmp_path):
         (np.ones((4, 5)), "odd sides"),
         (np.ones((3, 3, 3)), r"\(height, width\)"),
         (np.ones(5), r"\(height, width\)"),
-        (np.zeros((3, 3)), "the sum 0"),
+        (np.zeros((3, 3)), "its sum, 0"),
         (np.array([[1.0, -0.1, 1.0]]), "nowhere negative"),
         (np.array([[1.0, np.nan, 1.0]]), "is finite"),
         (np.array([["a", "b", "c"]]), "no array of numbers"),
