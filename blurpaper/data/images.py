@@ -250,6 +250,10 @@ def sixteen_bits(path: str | Path, opened) -> np.ndarray | None:  # noqa: ANN001
 
     raw = next((one[3] if isinstance(one[3], str) else one[3][0] for one in opened.tile), "")
     found = re.fullmatch(r"(RGB|RGBA|RGBX|CMYK);16([BLN])|LA;16B", str(raw))
+    if raw == "R" and getattr(opened, "tag_v2", {}).get(258, (8,))[0] == 16:
+        raise ImageError(
+            f"{path} has 16 bits in separate planes: save it with interleaved colours."
+        )
     if not found:
         return None
     parts = []

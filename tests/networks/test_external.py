@@ -646,6 +646,7 @@ def test_arguments_of_numpy_torch_and_pandas_mean_what_those_of_python_do(
         "folder": Path("~/album"),
         "field": 224.0,
         "overrides": ["evaluation.bootstrap=20"],
+        "profile": profiles.load("photos"),
     }
     assert values(small, **others) == expected
     others |= {"classes": np.array(["dog", "cat"]), "mean": np.float64(0.4), "folder": b"album"}
