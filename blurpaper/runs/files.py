@@ -13,7 +13,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence, ValuesView
 from contextlib import closing, contextmanager, suppress
 from numbers import Integral
 from pathlib import Path
@@ -53,8 +53,8 @@ def numbers_of(values: object) -> list[float]:
 
 
 def names_of(what: str, values: object) -> list[str]:
-    """Names, or whole numbers as names, in a sequence, an array, a Series or an Index, or a single
-    one; in one string they are separated by commas.
+    """Names, or whole numbers as names, in a sequence, an array, a Series or an Index, as the keys
+    of a mapping, or a single one; in one string they are separated by commas.
 
     Args:
         what: they are, for the message.
@@ -64,9 +64,13 @@ def names_of(what: str, values: object) -> list[str]:
 
     >>> names_of("scales", 256), names_of("conditions", "sharp, D4")
     (['256'], ['sharp', 'D4'])
+    >>> names_of("classes", {"cat": 0, "dog": 1})
+    ['cat', 'dog']
     """
     import numpy as np
 
+    in_order = (Mapping, KeysView, ValuesView, Iterator)
+    values = list(values) if isinstance(values, in_order) else values
     found = np.ravel(values.split(",") if isinstance(values, str) else values)
     if not all(isinstance(one, (str, Integral)) for one in found):
         raise UserError(f"{what} must be a list of names. Got {values!r}.")
