@@ -32,7 +32,7 @@ from functools import lru_cache
 import numpy as np
 
 from blurpaper.runs import CANONICAL
-from blurpaper.runs.files import UserError
+from blurpaper.runs.files import UserError, number_of
 from blurpaper.runs.randomness import stream, uniforms
 
 # --- Names and conditions -------------------------------------------------------------------------
@@ -102,7 +102,7 @@ class PSF:
 
     def array(self, scale: float = 1.0) -> np.ndarray:
         """The PSF at ``scale`` times the canonical size: float32 ``(h, w)``, odd, unit sum."""
-        check_scale(scale)
+        scale = check_scale(scale)
         if self.kind == SHAKE:
             return shake_bank("test", scale)[self.index]
         kernel = KINDS[self.kind].canonical(self.size)
@@ -111,7 +111,6 @@ class PSF:
         return _finished(kernel)
 
 
-@lru_cache(maxsize=1024)
 def psf(name: str, scale: float = 1.0) -> np.ndarray:
     """The PSF of that name: float32 ``(h, w)`` of odd sides, sum 1 (Sec. 3, Fig. 2). The array is
     read-only.
@@ -128,7 +127,12 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
     >>> psf("H8").shape
     (1, 9)
     """
-    return PSF.parse(name).array(scale)
+    return _array(PSF.parse(name), check_scale(scale))
+
+
+@lru_cache(maxsize=1024)
+def _array(one: PSF, scale: float) -> np.ndarray:
+    return one.array(scale)
 
 
 def check_condition(name: str) -> str:
@@ -168,10 +172,17 @@ def psf_of(condition: str, image_id: str, scale: float = 1.0) -> np.ndarray | No
     return psf(condition, scale)
 
 
-def check_scale(scale: float) -> None:
-    """Raise a UserError unless a scale is finite and above zero."""
-    if not (np.isfinite(scale) and scale > 0):
+def check_scale(scale: float) -> float:
+    """Check that a scale is a number, finite and above zero, of Python, numpy or torch; returns it
+    as Python's.
+
+    Raises:
+        UserError: if it is not.
+    """
+    number = number_of(scale)
+    if not 0 < number < math.inf:
         raise UserError(f"scale must be a positive number. Got {scale!r}.")
+    return number
 
 
 # --- PSFs with a formula --------------------------------------------------------------------------
@@ -207,18 +218,48 @@ def _gaussian(sigma: float) -> np.ndarray:
     return np.outer(tap, tap)
 
 
+_FINE = 256
+"""Lines of the midpoint rule in each pixel."""
+
+
+def _half_chords(radius: float) -> np.ndarray:
+    """Half of a disk's extent along y on the lines of the midpoint rule: ``(n, _FINE)`` for the
+    columns of pixels from the middle outwards.
+    """
+    columns = math.ceil(radius + 0.5) + 1
+    x = (np.arange(columns * _FINE) + 0.5) / _FINE - 0.5
+    return np.sqrt(np.maximum(radius**2 - x**2, 0.0)).reshape(columns, _FINE)
+
+
 def _disk_area(radius: float) -> np.ndarray:
     """Share of each pixel that a disk of this radius covers: exact along y, a fine midpoint rule
     along x.
     """
-    reach, fine = math.ceil(radius + 0.5), 256
-    x = (np.arange((2 * reach + 1) * fine) + 0.5) / fine - reach - 0.5
-    half_chord = np.sqrt(np.maximum(radius**2 - x**2, 0.0))[:, None]
-    y = np.abs(np.arange(-reach, reach + 1))[None]
-    elsewhere = np.clip(half_chord - y + 0.5, 0.0, 1.0)
-    covered = np.where(y == 0, 2 * np.minimum(half_chord, 0.5), elsewhere)
-    area = covered.reshape(2 * reach + 1, fine, -1).mean(axis=1)
-    return (area + area.T) / 2
+    chords = _half_chords(radius)
+    y = np.arange(len(chords))
+    covered = (y + 0.5 <= chords.min(axis=1)[:, None]).astype(np.float64)
+    # Only the pixels of the edge are neither full nor empty.
+    x, y = np.nonzero((covered == 0) & (y - 0.5 < chords.max(axis=1)[:, None]))
+    lines, y = chords[x], y[:, None]
+    shares = np.where(y == 0, 2 * np.minimum(lines, 0.5), np.clip(lines - y + 0.5, 0.0, 1.0))
+    covered[x, y[:, 0]] = shares.mean(axis=1)
+    return _mirrored((covered + covered.T) / 2)
+
+
+def _disk_profile(radius: float) -> np.ndarray:
+    """The sum of :func:`_disk_area` along an axis, without making it."""
+    chords = _half_chords(radius)
+    ascending = chords.ravel()[: _FINE // 2 - 1 : -1]  # those of one side of the middle
+    edges = np.arange(len(chords)) + 0.5
+    reached = np.searchsorted(ascending, edges)
+    inside = np.append(0.0, np.cumsum(ascending))[reached] + edges * (ascending.size - reached)
+    along_y = np.diff(inside, prepend=-inside[0]) / _FINE
+    return _mirrored(chords.mean(axis=1) + along_y)
+
+
+def _mirrored(outwards: np.ndarray) -> np.ndarray:
+    """Values from the middle outwards along each axis, on both sides of it."""
+    return np.pad(outwards, (len(outwards) - 1, 0), mode="reflect")
 
 
 def _segment_area(length: float) -> np.ndarray:
@@ -233,16 +274,33 @@ def _gaussian_area(sigma: float) -> np.ndarray:
     return np.diff([math.erf(edge) for edge in edges])
 
 
-def _of_variance(shape: Callable[[float], np.ndarray], target: float) -> np.ndarray:
-    """The member of a family of shapes whose variance along x is the target: by bisection, as
-    variance grows with extent.
+def _of_variance(
+    shape: Callable[[float], np.ndarray],
+    target: float,
+    profile: Callable[[float], np.ndarray] | None = None,
+) -> np.ndarray:
+    """The member of a family of shapes whose variance along x is the target, to the last digits: by
+    false position (the Illinois method), as variance grows with extent.
+
+    Args:
+        profile: sums of the shapes along y, if these are cheaper to have.
     """
-    low, high = 0.0, math.sqrt(target) + 0.5
-    while axis_variance(shape(high))[-1] < target:
-        low, high = high, 2 * high
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if axis_variance(shape(middle))[-1] < target else (low, middle)
+
+    def excess(extent: float) -> float:
+        return float(axis_variance((profile or shape)(extent))[-1]) - target
+
+    low, high, below, side = 0.0, math.sqrt(target) + 0.5, -target, 0
+    while (above := excess(high)) < 0:
+        low, high, below = high, 2 * high, above
+    while above > 0 and high - low > 1e-15 * high:
+        middle = low + (high - low) * below / (below - above)
+        value = excess(middle)
+        if abs(value) <= 1e-14 * target:
+            return shape(middle)
+        if value < 0:
+            low, below, above, side = middle, value, above / (1 + (side < 0)), -1
+        else:
+            high, above, below, side = middle, value, below / (1 + (side > 0)), 1
     return shape(high)
 
 
@@ -260,7 +318,7 @@ def axis_variance(kernel: np.ndarray) -> np.ndarray:
 
 
 def _sampled_disk(kernel: np.ndarray, scale: float) -> np.ndarray:
-    return _of_variance(_disk_area, scale**2 * axis_variance(kernel)[1])
+    return _of_variance(_disk_area, scale**2 * axis_variance(kernel)[1], _disk_profile)
 
 
 def _sampled_row(kernel: np.ndarray, scale: float) -> np.ndarray:
@@ -329,7 +387,7 @@ def shake_bank(split: str, scale: float = 1.0) -> np.ndarray:
         raise UserError(
             f"a bank of camera shake is one of {', '.join(SHAKE_BANKS)}. Got {split!r}."
         )
-    check_scale(scale)
+    scale = check_scale(scale)
     bank = _trajectories(split, SHAKE_BANKS[split])
     if scale != 1.0:
         bank = _resampled(bank, scale)
@@ -430,8 +488,8 @@ our choice.
 
 
 def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
-    """A mix as condition -> probability: one of :data:`MIXES` by name, or a mapping of one's
-    own.
+    """A mix as condition -> probability: one of :data:`MIXES` by name, or a mapping (or pandas
+    Series) of one's own, whose numbers may be numpy's or torch's.
 
     Raises:
         UserError: if the name is unknown, or a condition is, or the probabilities are not positive
@@ -444,22 +502,23 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
         if mix not in MIXES:
             raise UserError(f"a mix is one of {', '.join(MIXES)}. Got {mix!r}.")
         return dict(MIXES[mix])
+    mix = mix.to_dict() if hasattr(mix, "to_dict") else mix
     if not isinstance(mix, Mapping):
         raise UserError(
             f"a mix is a name, or a mapping from conditions to probabilities. Got {mix!r}."
         )
     if not mix:
         raise UserError("a mix names at least one condition. Got none.")
-    for condition, probability in mix.items():
-        check_condition(condition)
-        if not (isinstance(probability, (int, float)) and 0 < probability <= 1):
+    shares = {check_condition(name): number_of(share) for name, share in mix.items()}
+    for condition, share in shares.items():
+        if not 0 < share <= 1:
             raise UserError(
                 f"the probability of {condition} must be above 0 and at most 1. Got "
-                f"{probability!r}."
+                f"{mix[condition]!r}."
             )
-    if abs(sum(mix.values()) - 1) > 1e-6:
-        raise UserError(f"the probabilities of a mix sum to 1. Got {sum(mix.values()):g}.")
-    return dict(mix)
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise UserError(f"the probabilities of a mix sum to 1. Got {sum(shares.values()):g}.")
+    return shares
 
 
 def draw(

@@ -56,9 +56,11 @@ album(Path("photos"))
 #
 # **Sizes.** A name speaks of an image whose smaller side is 384: on a larger photograph the kernel grows with it, so that the
 # same name is the same blur to a viewer who sees the whole image. With `--pixels` it is taken in the file's own pixels.
+# A photograph of twenty-four megapixels needs about a gigabyte of memory besides the libraries.
 #
 # **Formats.** Write PNG if somebody is to measure anything afterwards: JPEG adds noise of its own. Transparency comes out on white,
-# photographs come out upright, and sixteen bits become eight.
+# photographs come out upright, an embedded colour profile is applied, so that all colours are those of sRGB, and deeper levels are rounded to
+# eight bits. Levels in floating point have to fill the range from zero to one, or that of eight or of sixteen bits.
 #
 # ## In Python
 #
@@ -100,7 +102,7 @@ page.photograph(
 # ## In a training pipeline
 #
 # `RandomBlur` is a transform like those of torchvision (v2): each image of a batch draws its own blur. It stands before what turns
-# images into floats.
+# images into floats. Within `torch.compile` it runs as it is, between two graphs.
 
 # %%
 from torchvision.transforms import v2

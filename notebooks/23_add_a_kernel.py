@@ -157,7 +157,6 @@ rows.pivot(index=["network", "condition"], columns="metric", values="value").rou
 
 # %%
 del KINDS["R"]
-kernels.psf.cache_clear()
 try:
     kernels.psf("R6")
 except ValueError as error:

@@ -170,6 +170,18 @@ def test_a_disk_at_another_scale_is_a_disk_averaged_over_each_pixel(name, scale)
     assert np.abs(kernel - expected).max() < 0.03 * expected.max()
 
 
+@pytest.mark.parametrize("radius", [0.3, 0.5, 0.7, 1.0, 2.6, 17.0, 40.2])
+def test_the_area_of_a_disk_in_a_pixel_is_that_of_256_lines(radius):
+    reach = math.ceil(radius + 0.5)
+    y, x = np.arange(-reach, reach + 1), (np.arange((2 * reach + 1) * 256) + 0.5) / 256
+    chord = np.sqrt(np.maximum(radius**2 - (x - reach - 0.5) ** 2, 0))[:, None]
+    covered = np.minimum(chord, y + 0.5) - np.maximum(-chord, y - 0.5)
+    share = np.maximum(covered, 0).reshape(len(y), 256, -1).mean(axis=1)
+    area = kernels._disk_area(radius)
+    assert np.abs(area - (share + share.T) / 2).max() < 1e-14
+    assert np.abs(kernels._disk_profile(radius) - area.sum(axis=0)).max() < 1e-12 * max(1, radius)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name[0] in "DG"])
 def test_disks_and_gaussians_are_the_same_from_all_four_sides(name):
     for scale in SCALES:
@@ -187,8 +199,16 @@ def test_the_search_for_an_extent_asks_for_none_far_larger_than_the_answer():
         asked.append(length)
         return kernels._segment_area(length)
 
-    kernels._of_variance(segment, target=80**2 / 12)
-    assert max(asked) < 4 * 80
+    found = kernels._of_variance(segment, target=80**2 / 12)
+    assert max(asked) < 4 * 80 and len(asked) < 20
+    assert naive_variance(found[None])[1] == pytest.approx(80**2 / 12, rel=1e-13)
+
+
+def test_a_disk_of_a_thousand_pixels_is_made_from_its_edge_alone():
+    # Its lines in every pixel would take 7 GB.
+    kernel = psf("D96", 10)
+    assert kernel.shape == (1919, 1919)
+    assert axis_variance(kernel)[0] == pytest.approx(100 * axis_variance(psf("D96"))[0], rel=1e-6)
 
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -214,7 +234,9 @@ def test_what_is_no_string_is_no_name(name):
     assert repr(name) in str(caught.value)
 
 
-@pytest.mark.parametrize("scale", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize(
+    "scale", [0, -1, math.nan, math.inf, "2", None, [2], 2j, np.array([1.0, 2.0])]
+)
 @pytest.mark.parametrize("name", ["D8", "H8", "shake:3"])
 def test_a_bad_scale_is_an_error_that_says_what_it_got(name, scale):
     with pytest.raises(ValueError) as caught:

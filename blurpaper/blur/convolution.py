@@ -24,10 +24,13 @@ it is.
 
 
 def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tensor:
-    """Blur images: each is convolved with its PSF and rounded to 8 bits (Sec. 3).
+    """Blur images: each is convolved with its PSF and rounded to 8 bits (Sec. 3). On the CPU, a
+    photograph of 24 megapixels needs up to a gigabyte besides itself; ``torch.compile`` leaves a
+    call as it is, between two graphs.
 
     Args:
-        images: uint8 ``(B, 3, H, W)`` or ``(3, H, W)``, on any device.
+        images: uint8 ``(B, C, H, W)`` or ``(C, H, W)`` with C = 3 or, for grey ones, 1; on any
+            device.
         psfs: one PSF for all, or a sequence (or an array ``(B, h, w)``) with one per image.
 
     Returns:
@@ -35,15 +38,20 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
 
     Raises:
         TypeError: if the images are not 8-bit.
-        UserError: for another shape, a PSF that is not finite, of odd sides and of unit sum, or a
-            wrong number of PSFs.
+        UserError: for another shape, a PSF that has a negative weight or is not finite, of odd
+            sides and of unit sum, or a wrong number of PSFs.
 
     >>> apply(torch.zeros(2, 3, 32, 48, dtype=torch.uint8), ["D4", None]).shape
     torch.Size([2, 3, 32, 48])
     """
+    if torch.compiler.is_compiling():
+        from blurpaper.blur.transform import uncompiled
+
+        return uncompiled(images, psfs)
     check_eight_bits(images)
-    if images.ndim not in (3, 4) or images.shape[-3] != 3 or 0 in images.shape[-2:]:
-        raise UserError(f"images must be (B, 3, H, W) or (3, H, W). Got {tuple(images.shape)}.")
+    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape[-2:]:
+        got = tuple(images.shape)
+        raise UserError(f"images must be (B, C, H, W) or (C, H, W) with C = 1 or 3. Got {got}.")
     batch = images if images.ndim == 4 else images[None]
     kernels = _one_each(psfs, len(batch))
     blurred = (
@@ -64,6 +72,8 @@ def check_eight_bits(images: torch.Tensor) -> None:
 
 
 def _one_each(psfs: PSFLike | Sequence[PSFLike], count: int) -> list[np.ndarray | None]:
+    if getattr(psfs, "ndim", 0) == 1 and all(isinstance(one, str) for one in psfs):
+        psfs = list(psfs)  # names in an array of numpy, a Series or an Index
     several = isinstance(psfs, (list, tuple)) or (
         isinstance(psfs, (np.ndarray, torch.Tensor)) and psfs.ndim == 3
     )
@@ -80,8 +90,8 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
     """The array of a PSF, float32 ``(h, w)`` of odd sides; None for no blur.
 
     Raises:
-        UserError: for a name that is not a PSF's, or an array that is not finite, of odd sides
-            and of unit sum.
+        UserError: for a name that is not a PSF's, or an array that has a negative weight or is not
+            finite, of odd sides and of unit sum.
     """
     if one is None or (isinstance(one, str) and one == SHARP):
         return None
@@ -89,16 +99,21 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
         return psf(one)
     if isinstance(one, PSF):
         return one.array()
-    kernel = np.asarray(one.detach().cpu() if isinstance(one, torch.Tensor) else one)
+    one = one.detach().cpu() if isinstance(one, torch.Tensor) else one
+    kernel = np.asarray(one.float() if getattr(one, "dtype", 0) == torch.bfloat16 else one)
     if kernel.dtype.kind not in "buif":
         raise UserError(f"a PSF is an array of real numbers. Got {kernel.dtype}.")
     kernel = kernel.astype(np.float32, copy=False)
     if kernel.ndim != 2 or any(side % 2 == 0 for side in kernel.shape):
-        raise UserError(f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}.")
-    if not np.isfinite(kernel).all() or abs(kernel.sum(dtype=np.float64) - 1) > 1e-3:
         raise UserError(
-            "a PSF is finite and of unit sum: divide it by its sum, "
-            f"{kernel.sum(dtype=np.float64):g}."
+            f"a PSF is an array (height, width) of odd sides. Got {kernel.shape}: add a row or "
+            "column of zeros."
+        )
+    total, least = kernel.sum(dtype=np.float64), kernel.min()
+    if not np.isfinite(kernel).all() or abs(total - 1) > 1e-3 or least < 0:
+        raise UserError(
+            "a PSF is finite, nowhere negative and of unit sum: divide it by its sum, "
+            f"{total:g}; its least weight is {least:g}."
         )
     return kernel
 

@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from blurpaper.blur.convolution import apply
+from blurpaper.data.images import srgb
 from blurpaper.kernels import check_mix, check_scale, draw
 
 
@@ -24,9 +25,11 @@ class RandomBlur(v2.Transform):
         scale: smaller side of the images it will see, divided by 384, so that PSF names keep their
             meaning.
 
-    Takes uint8 tensors ``(..., 3, H, W)``, tv_tensors images and videos, and PIL images of eight
-    bits (grey ones stay grey, others come out as RGB); leaves boxes, masks and labels alone. Each
-    image of a batch, each frame of a video, gets its own PSF.
+    Takes uint8 tensors ``(..., C, H, W)`` with C = 3 or, for grey ones, 1, tv_tensors images and
+    videos, and PIL images of eight bits (grey ones stay grey, others come out as a file of theirs
+    is read, :func:`blurpaper.data.images.srgb`); leaves boxes, masks and labels alone. Each image
+    of a batch, each frame of a video, gets its own PSF. Within ``torch.compile`` it runs as it is,
+    between two graphs; ``fullgraph=True`` is not supported.
 
     Raises:
         UserError: for an invalid mix or scale.
@@ -39,9 +42,10 @@ class RandomBlur(v2.Transform):
 
     def __init__(self, mix: str | Mapping[str, float] = "mix", scale: float = 1.0) -> None:
         super().__init__()
-        check_scale(scale)
+        self.scale = check_scale(scale)
         self.mix = check_mix(mix)
-        self.scale = scale
+
+    forward = torch.compiler.disable(v2.Transform.forward)
 
     def make_params(self, flat_inputs: list) -> dict:
         count = max((_batch_of(one) for one in flat_inputs if _is_image(one)), default=1)
@@ -58,7 +62,7 @@ class RandomBlur(v2.Transform):
                     f"{inpt.mode}."
                 )
             seen = v2.functional.to_pil_image(
-                self.transform(v2.functional.pil_to_tensor(inpt.convert("RGB")), params)
+                self.transform(v2.functional.pil_to_tensor(srgb(inpt)), params)
             )
             return seen.convert("L") if inpt.mode == "L" else seen
         plain = inpt.as_subclass(torch.Tensor)
@@ -81,3 +85,7 @@ def _is_image(one: object) -> bool:
 
 def _batch_of(one: object) -> int:
     return int(np.prod(one.shape[:-3], dtype=int)) if isinstance(one, torch.Tensor) else 1
+
+
+uncompiled = torch.compiler.disable(apply)
+"""What ``torch.compile`` is to call in place of :func:`apply`, whose arrays are numpy's."""

@@ -5,6 +5,7 @@ and after the work.
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ class _Refusal(click.ClickException):
 
 class Command(click.Group):
     """Turns the errors that are a user's into one sentence and exit status 2, and an interrupt into
-    how to go on; any other exception shows its traceback.
+    how to go on; any other exception shows its traceback. What the terminal cannot show, such as a
+    file name that is no text, is printed as a code.
     """
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a notebook's is of another kind
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from blurpaper.blur import kernel_of
 from blurpaper.data.images import (
     SUFFIXES,
     ImageError,
@@ -42,22 +43,10 @@ def read_psf(path: str | Path) -> np.ndarray:
             f"{str(path)!r}."
         )
     weights = _array(path) if suffix == ".npy" else _grey_levels(path)
-    if weights.ndim != 2:
-        raise ImageError(
-            f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}."
-        )
-    if any(side % 2 == 0 for side in weights.shape):
-        height, width = weights.shape
-        raise ImageError(
-            f"a PSF has odd sides, so that it has a centre. {path} is {height} x {width}: add a "
-            "row or column of zeros."
-        )
-    if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
-        raise ImageError(
-            "the weights of a PSF are finite, none is negative and some are above zero. Those of "
-            f"{path} are not."
-        )
-    return (weights / weights.sum()).astype(np.float32)
+    try:
+        return kernel_of(weights / (weights.sum() or 1))
+    except UserError as error:
+        raise ImageError(f"{path} is no PSF: {error}") from None
 
 
 def _array(path: str | Path) -> np.ndarray:

@@ -80,6 +80,8 @@ def finetune(
             f"{section}.batch=N)."
         )
     network = start.load()
+    if not all(hasattr(one, "detach") for one in network.stored.state_dict().values()):
+        raise UserError(f"{start} has a state that is no tensor, which no .safetensors file holds.")
     objective = networks.objective_of(network, schedule)
     task = Task(images, shares, "256", run.seed("finetune"))
     made_from = start.identity, images.fingerprint, name, schedule, profile.protocol, profile.seed

@@ -86,8 +86,7 @@ def _take_own_gpu() -> None:
 
 
 def _numbers(text: str) -> list[float]:
-    numbers = [float(part) for part in text.split(",")]
-    return numbers * 3 if len(numbers) == 1 else numbers
+    return [float(part) for part in text.split(",")]
 
 
 def _lines(_: click.Context, __: click.Parameter, file: IO[str] | None) -> list[str] | None:

@@ -119,7 +119,7 @@ def write(
         dark=variables("dark"),
     )
     with written(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+        temporary.write_text(content, encoding="utf-8", errors="backslashreplace")
 
 
 def _drawn(

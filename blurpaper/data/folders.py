@@ -5,6 +5,7 @@ without labels. A few that cannot be read are left out and named; many are an er
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import torch
 from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.images import SUFFIXES, ImageError, image_names, problems, read_image
 from blurpaper.data.sets import ImageSet, Subset, imagenet_names, imagenet_wnids
-from blurpaper.runs.files import data_folder, hashes
+from blurpaper.runs.files import data_folder, hashes, text_of
 from blurpaper.runs.store import Store
 
 SETS = {source.name: source.folders for source in CATALOGUE.values()}
@@ -100,8 +101,20 @@ def listed(path: Path) -> list[str]:
         ) from None
 
 
+def folder_of(path: object) -> Path:
+    """The folder that a path of any type names, ``~`` being the user's own.
+
+    Raises:
+        ImageError: if it is not one path.
+    """
+    try:
+        return Path(os.fsdecode(path)).expanduser()
+    except (TypeError, RuntimeError):  # the second of ~, where nobody has that name
+        raise ImageError(f"a folder of images is named by one path. Got {path!r}.") from None
+
+
 def load_folder(
-    folder: Path,
+    folder: Path | str,
     classes: Sequence[str] | None = None,
     name: str | None = None,
     only: set[str] | None = None,
@@ -131,7 +144,7 @@ def load_folder(
     >>> images.ids, images.labels.tolist()
     (['cat/a.png', 'dog/b.png'], [1, 0])
     """
-    folder = Path(folder)
+    folder = folder_of(folder)
     if not folder.is_dir():
         raise ImageError(f"no folder at {folder.absolute()}.")
     ids = [
@@ -144,9 +157,8 @@ def load_folder(
         raise ImageError(f"no image below {folder.absolute()} (looked for {', '.join(SUFFIXES)}).")
     classes = tuple(classes or imagenet_names())
     labels = _labels(ids, classes, folder) if labelled else np.full(len(ids), -1, np.int64)
-    return FolderSet(
-        name or folder.name, classes, labels, ids, fingerprint(folder, ids, tolerant), root=folder
-    )
+    content = fingerprint(folder, ids, tolerant)
+    return FolderSet(name or text_of(folder.name), classes, labels, ids, content, root=folder)
 
 
 def _labels(ids: Sequence[str], classes: Sequence[str], folder: Path) -> np.ndarray:
@@ -192,7 +204,7 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
             if not tolerant:
                 raise ImageError(f"cannot read {folder / one}: {content.strerror}.")
             content = f"cannot be opened: {content.strerror}"
-        digest.update(f"{one}\0{content}\n".encode())
+        digest.update(f"{one}\0{content}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Images: read from files of any kind as 8-bit RGB, resized to the canonical scale (Sections 3 and
+"""Images: read from files of any kind as 8-bit sRGB, resized to the canonical scale (Sections 3 and
 5), and held in memory a part of a set at a time.
 
 Resizing is bicubic with antialiasing, our choice, as the paper does not say. An image of a set is
@@ -7,11 +7,15 @@ decoded once for all conditions.
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -41,17 +45,21 @@ class ImageError(UserError):
 
 
 def read_image(path: str | Path) -> torch.Tensor:
-    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), 16 bits scaled to 8, transparency on
-    white.
+    """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), in sRGB (ICC), transparency on
+    white, deeper levels rounded to 8 bits.
+
+    Levels in floating point are from 0 to 1, 255 or 65535, those of 32-bit integers to 255 or
+    65535: to whichever they fill. What lies beyond by less than half of it is cut off.
 
     Raises:
-        ImageError: if the file is missing, empty, truncated or no image, naming it.
+        ImageError: if the file is missing, empty, truncated, no image, or of levels that fill no
+            such range, naming it.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with decoding(path), Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        return torch.from_numpy(_rgb(image).transpose(2, 0, 1).copy())
+        image = srgb(_eight_bits(path, opened))
+        return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
 
 
 def jpeg_steps(path: str | Path) -> list[int] | None:
@@ -68,7 +76,7 @@ def jpeg_steps(path: str | Path) -> list[int] | None:
 
 
 def write_image(image: torch.Tensor, path: str | Path) -> None:
-    """Write uint8 ``(3, H, W)`` to a file; its suffix says the format."""
+    """Write uint8 ``(3, H, W)`` or ``(1, H, W)`` to a file; its suffix says the format."""
     from PIL import Image
 
     path = Path(path)
@@ -79,7 +87,7 @@ def write_image(image: torch.Tensor, path: str | Path) -> None:
         )
     options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
     with written(path) as temporary:
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, **options)
+        Image.fromarray(image.expand(3, -1, -1).permute(1, 2, 0).numpy()).save(temporary, **options)
 
 
 def image_files(folder: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path]:
@@ -117,8 +125,8 @@ def decoding(path: str | Path) -> Iterator[None]:
         ) from None
     except Image.DecompressionBombError:
         raise ImageError(f"{path} claims to have too many pixels to be a photograph.") from None
-    except MemoryError:
-        raise  # says nothing about the file
+    except (MemoryError, ImageError):
+        raise  # the one says nothing about the file, the other everything
     except Exception as error:  # a decoder may stumble over nonsense with an error of any type
         if isinstance(error, OSError) and error.strerror:
             raise ImageError(f"{path} cannot be opened: {error.strerror}.") from None
@@ -147,23 +155,118 @@ def problems(read: Callable[[T], object], items: Sequence[T], title: str) -> dic
     return {item: why for item, why in found if why}
 
 
-def _rgb(image) -> np.ndarray:  # noqa: ANN001 (a PIL image)
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, np.float64)
-        sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
-        if sixteen_bits:
-            values = values / 257
-        elif image.mode == "F" and values.max() <= 1:
-            values = values * 255
-        return np.repeat(np.clip(np.rint(values), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        from PIL import Image
+# --- To eight bits in sRGB ------------------------------------------------------------------------
 
-        image = image.convert("RGBA")
-        return np.asarray(
-            Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+def srgb(image):  # noqa: ANN001, ANN201 (PIL images, here and below)
+    """A picture of eight bits in any of Pillow's modes as RGB: the colours of its ICC profile in
+    sRGB, transparency on white. A damaged profile, or that of other colours, is passed over.
+    """
+    from PIL import Image
+
+    if image.mode in ("La", "RGBa"):  # premultiplied
+        image = image.convert(image.mode.upper())
+    profile = image.info.get("icc_profile")
+    transform = profile and _to_srgb(profile, image.mode)
+    colours = transform.apply(image.convert(transform.input_mode)) if transform else image
+    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA"):
+        return colours.convert("RGB")
+    colours = colours.convert("RGBA")
+    colours.putalpha(image.convert("RGBA").getchannel("A"))
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _to_srgb(profile: bytes, mode: str):  # noqa: ANN202
+    """What takes the colours of an ICC profile to sRGB; None where it is damaged, of colours that
+    are not those of a picture of that mode, or sRGB's own to one grey level.
+    """
+    from PIL import Image, ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        own = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK"}[source.profile.xcolor_space]
+        found = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), own, "RGB")
+    except (ImageCms.PyCMSError, OSError, KeyError):
+        return None
+    if (own == "CMYK") != (mode == "CMYK") or (own == "L" and mode not in ("1", "L", "LA")):
+        return None
+    grid = np.moveaxis(np.indices((18, 18, 18), np.uint8).reshape(3, 18, -1) * 15, 0, -1)
+    colours = Image.fromarray(grid).convert(own)
+    moved = np.subtract(found.apply(colours), colours.convert("RGB"), dtype=np.int16)
+    return found if np.abs(moved).max() > 1 else None
+
+
+def _eight_bits(path: str | Path, opened):  # noqa: ANN001, ANN202
+    """An opened picture upright, its levels rounded to eight bits where they have more."""
+    from PIL import Image, ImageOps
+
+    levels, top, about = sixteen_bits(path, opened), 65535, opened.info
+    if levels is None:
+        image = ImageOps.exif_transpose(opened)
+        if not image.mode.startswith(("I", "F")):
+            return image
+        levels = np.asarray(image, np.float64)[..., None]
+        top = _top(path, opened, levels)
+        if getattr(opened, "tag_v2", {}).get(262) == 0:  # TIFF's photometric: white is zero
+            levels = top - levels
+    if "transparency" in about:
+        levels = np.where((levels != about["transparency"]).any(axis=-1)[..., None], levels, top)
+    elif opened.mode == "RGBA":
+        share = levels[..., -1:] / top
+        levels = share * levels[..., :-1] + (1 - share) * top
+    rounded = np.clip(np.rint(levels * 255.0 / top), 0, 255).astype(np.uint8)
+    rounded = rounded[..., 0] if rounded.shape[2] == 1 else rounded
+    image = Image.fromarray(rounded, "CMYK" if opened.mode == "CMYK" else None)
+    image.info["icc_profile"] = about.get("icc_profile")
+    return image
+
+
+def _top(path: str | Path, opened, levels: np.ndarray) -> int:  # noqa: ANN001
+    """The level that is white in a grey picture of more than eight bits."""
+    if opened.mode.startswith("I;16") or opened.format in ("PNG", "PPM"):
+        return 2 ** getattr(opened, "tag_v2", {}).get(258, (16,))[0] - 1  # TIFF's bits of a sample
+    low, high = levels.min(), levels.max()
+    tops = (1, 255, 65535) if opened.mode == "F" else (255, 65535)
+    for top in tops:
+        if -top / 2 <= low and high <= 1.5 * top and (top == tops[0] or high > top / 16):
+            return top
+    raise ImageError(
+        f"the grey levels of {path}, from {low:g} to {high:g}, fill none of the ranges from 0 to "
+        f"{', '.join(map(str, tops))}: scale them to one."
+    )
+
+
+_ORDERS = {"B": "BL", "L": "LB", "N": "LB" if sys.byteorder == "little" else "BL"}
+
+
+def sixteen_bits(path: str | Path, opened) -> np.ndarray | None:  # noqa: ANN001
+    """The colours of a picture of 16 bits, upright, of which Pillow keeps the higher byte: uint16
+    ``(H, W, C)``, grey with transparency in two channels; None for any other picture.
+
+    The file is decoded twice, as if the bytes were in the one and in the other order.
+    """
+    from PIL import Image, ImageOps
+
+    raw = next((one[3] if isinstance(one[3], str) else one[3][0] for one in opened.tile), "")
+    found = re.fullmatch(r"(RGB|RGBA|RGBX|CMYK);16([BLN])|LA;16B", str(raw))
+    if raw == "R" and getattr(opened, "tag_v2", {}).get(258, (8,))[0] == 16:
+        raise ImageError(
+            f"{path} has 16 bits in separate planes: save it with interleaved colours."
         )
-    return np.asarray(image.convert("RGB"))
+    if not found:
+        return None
+    parts = []
+    # Grey with transparency has the two bytes of both in the four channels of another mode.
+    for mode in [f"{found[1]};16{one}" for one in _ORDERS[found[2]]] if found[1] else ["RGBA"]:
+        with Image.open(path) as again:
+            for number, (*where, args) in enumerate(again.tile):
+                way = mode if isinstance(args, str) else (mode, *args[1:])
+                make = getattr(type(again.tile[number]), "_make", tuple)
+                again.tile[number] = make((*where, way))
+            parts.append(np.asarray(ImageOps.exif_transpose(again), np.uint16))
+    high, low = parts if found[1] else (parts[0][..., ::2], parts[0][..., 1::2])
+    return high << 8 | low
 
 
 # --- Sizes ----------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ class JoinedSet(ImageSet):
 
 
 def _hash(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 _MOST = 4e9

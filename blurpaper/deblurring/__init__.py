@@ -82,7 +82,7 @@ def restore(
     torch.Size([3, 40, 60])
     """
     check_eight_bits(images)
-    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape:
+    if images.ndim not in (3, 4) or images.shape[-3] not in (1, 3) or 0 in images.shape[-2:]:
         raise UserError(
             "images must be (B, C, H, W) or (C, H, W) with C = 3, or 1 for grey; drop or "
             "composite an alpha channel first. "

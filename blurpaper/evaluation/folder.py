@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from blurpaper.data import folders
 from blurpaper.data.folders import readable
 from blurpaper.data.sets import ImageSet
@@ -19,16 +21,17 @@ from blurpaper.kernels import SHARP
 from blurpaper.networks import MODELS, Reference
 from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD
 from blurpaper.networks.external import FIELD, External, ExternalNetwork
+from blurpaper.networks.files import explained
 from blurpaper.networks.weights import ORIGINALS
 from blurpaper.runs import Run
 from blurpaper.runs import profile as profiles
+from blurpaper.runs.files import names_of
 from blurpaper.runs.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import torch
-    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,12 @@ def fitted(run: Run, network: Reference) -> Run:
 def evaluate_module(
     module: nn.Module,
     folder: Path | str,
-    conditions: Sequence[str] = ("sharp", "D2", "D4", "D6", "D8"),
-    scales: Sequence[str] = ("256",),
+    conditions: Sequence[str] | str = ("sharp", "D2", "D4", "D6", "D8"),
+    scales: Sequence[str | int] | str | int = ("256",),
     classes: Sequence[str] | None = None,
     field: int = FIELD,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | float = IMAGENET_MEAN,
+    std: Sequence[float] | float = IMAGENET_STD,
     profile: str = "photos",
     overrides: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
@@ -88,12 +91,16 @@ def evaluate_module(
     because a module does not show whether its code changed.
 
     Args:
-        module: gives logits ``(B, K)`` for normalised RGB images ``(B, 3, H, W)``; if it takes one
-            size alone, it is given the centre of each image at its scale.
-        classes: their names; ImageNet's if there are a thousand, else the folder's subfolders if
+        module: gives logits ``(B, K)`` for normalised RGB images ``(B, 3, H, W)``, in the precision
+            of its weights; if it takes one size alone, it is given the centre of each image at its
+            scale.
+        conditions, scales, classes: names in a sequence, an array or a Series, or in one string
+            with commas.
+        classes: ImageNet's by default if there are a thousand, else the folder's subfolders if
             there are as many.
         field: side of its training crops, in pixels.
-        mean, std: per-channel mean and standard deviation of its input, grey levels from 0 to 1.
+        mean, std: mean and standard deviation of its input, one for all or each channel's, grey
+            levels from 0 to 1.
         profile: of the protocol; ``overrides`` as in :func:`profile.load`.
 
     Raises:
@@ -110,8 +117,13 @@ def evaluate_module(
     >>> sorted(set(rows["condition"]))
     ['D2', 'D4', 'D6', 'D8', 'sharp']
     """
-    own, folder = copy.deepcopy(module), Path(folder)
-    network = External(own, "in-memory", field, mean, std, classes or (), folder)
+    folder = folders.folder_of(folder)
+    advice = "call what makes one, and give it values that are parameters or buffers"
+    with explained("what is measured must be a torch.nn.Module that can be copied", advice):
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"got {module!r:.80}")
+        own = copy.deepcopy(module)
+    network = External(own, "in-memory", field, mean, std, classes, folder)
     reference = ExternalNetwork("in-memory", network=network)
     with tempfile.TemporaryDirectory() as kept:
         run = Run(profiles.load(profile, overrides), Store(kept))
@@ -148,7 +160,10 @@ def measure(
     ({'top1': 1.0, 'top5': 1.0}, [])
     """
     run = fitted(Run(run.profile, Store(run.store.root)), network)
-    conditions, scales = list(dict.fromkeys(conditions)), list(dict.fromkeys(scales))
+    conditions = list(dict.fromkeys(names_of("conditions", conditions)))
+    scales = list(dict.fromkeys(names_of("scales", scales)))
+    for scale in "+".join(scales).split("+"):
+        run.profile.protocol.pixels(scale)
     listed = folders.load_folder(folder, network.classes, tolerant=True)
     images, left_out = readable(listed, run.store)
     labelled = bool((images.labels >= 0).all())

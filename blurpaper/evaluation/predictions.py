@@ -20,6 +20,7 @@ from blurpaper.evaluation.results import AS_IS
 from blurpaper.kernels import SHARP, check_condition
 from blurpaper.networks import NetworkSpec, Reference
 from blurpaper.runs import Run
+from blurpaper.runs.files import text_of
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 
@@ -144,7 +145,7 @@ def decided(
             {
                 **of,
                 "classes": str(own.shape[1]),
-                "image": list(images.ids),
+                "image": list(map(text_of, images.ids)),
                 "label": images.labels.astype("int32"),
                 **metrics.decide(own, labels),
                 "js_divergence": divergence,

@@ -87,7 +87,8 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     from blurpaper.runs.files import written
 
     with written(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.7g", lineterminator="\n")
+        how = {"float_format": "%.7g", "lineterminator": "\n", "errors": "backslashreplace"}
+        frame.to_csv(temporary, index=False, **how)
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import io
 import math
 import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from blurpaper.data.sets import imagenet_names
 from blurpaper.networks import MODELS, files
@@ -30,7 +33,7 @@ from blurpaper.networks.base import IMAGENET_MEAN, IMAGENET_STD, Classifier, Wei
 from blurpaper.networks.files import explained
 from blurpaper.networks.reference import NetworkSpec, Reference
 from blurpaper.runs import fingerprint
-from blurpaper.runs.files import UserError
+from blurpaper.runs.files import UserError, names_of, number_of, numbers_of
 from blurpaper.runs.store import sha256_of
 
 FIELD = 224
@@ -47,7 +50,7 @@ class External(Classifier):
             RGB ``(B, 3, H, W)``.
         name: for messages.
         field: side of its training crops, in pixels.
-        mean, std: of its normalisation, per channel, grey levels from 0 to 1.
+        mean, std: of its normalisation, per channel or one for all, grey levels from 0 to 1.
         classes: their names; by default ImageNet's if there are a thousand, else the subfolders of
             ``folder`` if there are as many, else numbers.
 
@@ -56,8 +59,8 @@ class External(Classifier):
             ones.
 
     Raises:
-        WeightsError: if it cannot be applied to images of its field's size, or does not return
-            logits.
+        WeightsError: if it cannot be applied to images of its field's size, has parameters without
+            values, or does not return logits.
     """
 
     def __init__(
@@ -70,21 +73,32 @@ class External(Classifier):
         classes: Sequence[str] = (),
         folder: Path | None = None,
     ) -> None:
-        if not (len(mean) == len(std) == 3 and min(mean) >= 0 < min(std) and max(*mean, *std) <= 1):
+        three = [found * 3 if len(found) == 1 else found for found in map(numbers_of, (mean, std))]
+        known = all(len(one) == 3 and all(0 <= level <= 1 for level in one) for one in three)
+        if not known or min(three[1]) == 0:
             raise WeightsError(
                 f"{name} needs a mean and a standard deviation for each of three channels, of grey "
                 f"levels from 0 to 1 (divide those of 0 to 255 by 255). Got {mean} and {std}."
             )
-        super().__init__((), field, [255 * value for value in mean], [255 * value for value in std])
+        if number_of(field) not in range(1, 4097):
+            raise WeightsError(f"{name} needs a field of 1 to 4096 whole pixels. Got {field!r}.")
+        field, (mean, std) = int(field), ([255 * value for value in one] for one in three)
+        super().__init__((), field, mean, std)
+        tensors = [*module.parameters(), *module.buffers()]
+        if any(is_lazy(one) or one.is_meta for one in tensors):
+            raise WeightsError(f"{name} has parameters without values: load its weights first.")
         self.module, self.name, self.fixed = module, name, False
-        self.to(next(iter(module.state_dict().values()), self.mean).device).eval()
+        self.dtype = next((one.dtype for one in tensors if one.is_floating_point()), torch.float32)
+        self.quantised = any(".quantized" in type(one).__module__ for one in module.modules())
+        self.to(next(iter(tensors), self.mean).device).eval()
         with torch.no_grad():
             count = self._logits(self.mean.new_zeros(1, 3, field, field)).shape[1]
             try:
                 self._logits(self.mean.new_zeros(1, 3, field + 5, field + 37))
             except WeightsError:
                 self.fixed = True
-        self.classes = tuple(classes or _class_names(count, folder))
+        given = () if classes is None else names_of("classes", classes)
+        self.classes = tuple(given or _class_names(count, folder))
         if (different := len(set(self.classes))) != count or len(self.classes) != count:
             raise WeightsError(
                 f"{name} needs {count:,} class names, each once. Got {len(self.classes):,}, "
@@ -94,6 +108,9 @@ class External(Classifier):
     @property
     def stored(self) -> nn.Module:
         return self.module
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self._logits(self.normalised(images))
 
     def features_and_logits(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The last output of a part that has positions, ``(B, C, h, w)`` or tokens ``(B, N, C)``,
@@ -107,7 +124,9 @@ class External(Classifier):
             if math.prod(positions) > 1:
                 found[:] = [output]
 
-        handles = [part.register_forward_hook(note) for part in self.module.modules()]
+        scripted = torch.jit.ScriptModule  # which takes no hooks
+        parts = [part for part in self.module.modules() if not isinstance(part, scripted)]
+        handles = [part.register_forward_hook(note) for part in parts]
         try:
             logits = self._logits(inputs)
         finally:
@@ -121,12 +140,11 @@ class External(Classifier):
             inputs = inputs[..., top : top + self.field, left : left + self.field]
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         height, width = inputs.shape[-2:]
-        with explained(
-            f"{self.name}, made for {self.field} x {self.field} pixels, cannot be applied to RGB "
-            f"images of {height} x {width}",
-            "choose a field and scales that it takes",
-        ):
-            output = self.module(inputs)
+        own = torch.autocast(inputs.device.type, enabled=False) if self.quantised else nullcontext()
+        what = f"{self.name}, made for {self.field} x {self.field} pixels, cannot be applied to"
+        what, advice = f"{what} RGB images of {height} x {width}", "choose a field and scales"
+        with own, explained(what, f"{advice} that it takes"):
+            output = self.module(inputs.to(self.dtype))
             logits = getattr(output, "logits", output)  # some have auxiliary outputs beside them
             if logits.ndim != 2:
                 raise ValueError(f"it must give logits (B, K). Got {tuple(logits.shape)}")
@@ -193,6 +211,12 @@ class ExternalNetwork(Reference):
         ]
         digest = hashlib.sha256(repr(said).encode())
         for name, tensor in sorted(module.state_dict().items()):
+            if not isinstance(tensor, torch.Tensor) or tensor.is_quantized:  # or a further state
+                what = f"the state {name} of {self} cannot be written"
+                with explained(what, "keep to tensors, numbers and text in a state"):
+                    torch.save(tensor, content := io.BytesIO())
+                digest.update(name.encode() + content.getvalue())
+                continue
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return f"external {digest.hexdigest()}"

@@ -1,7 +1,7 @@
 """Files: where they are, writing each whole or not at all, and hashes of their contents.
 
 :class:`UserError`, the base of every error that a user can mend, stands here because most of them
-are about files.
+are about files; and below it, what makes arguments of any library Python's.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence, ValuesView
 from contextlib import closing, contextmanager, suppress
+from numbers import Integral
 from pathlib import Path
 
 from blurpaper.runs.progress import progress
@@ -25,6 +27,59 @@ class UserError(ValueError):
     It is a ``ValueError`` so that a caller in Python may catch it as usual. Any other exception is
     a fault of the program and shows its traceback.
     """
+
+
+# --- Arguments ------------------------------------------------------------------------------------
+
+
+def number_of(value: object) -> float:
+    """A number of Python, numpy or torch as a float; not-a-number for anything else.
+
+    >>> number_of(2), number_of("2")
+    (2.0, nan)
+    """
+    try:
+        return math.nan if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError):  # the last is torch's
+        return math.nan
+
+
+def numbers_of(values: object) -> list[float]:
+    """Numbers in a sequence, an array or a tensor of any shape, or a single one, as floats."""
+    import numpy as np
+
+    found = values.detach().cpu().double() if hasattr(values, "detach") else values
+    return [number_of(one) for one in np.ravel(found)]
+
+
+def names_of(what: str, values: object) -> list[str]:
+    """Names, or whole numbers as names, in a sequence, an array, a Series or an Index, as the keys
+    of a mapping, or a single one; in one string they are separated by commas.
+
+    Args:
+        what: they are, for the message.
+
+    Raises:
+        UserError: if they are something else.
+
+    >>> names_of("scales", 256), names_of("conditions", "sharp, D4")
+    (['256'], ['sharp', 'D4'])
+    >>> names_of("classes", {"cat": 0, "dog": 1})
+    ['cat', 'dog']
+    """
+    import numpy as np
+
+    in_order = (Mapping, KeysView, ValuesView, Iterator)
+    values = list(values) if isinstance(values, in_order) else values
+    found = np.ravel(values.split(",") if isinstance(values, str) else values)
+    if not all(isinstance(one, (str, Integral)) for one in found):
+        raise UserError(f"{what} must be a list of names. Got {values!r}.")
+    return [str(one).strip() for one in found]
+
+
+def text_of(name: str | Path) -> str:
+    """The name of a file as text: bytes that are no UTF-8 become codes."""
+    return str(name).encode(errors="backslashreplace").decode()
 
 
 # --- Places ---------------------------------------------------------------------------------------
@@ -100,6 +155,8 @@ def check_writable(path: Path) -> None:
     with explained(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.suffix == ".safetensors" and text_of(path) != str(path):
+            raise OSError(errno.EILSEQ, "such a file needs a name in UTF-8")
         path.parent.mkdir(parents=True, exist_ok=True)
         _temporary(path).touch()
         _temporary(path).unlink()
@@ -210,7 +267,7 @@ def _read(path: Path) -> _Seen | OSError:
 def _known(folder: Path) -> dict[str, _Seen]:
     with suppress(OSError, sqlite3.Error), closing(_database()) as database:
         rows = database.execute(
-            "SELECT name, size, changed, content FROM files WHERE folder = ?", (str(folder),)
+            "SELECT name, size, changed, content FROM files WHERE folder = ?", (text_of(folder),)
         )
         return {name: (size, changed, content) for name, size, changed, content in rows}
     return {}
@@ -219,7 +276,7 @@ def _known(folder: Path) -> dict[str, _Seen]:
 def _keep(folder: Path, read: dict[str, _Seen | OSError]) -> None:
     settled = time.time_ns() - _SETTLED
     rows = [
-        (str(folder), name, *seen)
+        (text_of(folder), text_of(name), *seen)
         for name, seen in read.items()
         if not isinstance(seen, OSError) and seen[1] < settled
     ]

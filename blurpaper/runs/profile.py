@@ -293,10 +293,12 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
     >>> load("photos", {"protocol.canonical": 192}).protocol.canonical
     192
     """
-    fields = _merged(name, ())
-    for dotted, value in (overrides or {}).items():
+    fields = name.model_dump() if isinstance(name, Profile) else _merged(str(name), ())
+    if not isinstance(overrides, Mapping):
+        overrides = parse_overrides(overrides or ())
+    for dotted, value in overrides.items():
         _set(fields, dotted, value)
-    fields.setdefault("name", Path(name).stem)
+    fields.setdefault("name", Path(str(name)).stem)
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:

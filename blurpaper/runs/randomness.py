@@ -31,4 +31,5 @@ def uniforms(*parts: object) -> tuple[float, ...]:
 
 
 def _digest(parts: tuple[object, ...], size: int) -> bytes:
-    return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=size).digest()
+    text = "\x1f".join(map(str, parts)).encode(errors="surrogateescape")  # names that are no UTF-8
+    return hashlib.blake2b(text, digest_size=size).digest()

@@ -2,8 +2,10 @@
 
 import itertools
 import multiprocessing
+from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +15,7 @@ from torchvision.transforms import v2
 
 from blurpaper import blur, kernels
 from blurpaper.blur import convolution, scanlines
+from blurpaper.data.images import read_image
 from blurpaper.kernels import KINDS, PSF, psf, shake_bank
 
 NAMES = [f"{letter}{size}" for letter in KINDS for size in (2, 4, 8)] + ["shake:0", "shake:17"]
@@ -218,6 +221,29 @@ def test_the_layout_in_memory_does_not_matter(kernel):
     assert torch.equal(blur.apply(wide[..., 5:31], kernel), expected)
 
 
+def test_a_grey_image_is_blurred_as_its_copies_in_three_channels_are():
+    images, kernels = picture(20, 33, count=4), ["D4", None, "H4", "shake:1"]
+    grey = images[:, :1]
+    blurred = blur.apply(grey, kernels)
+    assert torch.equal(blurred, blur.apply(grey.expand(-1, 3, -1, -1), kernels)[:, :1])
+    assert torch.equal(blur.apply(grey[0], "D4"), blurred[0])
+    assert_one_level(on_device(grey, [psf("D4")] * 4), blur.apply(grey, "D4"))
+    out = blur.RandomBlur({"D4": 1.0})(tv_tensors.Image(grey[0]))
+    assert isinstance(out, tv_tensors.Image) and torch.equal(out, blurred[0])
+
+
+@pytest.mark.parametrize("as_type", [np.array, pd.Index, lambda names: pd.Series(names, [7, 3])])
+def test_names_may_come_in_an_array(as_type):
+    images = picture(20, 21, count=2)
+    assert torch.equal(blur.apply(images, as_type(["D4", "H4"])), blur.apply(images, ["D4", "H4"]))
+
+
+def test_a_psf_in_a_precision_that_numpy_lacks_is_itself():
+    kernel = torch.tensor([[0.25, 0.5, 0.25]])
+    image = picture(9, 9)
+    assert torch.equal(blur.apply(image, kernel.bfloat16()), blur.apply(image, kernel))
+
+
 def test_an_empty_batch_is_blurred_at_once():
     assert blur.apply(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), "D2").shape == (0, 3, 8, 8)
 
@@ -237,7 +263,7 @@ def test_images_that_are_not_8_bit_tensors_are_an_error(images):
 
 
 @pytest.mark.parametrize(
-    "shape", [(8, 8), (1, 8, 8), (8, 8, 3), (2, 4, 8, 8), (1, 2, 3, 8, 8), (3, 0, 8)]
+    "shape", [(8, 8), (4, 8, 8), (8, 8, 3), (2, 4, 8, 8), (1, 2, 3, 8, 8), (3, 0, 8)]
 )
 def test_images_of_another_shape_are_an_error_that_says_which(shape):
     with pytest.raises(ValueError) as caught:
@@ -254,6 +280,7 @@ NOT_A_PSF = {
     "sum 0": np.zeros((3, 3)),
     "not a number": np.array([[0.5, np.nan, 0.5]]),
     "infinite": np.array([[0.5, np.inf, 0.5]]),
+    "negative": np.array([[0.6, -0.2, 0.6]]),
 }
 
 
@@ -294,6 +321,16 @@ def test_the_papers_mixes_are_distributions_over_conditions(name):
 def test_the_mix_of_table_3_is_sharp_and_four_disks_alike():
     assert kernels.check_mix("mix") == {"sharp": 0.2, "D2": 0.2, "D4": 0.2, "D6": 0.2, "D8": 0.2}
     assert kernels.check_mix("sharp+shake") == {"sharp": 0.2, "shake": 0.8}
+
+
+@pytest.mark.parametrize(
+    "half", [np.float32(0.5), torch.tensor(0.5), np.array(0.5), np.float64(0.5), Fraction(1, 2)]
+)
+def test_probabilities_may_be_numbers_of_any_library(half):
+    for mix in ({"sharp": half, "D4": half}, pd.Series({"sharp": float(half), "D4": float(half)})):
+        found = kernels.check_mix(mix)
+        assert found == {"sharp": 0.5, "D4": 0.5}
+        assert all(type(share) is float for share in found.values())
 
 
 def test_a_mix_by_name_is_ones_own_to_change():
@@ -410,6 +447,41 @@ def test_random_blur_takes_and_gives_pil_images(mode):
     assert np.array_equal(
         np.array(out.convert("RGB")).transpose(2, 0, 1), blur.apply(pixels, "H8").numpy()
     )
+
+
+def test_random_blur_shows_white_behind_what_is_transparent_as_reading_does(tmp_path):
+    given = np.random.RandomState(0).randint(0, 256, (9, 8, 4)).astype(np.uint8)
+    palette = Image.fromarray(given[..., 0] % 4, "P")
+    palette.putpalette([10, 20, 30, 200, 0, 0, 0, 200, 0, 0, 0, 200])
+    palette.info["transparency"] = 2
+    colours = Image.fromarray(given, "RGBA")
+    transform = blur.RandomBlur({"sharp": 1.0})
+    for image in (colours, colours.convert("LA"), palette):
+        image.save(tmp_path / "image.png")
+        out = np.asarray(transform(image)).transpose(2, 0, 1)
+        assert np.array_equal(out, read_image(tmp_path / "image.png").numpy())
+    assert (out[:, given[..., 0] % 4 == 2] == 255).all()
+
+
+def test_random_blur_is_left_as_it_is_by_torch_compile():
+    transform, images = blur.RandomBlur("mix"), picture(20, 22, count=3)
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    def step(images):
+        return transform(images.flip(-1)).float() / 255
+
+    for function in (step, transform, lambda images: blur.apply(images.flip(-1), "D4") + 1):
+        torch.manual_seed(0)
+        expected = function(images)
+        torch.manual_seed(0)
+        assert torch.equal(torch.compile(function, backend=backend)(images), expected)
+    assert len(graphs) == 4  # before and after the blur of the first and the last
+    with pytest.raises(RuntimeError, match=r"torch\.compiler\.disable"):
+        torch.compile(step, backend="eager", fullgraph=True)(images)
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])

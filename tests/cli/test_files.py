@@ -193,12 +193,12 @@ def test_deblurring_with_a_psf_from_a_file_undoes_it(tmp_path):
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        (np.ones((4, 5)), "has odd sides"),
-        (np.ones((3, 3, 3)), "of two dimensions"),
-        (np.ones(5), "of two dimensions"),
-        (np.zeros((3, 3)), "some are above zero"),
-        (np.array([[1.0, -0.1, 1.0]]), "none is negative"),
-        (np.array([[1.0, np.nan, 1.0]]), "are finite"),
+        (np.ones((4, 5)), "odd sides"),
+        (np.ones((3, 3, 3)), r"\(height, width\)"),
+        (np.ones(5), r"\(height, width\)"),
+        (np.zeros((3, 3)), "its sum, 0"),
+        (np.array([[1.0, -0.1, 1.0]]), "nowhere negative"),
+        (np.array([[1.0, np.nan, 1.0]]), "is finite"),
         (np.array([["a", "b", "c"]]), "no array of numbers"),
         (np.ones((3, 3), complex), "no array of numbers"),
         (np.array([[{}]], object), "no array of numbers"),

@@ -3,8 +3,11 @@
 import gc
 import io
 import math
+import struct
 import weakref
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,7 @@ from helpers import MemorySet
 from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 from torch.nn import functional
 
 from blurpaper import data
@@ -135,6 +138,155 @@ def test_a_dark_image_of_sixteen_bits_stays_dark(tmp_path, suffix):
     levels = np.array([[0, 100, 128, 129, 255]], np.uint16)
     Image.fromarray(levels).save(tmp_path / f"dark{suffix}")
     assert as_array(read_image(tmp_path / f"dark{suffix}"))[0, :, 0].tolist() == [0, 0, 0, 1, 1]
+
+
+def deep_png(levels, chunks=()):
+    """A PNG of 16 bits: uint16 ``(H, W, C)``; Pillow writes none in colour."""
+
+    def chunk(name, content):
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+    height, width, channels = levels.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+    more = b"".join(chunk(name, content) for name, content in chunks)
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + more + body
+
+
+DEEP = np.random.RandomState(7).randint(0, 65536, (9, 11, 4)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sixteen_bits_are_rounded_alike_in_grey_and_in_colour(tmp_path, channels):
+    levels = DEEP[..., [0, 3]] if channels == 2 else DEEP[..., :channels]
+    exact = levels / 257
+    if channels in (2, 4):
+        share = levels[..., -1:] / 65535
+        exact = share * exact[..., :-1] + (1 - share) * 255
+    (tmp_path / "deep.png").write_bytes(deep_png(levels))
+    assert np.abs(as_array(read_image(tmp_path / "deep.png")) - exact).max() <= 0.5 + 1e-9
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = deep_png(levels, [(b"eXIf", exif.tobytes()[6:])])
+    (tmp_path / "deep.png").write_bytes(turned)
+    found = as_array(read_image(tmp_path / "deep.png"))
+    assert np.abs(found - np.rot90(exact, -1)).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("compression", [1, 5])  # none, LZW
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_of_tiff_are_rounded_alike(tmp_path, channels, compression):
+    levels, path = DEEP[..., :channels], tmp_path / "deep.tif"
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    cv2.imwrite(str(path), levels[..., order], [cv2.IMWRITE_TIFF_COMPRESSION, compression])
+    share = levels[..., 3:] / 65535 if channels == 4 else 1
+    exact = share * levels[..., :3] / 257 + (1 - share) * 255
+    assert np.abs(as_array(read_image(path)) - exact).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_colour_of_sixteen_bits_is_white(tmp_path, channels):
+    levels = DEEP[..., :channels]
+    hidden = levels[2, 3].astype(">u2").tobytes()
+    (tmp_path / "deep.png").write_bytes(deep_png(levels, [(b"tRNS", hidden)]))
+    exact = levels / 257
+    exact[2, 3] = 255
+    assert np.abs(as_array(read_image(tmp_path / "deep.png")) - exact).max() <= 0.5
+
+
+RANGES = {
+    "0 to 1": (np.float32, 1.0, {}),
+    "one of 1.02": (np.float32, 1.0, {(1, 2): 1.02}),
+    "overshoot on both sides": (np.float32, 1.0, {(1, 2): 1.3, (2, 2): -0.2}),
+    "0 to 255, one of 256.5": (np.float32, 255.0, {(1, 2): 256.5}),
+    "0 to 65535, one of 65540": (np.float32, 65535.0, {(1, 2): 65540}),
+    "integers to 255, one of 256": (np.int32, 255, {(1, 2): 256}),
+    "integers to 65535, one of 65540": (np.int32, 65535, {(1, 2): 65540}),
+}
+
+
+@pytest.mark.parametrize("what", RANGES)
+def test_levels_of_a_range_are_scaled_to_eight_bits_and_cut_off(tmp_path, what):
+    kind, top, others = RANGES[what]
+    levels = (np.random.RandomState(3).random_sample((9, 8)) * top).astype(kind)
+    levels[0, :2] = 0, top
+    for place, level in others.items():
+        levels[place] = level
+    Image.fromarray(levels).save(tmp_path / "levels.tif")
+    exact = np.clip(levels.astype(float) / top * 255, 0, 255)[..., None]
+    found = as_array(read_image(tmp_path / "levels.tif"))
+    assert np.abs(found - exact).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        (np.float32, -1, 1),
+        (np.float32, -3, 4),
+        (np.float32, 0, 5),
+        (np.float32, 0, 4095),
+        (np.float32, 0, 1e6),
+        (np.float32, 0, np.nan),
+        (np.int32, 0, 4095),
+        (np.int32, 0, 10**6),
+        (np.int32, -(10**6), 10**6),
+    ],
+)
+def test_levels_that_fill_no_range_are_refused_and_not_black_or_white(tmp_path, kind, low, high):
+    levels = np.array([[low, high, 0]], np.float64).astype(kind)
+    Image.fromarray(levels).save(tmp_path / "levels.tif")
+    with pytest.raises(ImageError, match=r"levels\.tif.*scale them to one"):
+        read_image(tmp_path / "levels.tif")
+
+
+def test_a_dark_pgm_of_sixteen_bits_stays_dark(tmp_path):
+    levels = np.array([[0, 100, 129, 255]])
+    head = b"P5\n4 1\n65535\n"
+    (tmp_path / "dark.ppm").write_bytes(head + levels.astype(">u2").tobytes())
+    assert as_array(read_image(tmp_path / "dark.ppm"))[0, :, 0].tolist() == [0, 0, 1, 1]
+
+
+# An sRGB profile with the names of two of its colours exchanged: who applies it sees red for green.
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SWAPPED = (
+    SRGB.replace(b"rXYZ", b"????", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"????", b"gXYZ", 1)
+)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [(".png", "RGB"), (".png", "RGBA"), (".png", "P"), (".tif", "RGB"), (".webp", "RGBA")],
+)
+def test_a_colour_profile_is_applied(tmp_path, suffix, mode):
+    image, path = Image.fromarray(pixels(8, 8)).convert("RGB"), tmp_path / f"image{suffix}"
+    image = image.quantize(8) if mode == "P" else image.convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Image.fromarray(pixels(8, 8)[..., 0] // 128 * np.uint8(255)))
+    image.save(path, icc_profile=SWAPPED, **({"lossless": True} if suffix == ".webp" else {}))
+    expected = np.asarray(image.convert("RGB"))[..., [1, 0, 2]].astype(int)
+    if mode == "RGBA":
+        expected = np.where(np.asarray(image)[..., 3:] == 255, expected, 255)
+    assert np.abs(as_array(read_image(path)) - expected).max() <= 1
+
+
+def test_a_colour_profile_is_applied_to_jpegs_and_to_sixteen_bits(tmp_path):
+    flat = Image.new("RGB", (16, 16), (200, 60, 90))
+    flat.save(tmp_path / "image.jpg", icc_profile=SWAPPED, quality=95)
+    found = as_array(read_image(tmp_path / "image.jpg")).reshape(-1, 3).mean(axis=0)
+    assert np.abs(found - [60, 200, 90]).max() < 4
+    profile = (b"iCCP", b"swapped\0\0" + zlib.compress(SWAPPED))
+    (tmp_path / "deep.png").write_bytes(deep_png(DEEP[..., :3], [profile]))
+    found = as_array(read_image(tmp_path / "deep.png"))
+    assert np.abs(found - DEEP[..., [1, 0, 2]] / 257).max() <= 1.5
+
+
+@pytest.mark.parametrize("profile", [SRGB, b"nonsense" * 20, SWAPPED[:200]])
+def test_srgbs_own_profile_and_a_damaged_one_change_nothing(tmp_path, profile):
+    Image.fromarray(pixels()).save(tmp_path / "image.png", icc_profile=profile)
+    assert np.array_equal(as_array(read_image(tmp_path / "image.png")), pixels())
 
 
 def test_printers_colours_become_those_of_a_screen(tmp_path):

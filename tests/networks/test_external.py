@@ -3,12 +3,15 @@ memory.
 """
 
 import copy
+import os
 import re
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -609,3 +612,159 @@ def test_a_condition_or_scale_named_twice_counts_once(folder) -> None:
     module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     found = evaluate_module(module, "album", ["sharp", "D4", "sharp"], ["256", "256"])
     assert found.loc[found["metric"] == "top1", "condition"].tolist() == ["sharp", "D4"]
+
+
+# --- What a notebook passes -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def small() -> nn.Module:
+    """A classifier of two classes, at the mercy of its normalisation."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 8, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return nn.Sequential(*layers, nn.Linear(8, 2))
+
+
+def values(module: nn.Module, **options: object) -> list[float]:
+    asked = {"folder": "album", "conditions": ["D4"], "overrides": {"evaluation.bootstrap": 20}}
+    return evaluate_module(module, **asked | options)["value"].tolist()
+
+
+def test_arguments_of_numpy_torch_and_pandas_mean_what_those_of_python_do(
+    folder, small, monkeypatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    plain = {"classes": ["dog", "cat"], "mean": [0.4] * 3, "std": [0.2, 0.25, 0.3]}
+    expected = values(small, scales=["256", "128"], **plain)
+    assert expected != values(small, scales=["256", "128"], **plain | {"classes": ["cat", "dog"]})
+    others = {
+        "classes": pd.Series(["dog", "cat"], index=[8, 3]),
+        "mean": 0.4,
+        "std": torch.tensor([0.2, 0.25, 0.3], dtype=torch.float64)[:, None, None],
+        "scales": np.array([256, 128]),
+        "conditions": "D4",
+        "folder": Path("~/album"),
+        "field": 224.0,
+        "overrides": ["evaluation.bootstrap=20"],
+        "profile": profiles.load("photos"),
+    }
+    assert values(small, **others) == expected
+    others |= {"classes": np.array(["dog", "cat"]), "mean": np.float64(0.4), "folder": b"album"}
+    assert values(small, **others | {"scales": "256, 128"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"classes": {0: "cat", 1: "dog"}}, "classes must be a list of names"),
+        ({"classes": {"cat", "dog"}}, "classes must be a list of names"),
+        ({"classes": "cat"}, "needs 2 class names"),
+        ({"mean": "0.5"}, r"for each of three channels.* Got 0\.5"),
+        ({"mean": [0.4, float("nan"), 0.4]}, "for each of three channels"),
+        ({"std": None}, "for each of three channels.* Got .* and None"),
+        ({"scales": 300}, "a scale is one of 128, 256, 512. Got '300'"),
+        ({"scales": 256.0}, "scales must be a list of names. Got 256.0"),
+        ({"scales": []}, "a scale is one of"),
+        ({"conditions": None}, "conditions must be a list of names. Got None"),
+        ({"conditions": "Z4"}, "Got 'Z4'"),
+        ({"folder": ["album/cat/0.png"]}, "a folder of images is named by one path"),
+        ({"folder": "~no-such-user/photos"}, "a folder of images is named by one path"),
+        ({"field": (224, 224)}, "1 to 4096 whole pixels"),
+        ({"field": -1}, "1 to 4096 whole pixels"),
+        ({"profile": None}, "no profile 'None'"),
+        ({"overrides": "evaluation.bootstrap"}, "an override is dotted.field=value"),
+        ({"module": lambda images: images.mean(dim=(2, 3))}, "must be a torch.nn.Module .*lambda"),
+        (
+            {"module": torchvision.models.resnet18},
+            "must be a torch.nn.Module .*call what makes one",
+        ),
+        ({"module": nn.Sequential(nn.LazyConv2d(2, 3))}, "parameters without values"),
+        ({"module": nn.Conv2d(3, 2, 3, device="meta")}, "parameters without values"),
+    ],
+)
+def test_what_a_notebook_cannot_mean_gets_one_sentence(folder, small, options, sentence) -> None:
+    with pytest.raises(UserError, match=sentence) as caught:
+        values(**{"module": small} | options)
+    assert "\n" not in str(caught.value)
+
+
+class Versioned(nn.Module):
+    """A module with a state that is no tensor."""
+
+    def __init__(self, module: nn.Module, state: object) -> None:
+        super().__init__()
+        self.module, self.state = module, state
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.module(images)
+
+    def get_extra_state(self) -> object:
+        return self.state
+
+    def set_extra_state(self, state: object) -> None:
+        self.state = state
+
+
+QUANTISED = partial(torch.ao.quantization.quantize_dynamic, qconfig_spec={nn.Linear})
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own scripts and quantisation
+def test_modules_of_every_kind_are_measured(folder, small) -> None:
+    exact = {"overrides": {"evaluation.bootstrap": 20, "compute.precision": "float32"}}
+    expected = values(small, **exact)
+    kinds = {
+        "scripted": (torch.jit.script, exact, 1e-6),
+        "traced": (
+            partial(torch.jit.trace, example_inputs=torch.zeros(1, 3, 224, 224)),
+            exact,
+            1e-6,
+        ),
+        "with a state": (partial(Versioned, state={"version": 2}), exact, 0),
+        "of half precision": (nn.Module.half, exact, 0.003),
+        "of bfloat16": (nn.Module.bfloat16, exact, 0.02),
+        "of double precision": (nn.Module.double, exact, 1e-5),
+        "quantised": (QUANTISED, {}, 0.02),  # in the precision that this machine prefers
+    }
+    for kind, (change, options, tolerance) in kinds.items():
+        found = values(change(copy.deepcopy(small).eval()), **options)
+        assert found == pytest.approx(expected, abs=tolerance), kind
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own scripts and quantisation
+def test_further_states_and_quantised_weights_are_part_of_the_key() -> None:
+    def identity(seed: int, state: object) -> str:
+        torch.manual_seed(seed)
+        linear = Versioned(QUANTISED(nn.Sequential(nn.Linear(3, 2))), state)
+        module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+        return ExternalNetwork("it", network=External(module, "it", 32)).identity
+
+    assert identity(0, {"a": 1}) == identity(0, {"a": 1})
+    assert len({identity(0, {"a": 1}), identity(1, {"a": 1}), identity(0, {"a": 2})}) == 3
+
+
+# --- Names that are no text -----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+@pytest.mark.parametrize("charset", ["utf-8", "cp932"])
+def test_file_names_that_are_no_utf8_are_measured_and_shown_as_codes(folder, charset) -> None:
+    odd = os.fsdecode(b"d\xe9part \xe2\x80\x93")  # Latin-1, then a dash in UTF-8
+    (folder / "album").rename(folder / odd)
+    for number, name in enumerate((odd, "dog")):
+        place = folder / odd / ("cat", "dog")[number]
+        (place / f"{number}.png").rename(place / f"{name}.png")
+    own = ["--classes", "names.txt", "--conditions", "D4", "--out", "t.csv", "--report", "r.html"]
+    (folder / "names.txt").write_text("dog\ncat\n")
+    line = ["evaluate", "--network", factory(folder), "--images", odd, *own, *LIGHT]
+    done = CliRunner(charset=charset).invoke(main, line)
+    assert done.exit_code == 0, done.output
+    assert set(results.read(Path("t.csv"))["data"]) == {r"d\udce9part –"}
+    assert r"d\udce9part –" in Path("r.html").read_text("utf-8")
+    (folder / odd / "cat" / "broken.png").write_bytes(b"")
+    done = CliRunner(charset=charset).invoke(main, ["blur", odd, "out", "--psf", "shake"])
+    assert done.exit_code == 1 and r"d\udce9part" in done.output, done.output
+    assert (folder / "out" / "cat" / f"{odd}.png").is_file()
+    out = os.fsdecode(b"\xe9.safetensors")
+    line = ["finetune", "--network", factory(folder), "--images", odd, "--out", out, *LIGHT]
+    done = CliRunner(charset=charset).invoke(main, line)
+    assert done.exit_code == 2 and "needs a name in UTF-8" in done.output
