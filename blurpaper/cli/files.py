@@ -91,6 +91,8 @@ def _grey_levels(path: str | Path) -> np.ndarray:
 
 _LOWEST = (0, 1, 8, 16, 9, 2)
 """Places, row by row, of the six lowest frequencies of a block of 8 x 8."""
+_PSF_ERROR = 1.4
+"""Noise, in grey levels, as which errors of a measured PSF count."""
 
 Change = Callable[["torch.Tensor", Path, str], "torch.Tensor"]
 """From an image, its path and its name, to the image to write."""
@@ -133,6 +135,8 @@ def deblur(
     noise: float | None = None,
     prior: Mixture | None = None,
     pixels: bool = False,
+    border: str = "unknown",
+    report: Callable[[float], object] = lambda noise: None,
 ) -> tuple[int, list[str]]:
     """Deblur a file into a file, or a folder into a folder with the same names, the PSF being
     known.
@@ -145,18 +149,20 @@ def deblur(
             default.
         prior: of EPLL; the bundled one by default.
         pixels: as for :func:`blur`.
+        border: as for :func:`deblurring.restore`.
+        report: is given the noise assumed in each image.
 
     Returns:
         how many were deblurred, and a sentence for each that could not be.
 
     Raises:
-        UserError: for an unknown PSF or method, or noise that is not above 0.
+        UserError: for an unknown PSF, method or border, or noise that is not above 0.
         ImageError: if there is nothing to deblur, or the PSF's file cannot be read.
     """
     from blurpaper import deblurring
 
-    chosen = _chooser(condition, pixels)
-    deblurring.check_method(method, deblurring.ROUNDING if noise is None else noise)
+    chosen, measured = _chooser(condition, pixels), _is_file(condition)
+    deblurring.check_method(method, noise, border)
     if condition == SHAKE and not source.is_dir():
         raise UserError(
             "the name of a file chooses one of a hundred kernels for shake: name the kernel, as in "
@@ -164,38 +170,58 @@ def deblur(
         )
 
     def change(image: torch.Tensor, path: Path, name: str) -> torch.Tensor:
-        assumed = assumed_noise(path) if noise is None else noise
-        return deblurring.restore(image, chosen(image, name), method, assumed, prior)
+        assumed = assumed_noise(image, path, measured) if noise is None else noise
+        report(assumed)
+        return deblurring.restore(image, chosen(image, name), method, assumed, prior, border)
 
     return _each(source, target, f"deblurring {condition} by {method}", change)
 
 
-def assumed_noise(path: Path) -> float:
-    """Standard deviation of the noise that a file's format leaves in an image, in grey levels.
+def assumed_noise(image: torch.Tensor, path: Path, measured: bool = False) -> float:
+    """Standard deviation of the noise to assume in an image, in grey levels.
 
-    For lossless files, that of rounding to 8 bits. The error of JPEG on a blurred photograph grows
-    more slowly than its steps of quantisation, because the higher frequencies are lost whole; on
-    photographs the assumed noise with which EPLL did best was near 0.85 times the root of the mean
-    of the six lowest frequencies' steps, at qualities from 70 to 95. Other lossy formats do not
-    state their error: name their noise.
+    It is the noise in its pixels (:func:`deblurring.estimated_noise`), or what its format leaves
+    where that is more. The error of JPEG on a blurred photograph grows more slowly than its steps
+    of quantisation, because the higher frequencies are lost whole; on photographs the assumed noise
+    with which EPLL did best was near 0.85 times the root of the mean of the six lowest frequencies'
+    steps, at qualities from 70 to 95. Other lossy formats do not state their error: name their
+    noise.
+
+    A PSF that was measured is never exact, and its error acts as more noise:
+    :data:`_PSF_ERROR`.
+
+    Args:
+        image: uint8 ``(C, H, W)``.
+        path: its file.
+        measured: whether the PSF was.
     """
-    from blurpaper.deblurring import ROUNDING
+    from blurpaper.deblurring import estimated_noise
 
-    steps = jpeg_steps(path)
-    if steps is None:
-        return ROUNDING
-    lowest = sum(steps[place] for place in _LOWEST) / len(_LOWEST)
-    return max(ROUNDING, 0.85 * lowest**0.5)
+    noise, steps = estimated_noise(image), jpeg_steps(path)
+    if steps is not None:
+        noise = max(noise, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
+    return (noise**2 + _PSF_ERROR**2) ** 0.5 if measured else noise
 
 
-def _chooser(condition: str, pixels: bool) -> Chooser:
+def _is_file(condition: str) -> bool:
+    """Whether this is not a PSF's name, but may be the path of its file.
+
+    Raises:
+        UserError: if it is neither.
+    """
     try:
         check_condition(condition)
     except UserError:
         path = Path(condition)
         if path.suffix.lower() not in (".npy", *SUFFIXES) and not path.is_file():
             raise
-        own = read_psf(path)
+        return True
+    return False
+
+
+def _chooser(condition: str, pixels: bool) -> Chooser:
+    if _is_file(condition):
+        own = read_psf(condition)
         return lambda image, name: own
     return lambda image, name: psf_of(
         condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL

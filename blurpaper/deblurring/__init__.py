@@ -95,7 +95,7 @@ def restore(
             "composite an alpha channel first. "
             f"Got {tuple(images.shape)}."
         )
-    check_method(method, noise)
+    check_method(method, noise, border)
     if isinstance(psf, (list, tuple)):
         raise UserError(
             f"one PSF for all images: deblur those with another by themselves. Got {len(psf)} PSFs."
@@ -105,9 +105,7 @@ def restore(
         return images.clone()
     batch = images if images.ndim == 4 else images[None]
     if noise is None:
-        each = [
-            restore(one, kernel, method, estimated_noise(one), prior, border) for one in batch
-        ]
+        each = [restore(one, kernel, method, estimated_noise(one), prior, border) for one in batch]
         return torch.stack(each).view_as(images)
     apply = METHODS[method]
     if method in NEED_PRIOR:
@@ -145,10 +143,12 @@ def estimated_noise(images: torch.Tensor) -> float:
     return max(ROUNDING, float(fine.abs().median()) / 0.6745)
 
 
-def check_method(method: str, noise: float | None) -> None:
-    """Raise a UserError for an unknown method, or for noise that is neither unset nor above 0."""
+def check_method(method: str, noise: float | None = None, border: str = UNKNOWN) -> None:
+    """Raise a UserError for an unknown method or border, or for noise that is not above 0."""
     if method not in METHODS:
         raise UserError(f"a method of deblurring is one of {', '.join(METHODS)}. Got {method!r}.")
+    if border not in (UNKNOWN, MIRROR):
+        raise UserError(f"a border is {UNKNOWN} or {MIRROR}. Got {border!r}.")
     if noise is not None and not 0 < noise < np.inf:
         raise UserError(f"noise is a standard deviation above 0, in grey levels. Got {noise!r}.")
 

@@ -27,10 +27,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from blurpaper.runs.files import UserError
-
 UNKNOWN, MIRROR = "unknown", "mirror"
-BORDERS = (UNKNOWN, MIRROR)
 _PRECISION, _MOST_STEPS = 1e-6, 200
 """Of conjugate gradients: the residual, relative to the right side, at which they end, and their
 most steps.
@@ -43,7 +40,7 @@ class Observation:
     Args:
         observed: float32 ``(B, H, W)``, on any device.
         kernel: the PSF, ``(h, w)`` of odd sides; it may be larger than the image.
-        border: one of :data:`BORDERS`.
+        border: ``unknown`` or ``mirror``.
         clipped: bool ``(B, H, W)``, pixels whose true value may be above the observed one; none by
             default.
 
@@ -52,9 +49,6 @@ class Observation:
         direct: whether least squares are one division.
         roughness: weights of the torus's Fourier coefficients of a scene in the squared length of
             its gradient.
-
-    Raises:
-        UserError: for an unknown border.
     """
 
     def __init__(
@@ -66,16 +60,14 @@ class Observation:
     ) -> None:
         from scipy.fft import next_fast_len
 
-        if border not in BORDERS:
-            raise UserError(f"a border is one of {', '.join(BORDERS)}. Got {border!r}.")
-        self.observed, self.kernel, self.clipped = observed, kernel, clipped
+        self.observed, self.kernel, self.clipped = observed, _trimmed(kernel), clipped
         self.mirrors, device = border == MIRROR, observed.device
         frame = tuple(observed.shape[-2:])
         if self.mirrors:
             self.shape, self._corner = frame, (0, 0)
             self.period = tuple(max(2 * (side - 1), 1) for side in frame)
         else:
-            self._corner = tuple(side // 2 for side in kernel.shape)
+            self._corner = tuple(side // 2 for side in self.kernel.shape)
             self.shape = self.period = tuple(
                 next_fast_len(side + 2 * reach, real=True)
                 for side, reach in zip(frame, self._corner, strict=True)
@@ -227,6 +219,16 @@ class Observation:
     def _inner(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         products = (torch.view_as_real(one) * torch.view_as_real(other)).sum(dim=-1)
         return (self._counts * products).sum(dim=(-2, -1), keepdim=True)
+
+
+def _trimmed(kernel: np.ndarray) -> np.ndarray:
+    """A PSF without margins of zeros that surround it evenly."""
+    for axis in (0, 1):
+        kernel = np.moveaxis(kernel, axis, 0)
+        while len(kernel) > 1 and not kernel[[0, -1]].any():
+            kernel = kernel[1:-1]
+        kernel = np.moveaxis(kernel, 0, axis)
+    return kernel
 
 
 def _even(spectrum: torch.Tensor) -> torch.Tensor:

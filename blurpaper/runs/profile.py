@@ -198,6 +198,8 @@ class Deblurring(Section):
     """Fine-tuned networks, as MIX[/RECIPE], that classify the blurred image instead."""
     images_per_class: Positive | None
     """All if null; the paper takes ten."""
+    n_camera: Positive
+    """Images in a camera's frame."""
     n_exact: Positive
     """Images on which exact EPLL is compared."""
     wrong_psfs: list[str]

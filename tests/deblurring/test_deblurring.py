@@ -3,6 +3,7 @@ photographs, and bad input.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from blurpaper.deblurring.prior import SIDE, basis
 from blurpaper.evaluation import metrics
 from blurpaper.kernels import psf
 
+MIRROR = {"border": "mirror", "noise": deblurring.ROUNDING}
+restore, epll = (partial(one, **MIRROR) for one in (deblurring.restore, deblurring.epll))
+Mirrored = partial(Observation, border="mirror")
 FAST = [name for name in deblurring.METHODS if name != "epll-exact"]
 
 
@@ -76,17 +80,17 @@ def naive_epll(
 def test_exact_epll_is_its_definition(picture, few) -> None:
     sharp = picture[:, 40:54, 40:57].float().mean(dim=0)[None] / 255
     kernel, noise = psf("D2"), 0.01
-    observed = Observation(sharp, kernel).blurred(sharp)
+    observed = Mirrored(sharp, kernel).blurred(sharp)
     observed = observed + noise * torch.randn(
         observed.shape, generator=torch.Generator().manual_seed(0)
     )
-    found = splitting.restore(Observation(observed, kernel), noise, few, exact=True)
+    found = splitting.restore(Mirrored(observed, kernel), noise, few, exact=True)
     expected = naive_epll(observed[0].double().numpy(), kernel, noise, few)
     np.testing.assert_allclose(found[0], expected, atol=2e-3)
 
 
 def test_exact_epll_does_not_depend_on_how_many_patches_are_held(picture, few, monkeypatch) -> None:
-    observation = Observation(picture[:2, :40, :50].float() / 255, psf("D2"))
+    observation = Mirrored(picture[:2, :40, :50].float() / 255, psf("D2"))
     whole = splitting.restore(observation, 0.01, few, exact=True)
     monkeypatch.setattr(splitting, "_PATCHES", 300)
     torch.testing.assert_close(
@@ -100,8 +104,7 @@ def test_exact_epll_does_not_depend_on_how_many_patches_are_held(picture, few, m
 def test_fast_epll_is_near_the_exact_one_and_ahead_of_the_others(picture) -> None:
     blurred = blur.apply(picture, "D4")
     scores = {
-        name: metrics.psnr(deblurring.restore(blurred, "D4", name), picture)
-        for name in deblurring.METHODS
+        name: metrics.psnr(restore(blurred, "D4", name), picture) for name in deblurring.METHODS
     }
     before = metrics.psnr(blurred, picture)
     assert scores["epll-exact"] > scores["epll"] > scores["epll-exact"] - 0.4
@@ -114,7 +117,7 @@ def test_fast_epll_is_near_the_exact_one_and_ahead_of_the_others(picture) -> Non
 @pytest.mark.parametrize("name", ["H8", "V4", "shake:3", "G4"])
 def test_any_psf_is_undone_by_epll(picture, name) -> None:
     blurred = blur.apply(picture, name)
-    restored = deblurring.epll(blurred, name)
+    restored = epll(blurred, name)
     gained = metrics.psnr(restored, picture) - metrics.psnr(blurred, picture)
     assert gained > (1 if name == "G4" else 5)
     edge = metrics.psnr(restored[:, :12], picture[:, :12])
@@ -124,7 +127,7 @@ def test_any_psf_is_undone_by_epll(picture, name) -> None:
 def test_rounding_is_the_noise_to_reckon_with(picture) -> None:
     blurred = blur.apply(picture, "D8")
     scores = [
-        metrics.psnr(deblurring.epll(blurred, "D8", noise=deblurring.ROUNDING * factor), picture)
+        metrics.psnr(epll(blurred, "D8", noise=deblurring.ROUNDING * factor), picture)
         for factor in (0.2, 1, 8)
     ]
     assert math.isclose(deblurring.ROUNDING, 12**-0.5)
@@ -138,34 +141,32 @@ def test_images_smaller_than_the_psf_or_a_patch(method, shape, few) -> None:
         0, 256, (2, 3, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     for name in ("D8", "shake:3"):
-        restored = deblurring.restore(blur.apply(images, name), name, method, prior=few)
+        restored = restore(blur.apply(images, name), name, method, prior=few)
         assert restored.shape == images.shape and restored.dtype == torch.uint8
     flat = torch.full((3, *shape), 77, dtype=torch.uint8)
     if method != "richardson-lucy":
-        assert (deblurring.restore(flat, "D8", method, prior=few).int() - 77).abs().max() <= 1
+        assert (restore(flat, "D8", method, prior=few).int() - 77).abs().max() <= 1
 
 
 def test_one_channel_is_as_three_equal_ones_and_a_batch_as_one_by_one(picture, few) -> None:
     grey = picture[:1]
     blurred = blur.apply(grey.expand(3, -1, -1).contiguous(), "D4")
-    three = deblurring.epll(blurred, "D4", few)
-    assert torch.equal(three, deblurring.epll(blurred[:1], "D4", few).expand(3, -1, -1))
+    three = epll(blurred, "D4", few)
+    assert torch.equal(three, epll(blurred[:1], "D4", few).expand(3, -1, -1))
     mixed = torch.stack([blurred, blur.apply(picture, "D4"), blur.apply(picture.flip(2), "D4")])
-    together = deblurring.epll(mixed, "D4", few)
-    alone = torch.stack([deblurring.epll(one, "D4", few) for one in mixed])
+    together = epll(mixed, "D4", few)
+    alone = torch.stack([epll(one, "D4", few) for one in mixed])
     assert (together.int() - alone.int()).abs().max() <= 1
 
 
 def test_sharp_stays_as_it_is(picture) -> None:
-    assert torch.equal(deblurring.restore(picture, "sharp", "gradient"), picture)
+    assert torch.equal(restore(picture, "sharp", "gradient"), picture)
 
 
 def test_mean_of_the_channels_is_better_than_each_by_itself(picture) -> None:
     blurred = blur.apply(picture, "D4")
-    apart = deblurring.epll(blurred[:, None], "D4")[:, 0]
-    assert (
-        metrics.psnr(deblurring.epll(blurred, "D4"), picture) > metrics.psnr(apart, picture) + 0.3
-    )
+    apart = epll(blurred[:, None], "D4")[:, 0]
+    assert metrics.psnr(epll(blurred, "D4"), picture) > metrics.psnr(apart, picture) + 0.3
 
 
 nan = np.full((3, 3), np.nan)
@@ -191,7 +192,7 @@ nan = np.full((3, 3), np.nan)
 def test_bad_input_is_told_in_a_sentence(images, options, error, message) -> None:
     images = torch.zeros(3, 9, 9, dtype=torch.uint8) if images is None else images
     with pytest.raises(error, match=message):
-        deblurring.restore(images, **({"psf": "D2", "method": "gradient"} | options))
+        restore(images, **({"psf": "D2", "method": "gradient"} | options))
 
 
 def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
@@ -200,7 +201,7 @@ def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
     with pytest.raises(
         ValueError, match=r"the prior that comes with blurpaper is not at .*bsds500\.safetensors"
     ):
-        deblurring.epll(torch.zeros(3, 9, 9, dtype=torch.uint8), "D2")
+        epll(torch.zeros(3, 9, 9, dtype=torch.uint8), "D2")
     prior.bundled_prior.cache_clear()
 
 
@@ -212,7 +213,7 @@ def test_on_photographs_as_far_ahead_as_was_asked_for() -> None:
         grey = images[number].float().mean(dim=0, keepdim=True).round().to(torch.uint8)
         blurred = blur.apply(grey.expand(3, -1, -1).contiguous(), "D8")[:1]
         for name, found in scores.items():
-            found.append(metrics.psnr(deblurring.restore(blurred, "D8", name), grey))
+            found.append(metrics.psnr(restore(blurred, "D8", name), grey))
     mean = {name: np.mean(found) for name, found in scores.items()}
     assert mean["epll"] > mean["wiener"] + 2.0
     assert mean["epll"] > mean["gradient"] + 0.8
@@ -222,7 +223,7 @@ def test_patches_lie_on_a_grid_that_moves_from_round_to_round(few, monkeypatch) 
     seen = []
     really = splitting.mirrored
     monkeypatch.setattr(splitting, "mirrored", lambda *line: seen.append(line[1]) or really(*line))
-    splitting.restore(Observation(torch.rand(1, 40, 50), psf("D2")), 0.01, few)
+    splitting.restore(Mirrored(torch.rand(1, 40, 50), psf("D2")), 0.01, few)
     starts = set(zip(seen[::2], seen[1::2], strict=True))
     assert splitting.BONDS == (50, 100, 200, 400, 800, 1600, 3200)
     assert len(seen) == 2 * len(splitting.BONDS) and len(starts) > 3

@@ -1,5 +1,7 @@
 """The blur as an operator on planes, against scipy and against dense linear algebra."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from scipy import ndimage
 from blurpaper import kernels
 from blurpaper.deblurring.observation import Observation, mirrored
 
+Mirrored = partial(Observation, border="mirror")
 SHAPES = [(12, 9), (9, 14), (1, 7), (5, 1), (1, 1), (2, 3)]
 KERNELS = {
     "symmetric": kernels.psf("D2"),
@@ -24,7 +27,7 @@ KERNELS = {
 @pytest.mark.parametrize("name", KERNELS)
 def test_blur_is_scipys_convolution_with_a_mirror(shape, name) -> None:
     planes = torch.rand(2, *shape, generator=torch.Generator().manual_seed(1))
-    blurred = Observation(planes, KERNELS[name]).blurred(planes)
+    blurred = Mirrored(planes, KERNELS[name]).blurred(planes)
     expected = [
         ndimage.convolve(plane.double().numpy(), KERNELS[name].astype(float), mode="mirror")
         for plane in planes
@@ -37,9 +40,9 @@ def test_blur_is_scipys_convolution_with_a_mirror(shape, name) -> None:
 def test_solution_is_that_of_the_normal_equations(shape, name) -> None:
     generator = torch.Generator().manual_seed(2)
     sharp, target = (torch.rand(2, *shape, generator=generator) for _ in range(2))
-    observed = Observation(sharp, KERNELS[name]).blurred(sharp)
+    observed = Mirrored(sharp, KERNELS[name]).blurred(sharp)
     penalty = 0.01
-    found = Observation(observed, KERNELS[name]).solve(penalty, penalty * target)
+    found = Mirrored(observed, KERNELS[name]).solve(penalty, penalty * target)
     matrix, weight = blur_matrix(KERNELS[name], shape), torus_weights(shape)
     normal = matrix.T @ (weight[:, None] * matrix) + penalty * np.diag(weight)
     for one, seen, near in zip(found, observed, target, strict=True):
@@ -54,7 +57,7 @@ def test_solution_is_that_of_the_normal_equations(shape, name) -> None:
 def test_penalty_on_gradients_is_the_sum_of_squared_differences(name) -> None:
     shape, penalty = (7, 6), 0.05
     observed = torch.rand(1, *shape, generator=torch.Generator().manual_seed(3))
-    observation = Observation(observed, KERNELS[name])
+    observation = Mirrored(observed, KERNELS[name])
     found = observation.solve(penalty * observation.roughness)[0].double().numpy()
     height, width = (max(2 * (side - 1), 1) for side in shape)
     rows, columns = mirrored(shape[0], 0, height), mirrored(shape[1], 0, width)
@@ -75,7 +78,7 @@ def test_penalty_on_gradients_is_the_sum_of_squared_differences(name) -> None:
 
 def test_nothing_rings_at_the_border() -> None:
     ramp = torch.linspace(0.1, 0.9, 60).expand(1, 40, 60) + 0.2 * torch.linspace(0, 1, 40)[:, None]
-    observation = Observation(Observation(ramp, kernels.psf("D4")).blurred(ramp), kernels.psf("D4"))
+    observation = Mirrored(Mirrored(ramp, kernels.psf("D4")).blurred(ramp), kernels.psf("D4"))
     error = (observation.solve(1e-6 * observation.roughness) - ramp).abs()
     assert error.max() < 2e-3
     assert error[:, :3].max() < 2 * error[:, 15:25].max() + 1e-4
@@ -84,8 +87,8 @@ def test_nothing_rings_at_the_border() -> None:
 def test_planes_of_a_batch_do_not_know_of_one_another() -> None:
     planes = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(5))
     for kernel in (KERNELS["symmetric"], KERNELS["of no symmetry"]):
-        together = Observation(planes, kernel).solve(0.01, 0.01 * planes)
+        together = Mirrored(planes, kernel).solve(0.01, 0.01 * planes)
         alone = torch.cat(
-            [Observation(one[None], kernel).solve(0.01, 0.01 * one[None]) for one in planes]
+            [Mirrored(one[None], kernel).solve(0.01, 0.01 * one[None]) for one in planes]
         )
         torch.testing.assert_close(together, alone, atol=2e-3, rtol=0)

@@ -2,6 +2,8 @@
 how it is counted.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +24,7 @@ from blurpaper.runs.profile import Profile, load
 from blurpaper.runs.store import Store
 from blurpaper.training.networks import trained
 
+restore = partial(deblurring.restore, border="mirror", noise=deblurring.ROUNDING)
 GRADIENT = Treatment("gradient")
 
 
@@ -54,7 +57,7 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
     restored, numbers = treat(GRADIENT, images, smoke)
     kernel = psf("D8", 108 / 384)
     for place, (image, found) in enumerate(zip(canonical, restored, strict=True)):
-        expected = deblurring.restore(blur.apply(image, kernel), kernel, "gradient")
+        expected = restore(blur.apply(image, kernel), kernel, "gradient")
         assert (found.int() - expected.int()).abs().max() <= 1
         assert numbers["psnr"][place] == pytest.approx(metrics.psnr(found, image), abs=1e-4)
         assert numbers["ssim"][place] == pytest.approx(metrics.ssim(found, image), abs=1e-5)
@@ -68,9 +71,7 @@ def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) 
     images = in_memory([to_canonical(random_images[0], 108)])
     mistaken, _ = treat(Treatment("gradient", "D6", 2.0), images, smoke)
     seen = blur.apply(images[0], psf("D8", 108 / 384))
-    assert torch.equal(
-        mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0)
-    )
+    assert torch.equal(mistaken[0], restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0))
 
 
 def test_each_channel_by_itself_is_restored_as_a_grey_image(random_images, smoke) -> None:
@@ -79,7 +80,7 @@ def test_each_channel_by_itself_is_restored_as_a_grey_image(random_images, smoke
     kernel = psf("D8", 108 / 384)
     for image, found in zip(images, restored, strict=True):
         seen = blur.apply(image, kernel)
-        grey = deblurring.restore(seen[:, None], kernel, "gradient")
+        grey = restore(seen[:, None], kernel, "gradient")
         assert torch.equal(found, grey[:, 0])
 
 
