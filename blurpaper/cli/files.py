@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,10 @@ import numpy as np
 from blurpaper.data.images import (
     SUFFIXES,
     ImageError,
-    decoding,
     image_files,
     jpeg_steps,
     read_image,
+    read_psf,
     write_image,
 )
 from blurpaper.kernels import CANONICAL, SHAKE, check_condition, psf_of
@@ -26,73 +27,8 @@ if TYPE_CHECKING:
     from blurpaper.deblurring import Mixture
 
 
-def read_psf(path: str | Path) -> np.ndarray:
-    """Read a PSF from numpy's ``.npy``, or from a picture whose grey levels are its weights.
-
-    Returns:
-        float32 ``(h, w)`` of odd sides and unit sum.
-
-    Raises:
-        ImageError: if the file cannot be read, or what it holds is no PSF, naming it.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".npy", *SUFFIXES):
-        raise ImageError(
-            f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got "
-            f"{str(path)!r}."
-        )
-    weights = _array(path) if suffix == ".npy" else _grey_levels(path)
-    if weights.ndim != 2:
-        raise ImageError(
-            f"a PSF is an array of two dimensions, height and width. {path} has {weights.ndim}."
-        )
-    if any(side % 2 == 0 for side in weights.shape):
-        height, width = weights.shape
-        raise ImageError(
-            f"a PSF has odd sides, so that it has a centre. {path} is {height} x {width}: add a "
-            "row or column of zeros."
-        )
-    if not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() == 0:
-        raise ImageError(
-            "the weights of a PSF are finite, none is negative and some are above zero. Those of "
-            f"{path} are not."
-        )
-    return (weights / weights.sum()).astype(np.float32)
-
-
-def _array(path: str | Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False).astype(np.float64, casting="same_kind")
-    except FileNotFoundError:
-        raise ImageError(f"no file at {path}.") from None
-    except (OSError, ValueError, TypeError, EOFError):
-        raise ImageError(f"{path} is no array of numbers as numpy saves one.") from None
-
-
-def _grey_levels(path: str | Path) -> np.ndarray:
-    from PIL import Image
-
-    with decoding(path), Image.open(path) as image:
-        if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
-            return np.asarray(image, np.float64)
-        channels = np.asarray(image.convert("RGBA"), np.float64)
-    if (channels[..., 3] < 255).any():
-        raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black "
-            "ground."
-        )
-    if (channels[..., :3] != channels[..., :1]).any():
-        raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that "
-            "is meant."
-        )
-    return channels[..., 0]
-
-
 _LOWEST = (0, 1, 8, 16, 9, 2)
 """Places, row by row, of the six lowest frequencies of a block of 8 x 8."""
-_PSF_ERROR = 1.4
-"""Noise, in grey levels, as which errors of a measured PSF count."""
 
 Change = Callable[["torch.Tensor", Path, str], "torch.Tensor"]
 """From an image, its path and its name, to the image to write."""
@@ -187,20 +123,17 @@ def assumed_noise(image: torch.Tensor, path: Path, measured: bool = False) -> fl
     steps, at qualities from 70 to 95. Other lossy formats do not state their error: name their
     noise.
 
-    A PSF that was measured is never exact, and its error acts as more noise:
-    :data:`_PSF_ERROR`.
-
     Args:
         image: uint8 ``(C, H, W)``.
         path: its file.
-        measured: whether the PSF was.
+        measured: whether the PSF was, which is never exact (:data:`deblurring.PSF_ERROR`).
     """
-    from blurpaper.deblurring import estimated_noise
+    from blurpaper.deblurring import PSF_ERROR, estimated_noise
 
     noise, steps = estimated_noise(image), jpeg_steps(path)
     if steps is not None:
         noise = max(noise, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
-    return (noise**2 + _PSF_ERROR**2) ** 0.5 if measured else noise
+    return math.hypot(noise, PSF_ERROR) if measured else noise
 
 
 def _is_file(condition: str) -> bool:

@@ -25,6 +25,7 @@ from blurpaper.runs.files import UserError
 
 __all__ = [
     "METHODS",
+    "PSF_ERROR",
     "ROUNDING",
     "Mixture",
     "Observation",
@@ -38,6 +39,9 @@ __all__ = [
 
 ROUNDING = 12**-0.5
 """Standard deviation, in grey levels, of the noise that rounding to 8 bits is."""
+
+PSF_ERROR = 1.4
+"""Standard deviation, in grey levels, of the noise as which the errors of a measured PSF count."""
 
 METHODS: dict[str, Callable[..., torch.Tensor]] = {
     "epll": splitting.restore,

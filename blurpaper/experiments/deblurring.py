@@ -170,6 +170,19 @@ def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
 
 
 @experiment()
+def deblurring_shaken(run: Run) -> Iterator[dict[str, Any]]:
+    """PSNR of photographs that a moving camera took, as they are and by every method, of each and
+    in the mean; none where they are not in the data folder.
+    """
+    for method, scores in restoration.shaken(run).items():
+        of = {"data": run.profile.deblurring.shaken, "input": method}
+        found = intervals.of_mean(np.array([*scores.values()]), run.profile.evaluation.bootstrap)
+        yield of | results.number("psnr", *found, len(scores))
+        for name, score in scores.items():
+            yield of | {"item": name} | results.number("psnr", score, n=1)
+
+
+@experiment()
 def prior(run: Run) -> Iterator[dict[str, Any]]:
     """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
     single Gaussian.

@@ -7,17 +7,22 @@ The store keeps the quality of an image and the network's log-probabilities, not
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from blurpaper import data, deblurring
+from blurpaper.data.folders import fingerprint
+from blurpaper.data.images import image_names, read_image, read_psf
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import em
 from blurpaper.evaluation import predictions
-from blurpaper.evaluation.metrics import MEASURES
+from blurpaper.evaluation.metrics import MEASURES, aligned_psnr
 from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import treatment
 from blurpaper.experiments.measurements import EXPERIMENTS, Measurement
@@ -25,7 +30,7 @@ from blurpaper.experiments.treatment import CAMERA, Treatment
 from blurpaper.kernels import PSF
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
-from blurpaper.runs.files import UserError
+from blurpaper.runs.files import UserError, data_folder
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import Artifact, surroundings
@@ -238,3 +243,50 @@ def seconds(run: Run) -> dict[str, float]:
             )
         found[str(method)] = float(timed["seconds"].median())
     return found
+
+
+# --- Photographs that were shaken -----------------------------------------------------------------
+
+
+def shaken(run: Run) -> dict[str, dict[str, float]]:
+    """PSNR, after alignment, of photographs that a moving camera took, deblurred with the kernels
+    that were measured (Levin et al. 2009): method -> name -> decibels. Nothing where they are not
+    in the data folder.
+
+    The folder holds ``blurred/NAME_kernelN*.png``, ``sharp/NAME.png`` and ``kernels/kernelN.png``.
+    """
+    settings = run.profile.deblurring
+    if not settings.shaken or not (folder := data_folder() / settings.shaken).is_dir():
+        return {}
+    names = [name for name in image_names(folder) if name.startswith("blurred/")]
+    content, learnt, found = fingerprint(folder, image_names(folder)), prior_artifact(run), {}
+    for method in (AS_IS, *settings.methods):
+        inputs = {"images": content, "method": method, "prior": learnt.key}
+        kept = run.store.artifact(
+            "shaken",
+            f"{method}.{settings.shaken}",
+            inputs,
+            partial(_of_shaken, folder, names, method, cache(lambda: prior(run))),
+            profile=run.profile.name,
+        )
+        found[method] = dict(zip(names, kept["psnr"].tolist(), strict=True))
+    return found
+
+
+def _of_shaken(
+    folder: Path, names: Sequence[str], method: str, mixture: Callable[[], deblurring.Mixture]
+) -> dict[str, torch.Tensor]:
+    scores = []
+    for name in names:
+        of, _, number = Path(name).stem.removesuffix("_img").partition("_kernel")
+        sharp, seen = (
+            read_image(folder / one).float().mean(dim=0, keepdim=True).round().byte()
+            for one in (f"sharp/{of}.png", name)
+        )
+        if method != AS_IS:
+            noise = math.hypot(deblurring.estimated_noise(seen), deblurring.PSF_ERROR)
+            kernel = read_psf(folder / "kernels" / f"kernel{number}.png")
+            needed = mixture() if method in deblurring.NEED_PRIOR else None
+            seen = deblurring.restore(seen, kernel, method, noise, needed)
+        scores.append(aligned_psnr(seen, sharp))
+    return {"psnr": torch.tensor(scores)}

@@ -147,7 +147,7 @@ def treated(
     condition = condition or psf
     mixture = prior() if treatment.needs_prior else None
     device = device_of(profile.compute)
-    restored: list[torch.Tensor] = [torch.empty(0)] * len(sharp)
+    pairs: list[list[torch.Tensor]] = [[]] * len(sharp)
     seconds = torch.zeros(len(sharp))
     # Under shake each image has a PSF of its own.
     alone = treatment.by_channel or SHAKE in (condition, treatment.psf)
@@ -163,13 +163,12 @@ def treated(
         seen = treatment.restore(seen, kernel, mixture)
         seconds[members] = (_now(device) - started) / len(members)
         for member, *pair in zip(members, seen.cpu(), clear.cpu(), strict=True):
-            restored[member], sharp[member] = pair
+            pairs[member] = pair
         tick(len(members) if number else 0)
-    pairs = list(zip(restored, sharp, strict=True))
     measured = {
         name: torch.tensor([measure(*pair) for pair in pairs]) for name, measure in MEASURES.items()
     }
-    return restored, {**measured, "seconds": seconds}
+    return [restored for restored, _ in pairs], {**measured, "seconds": seconds}
 
 
 def _now(device: torch.device) -> float:

@@ -210,6 +210,8 @@ class Deblurring(Section):
     n_ablation: Positive
     """Images on which wrong PSFs and assumed noises are tried."""
     n_timed: Positive
+    shaken: str | None
+    """Folder of shaken photographs below the data folder; none if null, or if it is not there."""
 
 
 class Scenes(Section):
