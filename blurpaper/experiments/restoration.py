@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -258,7 +258,6 @@ def shaken(run: Run) -> dict[str, dict[str, float]]:
     settings = run.profile.deblurring
     if not settings.shaken or not (folder := data_folder() / settings.shaken).is_dir():
         return {}
-    names = [name for name in image_names(folder) if name.startswith("blurred/")]
     content, learnt, found = fingerprint(folder, image_names(folder)), prior_artifact(run), {}
     for method in (AS_IS, *settings.methods):
         inputs = {"images": content, "method": method, "prior": learnt.key}
@@ -266,26 +265,37 @@ def shaken(run: Run) -> dict[str, dict[str, float]]:
             "shaken",
             f"{method}.{settings.shaken}",
             inputs,
-            partial(_of_shaken, folder, names, method, cache(lambda: prior(run))),
+            partial(_of_shaken, folder, method, cache(lambda: prior(run))),
             profile=run.profile.name,
         )
-        found[method] = dict(zip(names, kept["psnr"].tolist(), strict=True))
+        found[method] = dict(zip(_blurred_in(folder), kept["psnr"].tolist(), strict=True))
     return found
 
 
+def shaken_in(folder: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
+    """Photographs of :func:`shaken` in the order of their names, blurred and sharp, uint8 ``(1, H,
+    W)``, and the kernel of each.
+    """
+    for name in _blurred_in(folder):
+        of, _, number = Path(name).stem.removesuffix("_img").partition("_kernel")
+        seen, sharp = (
+            read_image(folder / one).float().mean(dim=0, keepdim=True).round().to(torch.uint8)
+            for one in (name, f"sharp/{of}.png")
+        )
+        yield seen, sharp, read_psf(folder / "kernels" / f"kernel{number}.png")
+
+
+def _blurred_in(folder: Path) -> list[str]:
+    return [name for name in image_names(folder) if name.startswith("blurred/")]
+
+
 def _of_shaken(
-    folder: Path, names: Sequence[str], method: str, mixture: Callable[[], deblurring.Mixture]
+    folder: Path, method: str, mixture: Callable[[], deblurring.Mixture]
 ) -> dict[str, torch.Tensor]:
     scores = []
-    for name in names:
-        of, _, number = Path(name).stem.removesuffix("_img").partition("_kernel")
-        sharp, seen = (
-            read_image(folder / one).float().mean(dim=0, keepdim=True).round().byte()
-            for one in (f"sharp/{of}.png", name)
-        )
+    for seen, sharp, kernel in shaken_in(folder):
         if method != AS_IS:
             noise = math.hypot(deblurring.estimated_noise(seen), deblurring.PSF_ERROR)
-            kernel = read_psf(folder / "kernels" / f"kernel{number}.png")
             needed = mixture() if method in deblurring.NEED_PRIOR else None
             seen = deblurring.restore(seen, kernel, method, noise, needed)
         scores.append(aligned_psnr(seen, sharp))
