@@ -5,8 +5,8 @@ the prior beside scikit-learn's.
 PSNR on grey photographs (of bsds500/test where it is there), under a PSF with rounding as the only
 noise; seconds for a grey and for a colour photograph (481 x 321), warm, medians. In a mirrored
 frame the constants of the cheaper methods are their best on these very images, which favours them.
-A camera's frame is cut from images that were blurred at a larger field; what is restored is compared
-on the same pixels. Photographs that a camera shook are those of Levin et al. (2009), after
+A camera's frame is cut from images that were blurred at a larger field; what is restored is
+compared on the same pixels. Photographs that a camera shook are those of Levin et al. (2009), after
 alignment, where they are in the data folder.
 """
 

@@ -230,7 +230,8 @@ def _in_colour(
     # Colours are lost where light is.
     lost = None if clipped is None else mean.exceeded(scene).repeat_interleave(2, dim=0)
     differences = observed(planes[:, 1:].flatten(0, 1), clipped=lost)
-    smooth = baselines.gradient(differences, noise, baselines.CHROMA_GRADIENT)
+    settings = baselines.CHROMA_GRADIENT, baselines.CHROMA_STEPS
+    smooth = baselines.gradient(differences, noise, *settings)
     smooth = differences.framed(smooth).view_as(planes[:, 1:])
     restored = torch.cat([mean.framed(scene)[:, None] * 3**0.5, smooth], dim=1)
     return torch.einsum("ij,bihw->bjhw", colours, restored)

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 UNKNOWN, MIRROR = "unknown", "mirror"
-_PRECISION, _MOST_STEPS = 1e-6, 200
+_PRECISION, MOST_STEPS = 1e-6, 300
 """Of conjugate gradients: the residual, relative to the right side, at which they end, and their
 most steps.
 """
@@ -121,7 +121,7 @@ class Observation:
         penalty: float | torch.Tensor,
         pull: torch.Tensor | None = None,
         start: torch.Tensor | None = None,
-        steps: int = _MOST_STEPS,
+        steps: int = MOST_STEPS,
     ) -> torch.Tensor:
         """The scenes ``x`` ``(B, Y, X)`` that minimise ``|framed(blurred(x)) - observed|^2 + <x,
         penalty x> - 2 <pull, x>``.
