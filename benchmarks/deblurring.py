@@ -196,7 +196,7 @@ def in_a_camera(name: str, images: int, peer: int) -> list[dict[str, object]]:
         if peer and (theirs := deepinv_epll(kernel, padding)):
             rows.append(measured(f"deepinv's EPLL, {padding}", theirs, seen[:peer], clear))
     untouched = [metrics.psnr(*pair) for pair in zip(seen, clear, strict=True)]
-    rows.append({"method": "none", "images": len(seen), "PSNR, dB": float(np.mean(untouched))})
+    rows.append({"method": "blurred", "images": len(seen), "PSNR, dB": float(np.mean(untouched))})
     best = measured(
         "epll, mirrored", lambda one: deblurring.restore(one, kernel, **MIRRORED), mirrored, clear
     )
@@ -205,7 +205,7 @@ def in_a_camera(name: str, images: int, peer: int) -> list[dict[str, object]]:
     rows[0]["s, colour"] = statistics.median(spent)
     for row in [*rows, best]:
         row.pop("each", None)
-        row["frame"] = f"camera's, {name}"
+        row["method"] += f", in a camera's frame ({name})"
     return [*rows, best]
 
 
@@ -240,7 +240,7 @@ def shaken(most: int | None = None) -> list[dict[str, object]]:
         return []
     pairs = list(restoration.shaken_in(folder))[:most]
     before = [metrics.aligned_psnr(seen, sharp) for seen, sharp, _ in pairs]
-    rows = [{"method": "none", "images": len(pairs), "PSNR, dB": float(np.mean(before))}]
+    rows = [{"method": "blurred", "images": len(pairs), "PSNR, dB": float(np.mean(before))}]
     names = [name for name in deblurring.METHODS if most is None or name != "epll-exact"]
     for name in [*names, *filters(pairs[0][2])]:
         scores, seconds = [], []
@@ -256,7 +256,7 @@ def shaken(most: int | None = None) -> list[dict[str, object]]:
         row = {"method": name, "images": len(pairs), "PSNR, dB": float(np.mean(scores))}
         row["worse"] = int((np.array(scores) < before).sum())
         rows.append(row | {"s, grey": statistics.median(seconds)})
-    return [row | {"frame": "shaken photographs"} for row in rows]
+    return [row | {"method": f"{row['method']}, shaken photographs"} for row in rows]
 
 
 def deepinv_epll(kernel: np.ndarray, padding: str = "reflect") -> Way | None:

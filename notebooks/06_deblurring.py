@@ -243,7 +243,7 @@ page.say("\n".join(lines))
 # ## A camera's frame
 #
 # The images above were mirrored at their borders before they were blurred, so that nothing is unknown. A camera's frame is cut from a
-# scene that goes on around it. Here images are blurred at a larger field and then cut, without noise and with noise of 2 grey levels;
+# scene that goes on around it. Here images are blurred at a larger field and then cut, without noise and with noise of two grey levels;
 # sharp ones are cut likewise.
 
 # %% tags=["hide-input"]

@@ -258,9 +258,9 @@ def shaken(run: Run) -> dict[str, dict[str, float]]:
     settings = run.profile.deblurring
     if not settings.shaken or not (folder := data_folder() / settings.shaken).is_dir():
         return {}
-    content, learnt, found = fingerprint(folder, image_names(folder)), prior_artifact(run), {}
+    content, found = fingerprint(folder, [*image_names(folder)]), {}
     for method in (AS_IS, *settings.methods):
-        inputs = {"images": content, "method": method, "prior": learnt.key}
+        inputs = {"images": content, **_treatment_inputs(Treatment(method), run)}
         kept = run.store.artifact(
             "shaken",
             f"{method}.{settings.shaken}",
