@@ -1,17 +1,23 @@
-"""EPLL, exactly and fast, beside cheaper methods and deepinv's EPLL with the same prior; the prior
-beside scikit-learn's.
+"""EPLL, exactly and fast, beside cheaper methods, deepinv's EPLL with the same prior and
+scikit-image's filters, in a mirrored frame, in a camera's, and on photographs that a camera shook;
+the prior beside scikit-learn's.
 
 PSNR on grey photographs (of bsds500/test where it is there), under a PSF with rounding as the only
-noise; seconds for a grey and for a colour photograph (481 x 321), warm, medians. Constants of the
-cheaper methods are their best on these very images, which favours them.
+noise; seconds for a grey and for a colour photograph (481 x 321), warm, medians. In a mirrored
+frame the constants of the cheaper methods are their best on these very images, which favours them.
+A camera's frame is cut from images that were blurred at a larger field; what is restored is
+compared on the same pixels. Photographs that a camera shook are those of Levin et al. (2009), after
+alignment, where they are in the data folder.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +28,9 @@ from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import Observation, baselines, em, splitting
 from blurpaper.deblurring.prior import PIXELS, SIDE, basis, bundled_prior, sample
 from blurpaper.evaluation import metrics
+from blurpaper.experiments import restoration
 from blurpaper.kernels import psf
+from blurpaper.runs.files import data_folder
 
 BEST = {
     "wiener": (baselines.wiener, (0.05, 0.07, 0.1, 0.14, 0.2)),
@@ -32,10 +40,18 @@ BEST = {
 }
 """The cheaper methods, and constants to choose the best of."""
 
+MIRRORED = {"noise": deblurring.ROUNDING, "border": "mirror"}
+
+Way = Callable[[torch.Tensor], torch.Tensor]
+
 
 def measure(quick: bool = False) -> list[dict[str, object]]:
-    """A row a method under D8: PSNR and seconds an image."""
-    return compare("D8", 1 if quick else 20, 0 if quick else 20, 0 if quick else 1)
+    """A row a method: PSNR and seconds an image, in a mirrored frame, in a camera's, and shaken."""
+    count = 1 if quick else 20
+    rows = compare("D8", count, 0 if quick else 20, 0 if quick else 1)
+    for name in ("D8", "shake:3"):
+        rows += in_a_camera(name, count, peer=0 if quick else 1)
+    return rows + shaken(1 if quick else None)
 
 
 def measure_priors(quick: bool = False) -> list[dict[str, object]]:
@@ -56,7 +72,7 @@ def compare(name: str, images: int, exact: int, peer: int) -> list[dict[str, obj
     rows = [
         measured(
             method,
-            lambda seen, m=method: deblurring.restore(seen, kernel, m),
+            lambda seen, m=method: deblurring.restore(seen, kernel, m, **MIRRORED),
             blurred[:count],
             grey,
             colour[0],
@@ -85,7 +101,7 @@ def compare(name: str, images: int, exact: int, peer: int) -> list[dict[str, obj
 
 def measured(
     method: str,
-    restore: Callable[[torch.Tensor], torch.Tensor],
+    restore: Way,
     blurred: Sequence[torch.Tensor],
     grey: Sequence[torch.Tensor],
     colour: torch.Tensor | None = None,
@@ -109,7 +125,7 @@ def measured(
     if colour is not None:
         seen = blur.apply(colour, kernel)
         runs = [
-            timed(lambda: deblurring.restore(seen, kernel, method.split()[0]))
+            timed(lambda: deblurring.restore(seen, kernel, method.split()[0], **MIRRORED))
             for _ in range(1 if "exact" in method else 5)
         ]
         row["s, colour"] = statistics.median(spent for spent, _ in runs)
@@ -125,14 +141,16 @@ def timed(work: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
 
 def best(
     method: str, blurred: Sequence[torch.Tensor], grey: Sequence[torch.Tensor], kernel: np.ndarray
-) -> tuple[str, Callable[[torch.Tensor], torch.Tensor]]:
+) -> tuple[str, Way]:
     """A method with the constant that is best on these images."""
     function, constants = BEST[method]
 
-    def restoring(constant: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    def restoring(constant: float) -> Way:
         def restore(seen: torch.Tensor) -> torch.Tensor:
             found = function(
-                Observation(seen.float() / 255, kernel), deblurring.ROUNDING / 255, constant
+                Observation(seen.float() / 255, kernel, "mirror"),
+                deblurring.ROUNDING / 255,
+                constant,
             )
             return (found * 255).round().clamp(0, 255).to(torch.uint8)
 
@@ -151,7 +169,97 @@ def best(
     return f"{method} at {chosen:g}", restoring(chosen)
 
 
-def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] | None:
+# --- In a camera's frame --------------------------------------------------------------------------
+
+
+def in_a_camera(name: str, images: int, peer: int) -> list[dict[str, object]]:
+    """A row a method in a camera's frame, ours as :func:`deblurring.restore` has them by default;
+    and EPLL of the same pixels, mirrored at the frame before they are blurred.
+    """
+    kernel, found = psf(name), photographs("test")
+    down, across = (side // 2 for side in kernel.shape)
+    seen, clear, mirrored = [], [], []
+    for number in range(min(images, len(found))):
+        grey = found[number].float().mean(dim=0).round().to(torch.uint8).expand(3, -1, -1)
+        for into, one in ((seen, blur.apply(grey.contiguous(), kernel)), (clear, grey)):
+            into.append(one[:1, down : -down or None, across : -across or None].contiguous())
+        whole = clear[-1].expand(3, -1, -1).contiguous()
+        mirrored.append(blur.apply(whole, kernel)[:1])
+    ours = {
+        method: lambda one, m=method: deblurring.restore(one, kernel, m)
+        for method in deblurring.METHODS
+        if method != "epll-exact"
+    }
+    rows = [measured(method, way, seen, clear) for method, way in ours.items()]
+    rows += [measured(way, one, seen, clear) for way, one in filters(kernel).items()]
+    for padding in ("reflect", "replicate"):
+        if peer and (theirs := deepinv_epll(kernel, padding)):
+            rows.append(measured(f"deepinv's EPLL, {padding}", theirs, seen[:peer], clear))
+    untouched = [metrics.psnr(*pair) for pair in zip(seen, clear, strict=True)]
+    rows.append({"method": "blurred", "images": len(seen), "PSNR, dB": float(np.mean(untouched))})
+    best = measured(
+        "epll, mirrored", lambda one: deblurring.restore(one, kernel, **MIRRORED), mirrored, clear
+    )
+    colour = blur.apply(found[0], kernel)
+    spent = [timed(lambda: deblurring.restore(colour, kernel))[0] for _ in range(5)]
+    rows[0]["s, colour"] = statistics.median(spent)
+    for row in [*rows, best]:
+        row.pop("each", None)
+        row["method"] += f", in a camera's frame ({name})"
+    return [*rows, best]
+
+
+def filters(kernel: np.ndarray) -> dict[str, Way]:
+    """scikit-image's, as its documentation calls them."""
+    from skimage import restoration
+
+    def way(function: Callable[[np.ndarray], np.ndarray]) -> Way:
+        def restore(seen: torch.Tensor) -> torch.Tensor:
+            found = np.clip(function(seen[0].numpy() / 255.0), 0, 1)
+            return torch.from_numpy(np.round(255 * found)).to(torch.uint8)[None]
+
+        return restore
+
+    return {
+        "scikit-image's Wiener": way(lambda one: restoration.wiener(one, kernel, 0.001)),
+        "scikit-image's unsupervised Wiener": way(
+            lambda one: restoration.unsupervised_wiener(one, kernel, rng=0)[0]
+        ),
+        "scikit-image's Richardson-Lucy": way(
+            lambda one: restoration.richardson_lucy(one, kernel, num_iter=30)
+        ),
+    }
+
+
+def shaken(most: int | None = None) -> list[dict[str, object]]:
+    """A row a method on the photographs of Levin et al.: mean PSNR, how many became worse, seconds;
+    none where they are not in the data folder.
+    """
+    folder = data_folder() / "levin2009"
+    if not folder.is_dir():
+        return []
+    pairs = list(restoration.shaken_in(folder))[:most]
+    before = [metrics.aligned_psnr(seen, sharp) for seen, sharp, _ in pairs]
+    rows = [{"method": "blurred", "images": len(pairs), "PSNR, dB": float(np.mean(before))}]
+    names = [name for name in deblurring.METHODS if most is None or name != "epll-exact"]
+    for name in [*names, *filters(pairs[0][2])]:
+        scores, seconds = [], []
+        for seen, sharp, kernel in pairs:
+            if name in deblurring.METHODS:
+                noise = math.hypot(deblurring.estimated_noise(seen), deblurring.PSF_ERROR)
+                way = partial(deblurring.restore, psf=kernel, method=name, noise=noise)
+            else:
+                way = filters(kernel)[name]
+            spent, found = timed(lambda way=way, seen=seen: way(seen))
+            seconds.append(spent)
+            scores.append(metrics.aligned_psnr(found, sharp))
+        row = {"method": name, "images": len(pairs), "PSNR, dB": float(np.mean(scores))}
+        row["worse"] = int((np.array(scores) < before).sum())
+        rows.append(row | {"s, grey": statistics.median(seconds)})
+    return [row | {"method": f"{row['method']}, shaken photographs"} for row in rows]
+
+
+def deepinv_epll(kernel: np.ndarray, padding: str = "reflect") -> Way | None:
     """deepinv's EPLL with our prior; it keeps a patch's mean, which our prior leaves free: variance
     100 stands for that.
     """
@@ -167,7 +275,7 @@ def deepinv_epll(kernel: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor] |
     mixture.set_cov(of_pixels + torch.full((PIXELS, PIXELS), 100 / PIXELS))
     mixture.set_weights(prior.weights)
     model = EPLL(GMM=mixture, pretrained=None, patch_size=SIDE, channels=1)
-    physics = Blur(torch.from_numpy(kernel.copy())[None, None], padding="reflect")
+    physics = Blur(torch.from_numpy(kernel.copy())[None, None], padding=padding)
 
     def restore(seen: torch.Tensor) -> torch.Tensor:
         observed = seen[None].float() / 255

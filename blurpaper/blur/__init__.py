@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blurpaper.blur.convolution import PSFLike, apply, kernel_of
+from blurpaper.blur.convolution import PSFLike, apply, kernel_of, read_psf
 
 if TYPE_CHECKING:
     from blurpaper.blur.transform import RandomBlur
 
-__all__ = ["PSFLike", "RandomBlur", "apply", "kernel_of"]
+__all__ = ["PSFLike", "RandomBlur", "apply", "kernel_of", "read_psf"]
 
 
 def __dir__() -> list[str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from blurpaper.data.images import SUFFIXES, ImageError, decoding
 from blurpaper.kernels import PSF, SHARP, psf
 from blurpaper.runs import threads
 from blurpaper.runs.files import UserError
@@ -116,6 +118,57 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
             f"{total:g}; its least weight is {least:g}."
         )
     return kernel
+
+
+def read_psf(path: str | Path) -> np.ndarray:
+    """Read a PSF from numpy's ``.npy``, or from a picture whose grey levels are its weights.
+
+    Returns:
+        float32 ``(h, w)`` of odd sides and unit sum.
+
+    Raises:
+        ImageError: if the file cannot be read, or what it holds is no PSF, naming it.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".npy", *SUFFIXES):
+        raise ImageError(
+            f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got "
+            f"{str(path)!r}."
+        )
+    weights = _array(path) if suffix == ".npy" else _grey_levels(path)
+    try:
+        return kernel_of(weights / (weights.sum() or 1))
+    except UserError as error:
+        raise ImageError(f"{path} is no PSF: {error}") from None
+
+
+def _array(path: str | Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float64, casting="same_kind")
+    except FileNotFoundError:
+        raise ImageError(f"no file at {path}.") from None
+    except (OSError, ValueError, TypeError, EOFError):
+        raise ImageError(f"{path} is no array of numbers as numpy saves one.") from None
+
+
+def _grey_levels(path: str | Path) -> np.ndarray:
+    from PIL import Image
+
+    with decoding(path), Image.open(path) as image:
+        if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
+            return np.asarray(image, np.float64)
+        channels = np.asarray(image.convert("RGBA"), np.float64)
+    if (channels[..., 3] < 255).any():
+        raise ImageError(
+            f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black "
+            "ground."
+        )
+    if (channels[..., :3] != channels[..., :1]).any():
+        raise ImageError(
+            f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that "
+            "is meant."
+        )
+    return channels[..., 0]
 
 
 # --- On the CPU: plane by plane, on all threads ---------------------------------------------------

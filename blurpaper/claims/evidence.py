@@ -41,6 +41,7 @@ class Evidence:
     """The numbers of one source.
 
     Attributes:
+        name: of the source.
         model, second_model: of the networks, and of the paper's Table A.
         data: the test set that decides.
         resamples: of the images.
@@ -48,7 +49,7 @@ class Evidence:
 
     def __init__(self, source: Source) -> None:
         settings = source.profile.evaluation
-        self._source, self.resamples = source, settings.bootstrap
+        self._source, self.name, self.resamples = source, source.name, settings.bootstrap
         self.model, self.second_model = source.profile.model, settings.second_model
         self.data = settings.test_sets[0]
         self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, str]] = {}

@@ -11,12 +11,18 @@ from blurpaper.claims.criteria import Criterion, above, below, claim
 from blurpaper.claims.evidence import Evidence
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.segmentation import REGIONS
+from blurpaper.experiments.sources import PAPER
+from blurpaper.experiments.treatment import CAMERA, Treatment
 
 
 def _top5(
     e: Evidence, network: str = "original", condition: str = "D8", treatment: str = "as is"
 ) -> np.ndarray:
-    return e.top5(network, condition, experiment="table5", input=treatment)
+    """In a camera's frame, without noise; the paper does not say in which."""
+    if e.name == PAPER:
+        return e.top5(network, condition, experiment="table5", input=treatment)
+    framed = str(Treatment(treatment, frame=CAMERA))
+    return e.top5(network, condition, experiment="table5_camera", input=framed)
 
 
 @claim("4.4", "table5")

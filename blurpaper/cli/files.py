@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blurpaper.blur import kernel_of
+from blurpaper.blur import read_psf
 from blurpaper.data.images import (
     SUFFIXES,
     ImageError,
-    decoding,
     image_files,
     jpeg_steps,
     read_image,
@@ -25,58 +25,6 @@ if TYPE_CHECKING:
     import torch
 
     from blurpaper.deblurring import Mixture
-
-
-def read_psf(path: str | Path) -> np.ndarray:
-    """Read a PSF from numpy's ``.npy``, or from a picture whose grey levels are its weights.
-
-    Returns:
-        float32 ``(h, w)`` of odd sides and unit sum.
-
-    Raises:
-        ImageError: if the file cannot be read, or what it holds is no PSF, naming it.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".npy", *SUFFIXES):
-        raise ImageError(
-            f"the file of a PSF is numpy's .npy or a picture ({', '.join(SUFFIXES)}). Got "
-            f"{str(path)!r}."
-        )
-    weights = _array(path) if suffix == ".npy" else _grey_levels(path)
-    try:
-        return kernel_of(weights / (weights.sum() or 1))
-    except UserError as error:
-        raise ImageError(f"{path} is no PSF: {error}") from None
-
-
-def _array(path: str | Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False).astype(np.float64, casting="same_kind")
-    except FileNotFoundError:
-        raise ImageError(f"no file at {path}.") from None
-    except (OSError, ValueError, TypeError, EOFError):
-        raise ImageError(f"{path} is no array of numbers as numpy saves one.") from None
-
-
-def _grey_levels(path: str | Path) -> np.ndarray:
-    from PIL import Image
-
-    with decoding(path), Image.open(path) as image:
-        if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
-            return np.asarray(image, np.float64)
-        channels = np.asarray(image.convert("RGBA"), np.float64)
-    if (channels[..., 3] < 255).any():
-        raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black "
-            "ground."
-        )
-    if (channels[..., :3] != channels[..., :1]).any():
-        raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that "
-            "is meant."
-        )
-    return channels[..., 0]
-
 
 _LOWEST = (0, 1, 8, 16, 9, 2)
 """Places, row by row, of the six lowest frequencies of a block of 8 x 8."""
@@ -93,7 +41,7 @@ def blur(source: Path, target: Path, condition: str, pixels: bool = False) -> tu
 
     Args:
         condition: name of a PSF, ``shake`` for a test kernel an image, or the file of a PSF
-            (:func:`read_psf`).
+            (:func:`blurpaper.blur.read_psf`).
         pixels: take the PSF's size in the image's own pixels, as that of a file always is;
             otherwise in those of its smaller side scaled to 384.
 
@@ -122,30 +70,34 @@ def deblur(
     noise: float | None = None,
     prior: Mixture | None = None,
     pixels: bool = False,
+    border: str = "unknown",
+    report: Callable[[float], object] = lambda noise: None,
 ) -> tuple[int, list[str]]:
     """Deblur a file into a file, or a folder into a folder with the same names, the PSF being
     known.
 
     Args:
-        condition: name of the PSF, or its file (:func:`read_psf`); ``shake`` for a folder that
+        condition: name of the PSF, or its file (:func:`blurpaper.blur.read_psf`); ``shake`` for a folder that
             :func:`blur` wrote so.
         method: one of :data:`deblurring.METHODS`.
         noise: standard deviation of the noise in grey levels; :func:`assumed_noise` of each file by
             default.
         prior: of EPLL; the bundled one by default.
         pixels: as for :func:`blur`.
+        border: as for :func:`deblurring.restore`.
+        report: is given the noise assumed in each image.
 
     Returns:
         how many were deblurred, and a sentence for each that could not be.
 
     Raises:
-        UserError: for an unknown PSF or method, or noise that is not above 0.
+        UserError: for an unknown PSF, method or border, or noise that is not above 0.
         ImageError: if there is nothing to deblur, or the PSF's file cannot be read.
     """
     from blurpaper import deblurring
 
-    chosen = _chooser(condition, pixels)
-    deblurring.check_method(method, deblurring.ROUNDING if noise is None else noise)
+    chosen, measured = _chooser(condition, pixels), _is_file(condition)
+    deblurring.check_method(method, noise, border)
     if condition == SHAKE and not source.is_dir():
         raise UserError(
             "the name of a file chooses one of a hundred kernels for shake: name the kernel, as in "
@@ -153,38 +105,55 @@ def deblur(
         )
 
     def change(image: torch.Tensor, path: Path, name: str) -> torch.Tensor:
-        assumed = assumed_noise(path) if noise is None else noise
-        return deblurring.restore(image, chosen(image, name), method, assumed, prior)
+        assumed = assumed_noise(image, path, measured) if noise is None else noise
+        report(assumed)
+        return deblurring.restore(image, chosen(image, name), method, assumed, prior, border)
 
     return _each(source, target, f"deblurring {condition} by {method}", change)
 
 
-def assumed_noise(path: Path) -> float:
-    """Standard deviation of the noise that a file's format leaves in an image, in grey levels.
+def assumed_noise(image: torch.Tensor, path: Path, measured: bool = False) -> float:
+    """Standard deviation of the noise to assume in an image, in grey levels.
 
-    For lossless files, that of rounding to 8 bits. The error of JPEG on a blurred photograph grows
-    more slowly than its steps of quantisation, because the higher frequencies are lost whole; on
-    photographs the assumed noise with which EPLL did best was near 0.85 times the root of the mean
-    of the six lowest frequencies' steps, at qualities from 70 to 95. Other lossy formats do not
-    state their error: name their noise.
+    It is the noise in its pixels (:func:`deblurring.estimated_noise`), or what its format leaves
+    where that is more. The error of JPEG on a blurred photograph grows more slowly than its steps
+    of quantisation, because the higher frequencies are lost whole; on photographs the assumed noise
+    with which EPLL did best was near 0.85 times the root of the mean of the six lowest frequencies'
+    steps, at qualities from 70 to 95. Other lossy formats do not state their error: name their
+    noise.
+
+    Args:
+        image: uint8 ``(C, H, W)``.
+        path: its file.
+        measured: whether the PSF was, which is never exact (:data:`deblurring.PSF_ERROR`).
     """
-    from blurpaper.deblurring import ROUNDING
+    from blurpaper.deblurring import PSF_ERROR, estimated_noise
 
-    steps = jpeg_steps(path)
-    if steps is None:
-        return ROUNDING
-    lowest = sum(steps[place] for place in _LOWEST) / len(_LOWEST)
-    return max(ROUNDING, 0.85 * lowest**0.5)
+    noise, steps = estimated_noise(image), jpeg_steps(path)
+    if steps is not None:
+        noise = max(noise, 0.85 * (sum(steps[place] for place in _LOWEST) / len(_LOWEST)) ** 0.5)
+    return math.hypot(noise, PSF_ERROR) if measured else noise
 
 
-def _chooser(condition: str, pixels: bool) -> Chooser:
+def _is_file(condition: str) -> bool:
+    """Whether this is not a PSF's name, but may be the path of its file.
+
+    Raises:
+        UserError: if it is neither.
+    """
     try:
         check_condition(condition)
     except UserError:
         path = Path(condition)
         if path.suffix.lower() not in (".npy", *SUFFIXES) and not path.is_file():
             raise
-        own = read_psf(path)
+        return True
+    return False
+
+
+def _chooser(condition: str, pixels: bool) -> Chooser:
+    if _is_file(condition):
+        own = read_psf(condition)
         return lambda image, name: own
     return lambda image, name: psf_of(
         condition, name, 1.0 if pixels else min(image.shape[-2:]) / CANONICAL

@@ -58,7 +58,14 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     "--psf",
     required=True,
     help="The PSF of the blur: D8, H8, V4, G4, shake:17; shake for a whole folder; "
-    "or a file, .npy or a picture.",
+    "or a file, .npy or a picture: of a point of light, as the blurred image shows it.",
+)
+@click.option(
+    "--border",
+    default="unknown",
+    show_default=True,
+    help="unknown: around a camera's frame the scene goes on; mirror: of images from "
+    "blurpaper blur.",
 )
 @click.option(
     "--method",
@@ -69,7 +76,7 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
 @click.option(
     "--noise",
     type=float,
-    help="Of the image, in grey levels.  [default: that of rounding to 8 bits; more for JPEG]",
+    help="Of the image, in grey levels.  [default: estimated; more for JPEG and measured PSFs]",
 )
 @click.option(
     "--prior", type=PATH, help="A .safetensors file of EPLL's.  [default: the bundled one]"
@@ -79,6 +86,7 @@ def deblur(
     source: Path,
     target: Path,
     psf: str,
+    border: str,
     method: str,
     noise: float | None,
     prior: Path | None,
@@ -88,20 +96,18 @@ def deblur(
 
     Best from a lossless file, such as PNG: what JPEG leaves out is noise that must not be
     magnified. How much that is, is read from the file; of WebP it is not known, and --noise 1 a
-    fair guess.
+    fair guess. Pixels at 255 are taken as clipped by a camera unless the border is a mirror.
     """
     from blurpaper import deblurring
     from blurpaper.cli import files
 
-    mixture = deblurring.load_prior(prior) if prior else None
-    outcome = files.deblur(source, target, psf, method, noise, mixture, pixels)
-    if noise is None and source.is_dir():
-        click.echo(
-            "noise was assumed as each file's format leaves it (--noise sets one for all)", err=True
-        )
-    elif noise is None and (assumed := files.assumed_noise(source)) > deblurring.ROUNDING:
-        told = f"noise of {assumed:.1f} grey levels was assumed in it (--noise sets another)"
-        click.echo(f"{source} is a JPEG: {told}", err=True)
+    mixture, assumed = deblurring.load_prior(prior) if prior else None, []
+    outcome = files.deblur(
+        source, target, psf, method, noise, mixture, pixels, border, assumed.append
+    )
+    if noise is None and assumed:
+        levels = " to ".join(dict.fromkeys(f"{one:.1f}" for one in (min(assumed), max(assumed))))
+        click.echo(f"noise of {levels} grey levels was assumed (--noise sets another)", err=True)
     _say_written(outcome, "deblurred", source, target)
 
 

@@ -1,16 +1,21 @@
 """A blurred image as an observation, and the least-squares problem of every method (Zoran and
 Weiss 2011, Section 4).
 
-The blur is that of :mod:`blurpaper.blur`: convolution of the image and its whole-sample mirror
-images, which repeat with the period of twice the image less its border. On that torus convolution
-is a product of Fourier coefficients. Where the PSF is symmetric in both axes, the blurred torus is
-mirrored like the sharp one, Fourier transforms (that is, cosine transforms of the image, DCT-I)
-diagonalise the blur exactly, and least squares are one division; nothing rings at the border,
-because there is none. Otherwise only a quarter of the blurred torus is seen, and conjugate
-gradients solve for it.
+A *scene* is convolved with the PSF, and a *frame* of it is seen. Scenes lie on a torus, where
+convolution is a product of Fourier coefficients. Two borders of the frame are known:
 
-Squares are summed over the torus, so that a pixel of the border, which lies on it once and not
-twice, counts half.
+- ``unknown``, a camera's. The scene reaches as far around the frame as the PSF does, and nothing is
+  known of it there but what it sends into the frame (Reeves 2005; Almeida and Figueiredo 2013;
+  Matakos, Ramani and Fessler 2013).
+- ``mirror``, that of :mod:`blurpaper.blur`: the image and its whole-sample mirror images, which
+  repeat with the period of twice the image less its border. The scene has the size of the frame.
+  Squares are summed over the torus, so that a pixel of the border, which lies on it once and not
+  twice, counts half.
+
+Where a mirrored PSF is symmetric in both axes, the blurred torus is mirrored like the sharp one,
+and least squares are one division of Fourier coefficients (that is, cosine transforms of the image,
+DCT-I). Everything else is solved by conjugate gradients on the Fourier coefficients of the scene,
+preconditioned by the blur of the whole torus: two transforms a step.
 """
 
 from __future__ import annotations
@@ -22,9 +27,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-_PRECISION, _MOST_STEPS = 1e-5, 200
-"""Of conjugate gradients: the residual, relative to the first, at which they end, and their most
-steps.
+UNKNOWN, MIRROR = "unknown", "mirror"
+_PRECISION, MOST_STEPS = 1e-6, 300
+"""Of conjugate gradients: the residual, relative to the right side, at which they end, and their
+most steps.
 """
 
 
@@ -34,124 +40,200 @@ class Observation:
     Args:
         observed: float32 ``(B, H, W)``, on any device.
         kernel: the PSF, ``(h, w)`` of odd sides; it may be larger than the image.
+        border: ``unknown`` or ``mirror``.
+        clipped: bool ``(B, H, W)``, pixels whose true value may be above the observed one; none by
+            default.
 
     Attributes:
-        shape, period: sides of the image and of its torus.
-        roughness: weights of the torus's Fourier coefficients of an image in the squared length
-            of its gradient.
+        shape, period: sides of the scene ``(Y, X)`` and of its torus.
+        direct: whether least squares are one division.
+        roughness: weights of the torus's Fourier coefficients of a scene in the squared length of
+            its gradient.
     """
 
-    def __init__(self, observed: torch.Tensor, kernel: np.ndarray) -> None:
-        self.observed, self.kernel, device = observed, kernel, observed.device
-        self.shape = tuple(observed.shape[-2:])
-        self.period = tuple(max(2 * (side - 1), 1) for side in self.shape)
-        self._rows, self._columns = (
-            mirrored(side, 0, period).to(device)
-            for side, period in zip(self.shape, self.period, strict=True)
-        )
+    def __init__(
+        self,
+        observed: torch.Tensor,
+        kernel: np.ndarray,
+        border: str = UNKNOWN,
+        clipped: torch.Tensor | None = None,
+    ) -> None:
+        from scipy.fft import next_fast_len
+
+        self.observed, self.kernel, self.clipped = observed, _trimmed(kernel), clipped
+        self.mirrors, device = border == MIRROR, observed.device
+        frame = tuple(observed.shape[-2:])
+        if self.mirrors:
+            self.shape, self._corner = frame, (0, 0)
+            self.period = tuple(max(2 * (side - 1), 1) for side in frame)
+        else:
+            self._corner = tuple(side // 2 for side in self.kernel.shape)
+            self.shape = self.period = tuple(
+                next_fast_len(side + 2 * reach, real=True)
+                for side, reach in zip(frame, self._corner, strict=True)
+            )
         self._transfer = torch.fft.rfft2(wrapped(kernel, self.period)).to(device, torch.complex64)
-        self.symmetric = np.allclose(kernel, kernel[::-1]) and np.allclose(kernel, kernel[:, ::-1])
-        if self.symmetric:
+        symmetric = np.allclose(kernel, kernel[::-1]) and np.allclose(kernel, kernel[:, ::-1])
+        self.direct = self.mirrors and symmetric
+        if self.direct:
             self._transfer = self._transfer.real.contiguous()
-            self._explained = self._transfer * self._forward(observed)
         self.roughness = _roughness(self.period).to(device)
 
-    def blurred(self, planes: torch.Tensor) -> torch.Tensor:
-        """Blur planes ``(B, H, W)`` as the observed ones were, without rounding."""
-        return self._backward(self._transfer * self._forward(planes))
+    def blurred(self, scene: torch.Tensor) -> torch.Tensor:
+        """Blur scenes ``(B, Y, X)`` as the observed one was, without rounding: ``(B, Y, X)``."""
+        return self._backward(self._transfer * self._forward(scene))
+
+    def framed(self, scene: torch.Tensor) -> torch.Tensor:
+        """The part of scenes ``(B, Y, X)`` that lies in the frame: ``(B, H, W)``."""
+        (top, left), (height, width) = self._corner, self.observed.shape[-2:]
+        return scene[..., top : top + height, left : left + width]
+
+    def completed(self, scene: torch.Tensor) -> torch.Tensor:
+        """The observed planes, and around them and where they are clipped the blurred scene:
+        ``(B, Y, X)``.
+        """
+        whole = self.blurred(scene)
+        frame = self.framed(whole)
+        frame.copy_(torch.where(self.exceeded(scene), frame, self.observed))
+        return whole
+
+    def exceeded(self, scene: torch.Tensor | None) -> torch.Tensor:
+        """The clipped pixels that a scene, blurred, is above, where they tell nothing of it: bool
+        ``(B, H, W)``; without a scene, all that are clipped.
+        """
+        if self.clipped is None:
+            return torch.zeros_like(self.observed, dtype=torch.bool)
+        if scene is None:
+            return self.clipped
+        return self.clipped & (self.framed(self.blurred(scene)) > self.observed)
+
+    def lines(self, starts: Sequence[int], stops: Sequence[int]) -> list[torch.Tensor]:
+        """Indices into the rows and the columns of a scene, from starts to stops beyond it, as its
+        torus continues them: int64, two of ``(stop - start,)``.
+        """
+        sides = zip(self.shape, starts, stops, strict=True)
+        if self.mirrors:
+            return [mirrored(*line) for line in sides]
+        return [torch.arange(start, stop) % side for side, start, stop in sides]
 
     def solve(
         self,
         penalty: float | torch.Tensor,
         pull: torch.Tensor | None = None,
         start: torch.Tensor | None = None,
+        steps: int = MOST_STEPS,
     ) -> torch.Tensor:
-        """The planes ``x`` that minimise ``|blurred(x) - observed|^2 + <x, penalty x> - 2 <pull,
-        x>``.
+        """The scenes ``x`` ``(B, Y, X)`` that minimise ``|framed(blurred(x)) - observed|^2 + <x,
+        penalty x> - 2 <pull, x>``.
 
         Args:
             penalty: above 0, for each Fourier coefficient of the torus, or one number for all.
-            pull: ``(B, H, W)``, nothing by default. With a number ``c`` as penalty, ``pull = c *
+            pull: ``(B, Y, X)``, nothing by default. With a number ``c`` as penalty, ``pull = c *
                 target`` keeps ``x`` near it.
-            start: an estimate of ``x``, from which iterations start where there are any.
+            start: an estimate of ``x``, from which iterations start where there are any, and which
+                says what clipped pixels count: those that it does not exceed.
+            steps: most iterations.
         """
-        if not self.symmetric:
-            return self._by_conjugate_gradients(penalty, pull, start)
-        right = self._explained if pull is None else self._explained + self._forward(pull)
-        return self._backward(right / (self._transfer.square() + penalty))
+        if self.direct:
+            right = self._explained if pull is None else self._explained + self._forward(pull)
+            return self._backward(right / (self._transfer.square() + penalty))
+        weights = self._weights * ~self.exceeded(start)
+        pulled = None if pull is None else self._forward(pull)
+        right = self._correlated(weights * self.observed)
+        right = right if pulled is None else right + pulled
+        inverse = 1 / (self._power + penalty)
 
-    # --- Between the image and its torus ----------------------------------------------------------
+        def applied(spectrum: torch.Tensor) -> torch.Tensor:
+            seen = self.framed(torch.fft.irfft2(self._transfer * spectrum, s=self.period))
+            return self._correlated(weights * seen) + penalty * spectrum
 
-    def _forward(self, planes: torch.Tensor) -> torch.Tensor:
-        return torch.fft.rfft2(planes[..., self._rows, :][..., self._columns])
+        found = inverse * right if start is None else self._forward(start)
+        residual = right - applied(found)
+        direction = closer = inverse * residual
+        size = self._inner(residual, closer)
+        enough = _PRECISION**2 * self._inner(right, inverse * right)
+        for _ in range(steps):
+            if bool((size <= enough).all()):
+                break
+            along = applied(direction)
+            length = size / self._inner(direction, along).clamp_min(1e-30)
+            found, residual = found + length * direction, residual - length * along
+            closer = inverse * residual
+            size, previous = self._inner(residual, closer), size
+            direction = closer + size / previous.clamp_min(1e-30) * direction
+        return self._backward(found)
+
+    # --- Between a scene and its torus ------------------------------------------------------------
+
+    def _forward(self, scene: torch.Tensor) -> torch.Tensor:
+        if self.mirrors:
+            rows, columns = self._mirror
+            scene = scene[..., rows, :][..., columns]
+        return torch.fft.rfft2(scene)
 
     def _backward(self, spectrum: torch.Tensor) -> torch.Tensor:
         return torch.fft.irfft2(spectrum, s=self.period)[..., : self.shape[0], : self.shape[1]]
 
-    def _adjoint(self, planes: torch.Tensor) -> torch.Tensor:
-        """The adjoint of :meth:`blurred` in the inner product of the torus."""
-        torus = planes.new_zeros(*planes.shape[:-2], *self.period)
-        torus[..., : self.shape[0], : self.shape[1]] = 4 * self._weights * planes
-        torus = torch.fft.irfft2(self._transfer.conj() * torch.fft.rfft2(torus), s=self.period)
-        for axis, (side, period) in enumerate(zip(self.shape, self.period, strict=True), start=-2):
-            opposite = (-torch.arange(side, device=torus.device)) % period
-            torus = (torus.narrow(axis, 0, side) + torus.index_select(axis, opposite)) / 2
-        return torus
+    @cached_property
+    def _mirror(self) -> list[torch.Tensor]:
+        return [line.to(self.observed.device) for line in self.lines((0, 0), self.period)]
 
-    # --- Where the blurred torus is not mirrored --------------------------------------------------
+    @cached_property
+    def _explained(self) -> torch.Tensor:
+        return self._transfer * self._forward(self.observed)
+
+    # --- For conjugate gradients ------------------------------------------------------------------
+
+    def _correlated(self, frame: torch.Tensor) -> torch.Tensor:
+        """Fourier coefficients of the adjoint of blurring and framing, of ``(B, H, W)``; where the
+        torus is mirrored, of its part that is mirrored too.
+        """
+        torus = frame.new_zeros(*frame.shape[:-2], *self.period)
+        self.framed(torus).copy_(frame)
+        spectrum = self._transfer.conj() * torch.fft.rfft2(torus)
+        return _even(spectrum.real) + 0j if self.mirrors else spectrum
 
     @cached_property
     def _weights(self) -> torch.Tensor:
-        """Weight of each pixel in the torus's inner product: half on the border, 1 elsewhere."""
-        rows, columns = (torch.ones(side, device=self.observed.device) for side in self.shape)
+        """Weight of each pixel of the frame: 1, or how often it lies on the mirrored torus."""
+        rows, columns = (
+            torch.full((side,), 2.0 if self.mirrors else 1.0, device=self.observed.device)
+            for side in self.observed.shape[-2:]
+        )
         for line in (rows, columns):
-            line[[0, -1]] = 0.5
+            line[[0, -1]] = 1.0
         return rows[:, None] * columns
 
     @cached_property
     def _power(self) -> torch.Tensor:
-        """Squared transfer, averaged over mirrored coefficients: the part of the blur that Fourier
-        transforms diagonalise.
-        """
+        """Squared transfer; where the torus is mirrored, its part that is diagonal there."""
         power = self._transfer.abs().square()
-        return (power + power.roll(-1, 0).flip(0)) / 2
+        return _even(power) if self.mirrors else power
 
     @cached_property
-    def _adjoint_of_observed(self) -> torch.Tensor:
-        return self._adjoint(self.observed)
+    def _counts(self) -> torch.Tensor:
+        """How often each column of the half spectrum is in the whole."""
+        column = torch.arange(self.period[1] // 2 + 1, device=self.observed.device)
+        return torch.where((column == 0) | (2 * column == self.period[1]), 1.0, 2.0)
 
-    def _by_conjugate_gradients(
-        self, penalty: float | torch.Tensor, pull: torch.Tensor | None, start: torch.Tensor | None
-    ) -> torch.Tensor:
-        def applied(planes: torch.Tensor) -> torch.Tensor:
-            spectrum = self._forward(planes)
-            data = self._adjoint(self._backward(self._transfer * spectrum))
-            if isinstance(penalty, float):
-                return data + penalty * planes
-            return data + self._backward(penalty * spectrum)
+    def _inner(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        products = (torch.view_as_real(one) * torch.view_as_real(other)).sum(dim=-1)
+        return (self._counts * products).sum(dim=(-2, -1), keepdim=True)
 
-        def preconditioned(planes: torch.Tensor) -> torch.Tensor:
-            return self._backward(self._forward(planes) / (self._power + penalty))
 
-        def inner(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-            return (self._weights * one * other).sum(dim=(-2, -1), keepdim=True)
+def _trimmed(kernel: np.ndarray) -> np.ndarray:
+    """A PSF without margins of zeros that surround it evenly."""
+    for axis in (0, 1):
+        kernel = np.moveaxis(kernel, axis, 0)
+        while len(kernel) > 1 and not kernel[[0, -1]].any():
+            kernel = kernel[1:-1]
+        kernel = np.moveaxis(kernel, 0, axis)
+    return kernel
 
-        right = self._adjoint_of_observed if pull is None else self._adjoint_of_observed + pull
-        found = preconditioned(right) if start is None else start
-        residual = right - applied(found)
-        direction = closer = preconditioned(residual)
-        size = inner(residual, closer)
-        enough = _PRECISION**2 * inner(right, preconditioned(right))
-        for _ in range(_MOST_STEPS):
-            if bool((size <= enough).all()):
-                break
-            along = applied(direction)
-            length = size / inner(direction, along).clamp_min(1e-30)
-            found, residual = found + length * direction, residual - length * along
-            closer = preconditioned(residual)
-            size, previous = inner(residual, closer), size
-            direction = closer + size / previous.clamp_min(1e-30) * direction
-        return found
+
+def _even(spectrum: torch.Tensor) -> torch.Tensor:
+    """Mean of real coefficients and of those mirrored from row to row."""
+    return (spectrum + spectrum.roll(-1, -2).flip(-2)) / 2
 
 
 def mirrored(size: int, start: int, stop: int) -> torch.Tensor:

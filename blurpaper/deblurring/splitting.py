@@ -21,6 +21,7 @@ from typing import Protocol
 import torch
 from torch.nn import functional
 
+from blurpaper.deblurring.baselines import STEPS, gradient
 from blurpaper.deblurring.observation import Observation, mirrored
 from blurpaper.deblurring.prior import DIMENSIONS, SIDE, Mixture, Scores, basis
 from blurpaper.runs.randomness import uniforms
@@ -125,6 +126,8 @@ def divergence(these: torch.Tensor, those: torch.Tensor) -> torch.Tensor:
 
 BONDS = tuple(50.0 * 2**step for step in range(7))
 """Inverse variance of the assumed noise of patches in each round, the beta of Zoran and Weiss."""
+_MORE = 2
+"""Rounds before these at the first of them, where conjugate gradients solve."""
 FAST_STRIDE = 6
 """Pixels from patch to patch of the fast method."""
 _PATCHES = 1 << 18
@@ -141,17 +144,19 @@ class Chooser(Protocol):
 def restore(
     observation: Observation, noise: float, prior: Mixture, exact: bool = False
 ) -> torch.Tensor:
-    """The planes ``(B, H, W)``, in [0, 1], that an observation with noise of that standard
-    deviation was made from.
+    """The scene ``(B, Y, X)``, in [0, 1], that an observation with noise of that standard deviation
+    was made from.
     """
-    image = observation.observed
-    for number, bond in enumerate(BONDS):
+    image, bonds = observation.observed, BONDS
+    if not observation.direct:  # what is not seen takes a few rounds more to settle
+        image, bonds = gradient(observation, noise), BONDS[:1] * _MORE + BONDS
+    for number, bond in enumerate(bonds):
         chooser, filters = _round(prior, bond, exact)
         target = _denoised(image, chooser, filters, 1 if exact else FAST_STRIDE, number)
         # lambda = 64 / noise^2 against 64 patches a pixel: each pixel of the data weighs 1 /
         # noise^2, each of the target beta
         weight = noise**2 * bond
-        image = observation.solve(weight, weight * target, start=target)
+        image = observation.solve(weight, weight * target, image, STEPS)
     return image
 
 

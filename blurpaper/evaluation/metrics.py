@@ -165,6 +165,34 @@ def psnr(image: torch.Tensor, reference: torch.Tensor) -> float:
     return min(10 * math.log10(255**2 / error), NO_DIFFERENCE) if error else NO_DIFFERENCE
 
 
+_FARTHEST, _LEFT_OUT = 10, 20
+"""Of alignment, in pixels: the farthest, and the border that is left out."""
+
+
+def aligned_psnr(image: torch.Tensor, reference: torch.Tensor) -> float:
+    """PSNR, in decibels, of a grey image ``(1, H, W)`` that is shifted by up to ten pixels, to the
+    nearest quarter; borders of 20 pixels left out (Levin et al. 2009).
+    """
+    from scipy import ndimage
+
+    seen, true = (one[0].double().numpy() for one in (image, reference))
+    inside = (slice(_LEFT_OUT, -_LEFT_OUT),) * 2
+
+    def error(shifted: np.ndarray) -> float:
+        return float(np.square(shifted[inside] - true[inside]).mean())
+
+    whole = range(-_FARTHEST, _FARTHEST + 1)
+    at = {(y, x): error(np.roll(seen, (y, x), axis=(0, 1))) for y in whole for x in whole}
+    down, across = min(at, key=at.__getitem__)
+    splines, quarters = ndimage.spline_filter(seen, 3, mode="mirror"), np.arange(-3, 4) / 4
+    shifts = [(down + y, across + x) for y in quarters for x in quarters]
+    least = min(
+        error(ndimage.shift(splines, shift, order=3, mode="mirror", prefilter=False))
+        for shift in shifts
+    )
+    return min(10 * math.log10(255**2 / least), NO_DIFFERENCE) if least else NO_DIFFERENCE
+
+
 def ssim(image: torch.Tensor, reference: torch.Tensor) -> float:
     """Structural similarity of the means over the channels of 8-bit images ``(C, H, W)`` (Wang et
     al. 2004; scikit-image).

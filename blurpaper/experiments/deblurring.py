@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import restoration
 from blurpaper.experiments.measurements import (
     DEBLURRED,
+    FRAMED,
     Measurement,
     experiment,
     on_test_images,
     specs_of,
 )
-from blurpaper.experiments.treatment import Treatment
+from blurpaper.experiments.treatment import CAMERA, NOISY, Treatment
 from blurpaper.kernels import SHARP
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
@@ -65,15 +66,45 @@ def table5(run: Run) -> Iterator[dict[str, Any]]:
         treated = {treatment: _treated(treatment, images, run) for treatment in treatments}
         for found in treated.values():
             yield from intervals.means(found, _MEASURED, run.profile)
-        blurred, reference = treated[Treatment(AS_IS)], treated.get(REFERENCE)
         instead = [results.select(found, condition=psf) for found in tuned]
-        for found in instead:
-            yield from intervals.means(found, ("top1", "top5"), run.profile)
-        for found in (*treated.values(), *instead):
-            if found is not blurred:
-                yield from _recovered(found, blurred, sharp, run.profile)
-            if reference is not None and found is not reference:
-                yield from intervals.differences(found, reference, str(REFERENCE), run.profile)
+        yield from _beside(
+            {one.method: found for one, found in treated.items()}, instead, sharp, run.profile
+        )
+
+
+def _of_table5_camera(profile: Profile) -> list[Measurement]:
+    settings, (first, *_) = profile.deblurring, profile.evaluation.test_sets
+    (original,), psf = specs_of(["original"], profile), settings.psf
+    as_is = [str(Treatment(AS_IS, frame=frame)) for frame in (CAMERA, NOISY)]
+    methods = [str(Treatment(method, frame=CAMERA)) for method in settings.methods]
+    words = [*as_is, *methods, str(Treatment(REFERENCE.method, frame=NOISY))]
+    tuned = specs_of(settings.networks, profile)
+    return [
+        Measurement(original, first, [SHARP, psf], ["256"], words, FRAMED),
+        *(Measurement(one, first, [psf], ["256"], as_is, FRAMED) for one in tuned),
+    ]
+
+
+@experiment(_of_table5_camera)
+def table5_camera(run: Run) -> Iterator[dict[str, Any]]:
+    """Table 5 in a camera's frame, which is cut from images that were blurred at a larger field,
+    without and with noise, on some images of the first test set.
+    """
+    psf, (whole, *tuned) = run.profile.deblurring.psf, table5_camera.measures(run.profile)
+
+    def decided(one: Measurement, treatment: Treatment, condition: str = psf) -> pd.DataFrame:
+        found = restoration.framed_decisions(one, str(treatment), run)
+        return results.widest(results.select(found, condition=condition))
+
+    sharp = decided(whole, Treatment(AS_IS, frame=CAMERA), SHARP)
+    yield from intervals.means(sharp, ("top1", "top5"), run.profile)
+    for frame in (CAMERA, NOISY):
+        words = [one for one in map(Treatment.parse, whole.treatments) if one.frame == frame]
+        treated = {one.method: decided(whole, one) for one in words}
+        instead = [decided(one, Treatment(AS_IS, frame=frame)) for one in tuned]
+        for found in treated.values():
+            yield from intervals.means(found, _MEASURED, run.profile)
+        yield from _beside(treated, instead, sharp, run.profile)
 
 
 @experiment()
@@ -139,6 +170,19 @@ def deblurring_colour(run: Run) -> Iterator[dict[str, Any]]:
 
 
 @experiment()
+def deblurring_shaken(run: Run) -> Iterator[dict[str, Any]]:
+    """PSNR of photographs that a moving camera took, as they are and by every method, of each and
+    in the mean; none where they are not in the data folder.
+    """
+    for method, scores in restoration.shaken(run).items():
+        of = {"data": run.profile.deblurring.shaken, "input": method}
+        found = intervals.of_mean(np.array([*scores.values()]), run.profile.evaluation.bootstrap)
+        yield of | results.number("psnr", *found, len(scores))
+        for name, score in scores.items():
+            yield of | {"item": name} | results.number("psnr", score, n=1)
+
+
+@experiment()
 def prior(run: Run) -> Iterator[dict[str, Any]]:
     """Mean log-likelihood of held-out patches, in nats a patch, under the prior of EPLL and under a
     single Gaussian.
@@ -165,6 +209,25 @@ def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:
 def _treated(treatment: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
     """The decisions on treated images, among all classes."""
     return _of(images, restoration.treated_decisions(treatment, images, run))
+
+
+def _beside(
+    treated: Mapping[str, pd.DataFrame],
+    instead: Sequence[pd.DataFrame],
+    sharp: pd.DataFrame,
+    profile: Profile,
+) -> Iterator[dict[str, Any]]:
+    """Accuracy of fine-tuned networks instead of a treatment; of all, the share of the loss that
+    they recover and their difference from the reference.
+    """
+    blurred, reference = treated[AS_IS], treated.get(REFERENCE.method)
+    for found in instead:
+        yield from intervals.means(found, ("top1", "top5"), profile)
+    for found in (*treated.values(), *instead):
+        if found is not blurred:
+            yield from _recovered(found, blurred, sharp, profile)
+        if reference is not None and found is not reference:
+            yield from intervals.differences(found, reference, REFERENCE.method, profile)
 
 
 def _recovered(

@@ -28,7 +28,7 @@ DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 """Defocus in growing degrees."""
 
 CLASSIFIED, COMPARED = "log-probabilities", "distances"
-DEBLURRED, SEGMENTED = "deblurred", "confusions"
+DEBLURRED, FRAMED, SEGMENTED = "deblurred", "framed", "confusions"
 """Kinds of measurements, named by the kinds of their artifacts."""
 
 
@@ -38,8 +38,8 @@ class Measurement:
 
     Attributes:
         treatments: of the blurred images, each by itself.
-        kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED` or
-            :data:`SEGMENTED`.
+        kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED`, :data:`FRAMED` (in a
+            camera's frame) or :data:`SEGMENTED`.
     """
 
     spec: NetworkSpec

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from blurpaper import data
 from blurpaper.evaluation.predictions import base_scales
 from blurpaper.experiments import measurements, restoration
-from blurpaper.experiments.measurements import COMPARED, DEBLURRED, SEGMENTED, Measurement
+from blurpaper.experiments.measurements import COMPARED, DEBLURRED, FRAMED, SEGMENTED, Measurement
 from blurpaper.experiments.sources import SECONDS, Committed, MissingError
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
@@ -311,10 +311,15 @@ class _Plan:
             shapes = [(side, round(side * aspect)) for side in map(protocol.pixels, scales)]
             kept = len(STAGES) if one.kind == COMPARED else self.classes * len(shapes)
         what, times = "conditions", len(one.conditions)
-        if one.kind == DEBLURRED:  # deblurring itself takes a GPU minutes, and is left out
+        if one.kind in (
+            DEBLURRED,
+            FRAMED,
+        ):  # deblurring itself takes a GPU minutes, and is left out
             what, times = "treatments", len(one.treatments)
             each = self.profile.deblurring.images_per_class
             number = min(number, each * self.classes) if each else number
+            if one.kind == FRAMED:
+                number = min(number, self.profile.deblurring.n_camera)
         passes = [forward(network, shape, batch, half=self.half) for shape in shapes]
         what = f"{number:,} images x {times} {what} at {', '.join(scales)}"
         return Job(

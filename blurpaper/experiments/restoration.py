@@ -6,24 +6,32 @@ The store keeps the quality of an image and the network's log-probabilities, not
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from blurpaper import data, deblurring
+from blurpaper.blur import read_psf
+from blurpaper.data.folders import fingerprint
+from blurpaper.data.images import image_names, read_image
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring import em
 from blurpaper.evaluation import predictions
-from blurpaper.evaluation.metrics import MEASURES
+from blurpaper.evaluation.metrics import MEASURES, aligned_psnr
+from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import treatment
-from blurpaper.experiments.measurements import EXPERIMENTS
-from blurpaper.experiments.treatment import Treatment
+from blurpaper.experiments.measurements import EXPERIMENTS, Measurement
+from blurpaper.experiments.treatment import CAMERA, Treatment
 from blurpaper.kernels import PSF
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
-from blurpaper.runs.files import UserError
+from blurpaper.runs.files import UserError, data_folder
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.store import Artifact, surroundings
@@ -44,7 +52,7 @@ def check_deblurring(profile: Profile) -> None:
     for name in (settings.psf, *settings.wrong_psfs):
         PSF.parse(name)
     for method in settings.methods:
-        deblurring.check_method(method, deblurring.ROUNDING)
+        deblurring.check_method(method)
     for one in EXPERIMENTS["table5"].measures(profile):
         if settings.psf not in one.conditions:
             raise UserError(
@@ -122,25 +130,38 @@ def images_of(set_name: str, run: Run, most: int | None = None) -> ImageSet:
     return images if len(numbers) == len(images) else data.Subset(images, numbers.tolist())
 
 
-def results_of(method: Treatment, images: ImageSet, run: Run) -> dict[str, torch.Tensor]:
-    """Quality of images blurred by the profile's PSF and treated, and predictions on them.
+def results_of(
+    method: Treatment,
+    images: ImageSet,
+    run: Run,
+    spec: NetworkSpec | None = None,
+    condition: str | None = None,
+) -> dict[str, torch.Tensor]:
+    """Quality of images blurred and treated, and predictions on them.
+
+    Args:
+        spec: of the network; the original by default.
+        condition: the profile's PSF by default.
 
     Returns:
-        ``psnr`` and ``ssim`` of :func:`treatment.treated`, ``(N,)``, and the original network's
+        ``psnr`` and ``ssim`` of :func:`treatment.treated`, ``(N,)``, and the network's
         ``log_probabilities`` at scale 256, ``(N, K)``.
     """
-    profile, network = run.profile, trained(NetworkSpec(run.profile.model), run)
+    profile = run.profile
+    network = trained(spec or NetworkSpec(profile.model), run)
+    condition = condition or profile.deblurring.psf
     inputs = {
         **predictions.common_inputs(network, images, profile),
         "pixels": profile.protocol.pixels("256"),
         **_treatment_inputs(method, run),
+        "condition": condition,
     }
     mixture = cache(lambda: prior(run))
     with progress(f"{method} on {images.name}", len(images), "image") as tick:
-        settings = network, method, images, mixture, profile, tick
+        settings = network, method, images, mixture, profile, tick, condition
         (found,) = run.store.sharded(
-            "deblurred",
-            f"{method}.{images.name}",
+            "framed" if method.frame.word else "deblurred",
+            f"{method}.{images.name}" + (f".{network}.{condition}" if method.frame.word else ""),
             inputs,
             partial(treatment.shard_classified, *settings),
             predictions.shards(len(images), profile),
@@ -157,23 +178,45 @@ def _treatment_inputs(method: Treatment, run: Run) -> dict[str, object]:
         run.store.note(learnt)
     return {
         "psf": run.profile.deblurring.psf,
-        "treatment": [method.method, method.psf, method.noise, method.by_channel],
+        "treatment": dataclasses.astuple(method),
         "prior": learnt.key if learnt else "",
     }
 
 
-def treated_decisions(method: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
-    """Decisions of the original network on treated images, as of :func:`predictions.decisions`,
-    with ``psnr`` and ``ssim``.
+def treated_decisions(
+    method: Treatment,
+    images: ImageSet,
+    run: Run,
+    spec: NetworkSpec | None = None,
+    condition: str | None = None,
+) -> pd.DataFrame:
+    """Decisions of a network on treated images, as of :func:`predictions.decisions`, with ``psnr``
+    and ``ssim``; see :func:`results_of`.
     """
     import pandas as pd
 
-    found = results_of(method, images, run)
-    original, psf = NetworkSpec(run.profile.model), run.profile.deblurring.psf
-    of = predictions.columns_of(original, images.name, 0, "256", psf) | {"input": str(method)}
+    found = results_of(method, images, run, spec, condition)
+    spec, condition = (
+        spec or NetworkSpec(run.profile.model),
+        condition or run.profile.deblurring.psf,
+    )
+    of = predictions.columns_of(spec, images.name, 0, "256", condition) | {"input": str(method)}
     frames = predictions.decided(found["log_probabilities"], images, of, run.profile)
     measured = {name: found[name].numpy() for name in MEASURES}
     return pd.concat([frame.assign(**measured) for frame in frames], ignore_index=True)
+
+
+def framed_decisions(one: Measurement, word: str, run: Run) -> pd.DataFrame:
+    """Decisions of a network on images in a camera's frame, treated as the word says; on those that
+    are left as they are, without noise, sharp too where the measurement has it.
+    """
+    import pandas as pd
+
+    method, (*others, psf) = Treatment.parse(word), one.conditions
+    images = images_of(one.data, run, run.profile.deblurring.n_camera)
+    conditions = [psf] if method != Treatment(AS_IS, frame=CAMERA) else [*others, psf]
+    frames = [treated_decisions(method, images, run, one.spec, each) for each in conditions]
+    return pd.concat(frames, ignore_index=True)
 
 
 def seconds(run: Run) -> dict[str, float]:
@@ -201,3 +244,60 @@ def seconds(run: Run) -> dict[str, float]:
             )
         found[str(method)] = float(timed["seconds"].median())
     return found
+
+
+# --- Photographs that were shaken -----------------------------------------------------------------
+
+
+def shaken(run: Run) -> dict[str, dict[str, float]]:
+    """PSNR, after alignment, of photographs that a moving camera took, deblurred with the kernels
+    that were measured (Levin et al. 2009): method -> name -> decibels. Nothing where they are not
+    in the data folder.
+
+    The folder holds ``blurred/NAME_kernelN*.png``, ``sharp/NAME.png`` and ``kernels/kernelN.png``.
+    """
+    settings = run.profile.deblurring
+    if not settings.shaken or not (folder := data_folder() / settings.shaken).is_dir():
+        return {}
+    content, found = fingerprint(folder, [*image_names(folder)]), {}
+    for method in (AS_IS, *settings.methods):
+        inputs = {"images": content, **_treatment_inputs(Treatment(method), run)}
+        kept = run.store.artifact(
+            "shaken",
+            f"{method}.{settings.shaken}",
+            inputs,
+            partial(_of_shaken, folder, method, cache(lambda: prior(run))),
+            profile=run.profile.name,
+        )
+        found[method] = dict(zip(_blurred_in(folder), kept["psnr"].tolist(), strict=True))
+    return found
+
+
+def shaken_in(folder: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
+    """Photographs of :func:`shaken` in the order of their names, blurred and sharp, uint8 ``(1, H,
+    W)``, and the kernel of each.
+    """
+    for name in _blurred_in(folder):
+        of, _, number = Path(name).stem.removesuffix("_img").partition("_kernel")
+        seen, sharp = (
+            read_image(folder / one).float().mean(dim=0, keepdim=True).round().to(torch.uint8)
+            for one in (name, f"sharp/{of}.png")
+        )
+        yield seen, sharp, read_psf(folder / "kernels" / f"kernel{number}.png")
+
+
+def _blurred_in(folder: Path) -> list[str]:
+    return [name for name in image_names(folder) if name.startswith("blurred/")]
+
+
+def _of_shaken(
+    folder: Path, method: str, mixture: Callable[[], deblurring.Mixture]
+) -> dict[str, torch.Tensor]:
+    scores = []
+    for seen, sharp, kernel in shaken_in(folder):
+        if method != AS_IS:
+            noise = math.hypot(deblurring.estimated_noise(seen), deblurring.PSF_ERROR)
+            needed = mixture() if method in deblurring.NEED_PRIOR else None
+            seen = deblurring.restore(seen, kernel, method, noise, needed)
+        scores.append(aligned_psnr(seen, sharp))
+    return {"psnr": torch.tensor(scores)}

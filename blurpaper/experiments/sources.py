@@ -20,7 +20,7 @@ import numpy as np
 
 from blurpaper.evaluation import predictions, results
 from blurpaper.experiments import examples, measurements, restoration, segmentation
-from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS
+from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS, FRAMED
 from blurpaper.experiments.treatment import Treatment
 from blurpaper.runs import Run, files
 from blurpaper.runs import profile as profiles
@@ -38,6 +38,8 @@ _MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 """Names of sources, in the book and in the ledger; ``photos`` is also the profile of the second."""
+
+_DECIDED = (CLASSIFIED, DEBLURRED, FRAMED)
 
 SECONDS = "seconds an image"
 """The kind of those rows of the timings that say what one image takes, not what an artifact took.
@@ -249,7 +251,7 @@ class Computed(Source):
         frames = []
         for _, one in measurements.measurements(self.profile):
             of = predictions.columns_of(one.spec, one.data, 0, "", "")
-            for treatment in one.treatments if one.kind in (CLASSIFIED, DEBLURRED) else ():
+            for treatment in one.treatments if one.kind in _DECIDED else ():
                 asked = pd.DataFrame([of | {"input": treatment}])
                 if len(results.select(asked, **known)):
                     frames.append(self._decided(one, treatment))
@@ -260,6 +262,8 @@ class Computed(Source):
     def _decided(self, one: measurements.Measurement, treatment: str) -> pd.DataFrame:
         if one.kind == CLASSIFIED:
             return measurements.decisions(one, self.run)
+        if one.kind == FRAMED:
+            return restoration.framed_decisions(one, treatment, self.run)
         images = restoration.images_of(one.data, self.run)
         return restoration.treated_decisions(Treatment(treatment), images, self.run)
 

@@ -198,6 +198,8 @@ class Deblurring(Section):
     """Fine-tuned networks, as MIX[/RECIPE], that classify the blurred image instead."""
     images_per_class: Positive | None
     """All if null; the paper takes ten."""
+    n_camera: Positive
+    """Images in a camera's frame."""
     n_exact: Positive
     """Images on which exact EPLL is compared."""
     wrong_psfs: list[str]
@@ -208,6 +210,8 @@ class Deblurring(Section):
     n_ablation: Positive
     """Images on which wrong PSFs and assumed noises are tried."""
     n_timed: Positive
+    shaken: str | None
+    """Folder of shaken photographs below the data folder; none if null, or if it is not there."""
 
 
 class Scenes(Section):

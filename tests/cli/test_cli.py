@@ -143,7 +143,7 @@ def test_blur_of_a_folder_keeps_its_tree_and_tells_what_it_left_out(picture, tmp
     assert (tmp_path / "out" / "sub" / "a.png").is_file()
 
 
-def test_deblur_undoes_blur_and_says_what_it_assumed_of_a_jpeg(tmp_path) -> None:
+def test_deblur_undoes_blur_and_reports_the_noise_that_it_assumed(tmp_path) -> None:
     from skimage.data import chelsea
 
     sharp = chelsea()[60:160, 150:300]
@@ -162,7 +162,8 @@ def test_deblur_undoes_blur_and_says_what_it_assumed_of_a_jpeg(tmp_path) -> None
             "--pixels",
         )
         assert said.exit_code == 0 and "1 image deblurred to" in said.output
-        assert ("is a JPEG: noise of 0.9 grey levels was assumed" in said.output) == (kind == "jpg")
+        level = "0.9" if kind == "jpg" else "0.3"
+        assert f"noise of {level} grey levels was assumed (--noise sets another)" in said.output
         blurred, restored = (
             np.asarray(Image.open(tmp_path / f"{name}.{kind}"), float)
             for name in ("blurred", "out")
@@ -196,6 +197,28 @@ def test_deblur_of_a_folder_takes_a_prior_of_ones_own_and_tells_what_it_left_out
         said.exit_code == 1 and "broken.jpg" in said.output and "1 image deblurred" in said.output
     )
     assert (tmp_path / "out" / "a.png").is_file()
+
+
+def test_deblur_takes_a_border_and_reports_the_noise_of_a_folder(tmp_path) -> None:
+    import torch
+    from skimage.data import chelsea
+
+    from blurpaper import blur, deblurring
+    from blurpaper.data.images import read_image, write_image
+
+    sharp = torch.from_numpy(chelsea()[60:140, 150:240].copy()).permute(2, 0, 1)
+    seen = blur.apply(sharp, "D4")
+    noise = 3 * torch.randn(seen.shape, generator=torch.Generator().manual_seed(0))
+    write_image(seen, tmp_path / "in" / "a.png")
+    write_image((seen + noise).clamp(0, 255).byte(), tmp_path / "in" / "b.png")
+    line = ["deblur", tmp_path / "in", tmp_path / "out", "--psf", "D4", "--pixels"]
+    said = run(*line, "--method", "gradient", "--border", "mirror")
+    assert said.exit_code == 0 and "noise of 0.3 to 2.9 grey levels was assumed" in said.output
+    expected = deblurring.restore(seen, "D4", "gradient", border="mirror")
+    assert torch.equal(read_image(tmp_path / "out" / "a.png"), expected)
+    assert not torch.equal(expected, deblurring.restore(seen, "D4", "gradient"))
+    said = run(*line, "--border", "torus")
+    assert said.exit_code == 2 and "a border is unknown or mirror. Got 'torus'" in said.output
 
 
 def test_help_of_deblur_names_every_method() -> None:

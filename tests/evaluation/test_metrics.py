@@ -297,3 +297,24 @@ def test_ssim_is_wangs_formula() -> None:
     similar /= (means[0] ** 2 + means[1] ** 2 + c1) * (sum(variances) + c2)
     assert metrics.ssim(*images) == pytest.approx(similar[5:-5, 5:-5].mean(), abs=1e-4)
     assert metrics.ssim(images[0], images[0]) == pytest.approx(1)
+
+
+def test_psnr_after_alignment_takes_back_a_shift_to_a_quarter_of_a_pixel() -> None:
+    from scipy import ndimage
+
+    draw = np.random.RandomState(0)
+    fine = ndimage.gaussian_filter(draw.standard_normal((560, 600)), 8)
+    fine = 128 + 40 * fine / fine.std()
+
+    def sampled(down: int, across: int) -> torch.Tensor:  # in quarters of a pixel
+        part = fine[60 + down : 500 + down : 4, 60 + across : 540 + across : 4]
+        return torch.from_numpy(part).round().clamp(0, 255).to(torch.uint8)[None]
+
+    whole = sampled(0, 0)
+    assert metrics.aligned_psnr(whole, whole) == metrics.NO_DIFFERENCE
+    for shift in ((0, 5), (-9, 30), (36, -38)):
+        assert metrics.psnr(sampled(*shift), whole) < 30
+        assert metrics.aligned_psnr(sampled(*shift), whole) > 45
+    noisy = (whole + torch.from_numpy(5 * draw.standard_normal(whole.shape))).round()
+    found = metrics.aligned_psnr(noisy.clamp(0, 255).to(torch.uint8).roll((3, -2), (1, 2)), whole)
+    assert found == pytest.approx(20 * np.log10(255 / 5), abs=0.4)

@@ -48,7 +48,8 @@ def test_the_measurements_are_those_that_the_committed_run_made(name) -> None:
     """But for networks from files, which are measured for comparison with their originals."""
     profile, planned = profiles.load(name), {}
     for _, one in measurements.measurements(profile):
-        if one.spec.scale == "per-scale":
+        # A camera's frame is not yet published.
+        if one.spec.scale == "per-scale" or one.kind == "framed":
             continue
         for each in one.treatments if one.kind == "deblurred" else one.conditions:
             what = each if one.kind == "deblurred" else one.spec

@@ -2,6 +2,8 @@
 how it is counted.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from blurpaper.data.images import to_canonical, write_image
 from blurpaper.evaluation import metrics, predictions
 from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import restoration, treatment
-from blurpaper.experiments.treatment import Treatment, treated
+from blurpaper.experiments.treatment import CAMERA, NOISY, Treatment, treated
 from blurpaper.kernels import psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run, fingerprint
@@ -22,6 +24,7 @@ from blurpaper.runs.profile import Profile, load
 from blurpaper.runs.store import Store
 from blurpaper.training.networks import trained
 
+restore = partial(deblurring.restore, border="mirror", noise=deblurring.ROUNDING)
 GRADIENT = Treatment("gradient")
 
 
@@ -54,7 +57,7 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
     restored, numbers = treat(GRADIENT, images, smoke)
     kernel = psf("D8", 108 / 384)
     for place, (image, found) in enumerate(zip(canonical, restored, strict=True)):
-        expected = deblurring.restore(blur.apply(image, kernel), kernel, "gradient")
+        expected = restore(blur.apply(image, kernel), kernel, "gradient")
         assert (found.int() - expected.int()).abs().max() <= 1
         assert numbers["psnr"][place] == pytest.approx(metrics.psnr(found, image), abs=1e-4)
         assert numbers["ssim"][place] == pytest.approx(metrics.ssim(found, image), abs=1e-5)
@@ -68,9 +71,7 @@ def test_a_mistaken_psf_undoes_another_blur_than_there_is(random_images, smoke) 
     images = in_memory([to_canonical(random_images[0], 108)])
     mistaken, _ = treat(Treatment("gradient", "D6", 2.0), images, smoke)
     seen = blur.apply(images[0], psf("D8", 108 / 384))
-    assert torch.equal(
-        mistaken[0], deblurring.restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0)
-    )
+    assert torch.equal(mistaken[0], restore(seen, psf("D6", 108 / 384), "gradient", noise=2.0))
 
 
 def test_each_channel_by_itself_is_restored_as_a_grey_image(random_images, smoke) -> None:
@@ -79,7 +80,7 @@ def test_each_channel_by_itself_is_restored_as_a_grey_image(random_images, smoke
     kernel = psf("D8", 108 / 384)
     for image, found in zip(images, restored, strict=True):
         seen = blur.apply(image, kernel)
-        grey = deblurring.restore(seen[:, None], kernel, "gradient")
+        grey = restore(seen[:, None], kernel, "gradient")
         assert torch.equal(found, grey[:, 0])
 
 
@@ -103,6 +104,27 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, m
     assert len({kernel.tobytes() for kernel in expected}) == 3
 
 
+def test_a_cameras_frame_is_cut_from_what_was_blurred_and_has_noise_of_its_own(smoke) -> None:
+    images = in_memory([to_canonical(photographs, 108) for photographs in CarriedSet("test")][:2])
+    kernel, down = psf("D8", 108 / 384), psf("D8", 108 / 384).shape[0] // 2
+    inside = (..., slice(down, -down), slice(down, -down))
+    seen, numbers = treat(Treatment(AS_IS, frame=CAMERA), images, smoke)
+    for place, (image, found) in enumerate(zip(images, seen, strict=True)):
+        assert torch.equal(found, blur.apply(image, kernel)[inside])
+        assert numbers["psnr"][place] == pytest.approx(metrics.psnr(found, image[inside]), abs=1e-4)
+    restored, better = treat(Treatment("gradient", frame=CAMERA), images, smoke)
+    assert torch.equal(restored[0], deblurring.restore(seen[0], kernel, "gradient"))
+    assert (better["psnr"] > numbers["psnr"]).all()
+    noisy, _ = treat(Treatment(AS_IS, frame=NOISY), images, smoke)
+    added = [(one.float() - other.float()) for one, other in zip(noisy, seen, strict=True)]
+    assert all(one.std() == pytest.approx(2.0, abs=0.1) for one in added)
+    assert not torch.equal(*(one[:, :90, :90] for one in added))
+    sharp, _ = treated(
+        Treatment(AS_IS, frame=CAMERA), images, lambda: None, smoke, range(2), condition="sharp"
+    )
+    assert all(torch.equal(a, b[inside]) for a, b in zip(sharp, images, strict=True))
+
+
 @pytest.mark.parametrize(
     ("treatment", "word"),
     [
@@ -112,10 +134,14 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, m
         (Treatment("epll", "D6", 2.0), "epll as D6, noise 2"),
         (Treatment("wiener", noise=0.4), "wiener, noise 0.4"),
         (Treatment("epll", by_channel=True), "epll, each channel by itself"),
+        (Treatment("epll", frame=CAMERA), "camera: epll"),
+        (Treatment(AS_IS, frame=NOISY), "camera, noise 2: as is"),
     ],
 )
 def test_treatments_have_words(treatment, word) -> None:
     assert str(treatment) == word
+    if treatment == Treatment(treatment.method, frame=treatment.frame):
+        assert Treatment.parse(word) == treatment
 
 
 def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, monkeypatch) -> None:
@@ -287,6 +313,65 @@ def test_table_5_says_what_comes_back_and_how_far_it_is_from_epll(counted) -> No
     assert gap["value"] == pytest.approx(0.1) and gap["low"] >= 0
     assert counted.loc[("original", "as is", "D8", "top1_vs_epll"), "value"] == pytest.approx(-0.4)
     assert ("original", "epll", "D8", "top1_vs_epll") not in counted.index
+
+
+def test_table_5_in_a_cameras_frame_has_both_noises_and_the_networks_beside_them(
+    monkeypatch,
+) -> None:
+    def treated_as(treatment, images, run, spec, condition):
+        right = RIGHT[spec.mix if not spec.is_original else condition]
+        right = RIGHT[treatment.method] if treatment.method != AS_IS else right
+        right -= treatment.frame == NOISY
+        of = predictions.columns_of(spec, "memory", 0, "256", condition)
+        of = {key: value for key, value in of.items() if key != "classes"}
+        return made_up(right, **of | {"input": str(treatment)}).assign(psnr=20.0 + right, ssim=0.5)
+
+    images = MemorySet([torch.zeros(3, 9, 9, dtype=torch.uint8)] * 10, [0] * 10, ("a",))
+    monkeypatch.setattr(restoration, "treated_decisions", treated_as)
+    monkeypatch.setattr(restoration, "images_of", lambda *_: images)
+    overrides = {
+        "deblurring.methods": ["epll", "gradient"],
+        "deblurring.networks": ["mix"],
+        "evaluation.test_sets": ["memory"],
+    }
+    rows = experiments.EXPERIMENTS["table5_camera"](Run(load("smoke", overrides), None))
+    counted = rows.set_index(["network", "input", "condition", "metric"])["value"]
+    assert dict(counted.xs("top1", level="metric")) == {
+        ("original", "camera: as is", "sharp"): 1.0,
+        ("original", "camera: as is", "D8"): 0.4,
+        ("original", "camera: epll", "D8"): 0.8,
+        ("original", "camera: gradient", "D8"): 0.6,
+        ("mix", "camera: as is", "D8"): 0.9,
+        ("original", "camera, noise 2: as is", "D8"): 0.3,
+        ("original", "camera, noise 2: epll", "D8"): 0.7,
+        ("mix", "camera, noise 2: as is", "D8"): 0.8,
+    }
+    noisy = "camera, noise 2: epll"
+    assert counted["original", noisy, "D8", "top1_recovered"] == pytest.approx(0.4 / 0.7)
+    assert counted["mix", "camera: as is", "D8", "top1_vs_epll"] == pytest.approx(0.1)
+
+
+def test_shaken_photographs_are_restored_with_their_kernels_where_they_are(
+    kept, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))
+    overrides = TINY | {"deblurring.shaken": "own", "deblurring.methods": ["gradient"]}
+    run = Run(load("smoke", overrides), kept)
+    assert len(experiments.EXPERIMENTS["deblurring_shaken"](run)) == 0
+    grey = CarriedSet("test")[0].float().mean(dim=0)[:131, :141].round().to(torch.uint8)
+    grey, kernel = grey.expand(3, -1, -1).contiguous(), psf("shake:3")
+    down, across = (side // 2 for side in kernel.shape)
+    inside = (..., slice(down, -down), slice(across, -across))
+    for name, image in (
+        ("blurred/a_kernel1_img", blur.apply(grey, kernel)[inside].roll((2, 3), (1, 2))),
+        ("sharp/a", grey[inside]),
+        ("kernels/kernel1", torch.from_numpy(kernel / kernel.max() * 255).expand(3, -1, -1)),
+    ):
+        write_image(image.to(torch.uint8), tmp_path / "own" / f"{name}.png")
+    rows = experiments.EXPERIMENTS["deblurring_shaken"](run)
+    psnr = rows.set_index(["input", "item"])["value"]
+    assert psnr["gradient", ""] == psnr["gradient", "blurred/a_kernel1_img.png"]
+    assert psnr["gradient", ""] > psnr["as is", ""] + 2
 
 
 def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
