@@ -77,8 +77,8 @@ def deblur(
     known.
 
     Args:
-        condition: name of the PSF, or its file (:func:`blurpaper.blur.read_psf`); ``shake`` for a folder that
-            :func:`blur` wrote so.
+        condition: name of the PSF, or its file (:func:`blurpaper.blur.read_psf`); ``shake`` for a
+            folder that :func:`blur` wrote so.
         method: one of :data:`deblurring.METHODS`.
         noise: standard deviation of the noise in grey levels; :func:`assumed_noise` of each file by
             default.
