@@ -28,7 +28,7 @@ DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 """Defocus in growing degrees."""
 
 CLASSIFIED, COMPARED = "log-probabilities", "distances"
-DEBLURRED, SEGMENTED = "deblurred", "confusions"
+DEBLURRED, SEGMENTED, ADAPTED = "deblurred", "confusions", "adapted"
 """Kinds of measurements, named by the kinds of their artifacts."""
 
 
@@ -37,9 +37,9 @@ class Measurement:
     """A network applied to a test set: under each of the conditions, at each of the scales.
 
     Attributes:
-        treatments: of the blurred images, each by itself.
-        kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED` or
-            :data:`SEGMENTED`.
+        treatments: of the blurred images, or methods of adaptation to them, each by itself.
+        kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED`, :data:`SEGMENTED` or
+            :data:`ADAPTED`.
     """
 
     spec: NetworkSpec

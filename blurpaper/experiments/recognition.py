@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, predictions, results
+from blurpaper.experiments import adaptation as adapting
 from blurpaper.experiments.measurements import (
+    ADAPTED,
     COMPARED,
     DISKS,
     Measurement,
@@ -287,3 +289,44 @@ def figure4(run: Run) -> Iterator[dict[str, Any]]:
             for stage, *number in zip(STAGES, *found, strict=True):
                 of = key | {"classes": "", "region": stage}
                 yield of | results.number("hamming", *number, len(by_stage))
+
+
+# --- Adaptation at test time ----------------------------------------------------------------------
+
+
+def _of_adaptation(profile: Profile) -> list[Measurement]:
+    settings, of = profile.adaptation, (profile.evaluation.test_sets[0], adapting.CONDITIONS)
+    names = [f"{settings.model}:{name}" for name in ("original", *settings.networks)]
+    return [
+        Measurement(spec, *of, ["256"], list(map(str, adapting.methods_of(spec))), ADAPTED)
+        for spec in map(NetworkSpec.parse, names)
+    ]
+
+
+@experiment(_of_adaptation)
+def adaptation(run: Run) -> Iterator[dict[str, Any]]:
+    """Accuracy of the original as it adapts to the test images by each method (``parameter``), and
+    of fine-tuned networks; with paired differences from the original as it is.
+
+    Orders of the images, or networks fine-tuned from several seeds, are taken together
+    (``seed=all``).
+    """
+    profile = run.profile
+    decided = adapting.decided([one.spec for one in adaptation.measures(profile)], run)
+    groups: dict[tuple[NetworkSpec, adapting.Method], list[pd.DataFrame]] = {}
+    for (spec, method), frames in decided.items():
+        groups.setdefault((replace(spec, seed=0), method), []).extend(frames)
+    ((_, _), (source,)), *_ = groups.items()
+    for (_, method), frames in groups.items():
+        baselines = [source] * len(frames)
+        if len(frames) > 1:
+            rows = [
+                *intervals.means_over_seeds(frames, profile),
+                *intervals.means_over_seeds(frames, profile, baselines, "_vs_original"),
+            ]
+        else:
+            rows = [
+                *intervals.means(frames[0], ("top1", "top5"), profile),
+                *intervals.differences(frames[0], source, "original", profile),
+            ]
+        yield from (row | {"parameter": str(method)} for row in rows)

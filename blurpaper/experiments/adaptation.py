@@ -1,0 +1,449 @@
+"""Test-time adaptation: a network that adapts to the images that it is applied to, as they come in
+batches, without labels (Schneider et al. 2020; Wang et al. 2021; Niu et al. 2022).
+
+Every method changes batch normalisation alone: its statistics, or also its scales and shifts. The
+images are seen as the protocol has them (Sec. 3), each by the square in its centre at scale 256, so
+that images of any shape share a batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from statistics import median
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from blurpaper import data
+from blurpaper.data.images import images_of, same_shape
+from blurpaper.data.sets import ImageSet, Subset
+from blurpaper.evaluation import metrics, predictions
+from blurpaper.evaluation.protocol import blurred, network_input
+from blurpaper.kernels import SHARP
+from blurpaper.networks import NetworkSpec, Reference
+from blurpaper.networks.base import Classifier, MixedNorm, with_mixed_norms
+from blurpaper.runs import Run
+from blurpaper.runs.devices import autocast, device_of
+from blurpaper.runs.profile import Compute, Profile
+from blurpaper.runs.progress import progress
+from blurpaper.runs.randomness import stream
+from blurpaper.runs.store import Artifact, surroundings
+from blurpaper.training.networks import trained
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AS_IS, BATCH_NORM, TENT, EATA = "as is", "batch-norm", "TENT", "EATA"
+"""Kinds of methods: no adaptation, statistics alone, and two by gradients."""
+
+RATE, MOMENTUM = 2.5e-4, 0.9
+"""Of the gradient descent of TENT and EATA, as their authors have them for ImageNet-C."""
+ENTROPY_MARGIN, SIMILARITY_MARGIN, MEMORY, ANCHOR = 0.4, 0.05, 0.9, 2000.0
+"""Of EATA (Niu et al. 2022): the largest entropy of an image that is learnt from, as a share of the
+largest possible; the largest cosine of its prediction with the mean of earlier ones; the weight of
+the old mean in the new; and the weight of the anchor.
+"""
+
+
+CONDITIONS = (SHARP, "D2", "D4", "D6", "D8", "H8", "shake")
+"""Conditions of the table, in the order in which a network that is not reset meets them."""
+_FEW = (SHARP, "D4", "D8")
+"""Conditions of the variants."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of adaptation and its settings.
+
+    Attributes:
+        kind: one of the four above.
+        source: images that the network's own statistics of batch normalisation count as, N of
+            Schneider et al.; the batch's are mixed with them in proportion. 0 takes the batch's
+            alone.
+        batch: images that are seen at a time.
+        continual: keeps what it learnt under one condition for the next; otherwise the network is
+            reset.
+
+    >>> str(Method("batch-norm", source=16, batch=50))
+    'batch-norm, N = 16, batches of 50'
+    """
+
+    kind: str = AS_IS
+    source: int = 0
+    batch: int = 50
+    continual: bool = False
+
+    def __str__(self) -> str:
+        """Its word in the column ``parameter`` of results."""
+        if self.kind == AS_IS:
+            return self.kind
+        settings = f"{self.kind}, N = {self.source}, batches of {self.batch}"
+        return settings + (", continual" if self.continual else "")
+
+    @property
+    def learns(self) -> bool:
+        """Whether it changes parameters, so that images depend on those before them."""
+        return self.kind in (TENT, EATA)
+
+    @property
+    def has_chance(self) -> bool:
+        """Whether the order of the images changes what it makes of one."""
+        return self.learns or (self.kind == BATCH_NORM and self.batch > 1)
+
+    @property
+    def conditions(self) -> Sequence[str]:
+        """Those it is measured under: all, or a few for variants of other methods."""
+        return CONDITIONS if self in (*MAIN, *CONTINUAL) else _FEW
+
+
+MAIN = (Method(), Method(BATCH_NORM), Method(BATCH_NORM, 256), Method(TENT), Method(EATA))
+CONTINUAL = (Method(TENT, continual=True), Method(EATA, continual=True))
+METHODS = (
+    *MAIN,
+    *CONTINUAL,
+    Method(BATCH_NORM, 16),
+    *(Method(BATCH_NORM, source, batch) for batch in (16, 1) for source in (0, 16, 256)),
+    Method(TENT, 256),
+)
+"""All that are measured on the network that has not been fine-tuned."""
+
+
+def methods_of(spec: NetworkSpec) -> Sequence[Method]:
+    """The methods that are measured on a network: on fine-tuned ones no adaptation, and on that of
+    the recipe without labels mixed statistics as well.
+    """
+    if spec.is_original:
+        return METHODS
+    return MAIN[:3:2] if spec.recipe == "agreement" and spec.seed == 0 else MAIN[:1]
+
+
+class Adapted:
+    """A network that adapts by a method to the batches that it is given, in their order.
+
+    Args:
+        network: changed in place; as it is loaded, folded or plain.
+        anchor: for EATA, the Fisher information of each parameter, by :func:`fisher`.
+
+    Raises:
+        UserError: if the method adapts and the network has no batch normalisation.
+    """
+
+    def __init__(
+        self,
+        network: Classifier,
+        method: Method,
+        compute: Compute,
+        anchor: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        self.network, self.method, self.compute = network.eval(), method, compute
+        self.device = device_of(compute)
+        if method.kind != AS_IS:
+            with_mixed_norms(network, method.source)
+        network.to(self.device, memory_format=torch.channels_last).requires_grad_(False)
+        if method.learns:
+            self.learnt = _affine(network)
+            self._optimizer = torch.optim.SGD(
+                [one.requires_grad_(True) for one in self.learnt.values()], RATE, MOMENTUM
+            )
+            self._start = {name: one.detach().clone() for name, one in self.learnt.items()}
+            self._anchor = {name: one.to(self.device) for name, one in (anchor or {}).items()}
+        self._mean: torch.Tensor | None = None  # of earlier predictions
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities ``(B, K)`` of images in grey levels, float32 ``(B, 3, H, W)``, by the
+        network as it was before it learns from them.
+        """
+        with torch.set_grad_enabled(self.method.learns):
+            with autocast(self.compute, self.device):
+                log_p = self.network.log_probabilities(images.to(self.device))
+            if self.method.learns:
+                self._learn(log_p.log_softmax(dim=1))
+        return log_p.detach()
+
+    def _learn(self, log_p: torch.Tensor) -> None:
+        loss = entropy(log_p).mean() if self.method.kind == TENT else self._selected(log_p)
+        if loss is not None:
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self._optimizer.step()
+
+    def _selected(self, log_p: torch.Tensor) -> torch.Tensor | None:
+        """EATA's loss: entropies of images that the network is sure of and that are unlike those
+        before, the surer the heavier, and the distance from the start; None without such images.
+        """
+        given, margin = entropy(log_p), ENTROPY_MARGIN * math.log(log_p.shape[1])
+        chosen, p = given.detach() < margin, log_p.detach().exp()
+        if self._mean is not None:
+            chosen &= functional.cosine_similarity(self._mean[None], p).abs() < SIMILARITY_MARGIN
+        if not chosen.any():
+            return None
+        new = p[chosen].mean(dim=0)
+        self._mean = new if self._mean is None else MEMORY * self._mean + (1 - MEMORY) * new
+        given = given[chosen]
+        loss = (given * (margin - given.detach()).exp()).mean()
+        for name, weight in self._anchor.items():
+            moved = self.learnt[name] - self._start[name]
+            loss = loss + ANCHOR * (weight * moved.square()).sum()
+        return loss
+
+
+def entropy(log_p: torch.Tensor) -> torch.Tensor:
+    """Entropy in nats of log-probabilities ``(B, K)``: ``(B,)``."""
+    return -(log_p.exp() * log_p).sum(dim=1)
+
+
+def _affine(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Scales and shifts of batch normalisation by name."""
+    return {
+        f"{place}.{name}": parameter
+        for place, layer in network.named_modules()
+        if isinstance(layer, MixedNorm)
+        for name, parameter in layer.named_parameters()
+    }
+
+
+# --- Images ---------------------------------------------------------------------------------------
+
+Seen = Callable[[str], torch.Tensor]
+"""Images of a set under a condition, as networks are shown them: float32 ``(N, 3, s, s)``."""
+
+
+def shown(images: ImageSet, profile: Profile) -> Seen:
+    """Squares of a set's images at scale 256, for one condition after another; the images, and what
+    was last shown, stay in memory.
+    """
+    protocol, every = profile.protocol, range(len(images))
+    side, canonical = protocol.pixels("256"), protocol.canonical
+    decoded = lru_cache(lambda: images_of(images, every, protocol))
+
+    @lru_cache(maxsize=1)
+    def under(condition: str) -> torch.Tensor:
+        found = torch.empty(len(images), 3, side, side)
+        for members in same_shape(decoded(), profile.evaluation.batch):
+            whole = torch.stack([decoded()[member] for member in members])
+            seen = blurred(whole, [images.ids[member] for member in members], condition, canonical)
+            found[members] = central(network_input(seen, side, canonical), side)
+        return found
+
+    return under
+
+
+def central(images: torch.Tensor, side: int) -> torch.Tensor:
+    """The square of that side in the middle of images ``(..., H, W)``."""
+    top, left = ((length - side) // 2 for length in images.shape[-2:])
+    return images[..., top : top + side, left : left + side]
+
+
+def batches(seen: torch.Tensor, size: int, order: Sequence[int]) -> Iterator[torch.Tensor]:
+    """Batches of images in an order; the last may be smaller."""
+    for start in range(0, len(order), size):
+        yield seen[order[start : start + size]]
+
+
+# --- What the store keeps -------------------------------------------------------------------------
+
+DECIDED = ("rank", "entropy", "cross_entropy", "confidence")
+"""Decisions of :func:`metrics.decide` on an image."""
+
+
+def orders(method: Method, profile: Profile) -> range:
+    """Seeds of the orders of the images with which a method is measured."""
+    return range(profile.adaptation.seeds if method.has_chance else 1)
+
+
+def passes(spec: NetworkSpec, profile: Profile) -> int:
+    """Passes over the test images for all methods on a network, a step of learning being three."""
+    return sum(
+        len(orders(one, profile)) * len(one.conditions) * (3 if one.learns else 1)
+        for one in methods_of(spec)
+    )
+
+
+def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataFrame]]:
+    """Decisions on the profile's images: (network, method) -> those of each order of the images,
+    with the columns of :func:`predictions.decisions` that do not need log-probabilities.
+    """
+    import pandas as pd
+
+    profile = run.profile
+    images = test_images(run, profile.adaptation.images)
+    seen = shown(images, profile)
+    jobs = {
+        (spec, method): orders(method, profile) for spec in specs for method in methods_of(spec)
+    }
+    # One condition after another, as the images of one are in memory; then those through all.
+    parts = [((condition,), False) for condition in CONDITIONS] + [(CONDITIONS, True)]
+    frames = {(*job, seed): [] for job, seeds in jobs.items() for seed in seeds}
+    with progress(f"adapting to {images.name}", len(frames) * len(CONDITIONS), "pass") as tick:
+        for conditions, continual in parts:
+            for (spec, method, seed), found in frames.items():
+                if method.continual == continual and set(conditions) <= set(method.conditions):
+                    kept = _kept(trained(spec, run), method, images, seen, conditions, seed, run)
+                    found += _frames(kept, conditions, spec, method, seed, images)
+                tick(0 if method.continual != continual else len(conditions))
+    return {
+        job: [pd.concat(frames[*job, seed], ignore_index=True) for seed in seeds]
+        for job, seeds in jobs.items()
+    }
+
+
+def _frames(
+    kept: Mapping[str, torch.Tensor],
+    conditions: Iterable[str],
+    spec: NetworkSpec,
+    method: Method,
+    seed: int,
+    images: ImageSet,
+) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
+    for condition in conditions:
+        of = predictions.columns_of(spec, images.name, len(images.classes), "256", condition)
+        of |= {"seed": str(seed)} if method.has_chance else {}
+        values = {name: kept[f"{condition}.{name}"].numpy() for name in DECIDED}
+        yield pd.DataFrame({**of, "image": list(images.ids), "label": images.labels, **values})
+
+
+def test_images(run: Run, most: int) -> ImageSet:
+    """At most so many images of the first test set, spread over it."""
+    images = data.load_images(run.profile.evaluation.test_sets[0], "test", run)
+    return _spread(images, most)
+
+
+def _spread(images: ImageSet, most: int) -> ImageSet:
+    count = len(images)
+    return Subset(images, [n * count // most for n in range(most)]) if most < count else images
+
+
+def _kept(
+    network: Reference,
+    method: Method,
+    images: ImageSet,
+    seen: Seen,
+    conditions: Sequence[str],
+    seed: int,
+    run: Run,
+) -> dict[str, torch.Tensor]:
+    profile = run.profile
+    inputs = predictions.common_inputs(network, images, profile) | {
+        "pixels": profile.protocol.pixels("256"),
+        "method": str(method),
+        "conditions": list(conditions),
+        "order": seed,
+    }
+    anchor = None
+    if method.kind == EATA:
+        anchor = _anchor(network, run)
+        run.store.note(anchor)
+        inputs |= {"anchor": anchor.key}
+    anchored = partial(run.store.get, anchor)
+    return run.store.artifact(
+        "adapted",
+        f"{network}.{images.name}.{method}.{'+'.join(conditions)}.{seed}",
+        inputs,
+        partial(decisions, network, method, images, seen, conditions, seed, anchored, profile),
+        profile=profile.name,
+        data=images.fingerprint,
+    )
+
+
+def _anchor(network: Reference, run: Run) -> Artifact[dict[str, torch.Tensor]]:
+    """The Fisher information of a network on training images, without their labels."""
+    profile = run.profile
+    images = data.load_images(profile.train_set, "train", run)
+    images = _spread(images, profile.adaptation.images)
+    inputs = predictions.common_inputs(network, images, profile)
+    inputs |= {"pixels": profile.protocol.pixels("256")}
+    compute = partial(fisher, network, shown(images, profile), profile)
+    about = {"profile": profile.name, "data": images.fingerprint}
+    return Artifact("fisher", f"{network}.{images.name}", inputs, compute, about=about)
+
+
+def seconds(run: Run) -> dict[str, float]:
+    """Seconds an image to adapt by each method and to classify, on this device, without reading and
+    blurring.
+    """
+    profile, found = run.profile, {}
+    network = trained(NetworkSpec(profile.adaptation.model), run)
+    images = test_images(run, min(profile.adaptation.images, 200))
+    seen = shown(images, profile)
+    for method in METHODS:
+        timed = run.store.artifact(
+            "adaptation-seconds",
+            f"{method}.{images.name}",
+            predictions.common_inputs(network, images, profile)
+            | {"method": str(method), "device": surroundings()["device"]},
+            partial(seconds_an_image, network, method, seen, profile),
+            profile=profile.name,
+            data=images.fingerprint,
+        )
+        found[f"adaptation: {method}"] = timed["seconds"].item()
+    return found
+
+
+def decisions(
+    network: Reference,
+    method: Method,
+    images: ImageSet,
+    seen: Seen,
+    conditions: Iterable[str],
+    seed: int,
+    anchor: Callable[[], Mapping[str, torch.Tensor]],
+    profile: Profile,
+) -> dict[str, torch.Tensor]:
+    """What :func:`metrics.decide` gives for a set's images under each condition in turn, as
+    ``condition.name``, ``(N,)``, in the order of the set.
+    """
+    found, adapted = {}, None
+    order = stream(seed, "order of adaptation").permutation(len(images)).tolist()
+    for condition in conditions:
+        if adapted is None or not method.continual:
+            anchored = anchor() if method.kind == EATA else None
+            adapted = Adapted(network.load(), method, profile.compute, anchored)
+        every = [adapted(batch).cpu() for batch in batches(seen(condition), method.batch, order)]
+        decided = metrics.decide(torch.cat(every), images.labels[order])
+        for name, values in decided.items():
+            kept = torch.empty(len(order))
+            kept[order] = torch.as_tensor(values).float()
+            found[f"{condition}.{name}"] = kept
+    return found
+
+
+def fisher(network: Reference, seen: Seen, profile: Profile) -> dict[str, torch.Tensor]:
+    """Fisher information of each scale and shift of batch normalisation, by the network's own
+    predictions on sharp images: mean over batches of squared gradients (Niu et al. 2022, Eq. 9).
+    """
+    adapted = Adapted(network.load(), Method(TENT), profile.compute)
+    sums = {name: torch.zeros_like(one) for name, one in adapted.learnt.items()}
+    shares = list(batches(seen("sharp"), adapted.method.batch, range(len(seen("sharp")))))
+    for batch in shares:
+        with autocast(profile.compute, adapted.device):
+            log_p = adapted.network.log_probabilities(batch.to(adapted.device))
+        loss = -log_p.log_softmax(dim=1).max(dim=1).values.mean()
+        gradients = torch.autograd.grad(loss, list(adapted.learnt.values()))
+        for name, gradient in zip(sums, gradients, strict=True):
+            sums[name] += gradient.square() / len(shares)
+    return {name: one.cpu() for name, one in sums.items()}
+
+
+def seconds_an_image(
+    network: Reference, method: Method, seen: Seen, profile: Profile
+) -> dict[str, torch.Tensor]:
+    """Seconds an image to adapt and classify, on this device, without reading and blurring it: the
+    median of a few batches after a first.
+    """
+    adapted, took = Adapted(network.load(), method, profile.compute), []
+    images = seen("sharp")
+    for batch in batches(images, method.batch, range(min(len(images), 4 * method.batch))):
+        if adapted.device.type == "cuda":
+            torch.cuda.synchronize(adapted.device)
+        started = time.perf_counter()
+        adapted(batch).cpu()
+        took.append((time.perf_counter() - started) / len(batch))
+    return {"seconds": torch.tensor([median(took[1:] or took)])}
