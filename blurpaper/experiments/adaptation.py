@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 AS_IS, BATCH_NORM, TENT, EATA = "as is", "batch-norm", "TENT", "EATA"
 """Kinds of methods: no adaptation, statistics alone, and two by gradients."""
 
+BATCH = 50
+"""Images that are seen at a time, if nothing else is said."""
 RATE, MOMENTUM = 2.5e-4, 0.9
 """Of the gradient descent of TENT and EATA, as their authors have them for ImageNet-C."""
 ENTROPY_MARGIN, SIMILARITY_MARGIN, MEMORY, ANCHOR = 0.4, 0.05, 0.9, 2000.0
@@ -76,7 +78,7 @@ class Method:
 
     kind: str = AS_IS
     source: int = 0
-    batch: int = 50
+    batch: int = BATCH
     continual: bool = False
 
     def __str__(self) -> str:
@@ -240,12 +242,6 @@ def central(images: torch.Tensor, side: int) -> torch.Tensor:
     return images[..., top : top + side, left : left + side]
 
 
-def batches(seen: torch.Tensor, size: int, order: Sequence[int]) -> Iterator[torch.Tensor]:
-    """Batches of images in an order; the last may be smaller."""
-    for start in range(0, len(order), size):
-        yield seen[order[start : start + size]]
-
-
 # --- What the store keeps -------------------------------------------------------------------------
 
 DECIDED = ("rank", "entropy", "cross_entropy", "confidence")
@@ -401,15 +397,16 @@ def decisions(
     ``condition.name``, ``(N,)``, in the order of the set.
     """
     found, adapted = {}, None
-    order = stream(seed, "order of adaptation").permutation(len(images)).tolist()
+    order = torch.from_numpy(stream(seed, "order of adaptation").permutation(len(images)))
     for condition in conditions:
         if adapted is None or not method.continual:
             anchored = anchor() if method.kind == EATA else None
             adapted = Adapted(network.load(), method, profile.compute, anchored)
-        every = [adapted(batch).cpu() for batch in batches(seen(condition), method.batch, order)]
+        shares = order.split(method.batch)
+        every = [adapted(seen(condition)[numbers]).cpu() for numbers in shares]
         decided = metrics.decide(torch.cat(every), images.labels[order])
         for name, values in decided.items():
-            kept = torch.empty(len(order))
+            kept = torch.empty(len(images))
             kept[order] = torch.as_tensor(values).float()
             found[f"{condition}.{name}"] = kept
     return found
@@ -421,7 +418,7 @@ def fisher(network: Reference, seen: Seen, profile: Profile) -> dict[str, torch.
     """
     adapted = Adapted(network.load(), Method(TENT), profile.compute)
     sums = {name: torch.zeros_like(one) for name, one in adapted.learnt.items()}
-    shares = list(batches(seen("sharp"), adapted.method.batch, range(len(seen("sharp")))))
+    shares = seen(SHARP).split(BATCH)
     for batch in shares:
         with autocast(profile.compute, adapted.device):
             log_p = adapted.network.log_probabilities(batch.to(adapted.device))
@@ -439,8 +436,7 @@ def seconds_an_image(
     median of a few batches after a first.
     """
     adapted, took = Adapted(network.load(), method, profile.compute), []
-    images = seen("sharp")
-    for batch in batches(images, method.batch, range(min(len(images), 4 * method.batch))):
+    for batch in seen(SHARP).split(method.batch)[:4]:
         if adapted.device.type == "cuda":
             torch.cuda.synchronize(adapted.device)
         started = time.perf_counter()
