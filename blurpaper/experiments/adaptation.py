@@ -12,12 +12,11 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from blurpaper import data
@@ -34,7 +33,7 @@ from blurpaper.runs.profile import Compute, Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
 from blurpaper.runs.store import Artifact, surroundings
-from blurpaper.training.networks import trained
+from blurpaper.training.networks import Trained, trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,15 +115,6 @@ METHODS = (
 """All that are measured on the network that has not been fine-tuned."""
 
 
-def methods_of(spec: NetworkSpec) -> Sequence[Method]:
-    """The methods that are measured on a network: on fine-tuned ones no adaptation, and on that of
-    the recipe without labels mixed statistics as well.
-    """
-    if spec.is_original:
-        return METHODS
-    return MAIN[:3:2] if spec.recipe == "agreement" and spec.seed == 0 else MAIN[:1]
-
-
 class Adapted:
     """A network that adapts by a method to the batches that it is given, in their order.
 
@@ -149,7 +139,9 @@ class Adapted:
             with_mixed_norms(network, method.source)
         network.to(self.device, memory_format=torch.channels_last).requires_grad_(False)
         if method.learns:
-            self.learnt = _affine(network)
+            modules, parameters = dict(network.named_modules()), network.named_parameters()
+            of = {name: modules[name.rpartition(".")[0]] for name, _ in network.named_parameters()}
+            self.learnt = {n: one for n, one in parameters if isinstance(of[n], MixedNorm)}
             self._optimizer = torch.optim.SGD(
                 [one.requires_grad_(True) for one in self.learnt.values()], RATE, MOMENTUM
             )
@@ -200,46 +192,37 @@ def entropy(log_p: torch.Tensor) -> torch.Tensor:
     return -(log_p.exp() * log_p).sum(dim=1)
 
 
-def _affine(network: nn.Module) -> dict[str, nn.Parameter]:
-    """Scales and shifts of batch normalisation by name."""
-    return {
-        f"{place}.{name}": parameter
-        for place, layer in network.named_modules()
-        if isinstance(layer, MixedNorm)
-        for name, parameter in layer.named_parameters()
-    }
-
-
 # --- Images ---------------------------------------------------------------------------------------
 
-Seen = Callable[[str], torch.Tensor]
-"""Images of a set under a condition, as networks are shown them: float32 ``(N, 3, s, s)``."""
 
-
-def shown(images: ImageSet, profile: Profile) -> Seen:
-    """Squares of a set's images at scale 256, for one condition after another; the images, and what
-    was last shown, stay in memory.
+class Shown:
+    """Images of a set as networks are shown them, under one condition after another: the square in
+    the middle of each, at scale 256. The images, and what was last shown, stay in memory.
     """
-    protocol, every = profile.protocol, range(len(images))
-    side, canonical = protocol.pixels("256"), protocol.canonical
-    decoded = lru_cache(lambda: images_of(images, every, protocol))
 
-    @lru_cache(maxsize=1)
-    def under(condition: str) -> torch.Tensor:
-        found = torch.empty(len(images), 3, side, side)
-        for members in same_shape(decoded(), profile.evaluation.batch):
-            whole = torch.stack([decoded()[member] for member in members])
-            seen = blurred(whole, [images.ids[member] for member in members], condition, canonical)
-            found[members] = central(network_input(seen, side, canonical), side)
+    def __init__(self, images: ImageSet, profile: Profile) -> None:
+        self.images, self.profile = images, profile
+        self._canonical: list[torch.Tensor] = []
+        self._last = ("", torch.empty(0))
+
+    def __call__(self, condition: str) -> torch.Tensor:
+        """The images under a condition: float32 ``(N, 3, s, s)``."""
+        if condition != self._last[0]:
+            self._last = condition, self._under(condition)
+        return self._last[1]
+
+    def _under(self, condition: str) -> torch.Tensor:
+        protocol, ids, count = self.profile.protocol, self.images.ids, len(self.images)
+        canonical, side = protocol.canonical, protocol.pixels("256")
+        self._canonical = self._canonical or images_of(self.images, range(count), protocol)
+        found = torch.empty(count, 3, side, side)
+        for members in same_shape(self._canonical, self.profile.evaluation.batch):
+            whole = torch.stack([self._canonical[member] for member in members])
+            seen = blurred(whole, [ids[member] for member in members], condition, canonical)
+            seen = network_input(seen, side, canonical)
+            top, left = ((length - side) // 2 for length in seen.shape[-2:])
+            found[members] = seen[..., top : top + side, left : left + side]
         return found
-
-    return under
-
-
-def central(images: torch.Tensor, side: int) -> torch.Tensor:
-    """The square of that side in the middle of images ``(..., H, W)``."""
-    top, left = ((length - side) // 2 for length in images.shape[-2:])
-    return images[..., top : top + side, left : left + side]
 
 
 # --- What the store keeps -------------------------------------------------------------------------
@@ -248,17 +231,15 @@ DECIDED = ("rank", "entropy", "cross_entropy", "confidence")
 """Decisions of :func:`metrics.decide` on an image."""
 
 
-def orders(method: Method, profile: Profile) -> range:
-    """Seeds of the orders of the images with which a method is measured."""
-    return range(profile.adaptation.seeds if method.has_chance else 1)
-
-
-def passes(spec: NetworkSpec, profile: Profile) -> int:
-    """Passes over the test images for all methods on a network, a step of learning being three."""
-    return sum(
-        len(orders(one, profile)) * len(one.conditions) * (3 if one.learns else 1)
-        for one in methods_of(spec)
-    )
+def passes(spec: NetworkSpec, profile: Profile) -> list[tuple[Method, int]]:
+    """Methods that are measured on a network, with the seed of each order of the images: on
+    fine-tuned ones no adaptation, and on that of the recipe without labels mixed statistics too.
+    """
+    methods: Sequence[Method] = METHODS
+    if not spec.is_original:
+        methods = MAIN[:3:2] if spec.recipe == "agreement" and spec.seed == 0 else MAIN[:1]
+    seeds = profile.adaptation.seeds
+    return [(one, seed) for one in methods for seed in range(seeds if one.has_chance else 1)]
 
 
 def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataFrame]]:
@@ -267,160 +248,118 @@ def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataF
     """
     import pandas as pd
 
-    profile = run.profile
-    images = test_images(run, profile.adaptation.images)
-    seen = shown(images, profile)
-    jobs = {
-        (spec, method): orders(method, profile) for spec in specs for method in methods_of(spec)
-    }
+    seen = shown("test", run, run.profile.adaptation.images)
+    jobs = [(spec, *one) for spec in specs for one in passes(spec, run.profile)]
+    frames: dict[tuple, list[pd.DataFrame]] = {job: [] for job in jobs}
     # One condition after another, as the images of one are in memory; then those through all.
-    parts = [((condition,), False) for condition in CONDITIONS] + [(CONDITIONS, True)]
-    frames = {(*job, seed): [] for job, seeds in jobs.items() for seed in seeds}
-    with progress(f"adapting to {images.name}", len(frames) * len(CONDITIONS), "pass") as tick:
+    parts = [((condition,), False) for condition in CONDITIONS]
+    parts += [((*CONDITIONS[1:], SHARP), True)]
+    with progress(f"adapting to {seen.images.name}", len(parts) * len(jobs), "pass") as tick:
         for conditions, continual in parts:
             for (spec, method, seed), found in frames.items():
                 if method.continual == continual and set(conditions) <= set(method.conditions):
-                    kept = _kept(trained(spec, run), method, images, seen, conditions, seed, run)
-                    found += _frames(kept, conditions, spec, method, seed, images)
-                tick(0 if method.continual != continual else len(conditions))
-    return {
-        job: [pd.concat(frames[*job, seed], ignore_index=True) for seed in seeds]
-        for job, seeds in jobs.items()
-    }
+                    of_pass = _decided(trained(spec, run), method, seen, conditions, seed, run)
+                    found += of_pass
+                tick(1)
+    orders: dict[tuple, list[pd.DataFrame]] = {}
+    for (spec, method, _), found in frames.items():
+        orders.setdefault((spec, method), []).append(pd.concat(found, ignore_index=True))
+    return orders
 
 
-def _frames(
-    kept: Mapping[str, torch.Tensor],
-    conditions: Iterable[str],
-    spec: NetworkSpec,
-    method: Method,
-    seed: int,
-    images: ImageSet,
+def shown(split: str, run: Run, most: int) -> Shown:
+    """At most so many images of the first test set, or of the training set, spread over it."""
+    profile = run.profile
+    name = profile.evaluation.test_sets[0] if split == "test" else profile.train_set
+    images = data.load_images(name, split, run)
+    if most < len(images):
+        images = Subset(images, [number * len(images) // most for number in range(most)])
+    return Shown(images, profile)
+
+
+def _decided(
+    network: Trained, method: Method, seen: Shown, conditions: Sequence[str], seed: int, run: Run
 ) -> Iterator[pd.DataFrame]:
+    """Decisions of one pass over the images under each of the conditions."""
     import pandas as pd
 
+    images, anchor = seen.images, None
+    inputs = {"method": str(method), "conditions": list(conditions), "order": seed}
+    if method.kind == EATA:
+        anchor = _artifact("fisher", network, shown("train", run, len(images)), {}, fisher)
+        run.store.note(anchor)
+        inputs |= {"anchor": anchor.key}
+    compute = partial(decisions, method, conditions, seed, partial(run.store.get, anchor))
+    kept = run.store.get(_artifact("adapted", network, seen, inputs, compute))
     for condition in conditions:
-        of = predictions.columns_of(spec, images.name, len(images.classes), "256", condition)
+        of = predictions.columns_of(network, images.name, len(images.classes), "256", condition)
         of |= {"seed": str(seed)} if method.has_chance else {}
         values = {name: kept[f"{condition}.{name}"].numpy() for name in DECIDED}
         yield pd.DataFrame({**of, "image": list(images.ids), "label": images.labels, **values})
 
 
-def test_images(run: Run, most: int) -> ImageSet:
-    """At most so many images of the first test set, spread over it."""
-    images = data.load_images(run.profile.evaluation.test_sets[0], "test", run)
-    return _spread(images, most)
-
-
-def _spread(images: ImageSet, most: int) -> ImageSet:
-    count = len(images)
-    return Subset(images, [n * count // most for n in range(most)]) if most < count else images
-
-
-def _kept(
-    network: Reference,
-    method: Method,
-    images: ImageSet,
-    seen: Seen,
-    conditions: Sequence[str],
-    seed: int,
-    run: Run,
-) -> dict[str, torch.Tensor]:
-    profile = run.profile
-    inputs = predictions.common_inputs(network, images, profile) | {
-        "pixels": profile.protocol.pixels("256"),
-        "method": str(method),
-        "conditions": list(conditions),
-        "order": seed,
-    }
-    anchor = None
-    if method.kind == EATA:
-        anchor = _anchor(network, run)
-        run.store.note(anchor)
-        inputs |= {"anchor": anchor.key}
-    anchored = partial(run.store.get, anchor)
-    return run.store.artifact(
-        "adapted",
-        f"{network}.{images.name}.{method}.{'+'.join(conditions)}.{seed}",
-        inputs,
-        partial(decisions, network, method, images, seen, conditions, seed, anchored, profile),
-        profile=profile.name,
-        data=images.fingerprint,
-    )
-
-
-def _anchor(network: Reference, run: Run) -> Artifact[dict[str, torch.Tensor]]:
-    """The Fisher information of a network on training images, without their labels."""
-    profile = run.profile
-    images = data.load_images(profile.train_set, "train", run)
-    images = _spread(images, profile.adaptation.images)
+def _artifact(
+    kind: str, network: Trained, seen: Shown, own: Mapping[str, Any], compute: Callable[..., Any]
+) -> Artifact[dict[str, torch.Tensor]]:
+    """What a network makes of images; ``compute`` is given both."""
+    images, profile = seen.images, seen.profile
     inputs = predictions.common_inputs(network, images, profile)
-    inputs |= {"pixels": profile.protocol.pixels("256")}
-    compute = partial(fisher, network, shown(images, profile), profile)
+    inputs |= {"pixels": profile.protocol.pixels("256"), **own}
+    said = ["+".join(one) if isinstance(one, list) else str(one) for one in own.values()]
+    name = ".".join([str(network), images.name, *said])
     about = {"profile": profile.name, "data": images.fingerprint}
-    return Artifact("fisher", f"{network}.{images.name}", inputs, compute, about=about)
+    return Artifact(kind, name, inputs, partial(compute, network, seen), about=about)
 
 
 def seconds(run: Run) -> dict[str, float]:
     """Seconds an image to adapt by each method and to classify, on this device, without reading and
     blurring.
     """
-    profile, found = run.profile, {}
-    network = trained(NetworkSpec(profile.adaptation.model), run)
-    images = test_images(run, min(profile.adaptation.images, 200))
-    seen = shown(images, profile)
+    network = trained(NetworkSpec(run.profile.adaptation.model), run)
+    seen, found = shown("test", run, min(run.profile.adaptation.images, 4 * BATCH)), {}
     for method in METHODS:
-        timed = run.store.artifact(
-            "adaptation-seconds",
-            f"{method}.{images.name}",
-            predictions.common_inputs(network, images, profile)
-            | {"method": str(method), "device": surroundings()["device"]},
-            partial(seconds_an_image, network, method, seen, profile),
-            profile=profile.name,
-            data=images.fingerprint,
-        )
+        own = {"method": str(method), "device": surroundings()["device"]}
+        compute = partial(seconds_an_image, method)
+        timed = run.store.get(_artifact("adaptation-seconds", network, seen, own, compute))
         found[f"adaptation: {method}"] = timed["seconds"].item()
     return found
 
 
 def decisions(
-    network: Reference,
     method: Method,
-    images: ImageSet,
-    seen: Seen,
     conditions: Iterable[str],
     seed: int,
     anchor: Callable[[], Mapping[str, torch.Tensor]],
-    profile: Profile,
+    network: Reference,
+    seen: Shown,
 ) -> dict[str, torch.Tensor]:
     """What :func:`metrics.decide` gives for a set's images under each condition in turn, as
     ``condition.name``, ``(N,)``, in the order of the set.
     """
-    found, adapted = {}, None
-    order = torch.from_numpy(stream(seed, "order of adaptation").permutation(len(images)))
+    found, adapted, count = {}, None, len(seen.images)
+    order = torch.from_numpy(stream(seed, "order of adaptation").permutation(count))
     for condition in conditions:
         if adapted is None or not method.continual:
             anchored = anchor() if method.kind == EATA else None
-            adapted = Adapted(network.load(), method, profile.compute, anchored)
-        shares = order.split(method.batch)
-        every = [adapted(seen(condition)[numbers]).cpu() for numbers in shares]
-        decided = metrics.decide(torch.cat(every), images.labels[order])
+            adapted = Adapted(network.load(), method, seen.profile.compute, anchored)
+        images = seen(condition)
+        every = [adapted(images[numbers]).cpu() for numbers in order.split(method.batch)]
+        decided = metrics.decide(torch.cat(every), seen.images.labels[order])
         for name, values in decided.items():
-            kept = torch.empty(len(images))
-            kept[order] = torch.as_tensor(values).float()
-            found[f"{condition}.{name}"] = kept
+            found[f"{condition}.{name}"] = torch.empty(count)
+            found[f"{condition}.{name}"][order] = torch.as_tensor(values).float()
     return found
 
 
-def fisher(network: Reference, seen: Seen, profile: Profile) -> dict[str, torch.Tensor]:
+def fisher(network: Reference, seen: Shown) -> dict[str, torch.Tensor]:
     """Fisher information of each scale and shift of batch normalisation, by the network's own
     predictions on sharp images: mean over batches of squared gradients (Niu et al. 2022, Eq. 9).
     """
-    adapted = Adapted(network.load(), Method(TENT), profile.compute)
+    adapted = Adapted(network.load(), Method(TENT), seen.profile.compute)
     sums = {name: torch.zeros_like(one) for name, one in adapted.learnt.items()}
     shares = seen(SHARP).split(BATCH)
     for batch in shares:
-        with autocast(profile.compute, adapted.device):
+        with autocast(adapted.compute, adapted.device):
             log_p = adapted.network.log_probabilities(batch.to(adapted.device))
         loss = -log_p.log_softmax(dim=1).max(dim=1).values.mean()
         gradients = torch.autograd.grad(loss, list(adapted.learnt.values()))
@@ -429,16 +368,12 @@ def fisher(network: Reference, seen: Seen, profile: Profile) -> dict[str, torch.
     return {name: one.cpu() for name, one in sums.items()}
 
 
-def seconds_an_image(
-    network: Reference, method: Method, seen: Seen, profile: Profile
-) -> dict[str, torch.Tensor]:
+def seconds_an_image(method: Method, network: Reference, seen: Shown) -> dict[str, torch.Tensor]:
     """Seconds an image to adapt and classify, on this device, without reading and blurring it: the
     median of a few batches after a first.
     """
-    adapted, took = Adapted(network.load(), method, profile.compute), []
+    adapted, took = Adapted(network.load(), method, seen.profile.compute), []
     for batch in seen(SHARP).split(method.batch)[:4]:
-        if adapted.device.type == "cuda":
-            torch.cuda.synchronize(adapted.device)
         started = time.perf_counter()
         adapted(batch).cpu()
         took.append((time.perf_counter() - started) / len(batch))

@@ -22,14 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from blurpaper import data
 from blurpaper.evaluation.predictions import base_scales
-from blurpaper.experiments import adaptation, measurements, restoration
-from blurpaper.experiments.measurements import (
-    ADAPTED,
-    COMPARED,
-    DEBLURRED,
-    SEGMENTED,
-    Measurement,
-)
+from blurpaper.experiments import measurements, restoration
+from blurpaper.experiments.measurements import COMPARED, DEBLURRED, SEGMENTED, Measurement
 from blurpaper.experiments.sources import SECONDS, Committed, MissingError
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
@@ -321,10 +315,9 @@ class _Plan:
             what, times = "treatments", len(one.treatments)
             each = self.profile.deblurring.images_per_class
             number = min(number, each * self.classes) if each else number
-        elif one.kind == ADAPTED:
-            number, kept = min(number, self.profile.adaptation.images), len(adaptation.DECIDED)
-            what = f"passes by {len(one.treatments)} methods"
-            times = adaptation.passes(one.spec, self.profile)
+        elif one.kind == measurements.ADAPTED:  # by each method, a step of learning being more
+            what, times = "conditions, adapting", times * len(one.treatments)
+            number, kept = min(number, self.profile.adaptation.images), 1
         passes = [forward(network, shape, batch, half=self.half) for shape in shapes]
         what = f"{number:,} images x {times} {what} at {', '.join(scales)}"
         return Job(

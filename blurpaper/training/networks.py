@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -204,10 +204,8 @@ def start_of(spec: NetworkSpec) -> NetworkSpec:
     return NetworkSpec(spec.model, seed=0 if spec.model in ORIGINALS else spec.seed)
 
 
-def _objective(
-    start: Callable[[], Classifier], schedule: Schedule, recipe: str
-) -> Labels | Agreement:
-    return objective_of(start(), schedule, recipe)
+def _objective(start: Callable[[], Classifier], *of: Any) -> Labels | Agreement:  # noqa: ANN401
+    return objective_of(start(), *of)
 
 
 def objective_of(start: Classifier, schedule: Schedule, recipe: str = "") -> Labels | Agreement:
@@ -218,10 +216,9 @@ def objective_of(start: Classifier, schedule: Schedule, recipe: str = "") -> Lab
     """
     if not isinstance(schedule, profiles.Agreement):
         return (AugMixed if recipe == "augmix" else Labels)(start, schedule.label_smoothing)
-    teacher, from_sharp = copy.deepcopy(start), recipe != "agreement-blurred"
-    if not from_sharp:
-        teacher = with_mixed_norms(teacher, SOURCE)
-    return Agreement(start, teacher, schedule.feature_weight, from_sharp)
+    teacher, alone = copy.deepcopy(start), recipe == "agreement-blurred"
+    teacher = with_mixed_norms(teacher, SOURCE) if alone else teacher
+    return Agreement(start, teacher, schedule.feature_weight, with_sharp=not alone)
 
 
 def _start(network: Trained, images: ImageSet) -> Classifier:

@@ -12,9 +12,10 @@ import torch
 from helpers import MemorySet
 from torch import nn
 
-from blurpaper import experiments
-from blurpaper.evaluation import predictions, results
-from blurpaper.experiments import adaptation
+from blurpaper import experiments, kernels
+from blurpaper.data.images import images_of
+from blurpaper.evaluation import metrics, predictions, protocol, results
+from blurpaper.experiments import adaptation, recognition
 from blurpaper.experiments.adaptation import BATCH_NORM, EATA, TENT, Adapted, Method
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.base import MixedNorm, unfolded
@@ -22,7 +23,7 @@ from blurpaper.networks.files import NetworkFile
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
-from blurpaper.runs.profile import Compute, load
+from blurpaper.runs.profile import Compute, Profile, load
 
 CPU = Compute(device="cpu", precision="float32", checkpoint_seconds=1)
 CLASSES = ("a", "b", "c", "d")
@@ -46,6 +47,17 @@ def network() -> nn.Module:
 def file(network, tmp_path) -> NetworkFile:
     files.save(network, NetworkSpec("small_vgg"), tmp_path / "network.safetensors")
     return NetworkFile.at(tmp_path / "network.safetensors")
+
+
+@pytest.fixture
+def images() -> MemorySet:
+    pictures = [one.to(torch.uint8) for one in crops(12, seed=3)]
+    return MemorySet(pictures, [number % 4 for number in range(12)], CLASSES)
+
+
+@pytest.fixture
+def profile(smoke) -> Profile:
+    return smoke.model_copy(update={"compute": CPU})
 
 
 def crops(count: int, seed: int = 0) -> torch.Tensor:
@@ -244,15 +256,15 @@ def test_eatas_anchor_is_the_weighted_distance_from_the_start(network) -> None:
     assert gap == pytest.approx(2000 * distance, rel=1e-3)
 
 
-def test_fisher_information_is_the_mean_of_squared_gradients(file, smoke, monkeypatch) -> None:
-    monkeypatch.setattr(adaptation, "BATCH", 3)
-    profile = smoke.model_copy(update={"compute": CPU})
-    found = adaptation.fisher(
-        file, lambda condition: crops(6) if condition == "sharp" else None, profile
-    )
+def test_fisher_information_is_the_mean_of_squared_gradients(
+    file, images, profile, monkeypatch
+) -> None:
+    monkeypatch.setattr(adaptation, "BATCH", 6)
+    seen = adaptation.Shown(images, profile)
+    found = adaptation.fisher(file, seen)
     own, sums = by_batch(file.load()), {}
-    for images in crops(6).split(3):
-        log_p = own.log_probabilities(images)
+    for batch in seen("sharp").split(6):
+        log_p = own.log_probabilities(batch)
         loss = nn.functional.cross_entropy(log_p, log_p.argmax(dim=1))
         own.zero_grad()
         loss.backward()
@@ -266,47 +278,68 @@ def test_fisher_information_is_the_mean_of_squared_gradients(file, smoke, monkey
 # --- Resets ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def images() -> MemorySet:
-    pictures = [one.to(torch.uint8) for one in crops(12, seed=3)]
-    return MemorySet(pictures, [number % 4 for number in range(12)], CLASSES)
-
-
 @pytest.mark.parametrize("kind", [TENT, EATA])
 @pytest.mark.parametrize("continual", [False, True])
 def test_what_is_learnt_under_one_condition_is_kept_for_the_next_only_if_wanted(
-    file, images, smoke, monkeypatch, kind, continual
+    file, images, profile, monkeypatch, kind, continual
 ) -> None:
     monkeypatch.setattr(adaptation, "RATE", 0.1)
     monkeypatch.setattr(adaptation, "ENTROPY_MARGIN", 1.1)
-    profile = smoke.model_copy(update={"compute": CPU})
-    seen = adaptation.shown(images, profile)
-    method = Method(kind, batch=4, continual=continual)
+    method, seen = Method(kind, batch=4, continual=continual), adaptation.Shown(images, profile)
 
-    def under(*conditions: str, seed: int = 0) -> dict[str, torch.Tensor]:
-        return adaptation.decisions(file, method, images, seen, conditions, seed, dict, profile)
+    def under(*conditions: str, seed: int = 0) -> torch.Tensor:
+        return adaptation.decisions(method, conditions, seed, dict, file, seen)["D8.entropy"]
 
-    alone, after = under("D8")["D8.entropy"], under("sharp", "D8")["D8.entropy"]
+    alone, after = under("D8"), under("sharp", "D8")
     assert torch.equal(alone, after) != continual
-    assert torch.equal(under("sharp", "D8")["D8.entropy"], after)  # and no chance is in it
-    assert not torch.equal(under("D8", seed=1)["D8.entropy"], alone)
+    assert torch.equal(under("sharp", "D8"), after)  # there is no chance in it
+    assert not torch.equal(under("D8", seed=1), alone)
 
 
 def test_decisions_come_in_the_order_of_the_set_whatever_the_order_in_time(
-    file, images, smoke
+    file, images, profile
 ) -> None:
-    profile = smoke.model_copy(update={"compute": CPU})
-    seen = adaptation.shown(images, profile)
-    found = [
-        adaptation.decisions(file, Method(batch=5), images, seen, ("D4",), seed, dict, profile)
-        for seed in range(2)
-    ]
-    expected = predictions.metrics.decide(
-        file.load().log_probabilities(seen("D4")).detach(), images.labels
-    )
-    for name in adaptation.DECIDED:
-        for one in found:
-            assert one[f"D4.{name}"].numpy() == pytest.approx(expected[name], abs=1e-4), name
+    seen = adaptation.Shown(images, profile)
+    log_p = file.load().log_probabilities(seen("D4")).detach()
+    expected = metrics.decide(log_p, images.labels)
+    for seed in range(2):
+        found = adaptation.decisions(Method(batch=5), ("D4",), seed, dict, file, seen)
+        for name in adaptation.DECIDED:
+            assert found[f"D4.{name}"].numpy() == pytest.approx(expected[name], abs=1e-4), name
+
+
+def test_images_are_seen_as_the_protocol_has_them_and_as_squares(images, profile) -> None:
+    wide = MemorySet([one[:, :60] for one in images.images], images.labels.tolist(), CLASSES)
+    for kept, shape in ((images, (72, 72)), (wide, (72, 87))):
+        canonical = images_of(kept, [3], profile.protocol)[0][None]
+        seen = protocol.blurred(canonical, [kept.ids[3]], "shake", 108)
+        whole = protocol.network_input(seen, 72, 108)
+        assert whole.shape[-2:] == shape
+        left = (shape[1] - 72) // 2
+        square = whole[0, :, :, left : left + 72]
+        assert torch.equal(adaptation.Shown(kept, profile)("shake")[3], square)
+
+
+# --- Severities -----------------------------------------------------------------------------------
+
+
+def severity_of_imagenet_c(name: str) -> np.ndarray:
+    """The kernel as its authors draw it, at 224 of 256 pixels; motion to the right."""
+    kind, number = name.removeprefix("C-").split(":")
+    if kind == "defocus":
+        radius = (3, 4, 6, 8, 10)[int(number) - 1]
+        y, x = np.mgrid[-10:11, -10:11]
+        return (x**2 + y**2 <= radius**2).astype(float)
+    radius, sigma = ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))[int(number) - 1]
+    steps = np.arange(2 * radius + 1)
+    return np.r_[np.zeros(2 * radius), np.exp(-(steps**2) / (2 * sigma**2))][None]
+
+
+@pytest.mark.parametrize("name", recognition.SEVERITIES)
+def test_each_severity_has_the_spread_of_its_psf(name) -> None:
+    expected = np.sqrt(kernels.axis_variance(severity_of_imagenet_c(name)).sum()) * 384 / 256
+    found = np.sqrt(kernels.axis_variance(kernels.psf(recognition.SEVERITIES[name])).sum())
+    assert found == pytest.approx(expected, rel=0.03)
 
 
 # --- Rows -----------------------------------------------------------------------------------------
