@@ -218,6 +218,7 @@ class Shown:
         found = torch.empty(count, 3, side, side)
         for members in same_shape(self._canonical, self.profile.evaluation.batch):
             whole = torch.stack([self._canonical[member] for member in members])
+            whole = whole.to(device_of(self.profile.compute))
             seen = blurred(whole, [ids[member] for member in members], condition, canonical)
             seen = network_input(seen, side, canonical)
             top, left = ((length - side) // 2 for length in seen.shape[-2:])

@@ -316,7 +316,7 @@ class _Plan:
             each = self.profile.deblurring.images_per_class
             number = min(number, each * self.classes) if each else number
         elif one.kind == measurements.ADAPTED:  # by each method, a step of learning being more
-            what, times = "conditions, adapting", times * len(one.treatments)
+            what, times = "passes of adaptation", times * len(one.treatments)
             number, kept = min(number, self.profile.adaptation.images), 1
         passes = [forward(network, shape, batch, half=self.half) for shape in shapes]
         what = f"{number:,} images x {times} {what} at {', '.join(scales)}"
