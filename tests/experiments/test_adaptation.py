@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import MemorySet
+from helpers import TINY, MemorySet
 from torch import nn
 
 from blurpaper import experiments, kernels
@@ -372,3 +372,38 @@ def test_rows_pair_every_method_and_network_with_the_original_and_pool_seeds(mon
     assert gain["value"] == pytest.approx(0.3)
     assert gain["low"] > 0
     assert not rows.reset_index().duplicated(list(results.KEY)).any()
+
+
+def test_the_whole_in_miniature_is_computed_once(store, monkeypatch) -> None:
+    tent, eata = Method(TENT), Method(EATA, continual=True)
+    monkeypatch.setattr(adaptation, "CONDITIONS", ("sharp", "D8"))
+    monkeypatch.setattr(adaptation, "METHODS", (Method(), Method(BATCH_NORM, 16), tent, eata))
+    few = {"agreement.phases": [{"epochs": 1, "rate": 1e-4}], "adaptation.images": 8}
+    tiny = load("smoke", TINY | few | {"adaptation.networks": ["mix/agreement-blurred"]})
+    rows = experiments.EXPERIMENTS["adaptation"](Run(tiny, store))
+    rows = results.select(rows, metric="top1")
+    assert rows["value"].between(0, 1).all()
+    found = set(
+        zip(rows["network"], rows["recipe"], rows["parameter"], rows["condition"], rows["n"])
+    )
+    variant, both = str(Method(BATCH_NORM, 16)), ("sharp", "D8")
+    assert found == {
+        *(("original", "", "as is", condition, 8) for condition in both),
+        *(("mix", "agreement-blurred", "as is", condition, 8) for condition in both),
+        *(("original", "", str(one), condition, 16) for one in (tent, eata) for condition in both),
+        *(("original", "", variant, condition, 16) for condition in both),
+    }
+    made = store.names()
+    assert any(name.startswith("fisher/") for name in made)
+    experiments.EXPERIMENTS["adaptation"](Run(tiny, store))
+    assert store.names() == made
+    timed = adaptation.seconds(Run(tiny, store))
+    assert set(timed) == {f"adaptation: {method}" for method in adaptation.METHODS}
+    assert min(timed.values()) > 0
+    near = experiments.EXPERIMENTS["severities"](Run(tiny, store))
+    assert set(near["parameter"]) == {"", *recognition.SEVERITIES}
+    same = results.select(near, condition="D6", metric=["top1", "effective_radius"])
+    assert set(same["parameter"]) == {"", "C-defocus:2"}
+    assert (same.groupby("metric")["value"].nunique() == 1).all()
+    radius = results.select(same, metric="effective_radius")["value"].to_numpy()
+    assert radius == pytest.approx(6, abs=0.1)
