@@ -233,14 +233,16 @@ DECIDED = ("rank", "entropy", "cross_entropy", "confidence")
 
 
 def passes(spec: NetworkSpec, profile: Profile) -> list[tuple[Method, int]]:
-    """Methods that are measured on a network, with the seed of each order of the images: on
-    fine-tuned ones no adaptation, and on that of the recipe without labels mixed statistics too.
+    """Methods that are measured on a network, with the seed of each order of the images, which is
+    one where the network is not reset: on fine-tuned ones no adaptation, and on that of the recipe
+    without labels mixed statistics too.
     """
     methods: Sequence[Method] = METHODS
     if not spec.is_original:
         methods = MAIN[:3:2] if spec.recipe == "agreement" and spec.seed == 0 else MAIN[:1]
-    seeds = profile.adaptation.seeds
-    return [(one, seed) for one in methods for seed in range(seeds if one.has_chance else 1)]
+    several = range(profile.adaptation.seeds)
+    counted = {one: one.has_chance and not one.continual for one in methods}
+    return [(one, seed) for one in methods for seed in several if counted[one] or not seed]
 
 
 def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataFrame]]:

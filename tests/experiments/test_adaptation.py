@@ -390,7 +390,8 @@ def test_the_whole_in_miniature_is_computed_once(store, monkeypatch) -> None:
     assert found == {
         *(("original", "", "as is", condition, 8) for condition in both),
         *(("mix", "agreement-blurred", "as is", condition, 8) for condition in both),
-        *(("original", "", str(one), condition, 16) for one in (tent, eata) for condition in both),
+        *(("original", "", str(tent), condition, 16) for condition in both),
+        *(("original", "", str(eata), condition, 8) for condition in both),
         *(("original", "", variant, condition, 16) for condition in both),
     }
     made = store.names()
