@@ -28,7 +28,7 @@ DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 """Defocus in growing degrees."""
 
 CLASSIFIED, COMPARED = "log-probabilities", "distances"
-DEBLURRED, FRAMED, SEGMENTED = "deblurred", "framed", "confusions"
+DEBLURRED, FRAMED, SEGMENTED, ADAPTED = "deblurred", "framed", "confusions", "adapted"
 """Kinds of measurements, named by the kinds of their artifacts."""
 
 
@@ -37,9 +37,9 @@ class Measurement:
     """A network applied to a test set: under each of the conditions, at each of the scales.
 
     Attributes:
-        treatments: of the blurred images, each by itself.
+        treatments: of the blurred images, or methods of adaptation to them, each by itself.
         kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED`, :data:`FRAMED` (in a
-            camera's frame) or :data:`SEGMENTED`.
+            camera's frame), :data:`SEGMENTED` or :data:`ADAPTED`.
     """
 
     spec: NetworkSpec

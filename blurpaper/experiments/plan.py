@@ -320,6 +320,9 @@ class _Plan:
             number = min(number, each * self.classes) if each else number
             if one.kind == FRAMED:
                 number = min(number, self.profile.deblurring.n_camera)
+        elif one.kind == measurements.ADAPTED:  # by each method, a step of learning being more
+            what, times = "passes of adaptation", times * len(one.treatments)
+            number, kept = min(number, self.profile.adaptation.images), 1
         passes = [forward(network, shape, batch, half=self.half) for shape in shapes]
         what = f"{number:,} images x {times} {what} at {', '.join(scales)}"
         return Job(

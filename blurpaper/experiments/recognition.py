@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blurpaper import kernels
 from blurpaper.evaluation import intervals, metrics, predictions, results
+from blurpaper.experiments import adaptation as adapting
 from blurpaper.experiments.measurements import (
+    ADAPTED,
     COMPARED,
     DISKS,
     Measurement,
@@ -296,3 +300,71 @@ def figure4(run: Run) -> Iterator[dict[str, Any]]:
             for stage, *number in zip(STAGES, *found, strict=True):
                 of = key | {"classes": "", "region": stage}
                 yield of | results.number("hamming", *number, len(by_stage))
+
+
+# --- Adaptation at test time ----------------------------------------------------------------------
+
+
+def _of_adaptation(profile: Profile) -> list[Measurement]:
+    settings, of = profile.adaptation, (profile.evaluation.test_sets[0], adapting.CONDITIONS)
+    names = [f"{settings.model}:{name}" for name in ("original", *settings.networks)]
+    return [
+        Measurement(spec, *of, ["256"], methods, ADAPTED)
+        for spec in map(NetworkSpec.parse, names)
+        for methods in [[f"{method} ({seed})" for method, seed in adapting.passes(spec, profile)]]
+    ]
+
+
+@experiment(_of_adaptation)
+def adaptation(run: Run) -> Iterator[dict[str, Any]]:
+    """Accuracy of the original as it adapts to the test images by each method (``parameter``), and
+    of fine-tuned networks; with paired differences from the original as it is.
+
+    Orders of the images, or networks fine-tuned from several seeds, are taken together
+    (``seed=all``).
+    """
+    profile = run.profile
+    decided = adapting.decided([one.spec for one in adaptation.measures(profile)], run)
+    groups: dict[tuple[NetworkSpec, adapting.Method], list[pd.DataFrame]] = {}
+    for (spec, method), frames in decided.items():
+        groups.setdefault((replace(spec, seed=0), method), []).extend(frames)
+    ((_, _), (source,)), *_ = groups.items()
+    for (_, method), frames in groups.items():
+        rows = [
+            *intervals.means_over_seeds(frames, profile),
+            *intervals.means_over_seeds(frames, profile, [source] * len(frames), "_vs_original"),
+        ]
+        own = {"parameter": str(method)} | (
+            {} if len(frames) > 1 else {"seed": frames[0]["seed"][0]}
+        )
+        yield from (row | own for row in rows)
+
+
+# --- Severities of ImageNet-C ---------------------------------------------------------------------
+
+SEVERITIES = {
+    **{f"C-defocus:{number}": f"D{size:g}" for number, size in enumerate((4.5, 6, 9, 12, 15), 1)},
+    **{f"C-motion:{number}": f"H{size}" for number, size in enumerate((10, 16, 25, 36, 45), 1)},
+}
+"""The PSF of the same variance as each severity of ImageNet-C's blurs (Hendrycks and Dietterich
+2019), which are made at 224 of 256 pixels: disks of radius 3, 4, 6, 8 and 10, and halves of
+Gaussians, cut off, in a direction of up to 45 degrees.
+"""
+
+
+@experiment()
+def severities(run: Run) -> Iterator[dict[str, Any]]:
+    """The blurs of this paper between the severities of ImageNet-C (``parameter``): the radius of
+    the disk of the same variance, in pixels of 384, and the original's accuracy.
+    """
+    network = trained(NetworkSpec(run.profile.model), run)
+    named = {"": ["D2", "D4", "D6", "D8", "H8"]} | {name: [psf] for name, psf in SEVERITIES.items()}
+    conditions = list(dict.fromkeys(psf for psfs in named.values() for psf in psfs))
+    data = run.profile.evaluation.test_sets[0]
+    decided = results.widest(predictions.decisions(network, data, conditions, ["256"], run))
+    for parameter, psfs in named.items():
+        for row in intervals.means(results.select(decided, condition=psfs), ("top1",), run.profile):
+            radius = 2 * math.sqrt(kernels.axis_variance(kernels.psf(row["condition"])).mean())
+            yield row | {"parameter": parameter}
+            of = {column: row[column] for column in results.DECISION_KEY}
+            yield of | {"parameter": parameter} | results.number("effective_radius", radius)

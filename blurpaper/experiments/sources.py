@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from blurpaper.evaluation import predictions, results
-from blurpaper.experiments import examples, measurements, restoration, segmentation
+from blurpaper.experiments import adaptation, examples, measurements, restoration, segmentation
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS, FRAMED
 from blurpaper.experiments.treatment import Treatment
 from blurpaper.runs import Run, files
@@ -119,7 +119,7 @@ class Source:
         raise self._missing("counts of pixels")
 
     def seconds(self) -> dict[str, float]:
-        """Seconds an image takes to deblur, by treatment."""
+        """Seconds an image takes to deblur, by treatment, or to adapt to, by method."""
         raise self._missing("seconds an image")
 
     def label_maps(self) -> dict[str, np.ndarray]:
@@ -271,7 +271,7 @@ class Computed(Source):
         return segmentation.counts(self.run)
 
     def seconds(self) -> dict[str, float]:
-        return restoration.seconds(self.run)
+        return restoration.seconds(self.run) | adaptation.seconds(self.run)
 
     def label_maps(self) -> dict[str, np.ndarray]:
         return examples.label_maps(self.run)

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 ORIGINAL = "original"
 DEFAULT_SCALE = "256"
 TRAIN_SCALES = ("128", "256", "512", "256+512", "per-scale")
-RECIPES = ("labels", "agreement", "batch-norm")
+RECIPES = ("labels", "agreement", "batch-norm", "agreement-blurred", "augmix")
 """Ways to make a network robust: fine-tuning with labels (the paper), fine-tuning without labels to
-agree with the sharp network's predictions, or new batch-norm statistics alone.
+agree with the sharp network's predictions, or new batch-norm statistics alone. Of blurred images
+alone, ``agreement-blurred`` is that with the predictions of the sharp network by the statistics of
+the batch; and ``augmix`` is fine-tuning with labels on crops that AugMix distorts, a control.
 """
 
 

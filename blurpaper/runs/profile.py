@@ -173,6 +173,19 @@ class Evaluation(Section):
     bootstrap: Positive
 
 
+class Adaptation(Section):
+    """Adaptation to the images of the first test set, beside fine-tuned networks."""
+
+    model: str
+    """With batch normalisation."""
+    networks: list[str]
+    """Fine-tuned networks, as MIX[/RECIPE][#SEED]."""
+    images: Positive
+    """At most so many of the test set."""
+    seeds: Positive
+    """Orders in which the images come."""
+
+
 class Prior(Section):
     """EPLL's Gaussian mixture model of patches, and the images that it is learnt from."""
 
@@ -272,6 +285,7 @@ class Profile(Section):
     finetuning: Finetuning
     agreement: Agreement
     evaluation: Evaluation
+    adaptation: Adaptation
     deblurring: Deblurring
     segmentation: Segmentation
     compute: Compute

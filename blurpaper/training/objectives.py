@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torchvision.transforms import v2
 
 from blurpaper.networks.base import Classifier
 from blurpaper.runs import devices
@@ -55,6 +57,20 @@ class Labels(Objective):
         )
 
 
+class AugMixed(Labels):
+    """The same on crops that AugMix distorts, which does not blur: a control (Hendrycks et al.
+    2020, without their term of consistency).
+    """
+
+    def __init__(self, network: Classifier, smoothing: float = 0.0) -> None:
+        super().__init__(network, smoothing)
+        self.augment = v2.AugMix(all_ops=False)  # of all, one changes the sharpness
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        crops = batch.seen.round().clamp(0, 255).to(torch.uint8)
+        return super().forward(replace(batch, seen=torch.stack(list(map(self.augment, crops)))))
+
+
 class Agreement(Objective):
     """Agreement of the network on a blurred crop with the sharp network on the same crop, sharp; no
     label is used.
@@ -67,12 +83,15 @@ class Agreement(Objective):
         network: to be trained, a copy of the teacher at first.
         teacher: the network trained on sharp images; it is not trained.
         features: weight of the features' term.
+        with_sharp: show the teacher the sharp crop; otherwise it sees the blurred one, too.
     """
 
-    def __init__(self, network: Classifier, teacher: Classifier, features: float) -> None:
+    def __init__(
+        self, network: Classifier, teacher: Classifier, features: float, with_sharp: bool = True
+    ) -> None:
         super().__init__()
         self.network, self.teacher, self.features = network, teacher.requires_grad_(False), features
-        self.batch = partial(make_batch, with_sharp=True)
+        self.batch = partial(make_batch, with_sharp=with_sharp)
 
     def train(self, mode: bool = True) -> Agreement:
         super().train(mode)
@@ -81,7 +100,8 @@ class Agreement(Objective):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
-            wanted, logits = self._seen(self.teacher, batch.sharp)
+            shown = batch.seen if batch.sharp is None else batch.sharp
+            wanted, logits = self._seen(self.teacher, shown)
             right = logits.float().log_softmax(dim=1)
         found, logits = self._seen(self.network, batch.seen)
         given = logits.float().log_softmax(dim=1)

@@ -38,7 +38,10 @@ def test_the_networks_are_those_that_the_committed_run_trained(name) -> None:
     specs = map(NetworkSpec.parse, measurements.starts(profile))
     specs = [spec for spec in specs if not networks.is_published(spec)]
     segmenting = {spec.mix for spec in specs if spec.model == "segmentation"}
-    assert {str(spec) for spec in specs if spec.model != "segmentation"} == made(name, "networks")
+    planned = {str(spec) for spec in specs if spec.model != "segmentation"}
+    if not made(name, "adapted"):  # the experiment is newer than the committed run
+        planned -= {spec for spec in planned if spec.endswith(("/augmix", "/agreement-blurred"))}
+    assert planned == made(name, "networks")
     scenes = profile.segmentation.data
     assert {f"{profile.model}:{mix}.{scenes}" for mix in segmenting} == made(name, "segmenters")
 
@@ -52,6 +55,8 @@ def test_the_measurements_are_those_that_the_committed_run_made(name) -> None:
         if one.spec.scale == "per-scale" or one.kind == "framed":
             continue
         for each in one.treatments if one.kind == "deblurred" else one.conditions:
+            if one.kind == "adapted":  # its kinds of passes are counted by themselves
+                continue
             what = each if one.kind == "deblurred" else one.spec
             rest = [one.data] if one.kind in ("deblurred", "distances") else [one.data, each]
             planned.setdefault(one.kind, []).append(f"{what}.{'.'.join(rest)}")

@@ -16,15 +16,19 @@ import torch
 from click.testing import CliRunner
 from helpers import MemorySet
 from safetensors.torch import load_file
+from torchvision.transforms import v2
 
 from blurpaper import kernels
 from blurpaper.cli import main
 from blurpaper.data.images import images_of
 from blurpaper.evaluation import protocol
+from blurpaper.networks.base import unfolded
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.runs import profile
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.training import batches, loop
 from blurpaper.training.batches import Task, make_batch
+from blurpaper.training.networks import SOURCE, objective_of
 from blurpaper.training.objectives import Agreement, Labels
 
 SETTINGS = Protocol(
@@ -237,6 +241,52 @@ def test_agreement_needs_no_labels_and_leaves_the_teacher_alone(images) -> None:
     assert any(
         not torch.equal(tensor, start[name])
         for name, tensor in without.network.state_dict().items()
+    )
+
+
+def test_from_blurred_images_alone_the_teacher_sees_the_blurred_crop_by_mixed_statistics(
+    images,
+) -> None:
+    schedule = profile.load("smoke").agreement
+    objective = objective_of(agreement().network, schedule, "agreement-blurred")
+    objective.train()
+    blurred = task(images, {"D8": 1.0})
+    batch = objective.batch(blurred, range(16), 0, SETTINGS, True, torch.device("cpu"))
+    assert batch.sharp is None
+    network = objective.network.eval()
+    start, given = network.state_dict(), network(batch.seen)[:, :, 0, 0].double().softmax(dim=1)
+    teacher = unfolded(fresh()).eval()
+    teacher.load_state_dict(start)
+
+    def mix(layer: torch.nn.BatchNorm2d, inputs: tuple[torch.Tensor, ...]) -> None:
+        own = inputs[0].transpose(0, 1).flatten(1)
+        for name, found in (("mean", own.mean(dim=1)), ("var", own.var(dim=1, correction=0))):
+            kept = getattr(layer, f"running_{name}")
+            setattr(layer, f"running_{name}", (SOURCE * kept + 16 * found) / (SOURCE + 16))
+
+    for layer in teacher.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.register_forward_pre_hook(mix)
+    with torch.no_grad():
+        right = teacher(batch.seen)[:, :, 0, 0].double().softmax(dim=1)
+    divergence = (right * (right / given).log()).sum(dim=1).mean().item()
+    assert divergence > 0
+    objective.features = 0.0
+    assert objective(batch).item() == pytest.approx(divergence, rel=0.02, abs=1e-6)
+
+
+def test_augmix_trains_on_what_torchvision_makes_of_the_sharp_crops(images) -> None:
+    objective = objective_of(fresh(), SCHEDULE, "augmix").eval()
+    batch = objective.batch(task(images), range(16), 0, SETTINGS, True, torch.device("cpu"))
+    crops = batch.seen.round().clamp(0, 255).to(torch.uint8)
+    torch.manual_seed(7)
+    mixed = torch.stack([v2.AugMix(all_ops=False)(crop) for crop in crops])
+    assert (mixed != crops).float().mean() > 0.5
+    logits = objective.network(mixed)[:, :, 0, 0]
+    torch.manual_seed(7)
+    loss = objective(batch).item()
+    assert loss == pytest.approx(
+        torch.nn.functional.cross_entropy(logits, batch.labels).item(), rel=1e-4
     )
 
 
