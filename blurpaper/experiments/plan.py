@@ -311,10 +311,8 @@ class _Plan:
             shapes = [(side, round(side * aspect)) for side in map(protocol.pixels, scales)]
             kept = len(STAGES) if one.kind == COMPARED else self.classes * len(shapes)
         what, times = "conditions", len(one.conditions)
-        if one.kind in (
-            DEBLURRED,
-            FRAMED,
-        ):  # deblurring itself takes a GPU minutes, and is left out
+        # Deblurring itself takes a GPU minutes, and is left out.
+        if one.kind in (DEBLURRED, FRAMED):
             what, times = "treatments", len(one.treatments)
             each = self.profile.deblurring.images_per_class
             number = min(number, each * self.classes) if each else number
