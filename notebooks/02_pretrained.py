@@ -101,7 +101,7 @@ show.table(table2, row="metric", columns=["sharp", "D2", "D4", "D6", "D8"])
 # A system that can ask for another picture keeps its most confident predictions alone {cite}`geifman2017`.
 
 # %%
-show.risk_coverage(network="original", folded="Error among those kept")
+show.risk_coverage(network="original", folded="Error when confident")
 
 # %% [markdown]
 # ## What we see
@@ -136,3 +136,7 @@ show.claims("table1", "figure1")
 # %%
 top1 = run.table("table1", metric="top1")
 show.table(top1, row="condition", column="scale", columns=scales, folded="Top-1 accuracy")
+
+# %%
+calibration = run.table("table2", network=["original", "mix"], metric="ece")
+show.table(calibration, columns=["sharp", "D2", "D4", "D6", "D8"], folded="Calibration")

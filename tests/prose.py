@@ -24,7 +24,7 @@ NAMES = {
     "the canonical scale, those before the blur, or the crop": r"(?<![\w.,])(?:384|356|410|224)"
     rf"{_NOT_MEASURED}",
     "a word that ends in a number: D8, top-5, VGG-16, bfloat16": r"(?<![\w.])[A-Za-z][A-Za-z-]*"
-    r"\d+\b(?![.,]\d)",
+    r"\d+(?:_\w+)?\b(?![.,]\d)",
     "the size of a PSF": rf"\b(?:radius|deviations?)\s+(?:of\s+)?\d{{1,2}}"
     rf"(?:\s+(?:to|and)\s+\d{{1,2}})?{_NOT_MEASURED}"
     r"|(?<![\w.,])\d{1,2}\s+pixels\b",

@@ -74,12 +74,18 @@ METRICS = {
     "ece": "calibration error (ECE)",
     "aurc": "area under risk-coverage (AURC)",
     "js_divergence": "Jensen-Shannon divergence",
+    "top1_vs_original": "change of top-1 accuracy from the original",
+    "effective_radius": "effective radius",
 }
 """Metrics of classification as readers see them."""
 
 
 def unit_of(metric: str) -> str:
     """The unit in which a metric is shown."""
+    if metric == "effective_radius":
+        return "px"
+    if "_vs_" in metric:
+        return "points"
     return "%" if metric in PERCENT else "nats"
 
 
@@ -144,12 +150,12 @@ def _plus_minus(found: pd.DataFrame, column: str, value: str, metric: str) -> tu
     one = _one(found, column, value, metric)
     if one is None:
         return "–", ""
-    share = unit_of(metric) == "%"
+    share = unit_of(metric) in ("%", "points")
     scale, digits = (100, 1) if share else (1, 2)
     if one["source"] == numbers.PAPER:
         return rounded(scale * one["value"], 2 if share else 4), ""
-    half = scale * (one["high"] - one["low"]) / 2
-    return rounded(scale * one["value"], digits), f"±{rounded(half, digits)}"
+    half = rounded(scale * (one["high"] - one["low"]) / 2, digits)
+    return rounded(scale * one["value"], digits), "" if np.isnan(one["low"]) else f"±{half}"
 
 
 def said(drawn: pd.Series, unit: str) -> tuple[str, str]:
