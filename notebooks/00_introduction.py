@@ -25,7 +25,8 @@ published = False
 # %% tags=["remove-cell"]
 from blurpaper import claims
 from blurpaper.book import figures, remedies, tables
-from blurpaper.book.page import Page, in_words, percent, with_interval
+from blurpaper.book.page import Page, percent, with_interval
+from blurpaper.book.show import in_words
 from blurpaper.evaluation import results
 from blurpaper.experiments.sources import Paper
 
@@ -61,7 +62,7 @@ page.table(
 # %% tags=["hide-input"]
 sources = page.sources("table1", metric="top5")
 page.figure(
-    figures.accuracy_by_condition(sources["paper"], sources),
+    figures.curves(sources, "scale", "top-5 accuracy, %"),
     caption="Accuracy of a network trained on sharp images falls with defocus, and faster at the larger scale. Bands: 95 % intervals.",
     alt="Line plots of top-5 accuracy against the radius of the blur, a panel for each source and a line for each scale. "
     + in_words(sources, "scale"),

@@ -26,7 +26,8 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper.book import figures
-from blurpaper.book.page import RUN, Page, in_words, percent, points, with_interval
+from blurpaper.book.page import RUN, Page, percent, points, with_interval
+from blurpaper.book.show import in_words
 from blurpaper.book.tables import comparison
 from blurpaper.evaluation import results
 

@@ -26,7 +26,8 @@ published = False
 
 # %% tags=["remove-cell"]
 from blurpaper.book import figures
-from blurpaper.book.page import Page, in_words, percent, points, with_interval
+from blurpaper.book.page import Page, percent, points, with_interval
+from blurpaper.book.show import in_words
 from blurpaper.book.tables import comparison
 from blurpaper.evaluation import results
 
@@ -50,7 +51,10 @@ page.table(
 
 # %% tags=["hide-input"]
 page.figure(
-    figures.accuracy_by_condition(original["paper"], original),
+    figures.curves(
+        {name: results.select(frame, metric="top5") for name, frame in original.items()},
+        "scale", "top-5 accuracy, %",
+    ),
     caption="Top-5 accuracy of the second architecture against defocus, at two scale settings. Bands: 95 % intervals.",
     alt="Line plots of top-5 accuracy against blur radius, a panel for each source and a line for each scale setting. "
     + in_words(

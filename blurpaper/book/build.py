@@ -186,7 +186,8 @@ def _ingredients(profile: Profile) -> str:
 def _latest(html: Path) -> Path:
     """Point ``_build/html`` to a book; the path of its first page."""
     latest = build_root() / "html"
-    if latest.is_symlink() or not latest.exists():
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(html.relative_to(latest.parent), target_is_directory=True)
+    if not latest.is_symlink():  # of a plain jupyter-book build
+        shutil.rmtree(latest, ignore_errors=True)
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(html.relative_to(latest.parent), target_is_directory=True)
     return html / "index.html"

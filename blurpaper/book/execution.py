@@ -21,7 +21,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -31,9 +31,13 @@ from blurpaper.book.tables import ANCHORS
 from blurpaper.experiments import sources
 from blurpaper.experiments.sources import RUN
 from blurpaper.runs import Run, files, fingerprint
+from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import TEMPLATES, written
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Artifact, Codec, Store, sha256_of
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 KIND = "chapters"
 
@@ -100,6 +104,25 @@ def execute(chapter: str, run: Edition) -> Path:
     with written(out) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return out
+
+
+def published_notebook(script: str) -> NotebookNode:
+    """A chapter as a notebook executed on the committed results, for a plain ``jupyter-book build``
+    of a checkout, which reads the percent scripts themselves.
+
+    Args:
+        script: the text of a chapter.
+
+    Raises:
+        BookError: if it is no chapter's, or fails.
+    """
+    import nbformat
+
+    named = [one for one in build.chapters() if _script(one) == script]
+    if not named:
+        raise build.BookError(f"no chapter in {build.NOTEBOOKS} has this text: {script[:80]!r}.")
+    edition = Edition(profiles.load("emoji"), {}, "emoji", Store(), published=True)
+    return nbformat.reads(edition.store.get(edition.artifact(named[0])), as_version=4)
 
 
 def shows_the_store(chapter: str) -> bool:

@@ -5,18 +5,17 @@ numbers.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML, Markdown, display
 
 from blurpaper.book import build
+from blurpaper.book.chapter import prepare
 from blurpaper.book.tables import ANCHORS, claims_table, download, render, rounded
 from blurpaper.evaluation import results
 from blurpaper.experiments.sources import PHOTOS, RUN, Paper, Source, answers, ours, this_run
 from blurpaper.runs import profile as profiles
-from blurpaper.runs.devices import keep_freed_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,9 +54,7 @@ class Page:
     def __init__(
         self, profile: str, overrides: Mapping[str, Any] | None = None, published: bool = False
     ) -> None:
-        keep_freed_memory()
-        # timm's downloader warns that it cannot draw widgets; it has nothing to download here.
-        warnings.filterwarnings("ignore", message="IProgress not found")
+        prepare()
         self.profile = profiles.load(profile, overrides)
         self.overrides = dict(overrides or {})
         self.source = this_run(self.profile, published)
@@ -180,6 +177,7 @@ class Page:
     ) -> None:
         run = self.run, self._origin(RUN)
         values = {"caption": caption, "sources": sources, "alt": alt, "rows": rows, "run": run}
+        values["folded"] = ""
         display(HTML(render("figure.html", shown=shown, **values)))
 
     def _origin(self, source: str) -> str:
@@ -233,34 +231,6 @@ def with_interval(row: pd.Series, percents: bool = True, unit: str = " %") -> st
     value, low, high = (rounded(scale * one, digits) for one in numbers)
     interval = "interval not known" if low == "nan" else f"{low} to {high}"
     return f"{value}{unit} ({interval})"
-
-
-def in_words(
-    sources: Mapping[str, pd.DataFrame],
-    line: str,
-    ends: tuple[str, str] = ("sharp", "D8"),
-    percents: bool = True,
-) -> str:
-    """The ends of the lines of a figure in words, for its alt text.
-
-    Args:
-        sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
-        line: the column that tells the lines apart.
-        ends: the conditions at which they begin and end.
-    """
-    panels = []
-    for name, frame in sources.items():
-        told = []
-        for value, rows in frame.groupby(line, sort=False):
-            known = rows.set_index("condition")["value"]
-            if set(ends) <= set(known.index):
-                first, last = (
-                    percent(known[end]) if percents else rounded(known[end], 2) for end in ends
-                )
-                told.append(f"{value} from {first} to {last}")
-        if told:
-            panels.append(f"{name}: {', '.join(told)}")
-    return f"From {ends[0]} to {ends[1]}, {'; '.join(panels)}."
 
 
 def points(share: float) -> str:

@@ -10,6 +10,7 @@ import base64
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,8 +32,18 @@ if TYPE_CHECKING:
 
 
 def rounded(value: float, digits: int) -> str:
-    """A number as text, with a real minus sign and no negative zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+    """A number as text, halves rounded up, with a real minus sign and no negative zero.
+
+    It is rounded to six digits first, since a half is seldom exact in binary.
+
+    >>> rounded(100 * 0.0685, 1), rounded(-0.04, 1)
+    ('6.9', '0.0')
+    """
+    if not np.isfinite(value):
+        return str(value)
+    digit = Decimal(1).scaleb(-digits)
+    number = Decimal(f"{value:.6f}").quantize(digit, ROUND_HALF_UP) + 0
+    return f"{number:f}".replace("-", "−")
 
 
 _TEMPLATES = Environment(
@@ -54,6 +65,22 @@ def render(template: str, **values: object) -> str:
 
 PERCENT = ("top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap")
 """Metrics that are shares, shown in per cent."""
+
+METRICS = {
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "entropy": "entropy",
+    "cross_entropy": "cross-entropy",
+    "ece": "calibration error (ECE)",
+    "aurc": "area under risk-coverage (AURC)",
+    "js_divergence": "Jensen-Shannon divergence",
+}
+"""Metrics of classification as readers see them."""
+
+
+def unit_of(metric: str) -> str:
+    """The unit in which a metric is shown."""
+    return "%" if metric in PERCENT else "nats"
 
 
 def comparison(
@@ -86,6 +113,58 @@ def comparison(
             cells += [(metric, part) for part in found.values()]
     body = [(value, [_number(part, row, value, of) for of, part in cells]) for value in rows]
     return render("comparison.html", row=row, heads=heads, rows=body, several=len(sources) > 1)
+
+
+def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -> str:
+    """An HTML table: a group of rows for each metric and value of a column, in it a row a source;
+    each number with half the width of its interval, those of the paper in its own digits.
+
+    Args:
+        rows: tidy, with a ``source``.
+        row: the column of the groups; ``metric`` if that alone tells them apart.
+        columns: values of ``column``, in order.
+    """
+    groups = []
+    for metric, here in rows.groupby("metric", sort=False):
+        fullest = here.groupby("source")[row].nunique().idxmax()
+        order = dict.fromkeys([*here[row][here["source"] == fullest], *here[row]])
+        for value in order:
+            label = METRICS[metric] if row == "metric" else str(value)
+            if row != "metric" and rows["metric"].nunique() > 1:
+                label = f"{METRICS[metric]}: {label}"
+            lines = [
+                (source, [_plus_minus(part, column, one, metric) for one in columns])
+                for source, part in here[here[row] == value].groupby("source", sort=False)
+            ]
+            groups.append((label, lines))
+    return render("grouped.html", row=row, columns=columns, groups=groups)
+
+
+def _plus_minus(found: pd.DataFrame, column: str, value: str, metric: str) -> tuple[str, str]:
+    one = _one(found, column, value, metric)
+    if one is None:
+        return "–", ""
+    share = unit_of(metric) == "%"
+    scale, digits = (100, 1) if share else (1, 2)
+    if one["source"] == numbers.PAPER:
+        return rounded(scale * one["value"], 2 if share else 4), ""
+    half = scale * (one["high"] - one["low"]) / 2
+    return rounded(scale * one["value"], digits), f"±{rounded(half, digits)}"
+
+
+def said(drawn: pd.Series, unit: str) -> tuple[str, str]:
+    """A number and its 95 % interval as text; the paper's, of which it gives none, without.
+
+    Args:
+        drawn: its value, and then its resamples over images; named as its source.
+        unit: ``percent``, ``points``, ``share``, ``nats`` or ``ratio``.
+    """
+    scale, digits, after = _UNITS[unit]
+    of_paper = drawn.name == numbers.PAPER
+    digits += of_paper and unit in ("percent", "points")
+    bounds = intervals.of_draws(drawn.to_numpy())
+    value, low, high = (rounded(scale * bound, digits) for bound in bounds)
+    return f"{value}{after}", "" if of_paper else f"({low} to {high})"
 
 
 def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -121,28 +200,33 @@ def number(value: float, low: float, high: float, metric: str) -> tuple[str, str
 
 
 def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> tuple[str, str]:
+    one = _one(found, row, value, metric)
+    return ("–", "") if one is None else number(*one[["value", "low", "high"]], metric)
+
+
+def _one(found: pd.DataFrame, row: str, value: str, metric: str) -> pd.Series | None:
+    """The one result for a value of a column, if there is any."""
     one = select(found, **{row: value})
     if len(one) > 1:
         raise ValueError(
             f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment "
             "and data set first."
         )
-    if one.empty:
-        return "–", ""
-    return number(*one.iloc[0][["value", "low", "high"]].astype(float), metric)
+    return None if one.empty else one.iloc[0]
 
 
 # --- The ledger: a row a claim, a column a source -------------------------------------------------
 
 LEDGER = "claims"
 """The target of the ledger in the book."""
-_MARKS = {
+MARKS = {
     criteria.REPRODUCED: "✓",
     criteria.NOT_REPRODUCED: "✗",
     criteria.UNDECIDED: "?",
     criteria.NOT_RUN: "–",
 }
 _UNITS = {
+    "percent": (100, 1, " %"),
     "points": (100, 1, " points"),
     "share": (100, 1, " %"),
     "nats": (1, 2, " nats"),
@@ -176,7 +260,7 @@ def claims_table(
         sources=list(entries[0].findings),
         sections=list(dict.fromkeys(entry.claim.section for entry in entries)),
         verdicts=criteria.VERDICTS,
-        marks=_MARKS,
+        marks=MARKS,
         ledger=LEDGER,
         page=lambda target: page_of(target).partition("#")[0],
         criterion_text=criterion_text,

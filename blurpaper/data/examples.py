@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blurpaper.data.images import write_image
+from blurpaper.data.images import to_canonical, write_image
 from blurpaper.data.sets import ImageSet, imagenet_names
+from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import UserError
 
 
@@ -64,6 +65,17 @@ def photograph(example: Example) -> torch.Tensor:
     torch.Size([3, 300, 451])
     """
     return _carried(example.name)
+
+
+def batch(canonical: int = CANONICAL) -> tuple[torch.Tensor, list[str]]:
+    """The examples at the canonical scale, their left squares, as one batch: uint8
+    ``(2, 3, canonical, canonical)``, and the class of each.
+
+    >>> batch()[0].shape, batch()[1]
+    (torch.Size([2, 3, 384, 384]), ['tabby', 'espresso'])
+    """
+    images = [to_canonical(photograph(one), canonical)[..., :canonical] for one in EXAMPLES]
+    return torch.stack(images), [one.answers[0] for one in EXAMPLES]
 
 
 def album(folder: Path, names: Iterable[str] = ()) -> Path:

@@ -197,9 +197,10 @@ def means_over_seeds(
     profile: Profile,
     baselines: list[pd.DataFrame] | None = None,
     suffix: str = "",
+    wanted: Iterable[str] = ("top1", "top5"),
 ) -> Iterator[dict[str, Any]]:
-    """Accuracy, or its paired difference from a baseline, over images and seeds, in the settings in
-    which all were measured.
+    """Some metrics, accuracy if nothing else is wanted, or their paired differences from a
+    baseline, over images and seeds, in the settings in which all were measured.
     """
     own = [_by_setting(one) for one in decided]
     others = [_by_setting(one) for one in baselines] if baselines else None
@@ -207,7 +208,7 @@ def means_over_seeds(
         if not all(setting in of_seed for of_seed in own):
             continue
         of = group.iloc[0][list(results.DECISION_KEY)].to_dict() | {"seed": "all"}
-        for metric in ("top1", "top5"):
+        for metric in wanted:
             terms = np.array([metrics.per_image(of_seed[setting])[metric] for of_seed in own])
             if others:
                 terms = terms - np.array(

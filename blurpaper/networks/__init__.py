@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from blurpaper.networks.base import STAGES, Network
+from blurpaper.networks.base import STAGES, Network, unfolded
 from blurpaper.networks.reference import NetworkSpec, Reference
 from blurpaper.runs.files import UserError
 
@@ -16,6 +16,7 @@ __all__ = [
     "NetworkSpec",
     "Reference",
     "build",
+    "load",
     "module_of",
 ]
 
@@ -51,3 +52,25 @@ def build(model: str, classes: Sequence[str], field: int) -> Network:
     torch.Size([1, 2, 1, 2])
     """
     return getattr(import_module(module_of(model)), model)(classes, field)
+
+
+def load(name: str, plain: bool = False) -> Network:
+    """The network of a name, in evaluation mode: with the weights that were published for ImageNet,
+    bundled, or in a file.
+
+    Args:
+        name: as the command line takes it, such as ``efficientnet_lite0:mix/agreement``.
+        plain: an ordinary module of torch, in which nothing is folded.
+
+    Raises:
+        UserError: for a name without weights that need no training.
+    """
+    from blurpaper.networks.weights import ORIGINALS, named
+
+    network = named(name)
+    if isinstance(network, Reference):
+        return network.load(plain)
+    if not network.is_original or network.model not in ORIGINALS:
+        raise UserError(f"{network} comes without weights: it has to be trained first.")
+    found = ORIGINALS[network.model]()
+    return unfolded(found) if plain else found

@@ -9,7 +9,8 @@ from alt_texts import Pictures
 from matplotlib import pyplot as plt
 
 from blurpaper.book import page
-from blurpaper.book.page import Page, in_words
+from blurpaper.book.page import Page
+from blurpaper.book.show import in_words
 from blurpaper.evaluation import results
 
 

@@ -130,7 +130,6 @@ def test_rows_are_offered_with_seven_digits_and_what_is_no_result_as_it_is() -> 
     [
         ("04_scales", "emoji"),
         ("11_recipe", "emoji"),
-        ("02_pretrained", "photos"),
         ("11_recipe", "photos"),
     ],
 )
@@ -153,6 +152,20 @@ def test_every_caption_links_to_an_anchor_that_is_there(
         assert {anchor for _, anchor, _ in links} <= anchors
         assert links[-1][1] == "run-this" and f"profile {profile}, as committed" in links[-1][2]
         assert caption.rstrip().endswith("</a>.</span>")
+
+
+def test_a_page_names_its_run_once_and_each_source_links_to_where_it_is_from(
+    published_chapter,
+) -> None:
+    html, _ = published_chapter("02_pretrained", "photos")
+    (line,) = re.findall(r'<p class="blurpaper-sources">(.*?)</p>', html)
+    assert line.endswith("profile photos, as committed.")
+    for part in [line, *re.findall(r"<figcaption>(.*?)</figcaption>", html, flags=re.DOTALL)]:
+        links = re.findall(r'<a href="(12_runs[^"]*)">([^<]*)</a>', part)
+        assert set(links) <= {
+            ("12_runs.html#run-paper", "paper"),
+            ("12_runs.html#run-this", "photographs"),
+        }
 
 
 def test_each_source_links_to_its_own_run(published_chapter) -> None:

@@ -15,13 +15,10 @@ from blurpaper.book.figures.pictures import (
     verdicts,
 )
 from blurpaper.book.figures.recognition import (
-    accuracy_against_entropy,
-    accuracy_by_condition,
-    by_network,
+    curves,
     distance_by_stage,
     risk_coverage,
     scale_settings,
-    transfer_matrix,
 )
 from blurpaper.book.figures.restoration import (
     accuracy_against_seconds,
@@ -34,10 +31,8 @@ from blurpaper.book.figures.restoration import (
 
 __all__ = [
     "Verdict",
-    "accuracy_against_entropy",
     "accuracy_against_seconds",
-    "accuracy_by_condition",
-    "by_network",
+    "curves",
     "distance_by_stage",
     "distance_maps",
     "error_shares",
@@ -51,6 +46,5 @@ __all__ = [
     "psnr_by_noise",
     "risk_coverage",
     "scale_settings",
-    "transfer_matrix",
     "verdicts",
 ]

@@ -20,6 +20,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from blurpaper.evaluation.results import select
 from blurpaper.experiments.measurements import DISKS
@@ -117,7 +118,7 @@ def inline(figure: Figure, photographs: bool = False) -> str:
     )
     if photographs:
         drawn = re.sub(r' style="image-rendering:[^"]*"', "", drawn)
-    return _sized(_with_own_names(_themed(drawn)))
+    return _sized(_with_own_names(_themed(drawn)), figure.get_label())
 
 
 def variables(theme: str) -> dict[str, str]:
@@ -145,24 +146,27 @@ def _with_own_names(drawn: str) -> str:
     return re.sub(r'(url\(#|href="#)', rf"\g<1>{own}-", drawn)
 
 
-def _sized(drawn: str) -> str:
-    """Give the size in pixels of a page, which its style sheet may shrink."""
+def _sized(drawn: str, kind: str) -> str:
+    """Give the size in pixels of a page, which its style sheet may shrink, and a class."""
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     across, down = _PIXELS * width, _PIXELS * height
     least = f"min-width:{_LEAST * across:.0f}px" if across > _WIDE else ""
-    kind = ' class="small"' if across <= _SMALL else ""
+    kind = kind or ("small" if across <= _SMALL else "")
     head = (
-        f'<svg{kind} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width:g} {height:g}" width="{across:.0f}" height="{down:.0f}" '
-        f'aria-hidden="true" focusable="false" style="{least}">'
+        f'<svg class="{kind}" xmlns="http://www.w3.org/2000/svg" '
+        f'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{across:.0f}" height="{down:.0f}" aria-hidden="true" '
+        f'focusable="false" style="{least}">'
     )
-    return head.replace(' style=""', "") + drawn[drawn.index(">") + 1 :]
+    return head.replace(' style=""', "").replace(' class=""', "") + drawn[drawn.index(">") + 1 :]
 
 
 # --- Panels ---------------------------------------------------------------------------------------
 
 PANEL = (3.5, 2.9)
 """Inches of one panel, of which two stand side by side on a page, and one on a phone."""
+ROW = (2.45, 2.3)
+"""Inches of one panel of three in a row, one for each source."""
 _LETTER = 9.0
 _NAME = {"va": "center", "fontsize": _LETTER, "annotation_clip": False}
 """Size in points and style of the names at lines."""
@@ -212,6 +216,19 @@ def panels(titles: Sequence[str], size: tuple[float, float] = PANEL) -> list[Axe
         axes.set_title(title)
         found.append(axes)
     return found
+
+
+def key(title: str, lines: Sequence[Line2D]) -> Figure:
+    """A key to the lines of several panels, with a title, in a row of its own."""
+    set_style()
+    rows = (len(lines) + 3) // 4
+    figure = plt.figure(figsize=(4.9, 0.2 + 0.2 * rows))
+    figure.set_label("key")
+    figure.text(0, 1, title, va="top", fontsize=10)
+    place = {"loc": "lower left", "bbox_to_anchor": (0, -0.1), "borderaxespad": 0}
+    look = {"ncols": 4, "frameon": False, "fontsize": _LETTER, "columnspacing": 1.2}
+    figure.legend(handles=lines, **place, **look)
+    return figure
 
 
 def figures_of(axes: Sequence[Axes]) -> list[Figure]:

@@ -66,44 +66,29 @@ def test_psfs_are_drawn_on_one_grid_in_their_own_shape() -> None:
         assert axis.get_title() == name
 
 
-def test_accuracy_by_condition_draws_a_line_a_scale_and_a_panel_a_source() -> None:
+def test_curves_are_a_key_and_a_panel_a_source_with_a_line_a_scale_all_on_one_axis() -> None:
     ours = rows(scale="256")
-    figure = figures.accuracy_by_condition(ours, {"paper": rows(scale="256"), "this run": ours})
-    assert [axis.get_title() for axis in axes(figure)] == ["paper", "this run"]
-    assert heights(axes(figure)[1]) == [np.linspace(0.9, 0.3, 5).round(6).tolist()]
+    shown = figures.curves({"paper": ours, "this run": ours}, "scale", "top-5 accuracy, %")
+    assert [text.get_text() for text in shown[0].legends[0].get_texts()] == ["256"]
+    assert [axis.get_title() for axis in axes(shown)] == ["paper", "this run"]
+    assert heights(axes(shown)[1]) == [np.linspace(90, 30, 5).round(6).tolist()]
+    assert {axis.get_ylim() for axis in axes(shown)} == {(0.0, 100.0)}
 
 
-def test_a_condition_that_was_not_measured_leaves_a_gap_in_its_line() -> None:
-    figure = figures.accuracy_by_condition(
-        rows(scale="256"), {"paper": results.select(rows(scale="256"), condition=["sharp", "D8"])}
-    )
-    assert np.isnan(axes(figure)[0].lines[0].get_ydata()).tolist() == [
-        False,
-        True,
-        True,
-        True,
-        False,
-    ]
+def test_a_curve_passes_over_what_was_not_measured_and_stands_at_the_radius() -> None:
+    few = results.select(rows(scale="256"), condition=["sharp", "D8"])
+    (axis,) = axes(figures.curves({"paper": few}, "scale", "entropy, nats"))
+    assert axis.lines[0].get_xdata().tolist() == [0, 4]
+    assert heights(axis) == [[0.9, 0.3]]
 
 
-def test_lines_of_networks_have_the_colour_of_their_network() -> None:
+def test_lines_of_networks_have_the_colour_of_their_network_and_the_original_is_dashed() -> None:
     frame = results.table(
         [*rows(network="mix").to_dict("records"), *rows(network="original").to_dict("records")]
     )
-    axis = figures.by_network(frame, "top5", "top-5", ["original", "mix"]).axes[0]
-    assert [line.get_color() for line in axis.lines] == [
-        style.NETWORK_COLOURS[name] for name in ("original", "mix")
-    ]
-
-
-def test_the_matrix_shows_each_network_under_each_condition() -> None:
-    frame = results.table(
-        [*rows(network="mix").to_dict("records"), *rows(network="onlyD8").to_dict("records")]
-    )
-    axis = figures.transfer_matrix(frame, ["mix", "onlyD8"], DISKS, "top5").axes[0]
-    assert [text.get_text() for text in axis.texts] == [
-        f"{n}\n±5" for n in (90, 75, 60, 45, 30)
-    ] * 2
+    (axis,) = axes(figures.curves({"this run": frame}, "network", "top-5"))
+    signs = [(line.get_color(), line.get_linestyle()) for line in axis.lines]
+    assert signs == [(style.NETWORK_COLOURS["mix"], "-"), (style.NETWORK_COLOURS["original"], "--")]
 
 
 def test_risk_is_that_of_the_metric() -> None:
@@ -113,7 +98,7 @@ def test_risk_is_that_of_the_metric() -> None:
     frame = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)}
     )
-    axis = figures.risk_coverage({"photos": frame}, ["D4"])[0].axes[0]
+    axis = figures.risk_coverage({"photos": frame}, ["D4"])[1].axes[0]
     coverage, risk = metrics.risk_coverage(
         frame["confidence"].to_numpy(), (frame["rank"] < 1).to_numpy()
     )
@@ -151,12 +136,9 @@ def test_distance_maps_are_drawn_as_they_are() -> None:
 
 
 def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
-    frame = results.table(
-        row | {"network": name}
-        for name in ("original", "sharp-only", "mix")
-        for row in rows().to_dict("records")
-    )
-    axis = figures.by_network(frame, "top5", "top-5", ["original", "sharp-only", "mix"]).axes[0]
+    _, axis = style.subplots(figsize=style.PANEL)
+    ends = {"original": 0.3, "sharp-only": 0.3, "mix": 0.31}
+    style.label_ends(axis, 1.0, ends, style.NETWORK_COLOURS)
     places = sorted(text.xyann[1] for text in axis.texts)
     height = axis.get_window_extent().height / axis.figure.dpi * 72  # in points, for a range of one
     assert np.diff(places).min() * height > axis.texts[0].get_fontsize()
@@ -172,12 +154,9 @@ def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
         for row in rows(scale="256").to_dict("records")
     )
     colours = {style.NETWORK_COLOURS[name] for name in ("original", "mix")}
-    assert (
-        drawn(axes(figures.by_network(frame, "top5", "top-5", ["original", "mix"]))[0]) == colours
-    )
-    (axis,) = axes(
-        figures.accuracy_by_condition(rows(scale="256"), {"this run": rows(scale="256")})
-    )
+    (axis,) = axes(figures.curves({"this run": frame}, "network", "top-5"))
+    assert drawn(axis) == colours
+    (axis,) = axes(figures.curves({"this run": rows(scale="256")}, "scale", "top-5"))
     assert drawn(axis) == {style.SCALE_COLOURS["256"]}
     settings = results.table(
         row | {"network": network, "train_scale": scale}
@@ -215,24 +194,6 @@ def test_levels_of_networks_have_bands_from_the_low_to_the_high_end_of_their_int
     assert {(0.8, 1.0), (0.5, 0.7), (0.4, 0.6)} <= bounds
 
 
-def test_points_of_entropy_and_accuracy_have_intervals_of_both() -> None:
-    import pandas as pd
-
-    random = np.random.RandomState(0)
-    decided = pd.DataFrame(
-        {
-            "scale": "256",
-            "condition": "D4",
-            "entropy": random.rand(80),
-            "rank": random.randint(0, 9, 80),
-        }
-    )
-    axis = figures.accuracy_against_entropy(decided).axes[0]
-    (across,), (up,) = (bars.get_segments() for bars in axis.containers[0].lines[2])
-    assert across[0][0] < decided["entropy"].mean() < across[1][0]
-    assert up[0][1] < (decided["rank"] < 5).mean() < up[1][1]
-
-
 def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
     import pandas as pd
 
@@ -240,7 +201,7 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
     decided = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(200), "rank": random.randint(0, 2, 200)}
     )
-    (band,) = figures.risk_coverage({"photos": decided}, ["D4"])[0].axes[0].collections
+    (band,) = figures.risk_coverage({"photos": decided}, ["D4"])[1].axes[0].collections
     edge = band.get_paths()[0].vertices
     low, high = (one(edge[edge[:, 0] == 1.0, 1]) for one in (min, max))
     wrong = (decided["rank"] >= 1).mean()
@@ -253,9 +214,9 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
 
 
 def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of_its_own() -> None:
-    shown = style.inline(figures.by_network(rows(network="mix"), "top5", "top-5 accuracy", ["mix"]))
+    shown = style.inline(figures.curves({"paper": rows(network="mix")}, "network", "top-5")[1])
     assert shown.startswith("<svg ") and shown.endswith("</svg>")
-    assert ">top-5 accuracy</text>" in shown and 'aria-hidden="true"' in shown
+    assert ">paper</text>" in shown and 'aria-hidden="true"' in shown
     assert (
         f"var(--figure-green, {style.NETWORK_COLOURS['mix']})" in shown
         and "var(--figure-text, " in shown
@@ -268,7 +229,9 @@ def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of
 def test_what_a_plot_refers_to_is_in_it_and_two_plots_share_no_name() -> None:
     kept = []
     for network in ("mix", "original"):
-        shown = style.inline(figures.by_network(rows(network=network), "top5", "top-5", [network]))
+        shown = style.inline(
+            figures.curves({network: rows(network=network)}, "network", "top-5")[1]
+        )
         names, wanted = (
             set(re.findall(r' id="([^"]+)"', shown)),
             set(re.findall(r'(?:url\(|href=")#([^)"]+)', shown)),

@@ -1,0 +1,373 @@
+"""What a chapter shows: numbers, tables, figures and verdicts, one call each.
+
+Caption, sources, n, a text for screen readers, and the rows as CSV come with it. What no source has
+yet is said to be not yet published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from IPython.display import HTML, display
+from myst_nb import glue
+
+from blurpaper import claims, data
+from blurpaper.book import build, figures
+from blurpaper.book.chapter import Chapter
+from blurpaper.book.figures.style import inline
+from blurpaper.book.tables import (
+    LEDGER,
+    MARKS,
+    METRICS,
+    criterion_text,
+    download,
+    grouped,
+    render,
+    rounded,
+    said,
+    unit_of,
+)
+from blurpaper.data.emoji import ATTRIBUTION
+from blurpaper.data.examples import EXAMPLES, photograph
+from blurpaper.data.images import to_canonical
+from blurpaper.evaluation import protocol, results
+from blurpaper.experiments.examples import SCIKIT_IMAGE
+from blurpaper.experiments.measurements import DISKS
+from blurpaper.experiments.sources import PAPER, MissingError
+from blurpaper.runs import CANONICAL, Run
+from blurpaper.runs.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from matplotlib.figure import Figure
+
+NOT_PUBLISHED, NOT_REPORTED = "not yet published", "not reported"
+"""Of a number that our runs do not have, and of one that the paper does not have."""
+
+
+class Picture(NamedTuple):
+    """An image that may be shown: canonical, uint8 ``(3, H, W)``, with its right answers."""
+
+    item: str
+    image: torch.Tensor
+    answers: tuple[str, ...]
+    canonical: int
+    source: str
+
+    def blurred(self, condition: str) -> torch.Tensor:
+        """The image under a condition."""
+        return protocol.blurred(self.image[None], [self.item], condition, self.canonical)[0]
+
+
+class Show:
+    """Tables, figures, numbers and verdicts of a chapter."""
+
+    def __init__(self, run: Chapter) -> None:
+        self._run = run
+
+    # --- Numbers and verdicts ---------------------------------------------------------------------
+
+    def numbers(self, unit: str, **numbers: pd.DataFrame) -> None:
+        """Print numbers of every source, and glue them for the prose.
+
+        A number ``lost`` is there ``lost-paper``, ``lost-photographs`` and ``lost-run``.
+
+        Args:
+            unit: ``percent``, ``points`` of per cent, ``share`` of a loss, ``nats`` or ``ratio``.
+            numbers: name -> what :meth:`Chapter.top5` gives, or differences and ratios of such.
+        """
+        import pandas as pd
+
+        rows = {}
+        for name, number in numbers.items():
+            texts = {title: _text(number[title], unit) for title in number}
+            rows[name] = {title: " ".join(text).strip() for title, text in texts.items()}
+            self._glue(name, rows[name])
+        print(pd.DataFrame.from_dict(rows, "index").to_string())
+
+    def box(self, unit: str, claim: str = "", **number: pd.DataFrame) -> None:
+        """Show a number of every source side by side, and glue it as :meth:`numbers` does.
+
+        Args:
+            claim: the id of a claim that it bears on, whose verdicts are shown with it.
+        """
+        ((name, found),) = number.items()
+        texts = {title: _text(found[title], unit) for title in found}
+        self._glue(name, {title: " ".join(text).strip() for title, text in texts.items()})
+        tested = claims.CLAIMS[claim] if claim else None
+        verdicts = self._verdicts(claim) if tested else {}
+        tiles = [
+            {"title": title, "href": self._run.origin(title), "about": self._run.about(title)}
+            | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
+            for title, (value, interval) in texts.items()
+        ]
+        link = f"{build.page_of(tested.table)}#claim-{claim}" if tested else ""
+        name = name.replace("_", " ")
+        values = {"name": name, "tiles": tiles, "claim": tested, "href": link, "marks": MARKS}
+        display(HTML(render("box.html", **values)))
+
+    def verdicts(self, *names: str) -> None:
+        """Print the verdict of each source on some claims, and glue them for the prose.
+
+        Args:
+            names: ids of claims; a verdict is glued as ``ID-paper``, and so on.
+        """
+        import pandas as pd
+
+        rows = {name: self._verdicts(name) for name in names}
+        for name, found in rows.items():
+            self._glue(name, found)
+        print(pd.DataFrame.from_dict(rows, "index").to_string())
+
+    def claims(self, *tables: str) -> None:
+        """Show the claims that some tables and figures decide, with the verdict of each source."""
+        entries = claims.ledger(self._run.source, tables)
+        names = list(self._run.places.items())
+        link = build.page_of(LEDGER).partition("#")[0]
+        values = {"entries": entries, "sources": names, "marks": MARKS, "ledger": link}
+        shown = render("verdicts.html", **values, criterion_text=criterion_text)
+        marks = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+        rows = {self._run.places[name]: one for name, one in claims.tables(entries).items()}
+        caption = f"Claims decided here: {marks}. A click opens the criterion and the numbers."
+        self._show(shown, caption, rows)
+
+    def _verdicts(self, claim: str) -> dict[str, str]:
+        """Verdicts on a claim by the titles of sources."""
+        entries = claims.ledger(self._run.source, [claims.CLAIMS[claim].table])
+        (entry,) = [one for one in entries if one.claim.id == claim]
+        return {title: entry.findings[name].verdict for name, title in self._run.places.items()}
+
+    def _glue(self, name: str, texts: Mapping[str, str]) -> None:
+        for role, title in self._run.roles.items():
+            glue(f"{name}-{role}", texts.get(title, NOT_PUBLISHED), display=False)
+
+    # --- Tables and plots -------------------------------------------------------------------------
+
+    def table(
+        self,
+        rows: pd.DataFrame,
+        row: str = "network",
+        column: str = "condition",
+        columns: Sequence[str] = (),
+        folded: str = "",
+    ) -> None:
+        """Show results as a table: a group of rows for each value of a column (and each metric, if
+        there are several), in it a row a source.
+
+        Args:
+            rows: of :meth:`Chapter.table`.
+            columns: the values of ``column`` that are shown, in order; all if empty.
+            folded: a line that opens it; none if empty.
+
+        Raises:
+            ValueError: for more columns of numbers than the five that fit a page.
+        """
+        columns = list(columns or rows[column].unique())
+        if len(columns) > 5:
+            raise ValueError(f"a table has at most five columns of numbers. Got {columns}.")
+        metrics = rows["metric"].unique()
+        words = " and ".join(f"{METRICS[one]} ({unit_of(one)})" for one in metrics)
+        caption = f"{words[:1].upper()}{words[1:]} by {row} and {column}; ± half the 95 % interval."
+        shown = grouped(rows, row, column, columns) if len(rows) else ""
+        self._show(shown, caption, _by_source(rows), folded=folded)
+
+    def curves(self, rows: pd.DataFrame, by: str = "network") -> None:
+        """Plot one metric against defocus: a panel a source, all on one scale, a line for each
+        value of a column.
+        """
+        (metric,) = rows["metric"].unique() if len(rows) else ["top5"]
+        frames, label = _by_source(rows), f"{METRICS[metric]}, {unit_of(metric)}"
+        ends = in_words(frames, by, percents=unit_of(metric) == "%")
+        caption = f"{METRICS[metric].capitalize()} against defocus (radius in pixels of an image "
+        self._show(
+            "".join(map(inline, figures.curves(frames, by, label))) if frames else "",
+            f"{caption}whose smaller side is 384), by {by}. Bands: 95 % intervals.",
+            frames,
+            f"Lines of {label}, against defocus, a panel a source and a line a {by}. {ends}",
+        )
+
+    def risk_coverage(self, network: str = "original", scale: str = "256") -> None:
+        """Plot the share of wrong predictions among the most confident against the share kept, for
+        each degree of defocus: a panel a source of decisions (Sec. 1's suggestion).
+        """
+        frames = {}
+        for title, one in self._run.sources.items():
+            model, of = one.profile.model, one.profile.evaluation.test_sets[0]
+            try:
+                found = one.decisions(
+                    model=model, network=network, data=of, scale=scale, input=results.AS_IS
+                )
+            except MissingError:
+                continue
+            frames[title] = results.widest(found)
+        wrong = [
+            f"{title}: "
+            + ", ".join(
+                f"{condition} {rounded(100 * (of['rank'] >= 1).mean(), 1)} %"
+                for condition, of in frame.groupby("condition", sort=False, observed=True)
+                if condition in DISKS
+            )
+            for title, frame in frames.items()
+        ]
+        self._show(
+            "".join(map(inline, figures.risk_coverage(frames, DISKS))),
+            "Error (top-1) among the predictions kept, as only the most confident are kept. "
+            "Bands: 95 % intervals.",
+            {},
+            "Curves of the share of wrong predictions against the share kept, a curve for each "
+            f"degree of defocus. If all are kept: {'; '.join(wrong)}.",
+        )
+
+    # --- Pictures ---------------------------------------------------------------------------------
+
+    def figure(self, name: str) -> None:
+        """Show a figure of the paper that consists of pictures: ``figure1`` or ``figure3``."""
+        {"figure1": self._figure1, "figure3": self._figure3}[name]()
+
+    def _figure1(self) -> None:
+        """Images sharp and under D8, above the original's likeliest classes."""
+        rows = results.select(self._run.source.rows("figure1"), network="original")
+        pictures, drawn, words = self._pictures_of(rows), [], []
+        for one in pictures:
+            here = results.select(rows, item=one.item)
+            conditions = list(here["condition"].unique())
+            seen = {condition: one.blurred(condition) for condition in conditions}
+            drawn += figures.likely_classes(here, one.item, seen, set(one.answers))
+            for condition in conditions:
+                of = results.select(here, condition=condition, metric="probability")
+                guesses = [
+                    f"{guess} {rounded(100 * value, 0)} %"
+                    for guess, value in zip(of["parameter"], of["value"], strict=True)
+                ]
+                words.append(f"{one.item} {condition}: {', '.join(guesses)}")
+        self._show_pictures(
+            drawn,
+            "The original network's likeliest classes for an image sharp and under D8 (Figure 1); "
+            "right answers have a tick.",
+            "Images, sharp and blurred, each above bars of the likeliest classes. "
+            + "; ".join(words),
+            pictures,
+        )
+
+    def _figure3(self) -> None:
+        """The first image of each condition that may be shown, with the verdicts of networks."""
+        rows = self._run.source.rows("figure3")
+        of = "emoji" if "emoji" in set(rows["data"]) else SCIKIT_IMAGE
+        rows = results.select(rows, data=of).drop_duplicates(["condition", "network"])
+        first = self._run.source.rows("figure3_guesses").set_index(["item", "condition", "network"])
+        pictures = {one.item: one for one in self._pictures_of(rows)}
+        drawn, words = [], []
+        for (item, condition), here in rows.groupby(["item", "condition"], sort=False):
+            lines, one = {}, pictures[item]
+            for network, rank in zip(here["network"], here["value"], strict=True):
+                guess = first.loc[(item, condition, network)]
+                lines[network] = figures.Verdict(rank <= 5, guess["parameter"], guess["value"])
+            title = f"{one.answers[0]}, {condition}"
+            drawn += figures.verdicts([one.blurred(condition)], [title], [lines], columns=5)
+            right = (f"{name} {'right' if of.right else 'wrong'}" for name, of in lines.items())
+            words.append(f"{title}: {', '.join(right)}")
+        self._show_pictures(
+            drawn,
+            "The first guess of each network and its probability (Figure 3); a tick where the "
+            "truth is among its five likeliest classes.",
+            f"Blurred images, each above the verdicts of networks. {'; '.join(words)}",
+            list(pictures.values()),
+        )
+
+    def _pictures_of(self, rows: pd.DataFrame) -> list[Picture]:
+        """The images of some rows that may be shown."""
+        profile, found = self._run.profile, []
+        items = list(dict.fromkeys(rows["item"]))
+        if "emoji" in set(rows["data"]):
+            images = data.load_images("emoji", "test", Run(profile, Store()))
+            for item in items:
+                if item in images.ids:
+                    number, size = images.ids.index(item), profile.protocol.canonical
+                    answers = (images.classes[images.labels[number]],)
+                    image = to_canonical(images[number], size)
+                    found.append(Picture(item, image, answers, size, ATTRIBUTION))
+        for example in EXAMPLES:
+            if (item := f"{SCIKIT_IMAGE}/{example.name}") in items:
+                image = to_canonical(photograph(example), CANONICAL)
+                source = f"{example.name}: {example.source}."
+                found.append(Picture(item, image, example.answers, CANONICAL, source))
+        return found
+
+    def _show_pictures(
+        self, drawn: Sequence[Figure], caption: str, alt: str, pictures: Sequence[Picture]
+    ) -> None:
+        thanks = " ".join(dict.fromkeys(one.source for one in pictures))
+        shown = "".join(inline(one, photographs=True) for one in drawn)
+        self._show(shown, f"{caption} {thanks}", {}, alt)
+
+    def _show(
+        self,
+        shown: str,
+        caption: str,
+        rows: Mapping[str, pd.DataFrame],
+        alt: str = "",
+        folded: str = "",
+    ) -> None:
+        """Give out HTML with its caption, its rows by source, and where they are from."""
+        sources = [
+            (title, self._run.origin(title), f": {described(one)}")
+            for title, one in rows.items()
+            if "model" in one
+        ]
+        values = {"caption": caption, "alt": alt, "folded": folded, "sources": sources, "run": None}
+        values["rows"] = download(rows) if rows else None
+        shown = shown or f"<p>{NOT_PUBLISHED.capitalize()}.</p>"
+        display(HTML(render("figure.html", shown=shown, **values)))
+
+
+def _by_source(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    parts = rows.groupby("source", sort=False)
+    return {str(title): one.drop(columns="source") for title, one in parts}
+
+
+def _text(number: pd.Series, unit: str) -> tuple[str, str]:
+    """A number of a source and its interval, or why there is none."""
+    if np.isfinite(number.iloc[0]):
+        return said(number.dropna(), unit)
+    if number.notna().any():
+        return "no share of so small a loss", ""
+    return (NOT_REPORTED if number.name == PAPER else NOT_PUBLISHED), ""
+
+
+def described(rows: pd.DataFrame) -> str:
+    """Models, data and number of images of some rows, such as ``vgg16 on imagenet, n = 50,000``."""
+    pairs = dict.fromkeys(zip(rows["model"], rows["data"], strict=True))
+    words = " and ".join(f"{model} on {name}" for model, name in pairs)
+    return words + (f", n = {rows['n'].min():,}" if rows["n"].notna().any() else "")
+
+
+def in_words(
+    sources: Mapping[str, pd.DataFrame],
+    line: str,
+    ends: tuple[str, str] = ("sharp", "D8"),
+    percents: bool = True,
+) -> str:
+    """The ends of the lines of a figure in words, for its alt text.
+
+    Args:
+        sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
+        line: the column that tells the lines apart.
+        ends: the conditions at which they begin and end.
+    """
+    panels = []
+    for name, frame in sources.items():
+        told = []
+        for value, rows in frame.groupby(line, sort=False):
+            known = rows.set_index("condition")["value"]
+            if set(ends) <= set(known.index):
+                first, last = (
+                    f"{rounded(100 * known[end], 1)} %" if percents else rounded(known[end], 2)
+                    for end in ends
+                )
+                told.append(f"{value} from {first} to {last}")
+        if told:
+            panels.append(f"{name}: {', '.join(told)}")
+    return f"From {ends[0]} to {ends[1]}, {'; '.join(panels)}."
