@@ -179,11 +179,11 @@ def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]
 
 
 def open_claims(claims: list[dict[str, Any]]) -> list[str]:
-    """Claims without a verdict in this run and without an explanation."""
+    """Claims that this run neither decides nor tests, without an explanation."""
     return [
         f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing "
         "says why"
         for claim in claims
-        if claim["verdict"].get(RUN) in (None, "not run")
+        if claim["verdict"].get(RUN) in (None, "not run", "conditions not met")
         and not (claim.get("explained") or {}).get(RUN)
     ]

@@ -20,9 +20,11 @@ __all__ = [
     "SegmentedSet",
     "Subset",
     "check_segmented",
+    "classes",
     "count",
     "fingerprints",
     "is_known",
+    "known_count",
     "labels_of",
     "load_images",
     "load_segmented",
@@ -155,16 +157,35 @@ def count(name: str, split: str, profile: Profile) -> int:
     """Number of images of a set, with label maps or without, in the data folder; of a missing set,
     as published; 0 where that is not known.
     """
+    if name in voc.TASKS and voc.is_there(name, split):
+        return len(voc.load_segmented(name, split))
+    if name in folders.SETS and name not in voc.TASKS and folders.is_there(name, split):
+        return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
+    return known_count(name, split, profile)
+
+
+def known_count(name: str, split: str, profile: Profile) -> int:
+    """Number of images of a set as drawn, or as published, without a look at the data folder; 0
+    where it is not known.
+    """
     if name in ("emoji", SCENES):
         return getattr(profile.emoji if name == "emoji" else profile.segmentation.scenes, split)
     if name == "scikit-image":
         return len(CarriedSet(split))
     if name in voc.TASKS:
-        whole = voc.COUNTS[name][split]
-        return len(voc.load_segmented(name, split)) if voc.is_there(name, split) else whole
-    if folders.is_there(name, split):
-        return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
+        return voc.COUNTS[name][split]
     return catalogue.known_set(name).counts.get(split, 0)
+
+
+def classes(name: str, profile: Profile) -> int:
+    """Number of classes that the images of a set are labelled with, or of labels of its pixels; 0
+    if it has no labels.
+    """
+    if name in (SCENES, *voc.TASKS):
+        return len(labels_of(name))
+    if name == "emoji":
+        return profile.emoji.classes
+    return max(catalogue.known_set(part).classes for part in name.split("+"))
 
 
 def fingerprints(run: Run) -> dict[str, str]:

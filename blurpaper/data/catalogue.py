@@ -25,6 +25,7 @@ class PhotographSet:
         licence: of the images.
         folders: split -> folder below the data folder.
         counts: split -> images it should hold.
+        classes: that its images are labelled with; 0 if they have no labels.
         url: of the archive to download; empty if it must be got by hand.
         checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where none
             is published.
@@ -40,6 +41,7 @@ class PhotographSet:
     licence: str
     folders: Mapping[str, str]
     counts: Mapping[str, int]
+    classes: int = 0
     url: str = ""
     checksum: str = ""
     size: str = ""
@@ -81,6 +83,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"train": "imagenet-sample/train"},
             counts={"train": 1000},
+            classes=1000,
             url=f"https://github.com/EliSchwartz/imagenet-sample-images/archive/{_SAMPLE}.zip",
             size="110 MB",
             layout=((r"[^/]+/((n\d{8})_[^/]+\.JPEG)", r"train/\2/\1"),),
@@ -92,6 +95,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence="CC BY 2.0 each, authors in attribution.csv",
             folders={"test": "nips2017-dev/val"},
             counts={"test": 1000},
+            classes=1000,
             url=f"{_CLEVERHANS}/dev_dataset.csv",
             checksum="sha256:b85ae40a1d5d0d95b77d30b8cabec140020a00cbcc9aebc6921b77a270fb743d",
             size="a list of 0.3 MB, then 1,000 photographs from Flickr",
@@ -103,6 +107,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"train": "imagewoof/train", "test": "imagewoof/val"},
             counts={"train": 9025, "test": 3929},
+            classes=10,
             url="https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-320.tgz",
             checksum="sha256:4e4905ed7643120daaf9bf3b2ef7f3a7e8396d9bdaf254a38c6f01f618b4973d",
             size="328 MB",
@@ -114,6 +119,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"train": "imagenette/train", "test": "imagenette/val"},
             counts={"train": 9469, "test": 3925},
+            classes=10,
             url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
             checksum="md5:3df6f0d01a2c9592104656642f5e78a3",
             size="342 MB",
@@ -159,6 +165,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"train": "imagenet/train", "test": "imagenet/val"},
             counts={"train": 1281167, "test": 50000},
+            classes=1000,
             by_hand="it cannot be fetched: register at image-net.org and put its images in "
             "train/<wnid>/ and val/<wnid>/",
         ),

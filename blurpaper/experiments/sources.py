@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from blurpaper import data
 from blurpaper.evaluation import predictions, results
 from blurpaper.experiments import examples, measurements, restoration, segmentation
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS
@@ -137,6 +138,18 @@ class Source:
     def origin(self) -> Origin:
         """The stamps of what its numbers were made from; nothing is loaded or computed."""
         raise self._missing("stamps")
+
+    def labelled(self, segmented: bool = False) -> float:
+        """Labelled training images a class, or a label of pixels, of the networks that are tuned
+        with labels; no image is read.
+        """
+        name = self.profile.segmentation.data if segmented else self.profile.train_set
+        number = sum(self._count(part) for part in name.split("+"))
+        return number / max(1, data.classes(name, self.profile))
+
+    def _count(self, name: str) -> int:
+        """Number of training images of a set."""
+        return data.known_count(name, "train", self.profile)
 
     def _rows(self, experiment: str) -> pd.DataFrame:
         return results.table([])
@@ -262,6 +275,9 @@ class Computed(Source):
             return measurements.decisions(one, self.run)
         images = restoration.images_of(one.data, self.run)
         return restoration.treated_decisions(Treatment(treatment), images, self.run)
+
+    def _count(self, name: str) -> int:
+        return data.count(name, "train", self.profile)
 
     def confusions(self) -> pd.DataFrame:
         return segmentation.counts(self.run)

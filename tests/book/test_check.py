@@ -335,7 +335,7 @@ def test_hashes_are_of_what_code_says(edit_module) -> None:
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verdict", [None, "not run"])
+@pytest.mark.parametrize("verdict", [None, "not run", "conditions not met"])
 def test_a_claim_without_a_verdict_needs_an_explanation(checkout, monkeypatch, verdict) -> None:
     open_claim = CLAIM | {"verdict": VERDICT | {"this run": verdict}}
     explained = open_claim | {"explained": {"this run": "this profile has no scenes"}}
