@@ -30,6 +30,7 @@ __all__ = [
     "load_segmented",
     "missing",
     "prior_sets",
+    "training_counts",
     "wanted",
 ]
 
@@ -175,6 +176,12 @@ def known_count(name: str, split: str, profile: Profile) -> int:
     if name in voc.TASKS:
         return voc.COUNTS[name][split]
     return catalogue.known_set(name).counts.get(split, 0)
+
+
+def training_counts(profile: Profile) -> dict[str, int]:
+    """Number of images of every set that networks are tuned on with labels, by name."""
+    names = [*profile.train_set.split("+"), profile.segmentation.data]
+    return {name: count(name, "train", profile) for name in names}
 
 
 def classes(name: str, profile: Profile) -> int:

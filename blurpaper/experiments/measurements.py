@@ -8,7 +8,7 @@ the settings of :func:`settings_of`, of which each experiment declares those tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -165,16 +165,25 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
 # --- All measurements of a run --------------------------------------------------------------------
 
 
-def measurements(profile: Profile) -> list[tuple[str, Measurement]]:
-    """All measurements of a run on test sets, each once, with the first experiment that has it."""
+def measurements(
+    profile: Profile, experiments: Collection[str] = ()
+) -> list[tuple[str, Measurement]]:
+    """All measurements of some experiments on test sets, or of all if none is named: each once,
+    with the first experiment that has it.
+    """
     found: dict[tuple, tuple[str, Measurement]] = {}
-    for name, one in _declared(profile):
+    for name, one in _declared(profile, experiments or EXPERIMENTS):
         found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))
     return list(found.values())
 
 
-def _declared(profile: Profile) -> list[tuple[str, Measurement]]:
-    return [(name, one) for name, each in EXPERIMENTS.items() for one in each.measures(profile)]
+def _declared(profile: Profile, names: Collection[str]) -> list[tuple[str, Measurement]]:
+    return [
+        (name, one)
+        for name, each in EXPERIMENTS.items()
+        if name in names
+        for one in each.measures(profile)
+    ]
 
 
 def _whole(one: Measurement, profile: Profile) -> Measurement:
@@ -198,7 +207,7 @@ def starts(profile: Profile) -> dict[str, str]:
     it starts from, which comes before it; empty for those that start from no other.
     """
     found: dict[str, str] = {}
-    for _, one in _declared(profile):
+    for _, one in _declared(profile, EXPERIMENTS):
         spec, start = one.spec, start_of(one.spec)
         if one.kind == SEGMENTED:
             name = str(replace(spec, model=SEGMENTATION))

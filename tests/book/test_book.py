@@ -45,7 +45,8 @@ def publication_of_smoke(smoke_run, tmp_path_factory) -> tuple[Path, dict[str, p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "RESULTS", folder)
         patch.setattr(Experiment, "__call__", noting)
-        list(publication.publish(Run(load("smoke"), Store(smoke_run[1]))))
+        run = Run(load("smoke"), Store(smoke_run[1]))
+        list(publication.publish(run, experiments.EXPERIMENTS))
     return folder, computed
 
 

@@ -395,7 +395,7 @@ def test_every_chapter_shows_the_claims_of_its_tables_and_figures() -> None:
     for script in SCRIPTS:
         text = script.read_text("utf-8")
         shown = re.findall(r'"(\w+)"', "".join(re.findall(r"(?:page|show)\.claims\((.*)\)", text)))
-        assert set(shown) == {table for table in tables if f"# ({table})=\n" in text}, script
+        assert set(shown) >= {table for table in tables if f"# ({table})=\n" in text}, script
 
 
 def test_the_claims_of_a_table_have_the_verdicts_they_have_among_all(entries) -> None:
