@@ -102,6 +102,29 @@ CATALOGUE: dict[str, PhotographSet] = {
             listing=True,
         ),
         PhotographSet(
+            name="ilsvrc-val-sample",
+            what="946 images of ILSVRC-2012's validation set, of 503 classes: a sample of "
+            "convenience, of which 621 look selected and 866 are small (smaller side about 225)",
+            licence=_IMAGENET,
+            folders={"test": "ilsvrc-val-sample/val"},
+            counts={"test": 946},
+            classes=1000,
+            by_hand="a selection made for this project from public repositories, the aspect of "
+            "squashed images restored; put other images of that set in val/<wnid>/",
+        ),
+        PhotographSet(
+            name="amd-tiny",
+            what="256 photographs that are not of ImageNet, labelled with 236 of its classes: "
+            "small, the median of the smaller side 292, grey bars cut off",
+            licence="MIT, of the repository that carries them",
+            folders={"test": "amd-tiny/val"},
+            counts={"test": 256},
+            classes=1000,
+            by_hand="a selection made for this project; its images and labels are in "
+            "github.com/kiritigowda/MIVisionX-inference-analyzer: cut off the grey bars and put "
+            "them in val/<wnid>/",
+        ),
+        PhotographSet(
             name="imagewoof",
             what="ten breeds of dog of ImageNet, smaller side 320: Imagewoof2-320 of fast.ai",
             licence=_IMAGENET,
