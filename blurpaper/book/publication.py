@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blurpaper import data, experiments
+from blurpaper import experiments
 from blurpaper.book import slider
 from blurpaper.deblurring import prior
 from blurpaper.evaluation import intervals, metrics, results
@@ -40,25 +40,31 @@ _COUNTS = {one.__name__ for one in (intervals, metrics, results, scores)}
 """With the experiments, the modules that make rows of artifacts."""
 
 
-_WRITE: dict[str, Callable[[Any, Path], object]] = {
-    "play.json": slider.CODEC.save,
-    "confusions.parquet": lambda counted, path: counted.to_parquet(path, index=False, **_SMALL),
-    "label_maps.npz": lambda shown, path: np.savez_compressed(path, **shown),
+_WITH: dict[str, tuple[str, Callable[[Computed], Any], Callable[[Any, Path], object]]] = {
+    "play.json": ("table3", slider.on_embedded, slider.CODEC.save),
+    "confusions.parquet": (
+        "table6",
+        Computed.confusions,
+        lambda counted, path: counted.to_parquet(path, index=False, **_SMALL),
+    ),
+    "label_maps.npz": (
+        "table6",
+        Computed.label_maps,
+        lambda shown, path: np.savez_compressed(path, **shown),
+    ),
 }
-_WITH: dict[str, dict[str, Callable[[Computed], Any]]] = {
-    "table3": {"play.json": slider.on_embedded},
-    "table5": {SECONDS: Computed.seconds},
-    "table6": {"confusions.parquet": Computed.confusions, "label_maps.npz": Computed.label_maps},
-}
-"""What is published with an experiment besides rows and decisions."""
+"""Files that are published with an experiment besides rows and decisions: how each is made, and
+written.
+"""
 
 
 def compute(name: str, run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows of an experiment, and what is published with it by name, loaded or computed."""
-    own, embedded = _WITH.get(name, {}), slider.are_embedded(run.profile)
-    makers = {end: make for end, make in own.items() if embedded or end != "play.json"}
-    rows = experiments.EXPERIMENTS[name](run)
-    return rows, {end: make(Computed(run)) for end, make in makers.items()}
+    rows, source = experiments.EXPERIMENTS[name](run), Computed(run)
+    parts = {end: make(source) for end, (of, make, _) in _WITH.items() if of == name}
+    if not slider.are_embedded(run.profile):  # others show the embedded run's
+        parts.pop("play.json", None)
+    return rows, parts | ({SECONDS: source.seconds()} if name == "table5" else {})
 
 
 def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
@@ -101,9 +107,9 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
             f"the store at {run.store.root} has no experiment of profile {profile.name} in full; "
             f"compute some by `blurpaper run --profile {profile.name} --experiments table1,...`."
         )
-    decided, device = Computed(run, rows).decisions(), surroundings()["device"]
+    source, device = Computed(run, rows), surroundings()["device"]
     timed = [[SECONDS, one, f"{s:.3g}", device] for one, s in parts.pop(SECONDS, {}).items()]
-    new, publications, took = list(rows), [], {}
+    decided, new, publications, took = source.decisions(), list(rows), [], {}
     others = [one for one in experiments.EXPERIMENTS if committed.is_there() and one not in new]
     if others:
         former = results.read(_path(profile, "csv"))
@@ -122,7 +128,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
         {
             "experiments": new,
             "profile": profile.model_dump(),
-            "images": data.training_counts(profile),
+            "labelled": [source.labelled(), source.labelled(segmented=True)],
             **{name: value for name, value in surroundings().items() if name != "commit"},
             **_code_of(used),
             "artifacts": [
@@ -147,7 +153,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
         "decisions.parquet": partial(_write_compact, decided),
         "timings.csv": lambda path: timings.to_csv(path, index=False, lineterminator="\n"),
     }
-    writers |= {end: partial(_WRITE[end], content) for end, content in parts.items()}
+    writers |= {end: partial(_WITH[end][2], content) for end, content in parts.items()}
     for end, write in writers.items():
         with written(_path(profile, end)) as temporary:
             write(temporary)

@@ -281,18 +281,13 @@ def had(claim: Claim) -> tuple[Basis, ...]:
 def _unmet(claim: Claim, used: Iterable[Basis]) -> str:
     """In words, the first condition of a claim that is not met; empty if all are."""
     for paper, own in zip(had(claim), used):
-        for name in ("labelled", "classes", "images"):
-            there, here = getattr(paper, name), getattr(own, name)
+        for name, there, here in zip(_CONDITIONS, paper[1:], own[1:], strict=True):
             if here < MUCH_LESS * there:
-                return f"{_CONDITIONS[name]}: {here:,.3g}, where the paper had {there:,.0f}"
+                return f"{name}: {here:,.3g}, where the paper had {there:,.0f}"
     return ""
 
 
-_CONDITIONS = {
-    "labelled": "labelled training images a class",
-    "classes": "classes",
-    "images": "test images",
-}
+_CONDITIONS = ("labelled training images a class", "classes", "test images")
 
 
 def _sides(criteria: tuple[Criterion, ...]) -> tuple[float, float]:

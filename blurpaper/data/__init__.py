@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blurpaper.data import catalogue, folders, images, voc
+from blurpaper.data import catalogue, folders, images, sets, voc
 from blurpaper.data.emoji import EmojiSet
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.scenes import LABELS, SceneSet
-from blurpaper.data.sets import (
-    BACKGROUND,
-    PARTS,
-    ImageSet,
-    JoinedSet,
-    SegmentedSet,
-    Subset,
-    part_of,
-)
+from blurpaper.data.sets import BACKGROUND, ImageSet, JoinedSet, SegmentedSet, Subset
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile
@@ -38,7 +30,6 @@ __all__ = [
     "load_segmented",
     "missing",
     "prior_sets",
-    "training_counts",
     "wanted",
 ]
 
@@ -61,7 +52,7 @@ def load_images(name: str, split: str, run: Run) -> ImageSet:
     _check_known(name)
     whole, _, part = name.partition(":")
     if part:
-        return part_of(load_images(whole, "train", run), part)
+        return sets.part_of(load_images(whole, "train", run), part)
     if name == "emoji":
         return EmojiSet(split, run)
     if name == "scikit-image":
@@ -115,14 +106,14 @@ def is_known(name: str) -> bool:
     """
     whole, colon, part = name.partition(":")
     known = whole in ("emoji", "scikit-image", *folders.SETS)
-    return known and (not colon or part in PARTS)
+    return known and (not colon or part in sets.PARTS)
 
 
 def _check_known(name: str) -> None:
     if not is_known(name):
         raise UserError(
             f"a data set is one of emoji, scikit-image, {', '.join(folders.SETS)}, or one of them "
-            f"with :{' or :'.join(PARTS)}. Got {name!r}."
+            f"with :{' or :'.join(sets.PARTS)}. Got {name!r}."
         )
 
 
@@ -176,7 +167,7 @@ def count(name: str, split: str, profile: Profile) -> int:
     """
     whole, _, part = name.partition(":")
     if part:
-        return round(PARTS[part] * count(whole, "train", profile))
+        return round(sets.PARTS[part] * count(whole, "train", profile))
     if name in voc.TASKS and voc.is_there(name, split):
         return len(voc.load_segmented(name, split))
     if name in folders.SETS and name not in voc.TASKS and folders.is_there(name, split):
@@ -197,15 +188,9 @@ def known_count(name: str, split: str, profile: Profile) -> int:
     return catalogue.known_set(name).counts.get(split, 0)
 
 
-def training_counts(profile: Profile) -> dict[str, int]:
-    """Number of images of every set that networks are tuned on with labels, by name."""
-    names = [*profile.train_set.split("+"), profile.segmentation.data]
-    return {name: count(name, "train", profile) for name in names}
-
-
 def classes(name: str, profile: Profile) -> int:
-    """Number of classes that the images of a set are labelled with, or of labels of its pixels; 0
-    if it has no labels.
+    """Number of classes that the training images of a set are labelled with, or of labels of its
+    pixels; 0 if it has no labels.
     """
     if name in (SCENES, *voc.TASKS):
         return len(labels_of(name))

@@ -25,7 +25,7 @@ class PhotographSet:
         licence: of the images.
         folders: split -> folder below the data folder.
         counts: split -> images it should hold.
-        classes: that its images are labelled with; 0 if they have no labels.
+        classes: that its training images are labelled with; 0 if it has no such images.
         url: of the archive to download; empty if it must be got by hand.
         checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where none
             is published.
@@ -95,7 +95,6 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence="CC BY 2.0 each, authors in attribution.csv",
             folders={"test": "nips2017-dev/val"},
             counts={"test": 1000},
-            classes=1000,
             url=f"{_CLEVERHANS}/dev_dataset.csv",
             checksum="sha256:b85ae40a1d5d0d95b77d30b8cabec140020a00cbcc9aebc6921b77a270fb743d",
             size="a list of 0.3 MB, then 1,000 photographs from Flickr",
@@ -108,7 +107,6 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"test": "ilsvrc-val-sample/val"},
             counts={"test": 946},
-            classes=1000,
             by_hand="a selection made for this project from public repositories, the aspect of "
             "squashed images restored; put other images of that set in val/<wnid>/",
         ),
@@ -119,7 +117,6 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence="MIT, of the repository that carries them",
             folders={"test": "amd-tiny/val"},
             counts={"test": 256},
-            classes=1000,
             by_hand="a selection made for this project; its images and labels are in "
             "github.com/kiritigowda/MIVisionX-inference-analyzer: cut off the grey bars and put "
             "them in val/<wnid>/",

@@ -154,13 +154,10 @@ def false_discovery_rates(p_values: Sequence[float], rate: float = 1 - LEVEL) ->
     >>> false_discovery_rates([0.01, 0.03, 0.2]).round(4)
     array([0.0333, 0.0333, 0.05  ])
     """
-    found = np.zeros(len(p_values))
-    for number in range(len(found)):
-        own = np.array(p_values, np.float64)
-        own[number] = 0
-        rejected = np.count_nonzero(false_discovery_adjusted(own) <= rate)
-        found[number] = rate * rejected / len(found)
-    return found
+    count = len(p_values)
+    without = np.where(np.eye(count, dtype=bool), 0.0, np.array(p_values, np.float64))
+    rejected = [np.count_nonzero(false_discovery_adjusted(row) <= rate) for row in without]
+    return rate * np.array(rejected, np.float64) / max(1, count)
 
 
 def _percentiles(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

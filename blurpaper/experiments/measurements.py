@@ -172,18 +172,14 @@ def measurements(
     with the first experiment that has it.
     """
     found: dict[tuple, tuple[str, Measurement]] = {}
-    for name, one in _declared(profile, experiments or EXPERIMENTS):
+    for name, one in _declared(profile, experiments):
         found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))
     return list(found.values())
 
 
-def _declared(profile: Profile, names: Collection[str]) -> list[tuple[str, Measurement]]:
-    return [
-        (name, one)
-        for name, each in EXPERIMENTS.items()
-        if name in names
-        for one in each.measures(profile)
-    ]
+def _declared(profile: Profile, names: Collection[str] = ()) -> list[tuple[str, Measurement]]:
+    names = names or EXPERIMENTS
+    return [(name, one) for name in names for one in EXPERIMENTS[name].measures(profile)]
 
 
 def _whole(one: Measurement, profile: Profile) -> Measurement:
@@ -207,7 +203,7 @@ def starts(profile: Profile) -> dict[str, str]:
     it starts from, which comes before it; empty for those that start from no other.
     """
     found: dict[str, str] = {}
-    for _, one in _declared(profile, EXPERIMENTS):
+    for _, one in _declared(profile):
         spec, start = one.spec, start_of(one.spec)
         if one.kind == SEGMENTED:
             name = str(replace(spec, model=SEGMENTATION))

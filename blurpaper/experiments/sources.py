@@ -144,12 +144,10 @@ class Source:
         with labels; no image is read.
         """
         name = self.profile.segmentation.data if segmented else self.profile.train_set
-        number = sum(self._count(part) for part in name.split("+"))
+        number = sum(self._count(part, "train", self.profile) for part in name.split("+"))
         return number / max(1, data.classes(name, self.profile))
 
-    def _count(self, name: str) -> int:
-        """Number of training images of a set."""
-        return data.known_count(name, "train", self.profile)
+    _count = staticmethod(data.known_count)
 
     def _rows(self, experiment: str) -> pd.DataFrame:
         return results.table([])
@@ -224,7 +222,7 @@ class Committed(Source):
         found = json.loads(self._there("json").read_text(encoding="utf-8"))
         # A mapping: all experiments were published at once, before they could be published apart.
         found = found if isinstance(found, list) else [found]
-        return [{"experiments": list(EXPERIMENTS), "images": {}} | one for one in found]
+        return [{"experiments": list(EXPERIMENTS), "labelled": []} | one for one in found]
 
     def origin(self) -> Origin:
         publications, took = self.publications(), defaultdict(list)
@@ -241,11 +239,11 @@ class Committed(Source):
                 stamps.append(common | one | {"seconds": seconds.pop(0) if seconds else None})
         return Origin(publications[-1]["profile"], stamps)
 
-    def _count(self, name: str) -> int:
-        known = {}
+    def labelled(self, segmented: bool = False) -> float:
         with suppress(MissingError):
-            known = self.publications()[-1]["images"]
-        return known[name] if name in known else super()._count(name)
+            if counted := self.publications()[-1]["labelled"]:
+                return counted[segmented]
+        return super().labelled(segmented)
 
     def _path(self, end: str) -> Path:
         return files.RESULTS / f"{self.profile.name}.{end}"
@@ -302,8 +300,7 @@ class Computed(Source):
         images = restoration.images_of(one.data, self.run)
         return restoration.treated_decisions(Treatment(treatment), images, self.run)
 
-    def _count(self, name: str) -> int:
-        return data.count(name, "train", self.profile)
+    _count = staticmethod(data.count)
 
     def confusions(self) -> pd.DataFrame:
         return segmentation.counts(self.run)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from blurpaper import experiments
+from blurpaper import data, experiments
 from blurpaper.book import check, publication, slider
 from blurpaper.cli import main
 from blurpaper.evaluation import results
-from blurpaper.experiments.sources import Committed, Computed
+from blurpaper.experiments.sources import Committed, Computed, Source
 from blurpaper.runs import Run, files, profile, store
 from blurpaper.runs.files import UserError
 from blurpaper.runs.store import Artifact, Store
@@ -165,13 +165,17 @@ def test_what_is_stale_is_told_by_publication(made, monkeypatch) -> None:
 
 
 def test_training_images_are_those_counted_when_they_were_published(made, monkeypatch) -> None:
-    counts = {"emoji": 1230, "emoji-scenes": 45}
-    monkeypatch.setattr(publication.data, "training_counts", lambda _: counts)
+    """Even if the data folder holds others, or none, where the results are read."""
+    emoji, scenes = made.settings.emoji, made.settings.segmentation.scenes
+    labels = len(data.labels_of("emoji-scenes"))
+    expected = [emoji.train / emoji.classes, scenes.train / labels]
     made.publish("table1")
+    monkeypatch.setattr(Source, "_count", lambda *_: 1)
     committed = Committed(made.settings)
-    assert committed.labelled() == 1230 / made.settings.emoji.classes
-    labels = len(publication.data.labels_of("emoji-scenes"))
-    assert committed.labelled(segmented=True) == pytest.approx(45 / labels)
+    assert [committed.labelled(one) for one in (False, True)] == pytest.approx(expected)
+    about = publications()[0] | {"labelled": [350.0, 60.0]}
+    (files.RESULTS / "smoke.json").write_text(json.dumps([about]))
+    assert [committed.labelled(one) for one in (False, True)] == [350, 60]
 
 
 @pytest.mark.parametrize("verb", ["run", "publish"])
