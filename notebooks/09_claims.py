@@ -42,8 +42,11 @@ entries = claims.ledger(page.source)
 # verdicts among those given below one in twenty.
 #
 # - **reproduced**, **not reproduced**: sure enough, one way or the other;
-# - **undecided**: the images at hand do not tell. As the number shown is of one criterion among several claims and criteria, its interval may
-#   lie wholly beyond the limit and the claim still be undecided;
+# - **undecided**: the images at hand do not tell. The interval shown is of the level that decides, given the other claims of the family, so that it
+#   contains the limit; the number of images that would decide is estimated from its width and its distance from the limit;
+# - **conditions not met**: the source would not reproduce it, but some number of it rests on less than a hundredth of what the paper had: of the labelled
+#   training images a class, of the classes, or of the test images. One rule serves all claims. A claim that the paper's own numbers contradict too, or
+#   of which it gives none, has no such excuse; one that is reproduced or undecided with less stays so;
 # - **not run**: the source does not have the numbers (the cell says which, if pointed at).
 #
 # Of the paper only the numbers are known, not what each image was decided to be. Accuracies are then drawn from their binomial

@@ -5,15 +5,14 @@ Each part gives a sentence for each problem; :func:`check` gathers them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blurpaper.book import build
-from blurpaper.experiments.sources import RUN, Committed, this_run
-from blurpaper.runs import files, fingerprint
+from blurpaper.experiments.sources import RUN, Committed, MissingError, this_run
+from blurpaper.runs import fingerprint
 from blurpaper.runs.profile import Profile
 
 if TYPE_CHECKING:
@@ -135,15 +134,28 @@ def stale(profile: Profile) -> list[str]:
     """
     if _unpublished(profile):
         return []
-    path = files.RESULTS / f"{profile.name}.json"
     table = f"results/{profile.name}.csv"
     again = f"run `blurpaper publish --profile {profile.name}`"
-    if not path.is_file():
-        return [f"nothing says how {table} was made, as {path.name} is missing; {again}"]
-    made = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        publications = Committed(profile).publications()
+    except MissingError:
+        return [f"nothing says how {table} was made, as {profile.name}.json is missing; {again}"]
     found = []
+    for made in publications:
+        if len(publications) > 1:
+            names = made["experiments"]
+            table = f"results/{profile.name}.csv ({', '.join(names)})"
+            again = (
+                f"run `blurpaper publish --profile {profile.name} --experiments {','.join(names)}`"
+            )
+        found += _stale(made, profile, table, again)
+    return found
+
+
+def _stale(made: Mapping[str, Any], profile: Profile, table: str, again: str) -> Iterator[str]:
+    """The changes since one publication of some experiments."""
     if "code" not in made:
-        found.append(f"{table} is older than its code; {again}")
+        yield f"{table} is older than its code; {again}"
     # A module is identified by the hash of its code: it may have been moved since.
     now = {fingerprint.hash_of(module) for module in fingerprint.library()}
     changed = {module for module, was in made.get("code", {}).items() if was not in now}
@@ -155,17 +167,16 @@ def stale(profile: Profile) -> list[str]:
         )
         kinds = [f"{count} {kind}" for kind, count in touched.most_common()]
         kinds += ["the tables"] * bool(changed & set(made["tables"]))
-        found.append(
+        yield (
             f"{table} is older than its code: {', '.join(sorted(changed))} changed since; "
             f"stale are {', '.join(kinds)}; {again}"
         )
     differing = _differing(made["profile"], profile.model_dump(mode="json"))
     if settings := [name for name in differing if name not in _OF_NO_NUMBER]:
-        found.append(
+        yield (
             f"profile {profile.name} has changed since {table} was made ({', '.join(settings)}); "
             f"{again}"
         )
-    return found
 
 
 # --- Claims ---------------------------------------------------------------------------------------
@@ -179,11 +190,11 @@ def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]
 
 
 def open_claims(claims: list[dict[str, Any]]) -> list[str]:
-    """Claims without a verdict in this run and without an explanation."""
+    """Claims that this run neither decides nor tests, without an explanation."""
     return [
         f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing "
         "says why"
         for claim in claims
-        if claim["verdict"].get(RUN) in (None, "not run")
+        if claim["verdict"].get(RUN) in (None, "not run", "conditions not met")
         and not (claim.get("explained") or {}).get(RUN)
     ]

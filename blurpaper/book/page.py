@@ -31,8 +31,8 @@ _CLAIMS_HERE = (
 )
 _EVERY_CLAIM = (
     "Every claim, and what each source says of it: the verdict, and the number that decides it "
-    "with its 95 % interval over images. The words of the claims are ours; section numbers are the "
-    "paper's."
+    "with its interval over images, of the level that decides. The words of the claims are ours; "
+    "section numbers are the paper's."
 )
 
 

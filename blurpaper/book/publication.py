@@ -5,7 +5,9 @@ each image.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
@@ -17,14 +19,15 @@ from blurpaper import experiments
 from blurpaper.book import slider
 from blurpaper.deblurring import prior
 from blurpaper.evaluation import intervals, metrics, results
-from blurpaper.experiments import restoration
-from blurpaper.experiments.sources import SECONDS, Computed
+from blurpaper.experiments import adaptation, restoration
+from blurpaper.experiments.sources import MEASURED, SECONDS, Committed, Computed, measured
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.files import load, save
 from blurpaper.networks.weights import bundled_path
 from blurpaper.runs import Run, files, fingerprint
-from blurpaper.runs.files import written
-from blurpaper.runs.store import Artifact, surroundings
+from blurpaper.runs.files import UserError, written
+from blurpaper.runs.profile import Profile
+from blurpaper.runs.store import Artifact, NotKeptError, Store, surroundings
 from blurpaper.segmentation import metrics as scores
 from blurpaper.training.networks import trained
 
@@ -32,14 +35,47 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
-_TOOK = ["kind", "name", "seconds", "device"]
 _SMALL = {"compression": "zstd", "compression_level": 19}
 _COUNTS = {one.__name__ for one in (intervals, metrics, results, scores)}
 """With the experiments, the modules that make rows of artifacts."""
 
 
-def publish(run: Run) -> Iterator[Path]:
-    """Write the results of a profile to ``results/``; what is missing is computed.
+_WITH: dict[str, tuple[str, Callable[[Computed], Any], Callable[[Any, Path], object]]] = {
+    "play.json": ("table3", slider.on_embedded, slider.CODEC.save),
+    "confusions.parquet": (
+        "table6",
+        Computed.confusions,
+        lambda counted, path: counted.to_parquet(path, index=False, **_SMALL),
+    ),
+    "label_maps.npz": (
+        "table6",
+        Computed.label_maps,
+        lambda shown, path: np.savez_compressed(path, **shown),
+    ),
+}
+"""Files that are published with an experiment besides rows and decisions: how each is made, and
+written.
+"""
+
+
+_TIMED = {"table5": restoration.seconds, "adaptation": adaptation.seconds}
+"""Seconds an image that are published with an experiment."""
+
+
+def compute(name: str, run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of an experiment, and what is published with it by name, loaded or computed."""
+    rows, source = experiments.EXPERIMENTS[name](run), Computed(run)
+    parts = {end: make(source) for end, (of, make, _) in _WITH.items() if of == name}
+    if not slider.are_embedded(run.profile):  # others show the embedded run's
+        parts.pop("play.json", None)
+    timed = _TIMED[name](run) if name in _TIMED else {}
+    return rows, parts | ({SECONDS: timed} if timed else {})
+
+
+def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
+    """Write results of a profile to ``results/``: those of some experiments, whose missing
+    artifacts are computed, or, if none is named, of all that the store has in full. What is
+    committed of other experiments stays as it is.
 
     ``<profile>.csv`` has the numbers, ``.json`` the provenance of each, ``.lock.txt`` the installed
     packages, ``.timings.csv`` the computing times, ``.decisions.parquet`` the decisions on each
@@ -48,56 +84,126 @@ def publish(run: Run) -> Iterator[Path]:
 
     The bundled network goes to ``results/weights`` first, since its file is measured too, and the
     prior of EPLL to ``results/priors``.
+
+    Raises:
+        UserError: if none is named and the store has none in full.
     """
     import pandas as pd
 
-    profile, released = run.profile, run.profile.evaluation.released_network
-    if released and profile.deblurring.prior.images == prior.BUNDLED.stem:
-        yield _release_prior(run)
-    if released:
-        yield _release(NetworkSpec.parse(f"{profile.model}:{released}"), run)
+    profile, committed = run.profile, Committed(run.profile)
+    wanted = [name for name in experiments.EXPERIMENTS if not names or name in names]
+    store = partial(Store, run.store.root, computes=bool(names))
+    with suppress(NotKeptError):
+        yield from _released(wanted, Run(profile, store()))
 
-    source = Computed(run)
-    made = [rows for make in experiments.EXPERIMENTS.values() if len(rows := make(run))]
-    rows = pd.concat(made, ignore_index=True)
-    decided, counted = source.decisions(), source.confusions()
-    seconds, shown = source.seconds(), source.label_maps()
-    played = slider.on_embedded(source) if slider.are_embedded(profile) else None
+    rows: dict[str, pd.DataFrame] = {}
+    parts: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    uses: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in wanted:
+        own = Run(profile, store())
+        with suppress(NotKeptError):
+            rows[name], found = compute(name, own)
+            seconds |= found.pop(SECONDS, {})
+            parts |= found
+            for artifact in own.store.used():
+                run.store.note(artifact)
+                uses[artifact.kind, artifact.name, artifact.key].append(name)
+    if not rows:
+        raise UserError(
+            f"the store at {run.store.root} has no experiment of profile {profile.name} in full; "
+            f"compute some by `blurpaper run --profile {profile.name} --experiments table1,...`."
+        )
+    source, device = Computed(run, rows), surroundings()["device"]
+    timed = [[SECONDS, one, f"{took:.3g}", device] for one, took in seconds.items()]
+    decided, new, publications, took = source.decisions(), list(rows), [], {}
+    others = [one for one in experiments.EXPERIMENTS if committed.is_there() and one not in new]
+    if others:
+        former = results.read(_path(profile, "csv"))
+        rows |= {name: results.select(former, experiment=name) for name in others}
+        former = pd.read_parquet(_path(profile, "decisions.parquet"))
+        kept = _declared(profile, others) - _declared(profile, new)
+        former = former[[one in kept for one in zip(*(former[column] for column in MEASURED))]]
+        decided = pd.concat([former, decided], ignore_index=True)
+        timed += [
+            [*row.values()]
+            for row in committed.timings()
+            if row["kind"] == SECONDS and row["name"] not in seconds
+        ]
+        took = {_which(one): one["seconds"] for one in committed.origin().stamps}
+        publications = list(_former(committed, others, uses))
     used = sorted(run.store.used(), key=lambda artifact: (artifact.kind, artifact.name))
     stamps = [run.store.stamp(artifact) for artifact in used]
-    about = {
-        "profile": profile.model_dump(),
-        **{name: value for name, value in surroundings().items() if name != "commit"},
-        **_code_of(used),
-        "artifacts": [
-            {name: stamp.get(name) for name in _STAMPED} | {"modules": [one.function.__module__]}
-            for one, stamp in zip(used, stamps, strict=True)
-        ],
-    }
-    took = [[stamp[name] for name in _TOOK] for stamp in stamps]
-    took += [
-        [SECONDS, name, f"{value:.3g}", surroundings()["device"]] for name, value in seconds.items()
-    ]
-    took = pd.DataFrame(took, columns=_TOOK, dtype=object)
-    path = files.RESULTS / f"{profile.name}.csv"
-    results.write(rows, path)
-    yield path
+    took |= {_which(stamp): stamp["seconds"] for stamp in stamps}
+    publications.append(
+        {
+            "experiments": new,
+            "profile": profile.model_dump(),
+            "labelled": [source.labelled(), source.labelled(segmented=True)],
+            **{name: value for name, value in surroundings().items() if name != "commit"},
+            **_code_of(used),
+            "artifacts": [
+                {name: stamp.get(name) for name in _STAMPED}
+                | {"modules": [one.function.__module__], "experiments": uses[_which(stamp)]}
+                for one, stamp in zip(used, stamps, strict=True)
+            ],
+        }
+    )
+    artifacts = [one for each in publications for one in each["artifacts"]]
+    timed = [
+        [one["kind"], one["name"], took[_which(one)], one["device"]] for one in artifacts
+    ] + timed
+    timings = pd.DataFrame(timed, columns=["kind", "name", "seconds", "device"], dtype=object)
+    made = [rows[name] for name in experiments.EXPERIMENTS if len(rows.get(name, ()))]
+    results.write(pd.concat(made, ignore_index=True), _path(profile, "csv"))
+    yield _path(profile, "csv")
 
-    writers = {
-        "json": lambda path: path.write_text(json.dumps(about, indent=1) + "\n", "utf-8"),
+    writers: dict[str, Callable[[Path], object]] = {
+        "json": lambda path: path.write_text(json.dumps(publications, indent=1) + "\n", "utf-8"),
         "lock.txt": lambda path: path.write_text("\n".join(installed()) + "\n", "utf-8"),
         "decisions.parquet": partial(_write_compact, decided),
-        "confusions.parquet": lambda path: counted.to_parquet(path, index=False, **_SMALL),
-        "label_maps.npz": lambda path: np.savez_compressed(path, **shown),
-        "timings.csv": lambda path: took.to_csv(path, index=False, lineterminator="\n"),
+        "timings.csv": lambda path: timings.to_csv(path, index=False, lineterminator="\n"),
     }
-    if played:
-        writers["play.json"] = partial(slider.CODEC.save, played)
+    writers |= {end: partial(_WITH[end][2], content) for end, content in parts.items()}
     for end, write in writers.items():
-        path = files.RESULTS / f"{profile.name}.{end}"
-        with written(path) as temporary:
+        with written(_path(profile, end)) as temporary:
             write(temporary)
-        yield path
+        yield _path(profile, end)
+
+
+def _path(profile: Profile, end: str) -> Path:
+    return files.RESULTS / f"{profile.name}.{end}"
+
+
+def _which(stamp: Mapping[str, Any]) -> tuple[str, ...]:
+    return stamp["kind"], stamp["name"], stamp["key"]
+
+
+def _declared(profile: Profile, names: Collection[str]) -> set[tuple[str, ...]]:
+    """The known columns of the decisions that experiments need."""
+    found = measured(profile, names) if names else ()
+    return {tuple(of[column] for column in MEASURED) for *_, of in found}
+
+
+def _former(
+    committed: Committed, others: Collection[str], uses: Mapping[tuple[str, ...], list[str]]
+) -> Iterator[dict[str, Any]]:
+    """What is committed of other experiments, publication by publication, without the artifacts
+    that are published again, to whose ``uses`` these experiments are added.
+    """
+    for about in committed.publications():
+        names = [name for name in about["experiments"] if name in others]
+        left = []
+        for one in about["artifacts"]:
+            # All used all, as far as is known, when they could not be published apart.
+            of = [name for name in one.get("experiments", names) if name in others]
+            if _which(one) in uses:
+                uses[_which(one)] += of
+            elif of:
+                left.append(one | {"experiments": of})
+        if names or left:
+            names = names or left[0]["experiments"]
+            yield about | {"experiments": names, "artifacts": left}
 
 
 def installed() -> list[str]:
@@ -122,6 +228,15 @@ def _code_of(used: Iterable[Artifact]) -> dict[str, Any]:
         "closures": closures,
         "tables": tables,
     }
+
+
+def _released(names: Collection[str], run: Run) -> Iterator[Path]:
+    """Write the prior of EPLL and the bundled network, if the experiments on them are named."""
+    released = run.profile.evaluation.released_network
+    if released and "prior" in names and run.profile.deblurring.prior.images == prior.BUNDLED.stem:
+        yield _release_prior(run)
+    if released and "bundled" in names:
+        yield _release(NetworkSpec.parse(f"{run.profile.model}:{released}"), run)
 
 
 def _release_prior(run: Run) -> Path:

@@ -21,8 +21,8 @@ from blurpaper.book.tables import (
     LEDGER,
     MARKS,
     METRICS,
-    criterion_text,
     download,
+    finding_text,
     grouped,
     render,
     rounded,
@@ -128,7 +128,7 @@ class Show:
         names = list(self._run.places.items())
         link = build.page_of(LEDGER).partition("#")[0]
         values = {"entries": entries, "sources": names, "marks": MARKS, "ledger": link}
-        shown = render("verdicts.html", **values, criterion_text=criterion_text)
+        shown = render("verdicts.html", **values, finding_text=finding_text)
         marks = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
         rows = {self._run.places[name]: one for name, one in claims.tables(entries).items()}
         caption = f"Claims decided here: {marks}. A click opens the criterion and the numbers."

@@ -18,7 +18,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from blurpaper.claims import criteria
-from blurpaper.claims.criteria import Criterion
+from blurpaper.claims.criteria import Finding
 from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
 from blurpaper.evaluation.results import COLUMNS, select
@@ -229,6 +229,7 @@ MARKS = {
     criteria.REPRODUCED: "✓",
     criteria.NOT_REPRODUCED: "✗",
     criteria.UNDECIDED: "?",
+    criteria.CONDITIONS_NOT_MET: "≪",
     criteria.NOT_RUN: "–",
 }
 _UNITS = {
@@ -241,11 +242,12 @@ _UNITS = {
 
 
 def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
-    """Numbers of claims: source -> verdict -> how many."""
-    return {
-        source: Counter(entry.findings[source].verdict for entry in entries)
-        for source in entries[0].findings
-    }
+    """Numbers of claims: source -> each verdict -> how many."""
+    found = {}
+    for source in entries[0].findings:
+        found[source] = Counter(dict.fromkeys(criteria.VERDICTS, 0))
+        found[source].update(entry.findings[source].verdict for entry in entries)
+    return found
 
 
 def claims_table(
@@ -269,20 +271,28 @@ def claims_table(
         marks=MARKS,
         ledger=LEDGER,
         page=lambda target: page_of(target).partition("#")[0],
-        criterion_text=criterion_text,
+        finding_text=finding_text,
     )
 
 
-def criterion_text(one: Criterion) -> str:
-    """A criterion's quantity, interval and limit, such as ``12.3 (11.0 to 13.6) points, to be above
-    0.0``.
+def finding_text(found: Finding) -> str:
+    """The weakest criterion of a finding, with the interval of the level that decides, such as
+    ``top-5 lost: 12.3 (11.0 to 13.6 at 99.3 %) points, to be above 0.0``; how many images would
+    decide an undecided one; and the condition that is not met.
     """
+    one, several = found.weakest, len(found.criteria)
     scale, digits, unit = _UNITS[one.unit]
-    bounds = intervals.of_draws(one.quantity)
-    value, low, high = (rounded(scale * bound, digits) for bound in bounds)
-    between = "" if low == high else f" ({low} to {high})"
+    value, low, high = (rounded(scale * bound, digits) for bound in found.interval(one))
+    between = "" if low == high else f" ({low} to {high} at {100 * (1 - found.rate):.4g} %)"
     side = "above" if one.above else "below"
-    return f"{value}{between}{unit}, to be {side} {rounded(scale * one.limit, digits)}"
+    limit = rounded(scale * one.limit, digits)
+    text = f"{one.words}{f' (weakest of {several})' * (several > 1)}: {value}{between}{unit}, "
+    text += f"to be {side} {limit}"
+    if found.verdict == criteria.UNDECIDED and np.isfinite(found.enough):
+        wanted = max(found.enough, found.images), found.images
+        enough, there = (float(f"{number:.2g}") for number in wanted)
+        text += f"; about {enough:,.0f} images would decide it ({there:,.0f} are there)"
+    return f"{text}; {found.missing}" if found.missing else text
 
 
 # --- Provenance: what the numbers were made from --------------------------------------------------

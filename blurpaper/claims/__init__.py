@@ -9,6 +9,7 @@ run.
 from blurpaper.claims import fine_tuning, recognition, restoration
 from blurpaper.claims.criteria import (
     CLAIMS,
+    CONDITIONS_NOT_MET,
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
@@ -20,6 +21,7 @@ from blurpaper.claims.ledger import ledger, summary, tables
 
 __all__ = [
     "CLAIMS",
+    "CONDITIONS_NOT_MET",
     "NOT_REPRODUCED",
     "NOT_RUN",
     "REPRODUCED",

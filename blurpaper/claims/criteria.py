@@ -1,4 +1,5 @@
-"""Claims, and how criteria decide them: reproduced, not reproduced, undecided or not run.
+"""Claims, and how criteria decide them: reproduced, not reproduced, undecided, conditions not met
+or not run.
 
 A claim is a sentence that numbers can bear out. Its criteria are fixed here, in the source, before
 any run. Each compares one measured quantity with a limit; a claim holds if all of its criteria do.
@@ -11,17 +12,37 @@ is that its side suggests. Many claims are tested at once: the procedure of Benj
 keeps the expected share of wrong verdicts, among those given, below 5 %. What is not sure enough is
 undecided. The claims that one table or figure decides are a family, tested by themselves: their
 verdicts then need nothing that the chapter does not show.
+
+That procedure rejects a hypothesis if its p-value is at most a rate that follows from the others of
+its family. An interval of one minus that rate contains the limit if and only if the claim is
+undecided (:meth:`Finding.interval`), so that intervals beside verdicts are of that level.
+
+A claim needs conditions like the paper's. What they are follows from the numbers of the paper that
+decide it, by one rule for all claims (:data:`MUCH_LESS`): each of our numbers rests on at least a
+hundredth of the labelled training images a class that the paper's had, of its classes, and of its
+test images. The rule was written before any result on the test sets that came later. It replaces
+"not reproduced" alone, by "conditions not met":
+
+- a claim that is reproduced with much less than the paper had stays reproduced, as its criteria
+  hold;
+- one that is undecided stays undecided, as more test images would decide it;
+- one that the paper's own numbers contradict as well has no excuse;
+- a claim of which the paper has no numbers has no conditions, as none can be derived.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 
-from blurpaper.claims.evidence import POINTS, Evidence, NotMeasuredError
+from blurpaper.claims.evidence import POINTS, Basis, Evidence, NotMeasuredError
 from blurpaper.evaluation import intervals
+from blurpaper.experiments.sources import Paper
 
 
 @dataclass(frozen=True)
@@ -61,10 +82,11 @@ def below(words: str, quantity: np.ndarray, limit: float = 0.0, unit: str = "poi
 
 Decide = Callable[[Evidence], Iterator[Criterion]]
 
-VERDICTS = REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN = (
+VERDICTS = REPRODUCED, NOT_REPRODUCED, UNDECIDED, CONDITIONS_NOT_MET, NOT_RUN = (
     "reproduced",
     "not reproduced",
     "undecided",
+    "conditions not met",
     "not run",
 )
 
@@ -145,16 +167,21 @@ class Finding:
     """The verdict of a source on a claim.
 
     Attributes:
-        verdict: one of the four.
+        verdict: one of the five.
         criteria: what was measured; empty if it was not.
         from_points: whether some number had no interval, so that values alone decide.
-        missing: the number that the source lacks, if the claim was not run.
+        missing: what the source lacks: the number if the claim was not run, the condition if it is
+            not met.
+        rate: the p-value of its weakest criterion with which it would just be decided.
+        images: of the smallest test set.
     """
 
     verdict: str
     criteria: tuple[Criterion, ...] = ()
     from_points: bool = False
     missing: str = ""
+    rate: float = 1 - intervals.LEVEL
+    images: float = np.nan
 
     @property
     def weakest(self) -> Criterion:
@@ -164,6 +191,24 @@ class Finding:
         return max(
             self.criteria, key=lambda one: (_contradicted(one), -one.margin[0] / _scale(one))
         )
+
+    def interval(self, one: Criterion) -> tuple[float, float, float]:
+        """The value of a criterion's quantity and its interval of the level that decides, ``1 -
+        rate``; resamples in which it cannot be computed lie beyond both ends.
+        """
+        beyond = max(1, int(self.rate / 2 * len(one.quantity)))
+        low, high = (np.sort(np.nan_to_num(one.quantity[1:], nan=end)) for end in (-np.inf, np.inf))
+        return float(one.quantity[0]), float(low[beyond - 1]), float(high[-beyond])
+
+    @property
+    def enough(self) -> float:
+        """Images with which the weakest criterion would decide, if its value stayed as it is:
+        ``n (z s / d)²``, where ``s`` is its standard error with ``n`` images, ``d`` its distance
+        from the limit, and ``z`` the quantile of a normal distribution for the level that decides.
+        """
+        one, z = self.weakest, NormalDist().inv_cdf(1 - self.rate / 2)
+        with np.errstate(divide="ignore"):
+            return self.images * float((z * np.nanstd(one.quantity[1:]) / one.margin[0]) ** 2)
 
 
 def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
@@ -185,33 +230,64 @@ def verdicts(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
 
 
 def _of_family(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding]:
-    measured: dict[str, tuple[tuple[Criterion, ...], bool]] = {}
+    measured: dict[Claim, tuple[tuple[Criterion, ...], list[Basis]]] = {}
     found: dict[str, Finding] = {}
     for claim in claims:
         evidence.used.clear()
         try:
-            measured[claim.id] = tuple(claim.criteria(evidence)), POINTS in evidence.used
+            measured[claim] = tuple(claim.criteria(evidence)), list(evidence.used)
         except NotMeasuredError as error:
             found[claim.id] = Finding(NOT_RUN, missing=str(error))
-    tested = [name for name, (_, from_points) in measured.items() if not from_points]
-    sides = {name: _sides(measured[name][0]) for name in tested}
-    sure = dict(
-        zip(
-            tested,
-            intervals.false_discovery_adjusted([min(1.0, 2 * min(sides[name])) for name in tested]),
-            strict=True,
-        )
-    )
-    for name, (criteria, from_points) in measured.items():
-        if from_points:
-            holds = all(one.margin[0] > 0 for one in criteria)
+    by_points = {one: POINTS in [basis.kind for basis in of] for one, (_, of) in measured.items()}
+    sides = {one: _sides(own) for one, (own, _) in measured.items() if not by_points[one]}
+    p_values = [min(1.0, 2 * min(pair)) for pair in sides.values()]
+    tested = zip(sides, p_values, intervals.false_discovery_rates(p_values), strict=True)
+    sure = {one: (p_value, rate) for one, p_value, rate in tested}
+    for one, (criteria, used) in measured.items():
+        missing, rate = "", 1 - intervals.LEVEL
+        if by_points[one]:
+            holds = all(each.margin[0] > 0 for each in criteria)
             verdict = REPRODUCED if holds else NOT_REPRODUCED
         else:
-            against, its_contrary = sides[name]
+            against, its_contrary = sides[one]
             likely = REPRODUCED if against < its_contrary else NOT_REPRODUCED
-            verdict = likely if sure[name] <= 1 - intervals.LEVEL else UNDECIDED
-        found[name] = Finding(verdict, criteria, from_points)
+            p_value, rate = sure[one]
+            verdict = likely if p_value <= rate else UNDECIDED
+            # Any of several criteria could fail by chance.
+            rate /= 1 if likely == REPRODUCED else len(criteria)
+        if verdict == NOT_REPRODUCED != one.paper and (missing := _unmet(one, used)):
+            verdict = CONDITIONS_NOT_MET
+        images = min((basis.images for basis in used), default=np.nan)
+        found[one.id] = Finding(verdict, criteria, by_points[one], missing, rate, images)
     return found
+
+
+MUCH_LESS = 0.01
+"""Share of what the paper had below which a source has much less: two orders of magnitude."""
+
+
+@cache
+def had(claim: Claim) -> tuple[Basis, ...]:
+    """What the paper's numbers on a claim rest on, in the order in which it asks for them; none if
+    the paper lacks one.
+    """
+    evidence = Evidence(Paper())
+    with suppress(NotMeasuredError):
+        list(claim.criteria(evidence))
+        return tuple(evidence.used)
+    return ()
+
+
+def _unmet(claim: Claim, used: Iterable[Basis]) -> str:
+    """In words, the first condition of a claim that is not met; empty if all are."""
+    for paper, own in zip(had(claim), used):
+        for name, there, here in zip(_CONDITIONS, paper[1:], own[1:], strict=True):
+            if here < MUCH_LESS * there:
+                return f"{name}: {here:,.3g}, where the paper had {there:,.0f}"
+    return ""
+
+
+_CONDITIONS = ("labelled training images a class", "classes", "test images")
 
 
 def _sides(criteria: tuple[Criterion, ...]) -> tuple[float, float]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,22 @@ class NotMeasuredError(LookupError):
     """A number that a source does not have, in one sentence."""
 
 
+class Basis(NamedTuple):
+    """What a number rests on.
+
+    Attributes:
+        kind: one of :data:`IMAGES`, :data:`INTERVALS` and :data:`POINTS`.
+        labelled: training images a class of a network tuned with labels; infinite of any other.
+        classes: that the test images are told apart by, or labels of their pixels.
+        images: of the test set.
+    """
+
+    kind: str
+    labelled: float
+    classes: float
+    images: float
+
+
 class Evidence:
     """The numbers of one source.
 
@@ -52,12 +68,11 @@ class Evidence:
         self._source, self.name, self.resamples = source, source.name, settings.bootstrap
         self.model, self.second_model = source.profile.model, settings.second_model
         self.data = settings.test_sets[0]
-        self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, str]] = {}
+        self._labelled = cache(source.labelled)
+        self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, Basis]] = {}
         self._decisions: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
-        self.used: set[str] = set()
-        """Which of :data:`IMAGES`, :data:`INTERVALS` and :data:`POINTS` the numbers were that were
-        asked for since this set was last cleared.
-        """
+        self.used: list[Basis] = []
+        """What the numbers rest on that were asked for since this list was last cleared."""
 
     # --- What claims ask for ----------------------------------------------------------------------
 
@@ -120,8 +135,8 @@ class Evidence:
         key = tuple(sorted(of.items()))
         if key not in self._drawn:
             self._drawn[key] = self._resampled(of)
-        drawn, kind = self._drawn[key]
-        self.used.add(kind)
+        drawn, basis = self._drawn[key]
+        self.used.append(basis)
         return drawn
 
     # --- Where it comes from ----------------------------------------------------------------------
@@ -160,21 +175,29 @@ class Evidence:
             found[key] = whole
         return found
 
-    def _resampled(self, of: dict[str, str]) -> tuple[np.ndarray, str]:
+    def _resampled(self, of: dict[str, str]) -> tuple[np.ndarray, Basis]:
+        segmented = of["metric"] == _SEGMENTED
+        labelled = self._labelled(segmented) if of["recipe"] == RECIPES[0] else np.inf
         with suppress(MissingError):  # a source without decisions has rows
-            if of["metric"] == _SEGMENTED:
+            if segmented:
                 key = (of["network"], of["condition"], of["region"])
                 if key not in self._confusions:
                     raise _not_measured(of)
-                return draws(self._confusions[key], self.resamples), IMAGES
+                counts = self._confusions[key]
+                basis = Basis(IMAGES, labelled, counts.shape[1], len(counts))
+                return draws(counts, self.resamples), basis
             if of["region"] == "":
                 if (group := self._decided(of)) is None:
                     # The tables lack it too, and to look there would make a run compute them.
                     raise _not_measured(of)
-                return self._over_images_and_seeds(group, of["metric"]), IMAGES
-        return self._of_row(of)
+                drawn, images = self._over_images_and_seeds(group, of["metric"])
+                return drawn, Basis(IMAGES, labelled, float(group["classes"].iloc[0]), images)
+        row = self._row(of)
+        drawn, kind = self._drawn_from(row)
+        return drawn, Basis(kind, labelled, float(row["classes"] or "nan"), float(row["n"]))
 
-    def _over_images_and_seeds(self, group: pd.DataFrame, metric: str) -> np.ndarray:
+    def _over_images_and_seeds(self, group: pd.DataFrame, metric: str) -> tuple[np.ndarray, int]:
+        """A metric's mean, ``(1 + R,)``, and the number of images."""
         terms = np.array(
             [metrics.per_image(one)[metric] for _, one in group.groupby("seed", observed=True)]
         )
@@ -182,9 +205,9 @@ class Evidence:
             intervals.resampling(count, self.resamples).astype(np.float64) for count in terms.shape
         )
         means = np.einsum("rs,sn,rn->r", seeds, terms, images, optimize=True) / terms.size
-        return np.concatenate([[terms.mean()], means])
+        return np.concatenate([[terms.mean()], means]), terms.shape[1]
 
-    def _of_row(self, of: dict[str, str]) -> tuple[np.ndarray, str]:
+    def _row(self, of: dict[str, str]) -> pd.Series:
         names = (
             [of["experiment"]]
             if "experiment" in of
@@ -198,7 +221,7 @@ class Evidence:
                     found["seed"].isin(["", "0"]) & found["data"].isin([self.data, *_ELSEWHERE])
                 ]
                 if len(found):
-                    return self._drawn_from(found.iloc[0])
+                    return found.iloc[0]
         raise _not_measured(of)
 
     def _drawn_from(self, row: pd.Series) -> tuple[np.ndarray, str]:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blurpaper.claims.criteria import CLAIMS, NOT_RUN, Claim, Criterion, Finding, verdicts
+from blurpaper.claims.criteria import CLAIMS, Claim, Criterion, Finding, verdicts
 from blurpaper.claims.evidence import Evidence
-from blurpaper.evaluation import intervals
 from blurpaper.experiments.sources import Paper, Source, ours
 
 if TYPE_CHECKING:
@@ -59,21 +58,22 @@ def tables(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
                 "says": claim.says,
                 "verdict": finding.verdict,
             }
-            rows += [of | _measured(one) for one in finding.criteria] or [
+            rows += [of | _measured(one, finding) for one in finding.criteria] or [
                 of | {"criterion": finding.missing}
             ]
         found[source] = pd.DataFrame(rows)
     return found
 
 
-def _measured(one: Criterion) -> dict[str, Any]:
-    value, low, high = intervals.of_draws(one.quantity)
+def _measured(one: Criterion, finding: Finding) -> dict[str, Any]:
+    value, low, high = finding.interval(one)
     bound = "above" if one.above else "below"
     return {
         "criterion": one.words,
         "value": value,
         "low": low,
         "high": high,
+        "level": 1 - finding.rate,
         "to_be": bound,
         "limit": one.limit,
         "unit": one.unit,
@@ -81,17 +81,15 @@ def _measured(one: Criterion) -> dict[str, Any]:
 
 
 def summary(source: Source) -> list[dict[str, Any]]:
-    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: the number
-    that a source lacks where the claim was not run.
+    """The ledger as data: ``id``, ``section``, ``verdict`` by source, and ``explained``: what a
+    source lacks where the claim was not run or its conditions are not met.
     """
     return [
         {
             "id": entry.claim.id,
             "section": entry.claim.section,
             "verdict": {name: finding.verdict for name, finding in entry.findings.items()},
-            "explained": {
-                name: one.missing for name, one in entry.findings.items() if one.verdict == NOT_RUN
-            },
+            "explained": {name: one.missing for name, one in entry.findings.items() if one.missing},
         }
         for entry in ledger(source)
     ]

@@ -11,6 +11,7 @@ import click
 
 from blurpaper.cli.base import PATH, load_profile, main, need_data, override_option, profile_option
 from blurpaper.runs import Run
+from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
     from blurpaper.book.execution import Edition
@@ -21,10 +22,34 @@ published_option = click.option(
 )
 
 
+def _named(_: object, __: object, text: str) -> list[str]:
+    """The experiments of a list with commas, in the paper's order.
+
+    Raises:
+        UserError: if one is not known.
+    """
+    from blurpaper.experiments import EXPERIMENTS
+
+    names = text.replace(",", " ").split()
+    if unknown := [name for name in names if name not in (*EXPERIMENTS, "all")]:
+        raise UserError(f"an experiment is one of {', '.join(EXPERIMENTS)}. Got {unknown[0]!r}.")
+    return [name for name in EXPERIMENTS if name in names or "all" in names]
+
+
+experiments_option = click.option(
+    "--experiments",
+    default="",
+    callback=_named,
+    metavar="NAME,...",
+    help="Only some experiments, such as table1,table3, or all of them.",
+)
+
+
 @main.command()
 @profile_option
 @override_option
 @published_option
+@experiments_option
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -38,14 +63,17 @@ def run(
     profile: str,
     overrides: tuple[str, ...],
     published: bool,
+    experiments: list[str],
     jobs: int | None,
     dry_run: bool,
     gpu: str,
 ) -> None:
-    """Execute every chapter, then build the book. What is done already is loaded, not redone."""
+    """Execute every chapter, then build the book; or compute some experiments and no more. What is
+    done already is loaded, not redone.
+    """
     import itertools
 
-    from blurpaper.book import build, execution
+    from blurpaper.book import build, execution, publication
 
     if dry_run:
         from blurpaper.experiments import plan
@@ -53,6 +81,11 @@ def run(
         click.echo(plan.describe(load_profile(profile, overrides)[0], gpu))
         return
     edition = _edition(profile, overrides, published)
+    for name in experiments:
+        rows, _ = publication.compute(name, Run(edition.profile, edition.store))
+        click.echo(f"[{name}] {len(rows)} rows")
+    if experiments:
+        return
     chapters, number = build.chapters(), itertools.count(1)
     execution.execute_all(
         chapters,
@@ -111,15 +144,18 @@ def book(profile: str, overrides: tuple[str, ...]) -> None:
 
 @main.command()
 @profile_option
-def publish(profile: str) -> None:
-    """Copy the results of a profile from the store to results/, to be committed."""
+@experiments_option
+def publish(profile: str, experiments: list[str]) -> None:
+    """Copy the results of a profile from the store to results/, to be committed: those of all
+    experiments that it has in full, or of some, computing what is missing.
+    """
     from blurpaper.book import build, publication
     from blurpaper.runs.store import Store
 
     build.need_checkout("publish")
     settings, _ = load_profile(profile)
     need_data(settings)
-    for path in publication.publish(Run(settings, Store())):
+    for path in publication.publish(Run(settings, Store()), experiments):
         click.echo(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blurpaper.data import catalogue, folders, images, voc
+from blurpaper.data import catalogue, folders, images, sets, voc
 from blurpaper.data.emoji import EmojiSet
 from blurpaper.data.examples import CarriedSet
 from blurpaper.data.scenes import LABELS, SceneSet
@@ -20,9 +20,11 @@ __all__ = [
     "SegmentedSet",
     "Subset",
     "check_segmented",
+    "classes",
     "count",
     "fingerprints",
     "is_known",
+    "known_count",
     "labels_of",
     "load_images",
     "load_segmented",
@@ -37,7 +39,8 @@ def load_images(name: str, split: str, run: Run) -> ImageSet:
     with that package, others are read from the data folder.
 
     Args:
-        name: of a set, or of several joined by ``+``.
+        name: of a set, or of several joined by ``+``; ``NAME:validation`` and ``NAME:training`` are
+            parts of its training images (:data:`blurpaper.data.sets.PARTS`).
         split: ``train`` or ``test``.
 
     Raises:
@@ -47,6 +50,9 @@ def load_images(name: str, split: str, run: Run) -> ImageSet:
     if "+" in name:
         return JoinedSet([load_images(part, split, run) for part in name.split("+")])
     _check_known(name)
+    whole, _, part = name.partition(":")
+    if part:
+        return sets.part_of(load_images(whole, "train", run), part)
     if name == "emoji":
         return EmojiSet(split, run)
     if name == "scikit-image":
@@ -98,13 +104,16 @@ def is_known(name: str) -> bool:
     >>> is_known("emoji"), is_known("emojis")
     (True, False)
     """
-    return name in ("emoji", "scikit-image", *folders.SETS)
+    whole, colon, part = name.partition(":")
+    known = whole in ("emoji", "scikit-image", *folders.SETS)
+    return known and (not colon or part in sets.PARTS)
 
 
 def _check_known(name: str) -> None:
     if not is_known(name):
         raise UserError(
-            f"a data set is one of emoji, scikit-image, {', '.join(folders.SETS)}. Got {name!r}."
+            f"a data set is one of emoji, scikit-image, {', '.join(folders.SETS)}, or one of them "
+            f"with :{' or :'.join(sets.PARTS)}. Got {name!r}."
         )
 
 
@@ -148,23 +157,47 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
         (name, "test") for name in profile.evaluation.test_sets
     ]
     uses += [(prior, split) for split in ("train", "test") if is_known(prior)]
-    return [(name, split) for name, split in dict.fromkeys(uses) if name != "scikit-image"]
+    whole = [(name.partition(":")[0], "train" if ":" in name else split) for name, split in uses]
+    return [(name, split) for name, split in dict.fromkeys(whole) if name != "scikit-image"]
 
 
 def count(name: str, split: str, profile: Profile) -> int:
     """Number of images of a set, with label maps or without, in the data folder; of a missing set,
-    as published; 0 where that is not known.
+    as published; 0 where that is not known. Of a part, the expected number.
+    """
+    whole, _, part = name.partition(":")
+    if part:
+        return round(sets.PARTS[part] * count(whole, "train", profile))
+    if name in voc.TASKS and voc.is_there(name, split):
+        return len(voc.load_segmented(name, split))
+    if name in folders.SETS and name not in voc.TASKS and folders.is_there(name, split):
+        return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
+    return known_count(name, split, profile)
+
+
+def known_count(name: str, split: str, profile: Profile) -> int:
+    """Number of images of a set as drawn, or as published, without a look at the data folder; 0
+    where it is not known.
     """
     if name in ("emoji", SCENES):
         return getattr(profile.emoji if name == "emoji" else profile.segmentation.scenes, split)
     if name == "scikit-image":
         return len(CarriedSet(split))
     if name in voc.TASKS:
-        whole = voc.COUNTS[name][split]
-        return len(voc.load_segmented(name, split)) if voc.is_there(name, split) else whole
-    if folders.is_there(name, split):
-        return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
+        return voc.COUNTS[name][split]
     return catalogue.known_set(name).counts.get(split, 0)
+
+
+def classes(name: str, profile: Profile) -> int:
+    """Number of classes that the training images of a set are labelled with, or of labels of its
+    pixels; 0 if it has no labels.
+    """
+    if name in (SCENES, *voc.TASKS):
+        return len(labels_of(name))
+    if name == "emoji":
+        return profile.emoji.classes
+    wholes = [part.partition(":")[0] for part in name.split("+")]
+    return max(catalogue.known_set(whole).classes for whole in wholes)
 
 
 def fingerprints(run: Run) -> dict[str, str]:

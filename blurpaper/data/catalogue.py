@@ -25,6 +25,7 @@ class PhotographSet:
         licence: of the images.
         folders: split -> folder below the data folder.
         counts: split -> images it should hold.
+        classes: that its training images are labelled with; 0 if it has no such images.
         url: of the archive to download; empty if it must be got by hand.
         checksum: of the archive, ``md5:`` or ``sha256:`` and hexadecimal digits; empty where none
             is published.
@@ -40,6 +41,7 @@ class PhotographSet:
     licence: str
     folders: Mapping[str, str]
     counts: Mapping[str, int]
+    classes: int = 0
     url: str = ""
     checksum: str = ""
     size: str = ""
@@ -81,6 +83,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"train": "imagenet-sample/train"},
             counts={"train": 1000},
+            classes=1000,
             url=f"https://github.com/EliSchwartz/imagenet-sample-images/archive/{_SAMPLE}.zip",
             size="110 MB",
             layout=((r"[^/]+/((n\d{8})_[^/]+\.JPEG)", r"train/\2/\1"),),
@@ -98,11 +101,33 @@ CATALOGUE: dict[str, PhotographSet] = {
             listing=True,
         ),
         PhotographSet(
+            name="ilsvrc-val-sample",
+            what="946 images of ILSVRC-2012's validation set, of 503 classes: a sample of "
+            "convenience, of which 621 look selected and 866 are small (smaller side about 225)",
+            licence=_IMAGENET,
+            folders={"test": "ilsvrc-val-sample/val"},
+            counts={"test": 946},
+            by_hand="a selection made for this project from public repositories, the aspect of "
+            "squashed images restored; put other images of that set in val/<wnid>/",
+        ),
+        PhotographSet(
+            name="amd-tiny",
+            what="256 photographs that are not of ImageNet, labelled with 236 of its classes: "
+            "small, the median of the smaller side 292, grey bars cut off",
+            licence="MIT, of the repository that carries them",
+            folders={"test": "amd-tiny/val"},
+            counts={"test": 256},
+            by_hand="a selection made for this project; its images and labels are in "
+            "github.com/kiritigowda/MIVisionX-inference-analyzer: cut off the grey bars and put "
+            "them in val/<wnid>/",
+        ),
+        PhotographSet(
             name="imagewoof",
             what="ten breeds of dog of ImageNet, smaller side 320: Imagewoof2-320 of fast.ai",
             licence=_IMAGENET,
             folders={"train": "imagewoof/train", "test": "imagewoof/val"},
             counts={"train": 9025, "test": 3929},
+            classes=10,
             url="https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-320.tgz",
             checksum="sha256:4e4905ed7643120daaf9bf3b2ef7f3a7e8396d9bdaf254a38c6f01f618b4973d",
             size="328 MB",
@@ -114,6 +139,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"train": "imagenette/train", "test": "imagenette/val"},
             counts={"train": 9469, "test": 3925},
+            classes=10,
             url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
             checksum="md5:3df6f0d01a2c9592104656642f5e78a3",
             size="342 MB",
@@ -159,6 +185,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             licence=_IMAGENET,
             folders={"train": "imagenet/train", "test": "imagenet/val"},
             counts={"train": 1281167, "test": 50000},
+            classes=1000,
             by_hand="it cannot be fetched: register at image-net.org and put its images in "
             "train/<wnid>/ and val/<wnid>/",
         ),

@@ -119,17 +119,34 @@ class DrawnSet(ImageSet):
 
 
 class Subset(ImageSet):
-    """The images of a set, ``whole``, that have these numbers, in that order."""
+    """The images of a set, ``whole``, that have these numbers, in that order, under its name if no
+    other is given.
+    """
 
-    def __init__(self, images: ImageSet, numbers: Sequence[int]) -> None:
+    def __init__(self, images: ImageSet, numbers: Sequence[int], name: str = "") -> None:
         ids = [images.ids[number] for number in numbers]
         labels, fingerprint = images.labels[list(numbers)], _hash([images.fingerprint, *ids])
-        super().__init__(images.name, images.classes, labels, ids, fingerprint)
+        super().__init__(name or images.name, images.classes, labels, ids, fingerprint)
         self.whole, self._numbers = images, list(numbers)
         self.reads_files = images.reads_files
 
     def __getitem__(self, number: int) -> torch.Tensor:
         return self.whole[self._numbers[number]]
+
+
+PARTS = {"training": 0.8, "validation": 0.2}
+"""Parts of a training set, and the share of its images in each, for what is chosen on images that
+no table reports.
+"""
+
+
+def part_of(images: ImageSet, part: str) -> Subset:
+    """One of the :data:`PARTS` of a training set. Which one an image is in follows from the hash of
+    its id alone, so that a file that is added or removed moves no other.
+    """
+    validation = [int(_hash([one]), 16) < PARTS["validation"] * 16**16 for one in images.ids]
+    numbers = [n for n, held_out in enumerate(validation) if held_out == (part == "validation")]
+    return Subset(images, numbers, f"{images.name}:{part}")
 
 
 class JoinedSet(ImageSet):

@@ -146,6 +146,20 @@ def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
     return false_discovery_control(p_values, method="bh") if len(p_values) else np.zeros(0)
 
 
+def false_discovery_rates(p_values: Sequence[float], rate: float = 1 - LEVEL) -> np.ndarray:
+    """The largest p-value with which each hypothesis would be rejected, the others being as they
+    are, so that the false discovery rate is controlled (:func:`false_discovery_adjusted`): float64
+    ``(N,)``.
+
+    >>> false_discovery_rates([0.01, 0.03, 0.2]).round(4)
+    array([0.0333, 0.0333, 0.05  ])
+    """
+    count = len(p_values)
+    without = np.where(np.eye(count, dtype=bool), 0.0, np.array(p_values, np.float64))
+    rejected = [np.count_nonzero(false_discovery_adjusted(row) <= rate) for row in without]
+    return rate * np.array(rejected, np.float64) / max(1, count)
+
+
 def _percentiles(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0))
 

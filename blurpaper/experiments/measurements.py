@@ -8,7 +8,7 @@ the settings of :func:`settings_of`, of which each experiment declares those tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -165,16 +165,21 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
 # --- All measurements of a run --------------------------------------------------------------------
 
 
-def measurements(profile: Profile) -> list[tuple[str, Measurement]]:
-    """All measurements of a run on test sets, each once, with the first experiment that has it."""
+def measurements(
+    profile: Profile, experiments: Collection[str] = ()
+) -> list[tuple[str, Measurement]]:
+    """All measurements of some experiments on test sets, or of all if none is named: each once,
+    with the first experiment that has it.
+    """
     found: dict[tuple, tuple[str, Measurement]] = {}
-    for name, one in _declared(profile):
+    for name, one in _declared(profile, experiments):
         found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))
     return list(found.values())
 
 
-def _declared(profile: Profile) -> list[tuple[str, Measurement]]:
-    return [(name, one) for name, each in EXPERIMENTS.items() for one in each.measures(profile)]
+def _declared(profile: Profile, names: Collection[str] = ()) -> list[tuple[str, Measurement]]:
+    names = names or EXPERIMENTS
+    return [(name, one) for name in names for one in EXPERIMENTS[name].measures(profile)]
 
 
 def _whole(one: Measurement, profile: Profile) -> Measurement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from blurpaper import data
 from blurpaper.evaluation import predictions, results
 from blurpaper.experiments import adaptation, examples, measurements, restoration, segmentation
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS, FRAMED
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input")
+MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input")
 """Columns of decisions that are known before they are computed."""
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
@@ -140,6 +141,16 @@ class Source:
         """The stamps of what its numbers were made from; nothing is loaded or computed."""
         raise self._missing("stamps")
 
+    def labelled(self, segmented: bool = False) -> float:
+        """Labelled training images a class, or a label of pixels, of the networks that are tuned
+        with labels; no image is read.
+        """
+        name = self.profile.segmentation.data if segmented else self.profile.train_set
+        number = sum(self._count(part, "train", self.profile) for part in name.split("+"))
+        return number / max(1, data.classes(name, self.profile))
+
+    _count = staticmethod(data.known_count)
+
     def _rows(self, experiment: str) -> pd.DataFrame:
         return results.table([])
 
@@ -206,23 +217,35 @@ class Committed(Source):
     def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
         return json.loads(self._there("play.json").read_text(encoding="utf-8"))
 
-    def about(self) -> dict[str, Any]:
-        """Provenance, as committed with the results."""
-        return json.loads(self._there("json").read_text(encoding="utf-8"))
+    def publications(self) -> list[dict[str, Any]]:
+        """Provenance, as committed with the results: of each publication the profile, the code, the
+        artifacts, and the ``experiments`` of which the rows are; the newest is last.
+        """
+        found = json.loads(self._there("json").read_text(encoding="utf-8"))
+        # A mapping: all experiments were published at once, before they could be published apart.
+        found = found if isinstance(found, list) else [found]
+        return [{"experiments": list(EXPERIMENTS), "labelled": []} | one for one in found]
 
     def origin(self) -> Origin:
-        about, took = self.about(), defaultdict(list)
+        publications, took = self.publications(), defaultdict(list)
         with suppress(MissingError):
             for row in self.timings():
                 took[row["kind"], row["name"]].append(float(row["seconds"]))
         # Artifacts of one kind and name, of which there may be several, stand in the same order in
         # both files.
-        common = {name: about[name] for name in ("python", "versions") if name in about}
         stamps = []
-        for one in about["artifacts"]:
-            seconds = took[one["kind"], one["name"]]
-            stamps.append(common | one | {"seconds": seconds.pop(0) if seconds else None})
-        return Origin(about["profile"], stamps)
+        for about in publications:
+            common = {name: about[name] for name in ("python", "versions") if name in about}
+            for one in about["artifacts"]:
+                seconds = took[one["kind"], one["name"]]
+                stamps.append(common | one | {"seconds": seconds.pop(0) if seconds else None})
+        return Origin(publications[-1]["profile"], stamps)
+
+    def labelled(self, segmented: bool = False) -> float:
+        with suppress(MissingError):
+            if counted := self.publications()[-1]["labelled"]:
+                return counted[segmented]
+        return super().labelled(segmented)
 
     def _path(self, end: str) -> Path:
         return files.RESULTS / f"{self.profile.name}.{end}"
@@ -234,12 +257,28 @@ class Committed(Source):
         return path
 
 
-class Computed(Source):
-    """A run, which loads what its store has and computes the rest."""
+def measured(
+    profile: Profile, experiments: Collection[str] = ()
+) -> Iterator[tuple[measurements.Measurement, str, dict[str, str]]]:
+    """The decisions that some experiments need, or all if none is named: a measurement, a treatment
+    of its images, and the columns of decisions, of which :data:`MEASURED` are known.
+    """
+    for _, one in measurements.measurements(profile, experiments):
+        of = predictions.columns_of(one.spec, one.data, 0, "", "")
+        for treatment in one.treatments if one.kind in _DECIDED else ():
+            yield one, treatment, of | {"input": treatment}
 
-    def __init__(self, run: Run) -> None:
+
+class Computed(Source):
+    """A run, which loads what its store has and computes the rest.
+
+    Args:
+        experiments: those whose decisions it has; all if empty.
+    """
+
+    def __init__(self, run: Run, experiments: Collection[str] = ()) -> None:
         super().__init__(RUN, run.profile)
-        self.run = run
+        self.run, self._experiments = run, experiments
 
     def _rows(self, experiment: str) -> pd.DataFrame:
         return EXPERIMENTS[experiment](self.run)
@@ -247,14 +286,12 @@ class Computed(Source):
     def decisions(self, **values: object) -> pd.DataFrame:
         import pandas as pd
 
-        known = {column: value for column, value in values.items() if column in _MEASURED}
-        frames = []
-        for _, one in measurements.measurements(self.profile):
-            of = predictions.columns_of(one.spec, one.data, 0, "", "")
-            for treatment in one.treatments if one.kind in _DECIDED else ():
-                asked = pd.DataFrame([of | {"input": treatment}])
-                if len(results.select(asked, **known)):
-                    frames.append(self._decided(one, treatment))
+        known = {column: value for column, value in values.items() if column in MEASURED}
+        frames = [
+            self._decided(one, treatment)
+            for one, treatment, of in measured(self.profile, self._experiments)
+            if len(results.select(pd.DataFrame([of]), **known))
+        ]
         if not frames:
             return pd.DataFrame(columns=[*results.DECISION_KEY])
         return results.select(pd.concat(frames, ignore_index=True), **values)
@@ -266,6 +303,8 @@ class Computed(Source):
             return restoration.framed_decisions(one, treatment, self.run)
         images = restoration.images_of(one.data, self.run)
         return restoration.treated_decisions(Treatment(treatment), images, self.run)
+
+    _count = staticmethod(data.count)
 
     def confusions(self) -> pd.DataFrame:
         return segmentation.counts(self.run)

@@ -112,15 +112,22 @@ def _key(inputs: str, module: str) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
+class NotKeptError(StoreError):
+    """An artifact that a store does not have and must not compute."""
+
+
 class Store:
     """Artifacts in a folder: ``$BLURPAPER_STORE``, else the user's cache folder.
+
+    Args:
+        computes: whether to compute what is not there; otherwise a :class:`NotKeptError` is raised.
 
     >>> import tempfile
     >>> store = Store(tempfile.mkdtemp())
     """
 
-    def __init__(self, root: str | Path | None = None) -> None:
-        self.root = Path(root) if root else store_folder()
+    def __init__(self, root: str | Path | None = None, computes: bool = True) -> None:
+        self.root, self.computes = Path(root) if root else store_folder(), computes
         self._used: dict[Path, Artifact] = {}
 
     def path(self, artifact: Artifact) -> Path:
@@ -186,6 +193,8 @@ class Store:
             # Left by a run that was killed when it had just kept the artifact.
             shutil.rmtree(scratch, ignore_errors=True)
             return value
+        if not self.computes:
+            raise NotKeptError(f"{folder.name} is not in the store at {self.root}.")
         with self._lock(folder):
             if (value := self._load(artifact, folder)) is not None:
                 return value

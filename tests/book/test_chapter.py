@@ -193,7 +193,7 @@ def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, 
     tiles = re.findall(r"<div>(.*?)</div>", shown.html[0], re.DOTALL)
     told = [" ".join(re.sub(r"<[^>]+>", " ", one).split()) for one in tiles]
     assert told[0] == "paper 87.1 % ✓ reproduced vgg16 on imagenet, n = 50,000"
-    assert told[1].startswith("photographs 31.8 % (20.2 to 43.2) ✗ not reproduced")
+    assert told[1].startswith("photographs 31.8 % (20.2 to 43.2) ≪ conditions not met")
     assert shown.glued["recovered-paper"] == "87.1 %"
     assert shown.glued["recovered-run"] == "96.5 % (94.8 to 98.1)"
 

@@ -225,9 +225,9 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
         "confusions": pd.DataFrame({"pixels": [1]}),
         "label_maps": {"a": np.zeros(1)},
     }.items():
-        monkeypatch.setattr(Computed, name, lambda _, found=found: found)
+        monkeypatch.setattr(Computed, name, lambda *_, found=found: found)
     monkeypatch.setattr(slider, "are_embedded", lambda _: False)
-    list(publication.publish(Run(profile.load("smoke"), store)))
+    list(publication.publish(Run(profile.load("smoke"), store), ["table1"]))
     return files.RESULTS / "smoke.json"
 
 
@@ -289,9 +289,9 @@ def test_settings_that_change_numbers_make_results_stale_and_a_title_does_not(pu
 
 
 def test_results_whose_code_was_not_recorded_say_so(published) -> None:
-    about = json.loads(published.read_text())
+    (about,) = json.loads(published.read_text())
     published.write_text(
-        json.dumps({name: value for name, value in about.items() if name != "code"})
+        json.dumps([{name: value for name, value in about.items() if name != "code"}])
     )
     assert (
         len(stale()) == 1
@@ -335,7 +335,7 @@ def test_hashes_are_of_what_code_says(edit_module) -> None:
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verdict", [None, "not run"])
+@pytest.mark.parametrize("verdict", [None, "not run", "conditions not met"])
 def test_a_claim_without_a_verdict_needs_an_explanation(checkout, monkeypatch, verdict) -> None:
     open_claim = CLAIM | {"verdict": VERDICT | {"this run": verdict}}
     explained = open_claim | {"explained": {"this run": "this profile has no scenes"}}
@@ -366,7 +366,7 @@ def test_json_is_the_claims_and_nothing_else_on_standard_output(checkout) -> Non
     (checkout / "results").mkdir()
     (checkout / "results" / "smoke.csv").touch()
     settings = profile.load("smoke").model_dump(mode="json")
-    (checkout / "results" / "smoke.json").write_text(json.dumps({"profile": settings}))
+    (checkout / "results" / "smoke.json").write_text(json.dumps([{"profile": settings}]))
     said = run("--json")
     assert said.exit_code == 1 and json.loads(said.stdout) == [CLAIM]
     assert "is older than its code" in said.stderr and "1 problem\n" in said.stderr

@@ -223,6 +223,23 @@ def test_a_missing_set_is_an_error_that_names_its_folder_and_how_to_get_it(
     assert not folders.is_there(name, split)
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "classes", "begins"),
+    [("ilsvrc-val-sample", 946, 503, "ILSVRC2012_val_"), ("amd-tiny", 256, 236, "AMD-")],
+)
+def test_the_small_test_sets_have_the_images_that_are_told(name, count, classes, begins) -> None:
+    """And none that is in Imagewoof's test part as well."""
+    if not folders.is_there(name, "test"):
+        pytest.skip(f"{name} is not in the data folder")
+    found = folders.load_images(name, "test")
+    assert CATALOGUE[name].counts == {"test": len(found)} == {"test": count}
+    assert len(set(found.labels)) == classes and found.labels.min() >= 0
+    assert all(one.rpartition("/")[2].startswith(begins) for one in found.ids)
+    if folders.is_there("imagewoof", "test"):
+        files = {one.rpartition("/")[2] for one in folders.load_images("imagewoof", "test").ids}
+        assert files.isdisjoint(one.rpartition("/")[2] for one in found.ids)
+
+
 @pytest.mark.parametrize(("name", "split"), KNOWN)
 def test_a_set_that_is_there_is_loaded_under_its_name(tmp_path, monkeypatch, name, split):
     monkeypatch.setenv("BLURPAPER_DATA", str(tmp_path))

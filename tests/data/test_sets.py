@@ -1,13 +1,18 @@
 """Images kept in memory for all the epochs of a training: the same images, each read once while
-there is room.
+there is room; and the parts of a training set.
 """
 
 import numpy as np
 import pytest
 import torch
 
+from blurpaper import data
 from blurpaper.data import sets
 from blurpaper.data.sets import ImageSet, KeptSet, room
+from blurpaper.runs import Run
+from blurpaper.runs.files import UserError
+from blurpaper.runs.profile import load
+from blurpaper.runs.store import Store
 
 
 class Counted(ImageSet):
@@ -84,3 +89,45 @@ def test_the_room_is_an_eighth_of_the_memory_and_at_most_four_gigabytes(
 def test_where_the_system_does_not_say_the_room_is_bounded_too(monkeypatch) -> None:
     monkeypatch.delattr(sets.os, "sysconf", raising=False)
     assert room() == 4e9
+
+
+# --- A part for validation ------------------------------------------------------------------------
+
+
+def parts(names: list[str]) -> tuple[set[str], set[str]]:
+    images = Counted(len(names))
+    images.ids = names
+    return tuple(set(sets.part_of(images, part).ids) for part in sets.PARTS)
+
+
+def test_the_parts_of_a_training_set_are_disjoint_whole_and_of_their_shares() -> None:
+    names = [f"n{number % 10:08d}/{number}.JPEG" for number in range(4000)]
+    training, validation = parts(names)
+    assert training.isdisjoint(validation) and training | validation == set(names)
+    # Five standard deviations of a binomial distribution.
+    assert abs(len(validation) - 800) < 5 * np.sqrt(4000 * 0.2 * 0.8)
+    of_class = sum(name.startswith("n00000003") for name in validation)
+    assert abs(of_class - 80) < 5 * np.sqrt(400 * 0.2 * 0.8)
+
+
+def test_a_file_that_is_added_moves_no_other_between_the_parts() -> None:
+    names = [f"n/{number}.JPEG" for number in range(200)]
+    for before, after in zip(parts(names[50:]), parts(["m/first.JPEG", *names]), strict=True):
+        assert before <= after
+
+
+def test_parts_are_loaded_by_name_whatever_the_split_and_counted_as_expected() -> None:
+    profile = load("smoke")
+    run = Run(profile, Store(None, computes=False))  # their ids need no drawing
+    whole = data.load_images("emoji", "train", run)
+    validation = data.load_images("emoji:validation", "test", run)
+    training = data.load_images("emoji:training", "train", run)
+    assert validation.name == "emoji:validation"
+    assert sorted([*training.ids, *validation.ids]) == whole.ids
+    assert data.count("emoji:validation", "test", profile) == round(0.2 * profile.emoji.train)
+    assert data.classes("imagewoof:training+imagewoof:validation", profile) == 10
+    assert validation.fingerprint != training.fingerprint
+    chosen = load("smoke", {"train_set": "emoji:training"})
+    assert ("emoji", "train") in data.wanted(chosen)
+    with pytest.raises(UserError, match=r"with :training or :validation\. Got 'emoji:test'"):
+        data.load_images("emoji:test", "test", run)

@@ -188,7 +188,7 @@ ASSERTED = {
         "strong-blur-doubles-the-entropy": ("reproduced", "not reproduced"),
     },
     "03_finetuning": {
-        "mix-recovers-most-of-the-loss": ("reproduced", "not reproduced"),
+        "mix-recovers-most-of-the-loss": ("reproduced", "conditions not met"),
         "mix-restores-confidence": ("reproduced", "reproduced"),
     },
 }

@@ -243,7 +243,7 @@ def test_a_store_that_cannot_be_made_is_one_sentence_that_names_it(
             "--out",
             tmp_path / "t.safetensors",
         ),
-        "publish": ("--profile", "smoke"),
+        "publish": ("--profile", "smoke", "--experiments", "table1"),
     }[verb]
     done = run(verb, *given, BLURPAPER_STORE=str(tmp_path / "file" / "store"))
     assert done.exit_code == 2
