@@ -104,8 +104,9 @@ class Show:
             | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
             for title, (value, interval) in texts.items()
         ]
-        link = f"{build.page_of(tested.table)}#claim-{claim}" if tested else ""
+        page = build.page_of(tested.table).partition("#")[0] if tested else ""
         name = name.replace("_", " ")
+        link = f"{page}#claim-{claim}"
         values = {"name": name, "tiles": tiles, "claim": tested, "href": link, "marks": MARKS}
         display(HTML(render("box.html", **values)))
 

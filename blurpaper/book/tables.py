@@ -186,8 +186,9 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     rows = pd.concat(frames, names=["source"]).reset_index(level=0)
     parts = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
     text = rows.to_csv(index=False, float_format="%.7g", lineterminator="\n")
+    named = [str(part[0]) for part in parts if len(part) == 1] or ["-".join(sources)]
     return {
-        "name": "-".join(str(part[0]) for part in parts if len(part) == 1) or "-".join(sources),
+        "name": "-".join(named) if "experiment" in rows else named[0].replace(" ", "-"),
         "count": len(rows),
         "href": f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}",
     }

@@ -70,9 +70,10 @@ def names_of(what: str, values: object) -> list[str]:
     import numpy as np
 
     in_order = (Mapping, KeysView, ValuesView, Iterator)
-    values = list(values) if isinstance(values, in_order) else values
-    found = np.ravel(values.split(",") if isinstance(values, str) else values)
-    if not all(isinstance(one, (str, Integral)) for one in found):
+    listed = list(values) if isinstance(values, in_order) else values
+    found = np.ravel(listed.split(",") if isinstance(listed, str) else listed)
+    kinds = str if isinstance(values, Mapping) else (str, Integral)
+    if not all(isinstance(one, kinds) for one in found):
         raise UserError(f"{what} must be a list of names. Got {values!r}.")
     return [str(one).strip() for one in found]
 

@@ -115,9 +115,11 @@ def test_every_figure_has_a_caption_that_names_its_run_and_a_text_for_those_who_
             name,
             "".join(re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL)),
         )
+        once = len(re.findall(r'<p class="blurpaper-sources">[^\n]*profile smoke', page))
+        assert once <= 1, name
         for figure in re.findall(r'<figure class="blurpaper">.*?</figure>', page, flags=re.DOTALL):
             found += 1
-            assert "profile smoke" in figure, name
+            assert once or "profile smoke" in figure, name
             assert "<figcaption>" in figure, name
     assert found >= 12
 
@@ -164,7 +166,8 @@ def test_the_ledger_is_a_page_with_a_row_for_each_claim(smoke_run) -> None:
         "07_segmentation",
         "08_second_model",
     ):
-        assert 'id="claims-decided-here"' in pages(smoke_run[0])[name]
+        page = pages(smoke_run[0])[name]
+        assert 'id="claims-decided-here"' in page or 'class="blurpaper verdicts"' in page
 
 
 def test_published_results_are_those_of_the_store_and_render_the_same(computed) -> None:
@@ -263,7 +266,7 @@ def test_executed_chapters_hide_their_plumbing_and_have_no_error(smoke_run) -> N
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
                 assert output.output_type != "error"
-            if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", [])):
+            if "injected-parameters" in cell.metadata.get("tags", []):
                 assert "remove-cell" in cell.metadata["tags"]
 
 
@@ -286,4 +289,4 @@ def test_notebooks_are_percent_scripts_without_outputs() -> None:
     for path in build.NOTEBOOKS.iterdir():
         if path.is_file() and path.name != "jupytext.toml":
             assert path.suffix == ".py"
-            assert '# %% tags=["parameters", "remove-cell"]' in path.read_text(encoding="utf-8")
+            assert '\n# %% tags=["parameters"' in path.read_text(encoding="utf-8")

