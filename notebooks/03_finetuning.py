@@ -105,7 +105,7 @@ show.numbers("points", cost=cost, motion=motion, training=training, blurring=blu
 # %% [markdown]
 # **Photographs.** Of the top-5 accuracy that `D8` takes, `mix` recovers {glue:text}`recovered-photographs`, where the paper has
 # {glue:text}`recovered-paper`, and it changes accuracy on sharp images by {glue:text}`cost-photographs`. It was fine-tuned on one labelled
-# image a class; the paper had over a thousand. That more training on so few does harm can be seen without any blur: `sharp-only` changes
+# image a class, where the paper had over a thousand, so that the claim's conditions are not met. That more training on so few does harm can be seen without any blur: `sharp-only` changes
 # accuracy under `D8` by {glue:text}`training-photographs`. `mix` is {glue:text}`blurring-photographs` above that control, so
 # that the blur helps and the few images hurt. Without labels more photographs can be used, and each says more: the network
 # learns to predict for a blurred photograph what the original predicts for the sharp one. It recovers {glue:text}`without_labels-photographs`.

@@ -145,6 +145,9 @@ def build(profile: Profile) -> Path:
     for path in source.iterdir():
         if path.name != "notebooks":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (source / "notebooks").iterdir():
+        if path.stem not in chapters():  # of another version
+            path.unlink()
     shutil.copytree(ROOT / "book", source / "book")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, source / name)
