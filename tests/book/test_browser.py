@@ -221,7 +221,7 @@ def column(page: sync_api.Page, number: int) -> list[str]:
 def test_a_table_of_results_is_sorted_by_the_headings_of_its_columns_with_the_keyboard(
     browser, root
 ) -> None:
-    with opened(browser, root, "notebooks/04_scales.html") as (page, heard):
+    with opened(browser, root, "notebooks/08_second_model.html") as (page, heard):
         table = page.locator("table.blurpaper").first
         buttons = table.locator("thead button.sort")
         assert buttons.count() == table.locator("tbody tr").first.locator("th, td").count()

@@ -145,7 +145,7 @@ def papermill(chapter: str, folder, store, *parameters: str) -> subprocess.Compl
 @pytest.mark.parametrize(
     "chapter",
     [
-        pytest.param(chapter, marks=() if chapter in REWRITTEN[:2] else pytest.mark.slow)
+        pytest.param(chapter, marks=() if chapter == "03_finetuning" else pytest.mark.slow)
         for chapter in build.chapters()
     ],
 )
@@ -160,7 +160,11 @@ def test_jupytext_and_papermill_execute_a_chapter(chapter, smoke_run, tmp_path) 
     ("parameters", "told"),
     [
         (["-p", "seed", "1"], "UserError: a chapter has the parameters profile, overrides"),
-        (["-y", "overrides: {sead: 1}"], "ProfileError: profile 'emoji', sead: no such field"),
+        pytest.param(
+            ["-y", "overrides: {sead: 1}"],
+            "ProfileError: profile 'emoji', sead: no such field",
+            marks=pytest.mark.slow,  # test_chapter has it without papermill
+        ),
     ],
 )
 def test_a_parameter_or_an_override_that_there_is_not_ends_in_a_sentence(
