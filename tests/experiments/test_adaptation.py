@@ -380,6 +380,7 @@ def test_the_whole_in_miniature_is_computed_once(store, monkeypatch) -> None:
     monkeypatch.setattr(adaptation, "CONDITIONS", ("sharp", "D8"))
     monkeypatch.setattr(adaptation, "METHODS", (Method(), Method(BATCH_NORM, 16), tent, eata))
     few = {"agreement.phases": [{"epochs": 1, "rate": 1e-4}], "adaptation.images": 8}
+    few |= {"adaptation.seeds": 2}
     tiny = load("smoke", TINY | few | {"adaptation.networks": ["mix/agreement-blurred"]})
     rows = experiments.EXPERIMENTS["adaptation"](Run(tiny, store))
     rows = results.select(rows, metric="top1")
