@@ -318,7 +318,12 @@ class Show:
         alt: str = "",
         folded: str = "",
     ) -> None:
-        """Give out HTML with its caption, its rows by source, and where they are from."""
+        """Give out HTML with its caption, its rows by source, and where they are from; of nothing,
+        that it is not yet published.
+        """
+        if not shown:
+            display(HTML(f"<p>{NOT_PUBLISHED.capitalize()}.</p>"))
+            return
         sources = [
             (title, self._run.origin(title), f": {described(one)}")
             for title, one in rows.items()
@@ -326,7 +331,6 @@ class Show:
         ]
         values = {"caption": caption, "alt": alt, "folded": folded, "sources": sources, "run": None}
         values["rows"] = download(rows) if rows else None
-        shown = shown or f"<p>{NOT_PUBLISHED.capitalize()}.</p>"
         display(HTML(render("figure.html", shown=shown, **values)))
 
 
