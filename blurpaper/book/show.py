@@ -169,22 +169,26 @@ class Show:
         columns = list(columns or rows[column].unique())
         if len(columns) > 5:
             raise ValueError(f"a table has at most five columns of numbers. Got {columns}.")
+        if rows.empty:
+            return self._show_nothing()
         metrics = rows["metric"].unique()
         words = " and ".join(f"{METRICS[one]} ({unit_of(one)})" for one in metrics)
         caption = f"{words[:1].upper()}{words[1:]} by {row} and {column}; ± half the 95 % interval."
-        shown = grouped(rows, row, column, columns) if len(rows) else ""
-        self._show(shown, caption, _by_source(rows), folded=folded)
+        shown = grouped(rows, row, column, columns)
+        return self._show(shown, caption, _by_source(rows), folded=folded)
 
     def curves(self, rows: pd.DataFrame, by: str = "network") -> None:
         """Plot one metric against defocus: a panel a source, all on one scale, a line for each
         value of a column.
         """
-        (metric,) = rows["metric"].unique() if len(rows) else ["top5"]
+        if rows.empty:
+            return self._show_nothing()
+        (metric,) = rows["metric"].unique()
         frames, label = _by_source(rows), f"{METRICS[metric]}, {unit_of(metric)}"
         ends = in_words(frames, by, percents=unit_of(metric) == "%")
         caption = f"{METRICS[metric].capitalize()} against defocus (radius in pixels of an image "
-        self._show(
-            "".join(map(inline, figures.curves(frames, by, label))) if frames else "",
+        return self._show(
+            "".join(map(inline, figures.curves(frames, by, label))),
             f"{caption}whose smaller side is 384), by {by}. Bands: 95 % intervals.",
             frames,
             f"Lines of {label}, against defocus, a panel a source and a line a {by}. {ends}",
@@ -209,6 +213,8 @@ class Show:
             except MissingError:
                 continue
             frames[title] = results.widest(found)
+        if not frames:
+            return self._show_nothing()
         wrong = [
             f"{title}: "
             + ", ".join(
@@ -218,7 +224,7 @@ class Show:
             )
             for title, frame in frames.items()
         ]
-        self._show(
+        return self._show(
             "".join(map(inline, figures.risk_coverage(frames, DISKS))),
             "Error (top-1) among the predictions kept, as only the most confident are kept. "
             "Bands: 95 % intervals.",
@@ -310,6 +316,10 @@ class Show:
         shown = "".join(inline(one, photographs=True) for one in drawn)
         self._show(shown, f"{caption} {thanks}", {}, alt)
 
+    @staticmethod
+    def _show_nothing() -> None:
+        display(HTML(f"<p>{NOT_PUBLISHED.capitalize()}.</p>"))
+
     def _show(
         self,
         shown: str,
@@ -318,12 +328,7 @@ class Show:
         alt: str = "",
         folded: str = "",
     ) -> None:
-        """Give out HTML with its caption, its rows by source, and where they are from; of nothing,
-        that it is not yet published.
-        """
-        if not shown:
-            display(HTML(f"<p>{NOT_PUBLISHED.capitalize()}.</p>"))
-            return
+        """Give out HTML with its caption, its rows by source, and where they are from."""
         sources = [
             (title, self._run.origin(title), f": {described(one)}")
             for title, one in rows.items()

@@ -162,6 +162,7 @@ def test_a_page_names_its_run_once_and_each_source_links_to_where_it_is_from(
     assert line.endswith("profile photos, as committed.")
     for part in [line, *re.findall(r"<figcaption>(.*?)</figcaption>", html, flags=re.DOTALL)]:
         links = re.findall(r'<a href="(12_runs[^"]*)">([^<]*)</a>', part)
+        assert links or "CSV" not in part or "Claims decided here" in part
         assert set(links) <= {
             ("12_runs.html#run-paper", "paper"),
             ("12_runs.html#run-this", "photographs"),
