@@ -30,13 +30,13 @@ run
 
 # %%
 adaptation = run.table("adaptation", metric="top1")
-adaptation["method"] = adaptation["network"] + ", " + adaptation["parameter"]
-every = adaptation.groupby("method")["condition"].transform("nunique") > 3
-main = adaptation[every & ~adaptation["parameter"].str.contains("continual")]
-show.curves(main, by="method")
+names = adaptation["network"] + ", " + adaptation["parameter"]
+adaptation["method"] = names.str.replace(", (as.is|batches.of.50)", "", regex=True)
+some = adaptation["method"].str.fullmatch("(original|mix)(/agreement)?|orig.*256")
+show.curves(adaptation[some], by="method")
 
 # %% [markdown]
-# - `batch-norm` takes the statistics of batch normalisation from the batch at hand, mixed with the network's own as if these came
+# - `batch-norm` takes the statistics of batch normalisation from a batch of fifty images, mixed with the network's own as if these came
 #   from N images {cite}`schneider2020,nado2020`.
 # - `TENT` also takes a step on scales and shifts after each batch, towards lower entropy {cite}`wang2021`; `EATA` learns only from
 #   images that are reliable and new, and is anchored to its start {cite}`niu2022`.
@@ -77,6 +77,8 @@ for source in [0, 16, 256, 4096]:
 
 # %%
 columns = ["sharp", "D4", "D8", "H8", "shake"]
+every = adaptation.groupby("method")["condition"].transform("nunique") > 3
+main = adaptation[every & ~adaptation["method"].str.contains("continual")]
 show.table(main, row="method", columns=columns)
 
 # %%
