@@ -53,7 +53,8 @@ page.table(
 page.figure(
     figures.curves(
         {name: results.select(frame, metric="top5") for name, frame in original.items()},
-        "scale", "top-5 accuracy, %",
+        "scale",
+        "top-5 accuracy, %",
     ),
     caption="Top-5 accuracy of the second architecture against defocus, at two scale settings. Bands: 95 % intervals.",
     alt="Line plots of top-5 accuracy against blur radius, a panel for each source and a line for each scale setting. "
