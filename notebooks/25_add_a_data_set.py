@@ -195,4 +195,4 @@ del folders.SETS["mine"]
 # **What goes wrong.** Fewer than one broken image in a hundred are left out and named; more are an error. Labels must be numbers of the network's classes, in
 # its order; of images without a label they are minus one. Images smaller than the canonical scale are enlarged, which blurs them before any PSF does.
 #
-# **Further.** [The data of this book](10_choices) · [the reference](../book/reference/blurpaper)
+# **Further.** [The data of this book](11_choices) · [the reference](../book/reference/blurpaper)

@@ -129,8 +129,8 @@ def test_rows_are_offered_with_seven_digits_and_what_is_no_result_as_it_is() -> 
     ("chapter", "profile"),
     [
         ("04_scales", "emoji"),
-        ("11_recipe", "emoji"),
-        ("11_recipe", "photos"),
+        ("14_recipe", "emoji"),
+        ("14_recipe", "photos"),
     ],
 )
 def test_every_caption_links_to_an_anchor_that_is_there(
@@ -176,7 +176,7 @@ def test_each_source_links_to_its_own_run(published_chapter) -> None:
 
 
 def test_on_photographs_the_published_run_is_this_one(published_chapter) -> None:
-    html, _ = published_chapter("11_recipe", "photos")
+    html, _ = published_chapter("14_recipe", "photos")
     assert "#run-this" in html and "#run-photos" not in html
     assert "This run is the one on photographs." in published_chapter("12_runs", "photos")[0]
 
