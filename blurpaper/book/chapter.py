@@ -169,7 +169,7 @@ class Chapter:
         for title, one in self.sources.items():
             with suppress(MissingError):
                 rows = one.rows(experiment)
-                rows = rows if whole else headline(rows, one.profile)
+                rows = rows if whole else headline(rows, one)
                 recipe = rows["recipe"].where(~rows["recipe"].isin(["", "labels"]), "")
                 name = (rows["network"] + "/" + recipe).str.removesuffix("/")
                 frames[title] = results.select(rows.assign(network=name), **values)
@@ -227,11 +227,11 @@ class Chapter:
     def about(self, title: str) -> str:
         """The model and data of a source, and the number of its test images."""
         one = self.sources[title]
-        model, of = one.profile.model, one.profile.evaluation.test_sets[0]
+        model, of = one.profile.model, one.test_set
         try:
             asked = {"scale": "256", "condition": "sharp", "input": results.AS_IS}
             found = one.decisions(model=model, network="original", data=of, **asked)
-            count = len(results.widest(found))
+            count = len(found)
         except MissingError:
             count = one.rows("table1")["n"].max()
         return f"{model} on {of}, n = {count:,}"
@@ -252,15 +252,13 @@ def title_of(source: Source) -> str:
     return "embedded data" if source.profile.train_set == "emoji" else source.profile.name
 
 
-def headline(rows: pd.DataFrame, profile: profiles.Profile) -> pd.DataFrame:
-    """Results of one model on a run's first test set (or its scenes), among all classes; over all
-    seeds where there are several, else with the first.
+def headline(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Results of one model on a run's first test set (or its scenes); over all seeds where there
+    are several, else with the first.
     """
-    sets = [profile.evaluation.test_sets[0], profile.segmentation.data, ""]
+    sets = [source.test_set, source.profile.segmentation.data, ""]
     rows = results.select(rows, data=sets, seed=["", "0", "all"])
     rows = results.select(rows, model=list(rows["model"].unique()[:1]))
-    widest = max(rows["classes"].unique(), key=lambda classes: int(classes or 0), default="")
-    rows = results.select(rows, classes=["", widest])
     same = [column for column in results.KEY if column != "seed"]
     first = rows.assign(first=rows["seed"] == "all").sort_values(
         "first", ascending=False, kind="stable"

@@ -121,7 +121,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
     if others:
         former = results.read(_path(profile, "csv"))
         rows |= {name: results.select(former, experiment=name) for name in others}
-        former = pd.read_parquet(_path(profile, "decisions.parquet"))
+        former = committed.decisions()
         kept = _declared(profile, others) - _declared(profile, new)
         former = former[[one in kept for one in zip(*(former[column] for column in MEASURED))]]
         decided = pd.concat([former, decided], ignore_index=True)

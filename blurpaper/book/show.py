@@ -205,14 +205,14 @@ class Show:
         """
         frames = {}
         for title, one in self._run.sources.items():
-            model, of = one.profile.model, one.profile.evaluation.test_sets[0]
+            model, of = one.profile.model, one.test_set
             try:
                 found = one.decisions(
                     model=model, network=network, data=of, scale=scale, input=results.AS_IS
                 )
             except MissingError:
                 continue
-            frames[title] = results.widest(found)
+            frames[title] = found
         if not frames:
             return self._show_nothing()
         wrong = [

@@ -233,11 +233,13 @@ def _of_family(claims: Iterable[Claim], evidence: Evidence) -> dict[str, Finding
     measured: dict[Claim, tuple[tuple[Criterion, ...], list[Basis]]] = {}
     found: dict[str, Finding] = {}
     for claim in claims:
-        evidence.used.clear()
-        try:
-            measured[claim] = tuple(claim.criteria(evidence)), list(evidence.used)
-        except NotMeasuredError as error:
-            found[claim.id] = Finding(NOT_RUN, missing=str(error))
+        for one in evidence.on(claim.table):
+            one.used.clear()
+            try:
+                measured[claim] = tuple(claim.criteria(one)), list(one.used)
+                break
+            except NotMeasuredError as error:
+                found[claim.id] = Finding(NOT_RUN, missing=str(error))
     by_points = {one: POINTS in [basis.kind for basis in of] for one, (_, of) in measured.items()}
     sides = {one: _sides(own) for one, (own, _) in measured.items() if not by_points[one]}
     p_values = [min(1.0, 2 * min(pair)) for pair in sides.values()]

@@ -56,43 +56,63 @@ class Basis(NamedTuple):
 class Evidence:
     """The numbers of one source.
 
+    Args:
+        labelled: take networks that were fine-tuned on so many images a class of the set of the
+            profile's ``density``, on its test images; otherwise those of the profile.
+
     Attributes:
         name: of the source.
         model, second_model: of the networks, and of the paper's Table A.
         data: the test set that decides.
+        measure: of accuracy: ``top-5``, or ``top-1`` where the network is to choose among a set's
+            own few classes.
         resamples: of the images.
     """
 
-    def __init__(self, source: Source) -> None:
-        settings = source.profile.evaluation
+    def __init__(self, source: Source, labelled: int = 0) -> None:
+        settings, self._at = source.profile.evaluation, labelled
         self._source, self.name, self.resamples = source, source.name, settings.bootstrap
         self.model, self.second_model = source.profile.model, settings.second_model
-        self.data = settings.test_sets[0]
+        self.data = source.profile.density.data if labelled else source.test_set
+        self.measure = "top-1" if self.data in settings.class_restricted_sets else "top-5"
         self._labelled = cache(source.labelled)
         self._drawn: dict[tuple[tuple[str, str], ...], tuple[np.ndarray, Basis]] = {}
         self._decisions: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
         self.used: list[Basis] = []
         """What the numbers rest on that were asked for since this list was last cleared."""
 
+    def on(self, table: str) -> list[Evidence]:
+        """What decides the claims of a table, the best first.
+
+        Claims of Table 3 on what labels teach are decided where there are most labels a class: on
+        the set of the profile's ``density`` if the network chooses among that set's own classes.
+        """
+        density, few = self._source.profile.density, self._source.profile.evaluation
+        if table != "table3" or density.data not in few.class_restricted_sets:
+            return [self]
+        most = sorted((part.labelled for part in density.parts), reverse=True)
+        return [*(Evidence(self._source, labelled) for labelled in most), self]
+
     # --- What claims ask for ----------------------------------------------------------------------
 
-    def top5(
+    def accuracy(
         self,
         network: str = "original",
         condition: str = "sharp",
         scale: str = "256",
         **columns: str,
     ) -> np.ndarray:
-        """Top-5 accuracy of a network under a condition: ``(1 + R,)``. Further columns as
+        """Accuracy of a network under a condition, by ``measure``: ``(1 + R,)``. Further columns as
         :meth:`number` takes them.
         """
-        return self.number("top5", network, condition, scale=scale, **columns)
+        metric = self.measure.replace("-", "")
+        return self.number(metric, network, condition, scale=scale, **columns)
 
     def entropy(
         self, network: str = "original", condition: str = "sharp", **columns: str
     ) -> np.ndarray:
         """Mean entropy of the predictions, in nats, at scale 256 if no other is said:
-        ``(1 + R,)``. Further columns as for :meth:`top5`.
+        ``(1 + R,)``. Further columns as for :meth:`accuracy`.
         """
         columns = {"scale": "256", "experiment": "table2"} | columns
         return self.number("entropy", network, condition, **columns)
@@ -127,8 +147,9 @@ class Evidence:
         """
         mix, _, recipe = network.partition("/")
         of = {"model": self.model, "network": mix, "metric": metric, "condition": condition}
-        of |= {"input": AS_IS, "region": "", "train_scale": "", "recipe": ""}
+        of |= {"input": AS_IS, "region": "", "train_scale": "", "recipe": "", "parameter": ""}
         if mix != ORIGINAL:
+            of["parameter"] = f"{self._at} a class" if self._at else ""
             of["train_scale"] = "384" if metric == _SEGMENTED else DEFAULT_SCALE
             of["recipe"] = recipe or RECIPES[0]
         of |= columns
@@ -151,8 +172,6 @@ class Evidence:
         if network not in self._decisions:
             columns = {column: of[column] for column in _NETWORK}
             frame = self._source.decisions(data=self.data, **columns)
-            if len(frame):
-                frame = results.widest(frame)
             self._decisions[network] = dict(
                 iter(frame.groupby(["scale", "condition"], sort=False, observed=True))
             )
@@ -177,7 +196,8 @@ class Evidence:
 
     def _resampled(self, of: dict[str, str]) -> tuple[np.ndarray, Basis]:
         segmented = of["metric"] == _SEGMENTED
-        labelled = self._labelled(segmented) if of["recipe"] == RECIPES[0] else np.inf
+        labelled = self._at or self._labelled(segmented)
+        labelled = labelled if of["recipe"] == RECIPES[0] else np.inf
         with suppress(MissingError):  # a source without decisions has rows
             if segmented:
                 key = (of["network"], of["condition"], of["region"])
@@ -211,7 +231,7 @@ class Evidence:
         names = (
             [of["experiment"]]
             if "experiment" in of
-            else ["table1", "table3", "table4", "table5", "tableA"]
+            else ["table1", "table3", "table4", "table5", "tableA", "densities"]
         )
         wanted = {column: value for column, value in of.items() if column != "experiment"}
         for name in names:
@@ -247,6 +267,6 @@ def _not_measured(of: Mapping[str, str]) -> NotMeasuredError:
     return NotMeasuredError(f"there is no {of['metric']} of {of['model']} with {told}.")
 
 
-_NETWORK = ("model", "network", "train_scale", "recipe", "input")
+_NETWORK = ("model", "network", "train_scale", "recipe", "input", "parameter")
 _ELSEWHERE = ("voc2012", "voc-animals", "emoji-scenes")
 """Sets besides the test set whose rows decide claims: those of segmentation."""

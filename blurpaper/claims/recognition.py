@@ -18,7 +18,7 @@ BLURS = ("D2", "D4", "D6", "D8", "H4", "H8", "V4", "V8", "shake", "G4", "G8")
 
 def _drop(e: Evidence, condition: str, scale: str = "256") -> np.ndarray:
     """Top-5 accuracy that the original loses under a condition."""
-    return e.top5(scale=scale) - e.top5(condition=condition, scale=scale)
+    return e.accuracy(scale=scale) - e.accuracy(condition=condition, scale=scale)
 
 
 @claim("3", "table1")
@@ -47,7 +47,7 @@ def more_defocus_costs_more(e: Evidence) -> Iterator[Criterion]:
     Top-5 at scale 256 falls at each step from sharp to D8.
     """
     for less, more in pairwise(DISKS):
-        lost = e.top5(condition=less) - e.top5(condition=more)
+        lost = e.accuracy(condition=less) - e.accuracy(condition=more)
         yield above(f"top-5 lost from {less} to {more}", lost)
 
 
@@ -58,7 +58,7 @@ def more_of_other_blurs_costs_more(e: Evidence) -> Iterator[Criterion]:
     Top-5 at 256 falls from H4 to H8, V4 to V8, G4 to G8.
     """
     for less, more in (("H4", "H8"), ("V4", "V8"), ("G4", "G8")):
-        lost = e.top5(condition=less) - e.top5(condition=more)
+        lost = e.accuracy(condition=less) - e.accuracy(condition=more)
         yield above(f"top-5 lost from {less} to {more}", lost)
 
 
@@ -80,7 +80,7 @@ def two_scales_are_best_when_sharp(e: Evidence) -> Iterator[Criterion]:
     Top-5 on sharp images at 256+512 is above that at 256 and at 512.
     """
     for scale in ("256", "512"):
-        lead = e.top5(scale="256+512") - e.top5(scale=scale)
+        lead = e.accuracy(scale="256+512") - e.accuracy(scale=scale)
         yield above(f"top-5 at 256+512 less that at {scale}", lead)
 
 
@@ -92,7 +92,9 @@ def scale_256_is_best_overall(e: Evidence) -> Iterator[Criterion]:
     """
 
     def overall(scale: str) -> np.ndarray:
-        return np.mean([e.top5(condition=one, scale=scale) for one in ("sharp", *BLURS)], axis=0)
+        return np.mean(
+            [e.accuracy(condition=one, scale=scale) for one in ("sharp", *BLURS)], axis=0
+        )
 
     for scale in ("128", "512", "256+512"):
         yield above(f"mean top-5 at 256 less that at {scale}", overall("256") - overall(scale))
@@ -105,9 +107,9 @@ def scale_128_hurts_but_for_the_largest_kernel(e: Evidence) -> Iterator[Criterio
     Top-5 at 128 is below that at 256 under every condition but G8, and above it there.
     """
     for condition in ("sharp", *BLURS[:-1]):
-        gap = e.top5(condition=condition) - e.top5(condition=condition, scale="128")
+        gap = e.accuracy(condition=condition) - e.accuracy(condition=condition, scale="128")
         yield above(f"top-5 at 256 less that at 128 under {condition}", gap)
-    lead = e.top5(condition="G8", scale="128") - e.top5(condition="G8")
+    lead = e.accuracy(condition="G8", scale="128") - e.accuracy(condition="G8")
     yield above("top-5 at 128 less that at 256 under G8", lead)
 
 
@@ -166,7 +168,7 @@ def both_models_fall_alike(e: Evidence) -> Iterator[Criterion]:
 
 
 def _second(e: Evidence, condition: str, scale: str = "256") -> np.ndarray:
-    return e.top5(condition=condition, scale=scale, model=e.second_model)
+    return e.accuracy(condition=condition, scale=scale, model=e.second_model)
 
 
 # --- Invariance of features: the paper shows maps of one image and gives no number ----------------

@@ -20,9 +20,9 @@ def _top5(
 ) -> np.ndarray:
     """In a camera's frame, without noise; the paper does not say in which."""
     if e.name == PAPER:
-        return e.top5(network, condition, experiment="table5", input=treatment)
+        return e.accuracy(network, condition, experiment="table5", input=treatment)
     framed = str(Treatment(treatment, frame=CAMERA))
-    return e.top5(network, condition, experiment="table5_camera", input=framed)
+    return e.accuracy(network, condition, experiment="table5_camera", input=framed)
 
 
 @claim("4.4", "table5")
@@ -123,7 +123,7 @@ def segmentation_pays_more_on_sharp(e: Evidence) -> Iterator[Criterion]:
 
     The mix loses a larger share of mean IoU on sharp scenes than of top-5.
     """
-    labelled, recognised = 1 - e.miou("mix") / e.miou(), 1 - e.top5("mix") / e.top5()
+    labelled, recognised = 1 - e.miou("mix") / e.miou(), 1 - e.accuracy("mix") / e.accuracy()
     yield above("share of mean IoU lost on sharp beyond that of top-5", labelled - recognised)
 
 
@@ -134,7 +134,7 @@ def segmentation_keeps_a_larger_gap(e: Evidence) -> Iterator[Criterion]:
     From sharp to D8 the mix loses a larger share of mean IoU than of top-5.
     """
     labelled = 1 - e.miou("mix", "D8") / e.miou("mix")
-    recognised = 1 - e.top5("mix", "D8") / e.top5("mix")
+    recognised = 1 - e.accuracy("mix", "D8") / e.accuracy("mix")
     gap = labelled - recognised
     yield above("share of mean IoU lost from sharp to D8 beyond that of top-5", gap)
 
@@ -152,6 +152,6 @@ def segmentation_regains_less(e: Evidence) -> Iterator[Criterion]:
         return np.divide(mix - blurred, lost, out=np.full_like(lost, np.nan), where=lost != 0)
 
     labelled = regained(e.miou(), e.miou(condition="D8"), e.miou("mix", "D8"))
-    recognised = regained(e.top5(), e.top5(condition="D8"), e.top5("mix", "D8"))
+    recognised = regained(e.accuracy(), e.accuracy(condition="D8"), e.accuracy("mix", "D8"))
     gap = recognised - labelled
     yield above("share of the loss regained in top-5 beyond that in mean IoU", gap)

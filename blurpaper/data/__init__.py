@@ -40,7 +40,8 @@ def load_images(name: str, split: str, run: Run) -> ImageSet:
 
     Args:
         name: of a set, or of several joined by ``+``; ``NAME:validation`` and ``NAME:training`` are
-            parts of its training images (:data:`blurpaper.data.sets.PARTS`).
+            parts of its training images, ``NAME:100`` a hundred of each class
+            (:func:`blurpaper.data.sets.part_of`).
         split: ``train`` or ``test``.
 
     Raises:
@@ -106,14 +107,14 @@ def is_known(name: str) -> bool:
     """
     whole, colon, part = name.partition(":")
     known = whole in ("emoji", "scikit-image", *folders.SETS)
-    return known and (not colon or part in sets.PARTS)
+    return known and (not colon or part in sets.PARTS or part.isdecimal())
 
 
 def _check_known(name: str) -> None:
     if not is_known(name):
         raise UserError(
             f"a data set is one of emoji, scikit-image, {', '.join(folders.SETS)}, or one of them "
-            f"with :{' or :'.join(sets.PARTS)}. Got {name!r}."
+            f"with :{', :'.join(sets.PARTS)} or a number of images a class. Got {name!r}."
         )
 
 
@@ -149,13 +150,14 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     Raises:
         UserError: if it names a set that is not known.
     """
-    trained = f"{profile.train_set}+{profile.agreement.train_set}".split("+")
-    for name in "+".join([*trained, *profile.evaluation.test_sets]).split("+"):
+    density = profile.density.data
+    own = profile.finetuning.train_set or profile.train_set
+    trained = "+".join([profile.train_set, own, profile.agreement.train_set, density]).split("+")
+    tested = "+".join([*profile.evaluation.test_sets, density]).split("+")
+    for name in (*trained, *tested):
         _check_known(name)
     prior = profile.deblurring.prior.images
-    uses = [(name, "train") for name in trained] + [
-        (name, "test") for name in profile.evaluation.test_sets
-    ]
+    uses = [(name, "train") for name in trained] + [(name, "test") for name in tested]
     uses += [(prior, split) for split in ("train", "test") if is_known(prior)]
     whole = [(name.partition(":")[0], "train" if ":" in name else split) for name, split in uses]
     return [(name, split) for name, split in dict.fromkeys(whole) if name != "scikit-image"]
@@ -163,11 +165,13 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
 
 def count(name: str, split: str, profile: Profile) -> int:
     """Number of images of a set, with label maps or without, in the data folder; of a missing set,
-    as published; 0 where that is not known. Of a part, the expected number.
+    as published; 0 where that is not known. Of a part by share, the expected number.
     """
     whole, _, part = name.partition(":")
     if part:
-        return round(sets.PARTS[part] * count(whole, "train", profile))
+        every = count(whole, "train", profile)
+        share = sets.PARTS.get(part)
+        return round(share * every) if share else min(every, int(part) * classes(whole, profile))
     if name in voc.TASKS and voc.is_there(name, split):
         return len(voc.load_segmented(name, split))
     if name in folders.SETS and name not in voc.TASKS and folders.is_there(name, split):

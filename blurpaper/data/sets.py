@@ -141,12 +141,20 @@ no table reports.
 
 
 def part_of(images: ImageSet, part: str) -> Subset:
-    """One of the :data:`PARTS` of a training set. Which one an image is in follows from the hash of
-    its id alone, so that a file that is added or removed moves no other.
+    """One of the :data:`PARTS` of a training set, or at most so many images of each class.
+
+    Which images these are follows from the hashes of their ids alone, so that a file that is added
+    or removed moves few others, and of two numbers the smaller one's images are among the larger
+    one's.
     """
-    validation = [int(_hash([one]), 16) < PARTS["validation"] * 16**16 for one in images.ids]
+    hashes, name = [int(_hash([one]), 16) for one in images.ids], f"{images.name}:{part}"
+    if part.isdecimal():
+        order = np.argsort(hashes, kind="stable")
+        kept = [order[images.labels[order] == label][: int(part)] for label in set(images.labels)]
+        return Subset(images, sorted(np.concatenate(kept).tolist()), name)
+    validation = [one < PARTS["validation"] * 16**16 for one in hashes]
     numbers = [n for n, held_out in enumerate(validation) if held_out == (part == "validation")]
-    return Subset(images, numbers, f"{images.name}:{part}")
+    return Subset(images, numbers, name)
 
 
 class JoinedSet(ImageSet):

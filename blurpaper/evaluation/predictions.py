@@ -102,8 +102,8 @@ def decisions(
     """Decisions of a network on every image of a test set, under every condition, at every scale
     setting.
 
-    Where the profile restricts the choice to the set's own classes, decisions among these come too
-    (column ``classes``). Columns: those of a result's key, ``image``, ``label``, those of
+    Where the profile restricts the choice to the set's own classes, they are among these (column
+    ``classes``). Columns: those of a result's key, ``image``, ``label``, those of
     :func:`metrics.decide` and ``js_divergence`` from the prediction on the same image sharp.
     """
     import pandas as pd
@@ -115,7 +115,7 @@ def decisions(
         for scale, log_p in by_scale.items():
             of = columns_of(network, set_name, 0, scale, condition)
             sharp = by_condition.get(SHARP, {}).get(scale)
-            frames += decided(log_p, images, of, run.profile, sharp)
+            frames.append(decided(log_p, images, of, run.profile, sharp))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -125,7 +125,7 @@ def decided(
     of: Mapping[str, str],
     profile: Profile,
     sharp: torch.Tensor | None = None,
-) -> Iterator[pd.DataFrame]:
+) -> pd.DataFrame:
     """Decisions from log-probabilities ``(N, K)`` on a set of images; see :func:`decisions` for the
     columns.
 
@@ -135,22 +135,21 @@ def decided(
     """
     import pandas as pd
 
-    choices = [(slice(None), images.labels)]
+    classes, labels = slice(None), images.labels
     if images.name in profile.evaluation.class_restricted_sets:
-        choices.append(np.unique(images.labels, return_inverse=True))
-    for classes, labels in choices:
-        own = log_p[:, classes]
-        divergence = np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], own)
-        yield pd.DataFrame(
-            {
-                **of,
-                "classes": str(own.shape[1]),
-                "image": list(map(text_of, images.ids)),
-                "label": images.labels.astype("int32"),
-                **metrics.decide(own, labels),
-                "js_divergence": divergence,
-            }
-        )
+        classes, labels = np.unique(images.labels, return_inverse=True)
+    own = log_p[:, classes]
+    divergence = np.nan if sharp is None else metrics.js_divergence(sharp[:, classes], own)
+    return pd.DataFrame(
+        {
+            **of,
+            "classes": str(own.shape[1]),
+            "image": list(map(text_of, images.ids)),
+            "label": images.labels.astype("int32"),
+            **metrics.decide(own, labels),
+            "js_divergence": divergence,
+        }
+    )
 
 
 # --- Distances between features -------------------------------------------------------------------
@@ -204,5 +203,6 @@ def columns_of(
         "input": AS_IS,
         "scale": scale,
         "condition": condition,
+        "parameter": "",
         "seed": str(spec.seed),
     }

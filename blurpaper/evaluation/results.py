@@ -29,9 +29,7 @@ or the class whose probability it is.
 COLUMNS = (*KEY, "value", "low", "high", "n")
 
 DECISION_KEY = tuple(
-    column
-    for column in KEY
-    if column not in ("experiment", "region", "item", "parameter", "metric")
+    column for column in KEY if column not in ("experiment", "region", "item", "metric")
 )
 """The columns of a result's key that decisions have."""
 
@@ -137,14 +135,6 @@ def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
         wanted = value if isinstance(value, (list, tuple, set)) else [value]
         frame = frame[frame[column].isin(list(wanted))]
     return frame
-
-
-def widest(decided: pd.DataFrame) -> pd.DataFrame:
-    """The decisions among all classes, where some were also made among a test set's own."""
-    return decided[
-        decided["classes"].astype(int)
-        == decided.groupby("data")["classes"].transform(lambda names: names.astype(int).max())
-    ]
 
 
 def columns(key: tuple) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def table5_camera(run: Run) -> Iterator[dict[str, Any]]:
 
     def decided(one: Measurement, treatment: Treatment, condition: str = psf) -> pd.DataFrame:
         found = restoration.framed_decisions(one, str(treatment), run)
-        return results.widest(results.select(found, condition=condition))
+        return results.select(found, condition=condition)
 
     sharp = decided(whole, Treatment(AS_IS, frame=CAMERA), SHARP)
     yield from intervals.means(sharp, ("top1", "top5"), run.profile)
@@ -200,14 +200,12 @@ def _first_images(run: Run, most: int) -> ImageSet:
 
 
 def _of(images: ImageSet, decided: pd.DataFrame) -> pd.DataFrame:
-    """The decisions on these images, among all classes, at scale 256."""
-    return results.widest(
-        results.select(decided, data=images.name, image=set(images.ids), scale="256")
-    )
+    """The decisions on these images, at scale 256."""
+    return results.select(decided, data=images.name, image=set(images.ids), scale="256")
 
 
 def _treated(treatment: Treatment, images: ImageSet, run: Run) -> pd.DataFrame:
-    """The decisions on treated images, among all classes."""
+    """The decisions on treated images."""
     return _of(images, restoration.treated_decisions(treatment, images, run))
 
 

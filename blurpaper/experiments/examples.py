@@ -226,7 +226,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
     """
     import pandas as pd
 
-    decided = results.widest(pd.concat(figure3.decisions(run).values(), ignore_index=True))
+    decided = pd.concat(figure3.decisions(run).values(), ignore_index=True)
     for name in run.profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
             here = results.select(decided, data=name, condition=condition)

@@ -17,7 +17,7 @@ from blurpaper.evaluation.results import AS_IS
 from blurpaper.kernels import CANONICAL
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
-from blurpaper.runs.profile import Profile
+from blurpaper.runs.profile import Agreement, Profile
 from blurpaper.segmentation.networks import SEGMENTATION
 from blurpaper.training.networks import start_of, trained
 
@@ -40,6 +40,8 @@ class Measurement:
         treatments: of the blurred images, or methods of adaptation to them, each by itself.
         kind: :data:`CLASSIFIED`, :data:`COMPARED`, :data:`DEBLURRED`, :data:`FRAMED` (in a
             camera's frame), :data:`SEGMENTED` or :data:`ADAPTED`.
+        labelled: images a class that the network was fine-tuned on, at a density of its own
+            (:func:`at_density`); 0 for the profile's.
     """
 
     spec: NetworkSpec
@@ -48,6 +50,12 @@ class Measurement:
     scales: Sequence[str]
     treatments: Sequence[str] = (AS_IS,)
     kind: str = CLASSIFIED
+    labelled: int = 0
+
+    @property
+    def parameter(self) -> str:
+        """Its word in the column ``parameter`` of results."""
+        return f"{self.labelled} a class" if self.labelled else ""
 
 
 Declaration = Callable[[Profile], list[Measurement]]
@@ -162,6 +170,22 @@ def settings_of(spec: NetworkSpec, profile: Profile) -> tuple[list[str], list[st
     return settings.scale_conditions, scales[spec.scale]
 
 
+def at_density(labelled: int, profile: Profile) -> Profile:
+    """A profile whose networks are fine-tuned on so many images a class of the set of
+    ``density``, with labels or without by the same schedule, and tested on that set; itself if 0.
+    """
+    if not labelled:
+        return profile
+    of, name = profile.density, f"{profile.density.data}:{labelled}"
+    tuning = of.finetuning or profile.finetuning
+    schedule = tuning.model_dump(exclude={"batch_norm_batches"}) | {"train_set": name}
+    alike = Agreement(feature_weight=profile.agreement.feature_weight, **schedule)
+    tuning = tuning.model_copy(update={"train_set": name})
+    tested = profile.evaluation.model_copy(update={"test_sets": [of.data]})
+    changed = {"finetuning": tuning, "agreement": alike, "evaluation": tested}
+    return profile.model_copy(update=changed)
+
+
 # --- All measurements of a run --------------------------------------------------------------------
 
 
@@ -173,7 +197,8 @@ def measurements(
     """
     found: dict[tuple, tuple[str, Measurement]] = {}
     for name, one in _declared(profile, experiments):
-        found.setdefault((one.kind, one.spec, one.data), (name, _whole(one, profile)))
+        key = (one.kind, one.spec, one.data, one.labelled)
+        found.setdefault(key, (name, _whole(one, profile)))
     return list(found.values())
 
 
@@ -184,7 +209,7 @@ def _declared(profile: Profile, names: Collection[str] = ()) -> list[tuple[str, 
 
 def _whole(one: Measurement, profile: Profile) -> Measurement:
     """A measurement in all settings that any experiment takes."""
-    if one.kind != CLASSIFIED:
+    if one.kind != CLASSIFIED or one.data not in profile.evaluation.test_sets:
         return one
     conditions, scales = settings_of(one.spec, profile)
     return replace(one, conditions=conditions, scales=scales)
@@ -193,9 +218,11 @@ def _whole(one: Measurement, profile: Profile) -> Measurement:
 def decisions(one: Measurement, run: Run) -> pd.DataFrame:
     """Decisions of a network on test images, in the settings of a measurement."""
     whole = _whole(one, run.profile)
+    run = Run(at_density(one.labelled, run.profile), run.store)
     network = trained(one.spec, run)
     found = predictions.decisions(network, one.data, whole.conditions, whole.scales, run)
-    return results.select(found, condition=one.conditions, scale=one.scales)
+    found = results.select(found, condition=one.conditions, scale=one.scales)
+    return found.assign(parameter=one.parameter)
 
 
 def starts(profile: Profile) -> dict[str, str]:
@@ -208,7 +235,7 @@ def starts(profile: Profile) -> dict[str, str]:
         if one.kind == SEGMENTED:
             name = str(replace(spec, model=SEGMENTATION))
             found[name] = str(start if spec.is_original else NetworkSpec(SEGMENTATION))
-        elif spec.scale != "per-scale":  # one network for each scale, listed by itself
+        elif spec.scale != "per-scale" and not one.labelled:  # listed by themselves
             found.setdefault(str(start), "")
             if spec != start:
                 found[str(spec)] = str(start)

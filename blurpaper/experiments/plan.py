@@ -314,10 +314,9 @@ class _Plan:
         # Deblurring itself takes a GPU minutes, and is left out.
         if one.kind in (DEBLURRED, FRAMED):
             what, times = "treatments", len(one.treatments)
-            each = self.profile.deblurring.images_per_class
-            number = min(number, each * self.classes) if each else number
-            if one.kind == FRAMED:
-                number = min(number, self.profile.deblurring.n_camera)
+            settings = self.profile.deblurring
+            most = settings.n_camera if one.kind == FRAMED else settings.n_images
+            number = min(number, most or number)
         elif one.kind == measurements.ADAPTED:  # by each method, a step of learning being more
             what, times = "passes of adaptation", times * len(one.treatments)
             number, kept = min(number, self.profile.adaptation.images), 1

@@ -139,19 +139,25 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
     Where a network was fine-tuned from several seeds there is a row for each, and one for all of
     them (``seed=all``).
     """
-    decided = table3.decisions(run)
+    yield from _compared(table3.decisions(run), run.profile)
+
+
+def _compared(
+    decided: Mapping[NetworkSpec, pd.DataFrame], profile: Profile
+) -> Iterator[dict[str, Any]]:
+    """Accuracy of networks, and of fine-tuned ones the differences from their baselines."""
     tuned = [spec for spec in decided if not spec.is_original]
     for spec, by_spec in decided.items():
-        yield from intervals.means(by_spec, ("top1", "top5"), run.profile)
+        yield from intervals.means(by_spec, ("top1", "top5"), profile)
         for name, baseline in baselines_of(spec, decided).items() if spec in tuned else ():
-            yield from intervals.differences(by_spec, baseline, name, run.profile)
+            yield from intervals.differences(by_spec, baseline, name, profile)
     for alike in of_several_seeds(tuned):
         of_seeds = [decided[spec] for spec in alike]
-        yield from intervals.means_over_seeds(of_seeds, run.profile)
+        yield from intervals.means_over_seeds(of_seeds, profile)
         baselines = [baselines_of(spec, decided) for spec in alike]
         for name in baselines[0]:
             yield from intervals.means_over_seeds(
-                of_seeds, run.profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}"
+                of_seeds, profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}"
             )
 
 
@@ -163,36 +169,125 @@ LEAST_LOSS = 0.05
 
 @experiment(lambda profile: _tuned(profile, "mix"))
 def recovery(run: Run) -> Iterator[dict[str, Any]]:
-    """The share of the loss under each blur that fine-tuning on the mix recovers, over all test
-    images and seeds.
+    """The share of the loss under each blur that fine-tuning on the mix recovers, over all seeds.
 
     ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
     it), of losses of 5 points and more; and ``top5_vs_original`` the paired difference it costs or
     gains; likewise for top-1.
     """
-    every, resamples = "+".join(run.profile.evaluation.test_sets), run.profile.evaluation.bootstrap
-    decided = recovery.decisions(run)
-    terms = {
-        (spec, condition): metrics.per_image(group)
-        for spec, own in decided.items()
-        for condition, group in results.widest(own).groupby("condition", sort=False)
-    }
-    specs = [spec for spec in decided if spec.mix == "mix" and spec.recipe != "batch-norm"]
-    for recipe in dict.fromkeys(spec.recipe for spec in specs):
-        for condition in run.profile.evaluation.finetuned_conditions:
-            alike = [spec for spec in specs if spec.recipe == recipe and (spec, condition) in terms]
-            starts = [start_of(spec) for spec in alike]
-            of = predictions.columns_of(alike[0], every, 0, "256", condition)
-            of |= {"classes": "", "seed": "all" if len(alike) > 1 else alike[0].seed}
-            for metric in ("top1", "top5"):
-                now = np.array([terms[spec, condition][metric] for spec in alike])
-                before = np.array([terms[spec, condition][metric] for spec in starts])
-                best = np.array([terms[spec, "sharp"][metric] for spec in starts])
-                found = intervals.of_mean_over_seeds(now - before, resamples)
-                yield of | results.number(f"{metric}_vs_original", *found, now.size)
-                if (best - before).mean() >= LEAST_LOSS:
-                    found = intervals.of_ratio_over_seeds(now - before, best - before, resamples)
-                    yield of | results.number(f"{metric}_recovered", *found, now.size)
+    yield from _recovered(recovery.decisions(run), run.profile)
+
+
+def _recovered(
+    decided: Mapping[NetworkSpec, pd.DataFrame], profile: Profile
+) -> Iterator[dict[str, Any]]:
+    """The share of the loss that each network tuned on the mix recovers, with what it gains."""
+    resamples, terms, columns = profile.evaluation.bootstrap, {}, {}
+    for spec, own in decided.items():
+        for setting, group in own.groupby(["data", "condition"], sort=False):
+            terms[spec, setting] = metrics.per_image(group)
+            columns[spec, setting] = group.iloc[0][list(results.DECISION_KEY)].to_dict()
+    groups: dict[tuple, list[NetworkSpec]] = {}
+    for spec, (data, condition) in terms:
+        if spec.mix == "mix" and spec.recipe != "batch-norm":
+            groups.setdefault((spec.recipe, data, condition), []).append(spec)
+    for (_, data, condition), alike in groups.items():
+        starts = [start_of(spec) for spec in alike]
+        of = columns[alike[0], (data, condition)]
+        of |= {"seed": "all"} if len(alike) > 1 else {}
+        for metric in ("top1", "top5"):
+            now = np.array([terms[spec, (data, condition)][metric] for spec in alike])
+            before = np.array([terms[spec, (data, condition)][metric] for spec in starts])
+            best = np.array([terms[spec, (data, "sharp")][metric] for spec in starts])
+            found = intervals.of_mean_over_seeds(now - before, resamples)
+            yield of | results.number(f"{metric}_vs_original", *found, now.size)
+            if (best - before).mean() >= LEAST_LOSS:
+                found = intervals.of_ratio_over_seeds(now - before, best - before, resamples)
+                yield of | results.number(f"{metric}_recovered", *found, now.size)
+
+
+# --- Each test set by itself ----------------------------------------------------------------------
+
+
+def _of_test_sets(profile: Profile) -> list[Measurement]:
+    if not any("+" in name for name in profile.evaluation.test_sets):
+        return []
+    specs = [one.spec for one in _of_table2(profile)]
+    return on_test_images(dict.fromkeys([*map(start_of, specs), *specs]), profile, DISKS, ["256"])
+
+
+@experiment(_of_test_sets)
+def test_sets(run: Run) -> Iterator[dict[str, Any]]:
+    """Accuracy on each of the sets of photographs that a test set joins, with differences from the
+    original; and the mean over classes of the accuracy on each (``top1_balanced``), as some
+    classes have many of a set's images.
+    """
+    decided = test_sets.decisions(run)
+    names = [name for joined in run.profile.evaluation.test_sets for name in joined.split("+")]
+    for name in names if decided else ():
+        own = {
+            spec: found[found["image"].str.startswith(f"{name}/")].assign(data=name)
+            for spec, found in decided.items()
+        }
+        yield from _compared(own, run.profile)
+        for found in own.values():
+            yield from _balanced(found, run.profile)
+
+
+def _balanced(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
+    """Mean over classes of a network's accuracy on the images of each."""
+    for key, group in decided.groupby(list(results.DECISION_KEY), sort=False):
+        weight = 1 / group.groupby("label")["label"].transform("size").to_numpy(float)
+        right = weight * metrics.per_image(group)["top1"]
+        found = intervals.of_statistic(
+            lambda counts, right=right, weight=weight: (counts @ right) / (counts @ weight),
+            len(group),
+            profile.evaluation.bootstrap,
+        )
+        yield results.columns(key) | results.number("top1_balanced", *found, len(group))
+
+
+# --- Fewer labels ---------------------------------------------------------------------------------
+
+
+def _of_densities(profile: Profile) -> list[Measurement]:
+    """Networks of each density on the test images of its set; and the original there, and the one
+    that was tuned without labels on all images at hand.
+    """
+    of, settings = profile.density, profile.evaluation
+    specs = [(0, spec) for spec in specs_of(["original", "mix/agreement"], profile)]
+    for part in of.parts:
+        specs += [(part.labelled, spec) for spec in specs_of(part.networks, profile)]
+    conditions = settings.finetuned_conditions, settings.scale_conditions
+    return [
+        Measurement(spec, of.data, conditions[spec.seed > 0], ["256"], labelled=labelled)
+        for labelled, spec in specs
+    ]
+
+
+@experiment(_of_densities)
+def densities(run: Run) -> Iterator[dict[str, Any]]:
+    """Table 3 by the number of training images a class (``parameter``), with labels and without by
+    the same schedule on the same images; with the share of the loss that is recovered.
+    """
+    for parameter, decided in _by_density(densities.decisions(run)).items():
+        shares = [row for row in _recovered(decided, run.profile) if "_recovered" in row["metric"]]
+        rows = [*_compared(decided, run.profile), *shares]
+        yield from (row for row in rows if row["parameter"] == parameter)
+
+
+def _by_density(
+    decided: Mapping[NetworkSpec, pd.DataFrame],
+) -> dict[str, dict[NetworkSpec, pd.DataFrame]]:
+    """Number of training images a class, as ``parameter`` has it -> decisions of each network tuned
+    on so many, after those of the original.
+    """
+    found: dict[str, dict[NetworkSpec, pd.DataFrame]] = {}
+    for spec, frame in decided.items():
+        for parameter, own in frame.groupby("parameter", sort=False):
+            found.setdefault(parameter, {})[spec] = own
+    original = {spec: own for spec, own in found[""].items() if spec.is_original}
+    return {parameter: original | own for parameter, own in found.items()}
 
 
 # --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------
@@ -262,9 +357,9 @@ def precision(run: Run) -> Iterator[dict[str, Any]]:
     (one,) = precision.measures(run.profile)
     compute = run.profile.compute.model_copy(update={"precision": "float32"})
     exact = Run(run.profile.model_copy(update={"compute": compute}), run.store)
-    same, given = kept(trained(one.spec, run)), results.widest(precision.decisions(run)[one.spec])
+    same, given = kept(trained(one.spec, run)), precision.decisions(run)[one.spec]
     decided = predictions.decisions(same, one.data, one.conditions, one.scales, exact)
-    in_float32 = results.widest(decided)
+    in_float32 = decided
     yield from intervals.means(in_float32, ("top1", "top5"), run.profile)
     yield from intervals.differences(given, in_float32, "float32", run.profile)
 
@@ -361,7 +456,7 @@ def severities(run: Run) -> Iterator[dict[str, Any]]:
     named = {"": ["D2", "D4", "D6", "D8", "H8"]} | {name: [psf] for name, psf in SEVERITIES.items()}
     conditions = list(dict.fromkeys(psf for psfs in named.values() for psf in psfs))
     data = run.profile.evaluation.test_sets[0]
-    decided = results.widest(predictions.decisions(network, data, conditions, ["256"], run))
+    decided = predictions.decisions(network, data, conditions, ["256"], run)
     for parameter, psfs in named.items():
         for row in intervals.means(results.select(decided, condition=psfs), ("top1",), run.profile):
             radius = 2 * math.sqrt(kernels.axis_variance(kernels.psf(row["condition"])).mean())

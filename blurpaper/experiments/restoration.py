@@ -116,18 +116,13 @@ def likelihoods(run: Run) -> dict[str, np.ndarray]:
 
 
 def images_of(set_name: str, run: Run, most: int | None = None) -> ImageSet:
-    """The test images of a set that are deblurred: the profile's number of each class, and of these
-    at most so many, spread over the classes.
+    """The test images of a set that are deblurred: as many as the profile says, or so many, spread
+    over the set, in which images of a class follow one another.
     """
-    import pandas as pd
-
-    images = data.load_images(set_name, "test", run)
-    labels, numbers = pd.Series(images.labels), np.arange(len(images))
-    if each := run.profile.deblurring.images_per_class:
-        numbers = np.flatnonzero(labels.groupby(labels).cumcount() < each)
-    if most is not None and most < len(numbers):
-        numbers = numbers[np.arange(most) * len(numbers) // most]
-    return images if len(numbers) == len(images) else data.Subset(images, numbers.tolist())
+    images, most = data.load_images(set_name, "test", run), most or run.profile.deblurring.n_images
+    if most is None or most >= (count := len(images)):
+        return images
+    return data.Subset(images, [number * count // most for number in range(most)])
 
 
 def results_of(
@@ -193,7 +188,6 @@ def treated_decisions(
     """Decisions of a network on treated images, as of :func:`predictions.decisions`, with ``psnr``
     and ``ssim``; see :func:`results_of`.
     """
-    import pandas as pd
 
     found = results_of(method, images, run, spec, condition)
     spec, condition = (
@@ -201,9 +195,8 @@ def treated_decisions(
         condition or run.profile.deblurring.psf,
     )
     of = predictions.columns_of(spec, images.name, 0, "256", condition) | {"input": str(method)}
-    frames = predictions.decided(found["log_probabilities"], images, of, run.profile)
-    measured = {name: found[name].numpy() for name in MEASURES}
-    return pd.concat([frame.assign(**measured) for frame in frames], ignore_index=True)
+    decided = predictions.decided(found["log_probabilities"], images, of, run.profile)
+    return decided.assign(**{name: found[name].numpy() for name in MEASURES})
 
 
 def framed_decisions(one: Measurement, word: str, run: Run) -> pd.DataFrame:

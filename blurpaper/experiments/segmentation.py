@@ -151,7 +151,7 @@ def _accuracies(run: Run) -> dict[str, dict[tuple[str, str], np.ndarray]]:
     found, resamples = _all(run), run.profile.evaluation.bootstrap
     measures: dict[str, dict[tuple[str, str], np.ndarray]] = {"miou": {}, "top1": {}, "top5": {}}
     for spec, decided in sharp_cost.decisions(run).items():
-        for condition, group in results.widest(decided).groupby("condition", sort=False):
+        for condition, group in decided.groupby("condition", sort=False):
             setting, terms = (spec.mix, condition), metrics.per_image(group)
             measures["miou"][setting] = draws(found[setting]["all"], resamples)
             for metric in ("top1", "top5"):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input")
+MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input", "parameter")
 """Columns of decisions that are known before they are computed."""
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
@@ -61,7 +61,10 @@ def _table(path: Path) -> pd.DataFrame:
 def _parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.read_parquet(path)
+    found = pd.read_parquet(path)
+    if "image" in found and "parameter" not in found:  # published before there was such a column
+        found["parameter"] = ""
+    return found
 
 
 def paper() -> pd.DataFrame:
@@ -101,6 +104,11 @@ class Source:
 
     def __init__(self, name: str, profile: Profile) -> None:
         self.name, self.profile = name, profile
+
+    @property
+    def test_set(self) -> str:
+        """The set of test images on which claims and tables rest."""
+        return self.profile.evaluation.test_sets[0]
 
     def rows(self, experiment: str) -> pd.DataFrame:
         """Results of an experiment."""
@@ -192,6 +200,12 @@ class Committed(Source):
         """Whether results of the profile are committed at all."""
         return self._path("csv").is_file()
 
+    @property
+    def test_set(self) -> str:
+        with suppress(MissingError):
+            return self.publications()[-1]["profile"]["evaluation"]["test_sets"][0]
+        return super().test_set
+
     def _rows(self, experiment: str) -> pd.DataFrame:
         return results.select(_table(self._path("csv")), experiment=experiment)
 
@@ -264,7 +278,7 @@ def measured(
     of its images, and the columns of decisions, of which :data:`MEASURED` are known.
     """
     for _, one in measurements.measurements(profile, experiments):
-        of = predictions.columns_of(one.spec, one.data, 0, "", "")
+        of = predictions.columns_of(one.spec, one.data, 0, "", "") | {"parameter": one.parameter}
         for treatment in one.treatments if one.kind in _DECIDED else ():
             yield one, treatment, of | {"input": treatment}
 

@@ -132,6 +132,8 @@ class Finetuning(Schedule):
     """
 
     batch_norm_batches: Positive
+    train_set: str | None = None
+    """That of the profile if null."""
 
 
 class Agreement(Schedule):
@@ -173,6 +175,23 @@ class Evaluation(Section):
     bootstrap: Positive
 
 
+class DensityPart(Section):
+    """Networks, as MIX[/RECIPE][#SEED], that are fine-tuned on so many images of each class."""
+
+    labelled: Positive
+    networks: list[str]
+
+
+class Density(Section):
+    """Fine-tuning on a few labelled images of each class, and without labels on the same ones."""
+
+    data: str
+    """A set of labelled images, to train and to test on."""
+    parts: list[DensityPart]
+    finetuning: Finetuning | None
+    """The schedule, with labels and without; that of the profile if null."""
+
+
 class Adaptation(Section):
     """Adaptation to the images of the first test set, beside fine-tuned networks."""
 
@@ -206,11 +225,10 @@ class Deblurring(Section):
     psf: str
     prior: Prior
     methods: list[str]
-    """On every test image."""
     networks: list[str]
     """Fine-tuned networks, as MIX[/RECIPE], that classify the blurred image instead."""
-    images_per_class: Positive | None
-    """All if null; the paper takes ten."""
+    n_images: Positive | None
+    """Test images, spread over the classes; all if null. The paper takes ten of each class."""
     n_camera: Positive
     """Images in a camera's frame."""
     n_exact: Positive
@@ -285,6 +303,7 @@ class Profile(Section):
     finetuning: Finetuning
     agreement: Agreement
     evaluation: Evaluation
+    density: Density
     adaptation: Adaptation
     deblurring: Deblurring
     segmentation: Segmentation

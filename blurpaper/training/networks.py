@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -50,6 +51,8 @@ class Trained(Reference):
         """
         profile, schedule = self.run.profile, schedule_of(self, self.run.profile)
         images = data.load_images(train_set_of(schedule, profile), "train", self.run)
+        few = images.name.partition(":")[0] in profile.evaluation.class_restricted_sets
+        classes = np.unique(images.labels).tolist() if few else []
         inputs = {
             "spec": self.name,
             "seed": profile.seed,
@@ -58,6 +61,7 @@ class Trained(Reference):
             "schedule": schedule.model_dump(),
             "precision": profile.compute.precision,
             "architecture": fingerprint.fingerprint([module_of(self.model)]),
+            "classes": classes,
         }
         if self.is_original:
             mix, scale = MIXES["sharp-only"], schedule.train_scale
@@ -71,7 +75,7 @@ class Trained(Reference):
             batches = profile.finetuning.batch_norm_batches
             compute = partial(loop.reestimate_batch_norm, start, task, *settings, batches)
         else:
-            objective = partial(_objective, start, schedule, self.recipe)
+            objective = partial(_objective, start, schedule, self.recipe, classes)
             compute = partial(loop.train_or_resume, objective, task, *settings, self.name)
         return Artifact(
             "networks",
@@ -82,6 +86,13 @@ class Trained(Reference):
             about={"profile": profile.name, "data": images.fingerprint},
             resumable=self.recipe != "batch-norm",
         )
+
+    def __str__(self) -> str:
+        """Its name, with the images of each class that it was trained on if they are a part."""
+        if self.is_original or self.scale == "per-scale":
+            return self.name
+        images = train_set_of(schedule_of(self, self.run.profile), self.run.profile)
+        return f"{self.name} on {images}" if ":" in images else self.name
 
     @property
     def start(self) -> Trained:
@@ -190,8 +201,8 @@ def schedule_of(spec: NetworkSpec, profile: Profile) -> Schedule:
 
 
 def train_set_of(schedule: Schedule, profile: Profile) -> str:
-    """The training set of a schedule; without labels, one of its own."""
-    return schedule.train_set if isinstance(schedule, profiles.Agreement) else profile.train_set
+    """The training set of a schedule: its own, or that of the profile."""
+    return getattr(schedule, "train_set", None) or profile.train_set
 
 
 def is_published(spec: NetworkSpec) -> bool:
@@ -208,14 +219,18 @@ def _objective(start: Callable[[], Classifier], *of: Any) -> Labels | Agreement:
     return objective_of(start(), *of)
 
 
-def objective_of(start: Classifier, schedule: Schedule, recipe: str = "") -> Labels | Agreement:
+def objective_of(
+    start: Classifier, schedule: Schedule, recipe: str = "", classes: Sequence[int] = ()
+) -> Labels | Agreement:
     """The objective of a schedule; without labels, the teacher is the network before training.
 
     Args:
         recipe: if it is not the schedule's usual one.
+        classes: those that labels tell apart, by number; all by default.
     """
     if not isinstance(schedule, profiles.Agreement):
-        return (AugMixed if recipe == "augmix" else Labels)(start, schedule.label_smoothing)
+        kind = AugMixed if recipe == "augmix" else Labels
+        return kind(start, schedule.label_smoothing, classes)
     teacher, alone = copy.deepcopy(start), recipe == "agreement-blurred"
     teacher = with_mixed_norms(teacher, SOURCE) if alone else teacher
     return Agreement(start, teacher, schedule.feature_weight, with_sharp=not alone)

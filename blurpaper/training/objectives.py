@@ -5,7 +5,7 @@ network, without labels.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -44,17 +44,24 @@ class Objective(nn.Module, ABC):
 
 
 class Labels(Objective):
-    """Cross-entropy with the labels: the paper's recipe (Sec. 4)."""
+    """Cross-entropy with the labels: the paper's recipe (Sec. 4).
 
-    def __init__(self, network: Classifier, smoothing: float = 0.0) -> None:
+    Args:
+        classes: those among which the network is to tell, by number and in order; all by default.
+    """
+
+    def __init__(
+        self, network: Classifier, smoothing: float = 0.0, classes: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.network, self.smoothing, self.batch = network, smoothing, make_batch
+        self.register_buffer("classes", torch.tensor(classes, dtype=torch.int64), persistent=False)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        logits = self.network(batch.seen).mean(dim=(2, 3))
-        return functional.cross_entropy(
-            logits.float(), batch.labels, label_smoothing=self.smoothing
-        )
+        logits, labels = self.network(batch.seen).mean(dim=(2, 3)).float(), batch.labels
+        if len(self.classes):
+            logits, labels = logits[:, self.classes], torch.searchsorted(self.classes, labels)
+        return functional.cross_entropy(logits, labels, label_smoothing=self.smoothing)
 
 
 class AugMixed(Labels):
@@ -62,8 +69,10 @@ class AugMixed(Labels):
     2020, without their term of consistency).
     """
 
-    def __init__(self, network: Classifier, smoothing: float = 0.0) -> None:
-        super().__init__(network, smoothing)
+    def __init__(
+        self, network: Classifier, smoothing: float = 0.0, classes: Sequence[int] = ()
+    ) -> None:
+        super().__init__(network, smoothing, classes)
         self.augment = v2.AugMix(all_ops=False)  # of all, one changes the sharpness
 
     def forward(self, batch: Batch) -> torch.Tensor:

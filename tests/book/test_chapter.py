@@ -218,5 +218,5 @@ def test_on_photographs_they_are_this_run_and_stand_once() -> None:
 
 
 def test_the_papers_numbers_are_those_of_its_evidence() -> None:
-    drawn = Evidence(Paper()).top5("mix", "D8")
+    drawn = Evidence(Paper()).accuracy("mix", "D8")
     assert drawn[0] == Chapter("emoji", published=True).top5("mix", "D8")["paper"][0]

@@ -300,13 +300,11 @@ def calibrated(images: int, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
 
 
 def committed(name: str, network: str, recipe: str, data: str) -> dict[str, dict[str, np.ndarray]]:
-    """The committed decisions of a network under defocus at scale 256, among all its classes."""
+    """The committed decisions of a network under defocus at scale 256."""
     profile = profiles.load(name)
-    rows = results.widest(
-        Committed(profile).decisions(
-            model=profile.model, network=network, recipe=recipe, data=data, scale="256",
-            input="as is", seed="0", condition=DISKS,
-        )
+    rows = Committed(profile).decisions(
+        model=profile.model, network=network, recipe=recipe, data=data, scale="256",
+        input="as is", seed="0", condition=DISKS,
     )  # fmt: skip
     return {
         condition: {name: group[name].to_numpy() for name in ("rank", "confidence")}

@@ -116,6 +116,15 @@ def test_a_file_that_is_added_moves_no_other_between_the_parts() -> None:
         assert before <= after
 
 
+def test_so_many_images_of_each_class_are_among_those_of_a_larger_number() -> None:
+    images = Counted(50)
+    few, more = (sets.part_of(images, part) for part in ("5", "20"))
+    assert few.name == "counted:5" and set(few.ids) < set(more.ids)
+    assert [np.bincount(one.labels).tolist() for one in (few, more)] == [[5, 5], [20, 20]]
+    assert set(few.ids) != set(images.ids[:10])  # by their hashes, not the first
+    assert len(sets.part_of(images, "100")) == 50
+
+
 def test_parts_are_loaded_by_name_whatever_the_split_and_counted_as_expected() -> None:
     profile = load("smoke")
     run = Run(profile, Store(None, computes=False))  # their ids need no drawing
@@ -129,5 +138,6 @@ def test_parts_are_loaded_by_name_whatever_the_split_and_counted_as_expected() -
     assert validation.fingerprint != training.fingerprint
     chosen = load("smoke", {"train_set": "emoji:training"})
     assert ("emoji", "train") in data.wanted(chosen)
-    with pytest.raises(UserError, match=r"with :training or :validation\. Got 'emoji:test'"):
+    assert data.count("emoji:3", "train", profile) == len(data.load_images("emoji:3", "train", run))
+    with pytest.raises(UserError, match=r"or a number of images a class\. Got 'emoji:test'"):
         data.load_images("emoji:test", "test", run)

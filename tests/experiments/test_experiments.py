@@ -1,22 +1,25 @@
-"""From decisions to rows, on decisions made up for the purpose: pooling over sets and seeds,
-baselines, restricted choices.
+"""From decisions to rows, on decisions made up for the purpose: pooling over seeds,
+baselines, densities of labels.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from blurpaper import experiments
+from blurpaper import data, experiments
 from blurpaper.evaluation import invariance, predictions, results
 from blurpaper.experiments import measurements, recognition
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
+from blurpaper.runs.store import Store
+from blurpaper.training.networks import trained
 
 MODEL = "small_vgg"
 COUNTS = {"many": 40, "few": 10}
-# Share of images on which the truth is first, by network and condition; the second test set is
-# decided twice.
+# Share of images on which the truth is first, by network and condition.
 RIGHT = {
     "original": {"sharp": 0.9, "D8": 0.4},
     "original#1": {"sharp": 0.8, "D8": 0.2},
@@ -29,13 +32,11 @@ RIGHT = {
 def made_up(spec: NetworkSpec, *_) -> pd.DataFrame:
     frames = []
     for condition, share in RIGHT[str(spec).partition(":")[2]].items():
-        for name, classes in (("many", "100"), ("few", "100"), ("few", "10")):
-            right = share if classes == "100" else 1.0
-            count = COUNTS[name]
-            frame = pd.DataFrame({"rank": np.where(np.arange(count) < round(right * count), 0, 7)})
+        for name, count in COUNTS.items():
+            frame = pd.DataFrame({"rank": np.where(np.arange(count) < round(share * count), 0, 7)})
             for column in ("entropy", "cross_entropy", "js_divergence", "confidence"):
                 frame[column] = 0.5
-            of = predictions.columns_of(spec, name, int(classes), "256", condition)
+            of = predictions.columns_of(spec, name, 100, "256", condition)
             frames.append(frame.assign(image=[f"{name}/{n}" for n in range(count)], label=0, **of))
     return pd.concat(frames, ignore_index=True)
 
@@ -55,21 +56,18 @@ def profile(monkeypatch):
     return load("smoke", overrides)
 
 
-def test_recovery_pools_both_sets_among_all_classes_and_each_seed_has_its_own_start(
-    profile,
-) -> None:
-    rows = experiments.EXPERIMENTS["recovery"](Run(profile, None)).set_index(
-        ["recipe", "condition", "metric"]
-    )
-    assert set(rows["data"]) == {"many+few"}
+def test_recovery_is_over_all_seeds_each_of_which_has_its_own_start(profile) -> None:
+    rows = experiments.EXPERIMENTS["recovery"](Run(profile, None))
+    assert set(rows["data"]) == set(COUNTS)
+    rows = results.select(rows, data="many").set_index(["recipe", "condition", "metric"])
     labels = rows.loc[("labels", "D8", "top1_recovered")]
     assert labels["value"] == pytest.approx((0.3 + 0.4) / (0.5 + 0.6))
     assert labels["seed"] == "all"
-    assert labels["n"] == 2 * 50
+    assert labels["n"] == 2 * COUNTS["many"]
     assert rows.loc[("labels", "D8", "top5_vs_original"), "value"] == pytest.approx((0.3 + 0.4) / 2)
     agreement = rows.loc[("agreement", "D8", "top1_recovered")]
     assert agreement["value"] == pytest.approx(0.4 / 0.5)
-    assert (agreement["seed"], agreement["n"]) == ("0", 50)
+    assert (agreement["seed"], agreement["n"]) == ("0", COUNTS["many"])
     assert rows.loc[("agreement", "sharp", "top1_vs_original"), "value"] == pytest.approx(-0.1)
     assert ("labels", "sharp", "top1_recovered") not in rows.index  # nothing is lost there
 
@@ -85,22 +83,65 @@ def test_differences_are_from_the_network_each_started_from(profile) -> None:
     assert not rows.duplicated(list(results.KEY)).any()
 
 
-def test_a_choice_among_fewer_classes_has_rows_of_its_own(profile) -> None:
-    rows = results.select(
-        experiments.EXPERIMENTS["table3"](Run(profile, None)),
-        network="mix",
-        metric="top1",
-        data="few",
-        condition="D8",
-    )
-    value = results.select(rows, seed="0", recipe="labels").set_index("classes")["value"]
-    assert value.to_dict() == pytest.approx({"100": 0.7, "10": 1.0})
+def test_each_joined_set_has_rows_and_the_mean_over_its_classes(profile, monkeypatch) -> None:
+    def joined(spec, name, *_):
+        decided = made_up(spec if spec.mix != "sharp-only" else NetworkSpec(MODEL))
+        decided["network"] = spec.mix
+        numbers = decided["image"].str.partition("/")[2].astype(int)
+        return decided.assign(data=name, label=(numbers >= 5).astype(int))
+
+    monkeypatch.setattr(predictions, "decisions", joined)
+    both = profile.evaluation.model_copy(update={"test_sets": ["many+few"]})
+    run = Run(profile.model_copy(update={"evaluation": both}), None)
+    rows = experiments.EXPERIMENTS["test_sets"](run)
+    assert set(rows["data"]) == set(COUNTS)
+    assert experiments.EXPERIMENTS["test_sets"](Run(profile, None)).empty  # none is joined
+    for name, count in COUNTS.items():
+        own = results.select(rows, data=name, network="original", condition="D8", seed="0")
+        own = own.set_index("metric")["value"]
+        right = np.arange(count) < round(RIGHT["original"]["D8"] * count)
+        assert own["top1"] == pytest.approx(right.mean())
+        assert own["top1_balanced"] == pytest.approx((right[:5].mean() + right[5:].mean()) / 2)
 
 
-def test_the_widest_choice_is_taken_set_by_set(profile) -> None:
-    decided = results.widest(made_up(NetworkSpec(MODEL)))
-    assert set(decided["classes"]) == {"100"}
-    assert len(decided) == 2 * 50
+def test_networks_of_a_density_are_tuned_on_so_many_images_a_class_and_start_alike(
+    tmp_path,
+) -> None:
+    own, store = load("smoke"), Store(tmp_path)
+    few, mix = Run(measurements.at_density(3, own), store), NetworkSpec(MODEL, "mix")
+    labels = data.load_images(few.profile.finetuning.train_set, "train", few).labels
+    assert np.bincount(labels).tolist() == [3] * own.emoji.classes
+    networks = trained(mix, few), trained(replace(mix, recipe="agreement"), few)
+    assert list(map(str, networks)) == [f"{one.name} on emoji:3" for one in networks]
+    assert few.profile.agreement.phases == few.profile.finetuning.phases
+    assert networks[0].identity != trained(mix, Run(own, store)).identity
+    assert networks[0].start.identity == trained(mix, Run(own, store)).start.identity
+
+
+def test_densities_are_compared_with_the_original_and_the_control_of_their_own(monkeypatch) -> None:
+    right = {("original", 0): 0.5, ("mix", 0): 0.9, ("sharp-only", 10): 0.4, ("mix", 10): 0.7}
+    right |= {("sharp-only", 20): 0.6, ("mix", 20): 0.8}
+
+    def made(one, _):
+        decided = [made_up(NetworkSpec(MODEL)) for _ in one.conditions]
+        for frame, condition in zip(decided, one.conditions, strict=True):
+            share = right[one.spec.mix, one.labelled] if condition == "D8" else 0.9
+            of = predictions.columns_of(one.spec, one.data, 10, "256", condition)
+            frame[list(of)] = list(of.values())
+            frame["rank"] = np.where(np.arange(len(frame)) < share * len(frame), 0, 7)
+        return pd.concat(decided, ignore_index=True).assign(parameter=one.parameter)
+
+    monkeypatch.setattr(measurements, "decisions", made)
+    parts = [{"labelled": one, "networks": ["sharp-only", "mix"]} for one in (20, 10)]
+    run = Run(load("smoke", {"density.parts": parts}), None)
+    rows = results.select(experiments.EXPERIMENTS["densities"](run), condition="D8", seed="0")
+    rows = rows.set_index(["parameter", "network", "metric"])["value"]
+    assert rows["10 a class", "mix", "top1_vs_sharp-only"] == pytest.approx(0.3)
+    assert rows["20 a class", "mix", "top1_vs_sharp-only"] == pytest.approx(0.2)
+    assert rows["20 a class", "mix", "top1_vs_original"] == pytest.approx(0.3)
+    assert rows["10 a class", "mix", "top1_recovered"] == pytest.approx(0.2 / 0.4)
+    assert rows["", "mix", "top1_recovered"] == pytest.approx(1.0)  # without labels, on all images
+    assert list(rows.index).count(("", "original", "top1")) == 1
 
 
 def test_an_image_without_another_of_its_shape_is_left_out_of_that_distance(monkeypatch) -> None:
@@ -123,16 +164,20 @@ def test_networks_and_settings_of_every_profile_can_be_named() -> None:
             treated = one.kind in (measurements.DEBLURRED, measurements.FRAMED)
             assert one.conditions[0] == "sharp" or (treated and one.conditions == ["D8"])
             assert set(one.scales) <= {"128", "256", "384", "512", "256+512"}
-            assert one.data in (*profile.evaluation.test_sets, profile.segmentation.data)
+            sets = [*profile.evaluation.test_sets, profile.segmentation.data]
+            assert one.data in [*sets, profile.density.data]
 
 
 @pytest.mark.parametrize("name", ["emoji", "photos", "imagenet", "smoke"])
 def test_an_experiment_takes_of_a_network_only_what_is_measured_for_all(name) -> None:
     profile = load(name)
-    whole = {(one.kind, one.spec, one.data): one for _, one in measurements.measurements(profile)}
+    whole = {
+        (one.kind, one.spec, one.data, one.labelled): one
+        for _, one in measurements.measurements(profile)
+    }
     for experiment in experiments.EXPERIMENTS.values():
         for one in experiment.measures(profile):
-            measured = whole[one.kind, one.spec, one.data]
+            measured = whole[one.kind, one.spec, one.data, one.labelled]
             assert one.conditions and set(one.conditions) <= set(measured.conditions)
             assert one.scales and set(one.scales) <= set(measured.scales)
 
@@ -153,12 +198,12 @@ def test_the_networks_of_a_table_are_those_that_the_profile_names() -> None:
 
 
 def test_only_networks_of_the_usual_scale_are_measured_on_all_sets() -> None:
-    photos = load("photos")
+    both = load("photos", {"evaluation.test_sets": ["nips2017-dev", "amd-tiny"]})
     measured = [
-        measurements.sets_of(NetworkSpec("efficientnet_lite0", "mix", scale), photos)
+        measurements.sets_of(NetworkSpec("efficientnet_lite0", "mix", scale), both)
         for scale in ("256", "512")
     ]
-    assert measured == [["nips2017-dev", "imagewoof"], ["nips2017-dev"]]
+    assert measured == [["nips2017-dev", "amd-tiny"], ["nips2017-dev"]]
 
 
 def test_a_network_is_compared_with_the_control_of_its_own_seed_if_there_is_one() -> None:

@@ -114,10 +114,10 @@ def test_profile_imagenet_goes_all_the_way_with_a_tiny_network(stand_in, monkeyp
     training.networks.trained(NetworkSpec("vgg16", "mix"), Run(profile, Store())).load()
 
 
-def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkeypatch) -> None:
+def test_table_5_of_imagenet_takes_as_many_images_of_each_class(stand_in, monkeypatch) -> None:
     monkeypatch.setattr(vgg, "vgg16", tiny)
     monkeypatch.setitem(ORIGINALS, "vgg16", original)
-    assert profiles.load("imagenet").deblurring.images_per_class == 10
+    assert profiles.load("imagenet").deblurring.n_images == 10 * 1000
     prior = {
         "images": "imagenet",
         "components": 4,
@@ -130,7 +130,7 @@ def test_table_5_of_imagenet_takes_so_many_images_of_each_class(stand_in, monkey
         "deblurring.prior": prior,
         "deblurring.methods": ["epll"],
         "deblurring.networks": ["mix"],
-        "deblurring.images_per_class": 1,
+        "deblurring.n_images": 3,
     }
     profile = profiles.load("imagenet", QUICK | few)
     rows = experiments.EXPERIMENTS["table5"](Run(profile, stand_in))

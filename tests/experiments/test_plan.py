@@ -41,7 +41,10 @@ def test_the_networks_are_those_that_the_committed_run_trained(name) -> None:
     planned = {str(spec) for spec in specs if spec.model != "segmentation"}
     if not made(name, "adapted"):  # the experiment is newer than the committed run
         planned -= {spec for spec in planned if spec.endswith(("/augmix", "/agreement-blurred"))}
-    assert planned == made(name, "networks")
+    trained = {spec for spec in made(name, "networks") if " on " not in spec}
+    if len(trained) == len(made(name, "networks")):  # nor were any at a density of their own
+        trained -= {f"{profile.model}:sharp+{blur}" for blur in ("D4", "D8")} - planned
+    assert planned == trained
     scenes = profile.segmentation.data
     assert {f"{profile.model}:{mix}.{scenes}" for mix in segmenting} == made(name, "segmenters")
 

@@ -204,7 +204,7 @@ def test_the_prior_may_come_from_a_folder_of_ones_own(tiny, tmp_path) -> None:
     )
 
 
-def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch) -> None:
+def test_so_many_images_spread_over_the_set_are_deblurred(tiny, kept, monkeypatch) -> None:
     labels = [0, 0, 0, 1, 2, 2, 1, 0]
     images = MemorySet(
         [torch.full((3, 9, 9), number, dtype=torch.uint8) for number in range(8)],
@@ -212,11 +212,10 @@ def test_so_many_images_of_each_class_and_so_many_in_all(tiny, kept, monkeypatch
         ("a", "b", "c"),
     )
     monkeypatch.setattr(restoration.data, "load_images", lambda *_: images)
-    each = load("smoke", {"deblurring.images_per_class": 2})
-    some = restoration.images_of("memory", Run(each, kept))
-    assert list(some.ids) == [f"test/{number}" for number in (0, 1, 3, 4, 5, 6)]
-    assert some.labels.tolist() == [0, 0, 1, 2, 2, 1]
-    assert some[2][0, 0, 0] == 3 and [int(image[0, 0, 0]) for image in some.batch([5, 0])] == [6, 0]
+    some = restoration.images_of("memory", Run(load("smoke", {"deblurring.n_images": 4}), kept))
+    assert list(some.ids) == [f"test/{number}" for number in (0, 2, 4, 6)]
+    assert some.labels.tolist() == [0, 0, 2, 2]
+    assert some[2][0, 0, 0] == 4 and [int(image[0, 0, 0]) for image in some.batch([3, 0])] == [6, 0]
     assert some.fingerprint != images.fingerprint
     assert restoration.images_of("memory", Run(tiny, kept)) is images
     assert list(restoration.images_of("memory", Run(tiny, kept), 3).ids) == [

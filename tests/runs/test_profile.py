@@ -198,7 +198,7 @@ def test_an_unknown_field_in_a_list_is_found_too():
 @pytest.mark.parametrize(
     ("field", "now"),
     [
-        ("deblurring.each", "images_per_class"),
+        ("deblurring.images", "n_images"),
         ("deblurring.prior.held_out", "held_out_patches"),
         ("segmentation.pace", "head_lr_scale"),
         ("evaluation.conditions", "original_conditions"),
