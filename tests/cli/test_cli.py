@@ -18,6 +18,7 @@ from scipy import ndimage
 from blurpaper import kernels
 from blurpaper.book import build
 from blurpaper.cli import main
+from blurpaper.cli.base import ADVICE
 from blurpaper.evaluation import results
 
 
@@ -55,6 +56,11 @@ def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
     for verb in VERBS:
         assert f"\n  {verb} " in said
         assert "Usage" in run(verb, "--help").output
+
+
+def test_help_of_finetune_says_when_to_use_labels_and_when_not() -> None:
+    said = run("finetune", "--help").output.replace("-\n  ", "-")  # as click wraps it
+    assert ADVICE in " ".join(said.split())
 
 
 def shown() -> Iterator[tuple[str, str]]:
@@ -326,7 +332,7 @@ def test_evaluate_writes_tidy_rows_with_accuracy_where_folders_name_classes(
     ).all()
 
 
-def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(tmp_path) -> None:
+def test_evaluate_without_classes_measures_consistency_with_the_sharp_prediction(tmp_path) -> None:
     from skimage import data
 
     (tmp_path / "photos").mkdir()
@@ -345,9 +351,9 @@ def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(t
     )
     assert said.exit_code == 0, said.output
     rows = results.read(tmp_path / "t.csv")
-    agreement = results.select(rows, metric="agreement").set_index("condition")["value"]
-    assert agreement["sharp"] == 1.0
-    assert set(rows["metric"]) == {"agreement", "entropy"}
+    consistency = results.select(rows, metric="consistency").set_index("condition")["value"]
+    assert consistency["sharp"] == 1.0
+    assert set(rows["metric"]) == {"consistency", "entropy"}
 
 
 @pytest.mark.parametrize(
