@@ -85,7 +85,7 @@ def shown() -> Iterator[tuple[str, str]]:
 
 def test_every_command_that_a_page_shows_is_one_that_there_is() -> None:
     commands = list(shown())
-    assert {"README.md", "21_measure_your_model.py"} <= {file for file, _ in commands}
+    assert {"README.md", "20_use_it.py", "21_extend_it.py"} <= {file for file, _ in commands}
     for file, line in commands:
         group, (verb, *rest) = main, shlex.split(line, comments=True)
         if verb == "data" and rest:
