@@ -19,7 +19,7 @@
 #
 # | what you have | what to do |
 # |---|---|
-# | photographs of ImageNet's classes | use the bundled network, `efficientnet_lite0:mix/agreement` |
+# | photographs of ImageNet's classes | use the bundled network, `mix/agreement` |
 # | many labelled photographs of each class | fine-tune with labels, as the paper does |
 # | unlabelled photographs | fine-tune without labels |
 # | only the test images, in batches of one blur | adapt to each batch at test time |
@@ -49,7 +49,7 @@ show.numbers("points", cost=cost, motion=motion)
 # The bundled network is EfficientNet-Lite0, a small convolutional network trained on ImageNet, after fine-tuning on blurred photographs
 # without labels. Under strong defocus (`D8`) it recovers {glue:text}`top5_lost_under_D8_recovered-photographs` of the lost top-5 accuracy, the share of
 # [test photographs](02_pretrained) whose class is among the five likeliest. It changes this accuracy by {glue:text}`cost-photographs` on sharp photographs, and by
-# {glue:text}`motion-photographs` under motion (`H8`), which it never saw in training. Its settings were chosen on the same photographs, which flatters it by an unknown amount.
+# {glue:text}`motion-photographs` under motion (`H8`), which it never saw in training. Its settings were chosen on the same photographs, which flatters the recovered share by an unknown amount.
 #
 # ## Blur and deblur images
 #

@@ -64,7 +64,7 @@ def test_help_of_finetune_says_when_to_use_labels_and_when_not() -> None:
 
 
 def shown() -> Iterator[tuple[str, str]]:
-    """(file, command) of every command in a page, in its prose or in a block or cell of shell."""
+    """(file, command) of every command in a page, in its prose or in a block of shell."""
     for path in (
         *build.ROOT.glob("*.md"),
         *build.ROOT.glob("book/*.md"),
@@ -72,9 +72,6 @@ def shown() -> Iterator[tuple[str, str]]:
     ):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":
-            text = re.sub(
-                r'^# %%.* language="bash"\n((?:#.*\n)+)', r"# ```sh\n\1# ```\n", text, flags=re.M
-            )
             text = re.sub(r"^# ?", "", text, flags=re.M)
         blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S))
         for line in blocks.replace("\\\n", " ").splitlines():
