@@ -1,8 +1,8 @@
 """The page with a blur slider: photographs under growing blur, and the predictions of the original
 network and of the bundled one.
 
-Without JavaScript the page shows a table for one blur; with it, `play.js` shows what the controls
-ask for, from data that are in the page as JSON.
+Without JavaScript, and in JupyterLab, there is a table for one blur; in the built book `play.js`
+replaces it by controls, which take what they show from data in the page as JSON.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@
   [photograph.value, kind.value, size.max, size.value] = [name, title, notches.length - 1, notches.indexOf(first)];
   form.addEventListener("input", show);
   form.addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("play-plain").remove();
   form.hidden = false;
   show();
 })();
