@@ -50,8 +50,8 @@ page.table(
 # %% [markdown]
 # A PSF is named by its kind and size in pixels of an image whose smaller side is 384: `D8` is a defocus disk of radius 8, `H4`
 # motion over 4 pixels, `shake` the path of a shaking camera. To try it:
-# [blur a photograph yourself and see what two networks say](15_play), [blur your images](20_blur_your_images),
-# [measure your own network](21_measure_your_model), [make it robust without labels](22_robust_without_labels).
+# [blur a photograph yourself and see what two networks say](15_play), [use it on your images and networks](20_use_it),
+# [add a kernel, a network or a data set](21_extend_it).
 
 # %% [markdown]
 # ## The answer in one figure

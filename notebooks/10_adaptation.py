@@ -100,7 +100,7 @@ show.table(changes, row="method", columns=columns, folded="Every variant")
 # teacher under weak blur, and worse under strong blur.
 #
 # **What follows.** If a network may adapt to the images it meets, in batches of one blur, mix its statistics: that costs
-# nothing. If there are photographs, fine-tune without labels; [this guide](22_robust_without_labels) says how. With many labels
+# nothing. If there are photographs, fine-tune without labels; [this page](20_use_it) says how. With many labels
 # for each class, the paper's recipe is the first to try.
 #
 # **Limits.** Batches here are of one condition; in mixed or small ones batch normalisation is what fails {cite}`niu2023`, and

@@ -167,7 +167,7 @@ def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
             # Errors are raised; the kernel logs only connections and interrupts.
             extra_arguments=["--log-level=50"],
             cwd=str(Path.cwd()),
-            coalesce_streams=True,  # output of a command comes in pieces
+            coalesce_streams=True,
             stderr_file=sys.stderr,
             progress_bar=False,
         )

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper import experiments
-from blurpaper.book import slider
 from blurpaper.deblurring import prior
 from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.experiments import adaptation, restoration
@@ -41,7 +40,6 @@ _COUNTS = {one.__name__ for one in (intervals, metrics, results, scores)}
 
 
 _WITH: dict[str, tuple[str, Callable[[Computed], Any], Callable[[Any, Path], object]]] = {
-    "play.json": ("table3", slider.on_embedded, slider.CODEC.save),
     "confusions.parquet": (
         "table6",
         Computed.confusions,
@@ -66,8 +64,6 @@ def compute(name: str, run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows of an experiment, and what is published with it by name, loaded or computed."""
     rows, source = experiments.EXPERIMENTS[name](run), Computed(run)
     parts = {end: make(source) for end, (of, make, _) in _WITH.items() if of == name}
-    if not slider.are_embedded(run.profile):  # others show the embedded run's
-        parts.pop("play.json", None)
     timed = _TIMED[name](run) if name in _TIMED else {}
     return rows, parts | ({SECONDS: timed} if timed else {})
 
@@ -80,7 +76,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
     ``<profile>.csv`` has the numbers, ``.json`` the provenance of each, ``.lock.txt`` the installed
     packages, ``.timings.csv`` the computing times, ``.decisions.parquet`` the decisions on each
     image, ``.confusions.parquet`` counts of pixels by label, ``.label_maps.npz`` the label maps
-    shown, and, if the data are embedded, ``.play.json`` what the page with a blur slider shows.
+    shown.
 
     The bundled network goes to ``results/weights`` first, since its file is measured too, and the
     prior of EPLL to ``results/priors``.

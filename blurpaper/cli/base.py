@@ -23,6 +23,13 @@ _WRITTEN = "the images that were written are whole"
 
 PATH = click.Path(path_type=Path)
 
+ADVICE = (
+    "With many labels for each class, fine-tune with labels; with unlabelled photographs alone, "
+    "fine-tune with --unlabelled; and with neither, if images come in batches of one blur, mix the "
+    "batch-norm statistics of each batch with the network's own, which needs no training."
+)
+"""What to do against blur, as the experiment on adaptation has it."""
+
 
 class _Refusal(click.ClickException):
     """A user's mistake: one sentence, exit status 2."""

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from blurpaper.cli.base import (
+    ADVICE,
     PATH,
     load_profile,
     main,
@@ -182,8 +183,9 @@ def evaluate(
     """Measure a network under blur on a folder of images, by the paper's protocol.
 
     Folders named by ImageNet's WordNet ids or class names give accuracy; a bare folder gives
-    agreement with the prediction on the sharp image. Broken images are named and left out; if they
-    are more than 1 % (of fewer than 100 images: if there is one), nothing is measured.
+    consistency, the share of predictions that equal the one on the sharp image. Broken images are
+    named and left out; if they are more than 1 % (of fewer than 100 images: if there is one),
+    nothing is measured.
 
     A network from timm, torchvision or a function of yours has the input and the weights that its
     library says, unless --field, --mean, --std or --weights says otherwise. If its classes are
@@ -204,8 +206,8 @@ def evaluate(
     rows = found.rows
     if not found.labelled and any("/" in one for one in found.images.ids):
         click.echo(
-            f"no subfolder of {images} is named by a class of {network}; here is how often it "
-            "agrees with itself on the sharp image",
+            f"no subfolder of {images} is named by a class of {network}; without labels, "
+            "consistency is measured: the share of predictions that equal the sharp image's",
             err=True,
         )
     if out:
@@ -230,7 +232,7 @@ def _each_once(option: str, text: str, separator: str = ",") -> list[str]:
     return values
 
 
-@main.command()
+@main.command(epilog=ADVICE)
 @network_option
 @images_option
 @click.option(
@@ -242,7 +244,8 @@ def _each_once(option: str, text: str, separator: str = ",") -> list[str]:
 @click.option(
     "--unlabelled",
     is_flag=True,
-    help="Learn to see the blurred image as the network sees the sharp one.",
+    help="Without labels: learn to predict for the blurred image what the network predicts for the "
+    "sharp one.",
 )
 @click.option("--out", required=True, type=PATH, help="File for the tuned network (.safetensors).")
 @click.option(
@@ -261,8 +264,8 @@ def finetune(
 ) -> None:
     """Make a network robust to blur on a folder of photographs of one's own.
 
-    With labels, the subfolders are named by the network's classes. A run that was stopped goes on
-    where it was. Broken images are named and left out; if they are more than 1 % (of fewer than 100
+    With labels, the subfolders are named by the network's classes. A run that was stopped is
+    resumed. Broken images are named and left out; if they are more than 1 % (of fewer than 100
     images: if there is one), nothing is tuned.
     """
     import time

@@ -13,6 +13,7 @@ import torch
 
 from blurpaper import __version__
 from blurpaper.book.tables import render
+from blurpaper.cli.base import ADVICE
 from blurpaper.cli.finetune import mix_of
 from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import intervals, metrics, protocol, results
@@ -96,7 +97,7 @@ def write(
     conditions, scales = (
         list(lines[0].measured.rows[column].unique()) for column in ("condition", "scale")
     )
-    metric = "top1" if lines[0].measured.labelled else "agreement"
+    metric = "top1" if lines[0].measured.labelled else "consistency"
     blurs = [name for name in conditions if name != SHARP] or conditions
     content = render(
         "report.html",
@@ -113,6 +114,7 @@ def write(
         worst=min(blurs, key=lambda name: lines[0].value(metric, scales[0], name)[0]),
         figure=_drawn(lines, conditions, scales, metric),
         examples=list(examples(lines, conditions, scales[0], profile)),
+        advice=ADVICE,
         machine=surroundings(),
         version=__version__,
         light=variables("light"),
@@ -141,7 +143,7 @@ def _drawn(
             name = line.name if len(lines) > 1 else f"scale {scale}"
             axis.plot(grow, value[grow], color=colour)
             axis.errorbar(places, value, bars, fmt=mark, color=colour, label=name, capsize=2)
-    label = "top-1 accuracy" if metric == "top1" else "agreement with the sharp image"
+    label = "top-1 accuracy" if metric == "top1" else "consistency with the sharp image"
     axis.set(ylim=(0, 1.03), ylabel=label)
     axis.set_xticks(places, conditions)
     if len(lines) * len(scales) > 1:

@@ -142,7 +142,8 @@ def measure(
     calibration.
 
     Where the folder names no classes, the network's own predictions on the sharp images stand in
-    for the labels (metric ``agreement``). A broken image is in no number.
+    for the labels: the metric ``consistency`` is the share of predictions that equal the one on the
+    sharp image. A broken image is in no number.
 
     Args:
         like: another network's measurement of the same images, whose predictions on the sharp ones
@@ -188,7 +189,7 @@ def measure(
 def _numbers(decided: dict[str, Any], labelled: bool, resamples: int) -> Iterator[dict[str, Any]]:
     terms = metrics.per_image(decided)
     if not labelled:
-        terms = {"agreement": terms["top1"], "entropy": terms["entropy"]}
+        terms = {"consistency": terms["top1"], "entropy": terms["entropy"]}
     for metric, each in terms.items():
         yield results.number(metric, *intervals.of_mean(each, resamples), len(each))
     if labelled:

@@ -137,14 +137,6 @@ class Source:
         """
         raise self._missing("label maps")
 
-    def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-        """Predictions on the embedded pictures of the page with a blur slider.
-
-        Args:
-            compute: makes them for a run.
-        """
-        raise self._missing("pictures")
-
     def origin(self) -> Origin:
         """The stamps of what its numbers were made from; nothing is loaded or computed."""
         raise self._missing("stamps")
@@ -227,9 +219,6 @@ class Committed(Source):
     def label_maps(self) -> dict[str, np.ndarray]:
         with np.load(self._there("label_maps.npz"), allow_pickle=False) as file:
             return dict(file)
-
-    def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-        return json.loads(self._there("play.json").read_text(encoding="utf-8"))
 
     def publications(self) -> list[dict[str, Any]]:
         """Provenance, as committed with the results: of each publication the profile, the code, the
@@ -328,9 +317,6 @@ class Computed(Source):
 
     def label_maps(self) -> dict[str, np.ndarray]:
         return examples.label_maps(self.run)
-
-    def played(self, compute: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-        return compute(self.run)
 
     def origin(self) -> Origin:
         """Stamps of the profile's artifacts, the newest of each name; of all that these were made

@@ -83,12 +83,9 @@ def library() -> list[str]:
 
 
 def used_by(source: str) -> set[str]:
-    """The modules of the library that a script uses directly; with a cell for the shell, the
-    command line as well.
-    """
-    shell = {f"{_PACKAGE}.cli"} if ' language="bash"' in source else set()
+    """The modules of the library that a script uses directly."""
     tree = _parsed(source)
-    return {module for _, module in _read(tree, dict(_bindings(tree))).uses} | shell
+    return {module for _, module in _read(tree, dict(_bindings(tree))).uses}
 
 
 def closure(modules: Iterable[str]) -> set[str]:

@@ -179,7 +179,6 @@ def test_published_results_are_those_of_the_store_and_render_the_same(computed) 
         ".timings.csv",
         ".confusions.parquet",
         ".label_maps.npz",
-        ".play.json",
     )
     written = {path.name for path in files.RESULTS.iterdir()}
     assert written == {f"smoke{end}" for end in ends}

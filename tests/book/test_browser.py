@@ -121,11 +121,10 @@ def root(smoke_run) -> str:
 
 
 def chosen() -> list:
-    """Every page; of the guides and of the reference, which are alike, all but two are slow."""
+    """Every page; of the reference, whose pages are alike, all but two are slow."""
     modules = [module.name for module in pkgutil.iter_modules(blurpaper.__path__)]
     reference = [f"book/reference/blurpaper.{name}" for name in modules if name[0] != "_"]
-    alike = {*reference, *(name for name in listed() if name.startswith("notebooks/2"))}
-    alike = {name for name in alike if not re.search("[.](blur|kernels)$|/2[13]_", name)}
+    alike = {name for name in reference if not re.search("[.](blur|kernels)$", name)}
     return [
         pytest.param(name, marks=[pytest.mark.slow] * (name in alike))
         for name in [*listed(), *reference, "search", "genindex"]

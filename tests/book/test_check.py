@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import blurpaper
 from blurpaper import claims, experiments
-from blurpaper.book import build, check, execution, publication, slider
+from blurpaper.book import build, check, execution, publication
 from blurpaper.cli import main
 from blurpaper.experiments.sources import Committed, Computed
 from blurpaper.runs import Run, files, fingerprint, profile
@@ -226,7 +226,6 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
         "label_maps": {"a": np.zeros(1)},
     }.items():
         monkeypatch.setattr(Computed, name, lambda *_, found=found: found)
-    monkeypatch.setattr(slider, "are_embedded", lambda _: False)
     list(publication.publish(Run(profile.load("smoke"), store), ["table1"]))
     return files.RESULTS / "smoke.json"
 

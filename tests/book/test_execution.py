@@ -163,20 +163,6 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
     assert sum(beside.values()) >= (jobs - 1) * 2
 
 
-def test_a_cell_for_the_shell_prints_whole_lines_and_fails_its_chapter(checkout) -> None:
-    script = checkout / "notebooks" / "01_disk.py"
-    said = " ".join(map(str, range(200)))
-    script.write_text(
-        SCRIPT + f'\n# %% magic_args="-e" language="bash"\n# echo {said}\n# echo end\n'
-    )
-    run = execution.Edition(profile.load("smoke"), {}, "smoke", Store(checkout / "store"), True)
-    cell = nbformat.read(execution.execute("01_disk", run), as_version=4).cells[-1]
-    assert [output.text for output in cell.outputs] == [f"{said}\nend\n"]
-    script.write_text(script.read_text().replace("# echo end", "# ls nowhere\n# echo end"))
-    with pytest.raises(build.BookError, match="01_disk failed: CalledProcessError"):
-        execution.execute("01_disk", run)
-
-
 def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
     script = (
         "from blurpaper.book import page\nfrom blurpaper.kernels import MIXES\npage.Page(MIXES)"
@@ -185,12 +171,3 @@ def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
     used = fingerprint.closure(fingerprint.used_by(script))
     assert {"blurpaper.claims.fine_tuning", "blurpaper.kernels"} <= used
     assert not used & {"blurpaper.cli", "blurpaper.cli.finetune"}
-
-
-def test_of_a_chapter_that_gives_commands_the_code_of_the_command_line_counts() -> None:
-    cell = '# %% magic_args="-e" language="bash"\n# blurpaper blur photos blurred --psf D8\n'
-    script = f"import os\n\n{cell}"
-    assert {"blurpaper.cli.images", "blurpaper.cli.files"} <= fingerprint.closure(
-        fingerprint.used_by(script)
-    )
-    assert fingerprint.used_by("import os\n") == set()

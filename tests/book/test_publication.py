@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from blurpaper import data, experiments
-from blurpaper.book import check, publication, slider
+from blurpaper.book import check, publication
 from blurpaper.cli import main
 from blurpaper.evaluation import results
 from blurpaper.experiments.sources import Committed, Computed, Source
@@ -72,7 +72,6 @@ def made(tmp_path, monkeypatch) -> Made:
         Computed, "decisions", made.decisions.__func__ and (lambda c: made.decisions(c))
     )
     monkeypatch.setattr(publication, "measured", made.measured)
-    monkeypatch.setattr(slider, "are_embedded", lambda _: False)
     return made
 
 

@@ -9,168 +9,72 @@ import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from blurpaper import data, kernels
+from blurpaper import kernels, networks
 from blurpaper.book import slider
-from blurpaper.book.slider import EMBEDDED, PHOTOGRAPHS, on_embedded, on_photographs, together
+from blurpaper.book.slider import FIRST, PHOTOGRAPHS
+from blurpaper.data.examples import photograph
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import invariance, protocol
-from blurpaper.experiments.sources import Committed, Computed
-from blurpaper.networks import build
-from blurpaper.runs import Run
+from blurpaper.evaluation import protocol
 from blurpaper.runs.profile import load
 
 ROOT = Path(__file__).parents[2]
 PAGE = "notebooks/15_play.html"
+NETWORKS = ("original", "mix/agreement")
 
 
 # --- Numbers --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def few(monkeypatch) -> list[str]:
-    """Three blurs, so that it is quick."""
-    names = ["sharp", "D4", "shake:3"]
-    monkeypatch.setattr(slider, "conditions", lambda: names)
-    return names
+def found(monkeypatch, store) -> dict:
+    """What the page shows, of the photograph and the blur that it opens with alone."""
+    monkeypatch.setattr(slider, "PHOTOGRAPHS", [one for one in PHOTOGRAPHS if one.name == FIRST[0]])
+    monkeypatch.setattr(slider, "kinds", lambda: {"a kind": {"sharp": "sharp", FIRST[1]: "blur"}})
+    return slider.photographs(store)
 
 
-def test_what_is_shown_is_what_the_protocol_and_the_distances_say(
-    few, smoke, random_images
-) -> None:
-    torch.manual_seed(0)
-    networks = {
-        name: build("small_vgg", [f"class {number}" for number in range(9)], 64).eval()
-        for name in ("original", "mix")
-    }
-    compute = smoke.compute.model_copy(update={"precision": "float32"})
-    references = {name: SimpleNamespace(loaded=network) for name, network in networks.items()}
-    played = slider.played(references, {"a": random_images[0]}, smoke.protocol, compute)
-    canonical = to_canonical(random_images[0], smoke.protocol.canonical)
-    assert played["photographs"]["a"]["size"] == [canonical.shape[2], canonical.shape[1]]
-    for name, network in networks.items():
-        distances = invariance.mean_distances(
-            network, [canonical], ["a"], few, "256", smoke.protocol, compute, batch=1
+def test_predictions_are_the_protocols_and_differ_where_the_page_opens(found) -> None:
+    (example,) = slider.PHOTOGRAPHS
+    settings, right = load("photos"), {}
+    canonical = to_canonical(photograph(example), settings.protocol.canonical)
+    for name in NETWORKS:
+        network = networks.load(f"efficientnet_lite0:{name}")
+        (shares,) = protocol.log_probabilities(
+            {"256": network}, [canonical], [""], FIRST[1], settings.protocol, settings.compute, 1
+        )["256"].softmax(dim=1)
+        one = found[FIRST[0]]["networks"][name][FIRST[1]]
+        assert one["likely"][0][0] == network.classes[int(shares.argmax())]
+        assert [share for _, share in one["likely"]] == pytest.approx(
+            sorted(shares.tolist())[:-6:-1], abs=1e-3
         )
-        for condition in few:
-            told = played["photographs"]["a"]["seen"][condition]["networks"][name]
-            found = protocol.log_probabilities(
-                {"256": network}, [canonical], ["a"], condition, smoke.protocol, compute, 1
-            )
-            shares = found["256"][0].double().softmax(dim=0)
-            assert [share for _, share in told["likely"]] == pytest.approx(
-                sorted(shares.tolist())[:-6:-1], abs=2e-4
-            )
-            assert told["likely"][0][0] == f"class {int(shares.argmax())}"
-            assert told["entropy"] == pytest.approx(float(-(shares * shares.log()).sum()), abs=2e-4)
-            assert told["distances"] == pytest.approx(distances[condition][0].tolist(), abs=2e-4)
+        assert one["entropy"] == pytest.approx(float(-(shares * shares.log()).sum()), abs=0.01)
+        right[name] = sum(share for label, share in one["likely"] if label in example.answers)
+    assert right["mix/agreement"] > right["original"] + 0.25
 
 
-def test_the_picture_is_the_blurred_image(few, smoke, random_images) -> None:
-    played = slider.played({}, {"a": random_images[0]}, smoke.protocol, smoke.compute)
-    canonical = to_canonical(random_images[0], smoke.protocol.canonical)[None]
-    for condition in few:
-        uri = played["photographs"]["a"]["seen"][condition]["picture"]
+def test_the_picture_is_the_blurred_photograph(found) -> None:
+    one, side = found[FIRST[0]], load("photos").protocol.canonical
+    canonical = to_canonical(photograph(slider.PHOTOGRAPHS[0]), side)
+    assert one["size"] == [canonical.shape[2], canonical.shape[1]]
+    for condition, uri in one["pictures"].items():
         shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))), float)
-        expected = (
-            protocol.blurred(canonical, ["a"], condition, smoke.protocol.canonical)[0]
-            .permute(1, 2, 0)
-            .numpy()
-        )
-        assert np.abs(shown - expected).mean() < 4
+        expected = protocol.blurred(canonical[None], [""], condition, side)[0]
+        assert np.abs(shown - expected.permute(1, 2, 0).numpy()).mean() < 4
 
 
 def test_every_notch_blurs_more_than_the_one_before() -> None:
-    for kind in slider.kinds():
-        names = [step["condition"] for step in kind["steps"]]
+    for named in slider.kinds().values():
+        names = list(named)
         assert names[0] == "sharp" and len(names) == 9
         spread = [kernels.axis_variance(kernels.psf(name)).sum() for name in names[1:]]
         assert all(one < other for one, other in pairwise(spread))
-        assert all(step["condition"] in step["said"] for step in kind["steps"])
-
-
-def test_a_second_look_loads_what_the_first_computed(store, monkeypatch) -> None:
-    calls = []
-
-    def played(networks, shown, *_):
-        calls.append(list(networks))
-        return {
-            "networks": list(networks),
-            "photographs": {name: {"size": [1, 1]} for name in shown},
-        }
-
-    played.__module__ = slider.__name__  # whose code counts
-    monkeypatch.setattr(slider, "played", played)
-    first = on_photographs(store)
-    assert first == on_photographs(store)
-    assert calls == [["original", "mix"]]
-    assert first["photographs"]["chelsea"]["title"] == "Photograph of a cat"
-    assert set(first["photographs"]["coffee"]) == {"size", "choice", "title", "answers", "source"}
-
-
-def test_the_embedded_pictures_are_test_images_of_the_run_seen_by_its_own_networks(
-    few, smoke, store, monkeypatch
-) -> None:
-    torch.manual_seed(0)
-    images = data.load_images("emoji", "test", Run(smoke, store))
-    networks = {
-        name: build("small_vgg", images.classes, smoke.protocol.field).eval()
-        for name in ("original", "mix")
-    }
-    asked = []
-
-    def reference(spec, run):
-        asked.append(str(spec))
-        return SimpleNamespace(loaded=networks[spec.mix], identity=str(spec))
-
-    monkeypatch.setattr(slider, "reference", reference)
-    played = on_embedded(Computed(Run(smoke, store)))
-    assert asked == ["small_vgg:original", "small_vgg:mix"]
-    shown = played["photographs"]
-    assert len({one["answers"] for one in shown.values()}) == len(shown) == EMBEDDED
-    for name, one in shown.items():
-        number = images.ids.index(name)
-        assert one["answers"] == (images.classes[images.labels[number]],)
-        canonical = [to_canonical(images[number], smoke.protocol.canonical)]
-        compute = smoke.compute.model_copy(update={"precision": "float32"})
-        for condition in few:
-            found = protocol.log_probabilities(
-                {"256": networks["mix"]}, canonical, [name], condition, smoke.protocol, compute, 1
-            )
-            shares = dict(zip(images.classes, found["256"][0].softmax(dim=0).tolist(), strict=True))
-            for label, share in one["seen"][condition]["networks"]["mix"]["likely"]:
-                assert share == pytest.approx(shares[label], abs=2e-4)
-
-
-def test_where_the_data_are_photographs_the_committed_drawings_are_shown(store) -> None:
-    emoji = Committed(load("emoji"))
-    committed = emoji.played(None)
-    assert committed and committed["kinds"] == slider.kinds()
-    assert on_embedded(Computed(Run(load("photos"), store))) == committed
-    assert on_embedded(emoji) == committed
-    assert on_embedded(Committed(load("smoke"))) is None
-    known = emoji.decisions(network="original", scale="256", condition="D4")
-    decided = known.drop_duplicates("image").set_index("image")
-    right = 0
-    for name, one in committed["photographs"].items():
-        told = one["seen"]["D4"]["networks"]["original"]
-        right += abs(told["likely"][0][1] - decided.loc[name]["confidence"]) < 0.05
-    assert right >= EMBEDDED - 1
-
-
-def test_pictures_of_several_sets_are_one_set(few) -> None:
-    one, other = (
-        {"networks": ["a"], "photographs": {"x": 1}},
-        {"networks": ["a"], "photographs": {"y": 2}},
-    )
-    assert together(one, None) == one
-    assert together(one, other) == {"networks": ["a"], "photographs": {"x": 1, "y": 2}}
+        assert all(condition in words for condition, words in named.items())
+    assert any(FIRST[1] in named for named in slider.kinds().values())
 
 
 # --- The page in a browser ------------------------------------------------------------------------
@@ -178,35 +82,23 @@ def test_pictures_of_several_sets_are_one_set(few) -> None:
 
 def invented() -> dict:
     """What a page shows, with numbers that say where they belong."""
-    kinds = slider.kinds()
     shown = {}
+    conditions = list(dict.fromkeys(one for named in slider.kinds().values() for one in named))
     for number, example in enumerate(PHOTOGRAPHS):
-        by_condition = {}
-        for place, condition in enumerate(slider.conditions()):
+        pictures, predictions = {}, {name: {} for name in NETWORKS}
+        for place, condition in enumerate(conditions):
             content = io.BytesIO()
             Image.new("RGB", (60, 40), (6 * place, 50 * number, 90)).save(content, "WEBP")
-            uri = f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
-            told = {
-                name: {
-                    "likely": [
-                        [f"{name} of {example.name} <{condition}>", 0.9 - place / 100],
-                        [example.answers[0], 0.05],
-                    ],
-                    "entropy": place / 10,
-                    "distances": [place / 100] * 5,
-                }
-                for name in ("original", "mix")
-            }
-            by_condition[condition] = {"picture": uri, "networks": told}
-        words = {
-            "choice": example.what,
-            "title": f"Photograph of {example.what}",
-            "answers": example.answers,
-            "source": "",
-        }
-        shown[example.name] = {"size": [60, 40], "seen": by_condition, **words}
-    stages = [f"pool{number}" for number in range(1, 6)]
-    return {"networks": ["original", "mix"], "stages": stages, "kinds": kinds, "photographs": shown}
+            uri = base64.b64encode(content.getvalue()).decode()
+            pictures[condition] = f"data:image/webp;base64,{uri}"
+            for name in NETWORKS:
+                first = [f"{name} of {example.name} <{condition}>", 0.9 - place / 100]
+                likely = [first, [example.answers[0], 0.05]]
+                predictions[name][condition] = {"likely": likely, "entropy": place / 10}
+        words = {"title": example.what, "answers": example.answers, "source": example.source}
+        seen = {"size": [60, 40], "pictures": pictures, "networks": predictions}
+        shown[example.name] = words | seen
+    return shown
 
 
 @pytest.fixture
@@ -266,12 +158,14 @@ def test_the_data_come_as_text_that_no_browser_runs(site) -> None:
 def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page, errors = opened(chromium, (site / PAGE).as_uri())
     handle = page.get_by_label("Size of the blur")
-    assert not page.locator(".play-plain").is_visible()
+    assert page.locator(f"[data-shown='{' '.join(FIRST)}']").count() == 1
+    page.get_by_role("radio", name="a cat").check()
+    page.get_by_role("radio", name="Defocus").check()
     handle.focus()
     page.keyboard.press("End")
-    assert handle.get_attribute("aria-valuetext") == "D8, a disk of radius 8 pixels"
+    assert handle.get_attribute("aria-valuetext") == "D8, a disk of radius 8 px"
     page.get_by_role("status").get_by_text(
-        "Under D8, a disk of radius 8 pixels: original says original of chelsea <D8>"
+        "D8, a disk of radius 8 px. original: original of chelsea <D8>"
     ).wait_for()
     page.keyboard.press("Home")
     assert page.locator("[data-shown='chelsea sharp']").count() == 1
@@ -279,23 +173,32 @@ def test_the_slider_works_by_keyboard_from_files(chromium, site) -> None:
     page.get_by_role("radio", name="Gaussian").check()
     page.get_by_role("radio", name="Gaussian").press("ArrowDown")
     handle.press("ArrowRight")
-    first = slider.kinds()[3]["steps"][1]["condition"]
+    first, words = list(slider.kinds()["Camera shake"].items())[1]
     assert page.locator(f"[data-shown='coffee {first}']").count() == 1
-    panel = page.get_by_role("region", name="mix")
-    assert panel.get_by_role("rowheader").first.inner_text() == f"mix of coffee <{first}>"
-    assert panel.get_by_role("rowheader").nth(1).inner_text().startswith("espresso ✓")
-    assert page.get_by_role(
-        "img", name=f"Photograph of a cup of coffee, blurred by {slider.description(first)}"
-    ).is_visible()
+    panel = page.get_by_role("region", name="mix/agreement")
+    assert panel.get_by_role("rowheader").first.inner_text() == f"mix/agreement of coffee <{first}>"
+    assert panel.get_by_role("rowheader").nth(1).inner_text() == "espresso ✓"
+    picture = page.get_by_role("img", name=f"Photograph of a cup of coffee: {words}")
+    assert picture.is_visible()
     assert not errors
+
+
+def test_picture_and_bars_are_side_by_side_on_one_screen(chromium, site) -> None:
+    size = {"width": 900, "height": 700}
+    page, _ = opened(chromium, (site / PAGE).as_uri(), viewport=size)
+    picture = page.locator("form img").bounding_box()
+    for name in NETWORKS:
+        bars = page.get_by_role("region", name=name).bounding_box()
+        assert picture["x"] + picture["width"] < bars["x"]
+        assert bars["y"] + bars["height"] < size["height"]
 
 
 def test_without_scripts_there_is_a_table_for_one_blur(chromium, site) -> None:
     page, _ = opened(chromium, (site / PAGE).as_uri(), java_script_enabled=False)
     assert not page.locator("form").is_visible()
-    rows = page.locator(".play-plain tbody tr")
+    rows = page.locator("table tbody tr:has(td)")
     assert rows.count() == len(PHOTOGRAPHS)
-    assert f"original of chelsea <{slider.FIRST}>" in rows.first.inner_text()
+    assert f"original of chelsea <{FIRST[1]}>" in rows.first.inner_text()
 
 
 @pytest.mark.parametrize("width", [375, 1440])

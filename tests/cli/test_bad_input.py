@@ -664,7 +664,7 @@ def test_folders_that_are_no_classes_are_refused_only_where_labels_are_needed(pl
         "its subfolders do not name classes of net.safetensors .*--unlabelled",
     )
     done = run(f"evaluate {line} --conditions sharp")
-    assert done.exit_code == 0 and "agreement" in done.output and "top1" not in done.output
+    assert done.exit_code == 0 and "consistency" in done.output and "top1" not in done.output
 
 
 @pytest.mark.parametrize("what", ["one class", "loop", "odd files"])

