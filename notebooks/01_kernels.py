@@ -129,7 +129,8 @@ show.numbers("points", G4_less_D8=shape, shake_less_D6=shake, H8_less_D2=motion)
 show.verdicts("more-defocus-costs-more", claim)
 
 # %% [markdown]
-# **Photographs.** The rank correlation between radius and top-5 accuracy (the share of images whose class is among the network's
+# **Photographs.** `nips2017-dev` consists of photographs labelled with ImageNet's classes that were selected so that a good network
+# classifies nearly all of them. The rank correlation between radius and top-5 accuracy (the share of images whose class is among the network's
 # five most probable) is {glue:text}`rank_correlation_of_radius_and_top5-photographs`; the paper's numbers give
 # {glue:text}`rank_correlation_of_radius_and_top5-paper`. The shape of the PSF matters less: from `D8` to `G4`, which spreads as far, accuracy
 # changes by {glue:text}`G4_less_D8-photographs`. The order is not perfect. Camera shake spreads farther than `D6`, and `H8` farther than `D2`; accuracy

@@ -15,8 +15,8 @@
 #
 # Is the failure under blur peculiar to VGG-16? The paper's appendix repeats the first experiment with a residual network
 # {cite}`he2016`, and finds a similar fall. On our photographs a second network falls as the first does. It is a weak test: EfficientNet-Lite1
-# is a larger network of the same family as EfficientNet-Lite0. Fine-tuning on blur recovers part of its loss too, so that the advice
-# of [the chapter on fine-tuning](03_finetuning) does not depend on one network.
+# is a larger network of the same family as EfficientNet-Lite0. [Fine-tuning on blur](03_finetuning) helps the second network as it
+# helps the first: it recovers part of the loss, at a cost on sharp photographs.
 
 # %% tags=["parameters"]
 profile = "emoji"
