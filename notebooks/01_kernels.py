@@ -59,7 +59,7 @@ show.curves(table1, by="blur", against="RMS radius, px")
 #
 # A uniform blur convolves the sharp image $x$ with a PSF $k$ that is non-negative and sums to one; the camera then rounds to 8 bits:
 #
-# $$ y = \operatorname{round}(k * x), \qquad k \ge 0, \quad \sum_u k(u) = 1. $$
+# $$ y = \operatorname{round}(k * x). $$
 #
 # PSFs are named by kind and size, in pixels of an image whose smaller side is 384, the scale at which the paper blurs. `D8` is
 # a disk of radius 8, the image of a point out of focus; `H8` and `V8` are motion over 8 pixels; `G4` is a
@@ -85,7 +85,7 @@ show.images([blur.apply(cat, name)[:, 40:296, 128:] for name in shown], shown)
 from scipy.ndimage import convolve
 
 by_scipy = convolve(cat[0].numpy().astype(float), psf("D8"), mode="mirror")
-(blur.apply(cat, "D8")[0].numpy() == by_scipy.round()).mean()
+np.array_equal(blur.apply(cat, "D8")[0], by_scipy.round())
 
 # %% [markdown]
 # (figure2)=
@@ -102,12 +102,13 @@ show.psfs("D2", "D4", "D8", "H8", "V8", "G4", *paths)
 # %% [markdown]
 # ## At another size, and in training
 #
-# A profile with smaller images shrinks each PSF so that its variance along each axis shrinks with the square of the scale. To average the
-# array over larger pixels would not do: a disk of radius 2 would vanish.
+# A profile with smaller images shrinks each PSF so that its variance along each axis shrinks with the square of the scale. Averaging
+# the array over larger pixels would not do: a disk of radius 2 would vanish.
 
 # %%
 small = psf("D8", scale=0.5)
-print(psf("D8").shape, small.shape, axis_variance(psf("D8")) / axis_variance(small))
+ratio = axis_variance(psf("D8")) / axis_variance(small)
+print(psf("D8").shape, small.shape, ratio.round(3))
 
 # %% [markdown]
 # For fine-tuning, a *mix* gives each condition a probability (Section 4.1):
@@ -141,7 +142,7 @@ show.verdicts("more-defocus-costs-more", claim)
 # **This run** has a rank correlation of {glue:text}`rank_correlation_of_radius_and_top5-run`.
 #
 # **Limits.** Blur is uniform over the image and free of noise, and it acts on the grey levels of the file, not on linear light. The sizes of
-# the two Gaussians are illegible in our copy of the paper: 4 and 8 are [our choice](11_choices), made so that they fit its numbers.
+# the two Gaussians are illegible in our copy of the paper: 4 and 8 are [our choice](11_choices), made to fit its numbers.
 
 # %%
 table1 = table1.sort_values("RMS radius, px")
@@ -153,4 +154,4 @@ show.table(table1, "PSF and radius", "scale", folded="Accuracy by radius")
 # ## Exercises
 #
 # 1. Compute the radii of `H12` and `D5`. They are nearly equal, so that both should cost about as much, between `D4` and `D6`.
-# 2. Show the cup, `photographs[1]`, under `paths`. The direction in which edges are smeared changes with the path.
+# 2. Show the cup, `photographs[1]`, under `paths`. The small highlights on its handle are drawn out along each path.

@@ -51,7 +51,8 @@ top5 = by_metric["top5"]
 show.curves(top5[top5["scale"] != "256+512"], by="setting")
 
 # %% [markdown]
-# Fine-tuned networks saw, at the scale of their name, sharp images and four degrees of defocus in equal shares (the [`mix`](01_kernels)).
+# The fine-tuned networks were trained, at the scale in their name, on sharp images and four degrees of defocus in equal shares
+# (the [`mix`](01_kernels)).
 #
 # ## How it is measured
 #

@@ -113,8 +113,8 @@ show.numbers("share", back=run.recovered("mix", "D8", model="second"))
 # {glue:text}`lost-paper` and VGG-16 {glue:text}`by_first-paper`. With the larger scale the fall is steeper for this network too:
 # {glue:text}`at_both-photographs` at 256+512 (the paper: {glue:text}`at_both-paper`).
 #
-# Fine-tuning recovers {glue:text}`back-photographs` of what `D8` takes at 256. It is not free: on sharp photographs top-1 accuracy, which leaves more room
-# below its ceiling, changes by {glue:text}`top1_cost_on_sharp-photographs`. As with the first network, one labelled image a class is far fewer than
+# Fine-tuning recovers {glue:text}`back-photographs` of what `D8` takes at 256. It is not free: on sharp photographs top-1 accuracy, which is less close to its
+# maximum, changes by {glue:text}`top1_cost_on_sharp-photographs`. As with the first network, one labelled image a class is far fewer than
 # the paper had.
 #
 # **This run**, whose second model is a small residual network trained on the embedded data, loses {glue:text}`lost-run`, and fine-tuning
@@ -129,7 +129,8 @@ show.claims("tableA")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Replace the conditions by `["H8", "V8", "G4"]`. Motion hardly changes the guesses; the Gaussian halves the probability of the cup.
+# 1. Replace the conditions by `["H8", "V8", "G4"]`. Motion changes no guess; the Gaussian takes away almost half of the
+#    probability of the cup, or more.
 # 2. Resize to 512 in place of 256. The probabilities fall even when the photographs are sharp, since each crop shows less of them.
 
 # %%
