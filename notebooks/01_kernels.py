@@ -11,140 +11,147 @@
 # ---
 
 # %% [markdown]
-# # Blurs
+# # The wider a blur spreads, the more accuracy it costs
 #
-# Spatially uniform blur is a convolution of the sharp image $x$ with a point-spread function $k$ that is non-negative and
-# sums to one, after which the camera rounds to eight bits:
-#
-# $$ y = \operatorname{round}(k * x), \qquad k \ge 0, \quad \sum_u k(u) = 1. $$
-#
-# This chapter shows the kernels of the paper (Fig. 2), and what they do to an image.
+# The paper (Section 3) blurs test images by defocus, by motion in a straight line, by camera shake and, as earlier work did, by
+# Gaussians. Each blur is a convolution with a point-spread function (PSF). One number of the PSF, its root-mean-square radius, orders
+# nearly all of these blurs by the accuracy that they cost, in the paper's Table 1 and on our photographs. To judge another blur,
+# compute its radius and read off the figure what a blur of that radius costs. The radii are our addition.
 
-# %% tags=["parameters", "remove-cell"]
+# %% tags=["parameters"]
 profile = "emoji"
 overrides = {}
 published = False
 
-# %% tags=["remove-cell"]
-import numpy as np
+# %%
+from blurpaper.book.chapter import begin
 
-from blurpaper import blur, kernels
-from blurpaper.book import figures
-from blurpaper.book.page import RUN, Page
-from blurpaper.evaluation import results
-
-page = Page(profile, overrides, published)
-
-# %% [markdown]
-# ## The kernels
-#
-# A kernel is a small array, found by its name.
+run, show = begin(profile, overrides, published)
+run
 
 # %%
-kernels.psf("D2").round(3)
+import numpy as np
+import pandas as pd
+
+from blurpaper.kernels import axis_variance, psf, shake_bank
+
+names = ["H4", "V4", "D2", "H8", "V8", "D4", "D6", "D8", "G4", "G8"]
+radius = pd.Series({name: axis_variance(psf(name)).sum() ** 0.5 for name in names})
+radius["shake"] = np.mean([axis_variance(one).sum() ** 0.5 for one in shake_bank("test")])
+
+# %%
+top5 = pd.concat({name: run.top5(condition=name) for name in radius.index}).unstack()
+correlation = top5.rank().corrwith(radius.rank()).unstack(0, sort=False)
+claim = "more-of-other-blurs-costs-more"
+show.box("ratio", claim, rank_correlation_of_radius_and_top5=correlation)
+
+# %%
+table1 = run.table("table1", metric="top5", scale="256")
+table1["RMS radius, px"] = table1["condition"].map(radius).fillna(0)
+first_letter = table1["condition"].str[0]
+blurs = {"H": "horizontal motion", "V": "vertical motion", "G": "Gaussian"}
+table1["blur"] = first_letter.map(blurs).fillna("defocus")
+table1.loc[table1["condition"] == "shake", "blur"] = "shake"
+show.curves(table1, by="blur", against="RMS radius, px")
 
 # %% [markdown]
-# Defocus is a disk, the image of the aperture. Motion in a straight line is a row or a column of equal taps. Camera shake is
-# a random smooth path, drawn as a spline through six points of a grid, with an intensity that varies along it. Gaussians
-# are what earlier work used.
-
-# %% tags=["hide-input"]
-page.figure(
-    figures.psfs(["D2", "D4", "D8", "H8", "V8", "G4", "shake:0", "shake:1", "shake:2"]),
-    caption="Kernels on one pixel grid, each scaled to its own maximum (the paper's Figure 2, and one of the Gaussians of its Table 1).",
-    alt="Nine small grey-scale arrays: three disks of growing radius, a horizontal and a vertical bar, a soft Gaussian spot, "
-    "and three thin curved paths.",
-)
-
-# %% [markdown]
-# How strong is each? The root-mean-square distance of a kernel's mass from its middle puts all kinds on one axis.
-
-# %% tags=["hide-input"]
-bank = kernels.shake_bank("test")
-shake = np.array([np.sqrt(kernels.axis_variance(kernel).sum()) for kernel in bank])
-names = ["D2", "D4", "D6", "D8", "H4", "H8", "V4", "V8", "G4", "G8"]
-radius = {name: float(np.sqrt(kernels.axis_variance(kernels.psf(name)).sum())) for name in names}
-cells = "".join(f"<td>{value:.2f}</td>" for value in radius.values())
-heads = "".join(f'<th scope="col">{name}</th>' for name in radius)
-page.table(
-    f'<table class="blurpaper"><thead><tr>{heads}<th scope="col">shake, mean</th></tr></thead>'
-    f"<tbody><tr>{cells}<td>{shake.mean():.2f}</td></tr></tbody></table>",
-    "Root-mean-square radius of each kernel, in pixels of the canonical 384.",
-    {
-        RUN: results.table(
-            {"experiment": "kernels", "condition": name, "metric": "radius", "value": value}
-            for name, value in [*radius.items(), ("shake", shake.mean())]
-        )
-    },
-)
-
-# %% tags=["remove-input"]
-page.say(
-    f"Camera shake (mean {shake.mean():.1f} px, from {shake.min():.1f} to {shake.max():.1f}) lies between `D6` "
-    f"({radius['D6']:.1f}) and `D8` ({radius['D8']:.1f}), which is also where the paper's accuracy under shake lies. A disk of "
-    f"radius 8 spreads as far as a Gaussian of standard deviation 4 ({radius['G4']:.1f}): the two Gaussians of Table 1, whose "
-    "sizes the copy of the paper lost, are taken to be `G4` for that reason, and `G8` of twice its size."
-)
-
-# %% [markdown]
-# ## What they do to an image
-
-# %% tags=["hide-input"]
-import torch
-
-from blurpaper.data import images
-from blurpaper.data.examples import EXAMPLES, photograph
-
-cat = images.to_canonical(photograph(EXAMPLES[0]), kernels.CANONICAL)
-shown = ["sharp", "D4", "D8", "H8", "shake:0"]
-blurred = blur.apply(torch.stack([cat] * len(shown)), shown)
-page.photograph(
-    figures.gallery([image[:, 40:296, 140:396] for image in blurred], shown),
-    caption=f"A detail of a photograph at the canonical scale, sharp and blurred (photograph: {EXAMPLES[0].source}).",
-    alt="A cat's face five times: sharp, slightly soft, strongly blurred, smeared horizontally, and smeared along a path.",
-)
-
-# %% [markdown]
-# The boundary is a mirror, so that no dark frame tells the network that an image was blurred. The result is rounded to eight
-# bits before the network sees it, as a camera would round it.
+# ## How it is measured
 #
-# ## The same blur at another size
+# A uniform blur convolves the sharp image $x$ with a PSF $k$ that is non-negative and sums to one; the camera then rounds to 8 bits:
 #
-# Kernels are defined at a smaller side of 384. A profile with smaller images shrinks them so that the spread along each axis
-# shrinks in proportion; merely averaging a disk of radius 2 over pixels four times as large would leave no blur.
+# $$ y = \operatorname{round}(k * x). $$
+#
+# PSFs are named by kind and size, in pixels of an image whose smaller side is 384, the scale at which the paper blurs. `D8` is
+# a disk of radius 8, the image of a point out of focus; `H8` and `V8` are motion over 8 pixels; `G4` is a
+# Gaussian of standard deviation 4; `shake:0` to `shake:99` are the paths of a shaking camera. A *condition* of a test is a PSF,
+# `sharp`, or `shake`, under which each image has its own of the hundred paths.
 
-# %% tags=["hide-input"]
-ratio = page.profile.protocol.canonical / kernels.CANONICAL
-sizes = ["D2", "D4", "D8", "H8", "G4"]
-rows = "".join(
-    f'<tr><th scope="row">{name}</th><td>{"×".join(map(str, kernels.psf(name).shape))}</td>'
-    f"<td>{'×'.join(map(str, kernels.psf(name, ratio).shape))}</td>"
-    f"<td>{np.sqrt(kernels.axis_variance(kernels.psf(name)).max()):.2f}</td>"
-    f"<td>{np.sqrt(kernels.axis_variance(kernels.psf(name, ratio)).max()):.2f}</td></tr>"
-    for name in sizes
-)
-page.table(
-    '<table class="blurpaper"><thead><tr><th scope="col">kernel</th><th scope="col">array at 384</th>'
-    f'<th scope="col">array at {page.profile.protocol.canonical}</th><th scope="col">spread at 384, px</th>'
-    f'<th scope="col">spread at {page.profile.protocol.canonical}, px</th></tr></thead><tbody>{rows}</tbody></table>',
-    "Kernels at the canonical scale of the paper and at this profile's. Spread: standard deviation along the widest axis.",
-    {
-        RUN: results.table(
-            {
-                "experiment": "kernels",
-                "condition": name,
-                "scale": round(kernels.CANONICAL * size),
-                "metric": metric,
-                "value": value,
-            }
-            for name in sizes
-            for size in dict.fromkeys((1, ratio))
-            for array in [kernels.psf(name, size)]
-            for metric, value in (
-                ("rows", array.shape[0]),
-                ("columns", array.shape[1]),
-                ("spread", np.sqrt(kernels.axis_variance(array).max())),
-            )
-        )
-    },
-)
+# %%
+psf("D2").round(3)
+
+# %%
+from blurpaper import blur
+from blurpaper.data import examples
+
+photographs, answers = examples.batch()  # a cat and a cup: uint8, (2, 3, 384, 384)
+cat, shown = photographs[0], ["sharp", "D4", "D8", "H8", "shake:0"]
+show.images([blur.apply(cat, name)[:, 40:296, 128:] for name in shown], shown)
+
+# %% [markdown]
+# The image is continued by its mirror image beyond the border, since a dark frame would tell a network that an image was
+# blurred. SciPy's convolution gives the same grey levels:
+
+# %%
+from scipy.ndimage import convolve
+
+by_scipy = convolve(cat[0].numpy().astype(float), psf("D8"), mode="mirror")
+np.array_equal(blur.apply(cat, "D8")[0], by_scipy.round())
+
+# %% [markdown]
+# (figure2)=
+# ## The PSFs (Figure 2)
+
+# %%
+paths = [f"shake:{number}" for number in range(4)]
+show.psfs("D2", "D4", "D8", "H8", "V8", "G4", *paths)
+
+# %% [markdown]
+# Camera shake is a smooth random curve, drawn as a spline through six points of a grid, with an intensity that varies along it
+# {cite}`chakrabarti2016`. One hundred curves are for testing, ten thousand others for training.
+
+# %% [markdown]
+# ## At another size, and in training
+#
+# A profile with smaller images shrinks each PSF so that its variance along each axis shrinks with the square of the scale. Averaging
+# the array over larger pixels would not do: a disk of radius 2 would vanish.
+
+# %%
+small = psf("D8", scale=0.5)
+ratio = axis_variance(psf("D8")) / axis_variance(small)
+print(psf("D8").shape, small.shape, ratio.round(3))
+
+# %% [markdown]
+# For fine-tuning, a *mix* gives each condition a probability (Section 4.1):
+
+# %%
+from blurpaper.kernels import MIXES
+
+columns = ["sharp", "D2", "D4", "D6", "D8", "shake"]
+pd.DataFrame(MIXES).T[columns].fillna(0)
+
+# %% [markdown]
+# ## What we see
+
+# %%
+shape = run.top5(condition="G4") - run.top5(condition="D8")
+shake = run.top5(condition="shake") - run.top5(condition="D6")
+motion = run.top5(condition="H8") - run.top5(condition="D2")
+show.numbers("points", G4_less_D8=shape, shake_less_D6=shake, H8_less_D2=motion)
+show.verdicts("more-defocus-costs-more", claim)
+
+# %% [markdown]
+# **Photographs.** `nips2017-dev` consists of photographs labelled with ImageNet's classes that were selected so that a good network
+# classifies nearly all of them. The rank correlation between radius and top-5 accuracy (the share of images whose class is among the network's
+# five most probable) is {glue:text}`rank_correlation_of_radius_and_top5-photographs`; the paper's numbers give
+# {glue:text}`rank_correlation_of_radius_and_top5-paper`. The shape of the PSF matters less: from `D8` to `G4`, which spreads as far, accuracy
+# changes by {glue:text}`G4_less_D8-photographs`. The order is not perfect. Camera shake spreads farther than `D6`, and `H8` farther than `D2`; accuracy
+# differs by {glue:text}`shake_less_D6-photographs` and {glue:text}`H8_less_D2-photographs`, in the paper by
+# {glue:text}`shake_less_D6-paper` and {glue:text}`H8_less_D2-paper`. A thin path, like a line, preserves detail in some directions, which a disk
+# does not; why this should help only here is open.
+#
+# **This run** has a rank correlation of {glue:text}`rank_correlation_of_radius_and_top5-run`.
+#
+# **Limits.** Blur is uniform over the image and free of noise, and it acts on the grey levels of the file, not on linear light. The sizes of
+# the two Gaussians are illegible in our copy of the paper: 4 and 8 are [our choice](11_choices), made to fit its numbers.
+
+# %%
+table1 = table1.sort_values("RMS radius, px")
+px = table1["RMS radius, px"].map(", {:.1f} px".format)
+table1["PSF and radius"] = table1["condition"] + px
+show.table(table1, "PSF and radius", "scale", folded="Accuracy by radius")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Compute the radii of `H12` and `D5`. They are nearly equal, so that both should cost about as much, between `D4` and `D6`.
+# 2. Show the cup, `photographs[1]`, under `paths`. The small highlights on its handle are drawn out along each path.

@@ -189,7 +189,8 @@ class Chapter:
 
         Args:
             network: a mix, or MIX/RECIPE.
-            columns: others of a result, such as ``scale``.
+            columns: others of a result, such as ``scale``; ``model="second"`` is the second model
+                of each source (Table A).
         """
         return self.number("top5", network, condition, **columns)
 
@@ -202,8 +203,10 @@ class Chapter:
             columns = {"experiment": "table2"} | columns
         found = {}
         for title, evidence in self._evidence.items():
+            second = {"model": evidence.second_model} if columns.get("model") == "second" else {}
             with suppress(NotMeasuredError):
-                found[title] = pd.Series(evidence.number(metric, network, condition, **columns))
+                drawn = evidence.number(metric, network, condition, **columns | second)
+                found[title] = pd.Series(drawn)
         return pd.DataFrame(found, columns=list(self.sources), dtype=float)
 
     def recovered(self, network: str, condition: str = "D8", **columns: str) -> pd.DataFrame:
@@ -224,10 +227,13 @@ class Chapter:
         """The link to the provenance of a source."""
         return build.page_of(ANCHORS[self.sources[title].name])
 
-    def about(self, title: str) -> str:
-        """The model and data of a source, and the number of its test images."""
+    def about(self, title: str, model: str = "") -> str:
+        """The model (the ``second`` one if that is said) and data of a source, and the number of
+        its test images.
+        """
         one = self.sources[title]
-        model, of = one.profile.model, one.test_set
+        settings, of = one.profile.evaluation, one.test_set
+        model = settings.second_model if model == "second" else one.profile.model
         try:
             asked = {"scale": "256", "condition": "sharp", "input": results.AS_IS}
             found = one.decisions(model=model, network="original", data=of, **asked)

@@ -36,6 +36,7 @@ from blurpaper.evaluation import protocol, results
 from blurpaper.experiments.examples import SCIKIT_IMAGE
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import PAPER, MissingError
+from blurpaper.kernels import psf
 from blurpaper.runs import CANONICAL, Run
 from blurpaper.runs.store import Store
 
@@ -88,11 +89,12 @@ class Show:
             self._glue(name, rows[name])
         print(pd.DataFrame.from_dict(rows, "index").to_string())
 
-    def box(self, unit: str, claim: str = "", **number: pd.DataFrame) -> None:
+    def box(self, unit: str, claim: str = "", model: str = "", **number: pd.DataFrame) -> None:
         """Show a number of every source side by side, and glue it as :meth:`numbers` does.
 
         Args:
             claim: the id of a claim that it bears on, whose verdicts are shown with it.
+            model: ``second`` if it is a number of the second model.
         """
         ((name, found),) = number.items()
         texts = {title: _text(found[title], unit) for title in found}
@@ -100,7 +102,11 @@ class Show:
         tested = claims.CLAIMS[claim] if claim else None
         verdicts = self._verdicts(claim) if tested else {}
         tiles = [
-            {"title": title, "href": self._run.origin(title), "about": self._run.about(title)}
+            {
+                "title": title,
+                "href": self._run.origin(title),
+                "about": self._run.about(title, model),
+            }
             | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
             for title, (value, interval) in texts.items()
         ]
@@ -177,21 +183,29 @@ class Show:
         shown = grouped(rows, row, column, columns)
         return self._show(shown, caption, _by_source(rows), folded=folded)
 
-    def curves(self, rows: pd.DataFrame, by: str = "network") -> None:
+    def curves(self, rows: pd.DataFrame, by: str = "network", against: str = "") -> None:
         """Plot one metric against defocus: a panel a source, all on one scale, a line for each
         value of a column.
+
+        Args:
+            against: a column of numbers to plot it against instead.
         """
         if rows.empty:
             return self._show_nothing()
         (metric,) = rows["metric"].unique()
         frames, label = _by_source(rows), f"{METRICS[metric]}, {unit_of(metric)}"
-        ends = in_words(frames, by, percents=unit_of(metric) == "%")
-        caption = f"{METRICS[metric].capitalize()} against defocus (radius in pixels of an image "
+        percents = unit_of(metric) == "%"
+        ends = in_words(frames, by, percents=percents)
+        axis = "defocus (radius in pixels of an image whose smaller side is 384)"
+        if against:
+            ordered = {title: one.sort_values(against) for title, one in frames.items()}
+            axis, ends = against, in_words(ordered, by, (), percents)
         return self._show(
-            "".join(map(inline, figures.curves(frames, by, label))),
-            f"{caption}whose smaller side is 384), by {by}. Bands: 95 % intervals.",
+            "".join(map(inline, figures.curves(frames, by, label, against))),
+            f"{METRICS[metric].capitalize()} against {axis}, by {by}. Bands: 95 % intervals.",
             frames,
-            f"Lines of {label}, against defocus, a panel a source and a line a {by}. {ends}",
+            f"Lines of {label}, against {against or 'defocus'}, a panel a source and a line a "
+            f"{by}. {ends}",
         )
 
     def risk_coverage(
@@ -235,6 +249,24 @@ class Show:
         )
 
     # --- Pictures ---------------------------------------------------------------------------------
+
+    def psfs(self, *names: str) -> None:
+        """Show PSFs side by side, as the paper's Figure 2 does."""
+        drawn = "".join(map(inline, figures.psfs(names)))
+        caption = "PSFs on one pixel grid, each scaled to its own maximum (Figure 2)."
+        sizes = (f"{name} of {' × '.join(map(str, psf(name).shape))}" for name in names)
+        self._show(drawn, caption, {}, f"Grey-scale arrays of PSFs: {', '.join(sizes)} pixels.")
+
+    def images(self, images: Sequence[torch.Tensor], titles: Sequence[str]) -> None:
+        """Show images that were made from the examples, uint8 ``(3, H, W)``, about five in a row.
+
+        Args:
+            titles: of each.
+        """
+        drawn = "".join(inline(one, True) for one in figures.gallery(images, titles))
+        thanks = "; ".join(f"{one.name} by {one.source}" for one in EXAMPLES)
+        caption = f"The example photographs, as the code above makes them ({thanks})."
+        self._show(drawn, caption, {}, f"Photographs made from the examples: {', '.join(titles)}.")
 
     def figure(self, name: str) -> None:
         """Show a figure of the paper that consists of pictures: ``figure1`` or ``figure3``."""
@@ -363,7 +395,7 @@ def described(rows: pd.DataFrame) -> str:
 def in_words(
     sources: Mapping[str, pd.DataFrame],
     line: str,
-    ends: tuple[str, str] = ("sharp", "D8"),
+    ends: Sequence[str] = ("sharp", "D8"),
     percents: bool = True,
 ) -> str:
     """The ends of the lines of a figure in words, for its alt text.
@@ -371,19 +403,21 @@ def in_words(
     Args:
         sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
         line: the column that tells the lines apart.
-        ends: the conditions at which they begin and end.
+        ends: the conditions at which they begin and end; the first and the last of each if empty.
     """
     panels = []
     for name, frame in sources.items():
         told = []
         for value, rows in frame.groupby(line, sort=False):
             known = rows.set_index("condition")["value"]
-            if set(ends) <= set(known.index):
+            at = ends or (known.index[0], known.index[-1])
+            if set(at) <= set(known.index):
                 first, last = (
-                    f"{rounded(100 * known[end], 1)} %" if percents else rounded(known[end], 2)
-                    for end in ends
+                    (f"{rounded(100 * known[end], 1)} %" if percents else rounded(known[end], 2))
+                    + ("" if ends else f" ({end})")
+                    for end in at
                 )
                 told.append(f"{value} from {first} to {last}")
         if told:
             panels.append(f"{name}: {', '.join(told)}")
-    return f"From {ends[0]} to {ends[1]}, {'; '.join(panels)}."
+    return f"From {' to '.join(ends or ('first', 'last'))}, {'; '.join(panels)}."

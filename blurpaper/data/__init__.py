@@ -167,6 +167,8 @@ def count(name: str, split: str, profile: Profile) -> int:
     """Number of images of a set, with label maps or without, in the data folder; of a missing set,
     as published; 0 where that is not known. Of a part by share, the expected number.
     """
+    if "+" in name:
+        return sum(count(one, split, profile) for one in name.split("+"))
     whole, _, part = name.partition(":")
     if part:
         every = count(whole, "train", profile)

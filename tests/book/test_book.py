@@ -222,7 +222,7 @@ def test_table_6_can_be_counted_again_from_the_published_pixels(computed) -> Non
     assert all(one.shape in ((120, 160), (160, 120)) and one.max() < 20 for one in maps.values())
 
 
-DRAWN = [chapter for chapter in build.chapters() if chapter != "01_kernels" and chapter < "20"]
+DRAWN = [chapter for chapter in build.chapters() if chapter < "20"]
 OFTEN = {
     "emoji": ("00", "04", "12"),
     "photos": ("00", "02", "11", "12"),
@@ -253,9 +253,9 @@ def test_chapters_are_drawn_from_the_committed_results(name, chapter, published_
         "14_recipe",
         "15_play",
     )
-    if chapter[:2] in ("02", "03", "04", "05", "06", "07", "08") and name == "emoji":
+    if chapter[:2] in ("01", "02", "03", "04", "05", "06", "07", "08") and name == "emoji":
         # The published photographs stand beside the run.
-        assert ">photos<" in shown or "photos:" in shown
+        assert any(told in shown for told in (">photographs<", ">photos<", "photos:"))
 
 
 def test_executed_chapters_hide_their_plumbing_and_have_no_error(smoke_run) -> None:

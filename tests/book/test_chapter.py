@@ -13,6 +13,7 @@ from blurpaper.book import chapter, show
 from blurpaper.book.chapter import Chapter, begin, check_parameters, headline
 from blurpaper.book.tables import said
 from blurpaper.claims import CLAIMS, Evidence
+from blurpaper.data.examples import batch
 from blurpaper.evaluation import intervals, results
 from blurpaper.experiments.sources import Committed, Paper
 from blurpaper.runs import profile as profiles
@@ -119,6 +120,14 @@ def test_a_difference_is_the_paired_one_of_the_results(run) -> None:
     assert np.allclose(found, row[["value", "low", "high"]].to_numpy(float), atol=1e-6)
 
 
+def test_the_second_model_is_that_of_each_source(run, shown) -> None:
+    drawn = run.top5(condition="D8", model="second")
+    table = run.table("tableA", metric="top5", network="original", scale="256", condition="D8")
+    assert dict(drawn.iloc[0]) == pytest.approx(dict(zip(table["source"], table["value"])))
+    shown.box("percent", model="second", top5=drawn)
+    assert "resnet50 on imagenet" in shown.html[0] and "small_resnet on emoji" in shown.html[0]
+
+
 def test_no_share_is_given_of_a_small_loss(run, shown, capsys) -> None:
     assert run.recovered("mix", "D8")["paper"][0] == pytest.approx(
         (0.8701 - 0.6097) / (0.9088 - 0.6097)
@@ -186,6 +195,29 @@ def test_curves_have_a_text_with_their_ends_and_their_rows(run, shown) -> None:
     (text,) = Pictures(shown.html[0]).texts
     assert "paper: original from 90.9 % to 61.0 %, mix from 90.6 % to 87.0 %" in text
     assert shown.html[0].count("<svg ") == 4 and "CSV" in shown.html[0]
+
+
+def test_curves_against_a_column_name_the_first_and_the_last_condition_of_a_line(
+    run, shown
+) -> None:
+    table = run.table("table1", metric="top5", scale="256", condition=["D8", "sharp"])
+    table["radius, px"] = table["condition"].map({"D8": 5.6, "sharp": 0.0})
+    shown.curves(table, "network", "radius, px")
+    (text,) = Pictures(shown.html[0]).texts
+    assert "against radius, px" in text
+    assert "paper: original from 90.9 % (sharp) to 61.0 % (D8)" in text
+    assert "Top-5 accuracy against radius, px, by network." in shown.html[0]
+
+
+def test_psfs_and_images_are_shown_with_their_names_and_thanks(shown) -> None:
+    shown.psfs("D2", "H8")
+    assert Pictures(shown.html[0]).texts == [
+        "Grey-scale arrays of PSFs: D2 of 5 × 5, H8 of 1 × 9 pixels."
+    ]
+    photographs, _ = batch()
+    shown.images(photographs, ["a cat", "a cup"])
+    assert shown.html[1].count("<svg ") == 2 and "CC0" in shown.html[1]
+    assert Pictures(shown.html[1]).texts == ["Photographs made from the examples: a cat, a cup."]
 
 
 def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, shown) -> None:

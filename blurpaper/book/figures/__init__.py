@@ -18,7 +18,6 @@ from blurpaper.book.figures.recognition import (
     curves,
     distance_by_stage,
     risk_coverage,
-    scale_settings,
 )
 from blurpaper.book.figures.restoration import (
     accuracy_against_seconds,
@@ -45,6 +44,5 @@ __all__ = [
     "psfs",
     "psnr_by_noise",
     "risk_coverage",
-    "scale_settings",
     "verdicts",
 ]

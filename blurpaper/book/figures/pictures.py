@@ -70,17 +70,21 @@ def picture(
     return axes
 
 
-def psfs(names: Sequence[str]) -> list[Figure]:
-    """Kernels side by side on one pixel grid (Fig. 2)."""
-    side = max(max(kernels.psf(name).shape) for name in names)
-    found = []
-    for name in names:
-        kernel = kernels.psf(name)
-        shown = np.pad(kernel, [((side - size) // 2,) * 2 for size in kernel.shape])
-        axes = picture(shown / shown.max(), "", 1.1, cmap="gray", vmin=0, vmax=1)
-        axes.set_title(name)
-        found.append(axes.figure)
-    return found
+def psfs(names: Sequence[str], columns: int = 5) -> list[Figure]:
+    """PSFs on the smallest pixel grid that holds all of them, each scaled to its own maximum (Fig.
+    2); about so many ``columns`` fit a page.
+    """
+    given = [kernels.psf(name) / kernels.psf(name).max() for name in names]
+    side = max(max(one.shape) for one in given)
+    shown = [np.pad(one, [((side - size) // 2,) * 2 for size in one.shape]) for one in given]
+    # Camera shake has an array larger than its path.
+    filled = np.argwhere(np.any(shown, axis=0))
+    margin = max(0, min(filled.min(), side - 1 - filled.max()) - 1)
+    inside, grey = slice(margin, side - margin), {"cmap": "gray", "vmin": 0, "vmax": 1}
+    return [
+        picture(one[inside, inside], name, share_of_page(columns), **grey).figure
+        for one, name in zip(shown, names, strict=True)
+    ]
 
 
 def likely_classes(

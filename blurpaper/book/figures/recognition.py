@@ -23,7 +23,6 @@ from blurpaper.book.figures.style import (
     axes_of_conditions,
     curve,
     figures_of,
-    in_order,
     key,
     label_ends,
     panels,
@@ -43,13 +42,16 @@ _COVERAGES = np.linspace(0.05, 1, 96)
 """Coverages at which the interval of a risk is drawn; at lower ones it is too wide to be read."""
 
 
-def curves(sources: Mapping[str, pd.DataFrame], by: str, label: str) -> list[Figure]:
+def curves(
+    sources: Mapping[str, pd.DataFrame], by: str, label: str, against: str = ""
+) -> list[Figure]:
     """One metric against defocus: the key, then a panel a source, all on one scale, with a line for
-    each value of a column (Tables 1 to 4). The original network is dashed.
+    each value of a column (Tables 1 to 4 and A). The original network is dashed.
 
     Args:
         sources: heading -> rows of that metric.
         label: of the metric; shares are drawn in per cent if it ends so.
+        against: a column of numbers to plot it against instead.
     """
     factor = 100 if label.endswith("%") else 1
     names = list(dict.fromkeys(name for rows in sources.values() for name in rows[by]))
@@ -57,11 +59,18 @@ def curves(sources: Mapping[str, pd.DataFrame], by: str, label: str) -> list[Fig
     axes = panels(list(sources), ROW)
     for axis, rows in zip(axes, sources.values(), strict=True):
         for name, (colour, mark, style) in signs.items():
-            line = factor * under_defocus(rows, **{by: name})[["value", "low", "high"]]
+            line, place = under_defocus(rows, **{by: name}), np.arange(len(DISKS))
+            if against:
+                line = select(rows, **{by: name}).sort_values(against)
+                place = line[against].to_numpy()
+            line = factor * line[["value", "low", "high"]]
             known = line["value"].notna().to_numpy()
             if known.any():
-                curve(axis, line[known], colour, style, mark, np.arange(len(DISKS))[known])
-        axes_of_conditions(axis, DISKS, "", "")
+                curve(axis, line[known], colour, style, mark, place[known])
+        if against:
+            axis.set(xlabel=against, xlim=(0, None))
+        else:
+            axes_of_conditions(axis, DISKS, "", "")
     top = 100 if factor > 1 else max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
         axis.set_ylim(0, top)
@@ -73,12 +82,13 @@ def curves(sources: Mapping[str, pd.DataFrame], by: str, label: str) -> list[Fig
 
 
 def _sign(by: str, name: str, number: int) -> tuple[str, str, str]:
-    """Colour, mark and style of a line."""
-    colours, marks = (
-        (SCALE_COLOURS, SCALE_MARKS) if by == "scale" else (NETWORK_COLOURS, NETWORK_MARKS)
-    )
-    turn = number % len(SERIES_MARKS)
-    style = "--" if name == "original" else "-"
+    """Colour, mark and style of a line. That of a setting, such as ``512 original``, has the colour
+    of its scale.
+    """
+    colours, marks = NETWORK_COLOURS, NETWORK_MARKS
+    turn, style = number % len(SERIES_MARKS), "--" if name.endswith("original") else "-"
+    if by in ("scale", "setting"):
+        colours, marks, name = SCALE_COLOURS, SCALE_MARKS, name.partition(" ")[0]
     return colours.get(name, SERIES_COLOURS[turn]), marks.get(name, SERIES_MARKS[turn]), style
 
 
@@ -111,34 +121,6 @@ def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
         curve = metrics.risk_coverage(confidence[again], correct[again])
         drawn.append(np.interp(_COVERAGES, *curve))
     return np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0)
-
-
-def scale_settings(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> list[Figure]:
-    """Top-5 accuracy at each scale setting before and after fine-tuning there, with intervals
-    (Table 4).
-    """
-    tuned = {"256": "256", "512": "512", "256+512": "256+512", "per-scale": "256+512"}
-    axes = panels(list(sources))
-    for axis, frame in zip(axes, sources.values(), strict=True):
-        ends: dict[str, float] = {}
-        axis.set_ylim(0, 1)
-        for name, scale in tuned.items():
-            rows = select(frame, scale=scale, metric="top5")
-            before = select(rows, network="original") if name == scale else rows[:0]
-            after = select(rows, network="mix", train_scale=name)
-            for line, style in ((before, ":"), (after, "-")):
-                line = in_order(line, conditions)
-                known = line["value"].notna()
-                if not known.any():
-                    continue
-                place = np.arange(len(conditions))[known]
-                sign = SCALE_COLOURS[name], style, SCALE_MARKS[name]
-                curve(axis, line[known], *sign, place)
-                if style == "-":
-                    ends[name] = float(line["value"].iloc[-1])
-        axes_of_conditions(axis, conditions, "top-5 accuracy")
-        label_ends(axis, len(conditions) - 1, ends, SCALE_COLOURS)
-    return figures_of(axes)
 
 
 def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Figure:

@@ -6,6 +6,7 @@ import re
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -59,9 +60,12 @@ def heights(axis) -> list[list[float]]:
 
 def test_psfs_are_drawn_on_one_grid_in_their_own_shape() -> None:
     figure = figures.psfs(["D2", "H8", "V4", "shake:3"])
+    drawn = np.stack([axis.images[0].get_array() for axis in axes(figure)])
+    shape, filled = drawn.shape[1:], np.argwhere(drawn.any(axis=0))
+    assert shape[0] == shape[1] and min(filled.min(), shape[0] - 1 - filled.max()) == 1
     for axis, name in zip(axes(figure), ["D2", "H8", "V4", "shake:3"], strict=True):
         shown = axis.images[0].get_array()
-        assert shown.shape == (31, 31)
+        assert shown.shape == shape and shown.max() == 1
         assert (shown > 0).sum() == (kernels.psf(name) > 0).sum()
         assert axis.get_title() == name
 
@@ -91,10 +95,24 @@ def test_lines_of_networks_have_the_colour_of_their_network_and_the_original_is_
     assert signs == [(style.NETWORK_COLOURS["mix"], "-"), (style.NETWORK_COLOURS["original"], "--")]
 
 
+def test_a_setting_has_the_colour_of_its_scale_and_its_original_is_dashed() -> None:
+    networks = ("original", "fine-tuned")
+    frame = pd.concat([rows(scale="512").assign(setting=f"512 {one}") for one in networks])
+    (axis,) = axes(figures.curves({"this run": frame}, "setting", "top-5"))
+    signs = [(line.get_color(), line.get_linestyle()) for line in axis.lines]
+    assert signs == [(style.SCALE_COLOURS["512"], "--"), (style.SCALE_COLOURS["512"], "-")]
+
+
+def test_a_curve_against_a_column_stands_at_its_numbers_in_their_order() -> None:
+    frame = rows(scale="256").assign(radius=[4.0, 1.0, 2.0, 3.0, 0.0])
+    (axis,) = axes(figures.curves({"paper": frame}, "scale", "top-5", against="radius"))
+    assert axis.lines[0].get_xdata().tolist() == [0, 1, 2, 3, 4]
+    assert heights(axis)[0] == frame.sort_values("radius")["value"].round(6).tolist()
+    assert axis.get_xlabel() == "radius"
+
+
 def test_risk_is_that_of_the_metric() -> None:
     random = np.random.RandomState(0)
-    import pandas as pd
-
     frame = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)}
     )
@@ -158,14 +176,6 @@ def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
     assert drawn(axis) == colours
     (axis,) = axes(figures.curves({"this run": rows(scale="256")}, "scale", "top-5"))
     assert drawn(axis) == {style.SCALE_COLOURS["256"]}
-    settings = results.table(
-        row | {"network": network, "train_scale": scale}
-        for network, scale in (("original", ""), ("mix", "256"))
-        for row in rows(scale="256").to_dict("records")
-    )
-    (axis,) = axes(figures.scale_settings({"this run": settings}, DISKS))
-    assert drawn(axis) == {style.SCALE_COLOURS["256"]}
-    assert len(axis.collections) == 2
     stages = results.table(
         {
             "network": "mix",
@@ -195,8 +205,6 @@ def test_levels_of_networks_have_bands_from_the_low_to_the_high_end_of_their_int
 
 
 def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
-    import pandas as pd
-
     random = np.random.RandomState(0)
     decided = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(200), "rank": random.randint(0, 2, 200)}
