@@ -17,6 +17,10 @@
 # Vasiljevic, Chakrabarti and Shakhnarovich found in 2016 {cite}`vasiljevic2016`. We repeat their experiments: on our photographs the
 # loss is as large, fine-tuning with the few labels that we have recovers less of it, and training without labels recovers more. If
 # your images may be blurred, use a network that was trained on such images.
+#
+# **Read** [from the blurs on](01_kernels), in the paper's order, with a [glossary](../book/glossary) · **Re-run** all of it by
+# `make book`, or [one chapter](re-run) · **Use** it [on your images](20_blur_your_images) or
+# [network](21_measure_your_model), or try [the slider](15_play)
 
 # %% tags=["parameters", "remove-cell"]
 profile = "emoji"
@@ -34,9 +38,8 @@ table3 = run.table("table3", metric="top5", network=["original", "mix", "mix/agr
 show.curves(table3)
 
 # %% [markdown]
-# `original` was trained on sharp images. `mix` is fine-tuned with labels on sharp and defocused images; `mix/agreement` without labels, to
-# predict for the blurred image what `original` predicts for the sharp one. `D8` is defocus by a disk of radius 8. Top-5 accuracy
-# counts an image if its class is among the five most likely. More words are in the [glossary](../book/glossary).
+# `mix` is fine-tuned on sharp and defocused images, with labels; `mix/agreement` without, to predict for the blurred image what
+# `original` predicts for the sharp one. `D8` is defocus by a disk of radius 8.
 
 # %%
 with_labels, without_labels = run.recovered("mix"), run.recovered("mix/agreement")
@@ -46,14 +49,14 @@ show.numbers("points", lost=run.top5() - run.top5(condition="D8"))
 # %% [markdown]
 # ## What holds, what does not, and why
 #
-# - **The loss holds.** On photographs every blur costs accuracy, and more blur costs more: `D8` costs {glue:text}`lost-photographs`, where the
-#   paper has {glue:text}`lost-paper`. Predictions become less certain. Segmentation suffers too, above all near boundaries.
-# - **The recovery depends on labels.** The paper recovers {glue:text}`with_labels-paper` of this loss, with over a thousand labelled images a
+# - **The loss holds.** On photographs every blur costs top-5 accuracy (the share of images whose class is among the five most likely): `D8` costs
+#   {glue:text}`lost-photographs`, where the paper has {glue:text}`lost-paper`. Certainty falls too, and segmentation suffers, above all near boundaries.
+# - **The recovery with labels is smaller.** The paper recovers {glue:text}`with_labels-paper` of this loss, with over a thousand labelled images a
 #   class. We have one a class, and recover {glue:text}`with_labels-photographs`. Without labels we can use more photographs, and recover
-#   {glue:text}`without_labels-photographs`. This share is flattered: the settings of the method were chosen on test photographs, those of
-#   `nips2017-dev` (easy pictures, collected for a competition).
-# - **Some claims fail or stay open.** Strong blur does not double the uncertainty of our network, which doubts sharp images
-#   too. Many claims are undecided, since we have few test photographs. [Each has a verdict](09_claims).
+#   {glue:text}`without_labels-photographs`. This share is flattered: the settings of that method were chosen on photographs that it is
+#   measured on, `nips2017-dev` (easy pictures, collected for a competition).
+# - **Some claims fail or stay open.** Strong blur does not double the entropy of our network's predictions, which is high for sharp images
+#   too. Many claims are undecided, for lack of test photographs. [Each has a verdict](09_claims).
 #
 # ## What follows in practice
 #
@@ -64,8 +67,12 @@ show.numbers("points", lost=run.top5() - run.top5(condition="D8"))
 #
 # None of these is shown to help under motion blur. If the PSF is known exactly, consider [deblurring](06_deblurring).
 #
-# ## Three doors
+# (re-run)=
+# ## Re-run one chapter
 #
-# - **Read**: [the blurs](01_kernels), [the failure](02_pretrained), [the recovery](03_finetuning), and on in the paper's order.
-# - **Re-run**: `make book` computes and builds everything on a laptop. One chapter: `papermill 03.ipynb out.ipynb -p profile smoke`.
-# - **Use**: [on your images](20_blur_your_images), [on your network](21_measure_your_model), or try [the slider](15_play).
+# These lines execute a chapter in a checkout, here in miniature. `make lab` opens all of them in JupyterLab, to change a line.
+#
+# ```sh
+# jupytext --to ipynb notebooks/03_finetuning.py -o 03.ipynb
+# papermill 03.ipynb 03.done.ipynb -p profile smoke
+# ```

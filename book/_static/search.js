@@ -5,7 +5,8 @@ if (typeof Search !== "undefined") {
     const page = new DOMParser().parseFromString(html, "text/html");
     page.querySelectorAll(".headerlink, script, style, svg").forEach((one) => one.remove());
     const found = (anchor && page.querySelector(anchor)) || page.querySelector("article");
-    return found ? found.textContent : "";
+    const text = found && found.tagName === "DT" ? found.nextElementSibling : found;
+    return text ? text.textContent : "";
   };
   // A page that is opened as a file may not read others.
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = location.protocol !== "file:";

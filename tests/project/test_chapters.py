@@ -191,7 +191,6 @@ def test_a_parameter_or_an_override_that_there_is_not_ends_in_a_sentence(
 ASSERTED = {
     "00_introduction": {
         "every-blur-costs-accuracy": ("reproduced", "reproduced"),
-        "more-defocus-costs-more": ("reproduced", "reproduced"),
         "entropy-rises-with-blur": ("reproduced", "reproduced"),
         "strong-blur-doubles-the-entropy": ("reproduced", "not reproduced"),
         "mix-recovers-most-of-the-loss": ("reproduced", "conditions not met"),
