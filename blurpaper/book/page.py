@@ -29,11 +29,6 @@ _CLAIMS_HERE = (
     "The paper's claims that this chapter decides, and what each source says of them; how that "
     "comes about, the chapter on the claims explains."
 )
-_EVERY_CLAIM = (
-    "Every claim, and what each source says of it: the verdict, and the number that decides it "
-    "with its interval over images, of the level that decides. The words of the claims are ours; "
-    "section numbers are the paper's."
-)
 
 
 class Page:
@@ -151,13 +146,12 @@ class Page:
         )
 
     def claims(self, *tables: str) -> None:
-        """Show the paper's claims that some tables and figures decide; without any, the ledger."""
+        """Show the paper's claims that some tables and figures decide."""
         from blurpaper import claims
 
         entries = claims.ledger(self.source, tables)
-        caption = _CLAIMS_HERE if tables else _EVERY_CLAIM
-        shown = claims_table(entries, build.page_of, filtered=not tables)
-        self.table(shown, caption, claims.tables(entries))
+        shown = claims_table(entries, build.page_of)
+        self.table(shown, _CLAIMS_HERE, claims.tables(entries))
 
     def say(self, text: str) -> None:
         """Show prose with numbers in it, as Markdown; the ``*name*`` of a source becomes a link to

@@ -7,6 +7,7 @@ yet is said to be not yet published.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,14 +22,17 @@ from blurpaper.book.tables import (
     LEDGER,
     MARKS,
     METRICS,
+    counts,
     download,
     finding_text,
     grouped,
+    images_to_decide,
     render,
     rounded,
     said,
     unit_of,
 )
+from blurpaper.claims.ledger import Entry
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, photograph
 from blurpaper.data.images import to_canonical
@@ -110,7 +114,7 @@ class Show:
             | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
             for title, (value, interval) in texts.items()
         ]
-        page = build.page_of(tested.table).partition("#")[0] if tested else ""
+        page = page_with(tested.table) if tested else ""
         name = name.replace("_", " ")
         link = f"{page}#claim-{claim}"
         values = {"name": name, "tiles": tiles, "claim": tested, "href": link, "marks": MARKS}
@@ -130,16 +134,44 @@ class Show:
         print(pd.DataFrame.from_dict(rows, "index").to_string())
 
     def claims(self, *tables: str) -> None:
-        """Show the claims that some tables and figures decide, with the verdict of each source."""
-        entries = claims.ledger(self._run.source, tables)
-        names = list(self._run.places.items())
-        link = build.page_of(LEDGER).partition("#")[0]
-        values = {"entries": entries, "sources": names, "marks": MARKS, "ledger": link}
-        shown = render("verdicts.html", **values, finding_text=finding_text)
+        """Show the claims that some tables and figures decide, with the verdict of each source;
+        without any, every claim of the paper, in the order of the book.
+        """
+        entries = claims.ledger(self._run.source, tables) if tables else self._every_claim
+        values = {"entries": entries, "sources": list(self._run.places.items()), "marks": MARKS}
+        values |= {"whole": not tables, "ledger": page_with(LEDGER), "page_with": page_with}
+        values |= {"finding_text": finding_text, "images_to_decide": images_to_decide}
         marks = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+        which = "Claims decided here" if tables else "Every claim"
+        caption = (
+            f"{which}: {marks}. Beside ?, about how many test images would decide. A click opens "
+            "the criterion and the numbers."
+        )
         rows = {self._run.places[name]: one for name, one in claims.tables(entries).items()}
-        caption = f"Claims decided here: {marks}. A click opens the criterion and the numbers."
-        self._show(shown, caption, rows)
+        self._show(render("verdicts.html", **values), caption, rows)
+
+    def matrix(self) -> None:
+        """Show the verdict of each source on every claim as a mark that leads to the claim in the
+        list of :meth:`claims`, and how many there are of each, which is glued as
+        ``reproduced-paper``, ``not-run-run``, and so on.
+        """
+        groups: dict[str, list[Entry]] = {}
+        for entry in self._every_claim:
+            groups.setdefault(entry.claim.table, []).append(entry)
+        counted = counts(self._every_claim)
+        for verdict in MARKS:
+            texts = {self._run.places[name]: str(of[verdict]) for name, of in counted.items()}
+            self._glue(verdict.replace(" ", "-"), texts)
+        values = {"groups": groups, "counts": counted, "sources": list(self._run.places.items())}
+        shown = render("matrix.html", **values, marks=MARKS, page_of=build.page_of)
+        caption = "Verdicts on every claim, a mark a claim. A click on a mark leads to its claim."
+        self._show(shown, caption, {})
+
+    @cached_property
+    def _every_claim(self) -> list[Entry]:
+        """Every claim, in the order in which the book decides them."""
+        entries = claims.ledger(self._run.source)
+        return sorted(entries, key=lambda entry: build.page_of(entry.claim.table))
 
     def _verdicts(self, claim: str) -> dict[str, str]:
         """Verdicts on a claim by the titles of sources."""
@@ -369,6 +401,11 @@ class Show:
         values = {"caption": caption, "alt": alt, "folded": folded, "sources": sources, "run": None}
         values["rows"] = download(rows) if rows else None
         display(HTML(render("figure.html", shown=shown, **values)))
+
+
+def page_with(target: str) -> str:
+    """The link from a chapter to the page that has a target."""
+    return build.page_of(target).partition("#")[0]
 
 
 def _by_source(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:

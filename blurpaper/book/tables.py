@@ -251,24 +251,16 @@ def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
     return found
 
 
-def claims_table(
-    entries: Sequence[Entry], page_of: Callable[[str], str], filtered: bool = False
-) -> str:
-    """The claims as an HTML table.
+def claims_table(entries: Sequence[Entry], page_of: Callable[[str], str]) -> str:
+    """The claims of a chapter as an HTML table, linked to their rows in the ledger.
 
     Args:
         page_of: the link to a target of the book, such as a table.
-        filtered: the ledger itself, with choices of verdict and of section above it, each claim
-            linked to its row in the chapter of its table; else the claims of a chapter, linked to
-            their rows in the ledger.
     """
     return render(
         "ledger.html",
         entries=entries,
-        filtered=filtered,
         sources=list(entries[0].findings),
-        sections=list(dict.fromkeys(entry.claim.section for entry in entries)),
-        verdicts=criteria.VERDICTS,
         marks=MARKS,
         ledger=LEDGER,
         page=lambda target: page_of(target).partition("#")[0],
@@ -278,22 +270,27 @@ def claims_table(
 
 def finding_text(found: Finding) -> str:
     """The weakest criterion of a finding, with the interval of the level that decides, such as
-    ``top-5 lost: 12.3 (11.0 to 13.6 at 99.3 %) points, to be above 0.0``; how many images would
+    ``top-5 lost: 12.3 (11.0 to 13.6 at 99.3 %) points; criterion: > 0.0``; how many images would
     decide an undecided one; and the condition that is not met.
     """
     one, several = found.weakest, len(found.criteria)
     scale, digits, unit = _UNITS[one.unit]
     value, low, high = (rounded(scale * bound, digits) for bound in found.interval(one))
     between = "" if low == high else f" ({low} to {high} at {100 * (1 - found.rate):.4g} %)"
-    side = "above" if one.above else "below"
-    limit = rounded(scale * one.limit, digits)
-    text = f"{one.words}{f' (weakest of {several})' * (several > 1)}: {value}{between}{unit}, "
-    text += f"to be {side} {limit}"
-    if found.verdict == criteria.UNDECIDED and np.isfinite(found.enough):
-        wanted = max(found.enough, found.images), found.images
-        enough, there = (float(f"{number:.2g}") for number in wanted)
-        text += f"; about {enough:,.0f} images would decide it ({there:,.0f} are there)"
+    text = f"{one.words}{f' (weakest of {several})' * (several > 1)}: {value}{between}{unit}; "
+    text += f"criterion: {'>' if one.above else '<'} {rounded(scale * one.limit, digits)}"
+    if enough := images_to_decide(found):
+        text += f"; about {enough} images would decide it ({found.images:,.0f} are there)"
     return f"{text}; {found.missing}" if found.missing else text
+
+
+def images_to_decide(found: Finding) -> str:
+    """About how many test images would decide an undecided claim, such as ``3,400``; empty if it
+    is not undecided, or if no number would.
+    """
+    if found.verdict != criteria.UNDECIDED or not np.isfinite(found.enough):
+        return ""
+    return f"{float(f'{max(found.enough, found.images):.2g}'):,.0f}"
 
 
 # --- Provenance: what the numbers were made from --------------------------------------------------

@@ -109,7 +109,7 @@ class Claim:
     >>> one.says
     'Fine-tuning on the mix recovers most of what was lost.'
     >>> one.tolerance, one.section, one.shown
-    ('More than half of the top-5 that D8 costs comes back.', '1', 'Table 3')
+    ('More than half of the top-5 lost under D8 is recovered.', '1', 'Table 3')
     """
 
     id: str

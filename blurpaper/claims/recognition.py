@@ -75,7 +75,7 @@ def fall_is_steeper_with_512(e: Evidence) -> Iterator[Criterion]:
 
 @claim("4.2", "table1")
 def two_scales_are_best_when_sharp(e: Evidence) -> Iterator[Criterion]:
-    """Both scales together serve sharp images best.
+    """On sharp images both scales together are best.
 
     Top-5 on sharp images at 256+512 is above that at 256 and at 512.
     """
@@ -86,7 +86,7 @@ def two_scales_are_best_when_sharp(e: Evidence) -> Iterator[Criterion]:
 
 @claim("4.1", "table1")
 def scale_256_is_best_overall(e: Evidence) -> Iterator[Criterion]:
-    """Over all conditions the scale 256 serves best.
+    """Over all conditions scale 256 is best.
 
     The mean top-5 over the twelve conditions at 256 is above that at 128, 512 and 256+512.
     """
@@ -115,7 +115,7 @@ def scale_128_hurts_but_for_the_largest_kernel(e: Evidence) -> Iterator[Criterio
 
 @claim("3", "table2")
 def entropy_rises_with_blur(e: Evidence) -> Iterator[Criterion]:
-    """The predictions under blur are undecided.
+    """Predictions under blur are uncertain.
 
     Entropy rises from sharp to D4 and from D4 to D8.
     """
@@ -126,7 +126,7 @@ def entropy_rises_with_blur(e: Evidence) -> Iterator[Criterion]:
 
 @claim("3", "table2")
 def strong_blur_doubles_the_entropy(e: Evidence) -> Iterator[Criterion]:
-    """What the original says of strongly blurred images it says with low confidence.
+    """Under strong blur the original network has low confidence.
 
     Entropy under D8 is more than twice that on sharp images.
     """
@@ -178,7 +178,7 @@ def _second(e: Evidence, condition: str, scale: str = "256") -> np.ndarray:
 def original_differs_at_all_stages(e: Evidence) -> Iterator[Criterion]:
     """The original's features of a blurred image differ from those of the sharp one at all stages.
 
-    Under D8 more than 5 % of its channels differ after each of the five.
+    Under D8 more than 5 % of its channels differ after each of the five stages.
 
     The paper shows maps of one image and gives no number.
     """
@@ -189,11 +189,11 @@ def original_differs_at_all_stages(e: Evidence) -> Iterator[Criterion]:
 
 @claim("4.3", "figure4", paper="not run")
 def mix_is_invariant_at_the_last_stages(e: Evidence) -> Iterator[Criterion]:
-    """The features that the mix has of both are much alike after the last stage, and less so after
-    the fourth.
+    """After fine-tuning, features of sharp and blurred images are alike after the last stage, and
+    less so after the fourth.
 
-    Under D8 its distance is less than four fifths of the original's after the fifth, and less than
-    the original's after the fourth.
+    Under D8 their distance is less than four fifths of the original's after the fifth stage, and
+    less than the original's after the fourth.
 
     The paper shows maps of one image and gives no number.
     """
@@ -204,9 +204,9 @@ def mix_is_invariant_at_the_last_stages(e: Evidence) -> Iterator[Criterion]:
 
 @claim("4.3", "figure4", paper="not run")
 def invariance_arises_late(e: Evidence) -> Iterator[Criterion]:
-    """Invariance arises late.
+    """Invariance to blur arises in the last stages.
 
-    Fine-tuning lessens the distance by a larger share after the fifth stage than after the first
+    Fine-tuning reduces the distance by a larger share after the fifth stage than after the first
     three.
 
     The paper shows maps of one image and gives no number.
@@ -218,9 +218,9 @@ def invariance_arises_late(e: Evidence) -> Iterator[Criterion]:
 
 @claim("4.3", "figure4", paper="not run")
 def first_stages_stay_as_they_are(e: Evidence) -> Iterator[Criterion]:
-    """The first stages see the blur as before.
+    """Fine-tuning hardly changes what blur does to the first stages.
 
-    After the first and the second the mix has more than four fifths of the original's distance.
+    After the first and second stage more than four fifths of the distance remain.
 
     The paper shows maps of one image and gives no number.
     """

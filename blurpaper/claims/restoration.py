@@ -60,7 +60,7 @@ def deblurring_is_inferior_to_the_mix(e: Evidence) -> Iterator[Criterion]:
 
     Top-5 of the mix on the blurred images is above that after EPLL.
 
-    The difference is within the noise of its test set: as well as is borne out, better is not.
+    The difference is within its interval: that both do as well is reproduced, better is not.
     """
     lead = _top5(e, "mix") - _top5(e, treatment="epll")
     yield above("top-5 of the mix less that after EPLL", lead)
@@ -68,7 +68,7 @@ def deblurring_is_inferior_to_the_mix(e: Evidence) -> Iterator[Criterion]:
 
 @claim("4.4", "table5")
 def only_d8_beats_deblurring(e: Evidence) -> Iterator[Criterion]:
-    """Of two that know the kernel, fine-tuning on it beats deblurring.
+    """With a known kernel, fine-tuning on it beats deblurring.
 
     Top-5 of onlyD8 on the blurred images is above that after EPLL.
     """
@@ -141,14 +141,14 @@ def segmentation_keeps_a_larger_gap(e: Evidence) -> Iterator[Criterion]:
 
 @claim("5", "table6")
 def segmentation_regains_less(e: Evidence) -> Iterator[Criterion]:
-    """In segmentation less of the loss comes back than in classification.
+    """In segmentation less of the loss is recovered than in classification.
 
-    The share of the loss under D8 that the mix regains is smaller in mean IoU than in top-5.
+    The share of the loss under D8 that the mix recovers is smaller in mean IoU than in top-5.
     """
 
     def regained(sharp: np.ndarray, blurred: np.ndarray, mix: np.ndarray) -> np.ndarray:
         lost = sharp - blurred
-        # Of no loss nothing can come back.
+        # Of no loss nothing can be recovered.
         return np.divide(mix - blurred, lost, out=np.full_like(lost, np.nan), where=lost != 0)
 
     labelled = regained(e.miou(), e.miou(condition="D8"), e.miou("mix", "D8"))

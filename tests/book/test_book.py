@@ -156,7 +156,6 @@ def test_a_book_just_made_passes_its_check_and_its_claims_are_all_decided(smoke_
 def test_the_ledger_is_a_page_with_a_row_for_each_claim(smoke_run) -> None:
     page = pages(smoke_run[0])["09_claims"]
     assert all(f'id="{name}"' in page for name in claims.CLAIMS)
-    assert (smoke_run[0] / "_static" / "ledger.js").is_file()
     for name in (
         "02_pretrained",
         "03_finetuning",

@@ -322,8 +322,43 @@ def test_from_a_server_the_first_page_is_found_and_the_search_quotes_what_it_fin
         assert page.locator("article h1").count() == 1
         assert heard == []
     with opened(browser, served, "search.html?q=entropy") as (page, heard):
-        page.locator("#search-results li p.context, #search-results li .context").first.wait_for(
-            timeout=20_000
+        page.locator(".search-summary").get_by_text("found").wait_for(timeout=20_000)
+        page.locator("#search-results li p.context").first.wait_for(timeout=20_000)
+        links = page.eval_on_selector_all(
+            "#search-results li > a", "(all) => all.map((one) => one.getAttribute('href'))"
         )
+        is_reference = [link.startswith("book/reference") for link in links]
+        assert is_reference == sorted(is_reference) and is_reference.count(False) >= 3
+        assert not any(
+            ".ipynb" in text for text in page.locator("#search-results p.context").all_inner_texts()
+        )
+        assert heard == []
+
+
+def test_from_files_the_search_finds_without_excerpts_and_without_errors(browser, root) -> None:
+    with opened(browser, root, "search.html?q=entropy") as (page, heard):
+        page.locator(".search-summary").get_by_text("found").wait_for(timeout=20_000)
         assert page.locator("#search-results li").count() >= 3
+        assert heard == []
+
+
+def test_the_sidebar_is_hidden_and_shown_on_a_desktop(browser, root) -> None:
+    with opened(browser, root, "notebooks/00_introduction.html") as (page, _):
+        sidebar, button = page.locator("#pst-primary-sidebar"), page.locator(".primary-toggle")
+        button.locator("visible=true").click()
+        sidebar.wait_for(state="hidden")
+        button.locator("visible=true").click()
+        sidebar.wait_for(state="visible")
+
+
+# --- The ledger -----------------------------------------------------------------------------------
+
+
+def test_a_click_on_a_mark_leads_to_its_claim(browser, root) -> None:
+    with opened(browser, root, "notebooks/09_claims.html") as (page, heard):
+        page.locator('a.dot[href="#moderate-blur-hurts"]').first.click()
+        row = page.locator("tr:target")
+        assert row.get_attribute("id") == "moderate-blur-hurts"
+        row.locator("summary").click()
+        assert row.locator("a", has_text="in its chapter").is_visible()
         assert heard == []

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from alt_texts import Pictures
 
-from blurpaper.book import chapter, show
+from blurpaper.book import build, chapter, show
 from blurpaper.book.chapter import Chapter, begin, check_parameters, headline
-from blurpaper.book.tables import said
+from blurpaper.book.tables import MARKS, said
 from blurpaper.claims import CLAIMS, Evidence
 from blurpaper.data.examples import batch
 from blurpaper.evaluation import intervals, results
@@ -241,6 +241,34 @@ def test_verdicts_are_those_of_the_ledger_and_can_stand_in_a_sentence(run, shown
     marks = re.findall(r'<span title="([\w ]+)">(.)</span>', row.partition("</tr>")[0])
     assert marks == [("reproduced", "✓"), ("undecided", "?"), ("reproduced", "✓")]
     assert 'aria-label="CSV' in shown.html[0]
+
+
+def test_the_ledger_has_every_claim_linked_to_its_chapter_and_a_matrix_that_leads_to_it(
+    run, shown
+) -> None:
+    shown.claims()
+    shown.matrix()
+    listed, matrix = shown.html
+    for name, one in CLAIMS.items():
+        assert f'<tr id="{name}">' in listed
+        assert (
+            f'{build.page_of(one.table).partition("#")[0]}#claim-{name}">in its chapter' in listed
+        )
+        assert matrix.count(f'href="#{name}"') == 3
+    for verdict, mark in MARKS.items():
+        for role in ("paper", "photographs", "run"):
+            assert shown.glued[f"{verdict.replace(' ', '-')}-{role}"].isdecimal()
+        counted = sum(
+            int(one) for one in re.findall(r"<td>(\d+)</td>", matrix_row(matrix, verdict))
+        )
+        assert counted == listed.count(f'title="{verdict}">{mark}<') > 0
+    open_ = listed.partition('<tr id="two-scales-are-best-when-sharp">')[2].partition("</tr>")[0]
+    (enough,) = re.findall(r"\? *</span>.*?<small>([\d,]+)</small>", open_)
+    assert f"about {enough} images would decide it" in open_
+
+
+def matrix_row(matrix: str, verdict: str) -> str:
+    return matrix.partition(f"</span> {verdict}</th>")[2].partition("</tr>")[0]
 
 
 def test_on_photographs_they_are_this_run_and_stand_once() -> None:

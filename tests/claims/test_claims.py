@@ -62,7 +62,7 @@ def by_the_paper():
 @pytest.mark.parametrize("name", claims.CLAIMS)
 def test_every_claim_comes_out_of_the_papers_numbers_as_it_says(name, by_the_paper) -> None:
     assert by_the_paper[name].verdict == claims.CLAIMS[name].paper
-    assert bool(claims.CLAIMS[name].note) == (claims.CLAIMS[name].paper != claims.REPRODUCED)
+    assert claims.CLAIMS[name].note or claims.CLAIMS[name].paper == claims.REPRODUCED
 
 
 def test_there_are_enough_claims_and_every_table_figure_and_section_has_some() -> None:
@@ -272,7 +272,7 @@ def test_a_hundredth_of_what_the_paper_had_is_enough_and_less_is_not(less, words
     assert finding(name).verdict == claims.NOT_REPRODUCED
     found = finding(name, **less)
     assert (found.verdict, found.missing) == (claims.CONDITIONS_NOT_MET, words)
-    assert tables.finding_text(found).endswith(f"points, to be below 5.0; {words}")
+    assert tables.finding_text(found).endswith(f"points; criterion: < 5.0; {words}")
 
 
 def test_conditions_excuse_no_other_verdict_and_nothing_that_the_paper_does_not_bear_out() -> None:
@@ -377,18 +377,10 @@ def test_the_ledger_has_every_claim_and_three_sources(entries) -> None:
     )
 
 
-def test_counts_add_up_and_each_row_can_be_chosen_by_its_verdicts(entries) -> None:
+def test_counts_add_up_and_a_claim_of_a_chapter_leads_to_the_ledger(entries) -> None:
     counted = tables.counts(entries)
     assert all(sum(of.values()) == len(claims.CLAIMS) for of in counted.values())
-    page = tables.claims_table(entries, build.page_of, filtered=True)
-    assert page.count('data-verdict-0="reproduced"') == counted["paper"]["reproduced"]
-    assert page.count('data-verdict-1="undecided"') == counted["photos"]["undecided"]
     for name, one in claims.CLAIMS.items():
-        assert f'<tr id="{name}"' in page
-        (chapter,) = [
-            script for script in SCRIPTS if f"({one.table})=" in script.read_text("utf-8")
-        ]
-        assert f'href="{chapter.stem}.html#claim-{name}">{one.shown}</a>' in page
         of_table = tables.claims_table(
             [entry for entry in entries if entry.claim.table == one.table], build.page_of
         )
@@ -440,10 +432,10 @@ def test_an_interval_beside_a_verdict_is_of_the_level_that_decides(entries) -> N
 
 def test_numbers_are_told_with_interval_limit_and_what_would_decide() -> None:
     known = Finding(claims.REPRODUCED, (criterion(0.1234, 0.0, 0.05),))
-    assert tables.finding_text(known) == "a number: 12.3 points, to be above 5.0"
+    assert tables.finding_text(known) == "a number: 12.3 points; criterion: > 5.0"
     open_ = Finding(claims.UNDECIDED, (criterion(0.01, 0.01),) * 2, rate=0.01, images=500)
     assert re.fullmatch(
-        r"a number \(weakest of 2\): 1\.0 \(.* to .* at 99 %\) points, to be above 0\.0; "
+        r"a number \(weakest of 2\): 1\.0 \(.* to .* at 99 %\) points; criterion: > 0\.0; "
         r"about 3,\d00 images would decide it \(500 are there\)",
         tables.finding_text(open_),
     )

@@ -15,12 +15,17 @@ import pytest
 
 from blurpaper import claims
 from blurpaper.book import build
+from blurpaper.book.chapter import Chapter
 from blurpaper.experiments.sources import Committed, Paper
 from blurpaper.runs import profile as profiles
 
 NOT_YET_REWRITTEN = {
-    "00_introduction", "05_invariance", "06_deblurring", "07_segmentation", "09_claims",
-    "11_choices", "14_recipe", "12_runs",
+    "05_invariance",
+    "06_deblurring",
+    "07_segmentation",
+    "11_choices",
+    "12_runs",
+    "14_recipe",
 }  # fmt: skip
 """Chapters of the first version, in which code writes the page. This list only shrinks."""
 
@@ -73,9 +78,11 @@ def test_the_code_of_a_chapter_is_short_shown_and_what_a_colleague_would_type(ch
     assert [fault for cell in code for fault in faults(cell.source)] == []
     lines = [line for cell in code for line in cell.source.splitlines() if line.strip()]
     assert len(lines) <= LINES_OF_A_CHAPTER
-    assert [cell.metadata.get("tags") for cell in code if cell.metadata.get("tags")] == [
-        ["parameters"]
-    ]
+    tags = [cell.metadata.get("tags") for cell in code if cell.metadata.get("tags")]
+    if chapter == build.chapters()[0]:  # one screen: parameters and setup are hidden
+        assert tags == [["parameters", "remove-cell"], ["remove-input"]]
+    else:
+        assert tags == [["parameters"]]
     parameters = next(cell for cell in code if cell.metadata.get("tags"))
     assert re.findall(r"^\w+", parameters.source, re.MULTILINE) == [
         "profile", "overrides", "published",
@@ -118,7 +125,8 @@ def test_tables_of_a_built_chapter_have_at_most_seven_columns(chapter, smoke_run
     html, _ = smoke_run
     page = (html / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
     columns = Tables(page).columns
-    assert len(columns) >= 2 and max(columns) <= 7
+    assert len(columns) >= 2 or chapter == build.chapters()[0]
+    assert max(columns, default=0) <= 7
 
 
 def papermill(chapter: str, folder, store, *parameters: str) -> subprocess.CompletedProcess:
@@ -183,6 +191,15 @@ def test_a_parameter_or_an_override_that_there_is_not_ends_in_a_sentence(
 # --- What its sentences assert --------------------------------------------------------------------
 
 ASSERTED = {
+    "00_introduction": {
+        "every-blur-costs-accuracy": ("reproduced", "reproduced"),
+        "entropy-rises-with-blur": ("reproduced", "reproduced"),
+        "strong-blur-doubles-the-entropy": ("reproduced", "not reproduced"),
+        "mix-recovers-most-of-the-loss": ("reproduced", "conditions not met"),
+        "defocus-does-not-help-under-motion": ("reproduced", "undecided"),
+        "blur-degrades-segmentation": ("reproduced", "reproduced"),
+        "boundaries-suffer-more": ("reproduced", "reproduced"),
+    },
     "01_kernels": {
         "more-defocus-costs-more": ("reproduced", "reproduced"),
         "more-of-other-blurs-costs-more": ("reproduced", "reproduced"),
@@ -209,6 +226,17 @@ ASSERTED = {
         "second-model-falls-more-with-512": ("reproduced", "reproduced"),
         "both-models-fall-alike": ("reproduced", "reproduced"),
     },
+    "09_claims": {
+        "every-blur-costs-accuracy": ("reproduced", "reproduced"),
+        "entropy-rises-with-blur": ("reproduced", "reproduced"),
+        "fall-is-steeper-with-512": ("reproduced", "reproduced"),
+        "strong-blur-doubles-the-entropy": ("reproduced", "not reproduced"),
+        "scale-512-is-undecided-under-blur": ("not run", "not reproduced"),
+        "nothing-carries-over-between-types": ("not reproduced", "not reproduced"),
+        "mix-recovers-most-of-the-loss": ("reproduced", "conditions not met"),
+        "blur-degrades-segmentation": ("reproduced", "reproduced"),
+        "second-model-suffers-too": ("reproduced", "reproduced"),
+    },
 }
 """Chapter -> claim -> its verdicts from the paper and from the committed photographs, as the
 chapter's title and sentences have them.
@@ -224,3 +252,15 @@ def test_what_a_chapter_asserts_is_what_the_ledger_says(chapter) -> None:
         assert {one.id: found[one.id].verdict for one in said} == {
             one.id: verdicts[number] for one, verdicts in said.items()
         }
+
+
+def test_on_photographs_labels_recover_less_than_in_the_paper_and_no_labels_more_than_labels() -> (
+    None
+):
+    """As the first page says; the loss is as large as the paper's, to five points."""
+    run = Chapter("photos", published=True)
+    labels, without = run.recovered("mix"), run.recovered("mix/agreement")
+    assert labels["photographs"].quantile(0.975) < labels["paper"][0]
+    assert (without - labels)["photographs"].quantile(0.025) > 0
+    lost = run.top5() - run.top5(condition="D8")
+    assert abs(lost["photographs"][0] - lost["paper"][0]) < 0.05
