@@ -177,21 +177,35 @@ class Show:
         shown = grouped(rows, row, column, columns)
         return self._show(shown, caption, _by_source(rows), folded=folded)
 
-    def curves(self, rows: pd.DataFrame, by: str = "network") -> None:
-        """Plot one metric against defocus: a panel a source, all on one scale, a line for each
-        value of a column.
+    def curves(
+        self,
+        rows: pd.DataFrame,
+        by: str = "network",
+        against: str = "condition",
+        folded: str = "",
+    ) -> None:
+        """Plot one metric against defocus, or against another column: a panel a source, all on one
+        scale, a line for each value of a column.
+
+        Args:
+            against: the column; a line whose rows have no value in it is level.
+            folded: a line that opens it; none if empty.
         """
         if rows.empty:
             return self._show_nothing()
         (metric,) = rows["metric"].unique()
         frames, label = _by_source(rows), f"{METRICS[metric]}, {unit_of(metric)}"
-        ends = in_words(frames, by, percents=unit_of(metric) == "%")
-        caption = f"{METRICS[metric].capitalize()} against defocus (radius in pixels of an image "
+        places = figures.places_of(frames, against)
+        words = in_words(frames, by, places, against, percents=unit_of(metric) == "%")
+        defocus = "defocus (radius in pixels of an image whose smaller side is 384)"
+        along = defocus if against == "condition" else against
+        name = f"{METRICS[metric][:1].upper()}{METRICS[metric][1:]}"
         return self._show(
-            "".join(map(inline, figures.curves(frames, by, label))),
-            f"{caption}whose smaller side is 384), by {by}. Bands: 95 % intervals.",
+            "".join(map(inline, figures.curves(frames, by, label, against))),
+            f"{name} against {along}, by {by}. Bands: 95 % intervals.",
             frames,
-            f"Lines of {label}, against defocus, a panel a source and a line a {by}. {ends}",
+            f"Lines of {label}, against {along}, a panel a source and a line a {by}. {words}",
+            folded,
         )
 
     def risk_coverage(
@@ -235,6 +249,21 @@ class Show:
         )
 
     # --- Pictures ---------------------------------------------------------------------------------
+
+    def pictures(self, pictures: Mapping[str, torch.Tensor], columns: int = 5) -> None:
+        """Show images beside one another, each under its title.
+
+        Args:
+            pictures: title -> an image, uint8 ``(3, H, W)``, or a map of shares, ``(h, w)``.
+            columns: how many fit a page beside one another.
+        """
+        drawn = figures.gallery(list(pictures.values()), list(pictures), columns)
+        maps = [one.ndim == 2 for one in pictures.values()]
+        shown = (inline(one, photographs=not of) for one, of in zip(drawn, maps, strict=True))
+        caption = "Maps are black at 0, and brightest from a half on. " * any(maps)
+        thanks = "Photographs: " + "; ".join(one.source for one in EXAMPLES) + "."
+        alt = "; ".join(" ".join(title.split()) for title in pictures)
+        self._show("".join(shown), caption + thanks, {}, f"Pictures: {alt}.")
 
     def figure(self, name: str) -> None:
         """Show a figure of the paper that consists of pictures: ``figure1`` or ``figure3``."""
@@ -363,27 +392,33 @@ def described(rows: pd.DataFrame) -> str:
 def in_words(
     sources: Mapping[str, pd.DataFrame],
     line: str,
-    ends: tuple[str, str] = ("sharp", "D8"),
+    places: Sequence[str] = DISKS,
+    against: str = "condition",
     percents: bool = True,
 ) -> str:
-    """The ends of the lines of a figure in words, for its alt text.
+    """The ends of the lines of a figure in words, for its alt text, and the highest point between.
 
     Args:
-        sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
+        sources: heading of a panel -> its rows, of one metric, one for each place of a line.
         line: the column that tells the lines apart.
-        ends: the conditions at which they begin and end.
+        places: values of the column ``against``, from the beginning of a line to its end.
     """
+
+    def text(value: float) -> str:
+        return f"{rounded(100 * value, 1)} %" if percents else rounded(value, 2)
+
     panels = []
     for name, frame in sources.items():
         told = []
         for value, rows in frame.groupby(line, sort=False):
-            known = rows.set_index("condition")["value"]
-            if set(ends) <= set(known.index):
-                first, last = (
-                    f"{rounded(100 * known[end], 1)} %" if percents else rounded(known[end], 2)
-                    for end in ends
-                )
-                told.append(f"{value} from {first} to {last}")
+            known = rows.set_index(against)["value"]
+            if list(known.index) == [""]:
+                told.append(f"{value} {text(known.item())} throughout")
+            known = known.reindex(list(places)).dropna()
+            if len(known) and (known.index[0], known.index[-1]) == (places[0], places[-1]):
+                words = f"{value} from {text(known.iloc[0])} to {text(known.iloc[-1])}"
+                inner = known.idxmax() not in (places[0], places[-1])
+                told.append(words + f" by way of {text(known.max())} at {known.idxmax()}" * inner)
         if told:
             panels.append(f"{name}: {', '.join(told)}")
-    return f"From {ends[0]} to {ends[1]}, {'; '.join(panels)}."
+    return f"From {places[0]} to {places[-1]}, {'; '.join(panels)}."

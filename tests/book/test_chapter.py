@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from alt_texts import Pictures
 
 from blurpaper.book import chapter, show
@@ -186,6 +187,29 @@ def test_curves_have_a_text_with_their_ends_and_their_rows(run, shown) -> None:
     (text,) = Pictures(shown.html[0]).texts
     assert "paper: original from 90.9 % to 61.0 %, mix from 90.6 % to 87.0 %" in text
     assert shown.html[0].count("<svg ") == 4 and "CSV" in shown.html[0]
+
+
+def test_curves_against_another_column_tell_the_highest_point_between_and_can_be_folded(
+    run, shown
+) -> None:
+    psf = run.table("deblurring_psf", metric="top5", network=["original", "mix"])
+    psf = psf[psf["input"].isin(["epll", "epll as D6", "epll as D10"]) | (psf["network"] == "mix")]
+    shown.curves(psf, against="parameter", folded="Wrong PSFs")
+    (html,) = shown.html
+    (text,) = Pictures(html).texts
+    assert "against parameter" in text and "by way of 99.0 % at D8" in text
+    assert "mix 82.0 % throughout" in text
+    assert "<summary>Wrong PSFs</summary>" in html
+
+
+def test_pictures_have_their_titles_as_a_text_and_whom_to_thank(shown) -> None:
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    shown.pictures({"sharp": image, "mix\npool5: 10.0 %": torch.zeros(4, 4)})
+    (html,) = shown.html
+    assert Pictures(html).texts == ["Pictures: sharp; mix pool5: 10.0 %."]
+    assert "black at 0" in html and "CC0, from scikit-image" in html
+    shown.pictures({"sharp": image})
+    assert "black at 0" not in shown.html[1]
 
 
 def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, shown) -> None:

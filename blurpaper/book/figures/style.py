@@ -279,29 +279,10 @@ def curve(
     return float(rows["value"].iloc[-1])
 
 
-def level(axes: Axes, row: pd.Series, colour: str, style: str) -> float:
-    """Draw a result as a level line across the axes, with its 95 % interval as a band.
-
-    Returns:
-        Its value.
-    """
-    axes.axhline(row["value"], linestyle=style, color=colour, linewidth=1.2)
-    if np.isfinite(row["low"]):
-        axes.axhspan(row["low"], row["high"], color=colour, alpha=0.1, linewidth=0)
-    return float(row["value"])
-
-
 def bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
     """Lengths of error bars, below and above: ``(2, N)``."""
     lengths = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
     return lengths.reshape(2, -1).clip(0)
-
-
-def label_levels(axis: Axes, levels: Mapping[str, float], colours: Mapping[str, str]) -> None:
-    """Names of horizontal lines at their right, moved apart where they would cover one another."""
-    for name, height in _apart(axis, levels).items():
-        where = {"xycoords": ("axes fraction", "data")}
-        axis.annotate(name, (1.01, height), color=colours[name], **where, **_NAME)
 
 
 def label_ends(
