@@ -89,9 +89,8 @@ show.pictures(shown, columns=3)
 # %%
 table5 = run.table("table5", metric="top5", input=["as is", "epll"])
 tuned = run.table("table3", metric="top5", network=["mix", "mix/agreement", "onlyD8"])
-papers = table5["source"] == "paper"
-rows = [table5[papers | table5["network"].eq("original")], tuned[tuned["source"] != "paper"]]
-table5 = pd.concat(rows)
+whole = table5["source"].eq("paper") | table5["network"].eq("original")
+table5 = pd.concat([table5[whole], tuned[tuned["source"] != "paper"]])
 table5["network"] += (", " + table5["input"]).str.removesuffix(", as is")
 show.table(table5[table5["condition"].isin(["sharp", "D8"])], columns=["sharp", "D8"])
 
