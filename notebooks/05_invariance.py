@@ -97,17 +97,18 @@ show.table(rows, row="network", column="stage", columns=stages)
 
 # %%
 names = {"mix": "mix", "control": "sharp-only", "without_labels": "mix/agreement"}
+changes = {}
 for stage in ["pool1", "pool4", "pool5"]:
-    of["region"], changes = stage, {}
+    of["region"] = stage
     before = run.number("hamming", "original", **of)
     for name, network in names.items():
         changes[f"{name}_{stage}"] = run.number("hamming", network, **of) / before - 1
-    show.numbers("share", **changes)
+show.numbers("share", **changes)
 
 # %% [markdown]
 # **Photographs.** Under `D8` the features of the original differ after every stage. `mix` changes the distance by
 # {glue:text}`mix_pool5-photographs` after the last stage and by {glue:text}`mix_pool4-photographs` after the fourth. After the
-# first, where the paper saw no change, it is {glue:text}`mix_pool1-photographs`. Most of that is not due to blur: `sharp-only`,
+# first, where the paper saw no change, it is {glue:text}`mix_pool1-photographs`. Most of it is not due to blur: `sharp-only`,
 # which never saw any, changes the distance by {glue:text}`control_pool1-photographs` there, and by
 # {glue:text}`control_pool5-photographs` after the last stage. The claims compare with the original, and three of the four remain
 # undecided.

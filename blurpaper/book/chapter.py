@@ -224,8 +224,10 @@ class Chapter:
         """The link to the provenance of a source."""
         return build.page_of(ANCHORS[self.sources[title].name])
 
-    def about(self, title: str) -> str:
-        """The model and data of a source, and the number of its test images."""
+    def about(self, title: str, experiment: str = "table1") -> str:
+        """The model and data of a source, and the number of its test images; of the paper, in an
+        experiment.
+        """
         one = self.sources[title]
         model, of = one.profile.model, one.profile.evaluation.test_sets[0]
         try:
@@ -233,7 +235,7 @@ class Chapter:
             found = one.decisions(model=model, network="original", data=of, **asked)
             count = len(results.widest(found))
         except MissingError:
-            count = one.rows("table1")["n"].max()
+            count = one.rows(experiment)["n"].max()
         return f"{model} on {of}, n = {count:,}"
 
     def _repr_html_(self) -> str:

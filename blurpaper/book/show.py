@@ -88,19 +88,24 @@ class Show:
             self._glue(name, rows[name])
         print(pd.DataFrame.from_dict(rows, "index").to_string())
 
-    def box(self, unit: str, claim: str = "", **number: pd.DataFrame) -> None:
+    def box(self, unit: str, claim: str = "", of: str = "table1", **number: pd.DataFrame) -> None:
         """Show a number of every source side by side, and glue it as :meth:`numbers` does.
 
         Args:
             claim: the id of a claim that it bears on, whose verdicts are shown with it.
+            of: the experiment that has the paper's number of images.
         """
         ((name, found),) = number.items()
         texts = {title: _text(found[title], unit) for title in found}
         self._glue(name, {title: " ".join(text).strip() for title, text in texts.items()})
         tested = claims.CLAIMS[claim] if claim else None
         verdicts = self._verdicts(claim) if tested else {}
+        abouts = {
+            title: "" if value in (NOT_PUBLISHED, NOT_REPORTED) else self._run.about(title, of)
+            for title, (value, _) in texts.items()
+        }
         tiles = [
-            {"title": title, "href": self._run.origin(title), "about": self._run.about(title)}
+            {"title": title, "href": self._run.origin(title), "about": abouts[title]}
             | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
             for title, (value, interval) in texts.items()
         ]
@@ -262,6 +267,7 @@ class Show:
         shown = (inline(one, photographs=not of) for one, of in zip(drawn, maps, strict=True))
         caption = "Maps are black at 0, and brightest from a half on. " * any(maps)
         thanks = "Photographs: " + "; ".join(one.source for one in EXAMPLES) + "."
+        thanks *= not all(maps)
         alt = "; ".join(" ".join(title.split()) for title in pictures)
         self._show("".join(shown), caption + thanks, {}, f"Pictures: {alt}.")
 

@@ -210,6 +210,8 @@ def test_pictures_have_their_titles_as_a_text_and_whom_to_thank(shown) -> None:
     assert "black at 0" in html and "CC0, from scikit-image" in html
     shown.pictures({"sharp": image})
     assert "black at 0" not in shown.html[1]
+    shown.pictures({"pool5": torch.zeros(4, 4)})
+    assert "CC0" not in shown.html[2]
 
 
 def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, shown) -> None:
@@ -219,6 +221,10 @@ def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, 
     assert told[0] == "paper 87.1 % ✓ reproduced vgg16 on imagenet, n = 50,000"
     assert told[1].startswith("photographs 31.8 % (20.2 to 43.2) ≪ conditions not met")
     assert shown.glued["recovered-paper"] == "87.1 %"
+    shown.box("percent", of="table5", top5=run.top5(experiment="table5"))
+    assert "vgg16 on imagenet, n = 10,000" in shown.html[1]
+    shown.box("percent", top5=run.top5("mix/agreement"))
+    assert "not reported" in shown.html[2] and "vgg16" not in shown.html[2]
     assert shown.glued["recovered-run"] == "96.5 % (94.8 to 98.1)"
 
 
