@@ -206,13 +206,18 @@ class Chapter:
                 found[title] = pd.Series(evidence.number(metric, network, condition, **columns))
         return pd.DataFrame(found, columns=list(self.sources), dtype=float)
 
-    def recovered(self, network: str, condition: str = "D8", **columns: str) -> pd.DataFrame:
+    def recovered(
+        self, network: str, condition: str = "D8", treatment: str = results.AS_IS, **columns: str
+    ) -> pd.DataFrame:
         """Share of the original's loss of top-5 accuracy under a blur that a network recovers, as
         :meth:`top5` gives it; its value is nan where the loss is smaller than 5 points.
+
+        Args:
+            treatment: of the images that the network is given, such as ``epll``.
         """
         before = self.top5("original", condition, **columns)
         lost = self.top5(**columns) - before
-        share = (self.top5(network, condition, **columns) - before) / lost
+        share = (self.top5(network, condition, input=treatment, **columns) - before) / lost
         share.loc[0, lost.iloc[0] < LEAST_LOSS] = float("nan")
         return share
 

@@ -124,6 +124,8 @@ def test_no_share_is_given_of_a_small_loss(run, shown, capsys) -> None:
     assert run.recovered("mix", "D8")["paper"][0] == pytest.approx(
         (0.8701 - 0.6097) / (0.9088 - 0.6097)
     )
+    treated = run.recovered("original", "D8", "epll", experiment="table5")["paper"][0]
+    assert treated == pytest.approx((0.87 - 0.6157) / (0.906 - 0.6157))
     few = run.recovered("mix", "D2")
     assert np.isnan(few["embedded data"][0])
     shown.numbers("share", few=few)

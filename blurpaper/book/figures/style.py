@@ -226,7 +226,12 @@ def key(title: str, lines: Sequence[Line2D]) -> Figure:
     figure.set_label("key")
     figure.text(0, 1, title, va="top", fontsize=10)
     place = {"loc": "lower left", "bbox_to_anchor": (0, -0.1), "borderaxespad": 0}
-    look = {"ncols": 4, "frameon": False, "fontsize": _LETTER, "columnspacing": 1.2}
+    look = {
+        "ncols": -(-len(lines) // rows),
+        "frameon": False,
+        "fontsize": _LETTER,
+        "columnspacing": 1.2,
+    }
     figure.legend(handles=lines, **place, **look)
     return figure
 
