@@ -229,20 +229,6 @@ class Chapter:
         """The link to the provenance of a source."""
         return build.page_of(ANCHORS[self.sources[title].name])
 
-    def about(self, title: str, experiment: str = "table1") -> str:
-        """The model and data of a source, and the number of its test images; of the paper, in an
-        experiment.
-        """
-        one = self.sources[title]
-        model, of = one.profile.model, one.profile.evaluation.test_sets[0]
-        try:
-            asked = {"scale": "256", "condition": "sharp", "input": results.AS_IS}
-            found = one.decisions(model=model, network="original", data=of, **asked)
-            count = len(results.widest(found))
-        except MissingError:
-            count = one.rows(experiment)["n"].max()
-        return f"{model} on {of}, n = {count:,}"
-
     def _repr_html_(self) -> str:
         changed = "".join(f", {name} = {value}" for name, value in self.overrides.items())
         about = f"profile {self.profile.name}{changed}" + ", as committed" * self.published

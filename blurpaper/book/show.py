@@ -93,19 +93,19 @@ class Show:
 
         Args:
             claim: the id of a claim that it bears on, whose verdicts are shown with it.
-            of: the experiment that has the paper's number of images.
+            of: the experiment that names models, data and numbers of images; that of the claim if
+                there is one.
         """
         ((name, found),) = number.items()
         texts = {title: _text(found[title], unit) for title in found}
         self._glue(name, {title: " ".join(text).strip() for title, text in texts.items()})
         tested = claims.CLAIMS[claim] if claim else None
         verdicts = self._verdicts(claim) if tested else {}
-        abouts = {
-            title: "" if value in (NOT_PUBLISHED, NOT_REPORTED) else self._run.about(title, of)
-            for title, (value, _) in texts.items()
-        }
+        known = found.columns[found.notna().any()]
+        rows = _by_source(self._run.table(tested.table if tested else of))
+        abouts = {title: described(one) for title, one in rows.items() if title in known}
         tiles = [
-            {"title": title, "href": self._run.origin(title), "about": abouts[title]}
+            {"title": title, "href": self._run.origin(title), "about": abouts.get(title, "")}
             | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
             for title, (value, interval) in texts.items()
         ]

@@ -56,6 +56,8 @@ def curves(
     names = list(dict.fromkeys(name for rows in sources.values() for name in rows[by]))
     signs = {name: _sign(by, name, number) for number, name in enumerate(names)}
     places, axes = places_of(sources, against), panels(list(sources), ROW)
+    named = isinstance(places[0], str)
+    where = np.arange(len(places)) if named else np.array(places, float)
     for axis, rows in zip(axes, sources.values(), strict=True):
         for name, (colour, mark, style) in signs.items():
             line = select(rows, **{by: name})
@@ -63,8 +65,10 @@ def curves(
             line = factor * in_order(line, at, against)[["value", "low", "high"]]
             known = line["value"].notna().to_numpy()
             if known.any():
-                curve(axis, line[known], colour, style, mark, np.arange(len(places))[known])
-        axes_of_conditions(axis, places, "", "" if against == "condition" else against)
+                curve(axis, line[known], colour, style, mark, where[known])
+        if named:
+            axes_of_conditions(axis, places, "")
+        axis.set_xlabel("" if against == "condition" else against)
     top = max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
         axis.set_ylim(0, 100 if factor > 1 and top > 50 else top)
@@ -75,14 +79,14 @@ def curves(
     return [key(label, lines), *figures_of(axes)]
 
 
-def places_of(sources: Mapping[str, pd.DataFrame], against: str) -> list[str]:
-    """The values that a column has in the rows of any source, by the number in each; of conditions
-    the degrees of defocus.
+def places_of(sources: Mapping[str, pd.DataFrame], against: str) -> list[str] | list[float]:
+    """The values that a column has in the rows of any source, in order: numbers, or names by the
+    number in each; of conditions the degrees of defocus.
     """
     if against == "condition":
         return list(DISKS)
-    found = {name for rows in sources.values() for name in rows[against] if name}
-    return sorted(found, key=lambda name: (float(*re.findall(r"[\d.]+", name)[:1] or "0"), name))
+    found = {name for rows in sources.values() for name in rows[against] if name != ""}
+    return sorted(found, key=lambda one: float(*re.findall(r"[\d.]+", str(one))[:1] or "0"))
 
 
 def _sign(by: str, name: str, number: int) -> tuple[str, str, str]:

@@ -92,6 +92,9 @@ def test_curves_stand_at_the_numbers_in_a_column_and_those_that_have_none_are_le
     (axis,) = axes(figures.curves({"photographs": frame}, "input", "top-5, %", "parameter"))
     assert [label.get_text() for label in axis.get_xticklabels()] == ["D6", "D8", "D10"]
     assert heights(axis) == [[40, 90, 10], [20, 20, 20]]
+    wide = rows(network="mix").assign(radius=[0.0, 1.2, 2.1, 3.1, 4.5])
+    (other,) = axes(figures.curves({"photographs": wide}, "network", "top-5, %", "radius"))
+    assert other.lines[0].get_xdata().tolist() == [0.0, 1.2, 2.1, 3.1, 4.5]
     assert axis.get_ylim() == (0.0, 100.0)
 
 
