@@ -78,12 +78,13 @@ show.pictures({"sharp": pair[0], "D8": pair[1]})
 show.pictures(maps)
 
 # %% [markdown]
-# EfficientNet-Lite0, the network that all our photographs are measured with, has no pooling layers. Its stages are the last
+# EfficientNet-Lite0, the small network that all our photographs are measured with, has no pooling layers. Its stages are the last
 # features at each of its five resolutions.
 #
 # ## The mean over all test images
 #
-# Even two different images agree in more than half of the channels. Their distance is the largest to be expected:
+# The photographs, `nips2017-dev`, have free licences and labels of ImageNet's classes. Even two different images agree in more
+# than half of the channels. Their distance is the largest to be expected:
 
 # %%
 two = figure4["condition"].eq("another image") & figure4["network"].eq("original")
