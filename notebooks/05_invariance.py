@@ -15,7 +15,7 @@
 #
 # Does a fine-tuned network have the same features for a blurred image as for the sharp one, and from which layer on? The paper
 # (Section 4.3) compares the two after each of the five pooling layers of VGG-16, for one image. The first stages still respond
-# to the blur; after the last, the responses to both images are nearly alike. On our photographs this holds for a network that
+# to the blur; after the last, the responses to both images are much more alike. On our photographs this holds for a network that
 # was fine-tuned without labels. A network fine-tuned with labels also changes in its first stage, but that comes from the
 # additional training more than from the blur.
 

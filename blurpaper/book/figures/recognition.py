@@ -69,7 +69,7 @@ def curves(
         if named:
             axes_of_conditions(axis, places, "")
         axis.set_xlabel("" if against == "condition" else against)
-    top = max(axis.get_ylim()[1] for axis in axes)
+    top = 1.03 * max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
         axis.set_ylim(0, 100 if factor > 1 and top > 50 else top)
     lines = [
