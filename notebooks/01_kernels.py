@@ -75,7 +75,7 @@ from blurpaper.data import examples
 
 photographs, answers = examples.batch()  # a cat and a cup: uint8, (2, 3, 384, 384)
 cat, shown = photographs[0], ["sharp", "D4", "D8", "H8", "shake:0"]
-show.images([blur.apply(cat, name)[:, 40:296, 128:] for name in shown], shown)
+show.pictures({name: blur.apply(cat, name)[:, 40:296, 128:] for name in shown})
 
 # %% [markdown]
 # The image is continued by its mirror image beyond the border, since a dark frame would tell a network that an image was

@@ -209,13 +209,18 @@ class Chapter:
                 found[title] = pd.Series(drawn)
         return pd.DataFrame(found, columns=list(self.sources), dtype=float)
 
-    def recovered(self, network: str, condition: str = "D8", **columns: str) -> pd.DataFrame:
+    def recovered(
+        self, network: str, condition: str = "D8", treatment: str = results.AS_IS, **columns: str
+    ) -> pd.DataFrame:
         """Share of the original's loss of top-5 accuracy under a blur that a network recovers, as
         :meth:`top5` gives it; its value is nan where the loss is smaller than 5 points.
+
+        Args:
+            treatment: of the images that the network is given, such as ``epll``.
         """
         before = self.top5("original", condition, **columns)
         lost = self.top5(**columns) - before
-        share = (self.top5(network, condition, **columns) - before) / lost
+        share = (self.top5(network, condition, input=treatment, **columns) - before) / lost
         share.loc[0, lost.iloc[0] < LEAST_LOSS] = float("nan")
         return share
 
@@ -226,21 +231,6 @@ class Chapter:
     def origin(self, title: str) -> str:
         """The link to the provenance of a source."""
         return build.page_of(ANCHORS[self.sources[title].name])
-
-    def about(self, title: str, model: str = "") -> str:
-        """The model (the ``second`` one if that is said) and data of a source, and the number of
-        its test images.
-        """
-        one = self.sources[title]
-        settings, of = one.profile.evaluation, one.test_set
-        model = settings.second_model if model == "second" else one.profile.model
-        try:
-            asked = {"scale": "256", "condition": "sharp", "input": results.AS_IS}
-            found = one.decisions(model=model, network="original", data=of, **asked)
-            count = len(found)
-        except MissingError:
-            count = one.rows("table1")["n"].max()
-        return f"{model} on {of}, n = {count:,}"
 
     def _repr_html_(self) -> str:
         changed = "".join(f", {name} = {value}" for name, value in self.overrides.items())

@@ -56,10 +56,6 @@ class Page:
         changed = "".join(f", {name} = {value}" for name, value in self.overrides.items())
         self.run = f"profile {self.profile.name}{changed}" + (", as committed" if published else "")
 
-    def rows(self, experiment: str) -> pd.DataFrame:
-        """Results of an experiment in this run, computed if need be."""
-        return self.source.rows(experiment)
-
     def sources(self, experiment: str, **values: object) -> dict[str, pd.DataFrame]:
         """Results of an experiment in the paper, in the published run on photographs and in this
         run, by source; of our runs, on the first test set, among all classes, with the first seed.
@@ -81,12 +77,6 @@ class Page:
         """
         photos = [one for one in ours(self.source) if one.profile.name == PHOTOS]
         return next(iter(answers(photos, lambda one: one.rows(experiment)).values()), None)
-
-    def seconds(self) -> dict[str, dict[str, float]]:
-        """Seconds to deblur an image, by treatment, in the published run on photographs and in this
-        run, where known.
-        """
-        return answers(ours(self.source), lambda one: one.seconds())
 
     def label_maps(self) -> dict[str, dict[str, np.ndarray]]:
         """The label maps ``(H, W)`` of the scenes shown (Fig. 5), of the published run on

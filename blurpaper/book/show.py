@@ -93,24 +93,24 @@ class Show:
             self._glue(name, rows[name])
         print(pd.DataFrame.from_dict(rows, "index").to_string())
 
-    def box(self, unit: str, claim: str = "", model: str = "", **number: pd.DataFrame) -> None:
+    def box(self, unit: str, claim: str = "", of: str = "table1", **number: pd.DataFrame) -> None:
         """Show a number of every source side by side, and glue it as :meth:`numbers` does.
 
         Args:
             claim: the id of a claim that it bears on, whose verdicts are shown with it.
-            model: ``second`` if it is a number of the second model.
+            of: the experiment that names models, data and numbers of images; that of the claim if
+                there is one.
         """
         ((name, found),) = number.items()
         texts = {title: _text(found[title], unit) for title in found}
         self._glue(name, {title: " ".join(text).strip() for title, text in texts.items()})
         tested = claims.CLAIMS[claim] if claim else None
         verdicts = self._verdicts(claim) if tested else {}
+        known = found.columns[found.notna().any()]
+        rows = _by_source(self._run.table(tested.table if tested else of))
+        abouts = {title: described(one) for title, one in rows.items() if title in known}
         tiles = [
-            {
-                "title": title,
-                "href": self._run.origin(title),
-                "about": self._run.about(title, model),
-            }
+            {"title": title, "href": self._run.origin(title), "about": abouts.get(title, "")}
             | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
             for title, (value, interval) in texts.items()
         ]
@@ -215,29 +215,35 @@ class Show:
         shown = grouped(rows, row, column, columns)
         return self._show(shown, caption, _by_source(rows), folded=folded)
 
-    def curves(self, rows: pd.DataFrame, by: str = "network", against: str = "") -> None:
-        """Plot one metric against defocus: a panel a source, all on one scale, a line for each
-        value of a column.
+    def curves(
+        self,
+        rows: pd.DataFrame,
+        by: str = "network",
+        against: str = "condition",
+        folded: str = "",
+    ) -> None:
+        """Plot one metric against defocus, or against another column: a panel a source, all on one
+        scale, a line for each value of a column.
 
         Args:
-            against: a column of numbers to plot it against instead.
+            against: the column; a line whose rows have no value in it is level.
+            folded: a line that opens it; none if empty.
         """
         if rows.empty:
             return self._show_nothing()
         (metric,) = rows["metric"].unique()
         frames, label = _by_source(rows), f"{METRICS[metric]}, {unit_of(metric)}"
-        percents = unit_of(metric) == "%"
-        ends = in_words(frames, by, percents=percents)
-        axis = "defocus (radius in pixels of an image whose smaller side is 384)"
-        if against:
-            ordered = {title: one.sort_values(against) for title, one in frames.items()}
-            axis, ends = against, in_words(ordered, by, (), percents)
+        places = figures.places_of(frames, against)
+        words = in_words(frames, by, places, against, percents=unit_of(metric) == "%")
+        defocus = "defocus (radius in pixels of an image whose smaller side is 384)"
+        along = defocus if against == "condition" else against
+        name = f"{METRICS[metric][:1].upper()}{METRICS[metric][1:]}"
         return self._show(
             "".join(map(inline, figures.curves(frames, by, label, against))),
-            f"{METRICS[metric].capitalize()} against {axis}, by {by}. Bands: 95 % intervals.",
+            f"{name} against {along}, by {by}. Bands: 95 % intervals.",
             frames,
-            f"Lines of {label}, against {against or 'defocus'}, a panel a source and a line a "
-            f"{by}. {ends}",
+            f"Lines of {label}, against {along}, a panel a source and a line a {by}. {words}",
+            folded,
         )
 
     def risk_coverage(
@@ -289,16 +295,21 @@ class Show:
         sizes = (f"{name} of {' × '.join(map(str, psf(name).shape))}" for name in names)
         self._show(drawn, caption, {}, f"Grey-scale arrays of PSFs: {', '.join(sizes)} pixels.")
 
-    def images(self, images: Sequence[torch.Tensor], titles: Sequence[str]) -> None:
-        """Show images that were made from the examples, uint8 ``(3, H, W)``, about five in a row.
+    def pictures(self, pictures: Mapping[str, torch.Tensor], columns: int = 5) -> None:
+        """Show images beside one another, each under its title.
 
         Args:
-            titles: of each.
+            pictures: title -> an image, uint8 ``(3, H, W)``, or a map of shares, ``(h, w)``.
+            columns: how many fit a page beside one another.
         """
-        drawn = "".join(inline(one, True) for one in figures.gallery(images, titles))
-        thanks = "; ".join(f"{one.name} by {one.source}" for one in EXAMPLES)
-        caption = f"The example photographs, as the code above makes them ({thanks})."
-        self._show(drawn, caption, {}, f"Photographs made from the examples: {', '.join(titles)}.")
+        drawn = figures.gallery(list(pictures.values()), list(pictures), columns)
+        maps = [one.ndim == 2 for one in pictures.values()]
+        shown = (inline(one, photographs=not of) for one, of in zip(drawn, maps, strict=True))
+        caption = "Maps are black at 0, and brightest from a half on. " * any(maps)
+        thanks = "Photographs: " + "; ".join(one.source for one in EXAMPLES) + "."
+        thanks *= not all(maps)
+        alt = "; ".join(" ".join(title.split()) for title in pictures)
+        self._show("".join(shown), caption + thanks, {}, f"Pictures: {alt}.")
 
     def figure(self, name: str) -> None:
         """Show a figure of the paper that consists of pictures: ``figure1`` or ``figure3``."""
@@ -432,29 +443,33 @@ def described(rows: pd.DataFrame) -> str:
 def in_words(
     sources: Mapping[str, pd.DataFrame],
     line: str,
-    ends: Sequence[str] = ("sharp", "D8"),
+    places: Sequence[str] = DISKS,
+    against: str = "condition",
     percents: bool = True,
 ) -> str:
-    """The ends of the lines of a figure in words, for its alt text.
+    """The ends of the lines of a figure in words, for its alt text, and the highest point between.
 
     Args:
-        sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
+        sources: heading of a panel -> its rows, of one metric, one for each place of a line.
         line: the column that tells the lines apart.
-        ends: the conditions at which they begin and end; the first and the last of each if empty.
+        places: values of the column ``against``, from the beginning of a line to its end.
     """
+
+    def text(value: float) -> str:
+        return f"{rounded(100 * value, 1)} %" if percents else rounded(value, 2)
+
     panels = []
     for name, frame in sources.items():
         told = []
         for value, rows in frame.groupby(line, sort=False):
-            known = rows.set_index("condition")["value"]
-            at = ends or (known.index[0], known.index[-1])
-            if set(at) <= set(known.index):
-                first, last = (
-                    (f"{rounded(100 * known[end], 1)} %" if percents else rounded(known[end], 2))
-                    + ("" if ends else f" ({end})")
-                    for end in at
-                )
-                told.append(f"{value} from {first} to {last}")
+            known = rows.set_index(against)["value"]
+            if list(known.index) == [""]:
+                told.append(f"{value} {text(known.item())} throughout")
+            known = known.reindex(list(places)).dropna()
+            if len(known) and (known.index[0], known.index[-1]) == (places[0], places[-1]):
+                words = f"{value} from {text(known.iloc[0])} to {text(known.iloc[-1])}"
+                inner = known.idxmax() not in (places[0], places[-1])
+                told.append(words + f" by way of {text(known.max())} at {known.idxmax()}" * inner)
         if told:
             panels.append(f"{name}: {', '.join(told)}")
-    return f"From {' to '.join(ends or ('first', 'last'))}, {'; '.join(panels)}."
+    return f"From {places[0]} to {places[-1]}, {'; '.join(panels)}."

@@ -63,7 +63,9 @@ def render(template: str, **values: object) -> str:
 
 # --- Results --------------------------------------------------------------------------------------
 
-PERCENT = ("top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap")
+PERCENT = (
+    "top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap", "hamming",
+)  # fmt: skip
 """Metrics that are shares, shown in per cent."""
 
 METRICS = {
@@ -76,14 +78,18 @@ METRICS = {
     "js_divergence": "Jensen-Shannon divergence",
     "top1_vs_original": "change of top-1 accuracy from the original",
     "effective_radius": "effective radius",
+    "hamming": "channels that differ",
+    "log_likelihood": "log-likelihood of a held-out patch",
+    "psnr": "PSNR",
+    "ssim": "structural similarity",
 }
 """Metrics of classification as readers see them."""
 
 
 def unit_of(metric: str) -> str:
     """The unit in which a metric is shown."""
-    if metric == "effective_radius":
-        return "px"
+    if metric in (other := {"effective_radius": "px", "psnr": "dB", "ssim": "0 to 1"}):
+        return other[metric]
     if "_vs_" in metric:
         return "points"
     return "%" if metric in PERCENT else "nats"

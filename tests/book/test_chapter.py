@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from alt_texts import Pictures
 
 from blurpaper.book import build, chapter, show
 from blurpaper.book.chapter import Chapter, begin, check_parameters, headline
 from blurpaper.book.tables import MARKS, said
 from blurpaper.claims import CLAIMS, Evidence
-from blurpaper.data.examples import batch
 from blurpaper.evaluation import intervals, results
 from blurpaper.experiments.sources import Committed, Paper
 from blurpaper.runs import profile as profiles
@@ -89,12 +89,11 @@ def test_the_headline_is_of_all_seeds_where_there_are_several() -> None:
             ("mix", "1", 0.3, {}),
             ("mix", "all", 0.25, {}),
             ("onlyD8", "0", 0.4, {}),
-            ("onlyD8", "0", 0.5, {"classes": "10"}),
             ("onlyD8", "0", 0.6, {"data": "elsewhere"}),
             ("onlyD8", "0", 0.7, {"model": "another"}),
         )
     )
-    kept = headline(rows, profiles.load("emoji"))
+    kept = headline(rows, Committed(profiles.load("emoji")))
     assert list(zip(kept["network"], kept["value"], strict=True)) == [
         ("original", 0.1), ("mix", 0.25), ("onlyD8", 0.4),
     ]  # fmt: skip
@@ -124,7 +123,7 @@ def test_the_second_model_is_that_of_each_source(run, shown) -> None:
     drawn = run.top5(condition="D8", model="second")
     table = run.table("tableA", metric="top5", network="original", scale="256", condition="D8")
     assert dict(drawn.iloc[0]) == pytest.approx(dict(zip(table["source"], table["value"])))
-    shown.box("percent", model="second", top5=drawn)
+    shown.box("percent", of="tableA", top5=drawn)
     assert "resnet50 on imagenet" in shown.html[0] and "small_resnet on emoji" in shown.html[0]
 
 
@@ -132,6 +131,8 @@ def test_no_share_is_given_of_a_small_loss(run, shown, capsys) -> None:
     assert run.recovered("mix", "D8")["paper"][0] == pytest.approx(
         (0.8701 - 0.6097) / (0.9088 - 0.6097)
     )
+    treated = run.recovered("original", "D8", "epll", experiment="table5")["paper"][0]
+    assert treated == pytest.approx((0.87 - 0.6157) / (0.906 - 0.6157))
     few = run.recovered("mix", "D2")
     assert np.isnan(few["embedded data"][0])
     shown.numbers("share", few=few)
@@ -197,27 +198,36 @@ def test_curves_have_a_text_with_their_ends_and_their_rows(run, shown) -> None:
     assert shown.html[0].count("<svg ") == 4 and "CSV" in shown.html[0]
 
 
-def test_curves_against_a_column_name_the_first_and_the_last_condition_of_a_line(
-    run, shown
-) -> None:
-    table = run.table("table1", metric="top5", scale="256", condition=["D8", "sharp"])
-    table["radius, px"] = table["condition"].map({"D8": 5.6, "sharp": 0.0})
-    shown.curves(table, "network", "radius, px")
-    (text,) = Pictures(shown.html[0]).texts
-    assert "against radius, px" in text
-    assert "paper: original from 90.9 % (sharp) to 61.0 % (D8)" in text
-    assert "Top-5 accuracy against radius, px, by network." in shown.html[0]
-
-
-def test_psfs_and_images_are_shown_with_their_names_and_thanks(shown) -> None:
+def test_psfs_are_shown_with_their_names(shown) -> None:
     shown.psfs("D2", "H8")
     assert Pictures(shown.html[0]).texts == [
         "Grey-scale arrays of PSFs: D2 of 5 × 5, H8 of 1 × 9 pixels."
     ]
-    photographs, _ = batch()
-    shown.images(photographs, ["a cat", "a cup"])
-    assert shown.html[1].count("<svg ") == 2 and "CC0" in shown.html[1]
-    assert Pictures(shown.html[1]).texts == ["Photographs made from the examples: a cat, a cup."]
+
+
+def test_curves_against_another_column_tell_the_highest_point_between_and_can_be_folded(
+    run, shown
+) -> None:
+    psf = run.table("deblurring_psf", metric="top5", network=["original", "mix"])
+    psf = psf[psf["input"].isin(["epll", "epll as D6", "epll as D10"]) | (psf["network"] == "mix")]
+    shown.curves(psf, against="parameter", folded="Wrong PSFs")
+    (html,) = shown.html
+    (text,) = Pictures(html).texts
+    assert "against parameter" in text and "by way of 99.0 % at D8" in text
+    assert "mix 82.0 % throughout" in text
+    assert "<summary>Wrong PSFs</summary>" in html
+
+
+def test_pictures_have_their_titles_as_a_text_and_whom_to_thank(shown) -> None:
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    shown.pictures({"sharp": image, "mix\npool5: 10.0 %": torch.zeros(4, 4)})
+    (html,) = shown.html
+    assert Pictures(html).texts == ["Pictures: sharp; mix pool5: 10.0 %."]
+    assert "black at 0" in html and "CC0, from scikit-image" in html
+    shown.pictures({"sharp": image})
+    assert "black at 0" not in shown.html[1]
+    shown.pictures({"pool5": torch.zeros(4, 4)})
+    assert "CC0" not in shown.html[2]
 
 
 def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, shown) -> None:
@@ -227,6 +237,10 @@ def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, 
     assert told[0] == "paper 87.1 % ✓ reproduced vgg16 on imagenet, n = 50,000"
     assert told[1].startswith("photographs 31.8 % (20.2 to 43.2) ≪ conditions not met")
     assert shown.glued["recovered-paper"] == "87.1 %"
+    shown.box("percent", of="table5", top5=run.top5(experiment="table5"))
+    assert "vgg16 on imagenet, n = 10,000" in shown.html[1]
+    shown.box("percent", top5=run.top5("mix/agreement"))
+    assert "not reported" in shown.html[2] and "vgg16" not in shown.html[2]
     assert shown.glued["recovered-run"] == "96.5 % (94.8 to 98.1)"
 
 

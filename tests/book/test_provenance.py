@@ -62,9 +62,10 @@ def test_the_rows_behind_a_table_are_those_of_the_results(
     (rows,) = (rows for told, rows in found.items() if told.startswith(caption))
     assert set(rows.columns) <= {"source", "setting", *results.COLUMNS}
     key = [column for column in results.KEY if column in rows]  # columns without a value are out
+    photos = Committed(load("photos"))
     committed = {
         "paper": sources.paper(),
-        "photographs": headline(Committed(load("photos")).rows("table4"), load("photos")),
+        "photographs": headline(photos.rows("table4"), photos),
         "embedded data": Committed(load("emoji")).rows("table4"),
     }
     measured = 0

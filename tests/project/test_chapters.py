@@ -20,8 +20,6 @@ from blurpaper.experiments.sources import Committed, Paper
 from blurpaper.runs import profile as profiles
 
 NOT_YET_REWRITTEN = {
-    "05_invariance",
-    "06_deblurring",
     "07_segmentation",
     "11_choices",
     "12_runs",
@@ -220,6 +218,16 @@ ASSERTED = {
         "finetuning-costs-more-at-512": ("reproduced", "undecided"),
         "one-for-each-leads-on-sharp": ("reproduced", "reproduced"),
         "scale-512-is-undecided-under-blur": ("not run", "not reproduced"),
+    },
+    "05_invariance": {
+        "original-differs-at-all-stages": ("not run", "reproduced"),
+        "mix-is-invariant-at-the-last-stages": ("not run", "undecided"),
+        "invariance-arises-late": ("not run", "undecided"),
+        "first-stages-stay-as-they-are": ("not run", "undecided"),
+    },
+    "06_deblurring": {
+        "mix-does-as-well-as-deblurring": ("reproduced", "not run"),
+        "deblurring-is-inferior-to-the-mix": ("undecided", "not run"),
     },
     "08_second_model": {
         "second-model-suffers-too": ("reproduced", "reproduced"),

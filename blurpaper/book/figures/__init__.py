@@ -7,7 +7,6 @@ room.
 
 from blurpaper.book.figures.pictures import (
     Verdict,
-    distance_maps,
     gallery,
     label_maps,
     likely_classes,
@@ -16,33 +15,26 @@ from blurpaper.book.figures.pictures import (
 )
 from blurpaper.book.figures.recognition import (
     curves,
-    distance_by_stage,
+    places_of,
     risk_coverage,
 )
 from blurpaper.book.figures.restoration import (
-    accuracy_against_seconds,
     error_shares,
     iou_by_label,
     miou_by_blur,
-    mistaken_psf,
-    psnr_by_noise,
 )
 
 __all__ = [
     "Verdict",
-    "accuracy_against_seconds",
     "curves",
-    "distance_by_stage",
-    "distance_maps",
     "error_shares",
     "gallery",
     "iou_by_label",
     "label_maps",
     "likely_classes",
     "miou_by_blur",
-    "mistaken_psf",
+    "places_of",
     "psfs",
-    "psnr_by_noise",
     "risk_coverage",
     "verdicts",
 ]

@@ -35,13 +35,14 @@ if TYPE_CHECKING:
 def gallery(
     images: Sequence[torch.Tensor], titles: Sequence[str], columns: int = 5
 ) -> list[Figure]:
-    """Images, uint8 ``(3, H, W)``, each a figure with a title; about so many ``columns`` fit a
-    page.
+    """Images, uint8 ``(3, H, W)``, or maps of shares, ``(h, w)``, black at 0 and brightest from a
+    half on, each a figure with a title; about so many ``columns`` fit a page.
     """
-    width = share_of_page(columns)
+    width, of_maps = share_of_page(columns), {"cmap": "magma", "vmin": 0, "vmax": 0.5}
+    shown = [image.permute(1, 2, 0) if image.ndim == 3 else image for image in images]
     return [
-        picture(image.permute(1, 2, 0).numpy(), title, width).figure
-        for image, title in zip(images, titles, strict=True)
+        picture(image.numpy(), title, width, **of_maps).figure
+        for image, title in zip(shown, titles, strict=True)
     ]
 
 
@@ -175,25 +176,6 @@ def _verdict(axes: Axes, network: str, verdict: Verdict, points: float) -> None:
     ):
         below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center"}
         axes.annotate(text, (0, 0), place, annotation_clip=False, **below, **style)
-
-
-def distance_maps(maps: Mapping[str, Mapping[str, torch.Tensor]]) -> list[Figure]:
-    """Hamming distance at every position of every stage, a figure a network: network -> stage ->
-    ``(h, w)`` (Fig. 4).
-    """
-    found = []
-    for network, by_stage in maps.items():
-        figure, axes = subplots(1, len(by_stage), figsize=(7.0, 1.9), squeeze=False)
-        for axis, (stage, distances) in zip(axes.flat, by_stage.items(), strict=True):
-            shown = axis.imshow(
-                distances.numpy(), cmap="magma", vmin=0, vmax=0.5, interpolation="none"
-            )
-            axis.set(xticks=[], yticks=[], title=f"{stage}: {float(distances.mean()):.2f}")
-        axes[0, 0].set_ylabel(network)
-        figure.tight_layout()
-        figure.colorbar(shown, ax=axes, shrink=0.8, label="channels\nthat differ")
-        found.append(figure)
-    return found
 
 
 def label_maps(

@@ -4,6 +4,7 @@ list of figures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,9 @@ from blurpaper.book.figures.style import (
     axes_of_conditions,
     curve,
     figures_of,
+    in_order,
     key,
-    label_ends,
     panels,
-    under_defocus,
 )
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.evaluation.results import select
@@ -35,18 +35,17 @@ from blurpaper.experiments.measurements import DISKS
 if TYPE_CHECKING:
     import pandas as pd
 
-_ONE = (4.8, 3.7)
-"""Inches of a plot that stands alone."""
 _RESAMPLES = 1000
 _COVERAGES = np.linspace(0.05, 1, 96)
 """Coverages at which the interval of a risk is drawn; at lower ones it is too wide to be read."""
 
 
 def curves(
-    sources: Mapping[str, pd.DataFrame], by: str, label: str, against: str = ""
+    sources: Mapping[str, pd.DataFrame], by: str, label: str, against: str = "condition"
 ) -> list[Figure]:
-    """One metric against defocus: the key, then a panel a source, all on one scale, with a line for
-    each value of a column (Tables 1 to 4 and A). The original network is dashed.
+    """One metric against defocus, or against another column: the key, then a panel a source, all on
+    one scale, with a line for each value of a column. The original network is dashed, and a line
+    whose rows have no value to stand at is level.
 
     Args:
         sources: heading -> rows of that metric.
@@ -56,29 +55,38 @@ def curves(
     factor = 100 if label.endswith("%") else 1
     names = list(dict.fromkeys(name for rows in sources.values() for name in rows[by]))
     signs = {name: _sign(by, name, number) for number, name in enumerate(names)}
-    axes = panels(list(sources), ROW)
+    places, axes = places_of(sources, against), panels(list(sources), ROW)
+    named = isinstance(places[0], str)
+    where = np.arange(len(places)) if named else np.array(places, float)
     for axis, rows in zip(axes, sources.values(), strict=True):
         for name, (colour, mark, style) in signs.items():
-            line, place = under_defocus(rows, **{by: name}), np.arange(len(DISKS))
-            if against:
-                line = select(rows, **{by: name}).sort_values(against)
-                place = line[against].to_numpy()
-            line = factor * line[["value", "low", "high"]]
+            line = select(rows, **{by: name})
+            at = [""] * len(places) if (line[against] == "").all() else places
+            line = factor * in_order(line, at, against)[["value", "low", "high"]]
             known = line["value"].notna().to_numpy()
             if known.any():
-                curve(axis, line[known], colour, style, mark, place[known])
-        if against:
-            axis.set(xlabel=against, xlim=(0, None))
-        else:
-            axes_of_conditions(axis, DISKS, "", "")
-    top = 100 if factor > 1 else max(axis.get_ylim()[1] for axis in axes)
+                curve(axis, line[known], colour, style, mark, where[known])
+        if named:
+            axes_of_conditions(axis, places, "")
+        axis.set_xlabel("" if against == "condition" else against)
+    top = 1.03 * max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
-        axis.set_ylim(0, top)
+        axis.set_ylim(0, 100 if factor > 1 and top > 50 else top)
     lines = [
         Line2D([], [], color=colour, marker=mark, linestyle=style, label=name)
         for name, (colour, mark, style) in signs.items()
     ]
     return [key(label, lines), *figures_of(axes)]
+
+
+def places_of(sources: Mapping[str, pd.DataFrame], against: str) -> list[str] | list[float]:
+    """The values that a column has in the rows of any source, in order: numbers, or names by the
+    number in each; of conditions the degrees of defocus.
+    """
+    if against == "condition":
+        return list(DISKS)
+    found = {name for rows in sources.values() for name in rows[against] if name != ""}
+    return sorted(found, key=lambda one: float(*re.findall(r"[\d.]+", str(one))[:1] or "0"))
 
 
 def _sign(by: str, name: str, number: int) -> tuple[str, str, str]:
@@ -121,21 +129,3 @@ def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
         curve = metrics.risk_coverage(confidence[again], correct[again])
         drawn.append(np.interp(_COVERAGES, *curve))
     return np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0)
-
-
-def distance_by_stage(rows: pd.DataFrame, condition: str, unrelated: str) -> Figure:
-    """Mean Hamming distance after each stage, with intervals; dotted, that between different
-    images.
-    """
-    (axis,) = panels([""], _ONE)
-    ends: dict[str, float] = {}
-    for network in dict.fromkeys(rows["network"]):
-        colour = NETWORK_COLOURS[network]
-        lines = (select(rows, network=network, condition=one) for one in (condition, unrelated))
-        blurred, different = lines
-        ends[network] = curve(axis, blurred, colour, mark=NETWORK_MARKS[network])
-        curve(axis, different, colour, ":")
-        axis.set_xticks(range(len(blurred)), blurred["region"])
-    axis.set(ylabel="share of channels that differ", ylim=(0, None))
-    label_ends(axis, 4, ends, NETWORK_COLOURS)
-    return figures_of([axis])[0]

@@ -225,8 +225,14 @@ def key(title: str, lines: Sequence[Line2D]) -> Figure:
     figure = plt.figure(figsize=(4.9, 0.2 + 0.2 * rows))
     figure.set_label("key")
     figure.text(0, 1, title, va="top", fontsize=10)
+    figure.add_artist(Line2D([0, 0.73], [1, 1], alpha=0))  # too wide for a panel beside it
     place = {"loc": "lower left", "bbox_to_anchor": (0, -0.1), "borderaxespad": 0}
-    look = {"ncols": 4, "frameon": False, "fontsize": _LETTER, "columnspacing": 1.2}
+    look = {
+        "ncols": -(-len(lines) // rows),
+        "frameon": False,
+        "fontsize": _LETTER,
+        "columnspacing": 1.2,
+    }
     figure.legend(handles=lines, **place, **look)
     return figure
 
@@ -279,29 +285,10 @@ def curve(
     return float(rows["value"].iloc[-1])
 
 
-def level(axes: Axes, row: pd.Series, colour: str, style: str) -> float:
-    """Draw a result as a level line across the axes, with its 95 % interval as a band.
-
-    Returns:
-        Its value.
-    """
-    axes.axhline(row["value"], linestyle=style, color=colour, linewidth=1.2)
-    if np.isfinite(row["low"]):
-        axes.axhspan(row["low"], row["high"], color=colour, alpha=0.1, linewidth=0)
-    return float(row["value"])
-
-
 def bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
     """Lengths of error bars, below and above: ``(2, N)``."""
     lengths = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
     return lengths.reshape(2, -1).clip(0)
-
-
-def label_levels(axis: Axes, levels: Mapping[str, float], colours: Mapping[str, str]) -> None:
-    """Names of horizontal lines at their right, moved apart where they would cover one another."""
-    for name, height in _apart(axis, levels).items():
-        where = {"xycoords": ("axes fraction", "data")}
-        axis.annotate(name, (1.01, height), color=colours[name], **where, **_NAME)
 
 
 def label_ends(

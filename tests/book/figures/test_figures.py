@@ -86,6 +86,32 @@ def test_a_curve_passes_over_what_was_not_measured_and_stands_at_the_radius() ->
     assert heights(axis) == [[0.9, 0.3]]
 
 
+def test_curves_stand_at_the_numbers_in_a_column_and_those_that_have_none_are_level() -> None:
+    of = {"network": "original", "metric": "top5"}
+    values = {"D10": 0.1, "D8": 0.9, "D6": 0.4, "": 0.2}
+    frame = results.table(
+        of | {"parameter": psf, "input": "epll" if psf else "as is", "value": value}
+        for psf, value in values.items()
+    )
+    (axis,) = axes(figures.curves({"photographs": frame}, "input", "top-5, %", "parameter"))
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["D6", "D8", "D10"]
+    assert heights(axis) == [[40, 90, 10], [20, 20, 20]]
+    wide = rows(network="mix").assign(radius=[0.0, 1.2, 2.1, 3.1, 4.5])
+    (other,) = axes(figures.curves({"photographs": wide}, "network", "top-5, %", "radius"))
+    assert other.lines[0].get_xdata().tolist() == [0.0, 1.2, 2.1, 3.1, 4.5]
+    assert axis.get_ylim() == (0.0, 100.0)
+
+
+def test_maps_are_drawn_as_they_are_beside_images() -> None:
+    image = torch.full((3, 4, 6), 7, dtype=torch.uint8)
+    first, second = axes(figures.gallery([image, torch.full((2, 2), 0.3)], ["sharp", "pool5"]))
+    assert first.images[0].get_array().shape == (4, 6, 3)
+    assert np.allclose(second.images[0].get_array(), 0.3) and second.images[0].get_clim() == (
+        0,
+        0.5,
+    )
+
+
 def test_lines_of_networks_have_the_colour_of_their_network_and_the_original_is_dashed() -> None:
     frame = results.table(
         [*rows(network="mix").to_dict("records"), *rows(network="original").to_dict("records")]
@@ -145,14 +171,6 @@ def test_a_verdict_has_a_tick_or_a_cross_the_guess_and_its_probability() -> None
     assert not np.isfinite(said[1]["mix"].confidence)
 
 
-def test_distance_maps_are_drawn_as_they_are() -> None:
-    maps = {"mix": {f"pool{n}": torch.full((4, 4), n / 10) for n in range(1, 6)}}
-    figure = figures.distance_maps(maps)
-    assert [float(axis.images[0].get_array().mean()) for axis in axes(figure)[:5]] == pytest.approx(
-        [0.1, 0.2, 0.3, 0.4, 0.5]
-    )
-
-
 def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
     _, axis = style.subplots(figsize=style.PANEL)
     ends = {"original": 0.3, "sharp-only": 0.3, "mix": 0.31}
@@ -176,32 +194,6 @@ def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
     assert drawn(axis) == colours
     (axis,) = axes(figures.curves({"this run": rows(scale="256")}, "scale", "top-5"))
     assert drawn(axis) == {style.SCALE_COLOURS["256"]}
-    stages = results.table(
-        {
-            "network": "mix",
-            "condition": seen,
-            "region": f"pool{n}",
-            "metric": "hamming",
-            "value": n / 9,
-            "low": n / 10,
-            "high": n / 8,
-        }
-        for seen in ("D8", "unrelated")
-        for n in range(1, 6)
-    )
-    axis = figures.distance_by_stage(stages, "D8", "unrelated").axes[0]
-    assert len(axis.collections) == 2 and drawn(axis) == {style.NETWORK_COLOURS["mix"]}
-
-
-def test_levels_of_networks_have_bands_from_the_low_to_the_high_end_of_their_interval() -> None:
-    (axis,) = axes(
-        figures.accuracy_against_seconds({"this run": table5()}, {"this run": {"epll": 0.2}}, "D8")
-    )
-    bounds = {
-        (round(patch.get_y(), 6), round(patch.get_y() + patch.get_height(), 6))
-        for patch in axis.patches
-    }
-    assert {(0.8, 1.0), (0.5, 0.7), (0.4, 0.6)} <= bounds
 
 
 def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
@@ -261,93 +253,6 @@ def test_photographs_in_a_plot_keep_their_pixels_and_are_smoothed() -> None:
         np.sort(held.reshape(-1, 3), 0) == np.sort(image.permute(1, 2, 0).numpy().reshape(-1, 3), 0)
     ).all()
     assert "image-rendering" not in shown
-
-
-# --- Deblurring -----------------------------------------------------------------------------------
-
-
-def table5():
-    def row(network, treatment, condition, value, recipe="", **more):
-        of = {
-            "network": network,
-            "input": treatment,
-            "condition": condition,
-            "recipe": recipe,
-            "metric": "top1",
-            "n": 9,
-        }
-        return of | {"value": value, "low": value - 0.1, "high": value + 0.1} | more
-
-    return results.table(
-        [
-            row("original", "as is", "sharp", 0.9),
-            row("original", "as is", "D8", 0.3),
-            row("original", "epll", "D8", 0.8),
-            row("original", "wiener", "D8", 0.7),
-            row("mix", "as is", "D8", 0.6, "labels"),
-            row("mix", "as is", "D8", 0.5, "agreement"),
-        ]
-    )
-
-
-def test_accuracy_stands_at_the_seconds_of_its_method_between_the_lines_of_the_networks() -> None:
-    figure = figures.accuracy_against_seconds(
-        {"this run": table5()}, {"this run": {"epll": 0.2, "wiener": 0.01}}, "D8"
-    )
-    (axis,) = axes(figure)
-    points = {
-        (round(float(line.get_xdata()[0]), 3), float(line.get_ydata()[0]))
-        for line in axis.lines
-        if line.get_marker() == "o"
-    }
-    assert points == {(0.2, 0.8), (0.01, 0.7)}
-    named = {text.get_text(): text.xy[1] for text in axis.texts}
-    assert named["sharp"] == 0.9 and named["D8"] == 0.3
-    assert named["mix on D8"] == 0.6 and named["mix/agreement on D8"] == 0.5
-    assert axis.get_xscale() == "log"
-
-
-def test_psnr_is_drawn_over_the_noise_reckoned_with() -> None:
-    frame = results.table(
-        {"parameter": f"{x:g}", "value": v, "low": v, "high": v, "n": 9}
-        for x, v in ((0.1, 20), (0.3, 30), (1, 25))
-    )
-    (axis,) = axes(figures.psnr_by_noise({"this run": frame}))
-    assert heights(axis)[0] == [20, 30, 25]
-    assert axis.lines[0].get_xdata().tolist() == [0.1, 0.3, 1.0]
-    assert axis.lines[1].get_xdata()[0] == pytest.approx(12**-0.5)
-
-
-def test_mistaken_psfs_stand_in_the_order_of_their_size() -> None:
-    def row(psf, treatment, value, network="original", recipe=""):
-        of = {
-            "parameter": psf,
-            "input": treatment,
-            "network": network,
-            "recipe": recipe,
-            "metric": "top1",
-            "n": 9,
-        }
-        return of | {"value": value, "low": value, "high": value}
-
-    frame = results.table(
-        [
-            row("D10", "epll as D10", 0.2),
-            row("D8", "epll", 0.9),
-            row("D6", "epll as D6", 0.4),
-            row("D10", "epll as D10, noise 2", 0.3),
-            row("D8", "epll, noise 2", 0.8),
-            row("D6", "epll as D6, noise 2", 0.5),
-            row("", "as is", 0.1),
-            row("", "as is", 0.7, "mix", "labels"),
-            row("", "as is", 0.6, "mix", "agreement"),
-        ]
-    )
-    (axis,) = axes(figures.mistaken_psf({"this run": frame}, "D8"))
-    lines = heights(axis)
-    assert [0.4, 0.9, 0.2] in lines and [0.5, 0.8, 0.3] in lines
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["D6", "D8", "D10"]
-    assert [0.1, 0.1] in lines and [0.7, 0.7] in lines and [0.6, 0.6] not in lines
 
 
 # --- Segmentation ---------------------------------------------------------------------------------
