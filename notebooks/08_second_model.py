@@ -31,7 +31,7 @@ run
 
 # %%
 lost = run.top5(model="second") - run.top5("original", "D8", model="second")
-show.box("points", "both-models-fall-alike", "second", top5_lost_under_D8=lost)
+show.box("points", "both-models-fall-alike", top5_lost_under_D8=lost)
 
 # %%
 import pandas as pd
