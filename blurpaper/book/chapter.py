@@ -194,9 +194,13 @@ class Chapter:
         return self.number("top5", network, condition, **columns)
 
     def number(self, metric: str, network: str, condition: str, **columns: str) -> pd.DataFrame:
-        """The same for any metric of the results; for example ``entropy``, in nats."""
+        """The same for any metric of the results; for example ``entropy``, in nats, or ``miou``,
+        over all pixels if no other ``region`` is given.
+        """
         import pandas as pd
 
+        if metric == "miou":
+            columns = {"experiment": "table6", "scale": "384", "region": "all"} | columns
         columns = {"scale": "256"} | columns
         if metric not in ("top1", "top5"):
             columns = {"experiment": "table2"} | columns
@@ -206,13 +210,15 @@ class Chapter:
                 found[title] = pd.Series(evidence.number(metric, network, condition, **columns))
         return pd.DataFrame(found, columns=list(self.sources), dtype=float)
 
-    def recovered(self, network: str, condition: str = "D8", **columns: str) -> pd.DataFrame:
-        """Share of the original's loss of top-5 accuracy under a blur that a network recovers, as
-        :meth:`top5` gives it; its value is nan where the loss is smaller than 5 points.
+    def recovered(
+        self, network: str, condition: str = "D8", metric: str = "top5", **columns: str
+    ) -> pd.DataFrame:
+        """Share of the original's loss of a metric under a blur that a network recovers, as
+        :meth:`number` gives it; its value is nan where the loss is smaller than 5 points.
         """
-        before = self.top5("original", condition, **columns)
-        lost = self.top5(**columns) - before
-        share = (self.top5(network, condition, **columns) - before) / lost
+        before = self.number(metric, "original", condition, **columns)
+        lost = self.number(metric, "original", "sharp", **columns) - before
+        share = (self.number(metric, network, condition, **columns) - before) / lost
         share.loc[0, lost.iloc[0] < LEAST_LOSS] = float("nan")
         return share
 
@@ -224,10 +230,13 @@ class Chapter:
         """The link to the provenance of a source."""
         return build.page_of(ANCHORS[self.sources[title].name])
 
-    def about(self, title: str) -> str:
-        """The model and data of a source, and the number of its test images."""
+    def about(self, title: str, segmented: bool = False) -> str:
+        """The model and data of a source, and the number of its test images, or of its scenes."""
         one = self.sources[title]
         model, of = one.profile.model, one.profile.evaluation.test_sets[0]
+        if segmented:
+            scenes, count = one.profile.segmentation.data, one.rows("table6")["n"].max()
+            return f"{model} on {scenes}, n = {count:,}"
         try:
             asked = {"scale": "256", "condition": "sharp", "input": results.AS_IS}
             found = one.decisions(model=model, network="original", data=of, **asked)

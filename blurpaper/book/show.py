@@ -7,6 +7,7 @@ yet is said to be not yet published.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,25 +25,30 @@ from blurpaper.book.tables import (
     download,
     finding_text,
     grouped,
+    paper,
+    provenance,
     render,
     rounded,
     said,
     unit_of,
 )
 from blurpaper.data.emoji import ATTRIBUTION
-from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.data.images import to_canonical
+from blurpaper.data.examples import EXAMPLES, SEGMENTED, photograph
+from blurpaper.data.images import scenes_of, to_canonical
 from blurpaper.evaluation import protocol, results
-from blurpaper.experiments.examples import SCIKIT_IMAGE
+from blurpaper.experiments.examples import SCIKIT_IMAGE, SHOWN, scenes_named
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import PAPER, MissingError
 from blurpaper.runs import CANONICAL, Run
 from blurpaper.runs.store import Store
+from blurpaper.segmentation.networks import labels as labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
     from matplotlib.figure import Figure
+
+    from blurpaper.runs.profile import Profile
 
 NOT_PUBLISHED, NOT_REPORTED = "not yet published", "not reported"
 """Of a number that our runs do not have, and of one that the paper does not have."""
@@ -88,11 +94,14 @@ class Show:
             self._glue(name, rows[name])
         print(pd.DataFrame.from_dict(rows, "index").to_string())
 
-    def box(self, unit: str, claim: str = "", **number: pd.DataFrame) -> None:
+    def box(
+        self, unit: str, claim: str = "", segmented: bool = False, **number: pd.DataFrame
+    ) -> None:
         """Show a number of every source side by side, and glue it as :meth:`numbers` does.
 
         Args:
             claim: the id of a claim that it bears on, whose verdicts are shown with it.
+            segmented: it is measured on scenes (Section 5), not on test images.
         """
         ((name, found),) = number.items()
         texts = {title: _text(found[title], unit) for title in found}
@@ -100,8 +109,9 @@ class Show:
         tested = claims.CLAIMS[claim] if claim else None
         verdicts = self._verdicts(claim) if tested else {}
         tiles = [
-            {"title": title, "href": self._run.origin(title), "about": self._run.about(title)}
-            | {"value": value, "interval": interval, "verdict": verdicts.get(title)}
+            {"title": title, "href": self._run.origin(title), "value": value}
+            | {"about": self._run.about(title, segmented), "interval": interval}
+            | {"verdict": verdicts.get(title)}
             for title, (value, interval) in texts.items()
         ]
         page = build.page_of(tested.table).partition("#")[0] if tested else ""
@@ -234,11 +244,33 @@ class Show:
             folded,
         )
 
+    def by_label(self, rows: pd.DataFrame, condition: str = "D8", folded: str = "") -> None:
+        """Plot the IoU of each label, sharp and under a blur: a panel a source.
+
+        Args:
+            folded: a line that opens it; none if empty.
+        """
+        if rows.empty:
+            return self._show_nothing()
+        sources = _by_source(rows)
+        ends = in_words(sources, "region", ("sharp", condition), network="original")
+        return self._show(
+            "".join(map(inline, figures.iou_by_label(sources, condition))),
+            f"IoU of each label: of the original, sharp and under {condition}, and of the mix "
+            f"under {condition}. Bars: 95 % intervals over scenes.",
+            sources,
+            f"Points of the IoU of each label. Of the original, {ends[:1].lower()}{ends[1:]}",
+            folded,
+        )
+
     # --- Pictures ---------------------------------------------------------------------------------
 
     def figure(self, name: str) -> None:
-        """Show a figure of the paper that consists of pictures: ``figure1`` or ``figure3``."""
-        {"figure1": self._figure1, "figure3": self._figure3}[name]()
+        """Show a figure of the paper that consists of pictures: ``figure1``, ``figure3`` or
+        ``figure5``.
+        """
+        shown = {"figure1": self._figure1, "figure3": self._figure3, "figure5": self._figure5}
+        shown[name]()
 
     def _figure1(self) -> None:
         """Images sharp and under D8, above the original's likeliest classes."""
@@ -290,6 +322,39 @@ class Show:
             list(pictures.values()),
         )
 
+    def _figure5(self) -> None:
+        """Label maps of scenes: the true one where it is known, and those of networks."""
+        for title, one in self._run.sources.items():
+            with suppress(MissingError):
+                self._label_maps(title, one.profile, one.label_maps())
+
+    def _label_maps(self, title: str, profile: Profile, maps: Mapping[str, np.ndarray]) -> None:
+        """Label maps of a source, by ``scene mix condition``, over the scenes as networks see
+        them: a row a scene.
+        """
+        names = list(dict.fromkeys(key.partition(" ")[0] for key in maps))
+        images = scenes_named(names, Run(profile, Store()))
+        side, labels = profile.protocol.canonical, labels_of(profile)
+        rows, words = [], []
+        for scene, name in zip(scenes_of(images, range(len(names)), profile.protocol), names):
+            seen = {"sharp": scene.image}
+            seen["D8"] = protocol.blurred(scene.image[None], [name], "D8", side)[0]
+            row = [(seen["sharp"], None, "sharp")]
+            if isinstance(images.whole, data.SegmentedSet):
+                truth = images.whole.label_map(images.whole.ids.index(name)).numpy()
+                row = [(seen["sharp"], truth, "truth")]
+            for mix, condition in SHOWN:
+                found = maps[f"{name} {mix} {condition}"]
+                row.append((seen[condition], found, f"{mix}, {condition}"))
+                words.append(f"{name}, {mix}, {condition}: {_shares(found, labels)}")
+            rows.append(row)
+        drawn = figures.label_maps(rows, labels)
+        shown = "".join(inline(one, photographs=True) for one in drawn)
+        thanks = " ".join(f"{one.what.capitalize()}: {one.source}." for one in SEGMENTED)
+        thanks = thanks if names[0].startswith(SCIKIT_IMAGE) else ATTRIBUTION
+        caption = f"Label maps over the scenes that the networks saw ({title}, Figure 5). {thanks}"
+        self._show(shown, caption, {}, "; ".join(words))
+
     def _pictures_of(self, rows: pd.DataFrame) -> list[Picture]:
         """The images of some rows that may be shown."""
         profile, found = self._run.profile, []
@@ -315,6 +380,23 @@ class Show:
         thanks = " ".join(dict.fromkeys(one.source for one in pictures))
         shown = "".join(inline(one, photographs=True) for one in drawn)
         self._show(shown, f"{caption} {thanks}", {}, alt)
+
+    # --- Provenance -------------------------------------------------------------------------------
+
+    def provenance(self, role: str) -> None:
+        """Show what the numbers of a source were made from.
+
+        Args:
+            role: ``paper``, ``photographs`` or ``run``.
+        """
+        title, of_run = self._run.roles[role], self._run.roles["run"]
+        if role != "run" and title == of_run:
+            display(HTML("<p>This run is the one on photographs.</p>"))
+        elif title == PAPER:
+            display(HTML(paper()))
+        else:
+            overrides = self._run.overrides if role == "run" else {}
+            display(HTML(provenance(self._run.sources[title], overrides)))
 
     @staticmethod
     def _show_nothing() -> None:
@@ -360,11 +442,22 @@ def described(rows: pd.DataFrame) -> str:
     return words + (f", n = {rows['n'].min():,}" if rows["n"].notna().any() else "")
 
 
+def _shares(found: np.ndarray, labels: Sequence[str]) -> str:
+    """What a label map consists of, such as ``background 70 %, cat 30 %``."""
+    shares = np.bincount(found.ravel(), minlength=len(labels)) / found.size
+    return ", ".join(
+        f"{labels[number]} {rounded(100 * shares[number], 0)} %"
+        for number in np.argsort(-shares)
+        if shares[number] >= 0.01
+    )
+
+
 def in_words(
     sources: Mapping[str, pd.DataFrame],
     line: str,
     ends: tuple[str, str] = ("sharp", "D8"),
     percents: bool = True,
+    **values: str,
 ) -> str:
     """The ends of the lines of a figure in words, for its alt text.
 
@@ -372,11 +465,12 @@ def in_words(
         sources: heading of a panel -> its rows, of one metric, one for each condition of a line.
         line: the column that tells the lines apart.
         ends: the conditions at which they begin and end.
+        values: columns -> the values of the rows that are told of.
     """
     panels = []
     for name, frame in sources.items():
         told = []
-        for value, rows in frame.groupby(line, sort=False):
+        for value, rows in results.select(frame, **values).groupby(line, sort=False):
             known = rows.set_index("condition")["value"]
             if set(ends) <= set(known.index):
                 first, last = (

@@ -76,6 +76,10 @@ METRICS = {
     "js_divergence": "Jensen-Shannon divergence",
     "top1_vs_original": "change of top-1 accuracy from the original",
     "effective_radius": "effective radius",
+    "miou": "mean IoU",
+    "error": "error, 1 − mean IoU",
+    "top1_vs_float32": "change of top-1 accuracy from float32",
+    "top5_vs_float32": "change of top-5 accuracy from float32",
 }
 """Metrics of classification as readers see them."""
 
@@ -153,7 +157,8 @@ def _plus_minus(found: pd.DataFrame, column: str, value: str, metric: str) -> tu
     share = unit_of(metric) in ("%", "points")
     scale, digits = (100, 1) if share else (1, 2)
     if one["source"] == numbers.PAPER:
-        return rounded(scale * one["value"], 2 if share else 4), ""
+        digits = 1 if metric == "miou" else 2 if share else 4
+        return rounded(scale * one["value"], digits), ""
     half = rounded(scale * (one["high"] - one["low"]) / 2, digits)
     return rounded(scale * one["value"], digits), "" if np.isnan(one["low"]) else f"±{half}"
 

@@ -22,9 +22,7 @@ from blurpaper.book.figures.recognition import (
 )
 from blurpaper.book.figures.restoration import (
     accuracy_against_seconds,
-    error_shares,
     iou_by_label,
-    miou_by_blur,
     mistaken_psf,
     psnr_by_noise,
 )
@@ -35,12 +33,10 @@ __all__ = [
     "curves",
     "distance_by_stage",
     "distance_maps",
-    "error_shares",
     "gallery",
     "iou_by_label",
     "label_maps",
     "likely_classes",
-    "miou_by_blur",
     "mistaken_psf",
     "psfs",
     "psnr_by_noise",

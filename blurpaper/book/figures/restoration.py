@@ -4,14 +4,13 @@ panel for each source, which is a figure by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
 from blurpaper.book.figures.style import (
@@ -29,11 +28,9 @@ from blurpaper.book.figures.style import (
     label_levels,
     level,
     panels,
-    under_defocus,
 )
 from blurpaper.deblurring import ROUNDING
 from blurpaper.evaluation.results import AS_IS, select
-from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import PSF
 
 if TYPE_CHECKING:
@@ -141,30 +138,6 @@ def mistaken_psf(sources: Mapping[str, pd.DataFrame], psf: str) -> list[Figure]:
 
 # --- Segmentation ---------------------------------------------------------------------------------
 
-_SHARES = {"recognition": (LIGHT["vermilion"], ""), "localisation": (LIGHT["sky"], "////")}
-"""Colour and hatching of a kind of error."""
-
-
-def miou_by_blur(sources: Mapping[str, pd.DataFrame]) -> list[Figure]:
-    """Mean IoU against defocus, a line a network with its interval: over all pixels, and dashed
-    near boundaries (Table 6).
-    """
-    axes = panels(list(sources))
-    for axis, frame in zip(axes, sources.values(), strict=True):
-        rows, ends = select(frame, metric="miou"), {}
-        for network in dict.fromkeys(rows["network"]):
-            everywhere, near = (
-                under_defocus(rows, network=network, region=region)
-                for region in ("all", "boundary")
-            )
-            sign = {"colour": NETWORK_COLOURS[network], "mark": NETWORK_MARKS[network]}
-            ends[network] = curve(axis, everywhere, **sign)
-            curve(axis, near, style="--", **sign)
-        axes_of_conditions(axis, DISKS, "mean IoU", "blur, radius in pixels of 384")
-        axis.set_ylim(0, 1)
-        label_ends(axis, len(DISKS) - 1, ends, NETWORK_COLOURS)
-    return figures_of(axes)
-
 
 def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Figure]:
     """IoU of each label, with intervals: of the original on sharp scenes, and of the original and
@@ -188,36 +161,6 @@ def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Fi
         _legend_below(axis, axis.get_legend_handles_labels()[0])
         found += figures_of([axis])
     return found
-
-
-def error_shares(sources: Mapping[str, pd.DataFrame], networks: Sequence[str]) -> list[Figure]:
-    """The error 1 - mIoU under each degree of defocus, as errors of recognition and of
-    localisation, a bar a network.
-    """
-    axes, width = panels(list(sources)), 0.8 / len(networks)
-    for axis, frame in zip(axes, sources.values(), strict=True):
-        for number, network in enumerate(networks):
-            place = np.arange(len(DISKS)) + width * (number - (len(networks) - 1) / 2)
-            top = np.zeros(len(DISKS))
-            for kind, (colour, hatch) in _SHARES.items():
-                share = under_defocus(frame, metric="error", network=network, parameter=kind)
-                edge = {"edgecolor": NETWORK_COLOURS[network], "linewidth": 1.2, "hatch": hatch}
-                axis.bar(place, share["value"], 0.92 * width, bottom=top, color=colour, **edge)
-                top = top + share["value"].to_numpy()
-                interval = {"fmt": "none", "color": LIGHT["text"], "linewidth": 1}
-                axis.errorbar(place, top, bars(share), **interval)
-        axis.set(xticks=range(len(DISKS)), xticklabels=DISKS, ylim=(0, 1))
-        axis.set_ylabel("error, 1 − mean IoU")
-        kinds = [
-            Patch(facecolor=colour, hatch=hatch, edgecolor=LIGHT["text"], label=kind)
-            for kind, (colour, hatch) in _SHARES.items()
-        ]
-        edges = [
-            Patch(facecolor="none", edgecolor=NETWORK_COLOURS[name], label=f"{name} (edge)")
-            for name in networks
-        ]
-        _legend_below(axis, [*kinds, *edges], ncols=2)
-    return figures_of(axes)
 
 
 def _legend_below(axis: Axes, handles: Iterable[Any], ncols: int = 1) -> None:
