@@ -163,5 +163,5 @@ if minutes:
 # **What goes wrong.** Fewer photographs than a batch are an error that names the field to change. If agreement falls on sharp photographs, the rate is too high for so few of them: lower it (`-p 'agreement.phases=[{epochs: 6, rate: 0.0001}]'`) or give it more. If
 # the photographs are all alike, the network learns them and not the blur.
 #
-# **Further.** [With labels](03_finetuning) · [how the recipe was found](14_recipe) · [a network that is not among ours](21_measure_your_model) ·
+# **Further.** [With labels](03_finetuning) · [how the recipe was found](../book/lab_notes) · [a network that is not among ours](21_measure_your_model) ·
 # [the reference](../book/reference/blurpaper)

@@ -196,7 +196,8 @@ class Show:
         (metric,) = rows["metric"].unique()
         frames, label = _by_source(rows), f"{METRICS[metric]}, {unit_of(metric)}"
         ends = in_words(frames, by, percents=unit_of(metric) == "%")
-        caption = f"{METRICS[metric].capitalize()} against defocus (radius in pixels of an image "
+        words = METRICS[metric][:1].upper() + METRICS[metric][1:]
+        caption = f"{words} against defocus (radius in pixels of an image "
         return self._show(
             "".join(map(inline, figures.curves(frames, by, label))),
             f"{caption}whose smaller side is 384), by {by}. Bands: 95 % intervals.",

@@ -78,6 +78,7 @@ METRICS = {
     "effective_radius": "effective radius",
     "miou": "mean IoU",
     "error": "error, 1 − mean IoU",
+    "loss": "error that blur adds",
     "top1_vs_float32": "change of top-1 accuracy from float32",
     "top5_vs_float32": "change of top-5 accuracy from float32",
 }

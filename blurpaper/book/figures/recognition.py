@@ -62,7 +62,8 @@ def curves(sources: Mapping[str, pd.DataFrame], by: str, label: str) -> list[Fig
             if known.any():
                 curve(axis, line[known], colour, style, mark, np.arange(len(DISKS))[known])
         axes_of_conditions(axis, DISKS, "", "")
-    top = 100 if factor > 1 else max(axis.get_ylim()[1] for axis in axes)
+    top = max(axis.get_ylim()[1] for axis in axes)
+    top = 100 if factor > 1 and top > 50 else top
     for axis in axes:
         axis.set_ylim(0, top)
     lines = [
@@ -78,7 +79,7 @@ def _sign(by: str, name: str, number: int) -> tuple[str, str, str]:
         (SCALE_COLOURS, SCALE_MARKS) if by == "scale" else (NETWORK_COLOURS, NETWORK_MARKS)
     )
     turn = number % len(SERIES_MARKS)
-    style = "--" if name == "original" else "-"
+    style = "--" if name.partition(",")[0] == "original" else "-"
     return colours.get(name, SERIES_COLOURS[turn]), marks.get(name, SERIES_MARKS[turn]), style
 
 
