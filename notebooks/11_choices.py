@@ -73,7 +73,7 @@ for name, images in seen.items():
     print(f"{name:16}", p[[0, 1], truth].numpy().round(2))
 
 # %% [markdown]
-# The probabilities of the true classes change, and not always downwards: two photographs show that a choice matters, not how much.
+# The probabilities of the true classes change, and not always downwards: this shows that a choice matters, not how much.
 #
 # ## The photographs
 #
@@ -82,7 +82,7 @@ for name, images in seen.items():
 # %%
 from blurpaper.data.catalogue import CATALOGUE
 
-for name in ["nips2017-dev", "ilsvrc-val-sample", "amd-tiny", "voc-animals"]:
+for name in ["nips2017-dev", "ilsvrc-val-sample", "amd-tiny"]:
     print(f"{name:18}", CATALOGUE[name].counts)
 
 # %% [markdown]
@@ -91,14 +91,12 @@ for name in ["nips2017-dev", "ilsvrc-val-sample", "amd-tiny", "voc-animals"]:
 # - `ilsvrc-val-sample` is a sample of convenience and not ImageNet's validation set. Part of it looks selected as well. Most of it had been
 #   squashed to a small square and was stretched back.
 # - `amd-tiny` is not from ImageNet, though labelled with its classes. Its photographs are small.
-# - `voc-animals` is the part of PASCAL VOC 2012 that shows an animal, so that segmentation has few labels.
 #
-# In each chapter the line under the box names the set behind its numbers, and how many images it has.
+# Under each number, the box of a chapter names its set and how many images that has.
 #
 # ## What differs from the paper
 #
-# Kernels, conditions, mixes, the order of resizing, blur, rounding and network, and the averages over positions and scales are the same in every
-# profile. `imagenet` is the paper's experiment, complete but never run at full size; `photos` and `emoji` are the ones in this book:
+# Kernels, mixes and protocol are the same in every profile. `imagenet` is the paper's experiment, complete but never run at full size; `photos` and `emoji` are the ones in this book:
 
 # %%
 import pandas as pd
@@ -125,22 +123,21 @@ pd.DataFrame(chosen)
 # | open | chosen | why |
 # |---|---|---|
 # | learning rates, momentum, weight decay | those of profile `imagenet` | usual for VGG-16 |
-# | two Gaussians of Table 1 | standard deviations 4 and 8 | a disk of radius 8 has 4 along each axis |
-# | grid and size of camera shake | 16 × 16 points, arrays of 31 × 31 | its mean radius lies between D6 and D8, as the paper's accuracy does |
-# | border of the blur | whole-sample mirror | usual |
-# | resizing | bicubic, with antialiasing | usual |
-# | extent of a Gaussian | four standard deviations | the rest is below rounding |
+# | two Gaussians of Table 1 | standard deviations 4 and 8 | a disk of radius 8 has 4 |
+# | grid of camera shake | 16 × 16 points, arrays of 31 × 31 | mean radius between D6 and D8, like the accuracy |
+# | border; resizing | whole-sample mirror; bicubic, antialiased | usual |
+# | extent of a Gaussian | four standard deviations | the rest is negligible |
 # | rounding | before and after the blur, not of the network's input | one rounding of each image |
 # | share of sharp images in a mix of two | half; a fifth beside camera shake | a fifth in the paper's mix of five |
-# | average over 256+512 | over positions, then over scales | over all positions at once, 512 would dominate |
-# | zeros around the last map at scale 128 | on all sides, the odd ones right and below | not said |
+# | average over 256+512 | over positions, then over scales | else 512 would dominate |
+# | zeros around the last map at scale 128 | on all sides | not said |
 # | second model, "51 layers" | ResNet-50 | its accuracy fits |
 # | image that EPLL restores | mean of the channels; colour differences apart | noise averages out ([chapter 6](06_deblurring)) |
-# | noise that EPLL assumes | that of rounding | no other is there |
+# | noise that EPLL assumes | that of rounding | there is no other |
 # | prior of EPLL | learnt here, from other photographs | the original is not available |
 # | stages that Zoomout uses | five, and the mean of the last | what all our networks have |
 # | shape of a scene | its own | the paper distorts it to fit its network |
-# | near a boundary | within four pixels of another label, centre to centre; void is a label, but not scored | the paper gives the distance alone |
+# | near a boundary | four pixels to another label, centre to centre; void counts as one | only the distance is given |
 #
 # ## Fewer bits
 #

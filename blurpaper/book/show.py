@@ -324,12 +324,18 @@ class Show:
         )
 
     def _figure5(self) -> None:
-        """Label maps of scenes: the true one where it is known, and those of networks."""
+        """Label maps of scenes: the true one where it is known, and those of networks. All but the
+        first source's are folded.
+        """
+        folded = ""
         for title, one in self._run.sources.items():
             with suppress(MissingError):
-                self._label_maps(title, one.profile, one.label_maps())
+                self._label_maps(title, one.profile, one.label_maps(), folded)
+                folded = "More scenes"
 
-    def _label_maps(self, title: str, profile: Profile, maps: Mapping[str, np.ndarray]) -> None:
+    def _label_maps(
+        self, title: str, profile: Profile, maps: Mapping[str, np.ndarray], folded: str
+    ) -> None:
         """Label maps of a source, by ``scene mix condition``, over the scenes as networks see
         them: a row a scene.
         """
@@ -354,7 +360,7 @@ class Show:
         thanks = " ".join(f"{one.what.capitalize()}: {one.source}." for one in SEGMENTED)
         thanks = thanks if names[0].startswith(SCIKIT_IMAGE) else ATTRIBUTION
         caption = f"Label maps over the scenes that the networks saw ({title}, Figure 5). {thanks}"
-        self._show(shown, caption, {}, "; ".join(words))
+        self._show(shown, caption, {}, "; ".join(words), folded)
 
     def _pictures_of(self, rows: pd.DataFrame) -> list[Picture]:
         """The images of some rows that may be shown."""

@@ -381,3 +381,13 @@ def test_label_maps_leave_the_background_clear_colour_the_rest_and_show_void_whi
     assert not np.allclose(over[2, 4], 100 / 255)
     assert [text.get_text() for text in figure[1].axes[0].texts] == ["dog"]
     assert [text.get_text() for text in figure[2].legends[0].get_texts()] == ["dog"]
+
+
+def test_a_label_map_of_another_size_is_laid_over_its_scene_and_small_labels_stay_grey() -> None:
+    picture, found = torch.zeros((3, 40, 60), dtype=torch.uint8), np.zeros((20, 30), np.uint8)
+    found[:, 15:], found[0, 0] = 2, 1
+    figure = figures.label_maps([[(picture, found, "mix, D8")]], ("background", "cat", "dog"))
+    over = np.asarray(figure[0].axes[0].images[0].get_array())
+    assert (over[:, :30][2:] == 0).all() and (over[:, 30:] == over[0, 30]).all()
+    assert over[0, 0] == pytest.approx(0.3)
+    assert [text.get_text() for text in figure[1].legends[0].get_texts()] == ["dog"]
