@@ -114,7 +114,8 @@ show.numbers("points", cost=cost, motion=motion, training=training, blurring=blu
 # Defocus and camera shake help against one another. No mix of defocus helps under motion (`H8`): `mix` changes accuracy by
 # {glue:text}`motion-photographs` there (the paper: {glue:text}`motion-paper`). **This run** recovers {glue:text}`recovered-run` with labels and {glue:text}`without_labels-run` without.
 #
-# **Limits.** The settings of `mix/agreement` were chosen on these test photographs, which flatters its share by an unknown amount.
+# **Limits.** The settings of `mix/agreement` were chosen on these test photographs ([how the recipe was found](../book/lab_notes)),
+# which flatters its share by an unknown amount.
 # The two recipes had different photographs; a comparison on the same ones is still to be made.
 #
 # (table2)=

@@ -25,6 +25,8 @@ from blurpaper.runs.store import sha256_of
 
 ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
+TRIALS = "results/trials.csv"
+"""A table that the lab notes show."""
 
 
 class BookError(UserError):
@@ -151,6 +153,8 @@ def build(profile: Profile) -> Path:
     shutil.copytree(ROOT / "book", source / "book")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, source / name)
+    (source / "results").mkdir()
+    shutil.copy(ROOT / TRIALS, source / TRIALS)
 
     log = folder / "jupyter-book.log"
     tool = Path(sys.executable).with_name("jupyter-book")
@@ -179,9 +183,10 @@ def _ingredients(profile: Profile) -> str:
     content = hashlib.sha256(version("jupyter-book").encode())
     chapter_files = [executed(chapter, profile) for chapter in chapters()]
     book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
+    own = [ROOT / name for name in ("_config.yml", "_toc.yml", TRIALS)]
     # The reference is made of its docstrings.
     library = [fingerprint.path_of(module) for module in fingerprint.library()]
-    for path in [*chapter_files, *book_files, ROOT / "_config.yml", ROOT / "_toc.yml", *library]:
+    for path in [*chapter_files, *book_files, *own, *library]:
         content.update(f"{path}\n{sha256_of(path)}\n".encode())
     return content.hexdigest()
 

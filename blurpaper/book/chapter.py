@@ -195,9 +195,13 @@ class Chapter:
         return self.number("top5", network, condition, **columns)
 
     def number(self, metric: str, network: str, condition: str, **columns: str) -> pd.DataFrame:
-        """The same for any metric of the results; for example ``entropy``, in nats."""
+        """The same for any metric of the results; for example ``entropy``, in nats, or ``miou``,
+        over all pixels if no other ``region`` is given.
+        """
         import pandas as pd
 
+        if metric == "miou":
+            columns = {"experiment": "table6", "scale": "384", "region": "all"} | columns
         columns = {"scale": "256"} | columns
         if metric not in ("top1", "top5"):
             columns = {"experiment": "table2"} | columns
@@ -210,17 +214,23 @@ class Chapter:
         return pd.DataFrame(found, columns=list(self.sources), dtype=float)
 
     def recovered(
-        self, network: str, condition: str = "D8", treatment: str = results.AS_IS, **columns: str
+        self,
+        network: str,
+        condition: str = "D8",
+        treatment: str = results.AS_IS,
+        metric: str = "top5",
+        **columns: str,
     ) -> pd.DataFrame:
-        """Share of the original's loss of top-5 accuracy under a blur that a network recovers, as
-        :meth:`top5` gives it; its value is nan where the loss is smaller than 5 points.
+        """Share of the original's loss of a metric under a blur that a network recovers, as
+        :meth:`number` gives it; its value is nan where the loss is smaller than 5 points.
 
         Args:
             treatment: of the images that the network is given, such as ``epll``.
         """
-        before = self.top5("original", condition, **columns)
-        lost = self.top5(**columns) - before
-        share = (self.top5(network, condition, input=treatment, **columns) - before) / lost
+        before = self.number(metric, "original", condition, **columns)
+        lost = self.number(metric, "original", "sharp", **columns) - before
+        treated = self.number(metric, network, condition, **{"input": treatment} | columns)
+        share = (treated - before) / lost
         share.loc[0, lost.iloc[0] < LEAST_LOSS] = float("nan")
         return share
 

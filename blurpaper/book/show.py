@@ -7,6 +7,7 @@ yet is said to be not yet published.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,8 @@ from blurpaper.book.tables import (
     finding_text,
     grouped,
     images_to_decide,
+    paper,
+    provenance,
     render,
     rounded,
     said,
@@ -34,20 +37,23 @@ from blurpaper.book.tables import (
 )
 from blurpaper.claims.ledger import Entry
 from blurpaper.data.emoji import ATTRIBUTION
-from blurpaper.data.examples import EXAMPLES, photograph
-from blurpaper.data.images import to_canonical
+from blurpaper.data.examples import EXAMPLES, SEGMENTED, photograph
+from blurpaper.data.images import scenes_of, to_canonical
 from blurpaper.evaluation import protocol, results
-from blurpaper.experiments.examples import SCIKIT_IMAGE
+from blurpaper.experiments.examples import SCIKIT_IMAGE, SHOWN, scenes_named
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.experiments.sources import PAPER, MissingError
 from blurpaper.kernels import psf
 from blurpaper.runs import CANONICAL, Run
 from blurpaper.runs.store import Store
+from blurpaper.segmentation.networks import labels as labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
     from matplotlib.figure import Figure
+
+    from blurpaper.runs.profile import Profile
 
 NOT_PUBLISHED, NOT_REPORTED = "not yet published", "not reported"
 """Of a number that our runs do not have, and of one that the paper does not have."""
@@ -286,6 +292,26 @@ class Show:
             folded,
         )
 
+    def by_label(self, rows: pd.DataFrame, condition: str = "D8", folded: str = "") -> None:
+        """Plot the IoU of each label, sharp and under a blur: a panel a source.
+
+        Args:
+            folded: a line that opens it; none if empty.
+        """
+        if rows.empty:
+            return self._show_nothing()
+        sources = _by_source(rows)
+        originals = {title: results.select(of, network="original") for title, of in sources.items()}
+        ends = in_words(originals, "region", ("sharp", condition))
+        return self._show(
+            "".join(map(inline, figures.iou_by_label(sources, condition))),
+            f"IoU of each label: of the original, sharp and under {condition}, and of the mix "
+            f"under {condition}. Bars: 95 % intervals over scenes.",
+            sources,
+            f"Points of the IoU of each label. Of the original, {ends[:1].lower()}{ends[1:]}",
+            folded,
+        )
+
     # --- Pictures ---------------------------------------------------------------------------------
 
     def psfs(self, *names: str) -> None:
@@ -312,8 +338,11 @@ class Show:
         self._show("".join(shown), caption + thanks, {}, f"Pictures: {alt}.")
 
     def figure(self, name: str) -> None:
-        """Show a figure of the paper that consists of pictures: ``figure1`` or ``figure3``."""
-        {"figure1": self._figure1, "figure3": self._figure3}[name]()
+        """Show a figure of the paper that consists of pictures: ``figure1``, ``figure3`` or
+        ``figure5``.
+        """
+        shown = {"figure1": self._figure1, "figure3": self._figure3, "figure5": self._figure5}
+        shown[name]()
 
     def _figure1(self) -> None:
         """Images sharp and under D8, above the original's likeliest classes."""
@@ -365,6 +394,45 @@ class Show:
             list(pictures.values()),
         )
 
+    def _figure5(self) -> None:
+        """Label maps of scenes: the true one where it is known, and those of networks. All but the
+        first source's are folded.
+        """
+        folded = ""
+        for title, one in self._run.sources.items():
+            with suppress(MissingError):
+                self._label_maps(title, one.profile, one.label_maps(), folded)
+                folded = "More scenes"
+
+    def _label_maps(
+        self, title: str, profile: Profile, maps: Mapping[str, np.ndarray], folded: str
+    ) -> None:
+        """Label maps of a source, by ``scene mix condition``, over the scenes as networks see
+        them: a row a scene.
+        """
+        names = list(dict.fromkeys(key.partition(" ")[0] for key in maps))
+        images = scenes_named(names, Run(profile, Store()))
+        side, labels = profile.protocol.canonical, labels_of(profile)
+        rows, words = [], []
+        for scene, name in zip(scenes_of(images, range(len(names)), profile.protocol), names):
+            seen = {"sharp": scene.image}
+            seen["D8"] = protocol.blurred(scene.image[None], [name], "D8", side)[0]
+            row = [(seen["sharp"], None, "sharp")]
+            if isinstance(images.whole, data.SegmentedSet):
+                truth = images.whole.label_map(images.whole.ids.index(name)).numpy()
+                row = [(seen["sharp"], truth, "truth")]
+            for mix, condition in SHOWN:
+                found = maps[f"{name} {mix} {condition}"]
+                row.append((seen[condition], found, f"{mix}, {condition}"))
+                words.append(f"{name}, {mix}, {condition}: {_shares(found, labels)}")
+            rows.append(row)
+        drawn = figures.label_maps(rows, labels)
+        shown = "".join(inline(one, photographs=True) for one in drawn)
+        thanks = " ".join(f"{one.what.capitalize()}: {one.source}." for one in SEGMENTED)
+        thanks = thanks if names[0].startswith(SCIKIT_IMAGE) else ATTRIBUTION
+        caption = f"Label maps over the scenes that the networks saw ({title}, Figure 5). {thanks}"
+        self._show(shown, caption, {}, "; ".join(words), folded)
+
     def _pictures_of(self, rows: pd.DataFrame) -> list[Picture]:
         """The images of some rows that may be shown."""
         profile, found = self._run.profile, []
@@ -390,6 +458,23 @@ class Show:
         thanks = " ".join(dict.fromkeys(one.source for one in pictures))
         shown = "".join(inline(one, photographs=True) for one in drawn)
         self._show(shown, f"{caption} {thanks}", {}, alt)
+
+    # --- Provenance -------------------------------------------------------------------------------
+
+    def provenance(self, role: str) -> None:
+        """Show what the numbers of a source were made from.
+
+        Args:
+            role: ``paper``, ``photographs`` or ``run``.
+        """
+        title, of_run = self._run.roles[role], self._run.roles["run"]
+        if role != "run" and title == of_run:
+            display(HTML("<p>This run is the one on photographs.</p>"))
+        elif title == PAPER:
+            display(HTML(paper()))
+        else:
+            overrides = self._run.overrides if role == "run" else {}
+            display(HTML(provenance(self._run.sources[title], overrides)))
 
     @staticmethod
     def _show_nothing() -> None:
@@ -438,6 +523,16 @@ def described(rows: pd.DataFrame) -> str:
     pairs = dict.fromkeys(zip(rows["model"], rows["data"], strict=True))
     words = " and ".join(f"{model} on {name}" for model, name in pairs)
     return words + (f", n = {rows['n'].min():,}" if rows["n"].notna().any() else "")
+
+
+def _shares(found: np.ndarray, labels: Sequence[str]) -> str:
+    """What a label map consists of, such as ``background 70 %, cat 30 %``."""
+    shares = np.bincount(found.ravel(), minlength=len(labels)) / found.size
+    return ", ".join(
+        f"{labels[number]} {rounded(100 * shares[number], 0)} %"
+        for number in np.argsort(-shares)
+        if shares[number] >= 0.01
+    )
 
 
 def in_words(

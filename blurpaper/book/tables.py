@@ -82,6 +82,11 @@ METRICS = {
     "log_likelihood": "log-likelihood of a held-out patch",
     "psnr": "PSNR",
     "ssim": "structural similarity",
+    "miou": "mean IoU",
+    "error": "error, 1 − mean IoU",
+    "loss": "error that blur adds",
+    "top1_vs_float32": "change of top-1 accuracy from float32",
+    "top5_vs_float32": "change of top-5 accuracy from float32",
 }
 """Metrics of classification as readers see them."""
 
@@ -159,7 +164,8 @@ def _plus_minus(found: pd.DataFrame, column: str, value: str, metric: str) -> tu
     share = unit_of(metric) in ("%", "points")
     scale, digits = (100, 1) if share else (1, 2)
     if one["source"] == numbers.PAPER:
-        return rounded(scale * one["value"], 2 if share else 4), ""
+        digits = 1 if metric == "miou" else 2 if share else 4
+        return rounded(scale * one["value"], digits), ""
     half = rounded(scale * (one["high"] - one["low"]) / 2, digits)
     return rounded(scale * one["value"], digits), "" if np.isnan(one["low"]) else f"±{half}"
 

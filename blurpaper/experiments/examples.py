@@ -149,20 +149,22 @@ def scenes(run: Run) -> dict[str, int]:
     return {images.ids[number]: number for number in chosen}
 
 
+def scenes_named(names: Sequence[str], run: Run) -> data.Subset:
+    """Embedded test scenes, or scikit-image's photographs, by their names."""
+    whole: data.ImageSet = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
+    if not set(names) <= set(whole.ids):
+        whole = data.load_segmented(data.SCENES, "test", run)
+    return data.Subset(whole, [whole.ids.index(name) for name in names])
+
+
 def label_maps(run: Run) -> dict[str, np.ndarray]:
     """Label maps of the scenes that are shown, by ``scene mix condition``: uint8 ``(H, W)``.
 
     Of the embedded scenes those of :func:`scenes`; where the profile's scenes are photographs, of
     scikit-image's instead.
     """
-    if run.profile.segmentation.data == data.SCENES:
-        whole = data.load_segmented(run.profile.segmentation.data, "test", run)
-        images: data.ImageSet = data.Subset(whole, list(scenes(run).values()))
-    else:
-        carried = data.JoinedSet([CarriedSet("test"), CarriedSet("train")])
-        ids = [f"{SCIKIT_IMAGE}/{example.name}" for example in SEGMENTED]
-        images = data.Subset(carried, [carried.ids.index(one) for one in ids])
-    found = {}
+    names = list(scenes(run)) or [f"{SCIKIT_IMAGE}/{example.name}" for example in SEGMENTED]
+    images, found = scenes_named(names, run), {}
     for mix, condition in SHOWN:
         network = segmenter(NetworkSpec(run.profile.model, mix), run)
         maps = networks.label_maps(network, images, condition)

@@ -127,6 +127,17 @@ def test_the_second_model_is_that_of_each_source(run, shown) -> None:
     assert "resnet50 on imagenet" in shown.html[0] and "small_resnet on emoji" in shown.html[0]
 
 
+def test_the_share_of_mean_iou_recovered_is_that_of_the_results(run) -> None:
+    for region in ("all", "boundary"):
+        row = results.select(
+            Committed(profiles.load("photos")).rows("table6"),
+            network="mix", condition="D8", metric="miou_recovered", region=region,
+        ).iloc[0]  # fmt: skip
+        found = run.recovered("mix", "D8", metric="miou", region=region)["photographs"]
+        wanted = row[["value", "low", "high"]].to_numpy(float)
+        assert np.allclose(intervals.of_draws(found.to_numpy()), wanted, atol=1e-6)
+
+
 def test_no_share_is_given_of_a_small_loss(run, shown, capsys) -> None:
     assert run.recovered("mix", "D8")["paper"][0] == pytest.approx(
         (0.8701 - 0.6097) / (0.9088 - 0.6097)
@@ -242,6 +253,37 @@ def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, 
     shown.box("percent", top5=run.top5("mix/agreement"))
     assert "not reported" in shown.html[2] and "vgg16" not in shown.html[2]
     assert shown.glued["recovered-run"] == "96.5 % (94.8 to 98.1)"
+
+
+def test_the_box_of_segmentation_names_its_scenes(run, shown) -> None:
+    shown.box("share", segmented=True, back=run.recovered("mix", metric="miou"))
+    html = shown.html[0]
+    assert "vgg16 on voc2012, n = 1,449" in html and "on voc-animals, n = 223" in html
+
+
+def test_mean_iou_has_the_papers_one_decimal(run, shown) -> None:
+    table6 = run.table("table6", metric="miou", network="original", region="all")
+    shown.table(table6, columns=["sharp", "D8"])
+    assert cells(shown.html[0])[1] == ["original", "paper", "70.0", "23.1"]
+
+
+def test_label_maps_stand_beside_the_truth_where_it_is_known(run, shown) -> None:
+    shown.figure("figure5")
+    of_photographs, drawn = shown.html
+    assert "A cat: Stéfan van der Walt" in of_photographs and "<details" not in of_photographs
+    assert ">truth<" not in of_photographs and drawn.count(">truth<") == 2
+    (text,) = Pictures(of_photographs).texts
+    assert re.search(r"scikit-image/astronaut, original, sharp: .*person \d+ %", text)
+
+
+def test_the_iou_of_each_label_has_a_text_with_the_originals(run, shown) -> None:
+    shown.by_label(run.table("table6", metric="iou"), folded="by label")
+    (text,) = Pictures(shown.html[0]).texts
+    frame = run.table("table6", metric="iou", network="original", region="cat").set_index(
+        ["source", "condition"]
+    )["value"]
+    sharp, blurred = (100 * frame["photographs", one] for one in ("sharp", "D8"))
+    assert f"cat from {sharp:.1f} % to {blurred:.1f} %" in text
 
 
 def test_verdicts_are_those_of_the_ledger_and_can_stand_in_a_sentence(run, shown) -> None:

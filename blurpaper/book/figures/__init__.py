@@ -15,24 +15,18 @@ from blurpaper.book.figures.pictures import (
 )
 from blurpaper.book.figures.recognition import (
     curves,
+    iou_by_label,
     places_of,
     risk_coverage,
-)
-from blurpaper.book.figures.restoration import (
-    error_shares,
-    iou_by_label,
-    miou_by_blur,
 )
 
 __all__ = [
     "Verdict",
     "curves",
-    "error_shares",
     "gallery",
     "iou_by_label",
     "label_maps",
     "likely_classes",
-    "miou_by_blur",
     "places_of",
     "psfs",
     "risk_coverage",

@@ -187,28 +187,39 @@ def label_maps(
     Args:
         labels: names of the labels; the first, the background, is left clear.
     """
-    palette = np.array([(0, 0, 0), *sns.color_palette("husl", len(labels) - 1)])
-    width = share_of_page(max(map(len, rows)))
-    found, seen = [], set()
+    maps = [given for row in rows for _, given, _ in row if given is not None]
+    shares = [np.bincount(one[one != VOID], minlength=len(labels)) / one.size for one in maps]
+    seen = [number for number in range(1, len(labels)) if np.max(shares, axis=0)[number] >= 0.01]
+    palette = np.full((len(labels), 3), 0.5)
+    palette[seen] = sns.color_palette("husl", len(seen))  # as far apart as these few allow
+    width, found = share_of_page(max(map(len, rows))), []
     for image, given, title in (one for row in rows for one in row):
         shown = image.permute(1, 2, 0).numpy() / 255
         names = ""
         if given is not None:
-            coloured = palette[np.where(given == VOID, 0, given)]
-            marked = ((given != 0) & (given != VOID))[..., None]
-            shown = np.where(marked, 0.4 * shown + 0.6 * coloured, shown)
-            shown = np.where((given == VOID)[..., None], 1.0, shown)
-            share = np.bincount(given[given != VOID].ravel(), minlength=len(labels)) / given.size
+            share = np.bincount(given[given != VOID], minlength=len(labels)) / given.size
             present = [number for number in np.argsort(-share) if number and share[number] >= 0.01]
-            seen |= set(present)
             names = ", ".join(labels[number] for number in present[:2]) + ", …" * (len(present) > 2)
+            given = _fitted(given, shown.shape[:2])[..., None]
+            coloured = 0.4 * shown + 0.6 * palette[np.where(given == VOID, 0, given)[..., 0]]
+            shown = np.where((given != 0) & (given != VOID), coloured, shown)
+            shown = np.where(given == VOID, 1.0, shown)
         axes = picture(shown, title, width)
         below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
         axes.annotate(names, (0.5, 0), (0, -4), ha="center", fontsize=8, **below)
         found.append(axes.figure)
     if seen:
-        handles = [Patch(color=palette[number], label=labels[number]) for number in sorted(seen)]
+        handles = [Patch(color=palette[number], label=labels[number]) for number in seen]
         key = plt.figure(figsize=(6.8, 0.3 + 0.2 * (len(handles) // 6)))
         key.legend(handles=handles, loc="center", ncols=6, frameon=False, fontsize=9)
         found.append(key)
     return found
+
+
+def _fitted(found: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """A label map at another size: each pixel has the label of the nearest one."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for new, old in zip(shape, found.shape, strict=True)
+    )
+    return found[np.ix_(rows, columns)]

@@ -1,5 +1,5 @@
-"""Plots of recognition under blur, one function a figure; what has a panel for each source is a
-list of figures.
+"""Plots of recognition and segmentation under blur, one function a figure; what has a panel for
+each source is a list of figures.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from blurpaper.book.figures.style import (
     CONDITION_COLOURS,
+    LIGHT,
     NETWORK_COLOURS,
     NETWORK_MARKS,
     ROW,
@@ -22,6 +23,7 @@ from blurpaper.book.figures.style import (
     SERIES_COLOURS,
     SERIES_MARKS,
     axes_of_conditions,
+    bars,
     curve,
     figures_of,
     in_order,
@@ -129,3 +131,28 @@ def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
         curve = metrics.risk_coverage(confidence[again], correct[again])
         drawn.append(np.interp(_COVERAGES, *curve))
     return np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2], axis=0)
+
+
+def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Figure]:
+    """IoU of each label, with intervals: of the original on sharp scenes, and of the original and
+    the mix on blurred ones.
+    """
+    shown = [("original", "sharp"), ("original", condition), ("mix", condition)]
+    found = []
+    for title, frame in sources.items():
+        rows = select(frame, metric="iou")
+        (axis,) = panels([title], (3.6, 1.5 + 0.24 * rows["region"].nunique()))
+        sharp = select(rows, network="original", condition="sharp").sort_values("value")
+        labels = sharp["region"].tolist()
+        for number, (network, seen) in enumerate(shown):
+            line = in_order(select(rows, network=network, condition=seen), labels, "region")
+            colour, place = NETWORK_COLOURS[network], np.arange(len(labels)) + 0.24 * (number - 1)
+            sign = {"fmt": NETWORK_MARKS[network], "color": colour, "markersize": 4.5}
+            sign["markerfacecolor"] = LIGHT["page"] if seen == "sharp" else colour
+            label = f"{network}, {seen}"
+            axis.errorbar(line["value"], place, xerr=bars(line), linewidth=1, label=label, **sign)
+        axis.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, 1), xlabel="IoU")
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0)}
+        axis.figure.legend(frameon=False, fontsize=8, **below)
+        found += figures_of([axis])
+    return found

@@ -270,18 +270,6 @@ def table6(
     )
 
 
-def test_mean_iou_is_drawn_for_each_network_over_all_pixels_and_dashed_near_boundaries() -> None:
-    (axis,) = axes(figures.miou_by_blur({"this run": table6()}))
-    solid, dashed = (
-        [line for line in axis.lines if line.get_linestyle() == style] for style in ("-", "--")
-    )
-    assert [line.get_color() for line in solid] == [
-        style.NETWORK_COLOURS[name] for name in ("original", "mix")
-    ]
-    assert solid[1].get_ydata() == pytest.approx([0.75, 0.65, 0.55, 0.45, 0.35])
-    assert dashed[1].get_ydata() == pytest.approx([0.73, 0.63, 0.53, 0.43, 0.33])
-
-
 def test_labels_are_in_the_order_of_the_originals_iou_on_sharp_scenes() -> None:
     frame = table6(metric="iou", regions=("cat", "dog", "cow"))
     (axis,) = axes(figures.iou_by_label({"this run": frame}, "D8"))
@@ -290,17 +278,6 @@ def test_labels_are_in_the_order_of_the_originals_iou_on_sharp_scenes() -> None:
     assert sharp == pytest.approx([0.76, 0.78, 0.8])
     assert blurred == pytest.approx([0.36, 0.38, 0.4])
     assert mix == pytest.approx([0.31, 0.33, 0.35])
-
-
-def test_the_two_kinds_of_error_stand_upon_one_another() -> None:
-    frame = table6(metric="error", regions=("recognition", "localisation"), column="parameter")
-    (axis,) = axes(figures.error_shares({"this run": frame}, ["original", "mix"]))
-    bars = [patch for patch in axis.patches if patch.get_height() > 0]
-    assert len(bars) == 2 * 2 * len(DISKS)
-    below, above = bars[: len(DISKS)], bars[len(DISKS) : 2 * len(DISKS)]
-    for first, second in zip(below, above, strict=True):
-        assert second.get_y() == pytest.approx(first.get_height())
-        assert second.get_x() == pytest.approx(first.get_x())
 
 
 def test_label_maps_leave_the_background_clear_colour_the_rest_and_show_void_white() -> None:
@@ -317,3 +294,13 @@ def test_label_maps_leave_the_background_clear_colour_the_rest_and_show_void_whi
     assert not np.allclose(over[2, 4], 100 / 255)
     assert [text.get_text() for text in figure[1].axes[0].texts] == ["dog"]
     assert [text.get_text() for text in figure[2].legends[0].get_texts()] == ["dog"]
+
+
+def test_a_label_map_of_another_size_is_laid_over_its_scene_and_small_labels_stay_grey() -> None:
+    picture, found = torch.zeros((3, 40, 60), dtype=torch.uint8), np.zeros((20, 30), np.uint8)
+    found[:, 15:], found[0, 0] = 2, 1
+    figure = figures.label_maps([[(picture, found, "mix, D8")]], ("background", "cat", "dog"))
+    over = np.asarray(figure[0].axes[0].images[0].get_array())
+    assert (over[:, :30][2:] == 0).all() and (over[:, 30:] == over[0, 30]).all()
+    assert over[0, 0] == pytest.approx(0.3)
+    assert [text.get_text() for text in figure[1].legends[0].get_texts()] == ["dog"]
