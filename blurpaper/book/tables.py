@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -100,38 +100,6 @@ def unit_of(metric: str) -> str:
     return "%" if metric in PERCENT else "nats"
 
 
-def comparison(
-    sources: Mapping[str, pd.DataFrame],
-    metrics: Mapping[str, str],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    row: str = "condition",
-    column: str = "scale",
-) -> str:
-    """An HTML table: a row a condition, a group of columns a scale (or metric), in each a column a
-    source.
-
-    Args:
-        sources: heading -> results, in the order of the columns.
-        metrics: metric -> heading; with several, they are a level of headings above the sources.
-        rows, columns: values of ``row`` and of ``column``, in order.
-    """
-    heads, cells = [], []
-    for value in columns:
-        for metric, heading in metrics.items():
-            found = {
-                name: part
-                for name, frame in sources.items()
-                if not (part := select(frame, **{column: value}, metric=metric)).empty
-            }
-            titles = [value] * (len(columns) > 1)
-            titles += [heading] * (len(metrics) > 1 or len(columns) == 1)
-            heads += [(", ".join(titles), list(found))] * bool(found)
-            cells += [(metric, part) for part in found.values()]
-    body = [(value, [_number(part, row, value, of) for of, part in cells]) for value in rows]
-    return render("comparison.html", row=row, heads=heads, rows=body, several=len(sources) > 1)
-
-
 def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -> str:
     """An HTML table: a group of rows for each metric and value of a column, in it a row a source;
     each number with half the width of its interval, those of the paper in its own digits.
@@ -206,23 +174,6 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     }
 
 
-def number(value: float, low: float, high: float, metric: str) -> tuple[str, str]:
-    """A number and its interval as text, in per cent if the metric is a share (or a share of a
-    loss); no interval where none is known.
-    """
-    if np.isnan(value):
-        return "–", ""
-    share = metric.split("_vs_")[0].removesuffix("_recovered") in PERCENT
-    scale, digits = (100, 1) if share else (1, 3 if metric == "ssim" else 2)
-    shown, *bounds = (rounded(scale * one, digits) for one in (value, low, high))
-    return shown, "" if np.isnan(low) else (" to " if low < 0 else "–").join(bounds)
-
-
-def _number(found: pd.DataFrame, row: str, value: str, metric: str) -> tuple[str, str]:
-    one = _one(found, row, value, metric)
-    return ("–", "") if one is None else number(*one[["value", "low", "high"]], metric)
-
-
 def _one(found: pd.DataFrame, row: str, value: str, metric: str) -> pd.Series | None:
     """The one result for a value of a column, if there is any."""
     one = select(found, **{row: value})
@@ -261,23 +212,6 @@ def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
         found[source] = Counter(dict.fromkeys(criteria.VERDICTS, 0))
         found[source].update(entry.findings[source].verdict for entry in entries)
     return found
-
-
-def claims_table(entries: Sequence[Entry], page_of: Callable[[str], str]) -> str:
-    """The claims of a chapter as an HTML table, linked to their rows in the ledger.
-
-    Args:
-        page_of: the link to a target of the book, such as a table.
-    """
-    return render(
-        "ledger.html",
-        entries=entries,
-        sources=list(entries[0].findings),
-        marks=MARKS,
-        ledger=LEDGER,
-        page=lambda target: page_of(target).partition("#")[0],
-        finding_text=finding_text,
-    )
 
 
 def finding_text(found: Finding) -> str:

@@ -256,7 +256,7 @@ def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, 
 
 
 def test_the_box_of_segmentation_names_its_scenes(run, shown) -> None:
-    shown.box("share", segmented=True, back=run.recovered("mix", metric="miou"))
+    shown.box("share", of="table6", back=run.recovered("mix", metric="miou"))
     html = shown.html[0]
     assert "vgg16 on voc2012, n = 1,449" in html and "on voc-animals, n = 223" in html
 
@@ -336,3 +336,23 @@ def test_on_photographs_they_are_this_run_and_stand_once() -> None:
 def test_the_papers_numbers_are_those_of_its_evidence() -> None:
     drawn = Evidence(Paper()).accuracy("mix", "D8")
     assert drawn[0] == Chapter("emoji", published=True).top5("mix", "D8")["paper"][0]
+
+
+def test_lines_are_told_by_their_ends_as_far_as_both_are_known() -> None:
+    rows = results.table(
+        {"scale": scale, "condition": condition, "value": value}
+        for scale, condition, value in (
+            ("256", "sharp", 0.9),
+            ("256", "D4", 0.8),
+            ("256", "D8", 0.613),
+            ("512", "sharp", 0.7),
+        )
+    )
+    assert (
+        show.in_words({"paper": rows, "photos": rows.iloc[:1]}, "scale")
+        == "From sharp to D8, paper: 256 from 90.0 % to 61.3 %."
+    )
+    assert (
+        show.in_words({"paper": rows}, "scale", percents=False)
+        == "From sharp to D8, paper: 256 from 0.90 to 0.61."
+    )

@@ -165,9 +165,9 @@ def test_the_first_chapter_and_those_that_show_the_store_are_executed_alone(
 
 def test_code_that_a_chapter_uses_counts_and_other_code_does_not() -> None:
     script = (
-        "from blurpaper.book import page\nfrom blurpaper.kernels import MIXES\npage.Page(MIXES)"
+        "from blurpaper.book import show\nfrom blurpaper.kernels import MIXES\nshow.Show(MIXES)"
     )
-    assert fingerprint.used_by(script) == {"blurpaper.book.page", "blurpaper.kernels"}
+    assert fingerprint.used_by(script) == {"blurpaper.book.show", "blurpaper.kernels"}
     used = fingerprint.closure(fingerprint.used_by(script))
     assert {"blurpaper.claims.fine_tuning", "blurpaper.kernels"} <= used
     assert not used & {"blurpaper.cli", "blurpaper.cli.finetune"}

@@ -11,9 +11,8 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from blurpaper.book import page, tables
+from blurpaper.book import tables
 from blurpaper.book.chapter import headline
-from blurpaper.book.page import Page
 from blurpaper.book.tables import ANCHORS, download
 from blurpaper.evaluation import results
 from blurpaper.experiments import sources
@@ -175,15 +174,6 @@ def test_on_photographs_the_published_run_is_this_one(published_chapter) -> None
     html, _ = published_chapter("12_runs", "photos")
     assert "12_runs.html#run-this" in html and "#run-photos" not in html
     assert html.count("This run is the one on photographs.") == 1
-
-
-def test_a_source_named_in_prose_is_linked_and_other_emphasis_is_not(monkeypatch) -> None:
-    shown = []
-    monkeypatch.setattr(page, "display", lambda one: shown.append(one.data))
-    Page("emoji", published=True).say("- *photos*: 3. *this run* and **paper**, a *photo*.")
-    link = '<em><a href="12_runs.html#{}">{}</a></em>'
-    photos, this_run = link.format("run-photos", "photos"), link.format("run-this", "this run")
-    assert shown == [f"- {photos}: 3. {this_run} and **paper**, a *photo*."]
 
 
 # --- Second click: the artifact -------------------------------------------------------------------

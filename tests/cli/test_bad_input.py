@@ -533,11 +533,11 @@ def test_a_parameter_that_cannot_be_used_is_refused_before_a_chapter_is_executed
 def test_a_notebook_refuses_parameters_as_the_command_line_does(
     place, profile, overrides, sentence
 ) -> None:
-    from blurpaper.book.page import Page
+    from blurpaper.book.chapter import Chapter
     from blurpaper.runs.profile import ProfileError
 
     with pytest.raises(ProfileError, match=sentence):
-        Page(profile, overrides)
+        Chapter(profile, overrides)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,6 @@ from blurpaper.book.chapter import Chapter
 from blurpaper.experiments.sources import Committed, Paper
 from blurpaper.runs import profile as profiles
 
-NOT_YET_REWRITTEN = {
-}  # fmt: skip
-"""Chapters of the first version, in which code writes the page. This list only shrinks."""
-
-REWRITTEN = sorted(set(build.chapters()) - NOT_YET_REWRITTEN)
 LINES_OF_A_CELL, LINES_OF_A_CHAPTER, WORDS, COLUMNS = 12, 80, 900, 90
 """Most of each; so many columns fit the page."""
 
@@ -66,7 +61,7 @@ def test_what_is_not_in_the_form_is_found(source, fault) -> None:
     assert any(one.startswith(fault) for one in faults(source))
 
 
-@pytest.mark.parametrize("chapter", REWRITTEN)
+@pytest.mark.parametrize("chapter", build.chapters())
 def test_the_code_of_a_chapter_is_short_shown_and_what_a_colleague_would_type(chapter) -> None:
     code = cells(chapter, "code")
     assert [fault for cell in code for fault in faults(cell.source)] == []
@@ -83,15 +78,11 @@ def test_the_code_of_a_chapter_is_short_shown_and_what_a_colleague_would_type(ch
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("chapter", REWRITTEN)
+@pytest.mark.parametrize("chapter", build.chapters())
 def test_the_prose_of_a_chapter_is_markdown_of_at_most_so_many_words(chapter) -> None:
     text = "\n".join(cell.source for cell in cells(chapter, "markdown"))
     assert len(re.sub(r"\{[\w:]+\}`[^`]*`", "number", text).split()) <= WORDS
     assert not re.search(r"</?[a-z]+[^>]*>", text)
-
-
-def test_a_chapter_not_yet_rewritten_is_one_that_there_is() -> None:
-    assert set(build.chapters()) >= NOT_YET_REWRITTEN
 
 
 # --- As it is built and executed ------------------------------------------------------------------
@@ -114,7 +105,7 @@ class Tables(HTMLParser):
             self.columns[-1] += int(dict(attrs).get("colspan") or 1)
 
 
-@pytest.mark.parametrize("chapter", REWRITTEN)
+@pytest.mark.parametrize("chapter", build.chapters())
 def test_tables_of_a_built_chapter_have_at_most_seven_columns(chapter, smoke_run) -> None:
     html, _ = smoke_run
     page = (html / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
@@ -170,9 +161,9 @@ def test_jupytext_and_papermill_execute_a_chapter(chapter, smoke_run, tmp_path) 
 def test_a_parameter_or_an_override_that_there_is_not_ends_in_a_sentence(
     parameters, told, tmp_path
 ) -> None:
-    ran = papermill(REWRITTEN[0], tmp_path, tmp_path / "store", *parameters)
+    ran = papermill(build.chapters()[0], tmp_path, tmp_path / "store", *parameters)
     assert ran.returncode != 0
-    failed = nbformat.read(tmp_path / f"{REWRITTEN[0]}.done.ipynb", as_version=4)
+    failed = nbformat.read(tmp_path / f"{build.chapters()[0]}.done.ipynb", as_version=4)
     (error,) = [
         output
         for cell in failed.cells

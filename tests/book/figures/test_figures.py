@@ -304,3 +304,19 @@ def test_a_label_map_of_another_size_is_laid_over_its_scene_and_small_labels_sta
     assert (over[:, :30][2:] == 0).all() and (over[:, 30:] == over[0, 30]).all()
     assert over[0, 0] == pytest.approx(0.3)
     assert [text.get_text() for text in figure[1].legends[0].get_texts()] == ["dog"]
+
+
+@pytest.mark.parametrize(
+    ("inches", "small", "shrinks_to"),
+    [(1.5, True, None), (3.5, False, None), (7.0, False, 0.8 * 672)],
+)
+def test_small_plots_may_stand_in_pairs_on_a_phone_and_wide_ones_stay_readable(
+    inches, small, shrinks_to
+) -> None:
+    figure = plt.figure(figsize=(inches, 2))
+    figure.add_axes((0, 0, 1, 1)).axis("off")
+    figure.patches.append(plt.Rectangle((0, 0), 1, 1, transform=figure.transFigure, figure=figure))
+    shown = style.inline(figure)
+    assert ('class="small"' in shown) == small
+    least = re.search(r"min-width:(\d+)px", shown)
+    assert (least and int(least[1])) == (shrinks_to and pytest.approx(shrinks_to, abs=8))
