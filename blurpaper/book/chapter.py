@@ -23,7 +23,7 @@ from blurpaper.claims import Evidence
 from blurpaper.claims.evidence import NotMeasuredError
 from blurpaper.evaluation import results
 from blurpaper.experiments import EXPERIMENTS
-from blurpaper.experiments.recognition import LEAST_LOSS
+from blurpaper.experiments.fine_tuning import LEAST_LOSS
 from blurpaper.experiments.sources import (
     PAPER,
     PHOTOS,

@@ -116,6 +116,14 @@ def specs_of(names: Iterable[str], profile: Profile) -> list[NetworkSpec]:
     return [NetworkSpec.parse(f"{profile.model}:{name}") for name in names]
 
 
+def of_several_seeds(specs: Iterable[NetworkSpec]) -> list[list[NetworkSpec]]:
+    """Networks that differ in their seed alone."""
+    groups: dict[NetworkSpec, list[NetworkSpec]] = {}
+    for spec in specs:
+        groups.setdefault(replace(spec, seed=0), []).append(spec)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def on_test_images(
     specs: Iterable[NetworkSpec],
     profile: Profile,

@@ -13,6 +13,7 @@ from blurpaper import data
 from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.evaluation.intervals import of_draws
 from blurpaper.experiments import examples
+from blurpaper.experiments.fine_tuning import BASELINES
 from blurpaper.experiments.measurements import (
     Measurement,
     experiment,
@@ -20,7 +21,6 @@ from blurpaper.experiments.measurements import (
     on_test_scenes,
     specs_of,
 )
-from blurpaper.experiments.recognition import BASELINES
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run

@@ -10,7 +10,7 @@ import pytest
 
 from blurpaper import data, experiments
 from blurpaper.evaluation import invariance, predictions, results
-from blurpaper.experiments import measurements, recognition
+from blurpaper.experiments import fine_tuning, measurements
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -211,9 +211,9 @@ def test_a_network_is_compared_with_the_control_of_its_own_seed_if_there_is_one(
     names = ("original", "sharp-only", "sharp-only#1")
     tuned = {NetworkSpec.parse(name, model): name for name in names}
     own, other = (
-        recognition.baselines_of(NetworkSpec(model, "mix", seed=seed), tuned) for seed in (1, 2)
+        fine_tuning.baselines_of(NetworkSpec(model, "mix", seed=seed), tuned) for seed in (1, 2)
     )
     assert own == {"original": "original", "sharp-only": "sharp-only#1"}
     assert other == {"original": "original", "sharp-only": "sharp-only"}
     control = NetworkSpec(model, "sharp-only", seed=1)
-    assert list(recognition.baselines_of(control, tuned)) == ["original"]
+    assert list(fine_tuning.baselines_of(control, tuned)) == ["original"]

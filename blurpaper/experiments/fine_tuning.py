@@ -1,0 +1,239 @@
+"""Fine-tuning on blur, at one scale and at others: Tables 3 and 4 (Sec. 4.1, 4.2), on each test set
+and with fewer labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blurpaper.evaluation import intervals, metrics, results
+from blurpaper.experiments.measurements import (
+    Measurement,
+    experiment,
+    of_several_seeds,
+    on_test_images,
+    specs_of,
+)
+from blurpaper.networks import NetworkSpec
+from blurpaper.runs import Run
+from blurpaper.runs.profile import Profile
+from blurpaper.training.networks import start_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------
+
+BASELINES = ("original", "sharp-only")
+"""The networks that fine-tuned ones are compared with, image by image or scene by scene: the start,
+and as much training without blur.
+"""
+
+
+def _tuned(profile: Profile, *mixes: str) -> list[Measurement]:
+    """Networks of Table 3, of some mixes or all, after those that they start from."""
+    tuned = [
+        spec
+        for spec in specs_of(profile.evaluation.finetuned_networks, profile)
+        if spec.mix in mixes or not mixes
+    ]
+    specs = [NetworkSpec(profile.model), *map(start_of, tuned), *tuned]
+    conditions = ["sharp", *profile.evaluation.finetuned_conditions]
+    return on_test_images(dict.fromkeys(specs), profile, conditions, ["256"])
+
+
+def baselines_of(
+    spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Decisions of a network's baselines: its start, and the control, from its own seed if there is
+    one.
+
+    Args:
+        tuned: decisions by network, those of :func:`networks.start_of` among them.
+    """
+    found = {"original": tuned[start_of(spec)]}
+    control = NetworkSpec(spec.model, "sharp-only", seed=spec.seed)
+    control = control if control in tuned else replace(control, seed=0)
+    if spec.mix != "sharp-only" and control in tuned:
+        found["sharp-only"] = tuned[control]
+    return found
+
+
+@experiment(_tuned)
+def table3(run: Run) -> Iterator[dict[str, Any]]:
+    """Every network under every condition, and its paired differences from the baselines
+    (``top1_vs_original``, ...).
+
+    Where a network was fine-tuned from several seeds there is a row for each, and one for all of
+    them (``seed=all``).
+    """
+    yield from _compared(table3.decisions(run), run.profile)
+
+
+def _compared(
+    decided: Mapping[NetworkSpec, pd.DataFrame], profile: Profile
+) -> Iterator[dict[str, Any]]:
+    """Accuracy of networks, and of fine-tuned ones the differences from their baselines."""
+    tuned = [spec for spec in decided if not spec.is_original]
+    for spec, by_spec in decided.items():
+        yield from intervals.means(by_spec, ("top1", "top5"), profile)
+        for name, baseline in baselines_of(spec, decided).items() if spec in tuned else ():
+            yield from intervals.differences(by_spec, baseline, name, profile)
+    for alike in of_several_seeds(tuned):
+        of_seeds = [decided[spec] for spec in alike]
+        yield from intervals.means_over_seeds(of_seeds, profile)
+        baselines = [baselines_of(spec, decided) for spec in alike]
+        for name in baselines[0]:
+            yield from intervals.means_over_seeds(
+                of_seeds, profile, [of_seed[name] for of_seed in baselines], f"_vs_{name}"
+            )
+
+
+# --- The loss that fine-tuning on the mix recovers, with labels and without -----------------------
+
+LEAST_LOSS = 0.05
+"""The smallest loss of accuracy of which a share is given; of smaller ones it is mostly noise."""
+
+
+@experiment(lambda profile: _tuned(profile, "mix"))
+def recovery(run: Run) -> Iterator[dict[str, Any]]:
+    """The share of the loss under each blur that fine-tuning on the mix recovers, over all seeds.
+
+    ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
+    it), of losses of 5 points and more; and ``top5_vs_original`` the paired difference it costs or
+    gains; likewise for top-1.
+    """
+    yield from _recovered(recovery.decisions(run), run.profile)
+
+
+def _recovered(
+    decided: Mapping[NetworkSpec, pd.DataFrame], profile: Profile
+) -> Iterator[dict[str, Any]]:
+    """The share of the loss that each network tuned on the mix recovers, with what it gains."""
+    resamples, terms, columns = profile.evaluation.bootstrap, {}, {}
+    for spec, own in decided.items():
+        for setting, group in own.groupby(["data", "condition"], sort=False):
+            terms[spec, setting] = metrics.per_image(group)
+            columns[spec, setting] = group.iloc[0][list(results.DECISION_KEY)].to_dict()
+    groups: dict[tuple, list[NetworkSpec]] = {}
+    for spec, (data, condition) in terms:
+        if spec.mix == "mix" and spec.recipe != "batch-norm":
+            groups.setdefault((spec.recipe, data, condition), []).append(spec)
+    for (_, data, condition), alike in groups.items():
+        starts = [start_of(spec) for spec in alike]
+        of = columns[alike[0], (data, condition)]
+        of |= {"seed": "all"} if len(alike) > 1 else {}
+        for metric in ("top1", "top5"):
+            now = np.array([terms[spec, (data, condition)][metric] for spec in alike])
+            before = np.array([terms[spec, (data, condition)][metric] for spec in starts])
+            best = np.array([terms[spec, (data, "sharp")][metric] for spec in starts])
+            found = intervals.of_mean_over_seeds(now - before, resamples)
+            yield of | results.number(f"{metric}_vs_original", *found, now.size)
+            if (best - before).mean() >= LEAST_LOSS:
+                found = intervals.of_ratio_over_seeds(now - before, best - before, resamples)
+                yield of | results.number(f"{metric}_recovered", *found, now.size)
+
+
+# --- Each test set by itself ----------------------------------------------------------------------
+
+
+def _of_test_sets(profile: Profile) -> list[Measurement]:
+    if not any("+" in name for name in profile.evaluation.test_sets):
+        return []
+    return _tuned(profile, "sharp-only", "mix")
+
+
+@experiment(_of_test_sets)
+def test_sets(run: Run) -> Iterator[dict[str, Any]]:
+    """Accuracy on each of the sets of photographs that a test set joins, with differences from the
+    original; and the mean over classes of the accuracy on each (``top1_balanced``), as some
+    classes have many of a set's images.
+    """
+    decided = test_sets.decisions(run)
+    names = [name for joined in run.profile.evaluation.test_sets for name in joined.split("+")]
+    for name in names if decided else ():
+        own = {
+            spec: found[found["image"].str.startswith(f"{name}/")].assign(data=name)
+            for spec, found in decided.items()
+        }
+        yield from _compared(own, run.profile)
+        for found in own.values():
+            yield from _balanced(found, run.profile)
+
+
+def _balanced(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
+    """Mean over classes of a network's accuracy on the images of each."""
+    for key, group in decided.groupby(list(results.DECISION_KEY), sort=False):
+        weight = 1 / group.groupby("label")["label"].transform("size").to_numpy(float)
+        right = weight * metrics.per_image(group)["top1"]
+        found = intervals.of_statistic(
+            lambda counts, right=right, weight=weight: (counts @ right) / (counts @ weight),
+            len(group),
+            profile.evaluation.bootstrap,
+        )
+        yield results.columns(key) | results.number("top1_balanced", *found, len(group))
+
+
+# --- Fewer labels ---------------------------------------------------------------------------------
+
+
+def _of_densities(profile: Profile) -> list[Measurement]:
+    """Networks of each density on the test images of its set; and the original there, and the one
+    that was tuned without labels on all images at hand.
+    """
+    of, settings = profile.density, profile.evaluation
+    specs = [(0, spec) for spec in specs_of(["original", "mix/agreement"], profile)]
+    for part in of.parts:
+        specs += [(part.labelled, spec) for spec in specs_of(part.networks, profile)]
+    conditions = settings.finetuned_conditions, settings.scale_conditions
+    return [
+        Measurement(spec, of.data, conditions[spec.seed > 0], ["256"], labelled=labelled)
+        for labelled, spec in specs
+    ]
+
+
+@experiment(_of_densities)
+def densities(run: Run) -> Iterator[dict[str, Any]]:
+    """Table 3 by the number of training images a class (``parameter``), with labels and without by
+    the same schedule on the same images; with the share of the loss that is recovered.
+    """
+    for parameter, decided in _by_density(densities.decisions(run)).items():
+        shares = [row for row in _recovered(decided, run.profile) if "_recovered" in row["metric"]]
+        rows = [*_compared(decided, run.profile), *shares]
+        yield from (row for row in rows if row["parameter"] == parameter)
+
+
+def _by_density(
+    decided: Mapping[NetworkSpec, pd.DataFrame],
+) -> dict[str, dict[NetworkSpec, pd.DataFrame]]:
+    """Number of training images a class, as ``parameter`` has it -> decisions of each network tuned
+    on so many, after those of the original.
+    """
+    found: dict[str, dict[NetworkSpec, pd.DataFrame]] = {}
+    for spec, frame in decided.items():
+        for parameter, own in frame.groupby("parameter", sort=False):
+            found.setdefault(parameter, {})[spec] = own
+    original = {spec: own for spec, own in found[""].items() if spec.is_original}
+    return {parameter: original | own for parameter, own in found.items()}
+
+
+# --- Table 4: fine-tuning at other scales (Sec. 4.2) ----------------------------------------------
+
+
+def _of_table4(profile: Profile) -> list[Measurement]:
+    names = ["original", "mix@256", "mix@512", "mix@256+512", "mix@per-scale"]
+    conditions = profile.evaluation.scale_conditions
+    return on_test_images(specs_of(names, profile), profile, conditions, ["256", "512", "256+512"])
+
+
+@experiment(_of_table4)
+def table4(run: Run) -> Iterator[dict[str, Any]]:
+    """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those
+    scales; with entropies.
+    """
+    for decided in table4.decisions(run).values():
+        yield from intervals.means(decided, ("top1", "top5", "entropy"), run.profile)
