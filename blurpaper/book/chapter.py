@@ -259,10 +259,11 @@ def title_of(source: Source) -> str:
 
 
 def headline(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
-    """Results of one model on a run's first test set (or its scenes); over all seeds where there
-    are several, else with the first.
+    """Results of one model on a run's first test set, or its scenes, or whatever set an experiment
+    has instead; over all seeds where there are several, else with the first.
     """
     sets = [source.test_set, source.profile.segmentation.data, ""]
+    sets = sets if rows["data"].isin(sets).any() else list(rows["data"].unique())
     rows = results.select(rows, data=sets, seed=["", "0", "all"])
     rows = results.select(rows, model=list(rows["model"].unique()[:1]))
     same = [column for column in results.KEY if column != "seed"]

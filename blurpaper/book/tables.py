@@ -76,6 +76,7 @@ METRICS = {
     "ece": "calibration error (ECE)",
     "aurc": "area under risk-coverage (AURC)",
     "js_divergence": "Jensen-Shannon divergence",
+    "top1_recovered": "share of the lost top-1 accuracy that is recovered",
     "top1_vs_original": "change of top-1 accuracy from the original",
     "effective_radius": "effective radius",
     "hamming": "channels that differ",
@@ -97,7 +98,7 @@ def unit_of(metric: str) -> str:
         return other[metric]
     if "_vs_" in metric:
         return "points"
-    return "%" if metric in PERCENT else "nats"
+    return "%" if metric.removesuffix("_recovered") in PERCENT else "nats"
 
 
 def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -> str:
