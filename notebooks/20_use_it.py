@@ -161,7 +161,8 @@ for plain in [False, True]:
 # blurpaper evaluate --network tuned.safetensors --images held_out
 # ```
 #
-# With labels, leave out `--unlabelled` and name the subfolders by classes. Without, the network learns to predict for the
+# With labels, leave out `--unlabelled` and name the subfolders by classes. The [lab notes](../book/lab_notes) say
+# how the recipe without labels was found: the network learns to predict for the
 # blurred image what it predicted for the sharp one:
 
 # %%
