@@ -40,7 +40,7 @@ run
 # %%
 photographs = run.sources[run.roles["photographs"]]
 decided = photographs.decisions(
-    data=photographs.profile.evaluation.test_sets[0],
+    data=photographs.test_set,
     model=photographs.profile.model,
     network="original",
     condition="D8",

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blurpaper import data
-from blurpaper.evaluation import intervals, metrics, results
+from blurpaper.evaluation import results
 from blurpaper.evaluation.intervals import of_draws
 from blurpaper.experiments import examples
 from blurpaper.experiments.fine_tuning import BASELINES
 from blurpaper.experiments.measurements import (
-    Measurement,
     experiment,
-    on_test_images,
     on_test_scenes,
-    specs_of,
 )
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
@@ -108,59 +105,6 @@ def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
             of = columns | {"parameter": "recognition less localisation"}
             difference = np.subtract(*own) - np.subtract(*sharp)
             yield from _rows(of, "loss", of_draws(difference), n)
-
-
-# --- The cost of robustness on sharp images -------------------------------------------------------
-
-
-def _of_sharp_cost(profile: Profile) -> list[Measurement]:
-    specs, first = specs_of([*BASELINES, "mix"], profile), profile.evaluation.test_sets[:1]
-    classified = on_test_images(specs, profile, [SHARP, "D8"], ["256"], first)
-    return [*classified, *on_test_scenes(profile)]
-
-
-@experiment(_of_sharp_cost)
-def sharp_cost(run: Run) -> Iterator[dict[str, Any]]:
-    """The cost of fine-tuning on the mix on sharp images, and the gap that it leaves under D8, in
-    classification and in segmentation.
-
-    As shares of the accuracy itself, so that the two tasks can be compared: ``cost_vs_original``
-    and ``cost_vs_sharp-only`` are the losses of the mix on sharp images against these networks;
-    ``gap`` is the loss of a network from sharp to D8. ``parameter`` is the measure, or (``miou less
-    top1``) the difference of the two tasks, whose images are resampled independently.
-    """
-    measures = _accuracies(run)
-    compared = (
-        ("cost_vs_original", ("original", SHARP), ("mix", SHARP)),
-        ("cost_vs_sharp-only", ("sharp-only", SHARP), ("mix", SHARP)),
-        ("gap", ("original", SHARP), ("original", "D8")),
-        ("gap", ("mix", SHARP), ("mix", "D8")),
-    )
-    for measure in ("miou", "top1", "top5", "miou less top1", "miou less top5"):
-        of_tasks = [measures[one] for one in measure.split(" less ")]
-        for metric, before, after in compared:
-            lost, *less = (1 - drawn[after] / drawn[before] for drawn in of_tasks)
-            of = _columns(*after, run.profile) | {"parameter": measure}
-            yield from _rows(of, metric, of_draws(lost - less[0] if less else lost), None)
-
-
-def _accuracies(run: Run) -> dict[str, dict[tuple[str, str], np.ndarray]]:
-    """Measure -> (mix, condition) -> its value and that in each resample, as of
-    :func:`intervals.draws`.
-    """
-    found, resamples = _all(run), run.profile.evaluation.bootstrap
-    measures: dict[str, dict[tuple[str, str], np.ndarray]] = {"miou": {}, "top1": {}, "top5": {}}
-    for spec, decided in sharp_cost.decisions(run).items():
-        for condition, group in decided.groupby("condition", sort=False):
-            setting, terms = (spec.mix, condition), metrics.per_image(group)
-            measures["miou"][setting] = draws(found[setting]["all"], resamples)
-            for metric in ("top1", "top5"):
-                measures[metric][setting] = intervals.draws(
-                    lambda counts, own=terms[metric]: counts @ own / counts.sum(axis=1),
-                    len(group),
-                    resamples,
-                )
-    return measures
 
 
 # --- Figure 5 -------------------------------------------------------------------------------------
