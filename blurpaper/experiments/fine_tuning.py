@@ -12,6 +12,7 @@ import numpy as np
 
 from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.experiments.measurements import (
+    DISKS,
     Measurement,
     experiment,
     of_several_seeds,
@@ -185,11 +186,11 @@ def _of_densities(profile: Profile) -> list[Measurement]:
     """Networks of each density on the test images of its set; and the original there, and the one
     that was tuned without labels on all images at hand.
     """
-    of, settings = profile.density, profile.evaluation
+    of = profile.density
     specs = [(0, spec) for spec in specs_of(["original", "mix/agreement"], profile)]
     for part in of.parts:
         specs += [(part.labelled, spec) for spec in specs_of(part.networks, profile)]
-    conditions = settings.finetuned_conditions, settings.scale_conditions
+    conditions = ([*DISKS, "shake", "H8"], DISKS)
     return [
         Measurement(spec, of.data, conditions[spec.seed > 0], ["256"], labelled=labelled)
         for labelled, spec in specs
