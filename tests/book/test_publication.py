@@ -17,7 +17,14 @@ from blurpaper.runs import Run, files, profile, store
 from blurpaper.runs.files import UserError
 from blurpaper.runs.store import Artifact, Store
 
-NETWORK = {"model": "m", "train_scale": "", "recipe": "", "seed": "0", "input": "as is"}
+NETWORK = {
+    "model": "m",
+    "train_scale": "",
+    "recipe": "",
+    "seed": "0",
+    "input": "as is",
+    "parameter": "",
+}
 MEASURED = {"table1": ["original"], "table2": ["original", "mix"], "table3": ["mix"]}
 """Networks of which each made-up experiment needs decisions."""
 

@@ -183,7 +183,7 @@ def test_every_profile_has_a_plan_without_data_and_nothing_is_written(
     nowhere, tmp_path, name
 ) -> None:
     said = plan.describe(profiles.load(name))
-    assert said.count("MISSING") == {"emoji": 0, "smoke": 0, "photos": 8, "imagenet": 3}[name]
+    assert said.count("MISSING") == {"emoji": 0, "smoke": 0, "photos": 10, "imagenet": 3}[name]
     assert "GPU-hours on one A100 80GB" in said
     assert not list(tmp_path.iterdir())
 
