@@ -13,10 +13,10 @@
 # %% [markdown]
 # # The wider a blur spreads, the more accuracy it costs
 #
-# The paper (Section 3) blurs test images by defocus, by motion in a straight line, by camera shake and, as earlier work did, by
-# Gaussians. Each blur is a convolution with a point-spread function (PSF). One number of the PSF, its root-mean-square radius, orders
-# nearly all of these blurs by the accuracy that they cost, in the paper's Table 1 and on our photographs. To judge another blur,
-# compute its radius and read off the figure what a blur of that radius costs. The radii are our addition.
+# The paper (Section 3) blurs test images by defocus, by motion in a straight line, by camera shake and, as earlier work did, by Gaussians.
+# Each blur is a convolution with a point-spread function (PSF). One number of the PSF, its root-mean-square (RMS) radius, orders nearly all
+# of these blurs by the accuracy that they cost, in the paper's Table 1 and on our photographs. To judge another blur, compute its radius
+# and read off the figure roughly how much a blur of that radius costs. The radii are our addition.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -57,14 +57,18 @@ show.curves(table1, by="blur", against="RMS radius, px")
 # %% [markdown]
 # ## How it is measured
 #
-# A uniform blur convolves the sharp image $x$ with a PSF $k$ that is non-negative and sums to one; the camera then rounds to 8 bits:
+# Top-5 accuracy is the share of images whose class is among the network's five most probable. Our photographs, `nips2017-dev`, are labelled
+# with ImageNet's classes and were selected so that a good network classifies nearly all of them. They are classified by EfficientNet-Lite0,
+# a small convolutional network.
+#
+# A uniform blur convolves the sharp image $x$ with a PSF $k$ that is non-negative and sums to one. The result is rounded to 8 bits:
 #
 # $$ y = \operatorname{round}(k * x). $$
 #
-# PSFs are named by kind and size, in pixels of an image whose smaller side is 384, the scale at which the paper blurs. `D8` is
-# a disk of radius 8, the image of a point out of focus; `H8` and `V8` are motion over 8 pixels; `G4` is a
-# Gaussian of standard deviation 4; `shake:0` to `shake:99` are the paths of a shaking camera. A *condition* of a test is a PSF,
-# `sharp`, or `shake`, under which each image has its own of the hundred paths.
+# PSFs are named by kind and size, in pixels of an image whose smaller side is 384, the scale at which the paper blurs. `D8` is a disk of
+# radius 8, the image of a point out of focus; `H8` and `V8` are motion over 8 pixels; `G4` is a Gaussian of standard deviation 4; `shake:0`
+# to `shake:99` are the paths of a shaking camera. A test *condition* is `sharp`, a PSF, or `shake`, under which each image is blurred along
+# one of the hundred paths.
 
 # %%
 psf("D2").round(3)
@@ -78,8 +82,8 @@ cat, shown = photographs[0], ["sharp", "D4", "D8", "H8", "shake:0"]
 show.pictures({name: blur.apply(cat, name)[:, 40:296, 128:] for name in shown})
 
 # %% [markdown]
-# The image is continued by its mirror image beyond the border, since a dark frame would tell a network that an image was
-# blurred. SciPy's convolution gives the same grey levels:
+# Beyond its border an image is continued by reflection, since a dark frame would reveal to the network that the image was blurred. SciPy's
+# convolution gives the same grey levels:
 
 # %%
 from scipy.ndimage import convolve
@@ -96,14 +100,14 @@ paths = [f"shake:{number}" for number in range(4)]
 show.psfs("D2", "D4", "D8", "H8", "V8", "G4", *paths)
 
 # %% [markdown]
-# Camera shake is a smooth random curve, drawn as a spline through six points of a grid, with an intensity that varies along it
-# {cite}`chakrabarti2016`. One hundred curves are for testing, ten thousand others for training.
+# Camera shake is modelled by a smooth random curve, a spline through six points of a grid, with an intensity that varies along it
+# {cite}`chakrabarti2016`. One hundred curves are used for testing and ten thousand others for training.
 
 # %% [markdown]
 # ## At another size, and in training
 #
-# A profile with smaller images shrinks each PSF so that its variance along each axis shrinks with the square of the scale. Averaging
-# the array over larger pixels would not do: a disk of radius 2 would vanish.
+# A profile (a file of settings) may use smaller images. Each PSF then shrinks so that its variance along each axis is in proportion to the
+# square of the scale. Averaging the array over larger pixels would not suffice: a disk of radius 2 would vanish.
 
 # %%
 small = psf("D8", scale=0.5)
@@ -130,19 +134,19 @@ show.numbers("points", G4_less_D8=shape, shake_less_D6=shake, H8_less_D2=motion)
 show.verdicts("more-defocus-costs-more", claim)
 
 # %% [markdown]
-# **Photographs.** `nips2017-dev` consists of photographs labelled with ImageNet's classes that were selected so that a good network
-# classifies nearly all of them. The rank correlation between radius and top-5 accuracy (the share of images whose class is among the network's
-# five most probable) is {glue:text}`rank_correlation_of_radius_and_top5-photographs`; the paper's numbers give
-# {glue:text}`rank_correlation_of_radius_and_top5-paper`. The shape of the PSF matters less: from `D8` to `G4`, which spreads as far, accuracy
-# changes by {glue:text}`G4_less_D8-photographs`. The order is not perfect. Camera shake spreads farther than `D6`, and `H8` farther than `D2`; accuracy
-# differs by {glue:text}`shake_less_D6-photographs` and {glue:text}`H8_less_D2-photographs`, in the paper by
-# {glue:text}`shake_less_D6-paper` and {glue:text}`H8_less_D2-paper`. A thin path, like a line, preserves detail in some directions, which a disk
-# does not; why this should help only here is open.
+# **Photographs.** The rank correlation between radius and top-5 accuracy is {glue:text}`rank_correlation_of_radius_and_top5-photographs`;
+# the paper's numbers give {glue:text}`rank_correlation_of_radius_and_top5-paper`. The shape of the PSF matters less: from `D8` to `G4`,
+# which has the same radius, accuracy changes by {glue:text}`G4_less_D8-photographs`. The order is not perfect. Camera shake has a larger
+# radius than `D6`, and `H8` a larger one than `D2`; accuracy differs by {glue:text}`shake_less_D6-photographs` and
+# {glue:text}`H8_less_D2-photographs`, in the paper by {glue:text}`shake_less_D6-paper` and {glue:text}`H8_less_D2-paper`. A thin path, like
+# a line, preserves detail in some directions, which a disk does not. Why this should help on our photographs and not in the paper is an
+# open question.
 #
 # **This run** has a rank correlation of {glue:text}`rank_correlation_of_radius_and_top5-run`.
 #
-# **Limits.** Blur is uniform over the image and free of noise, and it acts on the grey levels of the file, not on linear light. The sizes of
-# the two Gaussians are illegible in our copy of the paper: 4 and 8 are [our choice](11_choices), made to fit its numbers.
+# **Limits.** Blur is uniform over the image and free of noise, and it acts on the grey levels of the file, not on linear light intensity.
+# The sizes of the two Gaussians are illegible in our copy of the paper: standard deviations of 4 and 8 are [our choice](11_choices), made
+# to fit its numbers.
 
 # %%
 table1 = table1.sort_values("RMS radius, px")
@@ -153,5 +157,6 @@ show.table(table1, "PSF and radius", "scale", folded="Accuracy by radius")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Compute the radii of `H12` and `D5`. They are nearly equal, so that both should cost about as much, between `D4` and `D6`.
+# 1. Compute the radii of `H12` and `D5`. They are nearly equal, so both blurs should cost about the same: more than `D4` and less than
+#    `D6`.
 # 2. Show the cup, `photographs[1]`, under `paths`. The small highlights on its handle are drawn out along each path.

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Sharp-trained networks fail under blur
 #
-# The paper's first experiment (Section 3) takes a network that was trained on sharp photographs, blurs the test images, and
-# measures how often the true class is among its five likeliest, and how confident it is. Accuracy falls under every kind of
-# blur, and faster where the image is shown larger; confidence falls with it. On our photographs all of this holds, but for
-# the size of the rise in doubt.
+# The paper's first experiment (Section 3) takes a network that was trained on sharp photographs, blurs the test images, and measures how
+# often the true class is among the five most probable (top-5 accuracy), and how confident the network is. Accuracy falls under every kind
+# of blur, and faster where the image is shown larger; confidence falls with it. On our photographs all of this holds, except that
+# uncertainty rises less.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -38,13 +38,14 @@ table1 = run.table("table1", metric="top5")
 show.curves(table1, by="scale")
 
 # %% [markdown]
-# The larger the scale, the steeper the fall: an image that is shown larger shows its blur larger too.
+# The larger the scale, the steeper the fall, since enlarging an image enlarges its blur too.
 #
 # ## How it is measured
 #
-# A photograph is brought to the canonical scale, at which its smaller side has 384 pixels, convolved with the kernel and rounded
-# to 8 bits. It is then resized to the scale of the network, which is applied at every position; its log-probabilities are
-# averaged. These lines do so with two photographs and the network that all our photographs are measured with:
+# A photograph is resized to the canonical scale, at which its smaller side has 384 pixels, convolved with the kernel and rounded to 8 bits.
+# It is then resized to the scale of the network. The network is applied at every position, and its log-probabilities are averaged. These
+# lines do so for two photographs with EfficientNet-Lite0, the small convolutional network that we use on photographs in place of the
+# paper's VGG-16:
 
 # %%
 import torch
@@ -67,9 +68,9 @@ for condition in ["sharp", "D2", "D4", "D6", "D8"]:
     print(f"{condition:6}", guesses, "entropy in nats:", entropy.numpy().round(2))
 
 # %% [markdown]
-# The next table reports the same of every test image. The photographs are `nips2017-dev`: pictures under free licences, labelled
-# with ImageNet's classes, that were collected for a competition. They are not from ImageNet, and are easier: they were selected
-# so that a good network classifies nearly all of them.
+# The tables report the same for all test images. The photographs are `nips2017-dev`: pictures under free licences, labelled with ImageNet's
+# classes, that were collected for a competition. They are not from ImageNet, and are easier, since they were selected so that a good
+# network classifies nearly all of them.
 #
 # (figure1)=
 # ## One image, sharp and blurred (Figure 1)
@@ -90,15 +91,15 @@ show.table(table1, row="condition", column="scale", columns=scales)
 # %% [markdown]
 # ## Confidence (Table 2)
 #
-# An error matters less if the network signals low confidence. The entropy of the predicted distribution measures its doubt, the
-# cross-entropy the surprise at the true class.
+# An error matters less if the network signals low confidence. The entropy of the predicted distribution measures its uncertainty; the
+# cross-entropy is the negative log-probability of the true class.
 
 # %%
 table2 = run.table("table2", network="original", metric=["entropy", "cross_entropy"])
 show.table(table2, row="metric", columns=["sharp", "D2", "D4", "D6", "D8"])
 
 # %% [markdown]
-# A system that can ask for another picture keeps its most confident predictions alone {cite}`geifman2017`.
+# A system that can ask for another picture may keep only its most confident predictions {cite}`geifman2017`.
 
 # %%
 show.risk_coverage(network="original", folded="Error when confident")
@@ -114,15 +115,16 @@ show.numbers("nats", entropy_sharp=sharp, entropy_D8=blurred)
 show.numbers("ratio", entropy_ratio=blurred / sharp)
 
 # %% [markdown]
-# **Photographs.** Under `D8` the network loses {glue:text}`lost-photographs` of top-5 accuracy at scale 256, as much as the paper's
-# VGG-16 ({glue:text}`lost-paper`), and {glue:text}`lost_at_512-photographs` at 512 (the paper: {glue:text}`lost_at_512-paper`).
-# Entropy rises from {glue:text}`entropy_sharp-photographs` to {glue:text}`entropy_D8-photographs`, a factor of
-# {glue:text}`entropy_ratio-photographs`, where the paper has {glue:text}`entropy_ratio-paper`. The end is the same and the start is not:
-# EfficientNet-Lite0 was trained with smoothed labels, and its probabilities are averaged over positions, so that it doubts sharp images
-# too, and the claim that blur more than doubles the entropy is not reproduced.
+# **Photographs.** Under `D8` the network loses {glue:text}`lost-photographs` of top-5 accuracy at scale 256, as much as the paper's VGG-16
+# ({glue:text}`lost-paper`), and {glue:text}`lost_at_512-photographs` at 512 (the paper: {glue:text}`lost_at_512-paper`). Entropy rises from
+# {glue:text}`entropy_sharp-photographs` to {glue:text}`entropy_D8-photographs`, a factor of {glue:text}`entropy_ratio-photographs`, where
+# the paper has {glue:text}`entropy_ratio-paper`. The entropy under `D8` is about that of the paper, but the entropy on sharp images is
+# higher, so the claim that blur more than doubles it is not reproduced. A likely reason is that EfficientNet-Lite0 was trained with
+# smoothed labels, and that its log-probabilities are averaged over positions.
 #
-# **This run** loses {glue:text}`lost-run`. The embedded data, drawn objects of a hundred classes, are so easy when sharp or slightly
-# blurred that the smallest losses are not significant. **Limits.** One network a source; intervals are over test images alone.
+# **This run** loses {glue:text}`lost-run`. The embedded data (drawn objects of a hundred classes) are so easy when sharp or slightly
+# blurred that the smallest losses are not significant. **Limits.** There is one network per source, and the intervals reflect only the
+# choice of test images.
 
 # %%
 show.claims("table1", "figure1")
@@ -130,8 +132,9 @@ show.claims("table1", "figure1")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Replace the list of conditions above by `["H8", "V8", "G4", "shake:17"]`. Motion costs these photographs least, the Gaussian most.
-# 2. Apply the network at 512 in place of 256. Under `D6` the cat is no longer taken for one.
+# 1. Replace the list of conditions above by `["H8", "V8", "G4", "shake:17"]`. For these photographs motion costs least and the Gaussian
+#    most.
+# 2. Apply the network at 512 in place of 256. Under `D6` the cat is no longer recognised as one.
 
 # %%
 top1 = run.table("table1", metric="top1")

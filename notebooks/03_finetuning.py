@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Fine-tuning recovers most of the loss
 #
-# Is the loss under blur a lack of information, a weakness of the architecture, or a lack of training? The paper (Section 4.1)
-# trains the sharp network for three more epochs, on images blurred with kernels drawn from a *mix*. Most of the loss is
-# recovered, under other blurs too, at next to no cost on sharp images. On our photographs, with one labelled image a class, a third
-# is recovered; without labels, and with more photographs, two thirds.
+# Is the loss under blur a lack of information, a weakness of the architecture, or a lack of training? The paper (Section 4.1) fine-tunes
+# the sharp-trained network for three epochs on images blurred with kernels drawn from a *mix*. Most of the loss is recovered, under camera
+# shake too but not under motion, at almost no cost on sharp images. On our photographs, fine-tuning with one labelled image per class
+# recovers about a third of the loss; fine-tuning without labels, on more photographs, recovers about two thirds.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -39,12 +39,16 @@ main = table3[table3["network"].isin(["original", "sharp-only", "mix", "mix/agre
 show.curves(main, by="network")
 
 # %% [markdown]
-# All start from `original`. `sharp-only` was trained for as long without blur, a control that the paper lacks; `mix` on sharp
-# images and four degrees of defocus; `mix/agreement` likewise, without labels.
+# All networks start from `original`, which was trained on sharp images. `mix` was fine-tuned on sharp images and four degrees of defocus;
+# `mix/agreement` likewise, but without labels. `sharp-only`, a control that the paper lacks, was trained for equally long without blur.
+#
+# Top-5 accuracy is the share of images whose class is among the network's five most probable. Our photographs, `nips2017-dev`, are labelled
+# with ImageNet's classes and were selected so that a good network classifies nearly all of them. They are classified by EfficientNet-Lite0,
+# a small convolutional network.
 #
 # ## How it is measured
 #
-# A mix gives each condition the probability with which a training image is blurred so:
+# A mix gives the probabilities with which a training image is left sharp, or blurred in a given way:
 
 # %%
 import torch
@@ -58,7 +62,7 @@ from blurpaper.kernels import MIXES
 MIXES["mix"]
 
 # %% [markdown]
-# Training goes on as before, on blurred images, here on a batch of two. Each step prints the loss:
+# Training continues as before, but on blurred images; here the batch has two. Each step prints the loss:
 
 # %%
 network = networks.load("efficientnet_lite0", plain=True)
@@ -81,8 +85,8 @@ for step in range(3):
 # (table3)=
 # ## Every network under every blur (Table 3)
 #
-# A row is named by the mix that a network was fine-tuned on. `mix/batch-norm` keeps every weight and only estimates the batch-norm
-# statistics anew, on images blurred by the mix {cite}`schneider2020`.
+# A row is named after the mix on which its network was fine-tuned. `mix/batch-norm` keeps all weights and only re-estimates the batch-norm
+# statistics, on images blurred by the mix {cite}`schneider2020`.
 
 # %%
 show.table(table3, row="network", columns=["sharp", "D4", "D8", "shake", "H8"])
@@ -103,23 +107,26 @@ training, blurring = control - original, mix - control
 show.numbers("points", cost=cost, motion=motion, training=training, blurring=blurring)
 
 # %% [markdown]
-# **Photographs.** Of the top-5 accuracy that `D8` takes, `mix` recovers {glue:text}`recovered-photographs`, where the paper has
-# {glue:text}`recovered-paper`, and it changes accuracy on sharp images by {glue:text}`cost-photographs`. It was fine-tuned on one labelled
-# image a class, where the paper had over a thousand, so that the claim's conditions are not met. That more training on so few does harm can be seen without any blur: `sharp-only` changes
-# accuracy under `D8` by {glue:text}`training-photographs`. `mix` is {glue:text}`blurring-photographs` above that control, so
-# that the blur helps and the few images hurt. Without labels more photographs can be used, and each says more: the network
-# learns to predict for a blurred photograph what the original predicts for the sharp one. It recovers {glue:text}`without_labels-photographs`.
-# New batch-norm statistics alone recover {glue:text}`statistics-photographs`.
+# **Photographs.** Of the top-5 accuracy lost under `D8`, `mix` recovers {glue:text}`recovered-photographs` (the paper:
+# {glue:text}`recovered-paper`). On sharp images it changes accuracy by {glue:text}`cost-photographs`. It was fine-tuned on one labelled
+# image per class, where the paper had over a thousand, so the claim's conditions are not met. Further training on so few images does harm
+# even without blur: `sharp-only` changes accuracy under `D8` by {glue:text}`training-photographs`. `mix` is
+# {glue:text}`blurring-photographs` above that control, so training on blur helps, and training on few images hurts.
 #
-# Defocus and camera shake help against one another. No mix of defocus helps under motion (`H8`): `mix` changes accuracy by
-# {glue:text}`motion-photographs` there (the paper: {glue:text}`motion-paper`). **This run** recovers {glue:text}`recovered-run` with labels and {glue:text}`without_labels-run` without.
+# Without labels more photographs can be used, and each carries more information: `mix/agreement` learns to predict for a blurred photograph
+# what the original predicts for the sharp one. It recovers {glue:text}`without_labels-photographs`. Re-estimating the batch-norm statistics
+# alone recovers {glue:text}`statistics-photographs`.
+#
+# In the paper, training on defocus helps under camera shake, and training on shake helps under defocus; on photographs both claims are
+# undecided. No mix of defocus helps under motion (`H8`): there `mix` changes accuracy by {glue:text}`motion-photographs` (the paper:
+# {glue:text}`motion-paper`). **This run** recovers {glue:text}`recovered-run` with labels and {glue:text}`without_labels-run` without.
 #
 # (densities)=
-# ## With more labels a class
+# ## With more labels per class
 #
-# Between one labelled image a class and the paper's thousand lies a smaller task: to tell ten breeds of dog apart, with 25, 100 and 350
-# labelled photographs of each, by the same network, whose choice is restricted to the ten. `mix/agreement` is there fine-tuned on the
-# same photographs by the same schedule, without their labels.
+# Between our one labelled image per class and the paper's thousand lies a smaller task: to tell ten breeds of dog apart, with 25, 100 and
+# 350 labelled photographs of each. The network is the same, its choice restricted to the ten breeds. Here `mix/agreement` is fine-tuned on
+# the same photographs with the same schedule, but without their labels.
 
 # %%
 dogs = run.table("densities", condition="D8", metric="top1_recovered")
@@ -131,8 +138,8 @@ most = run.table("densities", metric="top1", parameter="350 a class")
 show.table(most, columns=["sharp", "D4", "D8", "shake", "H8"], folded="Ten breeds, top-1")
 
 # %% [markdown]
-# **Limits.** The settings of `mix/agreement` were chosen on these test photographs ([how the recipe was found](../book/lab_notes)),
-# which flatters its share by an unknown amount.
+# **Limits.** The settings of `mix/agreement` were chosen on these test photographs ([how the recipe was found](../book/lab_notes)), so its
+# share is optimistic by an unknown amount.
 #
 # (table2)=
 # ## Confidence, before and after (Table 2)
@@ -142,8 +149,8 @@ table2 = run.table("table2", network=three, metric="entropy")
 show.table(table2, row="network", columns=["sharp", "D2", "D4", "D6", "D8"])
 
 # %% [markdown]
-# Under `D8` the mix is less in doubt than the original. On photographs most of that is not due to blur: the control never saw any, and
-# is nearly as confident.
+# Under `D8`, `mix` is less uncertain than the original. On photographs most of this is not due to training on blur: the control, which saw
+# none, shows most of the same decrease.
 #
 # ## Image by image (Figure 3)
 
@@ -156,7 +163,7 @@ show.claims("table2", "table3")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Replace `MIXES["mix"]` by `{"G4": 1.0}` above. The first loss is larger: this Gaussian is wider than any of the disks.
+# 1. Replace `MIXES["mix"]` by `{"G4": 1.0}` above. The first loss is larger, since this Gaussian is as wide as the widest disk.
 # 2. Plot the rows of `table3` under `shake` yourself. In the paper `sharp+shake` leads there, and is behind `mix` under `D8`.
 
 # %%

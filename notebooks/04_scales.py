@@ -13,11 +13,11 @@
 # %% [markdown]
 # # The smaller scale remains better under blur
 #
-# A network may be applied to an image at a small scale, at a large one, or at both, with the predictions averaged. In the paper
-# both together do best on sharp images, but the larger scale suffers most from blur, since it enlarges the blur too. Section 4.2 asks whether
-# this remains so after fine-tuning on blurred images at each scale. It does, in the paper and on our photographs: **apply a
-# fine-tuned network at 256 alone**. Two networks, one per scale, are slightly better on sharp images, for twice the memory and five
-# times the computation.
+# A network may be applied to an image at a small scale, at a large one, or at both, with the predictions averaged. In the paper both
+# together do best on sharp images, but the larger scale suffers more from blur, since it enlarges the blur too. Section 4.2 asks whether
+# this remains so after fine-tuning on blurred images at each scale. It does, in the paper and on our photographs: **apply a fine-tuned
+# network at scale 256 alone** (a smaller side of 256 pixels). Two networks, one per scale, are slightly better on sharp images, at twice
+# the memory and five times the computation.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -51,13 +51,17 @@ top5 = by_metric["top5"]
 show.curves(top5[top5["scale"] != "256+512"], by="setting")
 
 # %% [markdown]
-# The fine-tuned networks were trained, at the scale in their name, on sharp images and four degrees of defocus in equal shares
-# (the [`mix`](01_kernels)).
+# The fine-tuned networks were trained, at the scale in their name, on sharp images and four degrees of defocus in equal shares (the
+# [`mix`](01_kernels)), with labels.
+#
+# Top-5 accuracy is the share of images whose class is among the network's five most probable. Our photographs, `nips2017-dev`, are labelled
+# with ImageNet's classes and were selected so that a good network classifies nearly all of them. They are classified by EfficientNet-Lite0,
+# a small convolutional network.
 #
 # ## How it is measured
 #
-# The scale is the smaller side of the image that the network is given. Its log-probabilities are averaged over all positions, then over the
-# scales. These lines do so with two photographs and the original network:
+# The scale is the smaller side of the image that the network is given. The network's log-probabilities are averaged over all positions,
+# then over the scales. These lines do so with two photographs and the original network:
 
 # %%
 import torch
@@ -82,12 +86,12 @@ for condition in ["sharp", "D6"]:
         print(f"{condition:6}{scale:8}", guesses, "entropy:", entropy.numpy().round(2))
 
 # %% [markdown]
-# At 512 the network is uncertain even of the sharp photographs: each position shows it less than half the width of the image.
+# At 512 the network is uncertain even about the sharp photographs, since at each position it sees less than half the width of the image.
 #
 # (table4)=
 # ## Before and after, at each scale (Table 4)
 #
-# At 256+512 a *single network* was fine-tuned on both scales, or each scale has its own (*per-scale*).
+# At 256+512, either a *single network* was fine-tuned on both scales, or each scale has its own network (*per-scale*).
 
 # %%
 show.table(top5, row="setting", columns=["sharp", "D4", "D8"])
@@ -116,28 +120,26 @@ sharp_gap = sharp_gap - run.number("entropy", "mix", "sharp", **at_256)
 show.numbers("nats", gap=gap, sharp_gap=sharp_gap, change=gap - sharp_gap)
 
 # %% [markdown]
-# **Photographs.** `nips2017-dev` consists of photographs labelled with ImageNet's classes that were selected so that a good network
-# classifies nearly all of them. Top-5 accuracy counts an image as right if its class is among the five most probable. Under `D8`, fine-tuning at 512
-# raises it by {glue:text}`gain_at_512-photographs`, and yet the network remains {glue:text}`top5_lead_of_256_over_512_under_D8-photographs` below
-# the one at 256 (the paper: {glue:text}`top5_lead_of_256_over_512_under_D8-paper`). The gap is wider here, where the original is worse at 512
-# even on sharp images, as the paper's VGG-16 is not. From the network at 256 to a single network for both scales, accuracy
-# under `D8` changes by {glue:text}`single-photographs`. With one network per scale, accuracy on sharp photographs is
-# {glue:text}`per_scale_sharp-photographs` above that at 256 (the paper: {glue:text}`per_scale_sharp-paper`), and under `D8` it differs by
-# {glue:text}`per_scale_D8-photographs`.
+# **Photographs.** Under `D8`, fine-tuning at 512 raises top-5 accuracy by {glue:text}`gain_at_512-photographs`, and yet that network
+# remains {glue:text}`top5_lead_of_256_over_512_under_D8-photographs` below the one at 256 (the paper:
+# {glue:text}`top5_lead_of_256_over_512_under_D8-paper`). The gap is wider on photographs, where the original is worse at 512 even on sharp
+# images, unlike the paper's VGG-16. A single network for both scales, compared with the network at 256, changes accuracy under `D8` by
+# {glue:text}`single-photographs`. With one network per scale, accuracy on sharp photographs is {glue:text}`per_scale_sharp-photographs`
+# above that at 256 (the paper: {glue:text}`per_scale_sharp-paper`), and under `D8` it differs by {glue:text}`per_scale_D8-photographs`.
 #
-# In the paper fine-tuning costs more on sharp images at 512 ({glue:text}`cost_at_512-paper`) than at 256
-# ({glue:text}`cost_at_256-paper`). On photographs the changes are {glue:text}`cost_at_512-photographs` and
-# {glue:text}`cost_at_256-photographs`, which are not significantly different.
+# In the paper fine-tuning costs more on sharp images at 512 ({glue:text}`cost_at_512-paper`) than at 256 ({glue:text}`cost_at_256-paper`).
+# On photographs the changes, {glue:text}`cost_at_512-photographs` and {glue:text}`cost_at_256-photographs`, are not significantly
+# different.
 #
-# **Why per-scale networks work.** The paper suggests that under blur the network at 512 is uncertain, so that its flat
-# predictions leave the average to the network at 256. If so, the difference between the entropies at 512 and at 256 should grow with blur.
+# **Why per-scale networks work.** The paper suggests that under blur the network at 512 is uncertain, so that its nearly uniform
+# predictions leave the decision to the network at 256. If so, the difference between the entropies at 512 and at 256 should grow with blur.
 # On photographs it is {glue:text}`sharp_gap-photographs` without blur and {glue:text}`gap-photographs` under `D8`, a change of
-# {glue:text}`change-photographs`. The network at 512 is the less certain one in either case, and the explanation does not hold for
-# this architecture. In **this run** the difference changes by {glue:text}`change-run`.
+# {glue:text}`change-photographs`. The network at 512 is the less certain one in both cases, but blur does not widen the difference: the
+# explanation does not hold for this architecture. In **this run** the difference changes by {glue:text}`change-run`.
 #
-# **Limits.** The photographs for fine-tuning had one labelled image a class. VGG-16 was trained at scales from 256 to 512
-# {cite}`simonyan2015`, EfficientNet-Lite0 for images of 224 pixels. Where the network at 256 was fine-tuned from several seeds, the
-# sentences average over them, and the table shows the first.
+# **Limits.** There was one labelled photograph per class for fine-tuning. VGG-16 was trained at scales from 256 to 512
+# {cite}`simonyan2015`, EfficientNet-Lite0 on images of 224 pixels. Where the network at 256 was fine-tuned with several seeds, the
+# sentences average over the seeds, and the table shows the first.
 
 # %%
 show.claims("table4")
@@ -145,8 +147,9 @@ show.claims("table4")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Load `efficientnet_lite0:mix/agreement`, fine-tuned at 256, above. It recognises the cat under `D6` at both scales, and remains uncertain at 512.
-# 2. Replace 512 by 384. The entropies lie between those at the other two scales.
+# 1. Above, load `efficientnet_lite0:mix/agreement`, which was fine-tuned at 256 without labels. It recognises the cat under `D6` at both
+#    scales, and remains uncertain at 512.
+# 2. Replace 512 by 384. The entropies lie between those at 256 and 512.
 
 # %%
 columns = ["sharp", "D4", "D8"]

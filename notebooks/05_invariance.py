@@ -13,11 +13,11 @@
 # %% [markdown]
 # # Invariance to blur arises in the last stages
 #
-# Does a fine-tuned network have the same features for a blurred image as for the sharp one, and from which layer on? The paper
-# (Section 4.3) compares the two after each of the five pooling layers of VGG-16, for one image. The first stages still respond
-# to the blur; after the last, the responses to both images are much more alike. On our photographs this holds for a network that
-# was fine-tuned without labels. A network fine-tuned with labels also changes in its first stage, but that comes from the
-# additional training more than from the blur.
+# Does a fine-tuned network have the same features for a blurred image as for the sharp one, and from which layer on? The paper (Section
+# 4.3) compares the two after each of the five pooling layers of VGG-16, for one image. The first stages still respond to the blur; after
+# the last, the responses to both images are much more alike. On our photographs a network that was fine-tuned without labels shows this
+# pattern, though the responses become only somewhat more alike. A network fine-tuned with labels also changes in its first stage, but this
+# is due more to the additional training than to the blur.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -42,15 +42,15 @@ strong = figure4[figure4["condition"] == "D8"]
 show.curves(strong, by="network", against="stage")
 
 # %% [markdown]
-# A channel counts as active where its response is positive. The distance is the share of channels that are active for the sharp
-# image or for the blurred one, but not for both. All networks start from `original`. `mix` was fine-tuned on sharp images and
-# four degrees of defocus, `mix/agreement` likewise without labels, and `sharp-only`, a control that the paper lacks, for as long
-# without blur.
+# A channel counts as active where its response is positive. The distance is the share of channels that are active for only one of the two
+# images, the sharp one or the blurred one. All networks start from `original`, which was trained on sharp images. `mix` was fine-tuned with
+# labels on sharp images and four degrees of defocus, and `mix/agreement` likewise but without labels. `sharp-only`, a control that the
+# paper lacks, was trained for equally long without blur.
 #
 # (figure4)=
 # ## How it is measured, and one image (Figure 4)
 #
-# The features of a sharp and of a blurred photograph are made binary and compared at every position:
+# The features of a sharp and of a blurred photograph are binarised and compared at every position:
 
 # %%
 import torch
@@ -78,13 +78,13 @@ show.pictures({"sharp": pair[0], "D8": pair[1]})
 show.pictures(maps)
 
 # %% [markdown]
-# EfficientNet-Lite0, the small network that all our photographs are measured with, has no pooling layers. Its stages are the last
-# features at each of its five resolutions.
+# EfficientNet-Lite0, the small convolutional network that we use on photographs, has no pooling layers. Its stages are the last features at
+# each of its five resolutions.
 #
 # ## The mean over all test images
 #
-# The photographs, `nips2017-dev`, have free licences and labels of ImageNet's classes. Even two different images agree in more
-# than half of the channels. Their distance is the largest to be expected:
+# The photographs, `nips2017-dev`, are under free licences and labelled with ImageNet's classes; they were selected to be easy to classify.
+# Even two different images agree in more than half of the channels. The distance between different images is the largest to be expected:
 
 # %%
 two = figure4["condition"].eq("another image") & figure4["network"].eq("original")
@@ -108,22 +108,20 @@ show.numbers("share", **changes)
 
 # %% [markdown]
 # **Photographs.** Under `D8` the features of the original differ after every stage. `mix` changes the distance by
-# {glue:text}`mix_pool5-photographs` after the last stage and by {glue:text}`mix_pool4-photographs` after the fourth. After the
-# first, where the paper saw no change, it is {glue:text}`mix_pool1-photographs`. Most of it is not due to blur: `sharp-only`,
-# which never saw any, changes the distance by {glue:text}`control_pool1-photographs` there, and by
-# {glue:text}`control_pool5-photographs` after the last stage. The claims compare with the original, and three of the four remain
-# undecided.
+# {glue:text}`mix_pool5-photographs` after the last stage and by {glue:text}`mix_pool4-photographs` after the fourth. After the first, where
+# the paper saw no change, the change is {glue:text}`mix_pool1-photographs`. Most of this is not due to blur: `sharp-only`, which never saw
+# any, changes the distance by {glue:text}`control_pool1-photographs` there, and by {glue:text}`control_pool5-photographs` after the last
+# stage. The claims compare with the original, not with this control, and three of the four remain undecided.
 #
 # Without labels the paper's pattern appears: {glue:text}`without_labels_pool5-photographs` after the last stage,
-# {glue:text}`without_labels_pool4-photographs` after the fourth and {glue:text}`without_labels_pool1-photographs` after the first.
-# A possible reason is that self-distillation compares predictions alone: the network may correct its features wherever that is
-# easiest.
+# {glue:text}`without_labels_pool4-photographs` after the fourth and {glue:text}`without_labels_pool1-photographs` after the first. Part of
+# this is by design: in this recipe the features of the last stage are matched along with the prediction ([lab notes](../book/lab_notes)).
 #
 # **This run:** `mix` changes the distance by {glue:text}`mix_pool5-run` after the last stage and by {glue:text}`mix_pool1-run` after
 # the first. In the committed results on drawn objects, an easier task, the effect is larger than on photographs.
 #
-# **Limits.** Invariance is not recognition: features may also agree because they no longer respond to detail. The intervals of
-# the changes treat the two networks as independent, and are too wide.
+# **Limits.** Invariance is not recognition: features may also agree because they no longer respond to detail. The intervals of the changes
+# treat the two networks as independent, and are therefore too wide.
 
 # %%
 show.claims("figure4")
@@ -131,8 +129,7 @@ show.claims("figure4")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Replace `"D8"` by `"D2"` where the image is blurred. The maps are darker, and those of the two
-#    networks hardly differ.
+# 1. Replace `"D8"` by `"D2"` where the image is blurred. The maps are darker, and the two networks hardly differ.
 # 2. Compare the cat with the cup: let `pair` be `photographs`. The maps of both networks are bright at every stage.
 
 # %%

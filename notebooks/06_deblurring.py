@@ -13,11 +13,11 @@
 # %% [markdown]
 # # Deblurring needs the true PSF
 #
-# If the blur is known, it can be undone before the image is classified. The paper (Section 4.4) gives that idea its best chance:
-# the true PSF, no noise but rounding to 8 bits, and EPLL {cite}`zoran2011`, one of the best methods of its time. A network
-# fine-tuned on a mix of blurs, which is not given the PSF, did as well. On our photographs deblurring with the true PSF is well
-# ahead of fine-tuning. With a radius wrong by one pixel it is behind, and no better than to leave the image as it is. So deblur
-# only if the PSF is known exactly; otherwise fine-tune.
+# If the blur is known, it can be undone before the image is classified. The paper (Section 4.4) gives that idea its best chance: the true
+# blur kernel (point-spread function, PSF), no noise but rounding to 8 bits, and EPLL {cite}`zoran2011`, one of the best methods of its
+# time. A network fine-tuned on a mix of blurs, which is not given the PSF, did as well. On our photographs deblurring with the true PSF is
+# well ahead of fine-tuning. With a radius wrong by one pixel it is behind, and no better than leaving the image as it is. So deblur only if
+# the PSF is known exactly; otherwise fine-tune.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -45,16 +45,20 @@ wrong = wrong.rename(columns={"parameter": "assumed PSF"})
 show.curves(wrong, by="method", against="assumed PSF")
 
 # %% [markdown]
-# All images are blurred with `D8`. Level lines: networks applied to the blurred images, `original` or fine-tuned. Other lines:
-# `original` after EPLL with the PSF below, if rounding is assumed to be the only noise, or noise of two or eight grey levels, which
-# guards against errors of the PSF. An image counts as right if its true class is among the five likeliest (top-5). The photographs,
-# `nips2017-dev`, have free licences and labels of ImageNet's classes; EfficientNet-Lite0, a small network, classifies them.
+# All images are blurred with `D8`, a disk of radius 8. Horizontal lines show networks applied to the blurred images: `original`, or
+# fine-tuned on sharp and defocused images with labels (`mix`) or without (`mix/agreement`). The other lines show `original` after EPLL with
+# the PSF named on the axis. EPLL assumes either that rounding is the only noise, or noise of two or eight grey levels, which guards against
+# errors in the PSF.
+#
+# Top-5 accuracy is the share of images whose class is among the network's five most probable. Our photographs, `nips2017-dev`, are under
+# free licences and labelled with ImageNet's classes; they were selected to be easy to classify. EfficientNet-Lite0, a small convolutional
+# network, classifies them.
 #
 # ## How it is measured
 #
-# EPLL looks for an image whose $8 \times 8$ patches are likely under a mixture of Gaussians, learnt from sharp photographs, and
-# which gives the observed image when it is blurred. Here it is given the true PSF and two wrong ones, beside a Wiener filter. Above
-# each picture are its PSNR and the network's first guess.
+# EPLL looks for an image whose $8 \times 8$ patches are likely under a mixture of Gaussians learnt from sharp photographs, and which gives
+# the observed image when blurred. Here EPLL is given the true PSF and two wrong ones, beside a Wiener filter. Above each picture stand its
+# peak signal-to-noise ratio (PSNR) and the network's first guess.
 
 # %%
 import pandas as pd
@@ -86,8 +90,8 @@ show.pictures(shown, columns=3)
 # (table5)=
 # ## Recognition after deblurring (Table 5)
 #
-# The paper has EPLL and two fine-tuned networks, of which `onlyD8` is given the blur too. `mix/agreement` was fine-tuned without
-# labels. Our rows of fine-tuned networks are those of Table 3, which average over several trainings.
+# The paper compares EPLL with two fine-tuned networks, one of which, `onlyD8`, was trained on this blur alone. Our rows for fine-tuned
+# networks are those of Table 3, averaged over several training runs.
 
 # %%
 table5 = run.table("table5", metric="top5", input=["as is", "epll"])
@@ -108,27 +112,25 @@ leads = {name: deblurred - run.top5(others[name], "D8", **of) for name in others
 show.numbers("points", **{f"over_{name}": lead for name, lead in leads.items()})
 
 # %% [markdown]
-# **Photographs.** Given the true PSF, EPLL recovers {glue:text}`EPLL-photographs` of the top-5 accuracy that `D8` takes. `mix`
-# recovers {glue:text}`mix-photographs` and `mix/agreement` {glue:text}`unlabelled-photographs`. EPLL leads the first by
+# **Photographs.** Given the true PSF, EPLL recovers {glue:text}`EPLL-photographs` of the top-5 accuracy lost under `D8`. `mix` recovers
+# {glue:text}`mix-photographs` and `mix/agreement` {glue:text}`unlabelled-photographs`. EPLL leads the first by
 # {glue:text}`over_mix-photographs` and the second by {glue:text}`over_unlabelled-photographs`. In the paper EPLL recovers
-# {glue:text}`EPLL-paper` and `mix` {glue:text}`mix-paper`. The difference of the two is within the noise of its test set, so that "as
-# well" is supported and "better" is not. Ours is larger mainly because our `mix` recovers less: it had one labelled image a class,
-# where the paper's had over a thousand.
+# {glue:text}`EPLL-paper` and `mix` {glue:text}`mix-paper`. These two differ by less than the sampling error of the paper's test set, so "as
+# well" is supported and "better" is not. On photographs the difference is large mainly because our `mix` recovers less: it had one labelled
+# image per class, where the paper's had over a thousand.
 #
-# A radius wrong by one pixel undoes this. If rounding is assumed to be the only noise, EPLL amplifies the error of the PSF as if
-# it were detail, and hardly any image is recognised. More assumed noise limits the damage, but then nothing is gained over the
-# blurred images, and all networks fine-tuned on blur are ahead. Drawn objects, the embedded data, tolerate more: there most of the
-# gain remains.
+# A radius wrong by one pixel undoes this. If rounding is assumed to be the only noise, EPLL amplifies the effect of the wrong PSF as if it
+# were detail, and hardly any image is recognised. More assumed noise limits the damage, but then nothing is gained over the blurred images,
+# and all networks fine-tuned on blur are ahead. The drawn objects of the embedded data tolerate more: there most of the gain remains.
 #
-# **This run:** {glue:text}`EPLL-run` by EPLL, {glue:text}`mix-run` by `mix`. **Cost.** The paper reports minutes an image for EPLL on a
-# GPU. We use a fast approximation {cite}`parameswaran2018`, which takes less than a second on two cores. A fine-tuned network adds no
-# cost.
+# **This run:** {glue:text}`EPLL-run` by EPLL, {glue:text}`mix-run` by `mix`. **Cost.** The paper reports minutes per image for EPLL on a
+# GPU. We use a fast approximation {cite}`parameswaran2018`, which takes less than a second on two cores. A fine-tuned network adds no cost.
 #
 # ## A camera's frame
 #
-# Up to here images were blurred as if mirrored at their borders, and the deblurring assumes so, so that nothing outside the frame
-# is unknown. The scene that a camera sees goes on outside its frame. Below, images are blurred and then cut, without noise and with
-# noise of two grey levels; sharp ones are cut likewise. The verdicts on our data rest on these frames, without noise.
+# So far, images were blurred as if mirrored at their borders, and deblurring assumed the same, so nothing outside the frame was unknown. A
+# real scene continues beyond the camera's frame. Below, images are blurred and then cropped, without noise and with noise of two grey
+# levels; sharp images are cropped likewise. The verdicts on our data rest on the cropped images without noise.
 
 # %%
 camera = run.table("table5_camera", metric="top5")
@@ -139,8 +141,8 @@ camera["network"] += (", " + method).str.removesuffix(", as is")
 show.table(camera[method.isin(["as is", "epll"])], column="images")
 
 # %% [markdown]
-# **Limits.** The blur is the same everywhere and one disk of known form; a PSF estimated from the image itself has more errors
-# than a wrong radius. Few images were deblurred with wrong PSFs, so that those intervals are wide.
+# **Limits.** The blur is uniform, a disk of known shape; a PSF that is estimated from the image itself has errors other than a wrong
+# radius. Few images were deblurred with wrong PSFs, so those intervals are wide.
 
 # %%
 show.claims("table5")
@@ -148,13 +150,13 @@ show.claims("table5")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Add `noise=8` to the call of `deblurring.epll` above. The cat is a cat again under each of the three PSFs.
-# 2. Remove `border="mirror"` there, so that nothing is assumed outside the frame. With the true PSF little is lost, and it takes
-#    longer.
+# 1. Add `noise=8` to the call of `deblurring.epll` above. The cat is recognised again with each of the three PSFs.
+# 2. Remove `border="mirror"` there, so that nothing is assumed outside the frame. With the true PSF little is lost, but the computation
+#    takes longer.
 #
 # ## Details
 #
-# The first table is of photographs that a camera shook, deblurred with measured PSFs {cite}`levin2009`.
+# The first table is of photographs taken with real camera shake and deblurred with the measured PSFs {cite}`levin2009`.
 
 # %%
 shaken = run.table("deblurring_shaken", whole=True, item="")

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Segmentation suffers too, and recovers about half
 #
-# A blurred outline need not hide what a photograph shows, but segmentation has to find the outline itself. The paper (Section 5)
-# repeats its experiment on a network that labels every pixel. Blur costs accuracy, most of all near the boundaries of
-# objects; fine-tuning on blurred images recovers two fifths of the loss. Both hold on our photographs, where about half is recovered. To
-# prepare a network for blur, blur most of its training scenes, and leave their labels as they are.
+# A blurred outline need not hide what a photograph shows, but segmentation has to find the outline itself. The paper (Section 5) repeats
+# its experiment on a network that labels every pixel. Blur costs accuracy, most of all near the boundaries of objects; fine-tuning on
+# blurred images recovers two fifths of the loss. Both findings hold on our photographs, where about half is recovered. To prepare a network
+# for blur, blur most of its training scenes, and leave their labels as they are.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -38,14 +38,15 @@ table6 = run.table("table6", metric="miou")
 show.curves(table6[table6["region"] == "all"], by="network")
 
 # %% [markdown]
-# Mean IoU, the intersection over union of the predicted and the true region, averaged over the labels. `original` was trained on sharp
-# scenes; `mix` was then fine-tuned on sharp and defocused ones, and `sharp-only`, a control that the paper lacks, for as long on sharp ones.
+# Mean IoU is the intersection over union of the predicted and the true region, averaged over the labels. `original` was trained on sharp
+# scenes. `mix` was then fine-tuned on sharp and defocused scenes; `sharp-only`, a control that the paper lacks, was fine-tuned for equally
+# long on sharp scenes alone.
 #
 # ## How it is measured
 #
-# Zoomout {cite}`mostajabi2015` classifies each pixel by a small perceptron. Its input is what all stages of a classification network
-# compute at that place, from the edges of the first to the objects of the last, and the mean of the last over the scene. The
-# scene is blurred, its labels are not. These lines train a perceptron on one drawn scene:
+# Zoomout {cite}`mostajabi2015` classifies each pixel by a small perceptron. The perceptron's input is what all stages of a classification
+# network compute at that place, from edges in the first stage to objects in the last, together with the mean of the last stage over the
+# scene. The scene is blurred; its labels are not. These lines train a perceptron on one drawn scene:
 
 # %%
 import torch
@@ -81,8 +82,8 @@ for step in range(20):
         print(f"step {step}: {loss:.2f}")
 
 # %% [markdown]
-# The network is then applied to the same scene under each blur. Mean IoU is counted over all pixels, and over those within four
-# pixels of another label:
+# The network is then applied to the same scene under each blur. Mean IoU is computed over all pixels, and over those within four pixels of
+# another label:
 
 # %%
 near = metrics.near_boundary(truth, 4)
@@ -97,8 +98,8 @@ for condition in ["sharp", "D2", "D4", "D6", "D8"]:
 # (table6)=
 # ## All pixels, and those near boundaries (Table 6)
 #
-# Our photographs, `voc-animals`, are those of PASCAL VOC 2012 {cite}`everingham2010` that show an animal, with seven labels in place of 21.
-# Our network is EfficientNet-Lite0, a small one for phones, in place of VGG-16.
+# Our photographs, `voc-animals`, are those of PASCAL VOC 2012 {cite}`everingham2010` that show an animal, with seven labels in place of
+# twenty-one. Our network is EfficientNet-Lite0, a small convolutional network for phones, in place of VGG-16.
 
 # %%
 pair = table6[table6["network"] != "sharp-only"].copy()
@@ -119,24 +120,25 @@ gained = {"sharp": after[0] - before[0], "D2": after[1] - before[1]}
 show.numbers("points", lost=before[0] - before[2], further=further, **gained)
 
 # %% [markdown]
-# **Photographs.** `D8` takes {glue:text}`lost-photographs` of mean IoU (the paper: {glue:text}`lost-paper`), and near boundaries a larger
-# share of what there was. Fine-tuning recovers {glue:text}`recovered-photographs` of the loss, and
+# **Photographs.** `D8` costs {glue:text}`lost-photographs` of mean IoU (the paper: {glue:text}`lost-paper`), and near boundaries a larger
+# share of the mean IoU on sharp scenes. Fine-tuning recovers {glue:text}`recovered-photographs` of the loss, and
 # {glue:text}`recovered_near-photographs` near boundaries, where the paper has {glue:text}`recovered-paper` and
-# {glue:text}`recovered_near-paper`. Under `D2` the gain of {glue:text}`D2-photographs` is not significant, so that the
-# claim of a gain under every blur stays undecided. On sharp scenes `mix` changes mean IoU by {glue:text}`sharp-photographs` (the paper:
+# {glue:text}`recovered_near-paper`. Under `D2` the gain of {glue:text}`D2-photographs` is not significant, so the claim of a gain under
+# every blur remains undecided. On sharp scenes `mix` changes mean IoU by {glue:text}`sharp-photographs` (the paper:
 # {glue:text}`sharp-paper`), and further training without blur by {glue:text}`further-photographs`.
 #
-# The paper also finds that robustness costs more here than in classification, and that a larger gap remains. Our photographs do not
-# test this fairly: in classification our `mix` had one labelled image a class, and the few images alone did harm ([chapter
+# The paper also finds that robustness costs more here than in classification, and that a larger gap remains. Our photographs do not test
+# this fairly: in classification our `mix` had one labelled image per class, and training on so few did harm by itself ([chapter
 # 3](03_finetuning)).
 #
-# **This run** loses {glue:text}`lost-run` and recovers {glue:text}`recovered-run`. **Limits.** One network a source, and intervals over
-# scenes alone. The paper's network had also seen the scenes of COCO; its learning rates are lost in our copy.
+# **This run** loses {glue:text}`lost-run` and recovers {glue:text}`recovered-run`. **Limits.** There is one network per source, and the
+# intervals reflect only the choice of test scenes. The paper's network had also been trained on scenes of COCO; its learning rates are
+# illegible in our copy.
 #
 # ## Single scenes (Figure 5)
 #
-# The paper shows a scene in which blur leaves the labels right and the outline wrong, and another in which it is the other way round.
-# VOC's photographs may not be shown here; two others stand in for them.
+# The paper shows a scene in which blur leaves the labels right and the outline wrong, and another in which the reverse is true. VOC's
+# photographs may not be reproduced here; two others stand in for them.
 
 # %%
 show.figure("figure5")
@@ -144,9 +146,10 @@ show.figure("figure5")
 # %% [markdown]
 # ## Outline or name?
 #
-# Is the loss one of localisation or of recognition? If the network chooses only among the labels that are in the scene, mostly
-# errors of localisation remain; if it names each true region as a whole, errors of recognition. What each piece of knowledge removes, averaged
-# over both orders of giving them (its Shapley value), is the error due to its lack. The two add up to the whole error.
+# Is the loss one of localisation or of recognition? If the network may choose only among the labels present in the scene, mostly errors of
+# localisation remain. If it is given the true regions and names each as a whole, errors of recognition remain. The error that each piece of
+# information removes, averaged over both orders of giving them (its Shapley value), is the error due to its lack. The two add up to the
+# whole error.
 
 # %%
 errors = run.table("segmentation_errors", metric="error", network=["original", "mix"])

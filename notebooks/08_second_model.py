@@ -13,10 +13,10 @@
 # %% [markdown]
 # # A second architecture fails under blur too
 #
-# Is the failure under blur peculiar to VGG-16? The paper's appendix repeats the first experiment with a residual network
-# {cite}`he2016`, and finds a similar fall. On our photographs a second network falls as the first does. It is a weak test: EfficientNet-Lite1
-# is a larger network of the same family as EfficientNet-Lite0. [Fine-tuning on blur](03_finetuning) helps the second network as it
-# helps the first: it recovers part of the loss, at a cost on sharp photographs.
+# Is the failure under blur peculiar to VGG-16? The paper's appendix repeats the first experiment with a residual network {cite}`he2016`,
+# and finds a similar fall. On our photographs a second network loses about as much as the first. This is a weak test: EfficientNet-Lite1 is
+# a larger network of the same family as EfficientNet-Lite0, the small convolutional network of the other chapters. [Fine-tuning on
+# blur](03_finetuning) helps the second network as it helps the first: it recovers part of the loss, at a cost on sharp photographs.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -44,7 +44,9 @@ both["network"] = both["which"] + both["network"]
 show.curves(both, by="network")
 
 # %% [markdown]
-# `second mix` was fine-tuned with labels on sharp images and four degrees of defocus; the paper did not fine-tune its second network.
+# `second mix` was fine-tuned with labels on sharp images and four degrees of defocus; the paper did not fine-tune its second network. Top-5
+# accuracy is the share of images whose class is among the network's five most probable. Our photographs, `nips2017-dev`, are labelled with
+# ImageNet's classes and were selected so that a good network classifies nearly all of them.
 #
 # ## How it is measured
 #
@@ -107,21 +109,20 @@ show.numbers("points", top1_cost_on_sharp=cost)
 show.numbers("share", back=run.recovered("mix", "D8", model="second"))
 
 # %% [markdown]
-# **Photographs.** `nips2017-dev` consists of photographs labelled with ImageNet's classes that were selected so that a good network
-# classifies nearly all of them. Top-5 accuracy counts an image as right if its class is among the five most probable. Under `D8` the second network loses
-# {glue:text}`lost-photographs` of it, and the first {glue:text}`by_first-photographs`; in the paper the residual network loses
-# {glue:text}`lost-paper` and VGG-16 {glue:text}`by_first-paper`. With the larger scale the fall is steeper for this network too:
-# {glue:text}`at_both-photographs` at 256+512 (the paper: {glue:text}`at_both-paper`).
+# **Photographs.** Under `D8` the second network loses {glue:text}`lost-photographs` of top-5 accuracy, and the first
+# {glue:text}`by_first-photographs`; in the paper the residual network loses {glue:text}`lost-paper` and VGG-16 {glue:text}`by_first-paper`.
+# Adding the larger scale makes the fall steeper for this network too: {glue:text}`at_both-photographs` at 256+512 (the paper:
+# {glue:text}`at_both-paper`).
 #
-# Fine-tuning recovers {glue:text}`back-photographs` of what `D8` takes at 256. It is not free: on sharp photographs top-1 accuracy, which is less close to its
-# maximum, changes by {glue:text}`top1_cost_on_sharp-photographs`. As with the first network, one labelled image a class is far fewer than
-# the paper had.
+# Fine-tuning recovers {glue:text}`back-photographs` of what is lost under `D8` at 256. It is not free: on sharp photographs top-1 accuracy,
+# which is further from its ceiling, changes by {glue:text}`top1_cost_on_sharp-photographs`. As with the first network, there was one
+# labelled image per class, far fewer than in the paper.
 #
 # **This run**, whose second model is a small residual network trained on the embedded data, loses {glue:text}`lost-run`, and fine-tuning
 # recovers {glue:text}`back-run`.
 #
-# **Limits.** Convolutional networks alone, and on photographs of one family; nothing here speaks of transformers. One fine-tuned
-# network a source.
+# **Limits.** All networks are convolutional, and those applied to photographs are of one family; nothing here applies to transformers.
+# There is one fine-tuned network per source.
 
 # %%
 show.claims("tableA")

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Few of the paper's claims fail
 #
-# A paper makes its case in sentences. This chapter lists those of the paper that numbers can test, in our words, each with a
-# criterion that is fixed in the code and a verdict from the paper's own numbers, from photographs and from this run. On
-# photographs few claims fail. Many are undecided, because the networks differ by less than our test images can resolve, and
-# some lack their conditions, because we have one labelled training image a class.
+# A paper makes its case in sentences. This chapter lists those of the paper that numbers can test, in our words, each with a criterion that
+# is fixed in the code and a verdict from the paper's own numbers, from photographs and from this run. On photographs few claims fail. Many
+# are undecided, because the networks differ by less than our test images can resolve. For some the conditions are not met, mostly because
+# we have only one labelled training image per class.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -57,18 +57,18 @@ for title, source in run.sources.items():
     print(f"{title:14} margin {margin:+.3f}, contradicted {contradicted:.1%}")
 
 # %% [markdown]
-# Many claims are tested at once. Those that one table or figure decides form a family, in which the procedure of Benjamini and
+# Many claims are tested at once. The claims that one table or figure decides form a family, in which the procedure of Benjamini and
 # Hochberg {cite}`benjamini1995` limits the expected share of wrong verdicts to one in twenty.
 #
 # - **Reproduced** and **not reproduced**: the test is significant. A claim holds if all of its criteria do.
-# - **Undecided**: it is not. The interval shown has the level of the test, so that it contains the limit. The number of images
-#   that would decide is estimated from its width and from the distance between value and limit.
-# - **Conditions not met**: the claim would fail, but some number rests on less than a hundredth of what the paper had of labelled
-#   training images a class, of classes, or of test images. A claim that the paper's own numbers contradict has no such excuse.
-# - **Not run**: the source lacks a number. A click says which.
+# - **Undecided**: the test is not significant. The interval shown has the level of the test, so it contains the limit. The number of images
+#   that would decide the claim is estimated from the width of the interval and from the distance between value and limit.
+# - **Conditions not met**: the claim would fail, but some number rests on less than a hundredth of the paper's labelled training images per
+#   class, of its classes, or of its test images. A claim that the paper's own numbers contradict is not excused in this way.
+# - **Not run**: the source lacks a number. A click on the claim shows which.
 #
-# Of the paper we know the accuracies, not the decisions for each image. They are drawn from their binomial intervals, each by
-# itself, which is cautious. What it gives without a number of images is decided by values alone.
+# For the paper we know the accuracies, but not the decision for each image. Each accuracy is drawn independently from its binomial
+# interval, which is conservative. What the paper gives without a number of images is decided by the values alone.
 #
 # (claims)=
 # ## Every claim
@@ -80,20 +80,21 @@ show.claims()
 # ## What we see
 #
 # **Photographs.** Of the claims, {glue:text}`reproduced-photographs` are reproduced and {glue:text}`not-reproduced-photographs` are not,
-# {glue:text}`conditions-not-met-photographs` lack their conditions, and {glue:text}`undecided-photographs` are undecided. Reproduced is that blur costs accuracy and
-# certainty, more at large scales, and in a second network and in segmentation too. Not reproduced is that strong blur doubles the
-# entropy, which is high on sharp images already, and an explanation of why averaging over scales works: the 512
-# network does not become more uncertain than the 256 network. The conditions that are missing are mostly labels for fine-tuning. Undecided are
-# above all comparisons between networks that were fine-tuned on different mixes.
+# for {glue:text}`conditions-not-met-photographs` the conditions are not met, and {glue:text}`undecided-photographs` are undecided. Among
+# the reproduced claims are that blur costs accuracy and confidence, more so at large scales, and that it harms a second network and
+# segmentation too. Among the claims that are not reproduced, one says that strong blur doubles the entropy, which is already high on sharp
+# images. Another explains why averaging over scales works; but blur does not widen the difference in uncertainty between the network at 512
+# and the one at 256. Where conditions are not met, it is mostly labels for fine-tuning that are missing. The undecided claims are above all
+# comparisons between networks that were fine-tuned on different mixes.
 #
 # **The paper's own numbers** contradict one claim if it is taken literally, and leave {glue:text}`undecided-paper` undecided, since they are compared as
 # if they were measured on different images. **This run** reproduces {glue:text}`reproduced-run`, does not reproduce {glue:text}`not-reproduced-run`, and leaves
 # {glue:text}`undecided-run` undecided.
 #
-# **Limits.** The criteria were written when most results were known, though not the verdicts; none was changed afterwards. A more cautious
-# procedure (of Benjamini and Yekutieli) was tried first, under which several claims of the paper's own numbers stayed undecided
-# that a single test would decide. This one was chosen before it was applied to our runs. The families were settled last,
-# which changed no verdict.
+# **Limits.** The criteria were written when most results were known, though not the verdicts; none was changed afterwards. A more
+# conservative procedure (of Benjamini and Yekutieli) was tried first. On the paper's own numbers it left several claims undecided that a
+# single test would decide. The present procedure was chosen before it was applied to our runs. The families were settled last, which
+# changed no verdict.
 #
 # ## Exercises
 #

@@ -13,9 +13,11 @@
 # %% [markdown]
 # # Robust without labels: what came after
 #
-# The paper closes with a wish: networks that become robust without labels, from examples of distorted images, without a model of
-# the distortion. Since then methods were found by which a network adapts to the images that it is applied to. This chapter
-# measures the cheapest of them beside fine-tuning, under the paper's blurs. The paper has no such experiment.
+# The paper closes with a wish: networks that become robust from examples of distorted images, without labels and without a model of the
+# distortion. Since then, methods have been found by which a network adapts to the images to which it is applied. This chapter compares the
+# cheapest of them with fine-tuning, under the paper's blurs; the paper has no such experiment. In a first measurement on photographs, not
+# yet published, batch-norm statistics that are adapted without any training recover a good part of the loss. Fine-tuning without labels
+# recovers more under strong defocus.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -36,13 +38,14 @@ some = adaptation["method"].str.fullmatch("(original|mix)(/agreement)?|orig.*256
 show.curves(adaptation[some], by="method")
 
 # %% [markdown]
-# - `batch-norm` takes the statistics of batch normalisation from a batch of fifty images, mixed with the network's own as if these came
-#   from N images {cite}`schneider2020,nado2020`.
-# - `TENT` also takes a step on scales and shifts after each batch, towards lower entropy {cite}`wang2021`; `EATA` learns only from
-#   images that are reliable and new, and is anchored to its start {cite}`niu2022`.
-# - `mix` was fine-tuned on blur with labels, `mix/agreement` without: by self-distillation, in which the frozen original is
-#   shown the sharp image {cite}`zheng2016,hinton2015`. `mix/agreement-blurred` had no sharp images: its teacher is the original
-#   with mixed statistics, shown the same blurred image.
+# - `batch-norm` takes the statistics of batch normalisation from a batch of fifty images and averages them with the network's own, which
+#   count as N images {cite}`schneider2020,nado2020`.
+# - `TENT` also takes a gradient step after each batch, on the scales and shifts of batch normalisation, towards lower entropy
+#   {cite}`wang2021`; `EATA` learns only from images that are reliable and not redundant, and is kept close to its initial weights
+#   {cite}`niu2022`.
+# - `mix` was fine-tuned on blur with labels, `mix/agreement` without: by self-distillation, in which the frozen original is shown the sharp
+#   image {cite}`zheng2016,hinton2015`. `mix/agreement-blurred` had no sharp images: its teacher is the original with averaged statistics,
+#   shown the same blurred image.
 # - `sharp-only/augmix` was fine-tuned on distorted images, none of them blurred {cite}`hendrycks2020`: a control.
 #
 # ## How it is measured
@@ -70,8 +73,8 @@ for source in [0, 16, 256, 4096]:
     print(f"N = {source:4}", guesses, p.max(dim=1).values.numpy().round(2))
 
 # %% [markdown]
-# Two images are too few: their statistics alone ruin the network. It is loaded as an ordinary module (`plain=True`), since
-# ours fold batch normalisation into convolutions, in which hooks and libraries of adaptation find nothing to change.
+# Two images are too few: their statistics alone ruin the predictions. The network is loaded as an ordinary module (`plain=True`). By
+# default our networks fold batch normalisation into the convolutions, where hooks and adaptation libraries find nothing to change.
 #
 # ## Every method under every blur
 
@@ -89,28 +92,28 @@ show.table(changes, row="method", columns=columns, folded="Every variant")
 # %% [markdown]
 # ## What we see
 #
-# These sentences rest on photographs, from a first measurement with one order of the images, which is not yet published.
-# Statistics mixed with the network's own recover a good part of the loss, under every blur but the weakest, at a small cost on sharp images:
-# more than fine-tuning with the one labelled image a class that we have. Fine-tuning without labels is ahead of them under
-# strong defocus, and not significantly different under motion and shake. The batch's statistics alone cost much on sharp images,
-# and with single images nothing is left. In ten batches neither `TENT` nor `EATA` changes what statistics give. The control
-# does not help.
+# These sentences rest on a first measurement on photographs, with one order of the images, which is not yet published. Averaged statistics
+# recover a good part of the loss, under every blur but the weakest, at a small cost on sharp images. They recover more than fine-tuning
+# does with the one labelled image per class that we have. Fine-tuning without labels is ahead of them under strong defocus, and not
+# significantly different under motion and shake. The statistics of the batch alone cost much accuracy on sharp images, and with single
+# images none is left. In ten batches neither `TENT` nor `EATA` adds to what the statistics give. The control does not help.
 #
 # **The paper's wish**, robustness from blurred images alone, is granted in part: `mix/agreement-blurred` is as good as its
 # teacher under weak blur, and worse under strong blur.
 #
-# **What follows.** If a network may adapt to the images it meets, in batches of one blur, mix its statistics: that costs
-# nothing. If there are photographs, fine-tune without labels; [this page](20_use_it) says how. With many labels
-# for each class, the paper's recipe is the first to try.
+# **What follows.** If a network may adapt to the images it meets, in batches of one blur, average its statistics with theirs: that needs no
+# training. If there are photographs without labels, fine-tune without labels, [as the guide shows](20_use_it). With many labels for each
+# class, the paper's recipe is the first to try.
 #
-# **Limits.** Batches here are of one condition; in mixed or small ones batch normalisation is what fails {cite}`niu2023`, and
-# over long streams few methods stay ahead of none {cite}`press2023`. Methods that are slow see fewer images {cite}`alfarra2024`.
+# **Limits.** Batches here are of one condition; in mixed or small batches, batch normalisation is what fails {cite}`niu2023`, and over long
+# streams few methods remain better than no adaptation {cite}`press2023`. In a stream, slow methods also see fewer images
+# {cite}`alfarra2024`.
 #
 # ## Severities of ImageNet-C
 #
-# ImageNet-C blurs by disks and by motion in five severities {cite}`hendrycks2019,michaelis2019`. By the PSF of the same variance, in
-# pixels of our canonical scale, `D4` is weaker than its weakest defocus, `D6` is its second severity, and `D8` lies between the
-# second and the third.
+# ImageNet-C blurs by disks and by motion in five severities {cite}`hendrycks2019,michaelis2019`. Matched by the variance of the PSF, in
+# pixels of our canonical scale (a smaller side of 384), `D4` is weaker than its weakest defocus, `D6` corresponds to its second severity,
+# and `D8` lies between the second and the third.
 
 # %%
 severities = run.table("severities", metric="top1")
@@ -120,12 +123,12 @@ show.table(severities, row="blur", column="scale", folded="Accuracy under each")
 # %% [markdown]
 # ## Related work
 #
-# Blur and noise cost networks most among distortions of quality {cite}`dodge2016`. Training on other transformations
-# {cite}`modas2022`, low-pass filters inside the network {cite}`zhang2019` and averaged teachers {cite}`tarvainen2017` would be the
-# next to compare; blur that varies with depth {cite}`kar2022` and streams of changing conditions {cite}`wang2022` lie outside what is
-# measured here. For deblurring, learnt denoisers as priors {cite}`zhang2020` are well ahead of the mixture that the paper uses.
+# Among distortions of image quality, blur and noise cost networks most {cite}`dodge2016`. Training on other transformations
+# {cite}`modas2022`, low-pass filters inside the network {cite}`zhang2019` and averaged teachers {cite}`tarvainen2017` would be the next to
+# compare; blur that varies with depth {cite}`kar2022` and streams of changing conditions {cite}`wang2022` lie outside what is measured
+# here. For deblurring, learnt denoisers as priors {cite}`zhang2020` are well ahead of the mixture that the paper uses.
 #
 # ## Exercises
 #
-# 1. Adapt to both photographs under different blurs: the statistics are then of neither.
+# 1. Adapt to both photographs under different blurs: the statistics then fit neither.
 # 2. Raise `source` to a million. The guesses are those of the network as it is.

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Choices and limits
 #
-# This page lists what limits the conclusions of this book, which photographs they rest on, and what differs from the paper. The copy of
-# the paper that we worked from has lost some numbers, and some things the paper does not say; what was chosen there stands last.
+# This page lists what limits the conclusions of this book, which photographs they rest on, and what differs from the paper. Some numbers
+# are illegible in our copy of the paper, and some things the paper does not say; what we chose there stands near the end.
 
 # %% tags=["parameters"]
 profile = "emoji"
@@ -35,13 +35,14 @@ run
 # - **Uniform blur.** One kernel blurs the whole image. Real defocus varies with depth, and real shake across the frame.
 # - **Gamma.** The blur averages encoded grey levels, as in the paper. In a camera light is averaged before it is encoded, so that
 #   highlights spread further.
-# - **No noise.** Blurred images are rounded to 8 bits and have no other noise. Photographs taken in the dark, where blur is common, do.
+# - **No noise.** Blurred images are rounded to 8 bits and have no other noise. Photographs taken in the dark, where blur is common, have
+#   more.
 # - **Small photographs.** Most of ours are smaller than the canonical scale and are enlarged to it, so that they hold little detail for scale 512.
 # - **One family of networks.** On photographs the networks are EfficientNet-Lite0 and Lite1, small convolutional networks for phones.
 #   Nothing here tests a larger network, or a transformer.
 # - **Few labels.** Our fine-tuning with labels has one photograph for each class. The paper had over a thousand.
-# - **Chosen on test images.** The settings of `mix/agreement` were chosen on the test photographs ([lab notes](../book/lab_notes)), which
-#   flatters it by an unknown amount.
+# - **Chosen on test images.** The settings of `mix/agreement` were chosen on the test photographs ([lab notes](../book/lab_notes)), so its
+#   results are optimistic by an unknown amount.
 #
 # Three of these can be tried on the two photographs that are bundled:
 
@@ -73,11 +74,11 @@ for name, images in seen.items():
     print(f"{name:16}", p[[0, 1], truth].numpy().round(2))
 
 # %% [markdown]
-# The probabilities of the true classes change, and not always downwards: this shows that a choice matters, not how much.
+# The probabilities of the true classes change, and not always downwards. This shows that a choice matters, but not how much.
 #
 # ## The photographs
 #
-# ImageNet cannot be redistributed. In its place stand smaller sets, each with a caveat; their sizes when complete are
+# ImageNet cannot be redistributed. In its place stand smaller sets, each with a caveat. Their sizes, when complete, are:
 
 # %%
 from blurpaper.data.catalogue import CATALOGUE
@@ -86,13 +87,13 @@ for name in ["nips2017-dev", "ilsvrc-val-sample", "amd-tiny"]:
     print(f"{name:18}", CATALOGUE[name].counts)
 
 # %% [markdown]
-# - `nips2017-dev` was collected for a competition on adversarial examples, from pictures that a good network classifies well. Accuracy on sharp
-#   images is close to its ceiling, which compresses every effect. Half of the set was at hand.
-# - `ilsvrc-val-sample` is a sample of convenience and not ImageNet's validation set. Part of it looks selected as well. Most of it had been
+# - `nips2017-dev` was collected for a competition on adversarial examples, from pictures that a good network classifies well. Accuracy on
+#   sharp images is close to its ceiling, which compresses every effect. We had half of the set.
+# - `ilsvrc-val-sample` is a convenience sample and not ImageNet's validation set. Part of it looks selected as well. Most of it had been
 #   squashed to a small square and was stretched back.
 # - `amd-tiny` is not from ImageNet, though labelled with its classes. Its photographs are small.
 #
-# Under each number, the box of a chapter names its set and how many images that has.
+# The box in each chapter names, under each number, the set and its number of images.
 #
 # ## What differs from the paper
 #
@@ -123,16 +124,16 @@ pd.DataFrame(chosen)
 # | open | chosen | why |
 # |---|---|---|
 # | learning rates, momentum, weight decay | those of profile `imagenet` | usual for VGG-16 |
-# | two Gaussians of Table 1 | standard deviations 4 and 8 | a disk of radius 8 has 4 |
-# | grid of camera shake | 16 × 16 points, arrays of 31 × 31 | mean radius between D6 and D8, like the accuracy |
+# | two Gaussians of Table 1 | standard deviations 4 and 8 | the first is that of a disk of radius 8 |
+# | grid of camera shake | 16 × 16, arrays of 31 × 31 | mean radius between D6 and D8, like the accuracy |
 # | border; resizing | whole-sample mirror; bicubic, antialiased | usual |
 # | extent of a Gaussian | four standard deviations | the rest is negligible |
 # | rounding | before and after the blur, not of the network's input | one rounding of each image |
 # | share of sharp images in a mix of two | half; a fifth beside camera shake | a fifth in the paper's mix of five |
 # | average over 256+512 | over positions, then over scales | else 512 would dominate |
 # | zeros around the last map at scale 128 | on all sides | not said |
-# | second model, "51 layers" | ResNet-50 | its accuracy fits |
-# | image that EPLL restores | mean of the channels; colour differences apart | noise averages out ([chapter 6](06_deblurring)) |
+# | second model, of fifty-one layers | ResNet-50 | its accuracy fits |
+# | image that EPLL restores | mean of the channels; colour differences separately | noise averages out ([chapter 6](06_deblurring)) |
 # | noise that EPLL assumes | that of rounding | there is no other |
 # | prior of EPLL | learnt here, from other photographs | the original is not available |
 # | stages that Zoomout uses | five, and the mean of the last | what all our networks have |
@@ -155,5 +156,5 @@ show.table(bundled, columns=conditions, folded="The bundled network")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Replace `2.2` by `1`, twice. The second line is then the first: nothing is decoded.
+# 1. Replace both exponents by one. The second line is then the first: nothing is decoded.
 # 2. Replace `"D8"` by `"D2"`, three times. The last two lines nearly agree: a small kernel reaches little beyond the border.

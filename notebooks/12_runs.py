@@ -34,8 +34,9 @@ run
 # %% [markdown]
 # ## From a number to its images
 #
-# The decisions of every network are kept for each test image: the rank of the true class among its predictions, counted from 0. Any accuracy can
-# therefore be counted again. These lines do so for the photographs under `D8`:
+# The decisions of every network are kept for each test image: the rank of the true class among its predictions, counted from zero. Any
+# accuracy can therefore be computed again. These lines compute top-5 accuracy, the share of ranks below five, for the photographs under
+# `D8`:
 
 # %%
 photographs = run.sources[run.roles["photographs"]]
@@ -67,9 +68,8 @@ stamps.groupby("kind")["seconds"].agg(artifacts="count", seconds="sum").round()
 # (run-this)=
 # ## This run
 #
-# The artifacts of a run are listed below by kind. A name tells the network and its mix, the images and the condition.
-# Checksums are truncated; point at one to see it in full. Of a run that is computed, the latest artifact of each name is listed, with whatever
-# it was made from.
+# The artifacts of a run are listed below by kind. A name gives the network and its mix, the images and the condition. Checksums are
+# truncated; point at one to see it in full. For a computed run, the latest artifact of each name is listed, with whatever it was made from.
 
 # %%
 show.provenance("run")
@@ -85,7 +85,7 @@ show.provenance("photographs")
 # (run-paper)=
 # ## The paper
 #
-# The paper's numbers were copied from its tables, each in its own digits.
+# The paper's numbers were copied from its tables, with the digits printed there.
 
 # %%
 show.provenance("paper")

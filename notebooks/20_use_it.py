@@ -22,7 +22,7 @@
 # | photographs of ImageNet's classes | use the bundled network, `mix/agreement` |
 # | many labelled photographs of each class | fine-tune with labels, as the paper does |
 # | unlabelled photographs | fine-tune without labels |
-# | only the test images, in batches of one blur | adapt to each batch at test time |
+# | only the test images, in batches of one kind of blur | adapt to each batch at test time |
 # | the exact PSF of each image | deblur first |
 
 # %% tags=["parameters"]
@@ -47,9 +47,10 @@ show.numbers("points", cost=cost, motion=motion)
 
 # %% [markdown]
 # The bundled network is EfficientNet-Lite0, a small convolutional network trained on ImageNet, after fine-tuning on blurred photographs
-# without labels. Under strong defocus (`D8`) it recovers {glue:text}`top5_lost_under_D8_recovered-photographs` of the lost top-5 accuracy, the share of
-# [test photographs](02_pretrained) whose class is among the five likeliest. It changes this accuracy by {glue:text}`cost-photographs` on sharp photographs, and by
-# {glue:text}`motion-photographs` under motion (`H8`), which it never saw in training. Its settings were chosen on the same photographs, which flatters the recovered share by an unknown amount.
+# without labels. Under strong defocus (`D8`) it recovers {glue:text}`top5_lost_under_D8_recovered-photographs` of the lost top-5 accuracy,
+# the share of [test photographs](02_pretrained) whose class is among the five most probable. It changes this accuracy by
+# {glue:text}`cost-photographs` on sharp photographs, and by {glue:text}`motion-photographs` under motion (`H8`), which it never saw in
+# training. Its settings were chosen on the same photographs, so the share recovered is optimistic by an unknown amount.
 #
 # ## Blur and deblur images
 #
@@ -60,8 +61,9 @@ show.numbers("points", cost=cost, motion=motion)
 # blurpaper deblur blurred deblurred --psf D8 --border mirror
 # ```
 #
-# `D8` is defocus by a disk of radius 8, in pixels of an image whose smaller side is 384. On a larger photograph the disk is larger in proportion;
-# with `--pixels`, sizes are in the file's own pixels. In Python, images are `uint8` tensors, and sizes are in their pixels:
+# `D8` is defocus by a disk of radius 8, in pixels of an image whose smaller side is 384. On a larger photograph the disk is larger in
+# proportion; with `--pixels`, sizes are in the file's own pixels. In Python, images are `uint8` tensors, and sizes are in the tensor's
+# pixels:
 
 # %%
 from blurpaper import blur, deblurring
@@ -77,9 +79,9 @@ for psf in ["D8", "D7", "D6"]:
     print(f"deblurred, {psf}: {(restored.float() - photographs).abs().mean():.1f}")
 
 # %% [markdown]
-# These are mean absolute errors in grey levels. Deblurring with the true PSF removes most of the error. If the radius is wrong by
-# one pixel, the result is worse than the blurred image. The border of a camera's photograph is unknown, which is the default; `mirror` is for images that
-# `blurpaper blur` has made. In a training pipeline, `blur.RandomBlur` is a transform like those of torchvision.
+# These are mean absolute errors in grey levels. Deblurring with the true PSF removes most of the error. If the radius is wrong by one
+# pixel, the result is worse than the blurred image. By default, what lies beyond the border is treated as unknown, as it is for a camera;
+# `mirror` is for images that `blurpaper blur` has made. In a training pipeline, `blur.RandomBlur` is a transform like those of torchvision.
 #
 # ## Measure a network
 #
@@ -88,10 +90,9 @@ for psf in ["D8", "D7", "D6"]:
 #   --conditions sharp,D4,D8 --out t.csv --report report.html
 # ```
 #
-# `--network` also takes a `.safetensors` file, `torchvision/NAME`, or a function of yours that makes a torch module. Where
-# subfolders are named by classes, the measure is accuracy. Elsewhere it is *consistency*: the share of images for which the prediction
-# under blur equals that for the sharp image. In Python, any torch module that returns logits can be measured, here two of ours
-# on ten photographs:
+# `--network` also takes a `.safetensors` file, `torchvision/NAME`, or a function of yours that makes a torch module. If subfolders are
+# named by classes, the measure is accuracy. Otherwise it is *consistency*: the share of images for which the prediction under blur equals
+# that for the sharp image. In Python, any torch module that returns logits can be measured, here two of ours on ten photographs:
 
 # %%
 import tempfile
@@ -117,13 +118,14 @@ rows[["network", "condition", "value", "low", "high"]].round(2)
 
 # %% [markdown]
 # `mean` and `std` are those that a network's input is normalised with, in grey levels between zero and one; ours take 8-bit grey levels and
-# normalise them themselves. A wrong normalisation raises no error, and neither do probabilities in place of logits: both only show in
-# the numbers. The intervals from `low` to `high` are wide, since ten photographs are few.
+# normalise them themselves. A wrong normalisation raises no error, and neither do probabilities in place of logits: both show only in the
+# numbers. The intervals from `low` to `high` are wide, since ten photographs are few.
 #
 # ## Adapt at test time
 #
-# If test images come in batches of one blur, mix the batch-norm statistics of each batch with the network's own, which count as `source`
-# images. This recovers a part of the loss [under every blur but the weakest](10_adaptation), and needs no training:
+# If test images come in batches of one kind of blur, average the batch-norm statistics of each batch with the network's own, which count as
+# `source` images. In a first measurement this recovers a part of the loss [under every blur but the weakest](10_adaptation), and needs no
+# training:
 
 # %%
 import torch
@@ -183,11 +185,13 @@ for step in range(4):
     print(f"step {step}: {loss:.3f}")
 
 # %% [markdown]
-# The command does so for several epochs, on random crops blurred by the mix, and also trains the features to be alike. Name the blurs that you
-# expect in `--mix`, and always `sharp`: a network that sees none in training loses much on sharp images. How few photographs are enough was not measured;
-# the bundled network had four sets of photographs. A run that is stopped is resumed by the same command.
+# The command does so for several epochs, on random crops blurred by the mix, and also matches the features of the last stage. In `--mix`
+# name the blurs that you expect, and always `sharp`: a network that sees no sharp images in training loses much accuracy on them. How few
+# photographs are enough has not been measured; the bundled network was fine-tuned on four sets of photographs. A run that is stopped is
+# resumed by the same command.
 #
-# **Limits.** Consistency does not say that a prediction is right. Measure on photographs that were not used for training, and look at some of them.
+# **Limits.** Consistency does not say that a prediction is right. Measure on photographs that were not used for training, and look at some
+# of the predictions.
 #
 # ## Exercises
 #

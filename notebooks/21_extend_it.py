@@ -31,8 +31,8 @@ run
 # %% [markdown]
 # ## A kernel
 #
-# A mirror lens blurs what is out of focus by a ring. A PSF is an array of odd sides, not negative, of unit sum, and centred on its middle
-# element; `blur.apply` takes any such array, as `--psf` takes a file of one (`.npy`):
+# A mirror lens spreads a point that is out of focus into a ring. A PSF is a non-negative array with odd sides and unit sum, centred on its
+# middle element; `blur.apply` takes any such array, as `--psf` takes a file of one (`.npy`):
 
 # %%
 import numpy as np
@@ -58,8 +58,8 @@ for name, psf in {"sharp": "sharp", "disk": "D6", "ring": ring}.items():
     print(f"{name:5}", guesses, p.max(dim=1).values.numpy().round(2))
 
 # %% [markdown]
-# To be a condition, a kernel needs a name. Its letter is an entry of the registry `KINDS`: a description, a function from the size to the
-# kernel at the paper's scale, and a function from that kernel to the same blur at another scale, which keeps the standard
+# To be a condition, a kernel needs a name. The letter of that name is an entry of the registry `KINDS`: a description, a function from the
+# size to the kernel at the paper's scale, and a function from that kernel to the same blur at another scale, which keeps the standard
 # deviation along each axis in proportion. In `blurpaper/kernels.py`, below the registry:
 #
 # ```python
@@ -127,7 +127,7 @@ pd.DataFrame.from_dict(sizes, "index", columns=["images", "channels", "height", 
 #     return GreyEfficientNetLite(classes, "tf_efficientnet_lite0", field)
 # ```
 #
-# Its name goes to `MODELS` in `networks/__init__.py`, and, if it has published weights, their source to `ORIGINALS` in
+# Its name goes into `MODELS` in `networks/__init__.py`, and, if it has published weights, their source into `ORIGINALS` in
 # `networks/weights.py`:
 #
 # ```python
@@ -162,8 +162,8 @@ print("fingerprint:", images.fingerprint)
 pd.DataFrame({"image": images.ids, "label": images.labels, "class": classes})
 
 # %% [markdown]
-# The fingerprint is a hash of the content. It is part of the key of every result, so that a result is computed anew when an image
-# changes. Images that do not lie in a folder need an `ImageSet` with a fingerprint of its own:
+# The fingerprint is a hash of the content. It is part of the key of every result, so a result is computed anew when an image changes.
+# Images that do not lie in a folder need an `ImageSet` with a fingerprint of its own:
 #
 # ```python
 # class ArraySet(ImageSet):
@@ -179,7 +179,7 @@ pd.DataFrame({"image": images.ids, "label": images.labels, "class": classes})
 #         return torch.from_numpy(self.pixels[number])
 # ```
 #
-# Photographs that a profile names are an entry of `CATALOGUE` in `blurpaper/data/catalogue.py`:
+# Photographs that a profile names need an entry in `CATALOGUE` in `blurpaper/data/catalogue.py`:
 #
 # ```python
 # PhotographSet(
