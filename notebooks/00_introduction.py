@@ -68,7 +68,7 @@ show.numbers("points", lost=run.top5() - run.top5(condition="D8"))
 # - **You have photographs without labels:** [fine-tune without labels](20_use_it), or use the bundled network.
 # - **You have many labels for each class:** use [the paper's recipe](03_finetuning).
 #
-# None of these has been shown to help under motion blur. If the blur kernel (the point-spread function, PSF) is known exactly, consider
+# Fine-tuning on defocus has not been shown to help under motion blur. If the blur kernel (the point-spread function, PSF) is known exactly, consider
 # [deblurring](06_deblurring).
 #
 # (re-run)=

@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Invariance to blur arises in the last stages
+# # In the paper, invariance to blur arises in the last stages
 #
 # Does a fine-tuned network have the same features for a blurred image as for the sharp one, and from which layer on? The paper (Section
 # 4.3) compares the two after each of the five pooling layers of VGG-16, for one image. The first stages still respond to the blur; after

@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Few of the paper's claims fail
+# # Few of the paper's claims fail, and many stay undecided
 #
 # A paper makes its case in sentences. This chapter lists those of the paper that numbers can test, in our words, each with a criterion that
 # is fixed in the code and a verdict from the paper's own numbers, from photographs and from this run. On photographs few claims fail. Many
@@ -82,7 +82,7 @@ show.claims()
 # **Photographs.** Of the claims, {glue:text}`reproduced-photographs` are reproduced and {glue:text}`not-reproduced-photographs` are not,
 # for {glue:text}`conditions-not-met-photographs` the conditions are not met, and {glue:text}`undecided-photographs` are undecided. Among
 # the reproduced claims are that blur costs accuracy and confidence, more so at large scales, and that it harms a second network and
-# segmentation too. Among the claims that are not reproduced, one says that strong blur doubles the entropy, which is already high on sharp
+# segmentation too. Among the claims that are not reproduced, one is contradicted by the paper's own numbers too. One says that strong blur doubles the entropy, which is already high on sharp
 # images. Another explains why averaging over scales works; but blur does not widen the difference in uncertainty between the network at 512
 # and the one at 256. Where conditions are not met, it is mostly labels for fine-tuning that are missing. The undecided claims are above all
 # comparisons between networks that were fine-tuned on different mixes.

@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Robust without labels: what came after
+# # Without labels, fine-tuning beats adaptation under strong defocus
 #
 # The paper closes with a wish: networks that become robust from examples of distorted images, without labels and without a model of the
 # distortion. Since then, methods have been found by which a network adapts to the images to which it is applied. This chapter compares the
@@ -50,6 +50,7 @@ show.curves(adaptation[some], by="method")
 #
 # ## How it is measured
 #
+# Accuracy here is top-1, on the central square of each image, so that it is not comparable with the top-5 accuracy of other chapters.
 # These lines adapt a network to a batch of two blurred photographs, and apply it:
 
 # %%

@@ -29,7 +29,7 @@ NAMES = {
     rf"(?:\s+(?:to|and)\s+\d{{1,2}})?{_NOT_MEASURED}"
     r"|(?<![\w.,])\d{1,2}\s+pixels\b",
     "a patch, a grid or a window": rf"(?<![\w.,])\d+\s*[×x]\s*\d+{_NOT_MEASURED}",
-    "labelled images a class of a profile": r"\b25, 100 and 350\b"
+    "labelled images a class of a profile": r"\b25, 100\s+and\s+350\b"
     r"|\b(?:25|100|350) (?:a|of each) (?:class|breed)\b",
     "a stride": rf"\bstride\s+\d{_NOT_MEASURED}",
     "a depth of grey levels": r"\b8[ -]bits?\b",
