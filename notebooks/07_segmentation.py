@@ -154,7 +154,7 @@ show.figure("figure5")
 # %%
 errors = run.table("segmentation_errors", metric="error", network=["original", "mix"])
 errors["part"] = errors["network"] + ", " + errors["parameter"]
-show.curves(errors, by="part")
+show.curves(errors, by="part", folded="Errors by part")
 
 # %% [markdown]
 # Under strong blur the original's errors of recognition grow more than its errors of localisation. Fine-tuning reduces both.
@@ -171,4 +171,4 @@ show.claims("table6")
 # %%
 added = run.table("segmentation_errors", metric="loss", network="original")
 show.by_label(run.table("table6", metric="iou"), folded="IoU by label")
-show.table(added, row="parameter", folded="Error by kind")
+show.table(added, row="parameter", folded="Blur and error")
