@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from blurpaper.runs.files import UserError
 
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
 # --- Decisions ------------------------------------------------------------------------------------
 
 CALIBRATION_BINS = 15
+
+
+def temperature(log_probabilities: torch.Tensor, labels: np.ndarray) -> float:
+    """The number by which log-probabilities ``(N, K)`` are divided for the least mean cross-entropy
+    of the truth, ``(N,)``, between a hundredth and a hundred (Guo et al. 2017).
+
+    >>> even = torch.tensor([[0.9, 0.1]] * 4).log()
+    >>> round(temperature(even, np.array([0, 0, 0, 1])), 2)  # as sure as it is right
+    2.0
+    """
+    from scipy.optimize import minimize_scalar
+
+    truth, log_p = torch.as_tensor(labels), log_probabilities.double()
+
+    def loss(log_temperature: float) -> float:
+        return float(functional.cross_entropy(log_p / math.exp(log_temperature), truth))
+
+    return math.exp(minimize_scalar(loss, bounds=(-math.log(100), math.log(100))).x)
 
 
 def decide(log_probabilities: torch.Tensor, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from blurpaper import kernels
+from blurpaper import data, kernels
 from blurpaper.evaluation import intervals, metrics, predictions, results
 from blurpaper.experiments import adaptation as adapting
 from blurpaper.experiments.measurements import (
@@ -21,6 +22,7 @@ from blurpaper.experiments.measurements import (
     experiment,
     of_several_seeds,
     on_test_images,
+    settings_of,
     specs_of,
 )
 from blurpaper.networks import STAGES, NetworkSpec, weights
@@ -85,6 +87,33 @@ def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, A
         yield of | results.number("ece", *found, len(group))
         aurc = metrics.area_under_risk_coverage(confidence, correct)
         yield of | results.number("aurc", aurc, n=len(group))
+
+
+def _of_calibrated(profile: Profile) -> list[Measurement]:
+    return on_test_images(specs_of(["original"], profile), profile, DISKS, ["256"])
+
+
+@experiment(_of_calibrated)
+def calibrated(run: Run) -> Iterator[dict[str, Any]]:
+    """Entropy and cross-entropy of the original under defocus after temperature scaling (Guo et al.
+    2017): log-probabilities divided by the temperature of the least cross-entropy on sharp images,
+    for each half of them that on the other half.
+    """
+    for one in calibrated.measures(run.profile):
+        images, network = data.load_images(one.data, "test", run), trained(one.spec, run)
+        _, scales = settings_of(one.spec, run.profile)
+        found = predictions.log_probabilities(network, images, one.conditions, scales, run)
+        half, sharp = np.arange(len(images)) % 2, found["sharp"]["256"]
+        others = [half != own for own in (0, 1)]
+        fitted = [metrics.temperature(sharp[chosen], images.labels[chosen]) for chosen in others]
+        each = torch.tensor(fitted)[torch.from_numpy(half)]
+        for condition in one.conditions:
+            scaled = found[condition]["256"] / each[:, None]
+            decided = metrics.decide(scaled, images.labels)
+            of = predictions.columns_of(one.spec, one.data, scaled.shape[1], "256", condition)
+            for metric in ("entropy", "cross_entropy"):
+                value = intervals.of_mean(decided[metric], run.profile.evaluation.bootstrap)
+                yield of | results.number(metric, *value, len(images))
 
 
 # --- Table A: a second architecture ---------------------------------------------------------------
@@ -234,8 +263,8 @@ def severities(run: Run) -> Iterator[dict[str, Any]]:
     network = trained(NetworkSpec(run.profile.model), run)
     named = {"": ["D2", "D4", "D6", "D8", "H8"]} | {name: [psf] for name, psf in SEVERITIES.items()}
     conditions = list(dict.fromkeys(psf for psfs in named.values() for psf in psfs))
-    data = run.profile.evaluation.test_sets[0]
-    decided = predictions.decisions(network, data, conditions, ["256"], run)
+    images = run.profile.evaluation.test_sets[0]
+    decided = predictions.decisions(network, images, conditions, ["256"], run)
     for parameter, psfs in named.items():
         for row in intervals.means(results.select(decided, condition=psfs), ("top1",), run.profile):
             radius = 2 * math.sqrt(kernels.axis_variance(kernels.psf(row["condition"])).mean())

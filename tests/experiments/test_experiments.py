@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from blurpaper import data, experiments
 from blurpaper.evaluation import invariance, predictions, results
-from blurpaper.experiments import fine_tuning, measurements
+from blurpaper.experiments import fine_tuning, measurements, recognition
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import load
@@ -27,6 +28,16 @@ RIGHT = {
     "mix#1": {"sharp": 0.8, "D8": 0.6},
     "mix/agreement": {"sharp": 0.8, "D8": 0.8},
 }
+
+
+class Labelled:
+    """Images of which only the labels are known."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 def made_up(spec: NetworkSpec, *_) -> pd.DataFrame:
@@ -142,6 +153,21 @@ def test_densities_are_compared_with_the_original_and_the_control_of_their_own(m
     assert rows["10 a class", "mix", "top1_recovered"] == pytest.approx(0.2 / 0.4)
     assert rows["", "mix", "top1_recovered"] == pytest.approx(1.0)  # without labels, on all images
     assert list(rows.index).count(("", "original", "top1")) == 1
+
+
+def test_each_half_is_calibrated_by_the_temperature_of_the_other(monkeypatch) -> None:
+    """Predictions of 0.9, right on four of five even images and on three of five odd ones."""
+    labels = np.zeros(100, np.int64)
+    labels[[n for n in range(100) if n // 2 % 5 >= (4 if n % 2 == 0 else 3)]] = 1
+    log_p = torch.tensor([[0.9, 0.1]] * 100).log()
+    monkeypatch.setattr(data, "load_images", lambda *_: Labelled(labels))
+    monkeypatch.setattr(recognition, "trained", lambda spec, _: spec)
+    found = {condition: {"256": log_p} for condition in measurements.DISKS}
+    monkeypatch.setattr(predictions, "log_probabilities", lambda *_: found)
+    rows = experiments.EXPERIMENTS["calibrated"](Run(load("smoke"), None))
+    rows = results.select(rows, metric="entropy").set_index("condition")["value"]
+    expected = np.mean([-p * np.log(p) - (1 - p) * np.log(1 - p) for p in (0.8, 0.6)])
+    assert rows["sharp"] == rows["D8"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_an_image_without_another_of_its_shape_is_left_out_of_that_distance(monkeypatch) -> None:
