@@ -42,7 +42,7 @@ import inspect
 
 from blurpaper import claims
 
-claim = claims.CLAIMS["mix-recovers-most-of-the-loss"]
+claim = claims.CLAIMS["moderate-blur-hurts"]
 print(inspect.getsource(claim.criteria))
 
 # %% [markdown]
@@ -98,5 +98,5 @@ show.claims()
 #
 # ## Exercises
 #
-# 1. Take the claim `mix-nearly-closes-the-gap` above. On photographs every resample contradicts it.
-# 2. Ask for more: replace `one <= 0` by `one <= 0.2`. The paper's own numbers then contradict the claim as well.
+# 1. Take the claim `strong-blur-doubles-the-entropy` above. On photographs every resample contradicts it.
+# 2. Ask for more: replace `one <= 0` by `one <= 0.2`. The paper's own numbers then contradict the claim.
