@@ -170,3 +170,7 @@ show.claims("table2", "table3")
 # %%
 top1 = run.table("table3", metric="top1")
 show.table(top1, columns=["sharp", "D4", "D8", "shake", "H8"], folded="Top-1 accuracy")
+
+# %%
+apart = run.table("test_sets", metric="top5", condition="D8")
+show.table(apart, column="data", folded="Each test set")
