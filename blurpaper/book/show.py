@@ -335,7 +335,8 @@ class Show:
         thanks = "Photographs: " + "; ".join(one.source for one in EXAMPLES) + "."
         thanks *= not all(maps)
         alt = "; ".join(" ".join(title.split()) for title in pictures)
-        self._show("".join(shown), caption + thanks, {}, f"Pictures: {alt}.")
+        alt = f"Pictures that the code above makes, with their titles: {alt}."
+        self._show("".join(shown), caption + thanks, {}, alt)
 
     def figure(self, name: str) -> None:
         """Show a figure of the paper that consists of pictures: ``figure1``, ``figure3`` or

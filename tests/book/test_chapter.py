@@ -233,7 +233,9 @@ def test_pictures_have_their_titles_as_a_text_and_whom_to_thank(shown) -> None:
     image = torch.zeros(3, 8, 8, dtype=torch.uint8)
     shown.pictures({"sharp": image, "mix\npool5: 10.0 %": torch.zeros(4, 4)})
     (html,) = shown.html
-    assert Pictures(html).texts == ["Pictures: sharp; mix pool5: 10.0 %."]
+    assert Pictures(html).texts == [
+        "Pictures that the code above makes, with their titles: sharp; mix pool5: 10.0 %."
+    ]
     assert "black at 0" in html and "CC0, from scikit-image" in html
     shown.pictures({"sharp": image})
     assert "black at 0" not in shown.html[1]
