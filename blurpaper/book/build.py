@@ -83,7 +83,7 @@ def targets(root: Path) -> dict[str, str]:
         for path in filter(Path.is_file, (root / f"{name}.py", root / f"{name}.md")):
             text = path.read_text(encoding="utf-8")
             for target in re.findall(r"^(?:# )?\(([\w-]+)\)=$", text, re.MULTILINE):
-                found[target] = f"{page}#{target}"
+                found[target] = f"{page}#{target.lower()}"  # as Sphinx names the place
     return found
 
 
