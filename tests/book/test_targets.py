@@ -65,7 +65,7 @@ def test_what_the_library_looks_up_stands_once_in_the_book(target) -> None:
     (found,) = [
         path for path in scripts for _ in range(path.read_text("utf-8").count(f"# ({target})=\n"))
     ]
-    assert build.page_of(target) == f"{found.stem}.html#{target}"
+    assert build.page_of(target) == f"{found.stem}.html#{target.lower()}"
     assert f"notebooks/{found.stem}\n" in (build.ROOT / "_toc.yml").read_text("utf-8")
 
 
