@@ -17,7 +17,7 @@
 # 4.3) compares the two after each of the five pooling layers of VGG-16, for one image. The first stages still respond to the blur; after
 # the last, the responses to both images are much more alike. On our photographs a network that was fine-tuned without labels shows this
 # pattern, though the responses become only somewhat more alike. A network fine-tuned with labels also changes in its first stage, but this
-# is due more to the additional training than to the blur.
+# is due more to the additional training than to the blur. Features that must survive blur are best taken from the last stages.
 
 # %% tags=["parameters"]
 profile = "emoji"

@@ -17,6 +17,7 @@
 # and finds a similar fall. On our photographs a second network loses about as much as the first. This is a weak test: EfficientNet-Lite1 is
 # a larger network of the same family as EfficientNet-Lite0, the small convolutional network of the other chapters. [Fine-tuning on
 # blur](03_finetuning) helps the second network as it helps the first: it recovers part of the loss, at a cost on sharp photographs.
+# Do not count on another architecture against blur.
 
 # %% tags=["parameters"]
 profile = "emoji"

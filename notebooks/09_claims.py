@@ -16,7 +16,7 @@
 # A paper makes its case in sentences. This chapter lists those of the paper that numbers can test, in our words, each with a criterion that
 # is fixed in the code and a verdict from the paper's own numbers, from photographs and from this run. On photographs few claims fail. Many
 # are undecided, because the networks differ by less than our test images can resolve. For some the conditions are not met, mostly because
-# we have only one labelled training image per class.
+# we have only one labelled training image per class. Before you rely on a sentence of the paper, look up its verdict here.
 
 # %% tags=["parameters"]
 profile = "emoji"
