@@ -495,7 +495,7 @@ class Show:
             for title, one in rows.items()
             if "model" in one
         ]
-        values = {"caption": caption, "alt": alt, "folded": folded, "sources": sources, "run": None}
+        values = {"caption": caption, "alt": alt, "folded": folded, "sources": sources}
         values["rows"] = download(rows) if rows else None
         display(HTML(render("figure.html", shown=shown, **values)))
 

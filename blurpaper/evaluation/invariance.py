@@ -20,30 +20,6 @@ UNRELATED = "another image"
 """In place of a condition: the distance between the sharp features of two different images."""
 
 
-def hamming_maps(
-    network: Network, one: torch.Tensor, other: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Share of channels that are positive for one input and not for the other, at every position of
-    every stage.
-
-    Args:
-        one, other: RGB in grey levels ``(B, 3, H, W)``, of the same shape.
-
-    Returns:
-        stage -> float32 ``(B, h, w)`` in [0, 1].
-
-    Raises:
-        ValueError: if the inputs are not of one shape.
-    """
-    if one.shape != other.shape:
-        raise ValueError(
-            f"inputs to compare have one shape. Got {tuple(one.shape)} and {tuple(other.shape)}."
-        )
-    device = network.mean.device
-    first, second = _binary(network, one.to(device)), _binary(network, other.to(device))
-    return {stage: (first[stage] != second[stage]).float().mean(dim=1) for stage in STAGES}
-
-
 def shard_distances(
     network: Reference,
     images: ImageSet,

@@ -345,10 +345,13 @@ def test_from_files_the_search_finds_without_excerpts_and_without_errors(browser
 def test_the_sidebar_is_hidden_and_shown_on_a_desktop(browser, root) -> None:
     with opened(browser, root, "notebooks/00_introduction.html") as (page, _):
         sidebar, button = page.locator("#pst-primary-sidebar"), page.locator(".primary-toggle")
+        assert sidebar.is_visible()
         button.locator("visible=true").click()
         sidebar.wait_for(state="hidden")
+        assert not sidebar.is_visible()
         button.locator("visible=true").click()
         sidebar.wait_for(state="visible")
+        assert sidebar.is_visible()
 
 
 # --- The ledger -----------------------------------------------------------------------------------

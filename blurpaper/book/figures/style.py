@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from blurpaper.evaluation.results import select
-from blurpaper.experiments.measurements import DISKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,11 +249,6 @@ def in_order(rows: pd.DataFrame, names: Sequence[str], column: str = "condition"
     return rows.set_index(column).reindex(list(names))
 
 
-def under_defocus(rows: pd.DataFrame, **values: str) -> pd.DataFrame:
-    """Results whose columns have some values, one for each degree of defocus."""
-    return in_order(select(rows, condition=DISKS, **values), DISKS)
-
-
 def axes_of_conditions(axes: Axes, names: Sequence[str], label: str, blur: str = "blur") -> None:
     """Label axes of a quantity against conditions, which stand at whole numbers."""
     axes.set(xticks=range(len(names)), xticklabels=names, xlabel=blur, ylabel=label)
@@ -289,30 +281,3 @@ def bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
     """Lengths of error bars, below and above: ``(2, N)``."""
     lengths = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
     return lengths.reshape(2, -1).clip(0)
-
-
-def label_ends(
-    axis: Axes, place: float, ends: Mapping[str, float], colours: Mapping[str, str]
-) -> None:
-    """Names at the ends of lines, moved apart where they would cover one another."""
-    low, high = axis.get_xlim()
-    for name, height in _apart(axis, ends).items():
-        at = (place + 0.03 * (high - low), height)
-        axis.annotate(name, (place, ends[name]), xytext=at, color=colours[name], **_NAME)
-
-
-def _apart(axis: Axes, heights: Mapping[str, float]) -> dict[str, float]:
-    """Heights of labels, a line of letters apart at least, none above the axes if there is room
-    below.
-    """
-    low, high = axis.get_ylim()
-    tall = axis.get_position().height * axis.figure.get_figheight() * 72
-    gap = 1.35 * _LETTER / tall * (high - low)
-    known = {name: value for name, value in heights.items() if np.isfinite(value)}
-    found, last = {}, -np.inf
-    for name, value in sorted(known.items(), key=lambda item: item[1]):
-        found[name] = last = max(value, last + gap)
-    last = max(high, max(known.values(), default=high)) + gap
-    for name in reversed(found):
-        found[name] = last = min(found[name], last - gap)
-    return found

@@ -171,15 +171,6 @@ def test_a_verdict_has_a_tick_or_a_cross_the_guess_and_its_probability() -> None
     assert not np.isfinite(said[1]["mix"].confidence)
 
 
-def test_labels_at_the_ends_of_lines_do_not_cover_one_another() -> None:
-    _, axis = style.subplots(figsize=style.PANEL)
-    ends = {"original": 0.3, "sharp-only": 0.3, "mix": 0.31}
-    style.label_ends(axis, 1.0, ends, style.NETWORK_COLOURS)
-    places = sorted(text.xyann[1] for text in axis.texts)
-    height = axis.get_window_extent().height / axis.figure.dpi * 72  # in points, for a range of one
-    assert np.diff(places).min() * height > axis.texts[0].get_fontsize()
-
-
 # --- Intervals ------------------------------------------------------------------------------------
 
 
