@@ -12,6 +12,7 @@ from blurpaper.data.sets import ImageSet
 from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import restoration
+from blurpaper.experiments.fine_tuning import shares
 from blurpaper.experiments.measurements import (
     DEBLURRED,
     FRAMED,
@@ -233,11 +234,5 @@ def _recovered(
 ) -> Iterator[dict[str, Any]]:
     """The share of the original's loss under blur that this recovers."""
     of = found.iloc[0][list(results.DECISION_KEY)].to_dict()
-    terms = [metrics.per_image(one) for one in (found, blurred, sharp)]
-    for metric in ("top1", "top5"):
-        now, before, best = (np.asarray(one[metric])[None] for one in terms)
-        if best.mean() > before.mean():
-            share = intervals.of_ratio_over_seeds(
-                now - before, best - before, profile.evaluation.bootstrap
-            )
-            yield of | results.number(f"{metric}_recovered", *share, len(found))
+    terms = [[metrics.per_image(one)] for one in (found, blurred, sharp)]
+    yield from (of | row for row in shares(*terms, profile))

@@ -4,7 +4,7 @@ and with fewer labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +70,12 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
     (``top1_vs_original``, ...).
 
     Where a network was fine-tuned from several seeds there is a row for each, and one for all of
-    them (``seed=all``).
+    them (``seed=all``). For those of the mix, ``top5_recovered`` is the share of the original's
+    loss under a blur, (tuned - original) over (original sharp - original).
     """
-    yield from _compared(table3.decisions(run), run.profile)
+    decided = table3.decisions(run)
+    yield from _compared(decided, run.profile)
+    yield from _recovered(decided, run.profile)
 
 
 def _compared(
@@ -100,22 +103,11 @@ LEAST_LOSS = 0.05
 """The smallest loss of accuracy of which a share is given; of smaller ones it is mostly noise."""
 
 
-@experiment(lambda profile: _tuned(profile, "mix"))
-def recovery(run: Run) -> Iterator[dict[str, Any]]:
-    """The share of the loss under each blur that fine-tuning on the mix recovers, over all seeds.
-
-    ``top5_recovered`` is (tuned - original) under the blur over (original sharp - original under
-    it), of losses of 5 points and more; and ``top5_vs_original`` the paired difference it costs or
-    gains; likewise for top-1.
-    """
-    yield from _recovered(recovery.decisions(run), run.profile)
-
-
 def _recovered(
     decided: Mapping[NetworkSpec, pd.DataFrame], profile: Profile
 ) -> Iterator[dict[str, Any]]:
-    """The share of the loss that each network tuned on the mix recovers, with what it gains."""
-    resamples, terms, columns = profile.evaluation.bootstrap, {}, {}
+    """The share of the loss that each network tuned on the mix recovers, over all its seeds."""
+    terms, columns = {}, {}
     for spec, own in decided.items():
         for setting, group in own.groupby(["data", "condition"], sort=False):
             terms[spec, setting] = metrics.per_image(group)
@@ -128,15 +120,32 @@ def _recovered(
         starts = [start_of(spec) for spec in alike]
         of = columns[alike[0], (data, condition)]
         of |= {"seed": "all"} if len(alike) > 1 else {}
-        for metric in ("top1", "top5"):
-            now = np.array([terms[spec, (data, condition)][metric] for spec in alike])
-            before = np.array([terms[spec, (data, condition)][metric] for spec in starts])
-            best = np.array([terms[spec, (data, "sharp")][metric] for spec in starts])
-            found = intervals.of_mean_over_seeds(now - before, resamples)
-            yield of | results.number(f"{metric}_vs_original", *found, now.size)
-            if (best - before).mean() >= LEAST_LOSS:
-                found = intervals.of_ratio_over_seeds(now - before, best - before, resamples)
-                yield of | results.number(f"{metric}_recovered", *found, now.size)
+        keys = [[(spec, (data, condition)) for spec in specs] for specs in (alike, starts)]
+        keys.append([(spec, (data, "sharp")) for spec in starts])
+        now, before, best = ([terms[key] for key in each] for each in keys)
+        yield from (of | row for row in shares(now, before, best, profile))
+
+
+def shares(
+    now: Sequence[Mapping[str, np.ndarray]],
+    before: Sequence[Mapping[str, np.ndarray]],
+    best: Sequence[Mapping[str, np.ndarray]],
+    profile: Profile,
+) -> Iterator[dict[str, Any]]:
+    """The shares of losses that are recovered, ``(now - before) / (best - before)``, of top-1 and
+    top-5 accuracy; none of a loss below :data:`LEAST_LOSS`.
+
+    Args:
+        now, before, best: of :func:`metrics.per_image`, one for each seed.
+    """
+    for metric in ("top1", "top5"):
+        seeds = (np.array([one[metric] for one in each], float) for each in (now, before, best))
+        upper, lower, highest = seeds
+        if (highest - lower).mean() >= LEAST_LOSS:
+            found = intervals.of_ratio_over_seeds(
+                upper - lower, highest - lower, profile.evaluation.bootstrap
+            )
+            yield results.number(f"{metric}_recovered", *found, upper.size)
 
 
 # --- Each test set by itself ----------------------------------------------------------------------
@@ -203,8 +212,7 @@ def densities(run: Run) -> Iterator[dict[str, Any]]:
     the same schedule on the same images; with the share of the loss that is recovered.
     """
     for parameter, decided in _by_density(densities.decisions(run)).items():
-        shares = [row for row in _recovered(decided, run.profile) if "_recovered" in row["metric"]]
-        rows = [*_compared(decided, run.profile), *shares]
+        rows = [*_compared(decided, run.profile), *_recovered(decided, run.profile)]
         yield from (row for row in rows if row["parameter"] == parameter)
 
 

@@ -235,7 +235,8 @@ def decisions(one: Measurement, run: Run) -> pd.DataFrame:
 
 def starts(profile: Profile) -> dict[str, str]:
     """Name of every network of a run, as ``blurpaper train`` takes it -> the name of the one that
-    it starts from, which comes before it; empty for those that start from no other.
+    it starts from, which comes before it; empty for those that start from no other. Those of
+    ``density`` have no such name.
     """
     found: dict[str, str] = {}
     for _, one in _declared(profile):
@@ -243,7 +244,7 @@ def starts(profile: Profile) -> dict[str, str]:
         if one.kind == SEGMENTED:
             name = str(replace(spec, model=SEGMENTATION))
             found[name] = str(start if spec.is_original else NetworkSpec(SEGMENTATION))
-        elif spec.scale != "per-scale" and not one.labelled:  # listed by themselves
+        elif spec.scale != "per-scale" and not one.labelled:
             found.setdefault(str(start), "")
             if spec != start:
                 found[str(spec)] = str(start)

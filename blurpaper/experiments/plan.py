@@ -233,7 +233,11 @@ class _Plan:
     def lines(self) -> Iterator[str]:
         profile, names = self.profile, measurements.starts(self.profile)
         published = [name for name in names if trained.is_published(NetworkSpec.parse(name))]
-        to_train = [self._training(name) for name in names if name not in published]
+        to_train = [self._training(name, profile) for name in names if name not in published]
+        for part in profile.density.parts:
+            few = measurements.at_density(part.labelled, profile)
+            tuned = measurements.specs_of(part.networks, profile)
+            to_train += [self._training(str(spec), few) for spec in tuned]
         to_measure = [
             self._measuring(name, one)
             for name, one in measurements.measurements(profile)
@@ -275,8 +279,8 @@ class _Plan:
             known = f"the committed results took {spent} on {devices}"
         yield f"without a GPU: {known}"
 
-    def _training(self, name: str) -> Job:
-        spec, profile, points = NetworkSpec.parse(name), self.profile, 0
+    def _training(self, name: str, profile: Profile) -> Job:
+        spec, points = NetworkSpec.parse(name), 0
         if spec.model == networks.SEGMENTATION:
             network, side = self._segmenter, profile.segmentation.crop
             schedule, sets = networks.schedule_of(spec, profile), profile.segmentation.data
@@ -285,6 +289,7 @@ class _Plan:
             network, side = self._skeleton(spec.model), profile.protocol.field
             schedule = trained.schedule_of(spec, profile)
             sets = trained.train_set_of(schedule, profile)
+            name += f" on {sets}" if ":" in sets else ""
         count = sum(self.count(part, "train") for part in sets.split("+"))
         one = forward(network, (side, side), schedule.batch, True, self.half, points)
         # A teacher looks at each image as well.
