@@ -38,11 +38,9 @@ table3 = run.table("table3", metric="top5", network=["original", "mix", "mix/agr
 show.curves(table3)
 
 # %% [markdown]
-# `original` was trained on sharp images. `mix` was fine-tuned on sharp and defocused images, with labels; `mix/agreement` without labels,
-# to predict for the blurred image what `original` predicts for the sharp one. `D8` is defocus by a disk of radius 8, in pixels of an image
-# whose smaller side is 384. Top-5 accuracy is the share of images whose class is among the network's five most probable. Our photographs,
-# `nips2017-dev`, are easy pictures that were collected for a competition. They are classified by EfficientNet-Lite0, a small convolutional
-# network.
+# `original` was trained on sharp images. `mix` was fine-tuned on sharp and defocused images, with labels; `mix/agreement` without labels.
+# `D8` is defocus by a disk of radius 8, in pixels of an image whose smaller side is 384; top-5 accuracy counts an image as right if its
+# class is among the network's five most probable. `nips2017-dev` are easy photographs that were collected for a competition.
 
 # %%
 with_labels, without_labels = run.recovered("mix"), run.recovered("mix/agreement")
@@ -70,14 +68,3 @@ show.numbers("points", lost=run.top5() - run.top5(condition="D8"))
 #
 # Fine-tuning on defocus has not been shown to help under motion blur. If the blur kernel (the point-spread function, PSF) is known exactly, consider
 # [deblurring](06_deblurring).
-#
-# (re-run)=
-# ## Re-run one chapter
-#
-# These lines execute a chapter in a checkout, here with the miniature profile `smoke`. `make lab` opens the chapters in JupyterLab, where
-# any line can be changed.
-#
-# ```sh
-# jupytext --to ipynb notebooks/03_finetuning.py -o 03.ipynb
-# papermill 03.ipynb 03.done.ipynb -p profile smoke
-# ```

@@ -43,9 +43,8 @@ show.curves(main, by="network")
 # All networks start from `original`, which was trained on sharp images. `mix` was fine-tuned on sharp images and four degrees of defocus;
 # `mix/agreement` likewise, but without labels. `sharp-only`, a control that the paper lacks, was trained for equally long without blur.
 #
-# Top-5 accuracy is the share of images whose class is among the network's five most probable. Our photographs, `nips2017-dev`, are labelled
-# with ImageNet's classes and were selected so that a good network classifies nearly all of them. They are classified by EfficientNet-Lite0,
-# a small convolutional network.
+# Top-5 accuracy counts an image as right if its class is among the network's five most probable. `nips2017-dev` are easy photographs with
+# ImageNet's classes, and EfficientNet-Lite0 is a small convolutional network.
 #
 # ## How it is measured
 #
@@ -86,8 +85,8 @@ for step in range(3):
 # (table3)=
 # ## Every network under every blur (Table 3)
 #
-# A row is named after the mix on which its network was fine-tuned. `mix/batch-norm` keeps all weights and only re-estimates the batch-norm statistics once, beforehand, on training images blurred by the mix
-# {cite}`schneider2020`; [in chapter 10](10_adaptation) they are taken from the test images, which helps more.
+# A row is named after the mix on which its network was fine-tuned. `mix/batch-norm` only re-estimates the batch-norm statistics, once, on
+# training images blurred by the mix {cite}`schneider2020`; [in chapter 10](10_adaptation) they come from the test images, which helps more.
 
 # %%
 show.table(table3, row="network", columns=["sharp", "D4", "D8", "shake", "H8"])
@@ -125,18 +124,13 @@ show.numbers("points", cost=cost, motion=motion, training=training, blurring=blu
 # ## With more labels per class
 #
 # Between our one labelled image per class and the paper's thousand lies a smaller task: to tell ten breeds of dog apart, with 25, 100 and
-# 350 labelled photographs of each. The network is the same, its choice restricted to the ten breeds. The test photographs are from ImageNet's validation set;
-# the training photographs are ImageNet's own, so that the original has seen them sharp. Here `mix/agreement` is fine-tuned on
-# the same photographs with the same schedule, but without their labels.
+# 350 labelled photographs of each. The network chooses among the ten alone. It has seen the training photographs sharp, as they are
+# ImageNet's; the test photographs are from ImageNet's validation set. `mix/agreement` has the same photographs and schedule, but no labels.
 
 # %%
 dogs = run.table("densities", condition="D8", metric="top1_recovered")
 dogs = dogs.rename(columns={"parameter": "labels a breed"})
 show.curves(dogs, against="labels a breed")
-
-# %%
-most = run.table("densities", metric="top1", parameter="350 a class")
-show.table(most, columns=["sharp", "D4", "D8", "shake", "H8"], folded="Ten breeds, top-1")
 
 # %% [markdown]
 # **Limits.** The settings of `mix/agreement` were chosen on these test photographs ([how the recipe was found](../book/lab_notes)), so its
@@ -147,16 +141,16 @@ show.table(most, columns=["sharp", "D4", "D8", "shake", "H8"], folded="Ten breed
 
 # %%
 table2 = run.table("table2", network=three, metric="entropy")
-show.table(table2, row="network", columns=["sharp", "D2", "D4", "D6", "D8"])
+show.table(table2, columns=["sharp", "D2", "D4", "D6", "D8"], folded="Table 2")
 
 # %% [markdown]
-# Under `D8`, `mix` is less uncertain than the original. On photographs most of this is not due to training on blur: the control, which saw
+# Under `D8`, the entropy of `mix` is lower than the original's. On photographs most of this is not due to training on blur: the control, which saw
 # none, shows most of the same decrease.
 #
 # ## Image by image (Figure 3)
 
 # %%
-show.figure("figure3")
+show.figure("figure3", folded="Figure 3")
 
 # %%
 show.claims("table2", "table3")
@@ -164,13 +158,15 @@ show.claims("table2", "table3")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Replace `MIXES["mix"]` by `{"G4": 1.0}` above. The first loss is larger, since this Gaussian is as wide as the widest disk.
-# 2. Plot the rows of `table3` under `shake` yourself. In the paper `sharp+shake` leads there, and is behind `mix` under `D8`.
+# 1. Replace `MIXES["mix"]` by `{"G4": 1.0}`: the first loss is larger, as this Gaussian is as wide as `D8`.
+# 2. Plot the rows of `table3` under `shake`: in the paper `sharp+shake` leads there.
 
 # %%
 top1 = run.table("table3", metric="top1")
 show.table(top1, columns=["sharp", "D4", "D8", "shake", "H8"], folded="Top-1 accuracy")
 
-# %%
+most = run.table("densities", metric="top1", parameter="350 a class")
+show.table(most, columns=["sharp", "D4", "D8", "shake", "H8"], folded="Ten breeds, top-1")
+
 apart = run.table("test_sets", metric="top5", condition="D8")
 show.table(apart, column="data", folded="Each test set")

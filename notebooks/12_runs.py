@@ -91,6 +91,17 @@ show.provenance("photographs")
 show.provenance("paper")
 
 # %% [markdown]
+# (re-run)=
+# ## Re-run one chapter
+#
+# These lines execute a chapter in a checkout, here with the miniature profile `smoke`. `make lab` opens the chapters in JupyterLab, where
+# any line can be changed.
+#
+# ```sh
+# jupytext --to ipynb notebooks/03_finetuning.py -o 03.ipynb
+# papermill 03.ipynb 03.done.ipynb -p profile smoke
+# ```
+#
 # ## Exercises
 #
 # 1. Replace `rank < 5` by `rank < 1`: the top-1 accuracy.

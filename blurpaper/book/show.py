@@ -338,14 +338,17 @@ class Show:
         alt = f"Pictures that the code above makes, with their titles: {alt}."
         self._show("".join(shown), caption + thanks, {}, alt)
 
-    def figure(self, name: str) -> None:
+    def figure(self, name: str, folded: str = "") -> None:
         """Show a figure of the paper that consists of pictures: ``figure1``, ``figure3`` or
         ``figure5``.
+
+        Args:
+            folded: a line that opens it; none if empty.
         """
         shown = {"figure1": self._figure1, "figure3": self._figure3, "figure5": self._figure5}
-        shown[name]()
+        shown[name](folded)
 
-    def _figure1(self) -> None:
+    def _figure1(self, folded: str) -> None:
         """Images sharp and under D8, above the original's likeliest classes."""
         rows = results.select(self._run.source.rows("figure1"), network="original")
         pictures, drawn, words = self._pictures_of(rows), [], []
@@ -368,9 +371,10 @@ class Show:
             "Images, sharp and blurred, each above bars of the likeliest classes. "
             + "; ".join(words),
             pictures,
+            folded,
         )
 
-    def _figure3(self) -> None:
+    def _figure3(self, folded: str) -> None:
         """The first image of each condition that may be shown, with the verdicts of networks."""
         rows = self._run.source.rows("figure3")
         of = "emoji" if "emoji" in set(rows["data"]) else SCIKIT_IMAGE
@@ -393,13 +397,13 @@ class Show:
             "truth is among its five likeliest classes.",
             f"Blurred images, each above the verdicts of networks. {'; '.join(words)}",
             list(pictures.values()),
+            folded,
         )
 
-    def _figure5(self) -> None:
+    def _figure5(self, folded: str) -> None:
         """Label maps of scenes: the true one where it is known, and those of networks. All but the
         first source's are folded.
         """
-        folded = ""
         for title, one in self._run.sources.items():
             with suppress(MissingError):
                 self._label_maps(title, one.profile, one.label_maps(), folded)
@@ -454,11 +458,16 @@ class Show:
         return found
 
     def _show_pictures(
-        self, drawn: Sequence[Figure], caption: str, alt: str, pictures: Sequence[Picture]
+        self,
+        drawn: Sequence[Figure],
+        caption: str,
+        alt: str,
+        pictures: Sequence[Picture],
+        folded: str,
     ) -> None:
         thanks = " ".join(dict.fromkeys(one.source for one in pictures))
         shown = "".join(inline(one, photographs=True) for one in drawn)
-        self._show(shown, f"{caption} {thanks}", {}, alt)
+        self._show(shown, f"{caption} {thanks}", {}, alt, folded)
 
     # --- Provenance -------------------------------------------------------------------------------
 
