@@ -19,7 +19,7 @@
 # more than that. If your images may be out of focus, use a network that was fine-tuned on such images.
 #
 # **Read** the chapters in the paper's order, [starting with the blurs](01_kernels); there is a [glossary](../book/glossary) · **Re-run**
-# everything with `make book`, or [one chapter](re-run) · **Use** it on [your images](20_use_it) or [your network](20_use_it), or try [the
+# everything with `make book`, or [one chapter](12_runs) · **Use** it on [your images](20_use_it) or [your network](20_use_it), or try [the
 # slider](15_play)
 
 # %% tags=["parameters", "remove-cell"]

@@ -91,7 +91,6 @@ show.provenance("photographs")
 show.provenance("paper")
 
 # %% [markdown]
-# (re-run)=
 # ## Re-run one chapter
 #
 # These lines execute a chapter in a checkout, here with the miniature profile `smoke`. `make lab` opens the chapters in JupyterLab, where
