@@ -85,15 +85,16 @@ def test_a_command_that_is_not_there_would_be_seen() -> None:
         check_blurpaper(["run", "--publisched"])
 
 
-def test_the_tests_are_those_of_the_readme() -> None:
-    """Its commands, in its order; the versions of Python are among those that are asked for."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_tests_are_those_that_newcomers_are_told() -> None:
+    """Its commands; the versions of Python are among those that are asked for."""
+    pages = (ROOT / "README.md", ROOT / "book" / "running.md")
+    told = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     (job,) = yaml.safe_load(
         (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
     )["jobs"].values()
     for step in job["steps"]:
         for line in step.get("run", "").splitlines():
-            assert re.search(rf"^{re.escape(line)}(\s+#.*)?$", readme, flags=re.MULTILINE), line
+            assert re.search(rf"^{re.escape(line)}(\s+#.*)?$", told, flags=re.MULTILINE), line
     versions = job["strategy"]["matrix"]["python"]
     oldest = re.search(
         r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")

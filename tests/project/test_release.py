@@ -66,3 +66,12 @@ def test_changes_are_of_the_known_kinds_each_with_something_below_it() -> None:
     )
     assert all(first == "-" for _, first in sections)
     assert len(sections) == CHANGES.count("\n### ")
+
+
+def test_the_picture_in_the_readme_is_of_the_committed_results() -> None:
+    from tools import finding
+
+    assert f"({finding.PICTURE.relative_to(ROOT)})" in (ROOT / "README.md").read_text("utf-8")
+    drawn, rows = finding.PICTURE.read_text("utf-8"), finding.rows()
+    assert f"<desc>{finding.checksum(rows)}</desc>" in drawn, "run python -m tools.finding"
+    assert all(source in drawn for source in rows["source"].unique())
