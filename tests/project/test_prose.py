@@ -77,4 +77,6 @@ def test_names_are_not(text) -> None:
 
 
 def test_no_number_is_typed_in_this_book() -> None:
-    assert typed_numbers(ROOT) == []
+    found = typed_numbers(ROOT)
+    # test_benchmarks ties that page to the committed benchmarks.
+    assert [one for one in found if not one.startswith("book/speed.md")] == []
