@@ -25,8 +25,8 @@ from blurpaper.runs.randomness import stream
 _BATCH = 8
 """Images that are restored at a time."""
 
-Prior = Callable[[], "deblurring.Mixture"]
-"""The prior of EPLL, learnt or loaded when it is first called."""
+Treat = Callable[[Sequence[int]], tuple[list[torch.Tensor], dict[str, torch.Tensor]]]
+"""Treats the images of a set that have these numbers: :func:`treated`, all else being given."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Treatment:
 def treated(
     treatment: Treatment,
     images: ImageSet,
-    prior: Prior,
+    prior: Callable[[], deblurring.Mixture],
     profile: Profile,
     numbers: Sequence[int],
     tick: Callable[[int], object] = lambda done: None,
@@ -135,6 +135,7 @@ def treated(
     """Blur images of a set by the profile's PSF at the canonical scale and treat them.
 
     Args:
+        prior: that of EPLL, learnt or loaded when it is first called.
         condition: another than the profile's PSF, of which the frame has the reach nevertheless.
 
     Returns:
@@ -181,33 +182,19 @@ def _now(device: torch.device) -> float:
 
 
 def shard_classified(
-    network: Reference,
-    treatment: Treatment,
-    images: ImageSet,
-    prior: Prior,
-    profile: Profile,
-    tick: Callable[[int], object],
-    condition: str,
-    numbers: range,
-    _: str,
+    network: Reference, treat: Treat, images: ImageSet, profile: Profile, numbers: range, _: str
 ) -> dict[str, torch.Tensor]:
     """PSNR and SSIM of treated images, ``(N,)``, and ``log_probabilities`` at scale 256, ``(N,
     K)``.
     """
-    restored, measured = treated(treatment, images, prior, profile, numbers, tick, condition)
+    restored, measured = treat(numbers)
     ids = [images.ids[number] for number in numbers]
     settings = profile.protocol, profile.compute, profile.evaluation.batch
     found = protocol.log_probabilities({"256": network.loaded}, restored, ids, SHARP, *settings)
     return {name: measured[name] for name in MEASURES} | {"log_probabilities": found["256"]}
 
 
-def seconds_an_image(
-    treatment: Treatment,
-    images: ImageSet,
-    prior: Prior,
-    profile: Profile,
-    tick: Callable[[int], object],
-) -> dict[str, torch.Tensor]:
+def seconds_an_image(treat: Treat, count: int) -> dict[str, torch.Tensor]:
     """The ``seconds`` of each image of a set on this device, ``(N,)``."""
-    _, measured = treated(treatment, images, prior, profile, range(len(images)), tick)
+    _, measured = treat(range(count))
     return {"seconds": measured["seconds"]}

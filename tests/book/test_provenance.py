@@ -239,15 +239,6 @@ def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_howeve
     assert keys_of(Computed(Run(load("smoke"), Store(tmp_path))).origin()) == {0, 1, 2}
 
 
-def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(tmp_path) -> None:
-    stamped(tmp_path, key=KEYS[0], profile="smoke", parents=[KEYS[1]])
-    stamped(tmp_path, key=KEYS[1], kind="data", name="emoji-train")
-    stamped(tmp_path, key=KEYS[2], kind="play", name="a+b", parents=[KEYS[0], KEYS[8]])
-    stamped(tmp_path, key=KEYS[3], kind="play", name="c+d", parents=[KEYS[8]])
-    stamped(tmp_path, key=KEYS[4], kind="play", name="e+f", profile="emoji", parents=[KEYS[0]])
-    assert keys_of(Computed(Run(load("smoke"), Store(tmp_path))).origin()) == {0, 1, 2}
-
-
 def test_what_is_missing_or_damaged_is_left_out_and_said(tmp_path, monkeypatch) -> None:
     nothing = Computed(Run(load("smoke"), Store(tmp_path / "nowhere")))
     assert not nothing.origin().stamps

@@ -150,7 +150,9 @@ def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, mo
     assert first["log_probabilities"].shape == (12, 4) and first["psnr"].shape == (12,)
     calls = []
     really = treatment.treated
-    monkeypatch.setattr(treatment, "treated", lambda *args: calls.append(args[0]) or really(*args))
+    monkeypatch.setattr(
+        treatment, "treated", lambda *args, **of: calls.append(args[0]) or really(*args, **of)
+    )
     again = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert not calls and all(torch.equal(first[name], again[name]) for name in first)
     restoration.results_of(Treatment("gradient", noise=1.0), images, Run(tiny, kept))
