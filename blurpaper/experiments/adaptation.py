@@ -9,11 +9,9 @@ that images of any shape share a batch.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +30,7 @@ from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Compute, Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import Artifact, surroundings
+from blurpaper.runs.store import Artifact
 from blurpaper.training.networks import Trained, trained
 
 if TYPE_CHECKING:
@@ -314,20 +312,6 @@ def _artifact(
     return Artifact(kind, name, inputs, partial(compute, network, seen), about=about)
 
 
-def seconds(run: Run) -> dict[str, float]:
-    """Seconds an image to adapt by each method and to classify, on this device, without reading and
-    blurring.
-    """
-    network = trained(NetworkSpec(run.profile.adaptation.model), run)
-    seen, found = shown("test", run, min(run.profile.adaptation.images, 4 * BATCH)), {}
-    for method in METHODS:
-        own = {"method": str(method), "device": surroundings()["device"]}
-        compute = partial(seconds_an_image, method)
-        timed = run.store.get(_artifact("adaptation-seconds", network, seen, own, compute))
-        found[f"adaptation: {method}"] = timed["seconds"].item()
-    return found
-
-
 def decisions(
     method: Method,
     conditions: Iterable[str],
@@ -369,15 +353,3 @@ def fisher(network: Reference, seen: Shown) -> dict[str, torch.Tensor]:
         for name, gradient in zip(sums, gradients, strict=True):
             sums[name] += gradient.square() / len(shares)
     return {name: one.cpu() for name, one in sums.items()}
-
-
-def seconds_an_image(method: Method, network: Reference, seen: Shown) -> dict[str, torch.Tensor]:
-    """Seconds an image to adapt and classify, on this device, without reading and blurring it: the
-    median of a few batches after a first.
-    """
-    adapted, took = Adapted(network.load(), method, seen.profile.compute), []
-    for batch in seen(SHARP).split(method.batch)[:4]:
-        started = time.perf_counter()
-        adapted(batch).cpu()
-        took.append((time.perf_counter() - started) / len(batch))
-    return {"seconds": torch.tensor([median(took[1:] or took)])}

@@ -25,7 +25,7 @@ from blurpaper import data
 from blurpaper.evaluation.predictions import base_scales
 from blurpaper.experiments import measurements, restoration
 from blurpaper.experiments.measurements import COMPARED, DEBLURRED, FRAMED, SEGMENTED, Measurement
-from blurpaper.experiments.sources import SECONDS, Committed, MissingError
+from blurpaper.experiments.sources import Committed, MissingError
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.runs.files import UserError
@@ -269,7 +269,7 @@ class _Plan:
         yield f"  and at most {in_bytes(largest)} for the checkpoint of each that is being trained"
         known = "not known"
         with suppress(MissingError):
-            rows = [row for row in Committed(self.profile).timings() if row["kind"] != SECONDS]
+            rows = Committed(self.profile).timings()
             spent = in_hours(sum(float(row["seconds"]) for row in rows) / 3600)
             devices = " and ".join(sorted({row["device"] for row in rows}))
             known = f"the committed results took {spent} on {devices}"

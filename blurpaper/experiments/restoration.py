@@ -34,7 +34,7 @@ from blurpaper.runs import Run
 from blurpaper.runs.files import UserError, data_folder
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import Artifact, surroundings
+from blurpaper.runs.store import Artifact
 from blurpaper.training.networks import trained
 
 
@@ -191,28 +191,6 @@ def decisions(one: Measurement, word: str, run: Run) -> pd.DataFrame:
     conditions = [psf] if method != Treatment(AS_IS, frame=CAMERA) else [*others, psf]
     frames = [treated_decisions(method, images, run, one.spec, each) for each in conditions]
     return pd.concat(frames, ignore_index=True)
-
-
-def seconds(run: Run) -> dict[str, float]:
-    """Median seconds an image by each method, and by exact EPLL, on this device, on a few images of
-    the first test set.
-    """
-    profile, mixture, found = run.profile, cache(lambda: prior(run)), {}
-    images = images_of(profile.evaluation.test_sets[0], run, profile.deblurring.n_timed)
-    about = {"profile": profile.name, "data": images.fingerprint}
-    for method in map(Treatment, (*profile.deblurring.methods, "epll-exact")):
-        inputs = {
-            "images": images.fingerprint,
-            "canonical": profile.protocol.canonical,
-            "device": surroundings()["device"],
-            **_treatment_inputs(method, run),
-        }
-        with progress(f"timing {method}", len(images), "image") as tick:
-            treat = partial(treatment.treated, method, images, mixture, profile, tick=tick)
-            compute = partial(treatment.seconds_an_image, treat, len(images))
-            of = "deblurring-seconds", f"{method}.{images.name}", inputs, compute
-            found[str(method)] = run.store.artifact(*of, **about)["seconds"].median().item()
-    return found
 
 
 # --- Photographs that were shaken -----------------------------------------------------------------

@@ -22,7 +22,7 @@ import pandas as pd
 
 from blurpaper import data
 from blurpaper.evaluation import predictions, results
-from blurpaper.experiments import adaptation, examples, measurements, restoration, segmentation
+from blurpaper.experiments import examples, measurements, restoration, segmentation
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS, FRAMED
 from blurpaper.runs import Run, files
 from blurpaper.runs import profile as profiles
@@ -37,10 +37,6 @@ MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input"
 
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 """Names of sources, in the book and in the ledger; ``photos`` is also the profile of the second."""
-
-SECONDS = "seconds an image"
-"""The kind of those rows of the timings that say what one image takes, not what an artifact took.
-"""
 
 PAPER_ROWS = PACKAGE / "experiments" / "paper.csv"
 """The paper's own numbers."""
@@ -119,10 +115,6 @@ class Source:
         """Counts of pixels; see :func:`segmentation.counts`."""
         raise self._missing("counts of pixels")
 
-    def seconds(self) -> dict[str, float]:
-        """Seconds an image takes to deblur, by treatment, or to adapt to, by method."""
-        raise self._missing("seconds an image")
-
     def label_maps(self) -> dict[str, np.ndarray]:
         """Label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``: uint8
         ``(H, W)``.
@@ -200,13 +192,9 @@ class Committed(Source):
         return _parquet(self._there("confusions.parquet"))
 
     def timings(self) -> list[dict[str, str]]:
-        """Times of computing, a row an artifact (or of kind :data:`SECONDS`)."""
+        """Times of computing, a row an artifact."""
         with self._there("timings.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
-
-    def seconds(self) -> dict[str, float]:
-        rows = [row for row in self.timings() if row["kind"] == SECONDS]
-        return {row["name"]: float(row["seconds"]) for row in rows}
 
     def label_maps(self) -> dict[str, np.ndarray]:
         with np.load(self._there("label_maps.npz"), allow_pickle=False) as file:
@@ -298,9 +286,6 @@ class Computed(Source):
 
     def confusions(self) -> pd.DataFrame:
         return segmentation.counts(self.run)
-
-    def seconds(self) -> dict[str, float]:
-        return restoration.seconds(self.run) | adaptation.seconds(self.run)
 
     def label_maps(self) -> dict[str, np.ndarray]:
         return examples.label_maps(self.run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -139,8 +138,8 @@ def treated(
         condition: another than the profile's PSF, of which the frame has the reach nevertheless.
 
     Returns:
-        the treated images, uint8 ``(3, H, W)``; and ``psnr`` and ``ssim`` against the sharp ones
-        and the ``seconds`` of each, ``(N,)``.
+        the treated images, uint8 ``(3, H, W)``; and ``psnr`` and ``ssim`` of each against the sharp
+        one, ``(N,)``.
     """
     sharp = images_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
@@ -149,36 +148,22 @@ def treated(
     mixture = prior() if treatment.needs_prior else None
     device = device_of(profile.compute)
     pairs: list[list[torch.Tensor]] = [[]] * len(sharp)
-    seconds = torch.zeros(len(sharp))
     # Under shake each image has a PSF of its own.
     alone = treatment.by_channel or SHAKE in (condition, treatment.psf)
-    batches = list(same_shape(sharp, 1 if alone else _BATCH))
-    # The first twice, so that no image's seconds include preparations.
-    for number, members in enumerate([batches[0][:1], *batches]):
+    for members in same_shape(sharp, 1 if alone else _BATCH):
         clear = torch.stack([sharp[member] for member in members]).to(device)
         own = [ids[member] for member in members]
         seen = blurred(clear, own, condition, canonical)
         kernel = psf_of(treatment.psf or psf, own[0], canonical / CANONICAL)
         seen, clear = treatment.frame.of(seen, clear, own, [side // 2 for side in kernel.shape])
-        started = _now(device)
         seen = treatment.restore(seen, kernel, mixture)
-        seconds[members] = (_now(device) - started) / len(members)
         for member, *pair in zip(members, seen.cpu(), clear.cpu(), strict=True):
             pairs[member] = pair
-        tick(len(members) if number else 0)
+        tick(len(members))
     measured = {
         name: torch.tensor([measure(*pair) for pair in pairs]) for name, measure in MEASURES.items()
     }
-    return [restored for restored, _ in pairs], {**measured, "seconds": seconds}
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
-# --- What the store keeps of a set ----------------------------------------------------------------
+    return [restored for restored, _ in pairs], measured
 
 
 def shard_classified(
@@ -191,10 +176,4 @@ def shard_classified(
     ids = [images.ids[number] for number in numbers]
     settings = profile.protocol, profile.compute, profile.evaluation.batch
     found = protocol.log_probabilities({"256": network.loaded}, restored, ids, SHARP, *settings)
-    return {name: measured[name] for name in MEASURES} | {"log_probabilities": found["256"]}
-
-
-def seconds_an_image(treat: Treat, count: int) -> dict[str, torch.Tensor]:
-    """The ``seconds`` of each image of a set on this device, ``(N,)``."""
-    _, measured = treat(range(count))
-    return {"seconds": measured["seconds"]}
+    return measured | {"log_probabilities": found["256"]}
