@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import torch
 from torch.nn import functional
 
@@ -32,9 +33,6 @@ from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
 from blurpaper.runs.store import Artifact
 from blurpaper.training.networks import Trained, trained
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 AS_IS, BATCH_NORM, TENT, EATA = "as is", "batch-norm", "TENT", "EATA"
 """Kinds of methods: no adaptation, statistics alone, and two by gradients."""
@@ -247,8 +245,6 @@ def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataF
     """Decisions on the profile's images: (network, method) -> those of each order of the images,
     with the columns of :func:`predictions.decisions` that do not need log-probabilities.
     """
-    import pandas as pd
-
     seen = shown("test", run, run.profile.adaptation.images)
     jobs = [(spec, *one) for spec in specs for one in passes(spec, run.profile)]
     frames: dict[tuple, list[pd.DataFrame]] = {job: [] for job in jobs}
@@ -259,8 +255,7 @@ def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataF
         for conditions, continual in parts:
             for (spec, method, seed), found in frames.items():
                 if method.continual == continual and set(conditions) <= set(method.conditions):
-                    of_pass = _decided(trained(spec, run), method, seen, conditions, seed, run)
-                    found += of_pass
+                    found += _decided(trained(spec, run), method, seen, conditions, seed, run)
                 tick(1)
     orders: dict[tuple, list[pd.DataFrame]] = {}
     for (spec, method, _), found in frames.items():
@@ -282,8 +277,6 @@ def _decided(
     network: Trained, method: Method, seen: Shown, conditions: Sequence[str], seed: int, run: Run
 ) -> Iterator[pd.DataFrame]:
     """Decisions of one pass over the images under each of the conditions."""
-    import pandas as pd
-
     images, anchor = seen.images, None
     inputs = {"method": str(method), "conditions": list(conditions), "order": seed}
     if method.kind == EATA:

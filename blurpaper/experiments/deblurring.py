@@ -24,6 +24,7 @@ from blurpaper.experiments.measurements import (
 )
 from blurpaper.experiments.treatment import CAMERA, NOISY, Treatment
 from blurpaper.kernels import SHARP
+from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 
@@ -33,16 +34,13 @@ _MEASURED = ("top1", "top5", "psnr", "ssim")
 
 
 def _of_table5(profile: Profile) -> list[Measurement]:
-    settings = profile.deblurring
-    (original,), psf = specs_of(["original"], profile), [settings.psf]
-    return [
-        *on_test_images([original], profile, [SHARP, *psf], ["256"]),
-        *on_test_images(specs_of(settings.networks, profile), profile, psf, ["256"]),
-        *(
-            Measurement(original, name, psf, ["256"], settings.methods, DEBLURRED)
-            for name in profile.evaluation.test_sets
-        ),
-    ]
+    settings, original = profile.deblurring, NetworkSpec(profile.model)
+    psf, tuned = [settings.psf], specs_of(settings.networks, profile)
+    found = on_test_images([original], profile, [SHARP, *psf], ["256"])
+    found += on_test_images(tuned, profile, psf, ["256"])
+    for name in profile.evaluation.test_sets:
+        found.append(Measurement(original, name, psf, ["256"], settings.methods, DEBLURRED))
+    return found
 
 
 @experiment(_of_table5)
@@ -68,7 +66,7 @@ def table5(run: Run) -> Rows:
 
 def _of_table5_camera(profile: Profile) -> list[Measurement]:
     settings, (first, *_) = profile.deblurring, profile.evaluation.test_sets
-    (original,), psf = specs_of(["original"], profile), settings.psf
+    original, psf = NetworkSpec(profile.model), settings.psf
     as_is = [str(Treatment(AS_IS, frame=frame)) for frame in (CAMERA, NOISY)]
     methods = [str(Treatment(method, frame=CAMERA)) for method in settings.methods]
     words = [*as_is, *methods, str(Treatment(REFERENCE.method, frame=NOISY))]

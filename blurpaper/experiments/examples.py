@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, SEGMENTED, CarriedSet, photograph
@@ -30,9 +31,6 @@ from blurpaper.runs.profile import Profile
 from blurpaper.segmentation import metrics, networks
 from blurpaper.segmentation.networks import confusions, segmenter
 from blurpaper.training.networks import reference, trained
-
-if TYPE_CHECKING:
-    import torch
 
 SCIKIT_IMAGE = "scikit-image"
 """The set of scikit-image's photographs, which may be shown to anyone."""

@@ -286,7 +286,7 @@ class _Plan:
             schedule = trained.schedule_of(spec, profile)
             sets = trained.train_set_of(schedule, profile)
             name += f" on {sets}" if ":" in sets else ""
-        count = sum(self.count(part, "train") for part in sets.split("+"))
+        count = self.count(sets, "train")
         one = forward(network, (side, side), schedule.batch, True, self.half, points)
         # A teacher looks at each image as well.
         passes = TRAINING + isinstance(schedule, Agreement)

@@ -6,7 +6,6 @@ raises a :class:`MissingError` for all that it does not have.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -139,9 +138,8 @@ class Source:
         return results.table([])
 
     def _missing(self, what: str) -> MissingError:
-        return MissingError(
-            f"the source {self.name!r}, profile {self.profile.name}, has no {what}."
-        )
+        of = f"the source {self.name!r}, profile {self.profile.name}"
+        return MissingError(f"{of}, has no {what}.")
 
 
 class Paper(Source):
@@ -193,8 +191,8 @@ class Committed(Source):
 
     def timings(self) -> list[dict[str, str]]:
         """Times of computing, a row an artifact."""
-        with self._there("timings.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        found = pd.read_csv(self._there("timings.csv"), dtype=str, keep_default_na=False)
+        return found.to_dict("records")
 
     def label_maps(self) -> dict[str, np.ndarray]:
         with np.load(self._there("label_maps.npz"), allow_pickle=False) as file:
