@@ -18,8 +18,8 @@ import numpy as np
 from blurpaper import experiments
 from blurpaper.deblurring import prior
 from blurpaper.evaluation import intervals, metrics, results
-from blurpaper.experiments import adaptation, restoration
-from blurpaper.experiments.sources import MEASURED, SECONDS, Committed, Computed, measured
+from blurpaper.experiments import restoration
+from blurpaper.experiments.sources import MEASURED, Committed, Computed, measured
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.files import load, save
 from blurpaper.networks.weights import bundled_path
@@ -56,16 +56,10 @@ written.
 """
 
 
-_TIMED = {"table5": restoration.seconds, "adaptation": adaptation.seconds}
-"""Seconds an image that are published with an experiment."""
-
-
 def compute(name: str, run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows of an experiment, and what is published with it by name, loaded or computed."""
     rows, source = experiments.EXPERIMENTS[name](run), Computed(run)
-    parts = {end: make(source) for end, (of, make, _) in _WITH.items() if of == name}
-    timed = _TIMED[name](run) if name in _TIMED else {}
-    return rows, parts | ({SECONDS: timed} if timed else {})
+    return rows, {end: make(source) for end, (of, make, _) in _WITH.items() if of == name}
 
 
 def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
@@ -94,13 +88,11 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
 
     rows: dict[str, pd.DataFrame] = {}
     parts: dict[str, Any] = {}
-    seconds: dict[str, float] = {}
     uses: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in wanted:
         own = Run(profile, store())
         with suppress(NotKeptError):
             rows[name], found = compute(name, own)
-            seconds |= found.pop(SECONDS, {})
             parts |= found
             for artifact in own.store.used():
                 run.store.note(artifact)
@@ -110,8 +102,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
             f"the store at {run.store.root} has no experiment of profile {profile.name} in full; "
             f"compute some by `blurpaper run --profile {profile.name} --experiments table1,...`."
         )
-    source, device = Computed(run, rows), surroundings()["device"]
-    timed = [[SECONDS, one, f"{took:.3g}", device] for one, took in seconds.items()]
+    source = Computed(run, rows)
     decided, new, publications, took = source.decisions(), list(rows), [], {}
     others = [one for one in experiments.EXPERIMENTS if committed.is_there() and one not in new]
     if others:
@@ -121,11 +112,6 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
         kept = _declared(profile, others) - _declared(profile, new)
         former = former[[one in kept for one in zip(*(former[column] for column in MEASURED))]]
         decided = pd.concat([former, decided], ignore_index=True)
-        timed += [
-            [*row.values()]
-            for row in committed.timings()
-            if row["kind"] == SECONDS and row["name"] not in seconds
-        ]
         took = {_which(one): one["seconds"] for one in committed.origin().stamps}
         publications = list(_former(committed, others, uses))
     used = sorted(run.store.used(), key=lambda artifact: (artifact.kind, artifact.name))
@@ -146,9 +132,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
         }
     )
     artifacts = [one for each in publications for one in each["artifacts"]]
-    timed = [
-        [one["kind"], one["name"], took[_which(one)], one["device"]] for one in artifacts
-    ] + timed
+    timed = [[one["kind"], one["name"], took[_which(one)], one["device"]] for one in artifacts]
     timings = pd.DataFrame(timed, columns=["kind", "name", "seconds", "device"], dtype=object)
     made = [rows[name] for name in experiments.EXPERIMENTS if len(rows.get(name, ()))]
     results.write(pd.concat(made, ignore_index=True), _path(profile, "csv"))

@@ -4,8 +4,6 @@
 from blurpaper.experiments import recognition  # noqa: F401, I001
 from blurpaper.experiments import fine_tuning  # noqa: F401
 from blurpaper.experiments import deblurring, examples, segmentation  # noqa: F401
-from blurpaper.experiments.examples import FIGURE1_CONDITIONS, FIGURE3_CONDITIONS
-from blurpaper.experiments.fine_tuning import BASELINES
 from blurpaper.experiments.measurements import EXPERIMENTS, Experiment
 
-__all__ = ["BASELINES", "EXPERIMENTS", "FIGURE1_CONDITIONS", "FIGURE3_CONDITIONS", "Experiment"]
+__all__ = ["EXPERIMENTS", "Experiment"]

@@ -9,13 +9,12 @@ that images of any shape share a batch.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import torch
 from torch.nn import functional
 
@@ -32,11 +31,8 @@ from blurpaper.runs.devices import autocast, device_of
 from blurpaper.runs.profile import Compute, Profile
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
-from blurpaper.runs.store import Artifact, surroundings
+from blurpaper.runs.store import Artifact
 from blurpaper.training.networks import Trained, trained
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 AS_IS, BATCH_NORM, TENT, EATA = "as is", "batch-norm", "TENT", "EATA"
 """Kinds of methods: no adaptation, statistics alone, and two by gradients."""
@@ -249,8 +245,6 @@ def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataF
     """Decisions on the profile's images: (network, method) -> those of each order of the images,
     with the columns of :func:`predictions.decisions` that do not need log-probabilities.
     """
-    import pandas as pd
-
     seen = shown("test", run, run.profile.adaptation.images)
     jobs = [(spec, *one) for spec in specs for one in passes(spec, run.profile)]
     frames: dict[tuple, list[pd.DataFrame]] = {job: [] for job in jobs}
@@ -261,8 +255,7 @@ def decided(specs: Iterable[NetworkSpec], run: Run) -> dict[tuple, list[pd.DataF
         for conditions, continual in parts:
             for (spec, method, seed), found in frames.items():
                 if method.continual == continual and set(conditions) <= set(method.conditions):
-                    of_pass = _decided(trained(spec, run), method, seen, conditions, seed, run)
-                    found += of_pass
+                    found += _decided(trained(spec, run), method, seen, conditions, seed, run)
                 tick(1)
     orders: dict[tuple, list[pd.DataFrame]] = {}
     for (spec, method, _), found in frames.items():
@@ -284,8 +277,6 @@ def _decided(
     network: Trained, method: Method, seen: Shown, conditions: Sequence[str], seed: int, run: Run
 ) -> Iterator[pd.DataFrame]:
     """Decisions of one pass over the images under each of the conditions."""
-    import pandas as pd
-
     images, anchor = seen.images, None
     inputs = {"method": str(method), "conditions": list(conditions), "order": seed}
     if method.kind == EATA:
@@ -312,20 +303,6 @@ def _artifact(
     name = ".".join([str(network), images.name, *said])
     about = {"profile": profile.name, "data": images.fingerprint}
     return Artifact(kind, name, inputs, partial(compute, network, seen), about=about)
-
-
-def seconds(run: Run) -> dict[str, float]:
-    """Seconds an image to adapt by each method and to classify, on this device, without reading and
-    blurring.
-    """
-    network = trained(NetworkSpec(run.profile.adaptation.model), run)
-    seen, found = shown("test", run, min(run.profile.adaptation.images, 4 * BATCH)), {}
-    for method in METHODS:
-        own = {"method": str(method), "device": surroundings()["device"]}
-        compute = partial(seconds_an_image, method)
-        timed = run.store.get(_artifact("adaptation-seconds", network, seen, own, compute))
-        found[f"adaptation: {method}"] = timed["seconds"].item()
-    return found
 
 
 def decisions(
@@ -369,15 +346,3 @@ def fisher(network: Reference, seen: Shown) -> dict[str, torch.Tensor]:
         for name, gradient in zip(sums, gradients, strict=True):
             sums[name] += gradient.square() / len(shares)
     return {name: one.cpu() for name, one in sums.items()}
-
-
-def seconds_an_image(method: Method, network: Reference, seen: Shown) -> dict[str, torch.Tensor]:
-    """Seconds an image to adapt and classify, on this device, without reading and blurring it: the
-    median of a few batches after a first.
-    """
-    adapted, took = Adapted(network.load(), method, seen.profile.compute), []
-    for batch in seen(SHARP).split(method.batch)[:4]:
-        started = time.perf_counter()
-        adapted(batch).cpu()
-        took.append((time.perf_counter() - started) / len(batch))
-    return {"seconds": torch.tensor([median(took[1:] or took)])}

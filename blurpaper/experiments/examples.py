@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from blurpaper import data
 from blurpaper.data.examples import EXAMPLES, SEGMENTED, CarriedSet, photograph
@@ -14,6 +16,7 @@ from blurpaper.data.images import to_canonical
 from blurpaper.evaluation import predictions, protocol, results
 from blurpaper.experiments.measurements import (
     Measurement,
+    Rows,
     experiment,
     on_test_images,
     settings_of,
@@ -28,10 +31,6 @@ from blurpaper.runs.profile import Profile
 from blurpaper.segmentation import metrics, networks
 from blurpaper.segmentation.networks import confusions, segmenter
 from blurpaper.training.networks import reference, trained
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
 
 SCIKIT_IMAGE = "scikit-image"
 """The set of scikit-image's photographs, which may be shown to anyone."""
@@ -141,11 +140,8 @@ def scenes(run: Run) -> dict[str, int]:
         np.array(metrics.shares(*(metrics.mean_iou(found[condition][kind]) for kind in kinds)))
         for condition in (SHARP, "D8")
     )
-    recognition, localisation = blurred - sharp
-    chosen = [
-        int(np.nanargmax(localisation - recognition)),
-        int(np.nanargmax(recognition - localisation)),
-    ]
+    misnamed = np.subtract(*(blurred - sharp))  # more than mislocated
+    chosen = int(np.nanargmin(misnamed)), int(np.nanargmax(misnamed))
     return {images.ids[number]: number for number in chosen}
 
 
@@ -181,12 +177,12 @@ _FIGURE1_CLASSES = 5
 def _of_figure1(profile: Profile) -> list[Measurement]:
     # Other people's photographs are not ours to show.
     sets = [name for name in profile.evaluation.test_sets if name == "emoji"]
-    original = specs_of(["original"], profile)
-    return on_test_images(original, profile, FIGURE1_CONDITIONS, ["256"], sets) if sets else []
+    original = [NetworkSpec(profile.model)]
+    return on_test_images(original, profile, FIGURE1_CONDITIONS, ["256"], sets)
 
 
 @experiment(_of_figure1)
-def figure1(run: Run) -> Iterator[dict[str, Any]]:
+def figure1(run: Run) -> Rows:
     """The five likeliest classes of a few images, sharp and under D8, before and after fine-tuning,
     and the entropy.
 
@@ -220,14 +216,12 @@ def _of_figure3(profile: Profile) -> list[Measurement]:
 
 
 @experiment(_of_figure3)
-def figure3(run: Run) -> Iterator[dict[str, Any]]:
+def figure3(run: Run) -> Rows:
     """Rank of the truth by three networks, on the first images of each condition on which they do
     not agree (top-5).
 
     And by the networks of :func:`networks_on_photographs` on scikit-image's photographs.
     """
-    import pandas as pd
-
     decided = pd.concat(figure3.decisions(run).values(), ignore_index=True)
     for name in run.profile.evaluation.test_sets:
         for condition in FIGURE3_CONDITIONS:
@@ -244,7 +238,7 @@ def figure3(run: Run) -> Iterator[dict[str, Any]]:
 
 
 @experiment(_of_figure3)
-def figure3_guesses(run: Run) -> Iterator[dict[str, Any]]:
+def figure3_guesses(run: Run) -> Rows:
     """For every image and network of Figure 3, the likeliest class (``parameter``) and its
     probability.
     """

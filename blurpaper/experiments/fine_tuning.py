@@ -4,16 +4,19 @@ and with fewer labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from blurpaper.evaluation import intervals, metrics, results
 from blurpaper.experiments.measurements import (
     DISKS,
+    Decided,
     Measurement,
+    Rows,
     experiment,
     of_several_seeds,
     on_test_images,
@@ -23,9 +26,6 @@ from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.training.networks import start_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # --- Table 3: fine-tuning on blur (Sec. 4.1) ------------------------------------------------------
 
@@ -47,9 +47,7 @@ def _tuned(profile: Profile, *mixes: str) -> list[Measurement]:
     return on_test_images(dict.fromkeys(specs), profile, conditions, ["256"])
 
 
-def baselines_of(
-    spec: NetworkSpec, tuned: Mapping[NetworkSpec, pd.DataFrame]
-) -> dict[str, pd.DataFrame]:
+def baselines_of(spec: NetworkSpec, tuned: Decided) -> dict[str, pd.DataFrame]:
     """Decisions of a network's baselines: its start, and the control, from its own seed if there is
     one.
 
@@ -65,7 +63,7 @@ def baselines_of(
 
 
 @experiment(_tuned)
-def table3(run: Run) -> Iterator[dict[str, Any]]:
+def table3(run: Run) -> Rows:
     """Every network under every condition, and its paired differences from the baselines
     (``top1_vs_original``, ...).
 
@@ -78,9 +76,7 @@ def table3(run: Run) -> Iterator[dict[str, Any]]:
     yield from _recovered(decided, run.profile)
 
 
-def _compared(
-    decided: Mapping[NetworkSpec, pd.DataFrame], profile: Profile
-) -> Iterator[dict[str, Any]]:
+def _compared(decided: Decided, profile: Profile) -> Rows:
     """Accuracy of networks, and of fine-tuned ones the differences from their baselines."""
     tuned = [spec for spec in decided if not spec.is_original]
     for spec, by_spec in decided.items():
@@ -103,49 +99,41 @@ LEAST_LOSS = 0.05
 """The smallest loss of accuracy of which a share is given; of smaller ones it is mostly noise."""
 
 
-def _recovered(
-    decided: Mapping[NetworkSpec, pd.DataFrame], profile: Profile
-) -> Iterator[dict[str, Any]]:
+def _recovered(decided: Decided, profile: Profile) -> Rows:
     """The share of the loss that each network tuned on the mix recovers, over all its seeds."""
-    terms, columns = {}, {}
+    frames, groups = {}, defaultdict(list)
     for spec, own in decided.items():
-        for setting, group in own.groupby(["data", "condition"], sort=False):
-            terms[spec, setting] = metrics.per_image(group)
-            columns[spec, setting] = group.iloc[0][list(results.DECISION_KEY)].to_dict()
-    groups: dict[tuple, list[NetworkSpec]] = {}
-    for spec, (data, condition) in terms:
-        if spec.mix == "mix" and spec.recipe != "batch-norm":
-            groups.setdefault((spec.recipe, data, condition), []).append(spec)
+        for (data, condition), frame in own.groupby(["data", "condition"], sort=False):
+            frames[spec, data, condition] = frame
+            if spec.mix == "mix" and spec.recipe != "batch-norm":
+                groups[spec.recipe, data, condition].append(spec)
     for (_, data, condition), alike in groups.items():
         starts = [start_of(spec) for spec in alike]
-        of = columns[alike[0], (data, condition)]
-        of |= {"seed": "all"} if len(alike) > 1 else {}
-        keys = [[(spec, (data, condition)) for spec in specs] for specs in (alike, starts)]
-        keys.append([(spec, (data, "sharp")) for spec in starts])
-        now, before, best = ([terms[key] for key in each] for each in keys)
-        yield from (of | row for row in shares(now, before, best, profile))
+        now, before = ([frames[one, data, condition] for one in each] for each in (alike, starts))
+        yield from recovered(now, before, [frames[one, data, "sharp"] for one in starts], profile)
 
 
-def shares(
-    now: Sequence[Mapping[str, np.ndarray]],
-    before: Sequence[Mapping[str, np.ndarray]],
-    best: Sequence[Mapping[str, np.ndarray]],
+def recovered(
+    now: Sequence[pd.DataFrame],
+    before: Sequence[pd.DataFrame],
+    best: Sequence[pd.DataFrame],
     profile: Profile,
-) -> Iterator[dict[str, Any]]:
+) -> Rows:
     """The shares of losses that are recovered, ``(now - before) / (best - before)``, of top-1 and
     top-5 accuracy; none of a loss below :data:`LEAST_LOSS`.
 
     Args:
-        now, before, best: of :func:`metrics.per_image`, one for each seed.
+        now, before, best: decisions in one setting, one table for each seed.
     """
+    of = now[0].iloc[0][list(results.DECISION_KEY)].to_dict()
+    of |= {"seed": "all"} if len(now) > 1 else {}
+    terms = [[metrics.per_image(one) for one in each] for each in (now, before, best)]
     for metric in ("top1", "top5"):
-        seeds = (np.array([one[metric] for one in each], float) for each in (now, before, best))
-        upper, lower, highest = seeds
+        upper, lower, highest = (np.array([one[metric] for one in each], float) for each in terms)
         if (highest - lower).mean() >= LEAST_LOSS:
-            found = intervals.of_ratio_over_seeds(
-                upper - lower, highest - lower, profile.evaluation.bootstrap
-            )
-            yield results.number(f"{metric}_recovered", *found, upper.size)
+            shares = upper - lower, highest - lower
+            found = intervals.of_ratio_over_seeds(*shares, profile.evaluation.bootstrap)
+            yield of | results.number(f"{metric}_recovered", *found, upper.size)
 
 
 # --- Each test set by itself ----------------------------------------------------------------------
@@ -158,7 +146,7 @@ def _of_test_sets(profile: Profile) -> list[Measurement]:
 
 
 @experiment(_of_test_sets)
-def test_sets(run: Run) -> Iterator[dict[str, Any]]:
+def test_sets(run: Run) -> Rows:
     """Accuracy on each of the sets of photographs that a test set joins, with differences from the
     original; and the mean over classes of the accuracy on each (``top1_balanced``), as some
     classes have many of a set's images.
@@ -175,7 +163,7 @@ def test_sets(run: Run) -> Iterator[dict[str, Any]]:
             yield from _balanced(found, run.profile)
 
 
-def _balanced(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
+def _balanced(decided: pd.DataFrame, profile: Profile) -> Rows:
     """Mean over classes of a network's accuracy on the images of each."""
     for key, group in decided.groupby(list(results.DECISION_KEY), sort=False):
         weight = 1 / group.groupby("label")["label"].transform("size").to_numpy(float)
@@ -207,7 +195,7 @@ def _of_densities(profile: Profile) -> list[Measurement]:
 
 
 @experiment(_of_densities)
-def densities(run: Run) -> Iterator[dict[str, Any]]:
+def densities(run: Run) -> Rows:
     """Table 3 by the number of training images a class (``parameter``), with labels and without by
     the same schedule on the same images; with the share of the loss that is recovered.
     """
@@ -216,16 +204,14 @@ def densities(run: Run) -> Iterator[dict[str, Any]]:
         yield from (row for row in rows if row["parameter"] == parameter)
 
 
-def _by_density(
-    decided: Mapping[NetworkSpec, pd.DataFrame],
-) -> dict[str, dict[NetworkSpec, pd.DataFrame]]:
+def _by_density(decided: Decided) -> dict[str, Decided]:
     """Number of training images a class, as ``parameter`` has it -> decisions of each network tuned
     on so many, after those of the original.
     """
-    found: dict[str, dict[NetworkSpec, pd.DataFrame]] = {}
+    found = defaultdict(dict)
     for spec, frame in decided.items():
         for parameter, own in frame.groupby("parameter", sort=False):
-            found.setdefault(parameter, {})[spec] = own
+            found[parameter][spec] = own
     original = {spec: own for spec, own in found[""].items() if spec.is_original}
     return {parameter: original | own for parameter, own in found.items()}
 
@@ -240,7 +226,7 @@ def _of_table4(profile: Profile) -> list[Measurement]:
 
 
 @experiment(_of_table4)
-def table4(run: Run) -> Iterator[dict[str, Any]]:
+def table4(run: Run) -> Rows:
     """The original and networks fine-tuned at 256, 512, both, or one for each, applied at those
     scales; with entropies.
     """

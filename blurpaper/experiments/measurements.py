@@ -8,9 +8,11 @@ the settings of :func:`settings_of`, of which each experiment declares those tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from blurpaper.evaluation import predictions, results
 from blurpaper.evaluation.results import AS_IS
@@ -21,8 +23,11 @@ from blurpaper.runs.profile import Agreement, Profile
 from blurpaper.segmentation.networks import SEGMENTATION
 from blurpaper.training.networks import start_of, trained
 
-if TYPE_CHECKING:
-    import pandas as pd
+Rows = Iterator[dict[str, Any]]
+"""Rows of results, by column, without the name of their experiment."""
+
+Decided = dict[NetworkSpec, pd.DataFrame]
+"""Decisions of networks on test images; see :func:`predictions.decisions` for the columns."""
 
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
 """Defocus in growing degrees."""
@@ -72,15 +77,13 @@ class Experiment:
 
     name: str
     measures: Declaration
-    rows: Callable[[Run], Iterable[dict[str, Any]]]
+    rows: Callable[[Run], Rows]
 
     def __call__(self, run: Run) -> pd.DataFrame:
         return results.table({"experiment": self.name, **row} for row in self.rows(run))
 
-    def decisions(self, run: Run) -> dict[NetworkSpec, pd.DataFrame]:
+    def decisions(self, run: Run) -> Decided:
         """Decisions of each of its networks on test images."""
-        import pandas as pd
-
         found: dict[NetworkSpec, list[pd.DataFrame]] = {}
         for one in self.measures(run.profile):
             if one.kind == CLASSIFIED:
@@ -94,14 +97,14 @@ EXPERIMENTS: dict[str, Experiment] = {}
 
 def experiment(
     measures: Declaration = lambda _: [],
-) -> Callable[[Callable[[Run], Iterable[dict[str, Any]]]], Experiment]:
+) -> Callable[[Callable[[Run], Rows]], Experiment]:
     """Register a function that yields rows as the experiment of its name.
 
     Args:
         measures: its measurements on test sets; none by default, for single images.
     """
 
-    def register(rows: Callable[[Run], Iterable[dict[str, Any]]]) -> Experiment:
+    def register(rows: Callable[[Run], Rows]) -> Experiment:
         found = EXPERIMENTS[rows.__name__] = Experiment(rows.__name__, measures, rows)
         return found
 
@@ -139,7 +142,8 @@ def on_test_images(
             [one for one in own if chosen is None or one in chosen]
             for own, chosen in zip(there, (conditions, scales), strict=True)
         ]
-        found += [Measurement(spec, name, *wanted) for name in sets or sets_of(spec, profile)]
+        own_sets = sets_of(spec, profile) if sets is None else sets
+        found += [Measurement(spec, name, *wanted) for name in own_sets]
     return found
 
 

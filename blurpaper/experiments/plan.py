@@ -8,23 +8,24 @@ it. What the store has already is not subtracted.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from blurpaper import data
 from blurpaper.evaluation.predictions import base_scales
 from blurpaper.experiments import measurements, restoration
 from blurpaper.experiments.measurements import COMPARED, DEBLURRED, FRAMED, SEGMENTED, Measurement
-from blurpaper.experiments.sources import SECONDS, Committed, MissingError
+from blurpaper.experiments.sources import Committed, MissingError
 from blurpaper.kernels import check_condition
 from blurpaper.networks import STAGES, Network, NetworkSpec, build
 from blurpaper.runs.files import UserError
@@ -44,6 +45,9 @@ TRAINING = 3
 """Arithmetic of a training step in forward passes: one forward, two backward."""
 ASPECT = 4 / 3
 """Longer side of a photograph over the shorter, assumed."""
+
+in_bytes = partial(tqdm.format_sizeof, suffix="B")
+"""Bytes with a decimal prefix: 1,234,000,000 are ``1.23GB``."""
 
 
 class Gpu(NamedTuple):
@@ -170,33 +174,25 @@ def training_memory(network: nn.Module, schedule: Schedule, activations: int) ->
 
 
 class _Live(TorchDispatchMode):
-    """Bytes of the tensors made inside that are alive, now and at most."""
+    """Bytes of the tensors made inside that are alive at once, at most."""
 
     def __init__(self, network: nn.Module, half: bool) -> None:
         super().__init__()
-        self.now = self.peak = 0.0
-        self._half = half
-        own = [*network.parameters(), *network.buffers()]
-        self._known = {tensor.untyped_storage()._cdata for tensor in own}
+        self.peak, self._half = 0.0, half
+        own = (*network.parameters(), *network.buffers())
+        # An entry goes when its storage is freed.
+        self._bytes = WeakKeyDictionary({tensor.untyped_storage(): 0.0 for tensor in own})
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:  # noqa: ANN001, ANN401
         result = func(*args, **(kwargs or {}))
         tree_map_only(torch.Tensor, self._see, result)
+        self.peak = max(self.peak, sum(self._bytes.values()))
         return result
 
     def _see(self, tensor: torch.Tensor) -> None:
         storage = tensor.untyped_storage()
-        if storage._cdata in self._known:
-            return
-        self._known.add(storage._cdata)
-        size = storage.nbytes() * (0.5 if self._half and tensor.dtype == torch.float32 else 1.0)
-        self.now += size
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._gone, storage._cdata, size)
-
-    def _gone(self, identity: int, size: float) -> None:
-        self._known.discard(identity)
-        self.now -= size
+        share = 0.5 if self._half and tensor.dtype == torch.float32 else 1.0
+        self._bytes.setdefault(storage, share * storage.nbytes())
 
 
 # --- The plan -------------------------------------------------------------------------------------
@@ -266,14 +262,14 @@ class _Plan:
         yield f"  at {rate}, and {1000 * HANDLING:g} ms an image"
         memory = max(job.memory for job in (*to_train, *to_measure))
         beyond = "MORE than" if memory > gpu.memory * 1e9 else "of"
-        yield f"GPU memory: {in_bytes(memory)}, {beyond} the {gpu.memory} GB of one {gpu.name}"
+        yield f"GPU memory: {in_bytes(memory)}, {beyond} the {gpu.memory}GB of one {gpu.name}"
         kept, seen = (sum(job.disk for job in jobs) for jobs in (to_train, to_measure))
         largest = 3 * max((job.disk for job in to_train), default=0)
         yield f"disk: {in_bytes(kept)} of networks, {in_bytes(seen)} of predictions"
         yield f"  and at most {in_bytes(largest)} for the checkpoint of each that is being trained"
         known = "not known"
         with suppress(MissingError):
-            rows = [row for row in Committed(self.profile).timings() if row["kind"] != SECONDS]
+            rows = Committed(self.profile).timings()
             spent = in_hours(sum(float(row["seconds"]) for row in rows) / 3600)
             devices = " and ".join(sorted({row["device"] for row in rows}))
             known = f"the committed results took {spent} on {devices}"
@@ -290,7 +286,7 @@ class _Plan:
             schedule = trained.schedule_of(spec, profile)
             sets = trained.train_set_of(schedule, profile)
             name += f" on {sets}" if ":" in sets else ""
-        count = sum(self.count(part, "train") for part in sets.split("+"))
+        count = self.count(sets, "train")
         one = forward(network, (side, side), schedule.batch, True, self.half, points)
         # A teacher looks at each image as well.
         passes = TRAINING + isinstance(schedule, Agreement)
@@ -343,12 +339,3 @@ def in_hours(hours: float) -> str:
     if hours >= 1:
         return f"{hours:,.1f} h"
     return f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * 3600:.1f} s"
-
-
-def in_bytes(number: float) -> str:
-    """Bytes with a decimal prefix: 1,234,000,000 are ``1.23 GB``."""
-    for prefix in ("", "k", "M", "G"):
-        if number < 999.5:
-            return f"{number:.3g} {prefix}B"
-        number /= 1000
-    return f"{number:,.3g} TB"

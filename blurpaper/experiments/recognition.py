@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from blurpaper import data, kernels
@@ -19,6 +19,7 @@ from blurpaper.experiments.measurements import (
     COMPARED,
     DISKS,
     Measurement,
+    Rows,
     experiment,
     of_several_seeds,
     on_test_images,
@@ -30,21 +31,16 @@ from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.training.networks import kept, trained
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 # --- Tables 1 and 2: a network trained on sharp photographs (Sec. 3) ------------------------------
 
 
 def _of_table1(profile: Profile) -> list[Measurement]:
-    pooled = profile.evaluation.global_pooling_model
-    return on_test_images(
-        [NetworkSpec(model) for model in (profile.model, pooled) if model], profile
-    )
+    models = filter(None, (profile.model, profile.evaluation.global_pooling_model))
+    return on_test_images(map(NetworkSpec, models), profile)
 
 
 @experiment(_of_table1)
-def table1(run: Run) -> Iterator[dict[str, Any]]:
+def table1(run: Run) -> Rows:
     """Accuracy of the original network under every condition, at every scale setting; and with
     global pooling of its last map.
     """
@@ -60,7 +56,7 @@ def _of_table2(profile: Profile) -> list[Measurement]:
 
 
 @experiment(_of_table2)
-def table2(run: Run) -> Iterator[dict[str, Any]]:
+def table2(run: Run) -> Rows:
     """Entropy, cross-entropy, calibration and risk-coverage under defocus, before and after
     fine-tuning.
 
@@ -77,7 +73,7 @@ def table2(run: Run) -> Iterator[dict[str, Any]]:
         yield from intervals.means_over_seeds(of_seeds, run.profile, wanted=wanted)
 
 
-def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, Any]]:
+def _confidence(decided: pd.DataFrame, profile: Profile) -> Rows:
     """Calibration error and area under the risk-coverage curve."""
     for key, group in decided.groupby(list(results.DECISION_KEY), sort=False):
         confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
@@ -89,12 +85,8 @@ def _confidence(decided: pd.DataFrame, profile: Profile) -> Iterator[dict[str, A
         yield of | results.number("aurc", aurc, n=len(group))
 
 
-def _of_calibrated(profile: Profile) -> list[Measurement]:
-    return on_test_images(specs_of(["original"], profile), profile, DISKS, ["256"])
-
-
-@experiment(_of_calibrated)
-def calibrated(run: Run) -> Iterator[dict[str, Any]]:
+@experiment(lambda profile: on_test_images([NetworkSpec(profile.model)], profile, DISKS, ["256"]))
+def calibrated(run: Run) -> Rows:
     """Entropy and cross-entropy of the original under defocus after temperature scaling (Guo et al.
     2017): log-probabilities divided by the temperature of the least cross-entropy on sharp images,
     for each half of them that on the other half.
@@ -125,7 +117,7 @@ def _of_table_a(profile: Profile) -> list[Measurement]:
 
 
 @experiment(_of_table_a)
-def tableA(run: Run) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's name)
+def tableA(run: Run) -> Rows:  # noqa: N802 (the paper's name)
     """Another architecture under defocus at two scale settings, trained on sharp images and
     fine-tuned on the mix.
     """
@@ -137,12 +129,10 @@ def tableA(run: Run) -> Iterator[dict[str, Any]]:  # noqa: N802 (the paper's nam
 
 
 @experiment()
-def bundled(run: Run) -> Iterator[dict[str, Any]]:
+def bundled(run: Run) -> Rows:
     """The bundled network, in half precision, under every condition at scale 256."""
-    settings, spec = (
-        run.profile.evaluation,
-        NetworkSpec(run.profile.model, "mix", recipe="agreement"),
-    )
+    settings = run.profile.evaluation
+    spec = NetworkSpec(run.profile.model, "mix", recipe="agreement")
     file = weights.bundled(spec) if settings.released_network else None
     for name in settings.test_sets if file else ():
         decided = predictions.decisions(file, name, settings.finetuned_conditions, ["256"], run)
@@ -158,7 +148,7 @@ def _of_precision(profile: Profile) -> list[Measurement]:
 
 
 @experiment(_of_precision)
-def precision(run: Run) -> Iterator[dict[str, Any]]:
+def precision(run: Run) -> Rows:
     """The original's accuracy at scale 256 in float32, and the difference of the profile's
     precision from it.
     """
@@ -166,8 +156,7 @@ def precision(run: Run) -> Iterator[dict[str, Any]]:
     compute = run.profile.compute.model_copy(update={"precision": "float32"})
     exact = Run(run.profile.model_copy(update={"compute": compute}), run.store)
     same, given = kept(trained(one.spec, run)), precision.decisions(run)[one.spec]
-    decided = predictions.decisions(same, one.data, one.conditions, one.scales, exact)
-    in_float32 = decided
+    in_float32 = predictions.decisions(same, one.data, one.conditions, one.scales, exact)
     yield from intervals.means(in_float32, ("top1", "top5"), run.profile)
     yield from intervals.differences(given, in_float32, "float32", run.profile)
 
@@ -177,15 +166,13 @@ def precision(run: Run) -> Iterator[dict[str, Any]]:
 
 def _of_figure4(profile: Profile) -> list[Measurement]:
     settings = profile.evaluation
-    conditions = ["sharp", *settings.invariance_conditions]
-    return [
-        Measurement(spec, settings.test_sets[0], conditions, ["256"], kind=COMPARED)
-        for spec in specs_of(settings.invariance_networks, profile)
-    ]
+    of = settings.test_sets[0], ["sharp", *settings.invariance_conditions], ["256"]
+    specs = specs_of(settings.invariance_networks, profile)
+    return [Measurement(spec, *of, kind=COMPARED) for spec in specs]
 
 
 @experiment(_of_figure4)
-def figure4(run: Run) -> Iterator[dict[str, Any]]:
+def figure4(run: Run) -> Rows:
     """Mean Hamming distance between features of the sharp and the blurred image, after each of the
     five stages.
 
@@ -198,11 +185,10 @@ def figure4(run: Run) -> Iterator[dict[str, Any]]:
             by_stage = by_stage[~np.isnan(by_stage).any(axis=1)]
             if not len(by_stage):
                 continue
-            key = predictions.columns_of(one.spec, one.data, 0, "256", condition)
+            of = predictions.columns_of(one.spec, one.data, 0, "256", condition) | {"classes": ""}
             found = intervals.of_mean(by_stage, run.profile.evaluation.bootstrap)
             for stage, *number in zip(STAGES, *found, strict=True):
-                of = key | {"classes": "", "region": stage}
-                yield of | results.number("hamming", *number, len(by_stage))
+                yield of | {"region": stage} | results.number("hamming", *number, len(by_stage))
 
 
 # --- Adaptation at test time ----------------------------------------------------------------------
@@ -210,16 +196,16 @@ def figure4(run: Run) -> Iterator[dict[str, Any]]:
 
 def _of_adaptation(profile: Profile) -> list[Measurement]:
     settings, of = profile.adaptation, (profile.evaluation.test_sets[0], adapting.CONDITIONS)
-    names = [f"{settings.model}:{name}" for name in ("original", *settings.networks)]
-    return [
-        Measurement(spec, *of, ["256"], methods, ADAPTED)
-        for spec in map(NetworkSpec.parse, names)
-        for methods in [[f"{method} ({seed})" for method, seed in adapting.passes(spec, profile)]]
-    ]
+    found = []
+    for name in ("original", *settings.networks):
+        spec = NetworkSpec.parse(f"{settings.model}:{name}")
+        methods = [f"{method} ({seed})" for method, seed in adapting.passes(spec, profile)]
+        found.append(Measurement(spec, *of, ["256"], methods, ADAPTED))
+    return found
 
 
 @experiment(_of_adaptation)
-def adaptation(run: Run) -> Iterator[dict[str, Any]]:
+def adaptation(run: Run) -> Rows:
     """Accuracy of the original as it adapts to the test images by each method (``parameter``), and
     of fine-tuned networks; with paired differences from the original as it is.
 
@@ -228,19 +214,18 @@ def adaptation(run: Run) -> Iterator[dict[str, Any]]:
     """
     profile = run.profile
     decided = adapting.decided([one.spec for one in adaptation.measures(profile)], run)
-    groups: dict[tuple[NetworkSpec, adapting.Method], list[pd.DataFrame]] = {}
+    groups = defaultdict(list)
     for (spec, method), frames in decided.items():
-        groups.setdefault((replace(spec, seed=0), method), []).extend(frames)
-    ((_, _), (source,)), *_ = groups.items()
+        groups[replace(spec, seed=0), method] += frames
+    (source,), *_ = groups.values()
     for (_, method), frames in groups.items():
-        rows = [
-            *intervals.means_over_seeds(frames, profile),
-            *intervals.means_over_seeds(frames, profile, [source] * len(frames), "_vs_original"),
-        ]
-        own = {"parameter": str(method)} | (
-            {} if len(frames) > 1 else {"seed": frames[0]["seed"][0]}
-        )
-        yield from (row | own for row in rows)
+        own = {"parameter": str(method)}
+        own |= {"seed": frames[0]["seed"][0]} if len(frames) == 1 else {}
+        of_source = [source] * len(frames), "_vs_original"
+        for row in intervals.means_over_seeds(frames, profile):
+            yield row | own
+        for row in intervals.means_over_seeds(frames, profile, *of_source):
+            yield row | own
 
 
 # --- Severities of ImageNet-C ---------------------------------------------------------------------
@@ -256,7 +241,7 @@ Gaussians, cut off, in a direction of up to 45 degrees.
 
 
 @experiment()
-def severities(run: Run) -> Iterator[dict[str, Any]]:
+def severities(run: Run) -> Rows:
     """The blurs of this paper between the severities of ImageNet-C (``parameter``): the radius of
     the disk of the same variance, in pixels of 384, and the original's accuracy.
     """
@@ -268,6 +253,6 @@ def severities(run: Run) -> Iterator[dict[str, Any]]:
     for parameter, psfs in named.items():
         for row in intervals.means(results.select(decided, condition=psfs), ("top1",), run.profile):
             radius = 2 * math.sqrt(kernels.axis_variance(kernels.psf(row["condition"])).mean())
-            yield row | {"parameter": parameter}
-            of = {column: row[column] for column in results.DECISION_KEY}
-            yield of | {"parameter": parameter} | results.number("effective_radius", radius)
+            row |= {"parameter": parameter}
+            yield row
+            yield row | results.number("effective_radius", radius)

@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 
 from blurpaper import data, deblurring
@@ -26,7 +26,7 @@ from blurpaper.evaluation import predictions
 from blurpaper.evaluation.metrics import MEASURES, aligned_psnr
 from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import treatment
-from blurpaper.experiments.measurements import EXPERIMENTS, Measurement
+from blurpaper.experiments.measurements import EXPERIMENTS, FRAMED, Measurement
 from blurpaper.experiments.treatment import CAMERA, Treatment
 from blurpaper.kernels import PSF
 from blurpaper.networks import NetworkSpec
@@ -34,11 +34,8 @@ from blurpaper.runs import Run
 from blurpaper.runs.files import UserError, data_folder
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.progress import progress
-from blurpaper.runs.store import Artifact, surroundings
+from blurpaper.runs.store import Artifact
 from blurpaper.training.networks import trained
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def check_deblurring(profile: Profile) -> None:
@@ -68,18 +65,12 @@ def prior_artifact(run: Run) -> Artifact[dict[str, torch.Tensor]]:
     """The prior of EPLL, a mixture learnt as the profile says."""
     images, _ = data.prior_sets(run)
     settings, seed = run.profile.deblurring.prior, run.profile.seed
-    drawn = settings.model_dump(include={"patches", "components", "passes", "batch"})
-    return Artifact(
-        "priors",
-        f"{images.name}.{settings.components}",
-        {
-            "images": images.fingerprint,
-            "seed": seed,
-            **settings.model_dump(exclude={"images", "held_out_patches"}),
-        },
-        partial(em.learn_from, images, seed=seed, **drawn),
-        about={"profile": run.profile.name, "data": images.fingerprint},
-    )
+    drawn = settings.model_dump(exclude={"images", "held_out_patches"})
+    inputs = {"images": images.fingerprint, "seed": seed, **drawn}
+    compute = partial(em.learn_from, images, seed=seed, **drawn)
+    about = {"profile": run.profile.name, "data": images.fingerprint}
+    name = f"{images.name}.{settings.components}"
+    return Artifact("priors", name, inputs, compute, about=about)
 
 
 def prior(run: Run) -> deblurring.Mixture:
@@ -93,19 +84,11 @@ def likelihoods(run: Run) -> dict[str, np.ndarray]:
     """
     images, held_out = data.prior_sets(run)
     settings, seed, learnt = run.profile.deblurring.prior, run.profile.seed, prior_artifact(run)
-    sets = images, settings.patches, held_out, settings.held_out_patches, seed
-    found = run.store.artifact(
-        "likelihoods",
-        learnt.name,
-        {
-            "prior": learnt.key,
-            "images": held_out.fingerprint,
-            "count": settings.held_out_patches,
-            "seed": seed,
-        },
-        partial(em.likelihoods, cache(lambda: prior(run)), *sets),
-        **learnt.about,
-    )
+    count = settings.held_out_patches
+    inputs = {"prior": learnt.key, "images": held_out.fingerprint, "count": count, "seed": seed}
+    sets = images, settings.patches, held_out, count, seed
+    compute = partial(em.likelihoods, cache(lambda: prior(run)), *sets)
+    found = run.store.artifact("likelihoods", learnt.name, inputs, compute, **learnt.about)
     return {
         f"mixture of {settings.components}": found["mixture"].numpy(),
         "single Gaussian": found["gaussian"].numpy(),
@@ -151,14 +134,15 @@ def results_of(
         **_treatment_inputs(method, run),
         "condition": condition,
     }
-    mixture = cache(lambda: prior(run))
+    framed = method.frame.word != ""
     with progress(f"{method} on {images.name}", len(images), "image") as tick:
-        settings = network, method, images, mixture, profile, tick, condition
+        of = method, images, cache(lambda: prior(run)), profile
+        treat = partial(treatment.treated, *of, tick=tick, condition=condition)
         (found,) = run.store.sharded(
-            "framed" if method.frame.word else "deblurred",
-            f"{method}.{images.name}" + (f".{network}.{condition}" if method.frame.word else ""),
+            "framed" if framed else "deblurred",
+            f"{method}.{images.name}" + (f".{network}.{condition}" if framed else ""),
             inputs,
-            partial(treatment.shard_classified, *settings),
+            partial(treatment.shard_classified, network, treat, images, profile),
             predictions.shards(len(images), profile),
             profile=profile.name,
             data=images.fingerprint,
@@ -188,55 +172,25 @@ def treated_decisions(
     """Decisions of a network on treated images, as of :func:`predictions.decisions`, with ``psnr``
     and ``ssim``; see :func:`results_of`.
     """
-
+    spec = spec or NetworkSpec(run.profile.model)
+    condition = condition or run.profile.deblurring.psf
     found = results_of(method, images, run, spec, condition)
-    spec, condition = (
-        spec or NetworkSpec(run.profile.model),
-        condition or run.profile.deblurring.psf,
-    )
     of = predictions.columns_of(spec, images.name, 0, "256", condition) | {"input": str(method)}
     decided = predictions.decided(found["log_probabilities"], images, of, run.profile)
     return decided.assign(**{name: found[name].numpy() for name in MEASURES})
 
 
-def framed_decisions(one: Measurement, word: str, run: Run) -> pd.DataFrame:
-    """Decisions of a network on images in a camera's frame, treated as the word says; on those that
-    are left as they are, without noise, sharp too where the measurement has it.
+def decisions(one: Measurement, word: str, run: Run) -> pd.DataFrame:
+    """Decisions of a network on the images of a measurement, treated as the word says; on those
+    that are left as they are in a camera's frame, without noise, sharp too where the measurement
+    has it.
     """
-    import pandas as pd
-
     method, (*others, psf) = Treatment.parse(word), one.conditions
-    images = images_of(one.data, run, run.profile.deblurring.n_camera)
+    most = run.profile.deblurring.n_camera if one.kind == FRAMED else None
+    images = images_of(one.data, run, most)
     conditions = [psf] if method != Treatment(AS_IS, frame=CAMERA) else [*others, psf]
     frames = [treated_decisions(method, images, run, one.spec, each) for each in conditions]
     return pd.concat(frames, ignore_index=True)
-
-
-def seconds(run: Run) -> dict[str, float]:
-    """Median seconds an image by each method, and by exact EPLL, on this device, on a few images of
-    the first test set.
-    """
-    profile, mixture = run.profile, cache(lambda: prior(run))
-    images = images_of(profile.evaluation.test_sets[0], run, profile.deblurring.n_timed)
-    found = {}
-    for method in map(Treatment, (*profile.deblurring.methods, "epll-exact")):
-        inputs = {
-            "images": images.fingerprint,
-            "canonical": profile.protocol.canonical,
-            "device": surroundings()["device"],
-            **_treatment_inputs(method, run),
-        }
-        with progress(f"timing {method}", len(images), "image") as tick:
-            timed = run.store.artifact(
-                "deblurring-seconds",
-                f"{method}.{images.name}",
-                inputs,
-                partial(treatment.seconds_an_image, method, images, mixture, profile, tick),
-                profile=profile.name,
-                data=images.fingerprint,
-            )
-        found[str(method)] = float(timed["seconds"].median())
-    return found
 
 
 # --- Photographs that were shaken -----------------------------------------------------------------
@@ -255,13 +209,9 @@ def shaken(run: Run) -> dict[str, dict[str, float]]:
     content, found = fingerprint(folder, [*image_names(folder)]), {}
     for method in (AS_IS, *settings.methods):
         inputs = {"images": content, **_treatment_inputs(Treatment(method), run)}
-        kept = run.store.artifact(
-            "shaken",
-            f"{method}.{settings.shaken}",
-            inputs,
-            partial(_of_shaken, folder, method, cache(lambda: prior(run))),
-            profile=run.profile.name,
-        )
+        compute = partial(_of_shaken, folder, method, cache(lambda: prior(run)))
+        of = "shaken", f"{method}.{settings.shaken}", inputs, compute
+        kept = run.store.artifact(*of, profile=run.profile.name)
         found[method] = dict(zip(_blurred_in(folder), kept["psnr"].tolist(), strict=True))
     return found
 

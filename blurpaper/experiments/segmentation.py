@@ -4,29 +4,23 @@ on sharp images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from blurpaper import data
 from blurpaper.evaluation import results
 from blurpaper.evaluation.intervals import of_draws
 from blurpaper.experiments import examples
 from blurpaper.experiments.fine_tuning import BASELINES
-from blurpaper.experiments.measurements import (
-    experiment,
-    on_test_scenes,
-)
+from blurpaper.experiments.measurements import Rows, experiment, on_test_scenes
 from blurpaper.kernels import SHARP
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Profile
 from blurpaper.segmentation import networks
 from blurpaper.segmentation.metrics import draws, mean_iou, of_labels, shares
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REGIONS = ("all", "boundary")
 _GIVEN = ("labels given", "regions given")
@@ -35,7 +29,7 @@ _GIVEN = ("labels given", "regions given")
 
 
 @experiment(on_test_scenes)
-def table6(run: Run) -> Iterator[dict[str, Any]]:
+def table6(run: Run) -> Rows:
     """Mean IoU over all pixels and near boundaries, and the IoU of each label (whose name is the
     ``region``).
 
@@ -77,7 +71,7 @@ def _recovered(now: np.ndarray, before: np.ndarray, best: np.ndarray) -> np.ndar
 
 
 @experiment(on_test_scenes)
-def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
+def segmentation_errors(run: Run) -> Rows:
     """The error 1 - mIoU as errors of recognition and of localisation (:func:`metrics.shares`), and
     what blur adds to each.
 
@@ -111,7 +105,7 @@ def segmentation_errors(run: Run) -> Iterator[dict[str, Any]]:
 
 
 @experiment(on_test_scenes)
-def figure5(run: Run) -> Iterator[dict[str, Any]]:
+def figure5(run: Run) -> Rows:
     """Mean IoU of each network on each of the embedded scenes of :func:`examples.scenes`."""
     found = _all(run)
     for name, number in examples.scenes(run).items():
@@ -142,37 +136,23 @@ def counts(run: Run) -> pd.DataFrame:
 
     Regions are :data:`protocol.COUNTED`.
     """
-    import pandas as pd
-
     ids = np.array(data.load_segmented(run.profile.segmentation.data, "test", run).ids)
-    frames = []
+    frames, numbers = [], {"truth": "uint8", "predicted": "uint8", "pixels": "int32"}
     for (mix, condition), by_region in _all(run).items():
+        of = _columns(mix, condition, run.profile)
         for region, found in by_region.items():
             image, truth, predicted = np.nonzero(found)
-            frames.append(
-                pd.DataFrame(
-                    {
-                        **_columns(mix, condition, run.profile),
-                        "region": region,
-                        "image": ids[image],
-                        "truth": truth.astype("uint8"),
-                        "predicted": predicted.astype("uint8"),
-                        "pixels": found[image, truth, predicted].astype("int32"),
-                    }
-                )
-            )
+            of |= {"region": region, "image": ids[image], "truth": truth, "predicted": predicted}
+            frames.append(pd.DataFrame(of | {"pixels": found[image, truth, predicted]}))
     whole = pd.concat(frames, ignore_index=True)
-    words = [column for column in whole.columns if column not in ("truth", "predicted", "pixels")]
-    return whole.astype(dict.fromkeys(words, "category"))
+    return whole.astype(dict.fromkeys(whole.columns, "category") | numbers)
 
 
 def _columns(mix: str, condition: str, profile: Profile) -> dict[str, str]:
     return networks.columns(NetworkSpec(profile.model, mix), condition, profile)
 
 
-def _rows(
-    of: dict[str, str], metric: str, numbers: Sequence[float], n: int | None
-) -> Iterator[dict[str, Any]]:
+def _rows(of: dict[str, str], metric: str, numbers: Sequence[float], n: int | None) -> Rows:
     """A row, unless its value is nan."""
     value, low, high = map(float, numbers)
     if not np.isnan(value):

@@ -6,31 +6,28 @@ raises a :class:`MissingError` for all that it does not have.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from blurpaper import data
 from blurpaper.evaluation import predictions, results
-from blurpaper.experiments import adaptation, examples, measurements, restoration, segmentation
+from blurpaper.experiments import examples, measurements, restoration, segmentation
 from blurpaper.experiments.measurements import CLASSIFIED, DEBLURRED, EXPERIMENTS, FRAMED
-from blurpaper.experiments.treatment import Treatment
 from blurpaper.runs import Run, files
 from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import PACKAGE
 from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 T = TypeVar("T")
 
@@ -40,27 +37,17 @@ MEASURED = ("model", "network", "train_scale", "recipe", "seed", "data", "input"
 PAPER, PHOTOS, RUN = "paper", "photos", "this run"
 """Names of sources, in the book and in the ledger; ``photos`` is also the profile of the second."""
 
-_DECIDED = (CLASSIFIED, DEBLURRED, FRAMED)
-
-SECONDS = "seconds an image"
-"""The kind of those rows of the timings that say what one image takes, not what an artifact took.
-"""
-
 PAPER_ROWS = PACKAGE / "experiments" / "paper.csv"
 """The paper's own numbers."""
 
 Stamp = Mapping[str, Any]
 
 
-@lru_cache(maxsize=8)
-def _table(path: Path) -> pd.DataFrame:
-    return results.read(path)
+_table = lru_cache(maxsize=8)(results.read)
 
 
 @lru_cache(maxsize=8)
 def _parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     found = pd.read_parquet(path)
     if "image" in found and "parameter" not in found:  # published before there was such a column
         found["parameter"] = ""
@@ -127,10 +114,6 @@ class Source:
         """Counts of pixels; see :func:`segmentation.counts`."""
         raise self._missing("counts of pixels")
 
-    def seconds(self) -> dict[str, float]:
-        """Seconds an image takes to deblur, by treatment, or to adapt to, by method."""
-        raise self._missing("seconds an image")
-
     def label_maps(self) -> dict[str, np.ndarray]:
         """Label maps of the scenes that are shown (Fig. 5), by ``scene mix condition``: uint8
         ``(H, W)``.
@@ -155,9 +138,8 @@ class Source:
         return results.table([])
 
     def _missing(self, what: str) -> MissingError:
-        return MissingError(
-            f"the source {self.name!r}, profile {self.profile.name}, has no {what}."
-        )
+        of = f"the source {self.name!r}, profile {self.profile.name}"
+        return MissingError(f"{of}, has no {what}.")
 
 
 class Paper(Source):
@@ -208,13 +190,9 @@ class Committed(Source):
         return _parquet(self._there("confusions.parquet"))
 
     def timings(self) -> list[dict[str, str]]:
-        """Times of computing, a row an artifact (or of kind :data:`SECONDS`)."""
-        with self._there("timings.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-
-    def seconds(self) -> dict[str, float]:
-        rows = [row for row in self.timings() if row["kind"] == SECONDS]
-        return {row["name"]: float(row["seconds"]) for row in rows}
+        """Times of computing, a row an artifact."""
+        found = pd.read_csv(self._there("timings.csv"), dtype=str, keep_default_na=False)
+        return found.to_dict("records")
 
     def label_maps(self) -> dict[str, np.ndarray]:
         with np.load(self._there("label_maps.npz"), allow_pickle=False) as file:
@@ -268,7 +246,7 @@ def measured(
     """
     for _, one in measurements.measurements(profile, experiments):
         of = predictions.columns_of(one.spec, one.data, 0, "", "") | {"parameter": one.parameter}
-        for treatment in one.treatments if one.kind in _DECIDED else ():
+        for treatment in one.treatments if one.kind in (CLASSIFIED, DEBLURRED, FRAMED) else ():
             yield one, treatment, of | {"input": treatment}
 
 
@@ -287,8 +265,6 @@ class Computed(Source):
         return EXPERIMENTS[experiment](self.run)
 
     def decisions(self, **values: object) -> pd.DataFrame:
-        import pandas as pd
-
         known = {column: value for column, value in values.items() if column in MEASURED}
         frames = [
             self._decided(one, treatment)
@@ -302,55 +278,39 @@ class Computed(Source):
     def _decided(self, one: measurements.Measurement, treatment: str) -> pd.DataFrame:
         if one.kind == CLASSIFIED:
             return measurements.decisions(one, self.run)
-        if one.kind == FRAMED:
-            return restoration.framed_decisions(one, treatment, self.run)
-        images = restoration.images_of(one.data, self.run)
-        return restoration.treated_decisions(Treatment(treatment), images, self.run)
+        return restoration.decisions(one, treatment, self.run)
 
     _count = staticmethod(data.count)
 
     def confusions(self) -> pd.DataFrame:
         return segmentation.counts(self.run)
 
-    def seconds(self) -> dict[str, float]:
-        return restoration.seconds(self.run) | adaptation.seconds(self.run)
-
     def label_maps(self) -> dict[str, np.ndarray]:
         return examples.label_maps(self.run)
 
     def origin(self) -> Origin:
-        """Stamps of the profile's artifacts, the newest of each name; of all that these were made
-        from; and of artifacts of no profile that were made from any of them.
+        """Stamps of the profile's artifacts, the newest of each with the same name, images and
+        precision; and of all that these were made from.
         """
-        found: list[Stamp] = []
+        found: dict[str, Stamp] = {}
         for name in self.run.store.names():
             path = self.run.store.root / name / "stamp.json"
             with suppress(OSError, ValueError):  # being written or damaged: not loaded either
-                found.append(json.loads(path.read_text(encoding="utf-8")))
-        found = [stamp for stamp in found if {"kind", "name", "key", "made"} <= set(stamp)]
-        by_key = {stamp["key"]: stamp for stamp in found}
-        keys = [stamp["key"] for stamp in _newest(found, self.profile.name)]
+                stamp = json.loads(path.read_text(encoding="utf-8"))
+                if {"kind", "name", "key", "made"} <= set(stamp):
+                    found[stamp["key"]] = stamp
+        last = {}
+        for stamp in sorted(found.values(), key=itemgetter("made")):
+            if stamp.get("profile") == self.profile.name:
+                inputs = stamp.get("inputs", {})
+                of = [str(inputs.get(name)) for name in ("numbers", "precision")]
+                last[stamp["kind"], stamp["name"], *of] = stamp["key"]
+        keys = list(last.values())
         for key in keys:  # which grows
-            keys += [one for one in _parents(by_key[key]) if one in by_key and one not in keys]
-        made = [stamp for stamp in _newest(found, None) if set(_parents(stamp)) & set(keys)]
-        kept = {stamp["key"]: stamp for stamp in (*map(by_key.get, keys), *made)}
-        order = sorted(kept.values(), key=lambda one: (one["kind"], one["name"], one["made"]))
-        return Origin(self.profile.model_dump(), order)
-
-
-def _parents(stamp: Stamp) -> Sequence[str]:
-    return stamp.get("parents", ())
-
-
-def _newest(stamps: Iterable[Stamp], profile: str | None) -> list[Stamp]:
-    """The last made of the artifacts of a profile with the same name, images and precision."""
-    last = {}
-    for stamp in sorted(stamps, key=lambda stamp: stamp["made"]):
-        if stamp.get("profile") == profile:
-            inputs = stamp.get("inputs", {})
-            of = [str(inputs.get(name)) for name in ("numbers", "precision")]
-            last[stamp["kind"], stamp["name"], *of] = stamp
-    return list(last.values())
+            parents = found[key].get("parents", ())
+            keys += [one for one in parents if one in found and one not in keys]
+        stamps = sorted((found[key] for key in keys), key=itemgetter("kind", "name", "made"))
+        return Origin(self.profile.model_dump(), stamps)
 
 
 # --- Several sources ------------------------------------------------------------------------------

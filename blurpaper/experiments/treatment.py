@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +24,8 @@ from blurpaper.runs.randomness import stream
 _BATCH = 8
 """Images that are restored at a time."""
 
-Prior = Callable[[], "deblurring.Mixture"]
-"""The prior of EPLL, learnt or loaded when it is first called."""
+Treat = Callable[[Sequence[int]], tuple[list[torch.Tensor], dict[str, torch.Tensor]]]
+"""Treats the images of a set that have these numbers: :func:`treated`, all else being given."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Treatment:
 def treated(
     treatment: Treatment,
     images: ImageSet,
-    prior: Prior,
+    prior: Callable[[], deblurring.Mixture],
     profile: Profile,
     numbers: Sequence[int],
     tick: Callable[[int], object] = lambda done: None,
@@ -135,11 +134,12 @@ def treated(
     """Blur images of a set by the profile's PSF at the canonical scale and treat them.
 
     Args:
+        prior: that of EPLL, learnt or loaded when it is first called.
         condition: another than the profile's PSF, of which the frame has the reach nevertheless.
 
     Returns:
-        the treated images, uint8 ``(3, H, W)``; and ``psnr`` and ``ssim`` against the sharp ones
-        and the ``seconds`` of each, ``(N,)``.
+        the treated images, uint8 ``(3, H, W)``; and ``psnr`` and ``ssim`` of each against the sharp
+        one, ``(N,)``.
     """
     sharp = images_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
@@ -148,66 +148,32 @@ def treated(
     mixture = prior() if treatment.needs_prior else None
     device = device_of(profile.compute)
     pairs: list[list[torch.Tensor]] = [[]] * len(sharp)
-    seconds = torch.zeros(len(sharp))
     # Under shake each image has a PSF of its own.
     alone = treatment.by_channel or SHAKE in (condition, treatment.psf)
-    batches = list(same_shape(sharp, 1 if alone else _BATCH))
-    # The first twice, so that no image's seconds include preparations.
-    for number, members in enumerate([batches[0][:1], *batches]):
+    for members in same_shape(sharp, 1 if alone else _BATCH):
         clear = torch.stack([sharp[member] for member in members]).to(device)
         own = [ids[member] for member in members]
         seen = blurred(clear, own, condition, canonical)
         kernel = psf_of(treatment.psf or psf, own[0], canonical / CANONICAL)
         seen, clear = treatment.frame.of(seen, clear, own, [side // 2 for side in kernel.shape])
-        started = _now(device)
         seen = treatment.restore(seen, kernel, mixture)
-        seconds[members] = (_now(device) - started) / len(members)
         for member, *pair in zip(members, seen.cpu(), clear.cpu(), strict=True):
             pairs[member] = pair
-        tick(len(members) if number else 0)
+        tick(len(members))
     measured = {
         name: torch.tensor([measure(*pair) for pair in pairs]) for name, measure in MEASURES.items()
     }
-    return [restored for restored, _ in pairs], {**measured, "seconds": seconds}
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
-# --- What the store keeps of a set ----------------------------------------------------------------
+    return [restored for restored, _ in pairs], measured
 
 
 def shard_classified(
-    network: Reference,
-    treatment: Treatment,
-    images: ImageSet,
-    prior: Prior,
-    profile: Profile,
-    tick: Callable[[int], object],
-    condition: str,
-    numbers: range,
-    _: str,
+    network: Reference, treat: Treat, images: ImageSet, profile: Profile, numbers: range, _: str
 ) -> dict[str, torch.Tensor]:
     """PSNR and SSIM of treated images, ``(N,)``, and ``log_probabilities`` at scale 256, ``(N,
     K)``.
     """
-    restored, measured = treated(treatment, images, prior, profile, numbers, tick, condition)
+    restored, measured = treat(numbers)
     ids = [images.ids[number] for number in numbers]
     settings = profile.protocol, profile.compute, profile.evaluation.batch
     found = protocol.log_probabilities({"256": network.loaded}, restored, ids, SHARP, *settings)
-    return {name: measured[name] for name in MEASURES} | {"log_probabilities": found["256"]}
-
-
-def seconds_an_image(
-    treatment: Treatment,
-    images: ImageSet,
-    prior: Prior,
-    profile: Profile,
-    tick: Callable[[int], object],
-) -> dict[str, torch.Tensor]:
-    """The ``seconds`` of each image of a set on this device, ``(N,)``."""
-    _, measured = treated(treatment, images, prior, profile, range(len(images)), tick)
-    return {"seconds": measured["seconds"]}
+    return measured | {"log_probabilities": found["256"]}

@@ -240,7 +240,6 @@ class Deblurring(Section):
     """With each of the PSFs, besides that of rounding, in grey levels."""
     n_ablation: Positive
     """Images on which wrong PSFs and assumed noises are tried."""
-    n_timed: Positive
     shaken: str | None
     """Folder of shaken photographs below the data folder; none if null, or if it is not there."""
 

@@ -221,7 +221,6 @@ def published(checkout, tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"table1": made})
     for name, found in {
         "decisions": pd.DataFrame({"image": ["a"], "entropy": [0.1]}),
-        "seconds": {},
         "confusions": pd.DataFrame({"pixels": [1]}),
         "label_maps": {"a": np.zeros(1)},
     }.items():

@@ -17,7 +17,6 @@ from blurpaper.book.tables import ANCHORS, download
 from blurpaper.evaluation import results
 from blurpaper.experiments import sources
 from blurpaper.experiments.sources import (
-    SECONDS,
     Committed,
     Computed,
     MissingError,
@@ -192,7 +191,8 @@ def test_the_page_tells_profile_seed_commit_data_device_and_time_of_every_run(
 
 def test_an_artifact_stands_with_its_seconds(published_chapter) -> None:
     html, _ = published_chapter("12_runs", "emoji")
-    timings = [row for row in Committed(load("emoji")).timings() if row["kind"] != SECONDS]
+    timings = Committed(load("emoji")).timings()
+    timings = [row for row in timings if row["kind"] != "seconds an image"]  # of a former version
     assert len(timings) > 100
     shown = [stamp["seconds"] for stamp in Committed(load("emoji")).origin().stamps]
     assert sorted(shown) == sorted(float(row["seconds"]) for row in timings)
@@ -236,15 +236,6 @@ def test_of_a_store_what_those_were_made_from_is_told_whoever_made_it_and_howeve
     )
     stamped(tmp_path, key=KEYS[3], kind="data", name="emoji-train")
     stamped(tmp_path, key=KEYS[4], kind="data", name="emoji-test")
-    assert keys_of(Computed(Run(load("smoke"), Store(tmp_path))).origin()) == {0, 1, 2}
-
-
-def test_of_a_store_stamps_without_a_profile_belong_to_what_they_were_made_from(tmp_path) -> None:
-    stamped(tmp_path, key=KEYS[0], profile="smoke", parents=[KEYS[1]])
-    stamped(tmp_path, key=KEYS[1], kind="data", name="emoji-train")
-    stamped(tmp_path, key=KEYS[2], kind="play", name="a+b", parents=[KEYS[0], KEYS[8]])
-    stamped(tmp_path, key=KEYS[3], kind="play", name="c+d", parents=[KEYS[8]])
-    stamped(tmp_path, key=KEYS[4], kind="play", name="e+f", profile="emoji", parents=[KEYS[0]])
     assert keys_of(Computed(Run(load("smoke"), Store(tmp_path))).origin()) == {0, 1, 2}
 
 

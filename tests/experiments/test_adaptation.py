@@ -400,9 +400,6 @@ def test_the_whole_in_miniature_is_computed_once(store, monkeypatch) -> None:
     assert any(name.startswith("fisher/") for name in made)
     experiments.EXPERIMENTS["adaptation"](Run(tiny, store))
     assert store.names() == made
-    timed = adaptation.seconds(Run(tiny, store))
-    assert set(timed) == {f"adaptation: {method}" for method in adaptation.METHODS}
-    assert min(timed.values()) > 0
     near = experiments.EXPERIMENTS["severities"](Run(tiny, store))
     assert set(near["parameter"]) == {"", *recognition.SEVERITIES}
     same = results.select(near, condition="D6", metric=["top1", "effective_radius"])

@@ -61,7 +61,6 @@ def test_treated_images_are_blurred_restored_and_compared_with_the_sharp_ones(sm
         assert (found.int() - expected.int()).abs().max() <= 1
         assert numbers["psnr"][place] == pytest.approx(metrics.psnr(found, image), abs=1e-4)
         assert numbers["ssim"][place] == pytest.approx(metrics.ssim(found, image), abs=1e-5)
-    assert (numbers["seconds"] > 0).all()
     left, before = treat(Treatment(AS_IS), images, smoke)
     assert all(torch.equal(a, blur.apply(b, kernel)) for a, b in zip(left, canonical, strict=True))
     assert (numbers["psnr"] > before["psnr"]).all()
@@ -94,12 +93,12 @@ def test_under_shake_each_image_is_restored_with_its_own_kernel(random_images, m
     )
     treat(GRADIENT, images, load("smoke", {"deblurring.psf": "shake"}))
     expected = [kernels.psf_of("shake", name, 108 / 384) for name in images.ids]
-    assert [count for count, _ in used[1:]] == [1, 1, 1]
+    assert [count for count, _ in used] == [1, 1, 1]
     # Alike in shape go together.
     order = sorted(range(3), key=lambda number: images[number].shape != images[0].shape)
     assert all(
         np.array_equal(kernel, expected[number])
-        for (_, kernel), number in zip(used[1:], order, strict=True)
+        for (_, kernel), number in zip(used, order, strict=True)
     )
     assert len({kernel.tobytes() for kernel in expected}) == 3
 
@@ -150,7 +149,9 @@ def test_what_is_kept_is_made_once_and_follows_what_it_depends_on(tiny, kept, mo
     assert first["log_probabilities"].shape == (12, 4) and first["psnr"].shape == (12,)
     calls = []
     really = treatment.treated
-    monkeypatch.setattr(treatment, "treated", lambda *args: calls.append(args[0]) or really(*args))
+    monkeypatch.setattr(
+        treatment, "treated", lambda *args, **of: calls.append(args[0]) or really(*args, **of)
+    )
     again = restoration.results_of(GRADIENT, images, Run(tiny, kept))
     assert not calls and all(torch.equal(first[name], again[name]) for name in first)
     restoration.results_of(Treatment("gradient", noise=1.0), images, Run(tiny, kept))
@@ -389,7 +390,3 @@ def test_the_smaller_experiments_run_on_the_embedded_data(tiny, kept) -> None:
     assert list(noise[noise["metric"] == "psnr"]["parameter"]) == ["0.29", "1"]
     colour = experiments.EXPERIMENTS["deblurring_colour"](Run(tiny, kept))
     assert list(colour["input"]) == ["epll", "epll, each channel by itself"]
-    seconds = restoration.seconds(Run(tiny, kept))
-    assert set(seconds) == {"epll", "gradient", "wiener", "epll-exact"} and all(
-        spent > 0 for spent in seconds.values()
-    )

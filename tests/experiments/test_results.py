@@ -10,9 +10,6 @@ from scipy.stats import binomtest
 from blurpaper.evaluation import results
 from blurpaper.evaluation.results import COLUMNS, KEY, ResultsError, select
 from blurpaper.experiments import sources
-from blurpaper.experiments.sources import SECONDS, Committed, MissingError
-from blurpaper.runs import files
-from blurpaper.runs.profile import load
 
 
 def row(**values):
@@ -219,18 +216,3 @@ def test_selecting_takes_one_value_or_any_of_several():
     assert len(select(table, condition=("D2",), seed={"0", "1"})) == 2
     assert select(table, condition="D6").empty
     assert len(select(table)) == 6
-
-
-def test_seconds_an_image_stand_among_the_timings(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(files, "RESULTS", tmp_path)
-    committed = Committed(load("smoke"))
-    with pytest.raises(MissingError, match=r"smoke\.timings\.csv"):
-        committed.seconds()
-    lines = [
-        "kind,name,seconds,device",
-        "networks,small_vgg:original,60,cpu",
-        f"{SECONDS},epll,0.25,cpu",
-    ]
-    (tmp_path / "smoke.timings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert committed.seconds() == {"epll": 0.25}
-    assert len(committed.timings()) == 2
