@@ -199,7 +199,8 @@ def figure1(run: Run) -> Rows:
             of = trained(one, run), name, images.ids[number], image, answers
             shown += predict(*of, FIGURE1_CONDITIONS, run.profile)
     for one in (*shown, *predict_photographs(FIGURE1_CONDITIONS, run)):
-        yield from map(one.probability, one.log_p.topk(_FIGURE1_CLASSES).indices.tolist())
+        likely = one.log_p.topk(min(_FIGURE1_CLASSES, len(one.log_p)))
+        yield from map(one.probability, likely.indices.tolist())
         yield one.rank()
         yield one.entropy()
 
