@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from blurpaper.book.build import page_of
 from blurpaper.claims import criteria
 from blurpaper.claims.criteria import Finding
 from blurpaper.claims.ledger import Entry
@@ -53,7 +54,6 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters["rounded"] = rounded
 
 
 def render(template: str, **values: object) -> str:
@@ -127,9 +127,16 @@ def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -
 
 
 def _plus_minus(found: pd.DataFrame, column: str, value: str, metric: str) -> tuple[str, str]:
-    one = _one(found, column, value, metric)
-    if one is None:
+    """The one result for a value of a column, and half its interval, if there is any."""
+    there = select(found, **{column: value})
+    if there.empty:
         return "–", ""
+    if len(there) > 1:
+        raise ValueError(
+            f"{len(there)} results for {column} {value!r} and metric {metric!r}: select one "
+            "experiment and data set first."
+        )
+    one = there.iloc[0]
     share = unit_of(metric) in ("%", "points")
     scale, digits = (100, 1) if share else (1, 2)
     if one["source"] == numbers.PAPER:
@@ -173,17 +180,6 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "count": len(rows),
         "href": f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}",
     }
-
-
-def _one(found: pd.DataFrame, row: str, value: str, metric: str) -> pd.Series | None:
-    """The one result for a value of a column, if there is any."""
-    one = select(found, **{row: value})
-    if len(one) > 1:
-        raise ValueError(
-            f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment "
-            "and data set first."
-        )
-    return None if one.empty else one.iloc[0]
 
 
 # --- The ledger: a row a claim, a column a source -------------------------------------------------
@@ -238,6 +234,14 @@ def images_to_decide(found: Finding) -> str:
     if found.verdict != criteria.UNDECIDED or not np.isfinite(found.enough):
         return ""
     return f"{float(f'{max(found.enough, found.images):.2g}'):,.0f}"
+
+
+_TEMPLATES.filters |= {
+    "rounded": rounded,
+    "finding_text": finding_text,
+    "images_to_decide": images_to_decide,
+}
+_TEMPLATES.globals |= {"marks": MARKS, "page_of": page_of, "ledger": LEDGER}
 
 
 # --- Provenance: what the numbers were made from --------------------------------------------------

@@ -1,5 +1,5 @@
-"""Plots of recognition and segmentation under blur, one function a figure; what has a panel for
-each source is a list of figures.
+"""Plots of recognition and segmentation under blur, one function a figure, and the ends of their
+lines in words; what has a panel for each source is a list of figures.
 """
 
 from __future__ import annotations
@@ -22,14 +22,11 @@ from blurpaper.book.figures.style import (
     SCALE_MARKS,
     SERIES_COLOURS,
     SERIES_MARKS,
-    axes_of_conditions,
-    bars,
-    curve,
     figures_of,
-    in_order,
     key,
     panels,
 )
+from blurpaper.book.tables import rounded
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.evaluation.results import select
 from blurpaper.experiments.measurements import DISKS
@@ -64,12 +61,14 @@ def curves(
         for name, (colour, mark, style) in signs.items():
             line = select(rows, **{by: name})
             at = [""] * len(places) if (line[against] == "").all() else places
-            line = factor * in_order(line, at, against)[["value", "low", "high"]]
+            line = factor * line.set_index(against).reindex(at)[["value", "low", "high"]]
             known = line["value"].notna().to_numpy()
             if known.any():
-                curve(axis, line[known], colour, style, mark, where[known])
+                value, low, high = line[known].to_numpy(float).T
+                axis.plot(where[known], value, style, marker=mark, color=colour)
+                axis.fill_between(where[known], low, high, color=colour, alpha=0.2, linewidth=0)
         if named:
-            axes_of_conditions(axis, places, "")
+            axis.set_xticks(where, places)
         axis.set_xlabel("" if against == "condition" else against)
     top = 1.03 * max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
@@ -145,14 +144,52 @@ def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Fi
         sharp = select(rows, network="original", condition="sharp").sort_values("value")
         labels = sharp["region"].tolist()
         for number, (network, seen) in enumerate(shown):
-            line = in_order(select(rows, network=network, condition=seen), labels, "region")
+            line = select(rows, network=network, condition=seen)
+            line = line.set_index("region").reindex(labels)
             colour, place = NETWORK_COLOURS[network], np.arange(len(labels)) + 0.24 * (number - 1)
             sign = {"fmt": NETWORK_MARKS[network], "color": colour, "markersize": 4.5}
             sign["markerfacecolor"] = LIGHT["page"] if seen == "sharp" else colour
             label = f"{network}, {seen}"
-            axis.errorbar(line["value"], place, xerr=bars(line), linewidth=1, label=label, **sign)
+            value, low, high = line[["value", "low", "high"]].to_numpy(float).T
+            around = np.clip([value - low, high - value], 0, None)
+            axis.errorbar(value, place, xerr=around, linewidth=1, label=label, **sign)
         axis.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, 1), xlabel="IoU")
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0)}
         axis.figure.legend(frameon=False, fontsize=8, **below)
         found += figures_of([axis])
     return found
+
+
+def in_words(
+    sources: Mapping[str, pd.DataFrame],
+    line: str,
+    places: Sequence[str] = DISKS,
+    against: str = "condition",
+    percents: bool = True,
+) -> str:
+    """The ends of the lines of a figure in words, for its alt text, and the highest point between.
+
+    Args:
+        sources: heading of a panel -> its rows, of one metric, one for each place of a line.
+        line: the column that tells the lines apart.
+        places: values of the column ``against``, from the beginning of a line to its end.
+    """
+
+    def text(value: float) -> str:
+        return f"{rounded(100 * value, 1)} %" if percents else rounded(value, 2)
+
+    panels = []
+    for name, frame in sources.items():
+        told = []
+        for value, rows in frame.groupby(line, sort=False):
+            known = rows.set_index(against)["value"]
+            if list(known.index) == [""]:
+                told.append(f"{value} {text(known.item())} throughout")
+            known = known.reindex(list(places)).dropna()
+            if len(known) and (known.index[0], known.index[-1]) == (places[0], places[-1]):
+                words = f"{value} from {text(known.iloc[0])} to {text(known.iloc[-1])}"
+                inner = known.idxmax() not in (places[0], places[-1])
+                told.append(words + f" by way of {text(known.max())} at {known.idxmax()}" * inner)
+        if told:
+            panels.append(f"{name}: {', '.join(told)}")
+    return f"From {places[0]} to {places[-1]}, {'; '.join(panels)}."
