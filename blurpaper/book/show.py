@@ -6,44 +6,28 @@ yet is said to be not yet published.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 from IPython.display import HTML, display
+from matplotlib.figure import Figure
 from myst_nb import glue
 
 from blurpaper import claims
-from blurpaper.book import build
+from blurpaper.book import build, tables
 from blurpaper.book.chapter import Chapter
 from blurpaper.book.figures import pictures, recognition
 from blurpaper.book.figures.style import inline
-from blurpaper.book.tables import (
-    MARKS,
-    METRICS,
-    counts,
-    download,
-    grouped,
-    paper,
-    provenance,
-    render,
-    rounded,
-    said,
-    unit_of,
-)
 from blurpaper.claims.ledger import Entry
 from blurpaper.data.examples import EXAMPLES
 from blurpaper.evaluation import results
 from blurpaper.experiments.measurements import DISKS
-from blurpaper.experiments.sources import PAPER, MissingError
+from blurpaper.experiments.sources import PAPER, Source, answers
 from blurpaper.kernels import psf
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
-    from matplotlib.figure import Figure
 
 NOT_PUBLISHED, NOT_REPORTED = "not yet published", "not reported"
 """Of a number that our runs do not have, and of one that the paper does not have."""
@@ -66,8 +50,6 @@ class Show:
             unit: ``percent``, ``points`` of per cent, ``share`` of a loss, ``nats`` or ``ratio``.
             numbers: name -> what :meth:`Chapter.top5` gives, or differences and ratios of such.
         """
-        import pandas as pd
-
         rows = {name: self._glue_number(name, of, unit) for name, of in numbers.items()}
         print(pd.DataFrame.from_dict(rows, "index").to_string())
 
@@ -91,7 +73,7 @@ class Show:
             href, verdict = self._run.origin(title), verdicts.get(title)
             tiles.append((title, href, value, interval, verdict, about))
         name = name.replace("_", " ")
-        display(HTML(render("box.html", name=name, tiles=tiles, claim=tested)))
+        display(HTML(tables.render("box.html", name=name, tiles=tiles, claim=tested)))
 
     def verdicts(self, *names: str) -> None:
         """Print the verdict of each source on some claims, and glue them for the prose.
@@ -99,28 +81,26 @@ class Show:
         Args:
             names: ids of claims; a verdict is glued as ``ID-paper``, and so on.
         """
-        import pandas as pd
-
         rows = {name: self._verdicts(name) for name in names}
         for name, found in rows.items():
             self._glue(name, found)
         print(pd.DataFrame.from_dict(rows, "index").to_string())
 
-    def claims(self, *tables: str) -> None:
+    def claims(self, *of: str) -> None:
         """Show the claims that some tables and figures decide, with the verdict of each source;
         without any, every claim of the paper, in the order of the book.
         """
-        entries = claims.ledger(self._run.source, tables) if tables else self._every_claim
+        entries = claims.ledger(self._run.source, of) if of else self._every_claim
         sources = list(self._run.places.items())
-        shown = render("verdicts.html", entries=entries, sources=sources, whole=not tables)
-        marks = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
-        which = "Claims decided here" if tables else "Every claim"
+        shown = tables.render("verdicts.html", entries=entries, sources=sources, whole=not of)
+        marks = ", ".join(f"{mark} {verdict}" for verdict, mark in tables.MARKS.items())
+        which = "Claims decided here" if of else "Every claim"
         caption = (
             f"{which}: {marks}. Beside ?, about how many test images would decide. A click opens "
             "the criterion and the numbers."
         )
         rows = {self._run.places[name]: one for name, one in claims.tables(entries).items()}
-        self._show(shown, caption, rows)
+        self._show(shown, caption, rows=rows)
 
     def matrix(self) -> None:
         """Show the verdict of each source on every claim as a mark that leads to the claim in the
@@ -130,14 +110,17 @@ class Show:
         groups: dict[str, list[Entry]] = {}
         for entry in self._every_claim:
             groups.setdefault(entry.claim.table, []).append(entry)
-        counted = counts(self._every_claim)
-        for verdict in MARKS:
+        counted = {
+            name: Counter(entry.findings[name].verdict for entry in self._every_claim)
+            for name in self._run.places
+        }
+        for verdict in tables.MARKS:
             texts = {self._run.places[name]: str(of[verdict]) for name, of in counted.items()}
             self._glue(verdict.replace(" ", "-"), texts)
         sources = list(self._run.places.items())
-        shown = render("matrix.html", groups=groups, counts=counted, sources=sources)
+        shown = tables.render("matrix.html", groups=groups, counts=counted, sources=sources)
         caption = "Verdicts on every claim, a mark a claim. A click on a mark leads to its claim."
-        self._show(shown, caption, {})
+        self._show(shown, caption)
 
     @cached_property
     def _every_claim(self) -> list[Entry]:
@@ -188,10 +171,10 @@ class Show:
         if rows.empty:
             return self._show_nothing()
         metrics = rows["metric"].unique()
-        words = " and ".join(f"{METRICS[one]} ({unit_of(one)})" for one in metrics)
+        words = " and ".join("{} ({})".format(*tables.METRICS[one]) for one in metrics)
         caption = f"{words} by {row} and {column}; ± half the 95 % interval."
-        shown = grouped(rows, row, column, columns)
-        return self._show(shown, caption, _by_source(rows), folded=folded)
+        shown = tables.grouped(rows, row, column, columns)
+        return self._show(shown, caption, folded=folded, rows=_by_source(rows))
 
     def curves(
         self,
@@ -210,15 +193,15 @@ class Show:
         if rows.empty:
             return self._show_nothing()
         (metric,) = rows["metric"].unique()
-        frames, label = _by_source(rows), f"{METRICS[metric]}, {unit_of(metric)}"
+        name, unit = tables.METRICS[metric]
+        frames, label = _by_source(rows), f"{name}, {unit}"
         places = recognition.places_of(frames, against)
-        percents = unit_of(metric) == "%"
-        words = recognition.in_words(frames, by, places, against, percents=percents)
+        words = recognition.in_words(frames, by, places, against, percents=unit == "%")
         defocus = "defocus (radius in pixels of an image whose smaller side is 384)"
         along = defocus if against == "condition" else against
-        return self._draw(
+        return self._show(
             recognition.curves(frames, by, label, against),
-            f"{METRICS[metric]} against {along}, by {by}. Bands: 95 % intervals.",
+            f"{name} against {along}, by {by}. Bands: 95 % intervals.",
             f"Lines of {label}, against {along}, a panel a source and a line a {by}. {words}",
             folded,
             frames,
@@ -231,19 +214,20 @@ class Show:
         Args:
             folded: a line that opens it; none if empty.
         """
-        frames = {}
-        for title, one in self._run.sources.items():
-            of = {"model": one.profile.model, "network": network, "data": one.test_set}
-            with suppress(MissingError):
-                frames[title] = one.decisions(**of, scale="256", input=results.AS_IS)
-        if not frames:
+
+        def decisions(source: Source) -> pd.DataFrame:
+            of = {"model": source.profile.model, "network": network, "data": source.test_set}
+            return source.decisions(**of, scale="256", input=results.AS_IS)
+
+        found = answers(self._run.sources.values(), decisions)
+        if not found:
             return self._show_nothing()
-        wrong = []
+        frames, wrong = {self._run.places[name]: one for name, one in found.items()}, []
         for title, frame in frames.items():
             shares = (frame["rank"] >= 1).groupby(frame["condition"], observed=True).mean()
-            told = (f"{one} {rounded(100 * shares[one], 1)} %" for one in DISKS)
+            told = (f"{one} {tables.rounded(100 * shares[one], 1)} %" for one in DISKS)
             wrong.append(f"{title}: {', '.join(told)}")
-        return self._draw(
+        return self._show(
             recognition.risk_coverage(frames, DISKS),
             "Error (top-1) among the predictions kept, as only the most confident are kept. "
             "Bands: 95 % intervals.",
@@ -263,7 +247,7 @@ class Show:
         sources = _by_source(rows)
         originals = {title: results.select(of, network="original") for title, of in sources.items()}
         ends = recognition.in_words(originals, "region", ("sharp", "D8"))
-        return self._draw(
+        return self._show(
             recognition.iou_by_label(sources, "D8"),
             "IoU of each label: of the original, sharp and under D8, and of the mix under D8. "
             "Bars: 95 % intervals over scenes.",
@@ -279,7 +263,7 @@ class Show:
         caption = "PSFs on one pixel grid, each scaled to its own maximum (Figure 2)."
         sizes = (f"{name} of {' × '.join(map(str, psf(name).shape))}" for name in names)
         alt = f"Grey-scale arrays of PSFs: {', '.join(sizes)} pixels."
-        self._draw(pictures.psfs(names), caption, alt)
+        self._show(pictures.psfs(names), caption, alt)
 
     def pictures(self, images: Mapping[str, torch.Tensor], columns: int = 5) -> None:
         """Show images beside one another, each under its title.
@@ -295,7 +279,7 @@ class Show:
         thanks *= not all(maps)
         alt = "; ".join(" ".join(title.split()) for title in images)
         alt = f"Pictures that the code above makes, with their titles: {alt}."
-        self._draw(drawn, caption + thanks, alt)
+        self._show(drawn, caption + thanks, alt)
 
     def figure(self, name: str, folded: str = "") -> None:
         """Show a figure of the paper that consists of pictures: ``figure1``, ``figure3`` or
@@ -304,21 +288,13 @@ class Show:
         Args:
             folded: a line that opens it; none if empty.
         """
-        draw = {
-            "figure1": pictures.figure1,
-            "figure3": pictures.figure3,
-            "figure5": pictures.figure5,
-        }[name]
         # Scenes are shown of every source, images of this run alone.
         of = self._run.sources.values() if name == "figure5" else [self._run.source]
-        drawn = []
-        for source in of:
-            with suppress(MissingError):
-                drawn.append(draw(source))
+        drawn = answers(of, pictures.FIGURES[name])
         if not drawn:
             self._show_nothing()
-        for number, one in enumerate(drawn):
-            self._draw(*one, "More scenes" if number else folded)
+        for number, one in enumerate(drawn.values()):
+            self._show(*one, "More scenes" if number else folded)
 
     # --- Provenance -------------------------------------------------------------------------------
 
@@ -332,34 +308,26 @@ class Show:
         if role != "run" and title == of_run:
             display(HTML("<p>This run is the one on photographs.</p>"))
         elif title == PAPER:
-            display(HTML(paper()))
+            display(HTML(tables.paper()))
         else:
             overrides = self._run.overrides if role == "run" else {}
-            display(HTML(provenance(self._run.sources[title], overrides)))
+            display(HTML(tables.provenance(self._run.sources[title], overrides)))
 
     @staticmethod
     def _show_nothing() -> None:
         display(HTML(f"<p>{NOT_PUBLISHED.capitalize()}.</p>"))
 
-    def _draw(
+    def _show(
         self,
-        panels: Sequence[Figure],
+        shown: str | Sequence[Figure],
         caption: str,
-        alt: str,
+        alt: str = "",
         folded: str = "",
         rows: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
-        self._show("".join(map(inline, panels)), caption, rows or {}, alt, folded)
-
-    def _show(
-        self,
-        shown: str,
-        caption: str,
-        rows: Mapping[str, pd.DataFrame],
-        alt: str = "",
-        folded: str = "",
-    ) -> None:
-        """Give out HTML with its caption, its rows by source, and where they are from."""
+        """Give out HTML or plots with their caption, rows by source, and where these are from."""
+        shown = shown if isinstance(shown, str) else "".join(map(inline, shown))
+        rows = rows or {}
         sources = [
             (title, self._run.origin(title), f": {described(one)}")
             for title, one in rows.items()
@@ -367,8 +335,8 @@ class Show:
         ]
         caption = caption[:1].upper() + caption[1:]
         values = {"caption": caption, "alt": alt, "folded": folded, "sources": sources}
-        values["rows"] = download(rows) if rows else None
-        display(HTML(render("figure.html", shown=shown, **values)))
+        values["rows"] = tables.download(rows) if rows else None
+        display(HTML(tables.render("figure.html", shown=shown, **values)))
 
 
 def _by_source(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -379,7 +347,7 @@ def _by_source(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _text(number: pd.Series, unit: str) -> tuple[str, str]:
     """A number of a source and its interval, or why there is none."""
     if np.isfinite(number.iloc[0]):
-        return said(number.dropna(), unit)
+        return tables.said(number.dropna(), unit)
     if number.notna().any():
         return "no share of so small a loss", ""
     return (NOT_REPORTED if number.name == PAPER else NOT_PUBLISHED), ""

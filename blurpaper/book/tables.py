@@ -20,7 +20,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from blurpaper.book.build import page_of
 from blurpaper.claims import criteria
 from blurpaper.claims.criteria import Finding
-from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
 from blurpaper.evaluation.results import COLUMNS, select
 from blurpaper.experiments import sources as numbers
@@ -63,42 +62,28 @@ def render(template: str, **values: object) -> str:
 
 # --- Results --------------------------------------------------------------------------------------
 
-PERCENT = (
-    "top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap", "hamming",
-)  # fmt: skip
-"""Metrics that are shares, shown in per cent."""
-
 METRICS = {
-    "top1": "top-1 accuracy",
-    "top5": "top-5 accuracy",
-    "entropy": "entropy",
-    "cross_entropy": "cross-entropy",
-    "ece": "calibration error (ECE)",
-    "aurc": "area under risk-coverage (AURC)",
-    "js_divergence": "Jensen-Shannon divergence",
-    "top1_recovered": "share of the lost top-1 accuracy that is recovered",
-    "top1_vs_original": "change of top-1 accuracy from the original",
-    "effective_radius": "effective radius",
-    "hamming": "channels that differ",
-    "log_likelihood": "log-likelihood of a held-out patch",
-    "psnr": "PSNR",
-    "ssim": "structural similarity",
-    "miou": "mean IoU",
-    "error": "error, 1 − mean IoU",
-    "loss": "error that blur adds",
-    "top1_vs_float32": "change of top-1 accuracy from float32",
-    "top5_vs_float32": "change of top-5 accuracy from float32",
+    "top1": ("top-1 accuracy", "%"),
+    "top5": ("top-5 accuracy", "%"),
+    "entropy": ("entropy", "nats"),
+    "cross_entropy": ("cross-entropy", "nats"),
+    "ece": ("calibration error (ECE)", "%"),
+    "aurc": ("area under risk-coverage (AURC)", "%"),
+    "js_divergence": ("Jensen-Shannon divergence", "nats"),
+    "top1_recovered": ("share of the lost top-1 accuracy that is recovered", "%"),
+    "top1_vs_original": ("change of top-1 accuracy from the original", "points"),
+    "effective_radius": ("effective radius", "px"),
+    "hamming": ("channels that differ", "%"),
+    "log_likelihood": ("log-likelihood of a held-out patch", "nats"),
+    "psnr": ("PSNR", "dB"),
+    "ssim": ("structural similarity", "0 to 1"),
+    "miou": ("mean IoU", "%"),
+    "error": ("error, 1 − mean IoU", "%"),
+    "loss": ("error that blur adds", "%"),
+    "top1_vs_float32": ("change of top-1 accuracy from float32", "points"),
+    "top5_vs_float32": ("change of top-5 accuracy from float32", "points"),
 }
-"""Metrics of classification as readers see them."""
-
-
-def unit_of(metric: str) -> str:
-    """The unit in which a metric is shown."""
-    if metric in (other := {"effective_radius": "px", "psnr": "dB", "ssim": "0 to 1"}):
-        return other[metric]
-    if "_vs_" in metric:
-        return "points"
-    return "%" if metric.removesuffix("_recovered") in PERCENT else "nats"
+"""Metrics that a page may show: in words, and the unit in which they are shown."""
 
 
 def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -> str:
@@ -115,9 +100,9 @@ def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -
         fullest = here.groupby("source")[row].nunique().idxmax()
         order = dict.fromkeys([*here[row][here["source"] == fullest], *here[row]])
         for value in order:
-            label = METRICS[metric] if row == "metric" else str(value)
+            label = METRICS[metric][0] if row == "metric" else str(value)
             if row != "metric" and rows["metric"].nunique() > 1:
-                label = f"{METRICS[metric]}: {label}"
+                label = f"{METRICS[metric][0]}: {label}"
             lines = [
                 (source, [_plus_minus(part, column, one, metric) for one in columns])
                 for source, part in here[here[row] == value].groupby("source", sort=False)
@@ -137,7 +122,7 @@ def _plus_minus(found: pd.DataFrame, column: str, value: str, metric: str) -> tu
             "experiment and data set first."
         )
     one = there.iloc[0]
-    share = unit_of(metric) in ("%", "points")
+    share = METRICS[metric][1] in ("%", "points")
     scale, digits = (100, 1) if share else (1, 2)
     if one["source"] == numbers.PAPER:
         digits = 1 if metric == "miou" else 2 if share else 4
@@ -172,11 +157,11 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         for name, frame in sources.items()
     }
     rows = pd.concat(frames, names=["source"]).reset_index(level=0)
-    parts = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
+    of = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
+    named = [part[0] for part in of if len(part) == 1]
     text = rows.to_csv(index=False, float_format="%.7g", lineterminator="\n")
-    named = [str(part[0]) for part in parts if len(part) == 1] or ["-".join(sources)]
     return {
-        "name": "-".join(named) if "experiment" in rows else named[0].replace(" ", "-"),
+        "name": "-".join(named or sources).replace(" ", "-"),
         "count": len(rows),
         "href": f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}",
     }
@@ -200,15 +185,6 @@ _UNITS = {
     "nats": (1, 2, " nats"),
     "ratio": (1, 2, ""),
 }
-
-
-def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
-    """Numbers of claims: source -> each verdict -> how many."""
-    found = {}
-    for source in entries[0].findings:
-        found[source] = Counter(dict.fromkeys(criteria.VERDICTS, 0))
-        found[source].update(entry.findings[source].verdict for entry in entries)
-    return found
 
 
 def finding_text(found: Finding) -> str:
@@ -272,7 +248,6 @@ def provenance(source: Source, overrides: Mapping[str, Any] | None = None) -> st
         settings=settings,
         fields=yaml.safe_dump(settings, sort_keys=False, **style),
         overrides=overrides or {},
-        seeds=_seeds(settings),
         stamps=stamps,
         commits=Counter((one.get("commit"), one.get("dirty")) for one in stamps).most_common(),
         data=list(_data(origin)),
@@ -282,21 +257,6 @@ def provenance(source: Source, overrides: Mapping[str, Any] | None = None) -> st
         made=sorted(one["made"] for one in stamps),
         kinds=[(kind, of_kind, _spent(of_kind)) for kind, of_kind in sorted(kinds.items())],
     )
-
-
-def _seeds(settings: Mapping[str, Any]) -> str:
-    """The seed of the run, those of its further networks, and those of what is drawn."""
-    told, evaluation = [f"{settings['seed']}"], settings["evaluation"]
-    seeds = sorted(
-        {int(one.rpartition("#")[2]) for one in evaluation["finetuned_networks"] if "#" in one}
-    )
-    if seeds:
-        told.append(f"some networks trained again from {', '.join(map(str, seeds))}")
-    if "emoji" in evaluation["test_sets"]:
-        told.append(f"embedded images {settings['emoji']['seed']}")
-    if settings["segmentation"]["data"] == "emoji-scenes":
-        told.append(f"embedded scenes {settings['segmentation']['scenes']['seed']}")
-    return "; ".join(told)
 
 
 def _data(origin: Origin) -> Iterator[tuple[str, str, Counter[str]]]:

@@ -7,26 +7,19 @@ A figure of the paper takes a source of numbers, and gives its panels with their
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
+import torch
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from blurpaper import data, kernels
 from blurpaper.book.chapter import title_of
-from blurpaper.book.figures.style import (
-    LIGHT,
-    NETWORK_COLOURS,
-    RIGHT,
-    WRONG,
-    picture,
-    share_of_page,
-    subplots,
-)
+from blurpaper.book.figures import style
 from blurpaper.book.tables import rounded
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, SEGMENTED, photograph
@@ -35,16 +28,11 @@ from blurpaper.data.sets import VOID
 from blurpaper.evaluation import protocol
 from blurpaper.evaluation.results import select
 from blurpaper.experiments.examples import SCIKIT_IMAGE, SHOWN, scenes_named
+from blurpaper.experiments.sources import Source
 from blurpaper.runs import CANONICAL, Run
+from blurpaper.runs.profile import Profile
 from blurpaper.runs.store import Store
 from blurpaper.segmentation.networks import labels as labels_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
-
-    from blurpaper.experiments.sources import Source
-    from blurpaper.runs.profile import Profile
 
 
 def gallery(
@@ -53,10 +41,10 @@ def gallery(
     """Images, uint8 ``(3, H, W)``, or maps of shares, ``(h, w)``, black at 0 and brightest from a
     half on, each a figure with a title; about so many ``columns`` fit a page.
     """
-    width, of_maps = share_of_page(columns), {"cmap": "magma", "vmin": 0, "vmax": 0.5}
+    width, of_maps = style.share_of_page(columns), {"cmap": "magma", "vmin": 0, "vmax": 0.5}
     shown = [image.permute(1, 2, 0) if image.ndim == 3 else image for image in images]
     return [
-        picture(image.numpy(), title, width, **of_maps).figure
+        style.picture(image.numpy(), title, width, **of_maps).figure
         for image, title in zip(shown, titles, strict=True)
     ]
 
@@ -73,7 +61,7 @@ def psfs(names: Sequence[str]) -> list[Figure]:
     margin = max(0, min(filled.min(), side - 1 - filled.max()) - 1)
     inside, grey = slice(margin, side - margin), {"cmap": "gray", "vmin": 0, "vmax": 1}
     return [
-        picture(one[inside, inside], name, share_of_page(5), **grey).figure
+        style.picture(one[inside, inside], name, style.share_of_page(5), **grey).figure
         for one, name in zip(shown, names, strict=True)
     ]
 
@@ -146,14 +134,14 @@ def figure1(source: Source) -> Drawn:
 def _likely_classes(rows: pd.DataFrame, shown: Picture, condition: str) -> Figure:
     """An image under a condition above the probabilities of its five likeliest classes."""
     entropy, rank = (select(rows, metric=metric)["value"].item() for metric in ("entropy", "rank"))
-    figure, (top, bottom) = subplots(2, 1, figsize=(2.45, 2.75), height_ratios=(1.5, 1))
+    figure, (top, bottom) = style.subplots(2, 1, figsize=(2.45, 2.75), height_ratios=(1.5, 1))
     top.imshow(shown.blurred(condition).permute(1, 2, 0).numpy(), interpolation="none")
     top.set_title(f"{condition}: rank {rank:.0f}, {entropy:.2f} nats", fontsize=9)
     top.axis("off")
     likely = select(rows, metric="probability")
     right = likely["parameter"].isin(shown.answers)
     names = likely["parameter"].mask(right, "✓ " + likely["parameter"])
-    colours = [RIGHT if one else LIGHT["grey"] for one in right]
+    colours = [style.RIGHT if one else style.LIGHT["grey"] for one in right]
     places = np.arange(len(names))
     bars = bottom.barh(places, likely["value"], color=colours)
     shares = [f"{100 * value:.0f} %" for value in likely["value"]]
@@ -205,31 +193,32 @@ class Verdict(NamedTuple):
 
 
 def verdicts(image: torch.Tensor, title: str, said: Mapping[str, Verdict]) -> Figure:
-    """A blurred image ``(3, H, W)``, below it a line for each network (Fig. 3).
+    """A blurred image ``(3, H, W)``, below it two lines for each network (Fig. 3).
 
-    A line has a tick where the truth is among the five likeliest classes and else a cross, the
+    Each has a tick where the truth is among the five likeliest classes and else a cross, the
     network's name in its colour, its first guess and the probability that it gives it.
     """
     (figure,) = gallery([image], [title])
+    below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center"}
+    below |= {"annotation_clip": False}
+    bold = {"fontweight": "bold"}
     for number, (network, verdict) in enumerate(said.items()):
-        _verdict(figure.axes[0], network, verdict, -9.0 - 24.0 * number)
+        mark, colour = ("✓", style.RIGHT) if verdict.right else ("✗", style.WRONG)
+        share = f"{100 * verdict.confidence:.0f} %"
+        words = f"{verdict.guess} {share}"
+        if len(words) >= 26:
+            words = f"{verdict.guess[:18]}… {share}"
+        hue, points = (
+            style.NETWORK_COLOURS[network],
+            -9.0 - 24.0 * number,
+        )  # from the lower edge of the image
+        for text, place, look in (
+            (mark, (0, points), {"color": colour, "fontsize": 11} | bold),
+            (network, (13, points), {"color": hue, "fontsize": 8} | bold),
+            (words, (13, points - 10), {"color": style.LIGHT["text"], "fontsize": 8}),
+        ):
+            figure.axes[0].annotate(text, (0, 0), place, **below, **look)
     return figure
-
-
-def _verdict(axes: Axes, network: str, verdict: Verdict, points: float) -> None:
-    """Two lines of letters below an image, so many points from its lower edge."""
-    mark, colour = ("✓", RIGHT) if verdict.right else ("✗", WRONG)
-    share, bold = f"{100 * verdict.confidence:.0f} %", {"fontweight": "bold"}
-    words = f"{verdict.guess} {share}"
-    if len(words) >= 26:
-        words = f"{verdict.guess[:18]}… {share}"
-    for text, place, style in (
-        (mark, (0, points), {"color": colour, "fontsize": 11} | bold),
-        (network, (13, points), {"color": NETWORK_COLOURS[network], "fontsize": 8} | bold),
-        (words, (13, points - 10), {"color": LIGHT["text"], "fontsize": 8}),
-    ):
-        below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center"}
-        axes.annotate(text, (0, 0), place, annotation_clip=False, **below, **style)
 
 
 def figure5(source: Source) -> Drawn:
@@ -261,6 +250,9 @@ def figure5(source: Source) -> Drawn:
     return Drawn(label_maps(rows, labels), caption + thanks, "; ".join(words))
 
 
+FIGURES = {one.__name__: one for one in (figure1, figure3, figure5)}
+
+
 def _shares(found: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     """The labels that cover at least 1 % of a label map with their shares, the largest first."""
     shares = np.bincount(found[found != VOID], minlength=len(labels)) / found.size
@@ -284,7 +276,7 @@ def label_maps(
     seen = [number for number, label in enumerate(labels) if number and label in known]
     palette = np.full((len(labels), 3), 0.5)
     palette[seen] = sns.color_palette("husl", len(seen))  # as far apart as these few allow
-    width, found = share_of_page(max(map(len, rows))), []
+    width, found = style.share_of_page(max(map(len, rows))), []
     for image, given, title in panels:
         shown = image.permute(1, 2, 0).numpy() / 255
         names = ""
@@ -295,7 +287,7 @@ def label_maps(
             coloured = 0.4 * shown + 0.6 * palette[np.where(given == VOID, 0, given)[..., 0]]
             shown = np.where((given != 0) & (given != VOID), coloured, shown)
             shown = np.where(given == VOID, 1.0, shown)
-        axes = picture(shown, title, width)
+        axes = style.picture(shown, title, width)
         below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
         axes.annotate(names, (0.5, 0), (0, -4), ha="center", fontsize=8, **below)
         found.append(axes.figure)

@@ -6,33 +6,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from blurpaper.book.figures.style import (
-    CONDITION_COLOURS,
-    LIGHT,
-    NETWORK_COLOURS,
-    NETWORK_MARKS,
-    ROW,
-    SCALE_COLOURS,
-    SCALE_MARKS,
-    SERIES_COLOURS,
-    SERIES_MARKS,
-    figures_of,
-    key,
-    panels,
-)
+from blurpaper.book.figures import style
 from blurpaper.book.tables import rounded
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.evaluation.results import select
 from blurpaper.experiments.measurements import DISKS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _RESAMPLES = 1000
 _COVERAGES = np.linspace(0.05, 1, 96)
@@ -54,18 +38,18 @@ def curves(
     factor = 100 if label.endswith("%") else 1
     names = list(dict.fromkeys(name for rows in sources.values() for name in rows[by]))
     signs = {name: _sign(by, name, number) for number, name in enumerate(names)}
-    places, axes = places_of(sources, against), panels(list(sources), ROW)
+    places, axes = places_of(sources, against), style.panels(list(sources), style.ROW)
     named = isinstance(places[0], str)
     where = np.arange(len(places)) if named else np.array(places, float)
     for axis, rows in zip(axes, sources.values(), strict=True):
-        for name, (colour, mark, style) in signs.items():
+        for name, (colour, mark, dashes) in signs.items():
             line = select(rows, **{by: name})
             at = [""] * len(places) if (line[against] == "").all() else places
             line = factor * line.set_index(against).reindex(at)[["value", "low", "high"]]
             known = line["value"].notna().to_numpy()
             if known.any():
                 value, low, high = line[known].to_numpy(float).T
-                axis.plot(where[known], value, style, marker=mark, color=colour)
+                axis.plot(where[known], value, dashes, marker=mark, color=colour)
                 axis.fill_between(where[known], low, high, color=colour, alpha=0.2, linewidth=0)
         if named:
             axis.set_xticks(where, places)
@@ -74,10 +58,10 @@ def curves(
     for axis in axes:
         axis.set_ylim(0, 100 if factor > 1 and top > 50 else top)
     lines = [
-        Line2D([], [], color=colour, marker=mark, linestyle=style, label=name)
-        for name, (colour, mark, style) in signs.items()
+        Line2D([], [], color=colour, marker=mark, linestyle=dashes, label=name)
+        for name, (colour, mark, dashes) in signs.items()
     ]
-    return [key(label, lines), *figures_of(axes)]
+    return [style.key(label, lines), *style.figures_of(axes)]
 
 
 def places_of(sources: Mapping[str, pd.DataFrame], against: str) -> list[str] | list[float]:
@@ -91,33 +75,35 @@ def places_of(sources: Mapping[str, pd.DataFrame], against: str) -> list[str] | 
 
 
 def _sign(by: str, name: str, number: int) -> tuple[str, str, str]:
-    """Colour, mark and style of a line. That of a setting, such as ``512 original``, has the colour
-    of its scale.
+    """Colour, mark and dashes of a line; a setting, such as ``512 original``, has the colour and
+    the mark of its scale.
     """
-    colours, marks = NETWORK_COLOURS, NETWORK_MARKS
-    turn, style = number % len(SERIES_MARKS), "--" if name.endswith("original") else "-"
+    colours, marks = style.NETWORK_COLOURS, style.NETWORK_MARKS
+    dashes = "--" if name.endswith("original") else "-"
     if by in ("scale", "setting"):
-        colours, marks, name = SCALE_COLOURS, SCALE_MARKS, name.partition(" ")[0]
-    return colours.get(name, SERIES_COLOURS[turn]), marks.get(name, SERIES_MARKS[turn]), style
+        colours, marks, name = style.SCALE_COLOURS, style.SCALE_MARKS, name.partition(" ")[0]
+    turn = number % len(style.SERIES_MARKS)
+    colour, mark = style.SERIES_COLOURS[turn], style.SERIES_MARKS[turn]
+    return colours.get(name, colour), marks.get(name, mark), dashes
 
 
 def risk_coverage(sources: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> list[Figure]:
     """Error among the most confident predictions against the share kept, with 95 % intervals: a
     panel a source of decisions, a curve a condition (Sec. 1's suggestion).
     """
-    axes = panels(list(sources), ROW)
+    axes = style.panels(list(sources), style.ROW)
     for axis, decided in zip(axes, sources.values(), strict=True):
         for condition in conditions:
             group = select(decided, condition=condition)
             confidence, correct = group["confidence"].to_numpy(), (group["rank"] < 1).to_numpy()
             coverage, risk = metrics.risk_coverage(confidence, correct)
-            colour = CONDITION_COLOURS[condition]
+            colour = style.CONDITION_COLOURS[condition]
             axis.plot(coverage, risk, color=colour)
             low, high = _risk_bounds(confidence, correct)
             axis.fill_between(_COVERAGES, low, high, color=colour, alpha=0.15, linewidth=0)
         axis.set(xlabel="share of predictions kept", xlim=(0, 1), ylim=(0, 1))
-    lines = [Line2D([], [], color=CONDITION_COLOURS[one], label=one) for one in conditions]
-    return [key("error among the predictions kept", lines), *figures_of(axes)]
+    lines = [Line2D([], [], color=style.CONDITION_COLOURS[one], label=one) for one in conditions]
+    return [style.key("error among the predictions kept", lines), *style.figures_of(axes)]
 
 
 def _risk_bounds(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
@@ -140,15 +126,16 @@ def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Fi
     found = []
     for title, frame in sources.items():
         rows = select(frame, metric="iou")
-        (axis,) = panels([title], (3.6, 1.5 + 0.24 * rows["region"].nunique()))
+        (axis,) = style.panels([title], (3.6, 1.5 + 0.24 * rows["region"].nunique()))
         sharp = select(rows, network="original", condition="sharp").sort_values("value")
         labels = sharp["region"].tolist()
         for number, (network, seen) in enumerate(shown):
             line = select(rows, network=network, condition=seen)
             line = line.set_index("region").reindex(labels)
-            colour, place = NETWORK_COLOURS[network], np.arange(len(labels)) + 0.24 * (number - 1)
-            sign = {"fmt": NETWORK_MARKS[network], "color": colour, "markersize": 4.5}
-            sign["markerfacecolor"] = LIGHT["page"] if seen == "sharp" else colour
+            colour = style.NETWORK_COLOURS[network]
+            place = np.arange(len(labels)) + 0.24 * (number - 1)
+            sign = {"fmt": style.NETWORK_MARKS[network], "color": colour, "markersize": 4.5}
+            sign["markerfacecolor"] = style.LIGHT["page"] if seen == "sharp" else colour
             label = f"{network}, {seen}"
             value, low, high = line[["value", "low", "high"]].to_numpy(float).T
             around = np.clip([value - low, high - value], 0, None)
@@ -156,7 +143,7 @@ def iou_by_label(sources: Mapping[str, pd.DataFrame], condition: str) -> list[Fi
         axis.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, 1), xlabel="IoU")
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0)}
         axis.figure.legend(frameon=False, fontsize=8, **below)
-        found += figures_of([axis])
+        found += style.figures_of([axis])
     return found
 
 

@@ -239,12 +239,7 @@ def key(title: str, lines: Sequence[Line2D]) -> Figure:
     figure.text(0, 1, title, va="top", fontsize=10)
     figure.add_artist(Line2D([0, 0.73], [1, 1], alpha=0))  # too wide for a panel beside it
     place = {"loc": "lower left", "bbox_to_anchor": (0, -0.1), "borderaxespad": 0}
-    look = {
-        "ncols": -(-len(lines) // rows),
-        "frameon": False,
-        "fontsize": 9,
-        "columnspacing": 1.2,
-    }
+    look = {"ncols": -(-len(lines) // rows), "frameon": False, "fontsize": 9, "columnspacing": 1.2}
     figure.legend(handles=lines, **place, **look)
     return figure
 
