@@ -6,7 +6,6 @@ yet is said to be not yet published.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -110,10 +109,7 @@ class Show:
         groups: dict[str, list[Entry]] = {}
         for entry in self._every_claim:
             groups.setdefault(entry.claim.table, []).append(entry)
-        counted = {
-            name: Counter(entry.findings[name].verdict for entry in self._every_claim)
-            for name in self._run.places
-        }
+        counted = tables.counts(self._every_claim)
         for verdict in tables.MARKS:
             texts = {self._run.places[name]: str(of[verdict]) for name, of in counted.items()}
             self._glue(verdict.replace(" ", "-"), texts)

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from blurpaper.book.build import page_of
 from blurpaper.claims import criteria
 from blurpaper.claims.criteria import Finding
+from blurpaper.claims.ledger import Entry
 from blurpaper.evaluation import intervals
 from blurpaper.evaluation.results import COLUMNS, select
 from blurpaper.experiments import sources as numbers
@@ -185,6 +186,15 @@ _UNITS = {
     "nats": (1, 2, " nats"),
     "ratio": (1, 2, ""),
 }
+
+
+def counts(entries: Sequence[Entry]) -> dict[str, Counter[str]]:
+    """Numbers of claims: source -> each verdict -> how many."""
+    found = {}
+    for source in entries[0].findings:
+        found[source] = Counter(dict.fromkeys(criteria.VERDICTS, 0))
+        found[source].update(entry.findings[source].verdict for entry in entries)
+    return found
 
 
 def finding_text(found: Finding) -> str:
