@@ -25,8 +25,8 @@ from blurpaper.runs.store import sha256_of
 
 ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
-TRIALS = "results/trials.csv"
-"""A table that the lab notes show."""
+_OWN = ("_config.yml", "_toc.yml", "results/trials.csv")
+"""What the pages are made of besides chapters and ``book/``; the lab notes show the trials."""
 
 
 class BookError(UserError):
@@ -128,7 +128,6 @@ def build(profile: Profile) -> Path:
             output.
     """
     folder = build_folder(profile)
-    source = folder / "source"
     missing = [chapter for chapter in chapters() if not executed(chapter, profile).is_file()]
     if missing:
         raise BookError(
@@ -144,23 +143,21 @@ def build(profile: Profile) -> Path:
     ):
         return _latest(html)
     made_of.unlink(missing_ok=True)
-    for path in source.iterdir():
-        if path.name != "notebooks":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in (source / "notebooks").iterdir():
-        if path.stem not in chapters():  # of another version
-            path.unlink()
+    work = folder / "jb"
+    source = work / "source"
+    shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(ROOT / "book", source / "book")
-    for name in ("_config.yml", "_toc.yml"):
+    for name in _OWN:
+        (source / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, source / name)
-    (source / "results").mkdir()
-    shutil.copy(ROOT / TRIALS, source / TRIALS)
+    (source / "notebooks").mkdir()
+    for chapter in chapters():
+        shutil.copy(executed(chapter, profile), source / "notebooks")
 
     log = folder / "jupyter-book.log"
     tool = Path(sys.executable).with_name("jupyter-book")
     options = ["--all", "-W", "-n", "--keep-going"]
-    command = [tool, "build", source, "--path-output", folder / "jb", *options]
-    shutil.rmtree(folder / "jb", ignore_errors=True)
+    command = [tool, "build", source, "--path-output", work, *options]
     # The reference documents this copy of the library.
     ours = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     environment = os.environ | {"PYTHONWARNINGS": "ignore", "PYTHONPATH": ours}
@@ -172,8 +169,8 @@ def build(profile: Profile) -> Path:
         wrong = [line for line in lines if re.search(r"WARNING|ERROR|Error", line)] or lines[-8:]
         raise BookError(f"jupyter-book failed (its log is {log}):\n" + "\n".join(wrong[:12]))
     shutil.rmtree(html, ignore_errors=True)
-    (folder / "jb" / "_build" / "html").replace(html)
-    shutil.rmtree(folder / "jb")
+    (work / "_build" / "html").replace(html)
+    shutil.rmtree(work)
     made_of.write_text(ingredients, encoding="utf-8")
     return _latest(html)
 
@@ -183,7 +180,7 @@ def _ingredients(profile: Profile) -> str:
     content = hashlib.sha256(version("jupyter-book").encode())
     chapter_files = [executed(chapter, profile) for chapter in chapters()]
     book_files = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file())
-    own = [ROOT / name for name in ("_config.yml", "_toc.yml", TRIALS)]
+    own = [ROOT / name for name in _OWN]
     # The reference is made of its docstrings.
     library = [fingerprint.path_of(module) for module in fingerprint.library()]
     for path in [*chapter_files, *book_files, *own, *library]:

@@ -15,6 +15,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from IPython import get_ipython
 
 from blurpaper.book import build
@@ -39,7 +40,6 @@ from blurpaper.runs.devices import keep_freed_memory
 from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
     from blurpaper.book.show import Show
@@ -161,8 +161,6 @@ class Chapter:
         Raises:
             UserError: for an unknown experiment.
         """
-        import pandas as pd
-
         if experiment not in EXPERIMENTS:
             raise UserError(f"an experiment is one of {', '.join(EXPERIMENTS)}. Got {experiment}.")
         frames = {}
@@ -198,8 +196,6 @@ class Chapter:
         """The same for any metric of the results; for example ``entropy``, in nats, or ``miou``,
         over all pixels if no other ``region`` is given.
         """
-        import pandas as pd
-
         if metric == "miou":
             columns = {"experiment": "table6", "scale": "384", "region": "all"} | columns
         columns = {"scale": "256"} | columns
@@ -267,10 +263,8 @@ def headline(rows: pd.DataFrame, source: Source) -> pd.DataFrame:
     rows = results.select(rows, data=sets, seed=["", "0", "all"])
     rows = results.select(rows, model=list(rows["model"].unique()[:1]))
     same = [column for column in results.KEY if column != "seed"]
-    first = rows.assign(first=rows["seed"] == "all").sort_values(
-        "first", ascending=False, kind="stable"
-    )
-    kept = first.drop_duplicates(same).drop(columns="first")
-    # Where it stood in the order of the first seed.
-    place = rows.drop_duplicates(same).reset_index(drop=True)[same].reset_index(names="place")
-    return kept.merge(place, on=same).sort_values("place").drop(columns="place")
+    # Each stands where its first seed did.
+    place = rows.groupby(same, sort=False, dropna=False).ngroup()
+    rows = rows.assign(place=place, one_seed=rows["seed"] != "all")
+    rows = rows.sort_values(["place", "one_seed"], kind="stable").drop_duplicates("place")
+    return rows.drop(columns=["place", "one_seed"])

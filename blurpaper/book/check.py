@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blurpaper import claims
 from blurpaper.book import build
 from blurpaper.experiments.sources import RUN, Committed, MissingError, this_run
 from blurpaper.runs import fingerprint
@@ -23,25 +24,25 @@ _OF_NO_NUMBER = {"title", "compute.device", "compute.checkpoint_seconds", "evalu
 
 
 def check(profile: Profile, published: bool = False) -> tuple[list[str], list[dict[str, Any]]]:
-    """All problems, and the verdicts on the claims.
+    """All problems, and every claim with its section and verdicts.
 
     Claims are decided once the chapters are in order (or, if ``published``, once there are
     results): this loads what the chapters computed, and a check must not start to train.
     """
     unready = _unpublished(profile) if published else unexecuted(profile)
-    claims = [] if unready else claims_of(profile, published)
-    return [*unready, *stale(profile), *open_claims(claims)], claims
+    decided = [] if unready else claims.summary(this_run(profile, published))
+    return [*unready, *stale(profile), *open_claims(decided)], decided
 
 
-def outcome(problems: int, claims: int, profile: Profile, published: bool = False) -> str:
+def outcome(problems: int, decided: int, profile: Profile, published: bool = False) -> str:
     """The outcome of a check in one line: the number of problems, or what was checked."""
     if problems:
-        waiting = "" if claims else "; the claims were not looked at"
+        waiting = "" if decided else "; the claims were not looked at"
         return f"{problems} problem{'' if problems == 1 else 's'}{waiting}"
     checked = [] if published else [f"{len(build.chapters())} chapters of profile {profile.name}"]
     if not _unpublished(profile):
         checked.append(f"results/{profile.name}.csv")
-    return f"nothing wrong: {', '.join(checked)}, {claims} claims were checked"
+    return f"nothing wrong: {', '.join(checked)}, {decided} claims were checked"
 
 
 # --- Chapters -------------------------------------------------------------------------------------
@@ -182,19 +183,12 @@ def _stale(made: Mapping[str, Any], profile: Profile, table: str, again: str) ->
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-def claims_of(profile: Profile, published: bool = False) -> list[dict[str, Any]]:
-    """Every claim with its section and verdicts, of this run or of the committed results."""
-    from blurpaper import claims
-
-    return claims.summary(this_run(profile, published))
-
-
-def open_claims(claims: list[dict[str, Any]]) -> list[str]:
+def open_claims(decided: list[dict[str, Any]]) -> list[str]:
     """Claims that this run neither decides nor tests, without an explanation."""
     return [
         f"claim {claim['id']} (Sec. {claim['section']}) has no verdict in this run, and nothing "
         "says why"
-        for claim in claims
+        for claim in decided
         if claim["verdict"].get(RUN) in (None, "not run", "conditions not met")
         and not (claim.get("explained") or {}).get(RUN)
     ]

@@ -15,9 +15,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -189,8 +189,6 @@ def _executed(chapter: str, run: Edition, code: str, scratch: Path) -> str:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("remove-cell")
     executed.metadata["blurpaper"] = {
-        "profile": run.profile.name,
-        "overrides": dict(run.overrides),
         "published": run.published,
         "settings": run.profile.model_dump(mode="json"),
         "code": code,
@@ -234,9 +232,13 @@ def execute_all(
             failed.set()
             raise
 
-    def several(chapters: Sequence[str], jobs: int) -> None:
-        with ThreadPoolExecutor(jobs) as pool:
-            running = [pool.submit(one, chapter) for chapter in chapters]
+    if jobs > 1:
+        # Idle threads of kernels sleep: with more threads than cores, those that wait in a loop
+        # would slow the others down. The numbers are the same.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for group, at_once in (([first], 1), (middle, jobs), (last, 1)):
+        with ThreadPoolExecutor(at_once) as pool:
+            running = [pool.submit(one, chapter) for chapter in group]
             try:
                 for future in wait(running, return_when=FIRST_EXCEPTION).done:
                     future.result()
@@ -244,26 +246,6 @@ def execute_all(
                 failed.set()
                 _stop(running)
                 raise
-
-    one(first)
-    with _yielding_threads() if jobs > 1 else nullcontext():
-        several(middle, jobs)
-    several(last, 1)
-
-
-@contextmanager
-def _yielding_threads() -> Iterator[None]:
-    """Let idle threads of kernels sleep: with more threads than cores, threads that wait in a loop
-    would slow the others down. The numbers are the same.
-    """
-    name = "OMP_WAIT_POLICY"
-    before = os.environ.get(name)
-    os.environ.setdefault(name, "PASSIVE")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
 
 
 def _stop(running: Sequence[Future[None]], patience: float = 5) -> None:

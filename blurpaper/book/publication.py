@@ -11,9 +11,10 @@ from contextlib import suppress
 from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from blurpaper import experiments
 from blurpaper.deblurring import prior
@@ -30,36 +31,23 @@ from blurpaper.runs.store import Artifact, NotKeptError, Store, surroundings
 from blurpaper.segmentation import metrics as scores
 from blurpaper.training.networks import trained
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _STAMPED = ("kind", "name", "key", "commit", "dirty", "made", "data", "device", "sha256")
 _SMALL = {"compression": "zstd", "compression_level": 19}
 _COUNTS = {one.__name__ for one in (intervals, metrics, results, scores)}
 """With the experiments, the modules that make rows of artifacts."""
 
 
-_WITH: dict[str, tuple[str, Callable[[Computed], Any], Callable[[Any, Path], object]]] = {
-    "confusions.parquet": (
-        "table6",
-        Computed.confusions,
-        lambda counted, path: counted.to_parquet(path, index=False, **_SMALL),
-    ),
-    "label_maps.npz": (
-        "table6",
-        Computed.label_maps,
-        lambda shown, path: np.savez_compressed(path, **shown),
-    ),
-}
-"""Files that are published with an experiment besides rows and decisions: how each is made, and
-written.
-"""
-
-
-def compute(name: str, run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows of an experiment, and what is published with it by name, loaded or computed."""
-    rows, source = experiments.EXPERIMENTS[name](run), Computed(run)
-    return rows, {end: make(source) for end, (of, make, _) in _WITH.items() if of == name}
+def compute(name: str, run: Run) -> tuple[pd.DataFrame, dict[str, Callable[[Path], object]]]:
+    """The rows of an experiment, and for the ends of names of other files that are published with
+    it what writes them, loaded or computed.
+    """
+    rows, parts = experiments.EXPERIMENTS[name](run), {}
+    if name == "table6":
+        source = Computed(run)
+        counted, maps = source.confusions(), source.label_maps()
+        parts["confusions.parquet"] = partial(counted.to_parquet, index=False, **_SMALL)
+        parts["label_maps.npz"] = partial(np.savez_compressed, **maps)
+    return rows, parts
 
 
 def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
@@ -78,8 +66,6 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
     Raises:
         UserError: if none is named and the store has none in full.
     """
-    import pandas as pd
-
     profile, committed = run.profile, Committed(run.profile)
     wanted = [name for name in experiments.EXPERIMENTS if not names or name in names]
     store = partial(Store, run.store.root, computes=bool(names))
@@ -87,7 +73,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
         yield from _released(wanted, Run(profile, store()))
 
     rows: dict[str, pd.DataFrame] = {}
-    parts: dict[str, Any] = {}
+    parts: dict[str, Callable[[Path], object]] = {}
     uses: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in wanted:
         own = Run(profile, store())
@@ -144,8 +130,7 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
         "decisions.parquet": partial(_write_compact, decided),
         "timings.csv": lambda path: timings.to_csv(path, index=False, lineterminator="\n"),
     }
-    writers |= {end: partial(_WITH[end][2], content) for end, content in parts.items()}
-    for end, write in writers.items():
+    for end, write in (writers | parts).items():
         with written(_path(profile, end)) as temporary:
             write(temporary)
         yield _path(profile, end)

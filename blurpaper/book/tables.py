@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from blurpaper.book.build import page_of
 from blurpaper.claims import criteria
 from blurpaper.claims.criteria import Finding
 from blurpaper.claims.ledger import Entry
@@ -53,7 +54,6 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters["rounded"] = rounded
 
 
 def render(template: str, **values: object) -> str:
@@ -63,42 +63,28 @@ def render(template: str, **values: object) -> str:
 
 # --- Results --------------------------------------------------------------------------------------
 
-PERCENT = (
-    "top1", "top5", "ece", "aurc", "miou", "iou", "error", "loss", "cost", "gap", "hamming",
-)  # fmt: skip
-"""Metrics that are shares, shown in per cent."""
-
 METRICS = {
-    "top1": "top-1 accuracy",
-    "top5": "top-5 accuracy",
-    "entropy": "entropy",
-    "cross_entropy": "cross-entropy",
-    "ece": "calibration error (ECE)",
-    "aurc": "area under risk-coverage (AURC)",
-    "js_divergence": "Jensen-Shannon divergence",
-    "top1_recovered": "share of the lost top-1 accuracy that is recovered",
-    "top1_vs_original": "change of top-1 accuracy from the original",
-    "effective_radius": "effective radius",
-    "hamming": "channels that differ",
-    "log_likelihood": "log-likelihood of a held-out patch",
-    "psnr": "PSNR",
-    "ssim": "structural similarity",
-    "miou": "mean IoU",
-    "error": "error, 1 − mean IoU",
-    "loss": "error that blur adds",
-    "top1_vs_float32": "change of top-1 accuracy from float32",
-    "top5_vs_float32": "change of top-5 accuracy from float32",
+    "top1": ("top-1 accuracy", "%"),
+    "top5": ("top-5 accuracy", "%"),
+    "entropy": ("entropy", "nats"),
+    "cross_entropy": ("cross-entropy", "nats"),
+    "ece": ("calibration error (ECE)", "%"),
+    "aurc": ("area under risk-coverage (AURC)", "%"),
+    "js_divergence": ("Jensen-Shannon divergence", "nats"),
+    "top1_recovered": ("share of the lost top-1 accuracy that is recovered", "%"),
+    "top1_vs_original": ("change of top-1 accuracy from the original", "points"),
+    "effective_radius": ("effective radius", "px"),
+    "hamming": ("channels that differ", "%"),
+    "log_likelihood": ("log-likelihood of a held-out patch", "nats"),
+    "psnr": ("PSNR", "dB"),
+    "ssim": ("structural similarity", "0 to 1"),
+    "miou": ("mean IoU", "%"),
+    "error": ("error, 1 − mean IoU", "%"),
+    "loss": ("error that blur adds", "%"),
+    "top1_vs_float32": ("change of top-1 accuracy from float32", "points"),
+    "top5_vs_float32": ("change of top-5 accuracy from float32", "points"),
 }
-"""Metrics of classification as readers see them."""
-
-
-def unit_of(metric: str) -> str:
-    """The unit in which a metric is shown."""
-    if metric in (other := {"effective_radius": "px", "psnr": "dB", "ssim": "0 to 1"}):
-        return other[metric]
-    if "_vs_" in metric:
-        return "points"
-    return "%" if metric.removesuffix("_recovered") in PERCENT else "nats"
+"""Metrics that a page may show: in words, and the unit in which they are shown."""
 
 
 def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -> str:
@@ -115,9 +101,9 @@ def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -
         fullest = here.groupby("source")[row].nunique().idxmax()
         order = dict.fromkeys([*here[row][here["source"] == fullest], *here[row]])
         for value in order:
-            label = METRICS[metric] if row == "metric" else str(value)
+            label = METRICS[metric][0] if row == "metric" else str(value)
             if row != "metric" and rows["metric"].nunique() > 1:
-                label = f"{METRICS[metric]}: {label}"
+                label = f"{METRICS[metric][0]}: {label}"
             lines = [
                 (source, [_plus_minus(part, column, one, metric) for one in columns])
                 for source, part in here[here[row] == value].groupby("source", sort=False)
@@ -127,10 +113,17 @@ def grouped(rows: pd.DataFrame, row: str, column: str, columns: Sequence[str]) -
 
 
 def _plus_minus(found: pd.DataFrame, column: str, value: str, metric: str) -> tuple[str, str]:
-    one = _one(found, column, value, metric)
-    if one is None:
+    """The one result for a value of a column, and half its interval, if there is any."""
+    there = select(found, **{column: value})
+    if there.empty:
         return "–", ""
-    share = unit_of(metric) in ("%", "points")
+    if len(there) > 1:
+        raise ValueError(
+            f"{len(there)} results for {column} {value!r} and metric {metric!r}: select one "
+            "experiment and data set first."
+        )
+    one = there.iloc[0]
+    share = METRICS[metric][1] in ("%", "points")
     scale, digits = (100, 1) if share else (1, 2)
     if one["source"] == numbers.PAPER:
         digits = 1 if metric == "miou" else 2 if share else 4
@@ -165,25 +158,14 @@ def download(sources: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         for name, frame in sources.items()
     }
     rows = pd.concat(frames, names=["source"]).reset_index(level=0)
-    parts = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
+    of = [rows[column].unique() for column in ("experiment", "metric") if column in rows]
+    named = [part[0] for part in of if len(part) == 1]
     text = rows.to_csv(index=False, float_format="%.7g", lineterminator="\n")
-    named = [str(part[0]) for part in parts if len(part) == 1] or ["-".join(sources)]
     return {
-        "name": "-".join(named) if "experiment" in rows else named[0].replace(" ", "-"),
+        "name": "-".join(named or sources).replace(" ", "-"),
         "count": len(rows),
         "href": f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}",
     }
-
-
-def _one(found: pd.DataFrame, row: str, value: str, metric: str) -> pd.Series | None:
-    """The one result for a value of a column, if there is any."""
-    one = select(found, **{row: value})
-    if len(one) > 1:
-        raise ValueError(
-            f"{len(one)} results for {row} {value!r} and metric {metric!r}: select one experiment "
-            "and data set first."
-        )
-    return None if one.empty else one.iloc[0]
 
 
 # --- The ledger: a row a claim, a column a source -------------------------------------------------
@@ -240,6 +222,14 @@ def images_to_decide(found: Finding) -> str:
     return f"{float(f'{max(found.enough, found.images):.2g}'):,.0f}"
 
 
+_TEMPLATES.filters |= {
+    "rounded": rounded,
+    "finding_text": finding_text,
+    "images_to_decide": images_to_decide,
+}
+_TEMPLATES.globals |= {"marks": MARKS, "page_of": page_of, "ledger": LEDGER}
+
+
 # --- Provenance: what the numbers were made from --------------------------------------------------
 
 ANCHORS = {numbers.PAPER: "run-paper", numbers.PHOTOS: "run-photos", numbers.RUN: "run-this"}
@@ -268,7 +258,6 @@ def provenance(source: Source, overrides: Mapping[str, Any] | None = None) -> st
         settings=settings,
         fields=yaml.safe_dump(settings, sort_keys=False, **style),
         overrides=overrides or {},
-        seeds=_seeds(settings),
         stamps=stamps,
         commits=Counter((one.get("commit"), one.get("dirty")) for one in stamps).most_common(),
         data=list(_data(origin)),
@@ -278,21 +267,6 @@ def provenance(source: Source, overrides: Mapping[str, Any] | None = None) -> st
         made=sorted(one["made"] for one in stamps),
         kinds=[(kind, of_kind, _spent(of_kind)) for kind, of_kind in sorted(kinds.items())],
     )
-
-
-def _seeds(settings: Mapping[str, Any]) -> str:
-    """The seed of the run, those of its further networks, and those of what is drawn."""
-    told, evaluation = [f"{settings['seed']}"], settings["evaluation"]
-    seeds = sorted(
-        {int(one.rpartition("#")[2]) for one in evaluation["finetuned_networks"] if "#" in one}
-    )
-    if seeds:
-        told.append(f"some networks trained again from {', '.join(map(str, seeds))}")
-    if "emoji" in evaluation["test_sets"]:
-        told.append(f"embedded images {settings['emoji']['seed']}")
-    if settings["segmentation"]["data"] == "emoji-scenes":
-        told.append(f"embedded scenes {settings['segmentation']['scenes']['seed']}")
-    return "; ".join(told)
 
 
 def _data(origin: Origin) -> Iterator[tuple[str, str, Counter[str]]]:

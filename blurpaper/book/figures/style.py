@@ -1,4 +1,4 @@
-"""The one style of all figures: palette and marks, panels and labels, SVG in a page's colours.
+"""The one style of all figures: palette and marks, panels and keys, SVG in a page's colours.
 
 The colours are as near to Okabe and Ito's as two constraints allow: any two are at least 10 apart
 in CIEDE2000, in either theme and for each kind of colour blindness (simulated after Machado,
@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -21,9 +21,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # --- Palette --------------------------------------------------------------------------------------
 
@@ -96,14 +93,11 @@ _SMALL = 260
 """Pixels of width up to which two plots stand beside one another on a phone."""
 
 
-def inline(figure: Figure, photographs: bool = False) -> str:
+def inline(figure: Figure) -> str:
     """A plot as an ``<svg>`` element for a page; the plot is closed.
 
     Colours of the palette become variables (``--figure-green``) that a dark page sets. It is hidden
     from screen readers: the page gives an alt text.
-
-    Args:
-        photographs: smooth the images in it where they are not shown pixel for pixel.
     """
     set_style()
     content, nothing = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -113,7 +107,8 @@ def inline(figure: Figure, photographs: bool = False) -> str:
     drawn = re.sub(
         r"(?s)<metadata>.*?</metadata>|<!--.*?-->|\n\s*(?=<)", "", "".join(drawn[1:]).strip()
     )
-    if photographs:
+    if any(image.get_array().ndim == 3 for axes in figure.axes for image in axes.images):
+        # Photographs are smoothed where they are not shown pixel for pixel; PSFs and maps are not.
         drawn = re.sub(r' style="image-rendering:[^"]*"', "", drawn)
     return _sized(_with_own_names(_themed(drawn)), figure.get_label())
 
@@ -160,13 +155,8 @@ def _sized(drawn: str, kind: str) -> str:
 
 # --- Panels ---------------------------------------------------------------------------------------
 
-PANEL = (3.5, 2.9)
-"""Inches of one panel, of which two stand side by side on a page, and one on a phone."""
 ROW = (2.45, 2.3)
 """Inches of one panel of three in a row, one for each source."""
-_LETTER = 9.0
-_NAME = {"va": "center", "fontsize": _LETTER, "annotation_clip": False}
-"""Size in points and style of the names at lines."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -205,7 +195,7 @@ def subplots(*shape: int, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401
     return plt.subplots(*shape, **options)
 
 
-def panels(titles: Sequence[str], size: tuple[float, float] = PANEL) -> list[Axes]:
+def panels(titles: Sequence[str], size: tuple[float, float]) -> list[Axes]:
     """Axes with a title each, every one in a figure of its own."""
     found = []
     for title in titles:
@@ -213,6 +203,31 @@ def panels(titles: Sequence[str], size: tuple[float, float] = PANEL) -> list[Axe
         axes.set_title(title)
         found.append(axes)
     return found
+
+
+def share_of_page(columns: int) -> float:
+    """Inches that one of so many figures beside one another has, on a page of 772 pixels with gaps
+    of 26.
+    """
+    return (772 / columns - 26) / 96
+
+
+def picture(
+    image: np.ndarray,
+    title: str,
+    width: float,
+    **options: Any,  # noqa: ANN401 (as pyplot has it)
+) -> Axes:
+    """Axes alone in a figure, without ticks, that hold an image ``(H, W)`` or ``(H, W, 3)`` pixel
+    for pixel, so many inches wide.
+    """
+    set_style()
+    figure = plt.figure(figsize=(width, width / (image.shape[1] / image.shape[0])))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.imshow(image, interpolation="none", **options)
+    axes.set_title(title, fontsize=9)
+    return axes
 
 
 def key(title: str, lines: Sequence[Line2D]) -> Figure:
@@ -224,12 +239,7 @@ def key(title: str, lines: Sequence[Line2D]) -> Figure:
     figure.text(0, 1, title, va="top", fontsize=10)
     figure.add_artist(Line2D([0, 0.73], [1, 1], alpha=0))  # too wide for a panel beside it
     place = {"loc": "lower left", "bbox_to_anchor": (0, -0.1), "borderaxespad": 0}
-    look = {
-        "ncols": -(-len(lines) // rows),
-        "frameon": False,
-        "fontsize": _LETTER,
-        "columnspacing": 1.2,
-    }
+    look = {"ncols": -(-len(lines) // rows), "frameon": False, "fontsize": 9, "columnspacing": 1.2}
     figure.legend(handles=lines, **place, **look)
     return figure
 
@@ -239,45 +249,3 @@ def figures_of(axes: Sequence[Axes]) -> list[Figure]:
     for one in axes:
         one.figure.tight_layout()
     return [one.figure for one in axes]
-
-
-# --- Results and labels ---------------------------------------------------------------------------
-
-
-def in_order(rows: pd.DataFrame, names: Sequence[str], column: str = "condition") -> pd.DataFrame:
-    """Results in the order of the values of a column, nan where one was not measured."""
-    return rows.set_index(column).reindex(list(names))
-
-
-def axes_of_conditions(axes: Axes, names: Sequence[str], label: str, blur: str = "blur") -> None:
-    """Label axes of a quantity against conditions, which stand at whole numbers."""
-    axes.set(xticks=range(len(names)), xticklabels=names, xlabel=blur, ylabel=label)
-
-
-def curve(
-    axes: Axes,
-    rows: pd.DataFrame,
-    colour: str,
-    style: str = "-",
-    mark: str = "",
-    place: np.ndarray | None = None,
-) -> float:
-    """Draw results as a line with their 95 % intervals as a band.
-
-    Args:
-        place: where each stands, ``(N,)``; at whole numbers unless this is given.
-
-    Returns:
-        The value at the end of the line.
-    """
-    place = np.arange(len(rows)) if place is None else place
-    axes.plot(place, rows["value"], style, marker=mark, color=colour)
-    low, high = (rows[bound].astype(float) for bound in ("low", "high"))
-    axes.fill_between(place, low, high, color=colour, alpha=0.2, linewidth=0)
-    return float(rows["value"].iloc[-1])
-
-
-def bars(rows: pd.Series | pd.DataFrame) -> np.ndarray:
-    """Lengths of error bars, below and above: ``(2, N)``."""
-    lengths = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], float)
-    return lengths.reshape(2, -1).clip(0)
