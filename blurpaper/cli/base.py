@@ -15,9 +15,6 @@ from blurpaper import __version__
 from blurpaper.runs import files
 from blurpaper.runs.files import UserError
 
-_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""A full disk, a full quota, a file larger than is allowed, a read-only disk."""
-
 _KEPT = "what was finished is kept: give the same command again to go on"
 _WRITTEN = "the images that were written are whole"
 
@@ -64,9 +61,8 @@ def _sentence(error: Exception) -> str | None:
     """The message for an error that is the user's to mend; None for a fault of the program."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _NOT_WRITTEN:
-        where = f" {error.filename}" if error.filename else ""
-        return f"cannot write{where}: {error.strerror}; {files.remedy(error)}."
+    if isinstance(error, OSError) and error.errno in (*files.NO_SPACE, errno.EROFS):
+        return files.unwritten(error.filename or "a file", error)
     if isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("blurpaper."):
         return (
             f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings "
@@ -83,10 +79,7 @@ def _sentence(error: Exception) -> str | None:
 
 
 profile_option = click.option(
-    "--profile",
-    default="emoji",
-    show_default=True,
-    help="emoji, photos, imagenet, smoke, or a YAML file.",
+    "--profile", default="emoji", help="emoji, photos, imagenet, smoke, or a YAML file."
 )
 override_option = click.option(
     "-p",
@@ -97,9 +90,10 @@ override_option = click.option(
 )
 
 
-@click.group(
-    cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+_STYLE = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
+@click.group(cls=Command, context_settings=_STYLE)
 @click.version_option(__version__)
 def main() -> None:
     """Blur and recognition: a paper that can be read, re-run and used.
@@ -136,6 +130,14 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
             command = f"blurpaper run --published --profile {profile.name}"
             missing.append(f"To see the published results instead: {command}")
         raise UserError("\n".join(missing))
+
+
+def each_once(option: str, text: str, separator: str = ",") -> list[str]:
+    """The values of an option that is a list without repetitions."""
+    values = [value.strip() for value in text.split(separator)]
+    if len(set(values)) < len(values):
+        raise UserError(f"each of {option} is named once. Got {', '.join(values)}.")
+    return values
 
 
 def say_passed_over(folder: Path) -> None:
