@@ -53,27 +53,14 @@ class Line:
         return tuple(rows[["value", "low", "high"]].iloc[0])
 
 
-def write_tuned(
-    path: Path,
-    before: Reference,
-    after: Reference,
-    folder: Path,
-    mix: str,
-    run: Run,
-    done: str,
-    seen: bool,
-) -> None:
-    """Measure a network before and after fine-tuning on the images of a folder, and write a report.
-
-    Args:
-        done: the fine-tuning in words.
-        seen: whether it was tuned on the same images.
-    """
+def before_and_after(
+    start: Reference, tuned: Reference, folder: Path, mix: str, run: Run
+) -> list[Line]:
+    """Measure a network before and after fine-tuning on the images of a folder."""
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
-    first = measure(before, folder, conditions, ["256"], run)
-    last = measure(after, folder, conditions, ["256"], run, like=first)
-    lines = [Line("before", first), Line("after", last)]
-    write(path, before, folder, lines, run.profile, done, seen)
+    first = measure(start, folder, conditions, ["256"], run)
+    last = measure(tuned, folder, conditions, ["256"], run, like=first)
+    return [Line("before", first), Line("after", last)]
 
 
 def write(
@@ -90,7 +77,8 @@ def write(
 
     Args:
         lines: one network, or the same before and after it was tuned, measured on the same images.
-        done, seen: of the tuning, as for :func:`write_tuned`.
+        done: the fine-tuning in words.
+        seen: whether the network was tuned on the same images.
     """
     from blurpaper.book.figures.style import variables
 
