@@ -140,22 +140,20 @@ def each_once(option: str, text: str, separator: str = ",") -> list[str]:
     return values
 
 
-def say_passed_over(folder: Path) -> None:
-    """Report the pictures in a folder whose formats are not read."""
+def say_left_out(folder: Path, sentences: list[str], read: int) -> None:
+    """Report which images were left out beside so many that were read, the first ten by name, and
+    the pictures in the folder whose formats are not read.
+    """
     from blurpaper.data.images import OTHER_PICTURES, image_files
 
+    for sentence in sentences[:10]:
+        click.echo(f"left out: {sentence}", err=True)
+    if sentences:
+        first = " (the first 10 are named)" if len(sentences) > 10 else ""
+        left = f"{len(sentences):,} of {read + len(sentences):,} images"
+        click.echo(f"{left} cannot be read and were left out{first}", err=True)
     others = [path.name for path in image_files(folder, OTHER_PICTURES)]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         advice = "save them as PNG or JPEG to have them read"
         click.echo(f"passed over: {', '.join(others[:3])}{more}; {advice}", err=True)
-
-
-def say_left_out(sentences: list[str], count: int) -> None:
-    """Report which of so many images were left out, the first ten by name."""
-    for sentence in sentences[:10]:
-        click.echo(f"left out: {sentence}", err=True)
-    if sentences:
-        first = " (the first 10 are named)" if len(sentences) > 10 else ""
-        left = f"{len(sentences):,} of {count:,} images cannot be read and were left out"
-        click.echo(f"{left}{first}", err=True)

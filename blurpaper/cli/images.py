@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from blurpaper.cli.base import PATH, main, say_left_out, say_passed_over
+from blurpaper.cli.base import PATH, main, say_left_out
 from blurpaper.runs.files import UserError
 
 
@@ -101,8 +101,7 @@ def deblur(source: Path, target: Path, psf: str, prior: Path | None, **how: Any)
 def _say_written(outcome: tuple[int, list[str]], verb: str, source: Path, target: Path) -> None:
     """Report how many images were written and which were not, and exit."""
     done, broken = outcome
-    say_left_out(broken, done + len(broken))
-    say_passed_over(source)
+    say_left_out(source, broken, done)
     click.echo(f"{done} image{'' if done == 1 else 's'} {verb} to {target}")
     sys.exit(1 if broken else 0)
 

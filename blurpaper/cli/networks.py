@@ -21,7 +21,6 @@ from blurpaper.cli.base import (
     override_option,
     profile_option,
     say_left_out,
-    say_passed_over,
 )
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError, check_writable
@@ -215,8 +214,7 @@ def evaluate(
 
         write(report, network, images, [Line(str(network), found)], run.profile)
         click.echo(f"report: {report}", err=True)
-    say_left_out(found.left_out, len(found.left_out) + len(found.images))
-    say_passed_over(images)
+    say_left_out(images, found.left_out, len(found.images))
 
 
 @main.command(epilog=ADVICE)
@@ -271,8 +269,7 @@ def finetune(
     again = f"{network.model} --weights {out}" if is_function(network.model) else str(out)
     hint = f"try: blurpaper evaluate --network {again} --images {images}"
     click.echo(f"{out}: {network} fine-tuned on {count} images in {steps} steps; {hint}")
-    say_left_out(left_out, len(left_out) + count)
-    say_passed_over(images)
+    say_left_out(images, left_out, count)
     if report:
         from blurpaper.cli.report import before_and_after, write
 

@@ -69,10 +69,8 @@ def hash_of(module: str) -> str | None:
 
 def library() -> list[str]:
     """Every module of the library."""
-    parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
-    return sorted(
-        {".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts}
-    )
+    found = (path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py"))
+    return sorted(".".join((_PACKAGE, *parts)).removesuffix(".__init__") for parts in found)
 
 
 def used_by(source: str) -> set[str]:

@@ -87,10 +87,8 @@ class Artifact(Generic[T]):
     @property
     def function(self) -> Callable[..., T]:
         """The function that computes it, without its bound arguments."""
-        function = self.compute
-        while isinstance(function, partial):
-            function = function.func
-        return function
+        # A partial of a partial is one partial.
+        return self.compute.func if isinstance(self.compute, partial) else self.compute
 
     @property
     def key(self) -> str:
