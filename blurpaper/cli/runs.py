@@ -21,7 +21,7 @@ published_option = click.option(
 )
 
 
-def _named(_: object, __: object, text: str) -> list[str]:
+def _named(_: object, __: object, text: str | None) -> list[str]:
     """The experiments of a list with commas, in the paper's order.
 
     Raises:
@@ -29,7 +29,7 @@ def _named(_: object, __: object, text: str) -> list[str]:
     """
     from blurpaper.experiments import EXPERIMENTS
 
-    names = text.replace(",", " ").split()
+    names = (text or "").replace(",", " ").split()
     if unknown := [name for name in names if name not in (*EXPERIMENTS, "all")]:
         raise UserError(f"an experiment is one of {', '.join(EXPERIMENTS)}. Got {unknown[0]!r}.")
     return [name for name in EXPERIMENTS if name in names or "all" in names]
@@ -37,7 +37,6 @@ def _named(_: object, __: object, text: str) -> list[str]:
 
 experiments_option = click.option(
     "--experiments",
-    default="",
     callback=_named,
     metavar="NAME,...",
     help="Only some experiments, such as table1,table3, or all of them.",
