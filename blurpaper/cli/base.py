@@ -15,9 +15,6 @@ from blurpaper import __version__
 from blurpaper.runs import files
 from blurpaper.runs.files import UserError
 
-_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""A full disk, a full quota, a file larger than is allowed, a read-only disk."""
-
 _KEPT = "what was finished is kept: give the same command again to go on"
 _WRITTEN = "the images that were written are whole"
 
@@ -64,9 +61,8 @@ def _sentence(error: Exception) -> str | None:
     """The message for an error that is the user's to mend; None for a fault of the program."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _NOT_WRITTEN:
-        where = f" {error.filename}" if error.filename else ""
-        return f"cannot write{where}: {error.strerror}; {files.remedy(error)}."
+    if isinstance(error, OSError) and error.errno in (*files.NO_SPACE, errno.EROFS):
+        return files.unwritten(error.filename or "a file", error)
     if isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("blurpaper."):
         return (
             f"the package {error.name} is not installed: pip install 'blurpaper[book]' brings "
@@ -83,10 +79,7 @@ def _sentence(error: Exception) -> str | None:
 
 
 profile_option = click.option(
-    "--profile",
-    default="emoji",
-    show_default=True,
-    help="emoji, photos, imagenet, smoke, or a YAML file.",
+    "--profile", default="emoji", help="emoji, photos, imagenet, smoke, or a YAML file."
 )
 override_option = click.option(
     "-p",
@@ -97,9 +90,10 @@ override_option = click.option(
 )
 
 
-@click.group(
-    cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+_STYLE = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
+@click.group(cls=Command, context_settings=_STYLE)
 @click.version_option(__version__)
 def main() -> None:
     """Blur and recognition: a paper that can be read, re-run and used.
@@ -138,22 +132,28 @@ def need_data(profile: Any) -> None:  # noqa: ANN401
         raise UserError("\n".join(missing))
 
 
-def say_passed_over(folder: Path) -> None:
-    """Report the pictures in a folder whose formats are not read."""
+def each_once(option: str, text: str, separator: str = ",") -> list[str]:
+    """The values of an option that is a list without repetitions."""
+    values = [value.strip() for value in text.split(separator)]
+    if len(set(values)) < len(values):
+        raise UserError(f"each of {option} is named once. Got {', '.join(values)}.")
+    return values
+
+
+def say_left_out(folder: Path, sentences: list[str], read: int) -> None:
+    """Report which images were left out beside so many that were read, the first ten by name, and
+    the pictures in the folder whose formats are not read.
+    """
     from blurpaper.data.images import OTHER_PICTURES, image_files
 
+    for sentence in sentences[:10]:
+        click.echo(f"left out: {sentence}", err=True)
+    if sentences:
+        first = " (the first 10 are named)" if len(sentences) > 10 else ""
+        left = f"{len(sentences):,} of {read + len(sentences):,} images"
+        click.echo(f"{left} cannot be read and were left out{first}", err=True)
     others = [path.name for path in image_files(folder, OTHER_PICTURES)]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         advice = "save them as PNG or JPEG to have them read"
         click.echo(f"passed over: {', '.join(others[:3])}{more}; {advice}", err=True)
-
-
-def say_left_out(sentences: list[str], count: int) -> None:
-    """Report which of so many images were left out, the first ten by name."""
-    for sentence in sentences[:10]:
-        click.echo(f"left out: {sentence}", err=True)
-    if sentences:
-        first = " (the first 10 are named)" if len(sentences) > 10 else ""
-        left = f"{len(sentences):,} of {count:,} images cannot be read and were left out"
-        click.echo(f"{left}{first}", err=True)

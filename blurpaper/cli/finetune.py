@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
+from blurpaper.cli.base import each_once
 from blurpaper.data import folders
 from blurpaper.data.folders import readable
 from blurpaper.data.images import ImageError
@@ -30,9 +31,7 @@ def mix_of(text: str) -> tuple[str, dict[str, float]]:
     """
     if text in MIXES:
         return text, dict(MIXES[text])
-    names = [name.strip() for name in text.split(",")]
-    if len(set(names)) < len(names):
-        raise UserError(f"each condition of a mix is named once. Got {text!r}.")
+    names = each_once("--mix", text)
     mix = {name: 1 / len(names) for name in names}
     try:
         check_mix(mix)

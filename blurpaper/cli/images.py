@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from blurpaper.cli.base import PATH, main, say_left_out, say_passed_over
+from blurpaper.cli.base import PATH, main, say_left_out
 from blurpaper.runs.files import UserError
 
 
@@ -63,14 +63,12 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
 @click.option(
     "--border",
     default="unknown",
-    show_default=True,
     help="unknown: around a camera's frame the scene goes on; mirror: of images from "
     "blurpaper blur.",
 )
 @click.option(
     "--method",
     default="epll",
-    show_default=True,
     help="epll, epll-exact, total-variation, gradient, wiener, richardson-lucy.",
 )
 @click.option(
@@ -82,16 +80,7 @@ def blur(source: Path, target: Path, psf: str, pixels: bool) -> None:
     "--prior", type=PATH, help="A .safetensors file of EPLL's.  [default: the bundled one]"
 )
 @pixels_option
-def deblur(
-    source: Path,
-    target: Path,
-    psf: str,
-    border: str,
-    method: str,
-    noise: float | None,
-    prior: Path | None,
-    pixels: bool,
-) -> None:
+def deblur(source: Path, target: Path, psf: str, prior: Path | None, **how: Any) -> None:  # noqa: ANN401
     """Deblur an image, or every image of a folder, that was blurred with a known PSF.
 
     Best from a lossless file, such as PNG: what JPEG leaves out is noise that must not be
@@ -102,10 +91,8 @@ def deblur(
     from blurpaper.cli import files
 
     mixture, assumed = deblurring.load_prior(prior) if prior else None, []
-    outcome = files.deblur(
-        source, target, psf, method, noise, mixture, pixels, border, assumed.append
-    )
-    if noise is None and assumed:
+    outcome = files.deblur(source, target, psf, prior=mixture, report=assumed.append, **how)
+    if how["noise"] is None and assumed:
         levels = " to ".join(dict.fromkeys(f"{one:.1f}" for one in (min(assumed), max(assumed))))
         click.echo(f"noise of {levels} grey levels was assumed (--noise sets another)", err=True)
     _say_written(outcome, "deblurred", source, target)
@@ -114,8 +101,7 @@ def deblur(
 def _say_written(outcome: tuple[int, list[str]], verb: str, source: Path, target: Path) -> None:
     """Report how many images were written and which were not, and exit."""
     done, broken = outcome
-    say_left_out(broken, done + len(broken))
-    say_passed_over(source)
+    say_left_out(source, broken, done)
     click.echo(f"{done} image{'' if done == 1 else 's'} {verb} to {target}")
     sys.exit(1 if broken else 0)
 

@@ -14,13 +14,13 @@ import click
 from blurpaper.cli.base import (
     ADVICE,
     PATH,
+    each_once,
     load_profile,
     main,
     need_data,
     override_option,
     profile_option,
     say_left_out,
-    say_passed_over,
 )
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError, check_writable
@@ -54,16 +54,15 @@ def train(spec: str, profile: str, overrides: tuple[str, ...]) -> None:
 
     settings, _ = load_profile(profile, overrides)
     parsed, run = NetworkSpec.parse(spec, settings.model), Run(settings, Store())
-    if is_published(parsed):
-        trained(parsed, run).load()
-        click.echo(f"the weights of {parsed} are published: there is nothing to train")
-        return
-    need_data(settings)
+    if not (published := is_published(parsed)):
+        need_data(settings)
     if parsed.model == SEGMENTATION:
         segmenter(replace(parsed, model=settings.model), run).load()
     else:
         trained(parsed, run).load()
-    if devices.number() == 0:
+    if published:
+        click.echo(f"the weights of {parsed} are published: there is nothing to train")
+    elif devices.number() == 0:
         click.echo(f"{parsed} is in {run.store.root}")
     if devices.count() > 1:
         from torch import distributed
@@ -161,14 +160,9 @@ def on_network(verb: Callable[..., None]) -> Callable[..., None]:
 @network_option
 @images_option
 @click.option(
-    "--conditions",
-    default="sharp,D2,D4,D6,D8",
-    show_default=True,
-    help="Names of PSFs, sharp and shake, with commas.",
+    "--conditions", default="sharp,D2,D4,D6,D8", help="Names of PSFs, sharp and shake, with commas."
 )
-@click.option(
-    "--scales", default="256", show_default=True, help="128, 256, 512, 256+512, with commas."
-)
+@click.option("--scales", default="256", help="128, 256, 512, 256+512, with commas.")
 @click.option("--out", type=PATH, help="CSV file for the rows; without it they are only shown.")
 @on_network
 def evaluate(
@@ -197,10 +191,10 @@ def evaluate(
 
     for path in filter(None, (out, report)):
         check_writable(path)
-    names = [check_condition(name) for name in _each_once("--conditions", conditions)]
-    wanted = _each_once("--scales", scales)
+    names = [check_condition(name) for name in each_once("--conditions", conditions)]
+    wanted = each_once("--scales", scales)
     for scale in wanted:
-        for one in _each_once("--scales", scale, "+"):
+        for one in each_once("--scales", scale, "+"):
             run.profile.protocol.pixels(one)
     found = folder.measure(network, images, names, wanted, run)
     rows = found.rows
@@ -220,26 +214,14 @@ def evaluate(
 
         write(report, network, images, [Line(str(network), found)], run.profile)
         click.echo(f"report: {report}", err=True)
-    say_left_out(found.left_out, len(found.left_out) + len(found.images))
-    say_passed_over(images)
-
-
-def _each_once(option: str, text: str, separator: str = ",") -> list[str]:
-    """The values of an option that is a list without repetitions."""
-    values = [value.strip() for value in text.split(separator)]
-    if len(set(values)) < len(values):
-        raise UserError(f"each of {option} is named once. Got {', '.join(values)}.")
-    return values
+    say_left_out(images, found.left_out, len(found.images))
 
 
 @main.command(epilog=ADVICE)
 @network_option
 @images_option
 @click.option(
-    "--mix",
-    default="mix",
-    show_default=True,
-    help="A mix by name, or conditions with commas: sharp,D2,D4,shake.",
+    "--mix", default="mix", help="A mix by name, or conditions with commas: sharp,D2,D4,shake."
 )
 @click.option(
     "--unlabelled",
@@ -287,16 +269,16 @@ def finetune(
     again = f"{network.model} --weights {out}" if is_function(network.model) else str(out)
     hint = f"try: blurpaper evaluate --network {again} --images {images}"
     click.echo(f"{out}: {network} fine-tuned on {count} images in {steps} steps; {hint}")
-    say_left_out(left_out, len(left_out) + count)
-    say_passed_over(images)
+    say_left_out(images, left_out, count)
     if report:
-        from blurpaper.cli.report import write_tuned
+        from blurpaper.cli.report import before_and_after, write
 
         labels = "without labels" if unlabelled else "with labels"
         done = (
             f"{count:,} images of {images}, {labels}; blurs: {mix}; {steps:,} steps in "
             f"{minutes:.1f} minutes"
         )
-        tuned = finetuning.tuned(network, out)
-        write_tuned(report, network, tuned, test or images, mix, run, done, seen=test is None)
+        shown = test or images
+        lines = before_and_after(network, finetuning.tuned(network, out), shown, mix, run)
+        write(report, network, shown, lines, run.profile, done, seen=test is None)
         click.echo(f"report: {report}", err=True)

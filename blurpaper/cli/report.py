@@ -16,7 +16,7 @@ from blurpaper.book.tables import render
 from blurpaper.cli.base import ADVICE
 from blurpaper.cli.finetune import mix_of
 from blurpaper.data.images import to_canonical
-from blurpaper.evaluation import intervals, metrics, protocol, results
+from blurpaper.evaluation import protocol, results
 from blurpaper.evaluation.folder import Measured, measure
 from blurpaper.experiments.measurements import DISKS
 from blurpaper.kernels import SHARP
@@ -24,20 +24,11 @@ from blurpaper.networks import Reference
 from blurpaper.runs import Run
 from blurpaper.runs.files import written
 from blurpaper.runs.profile import Profile
-from blurpaper.runs.randomness import stream
 from blurpaper.runs.store import surroundings
 
 EXAMPLES = 12
 _SIDE = 240
 """Pixels of the larger side of an example."""
-_FEWEST_IMAGES = 50
-"""Labelled images below which no threshold is chosen."""
-_FEWEST_KEPT = 20
-"""Answers, and images, that a threshold has to keep for their accuracy to be looked at."""
-_FOLDS = 10
-
-Interval = tuple[float, float, float]
-"""A value and the bounds of its 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -47,33 +38,20 @@ class Line:
     name: str
     measured: Measured
 
-    def value(self, metric: str, scale: str, condition: str) -> Interval:
-        """One number of its results."""
+    def value(self, metric: str, scale: str, condition: str) -> tuple[float, float, float]:
+        """One number of its results, and the bounds of its 95 % interval."""
         rows = results.select(self.measured.rows, metric=metric, scale=scale, condition=condition)
         return tuple(rows[["value", "low", "high"]].iloc[0])
 
 
-def write_tuned(
-    path: Path,
-    before: Reference,
-    after: Reference,
-    folder: Path,
-    mix: str,
-    run: Run,
-    done: str,
-    seen: bool,
-) -> None:
-    """Measure a network before and after fine-tuning on the images of a folder, and write a report.
-
-    Args:
-        done: the fine-tuning in words.
-        seen: whether it was tuned on the same images.
-    """
+def before_and_after(
+    start: Reference, tuned: Reference, folder: Path, mix: str, run: Run
+) -> list[Line]:
+    """Measure a network before and after fine-tuning on the images of a folder."""
     conditions = list(dict.fromkeys([SHARP, *DISKS, *mix_of(mix)[1]]))
-    first = measure(before, folder, conditions, ["256"], run)
-    last = measure(after, folder, conditions, ["256"], run, like=first)
-    lines = [Line("before", first), Line("after", last)]
-    write(path, before, folder, lines, run.profile, done, seen)
+    first = measure(start, folder, conditions, ["256"], run)
+    last = measure(tuned, folder, conditions, ["256"], run, like=first)
+    return [Line("before", first), Line("after", last)]
 
 
 def write(
@@ -85,12 +63,12 @@ def write(
     done: str = "",
     seen: bool = False,
 ) -> None:
-    """Write a report. That of one network has the confidence from which on its answers are right as
-    often as on sharp images, if it can be known.
+    """Write a report.
 
     Args:
         lines: one network, or the same before and after it was tuned, measured on the same images.
-        done, seen: of the tuning, as for :func:`write_tuned`.
+        done: the fine-tuning in words.
+        seen: whether the network was tuned on the same images.
     """
     from blurpaper.book.figures.style import variables
 
@@ -107,7 +85,6 @@ def write(
         conditions=conditions,
         scales=scales,
         protocol=profile.protocol,
-        threshold=_threshold(lines, profile.evaluation.bootstrap),
         seen=seen,
         done=done,
         metric=metric,
@@ -150,90 +127,6 @@ def _drawn(
         axis.legend(frameon=False, loc="lower left")
     figure.tight_layout()
     return style.inline(figure)
-
-
-# --- Confidence -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """The confidence from which on answers are right as often as all answers on sharp images are.
-
-    Attributes:
-        confidence: the threshold, chosen on all images; 0 if every answer can be kept.
-        sharp: accuracy on all sharp images.
-        right: how often answers that reach it are right.
-        kept: condition -> the share of its answers that reach it.
-    """
-
-    confidence: float
-    sharp: float
-    right: Interval
-    kept: Mapping[str, Interval]
-
-
-def threshold(decided: Mapping[str, Mapping[str, np.ndarray]], resamples: int) -> Threshold | None:
-    """The lowest confidence from which on answers, those of all conditions together, are right as
-    often as all on sharp images (selective classification; Geifman and El-Yaniv 2017).
-
-    What it does is judged by cross-fitting in ten folds: each tenth of the images by the threshold
-    that the others choose by their own accuracy on sharp images, so that the choice flatters
-    nothing.
-
-    Args:
-        decided: condition, ``sharp`` among them -> ``rank`` and ``confidence`` of the same images
-            (:func:`metrics.decide`).
-
-    Returns:
-        None if no confidence does it, on all images and without each tenth, or too few are kept.
-    """
-    confidence, rank = (
-        np.stack([of[name] for of in decided.values()]) for name in ("confidence", "rank")
-    )
-    correct, sharp, count = rank < 1, np.asarray(decided[SHARP]["rank"]) < 1, rank.shape[1]
-    fold = stream("threshold", count).permutation(count) % _FOLDS
-    chosen = [
-        lowest(confidence[:, used], correct[:, used], sharp[used].mean())
-        for used in (fold != number for number in range(_FOLDS + 1))  # the last uses all
-    ]
-    if None in chosen:
-        return None
-    kept = confidence >= np.array(chosen)[fold]
-    if kept.any(axis=0).sum() < _FEWEST_KEPT:
-        return None
-    above, below = (kept & correct).sum(axis=0), kept.sum(axis=0)
-    right = intervals.of_statistic(lambda of: (of @ above) / (of @ below), count, resamples)
-    shares = np.transpose(intervals.of_mean(kept.T, resamples)).tolist()
-    return Threshold(chosen[-1], sharp.mean(), right, dict(zip(decided, shares, strict=True)))
-
-
-def lowest(confidence: np.ndarray, correct: np.ndarray, right: float) -> float | None:
-    """The lowest confidence such that the answers that reach it are right at this rate; 0 if all of
-    them are, None if no confidence does that.
-
-    Args:
-        confidence, correct: of each answer, of any one shape.
-    """
-    confidence = np.ravel(confidence)
-    coverage, risk = metrics.risk_coverage(confidence, np.ravel(correct))
-    kept = np.round(coverage * confidence.size).astype(int)
-    kept = kept[(risk <= 1 - right + 1e-12) & (kept >= _FEWEST_KEPT)]
-    if not kept.size:
-        return None
-    return 0.0 if kept[-1] == confidence.size else float(np.sort(confidence)[-kept[-1]])
-
-
-def _threshold(lines: Sequence[Line], resamples: int) -> Threshold | None:
-    """The threshold of a network alone, on labelled images, sharp ones among them, if they are not
-    too few.
-    """
-    measured = lines[0].measured
-    found, (scale, truth) = measured.log_probabilities, next(iter(measured.truth.items()))
-    known = len(lines) == 1 and measured.labelled and SHARP in found
-    if not known or len(truth) < _FEWEST_IMAGES:
-        return None
-    decided = {name: metrics.decide(of[scale], truth) for name, of in found.items()}
-    return threshold(decided, resamples)
 
 
 # --- Examples -------------------------------------------------------------------------------------

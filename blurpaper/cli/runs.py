@@ -15,14 +15,13 @@ from blurpaper.runs.files import UserError
 
 if TYPE_CHECKING:
     from blurpaper.book.execution import Edition
-    from blurpaper.runs.profile import Profile
 
 published_option = click.option(
     "--published", is_flag=True, help="Use the committed results, computing nothing."
 )
 
 
-def _named(_: object, __: object, text: str) -> list[str]:
+def _named(_: object, __: object, text: str | None) -> list[str]:
     """The experiments of a list with commas, in the paper's order.
 
     Raises:
@@ -30,7 +29,7 @@ def _named(_: object, __: object, text: str) -> list[str]:
     """
     from blurpaper.experiments import EXPERIMENTS
 
-    names = text.replace(",", " ").split()
+    names = (text or "").replace(",", " ").split()
     if unknown := [name for name in names if name not in (*EXPERIMENTS, "all")]:
         raise UserError(f"an experiment is one of {', '.join(EXPERIMENTS)}. Got {unknown[0]!r}.")
     return [name for name in EXPERIMENTS if name in names or "all" in names]
@@ -38,7 +37,6 @@ def _named(_: object, __: object, text: str) -> list[str]:
 
 experiments_option = click.option(
     "--experiments",
-    default="",
     callback=_named,
     metavar="NAME,...",
     help="Only some experiments, such as table1,table3, or all of them.",
@@ -58,7 +56,7 @@ experiments_option = click.option(
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing."
 )
-@click.option("--gpu", default="A100", show_default=True, help="For --dry-run, as in H100.")
+@click.option("--gpu", default="A100", help="For --dry-run, as in H100.")
 def run(
     profile: str,
     overrides: tuple[str, ...],
@@ -74,6 +72,7 @@ def run(
     import itertools
 
     from blurpaper.book import build, execution, publication
+    from blurpaper.runs.devices import device_of
 
     if dry_run:
         from blurpaper.experiments import plan
@@ -86,11 +85,13 @@ def run(
         click.echo(f"[{name}] {len(rows)} rows")
     if experiments:
         return
+    # The memory of a GPU is for one chapter.
+    gpu = device_of(edition.profile.compute).type == "cuda"
     chapters, number = build.chapters(), itertools.count(1)
     execution.execute_all(
         chapters,
         edition,
-        jobs or _jobs(edition.profile),
+        jobs or (1 if gpu else min(4, os.cpu_count() or 1)),
         lambda name: click.echo(f"[{next(number)}/{len(chapters)}] {name}", err=True),
     )
     click.echo(f"[book] {build.build(edition.profile)}")
@@ -109,13 +110,6 @@ def _edition(profile: str, overrides: tuple[str, ...], published: bool) -> Editi
     if not published:
         need_data(settings)
     return Edition(settings, parsed, profile, Store(), published)
-
-
-def _jobs(settings: Profile) -> int:
-    """How many chapters to execute at once: the memory of a GPU is for one."""
-    from blurpaper.runs import devices
-
-    return 1 if devices.device_of(settings.compute).type == "cuda" else min(4, os.cpu_count() or 1)
 
 
 @main.command()

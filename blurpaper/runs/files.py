@@ -18,6 +18,8 @@ from contextlib import closing, contextmanager, suppress
 from numbers import Integral
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from blurpaper.runs.progress import progress
 
 
@@ -118,7 +120,7 @@ def store_folder() -> Path:
 
 # --- Writing --------------------------------------------------------------------------------------
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a full quota, a file larger than is allowed."""
 
 
@@ -163,10 +165,12 @@ def check_writable(path: Path) -> None:
         _temporary(path).unlink()
 
 
-def remedy(error: OSError) -> str:
-    """Advice on a file that cannot be written."""
-    elsewhere = "name another place"
-    return f"free some space or {elsewhere}" if error.errno in _NO_SPACE else elsewhere
+def unwritten(path: object, error: OSError | SafetensorError) -> str:
+    """A sentence on a file that cannot be written, with advice."""
+    # safetensors reports a full disk as an error of its own.
+    full = isinstance(error, SafetensorError) or error.errno in NO_SPACE
+    advice = "free some space or name another place" if full else "name another place"
+    return f"cannot write {path}: {getattr(error, 'strerror', None) or error}; {advice}."
 
 
 @contextmanager
@@ -174,16 +178,8 @@ def explained(path: Path) -> Iterator[None]:
     """Turn errors of a block that writes a file into a :class:`StoreError` that names the file."""
     try:
         yield
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror or error}; {remedy(error)}."
-        ) from error
-    except Exception as error:
-        # safetensors reports a full disk as an error of its own.
-        if type(error).__name__ != "SafetensorError":
-            raise
-        full = OSError(errno.ENOSPC, str(error))
-        raise StoreError(f"cannot write {path}: {error}; {remedy(full)}.") from error
+    except (OSError, SafetensorError) as error:
+        raise StoreError(unwritten(path, error)) from error
 
 
 def _temporary(path: Path) -> Path:
@@ -226,6 +222,12 @@ _Seen = tuple[int, int, str]
 """Size in bytes, time of change in nanoseconds, hash of the content."""
 
 
+def sha256_of(path: Path) -> str:
+    """Checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def hashes(folder: Path, names: Sequence[str]) -> Iterator[str | OSError]:
     """SHA-256 of each file below a folder, or the error with which opening it fails. Files whose
     size and time are unchanged are not read again.
@@ -257,12 +259,10 @@ def _stat(path: str) -> tuple[int, int] | None:
 
 def _read(path: Path) -> _Seen | OSError:
     try:
-        with path.open("rb") as file:
-            about = os.fstat(file.fileno())
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        about = path.stat()  # before the content: a file that changes meanwhile is read again
+        return about.st_size, about.st_mtime_ns, sha256_of(path)
     except OSError as error:
         return error
-    return about.st_size, about.st_mtime_ns, content
 
 
 def _known(folder: Path) -> dict[str, _Seen]:

@@ -14,7 +14,6 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,20 +27,14 @@ CARRIERS = {f"{_PACKAGE}.{name}" for name in ("runs", "data.catalogue", "evaluat
 }
 """Modules that carry values without computing them: what they hold is in an artifact's inputs."""
 
-LIBRARIES = {
-    "torch": "torch",
-    "torchvision": "torchvision",
-    "timm": "timm",
-    "numpy": "numpy",
+_SAME = ("torch", "torchvision", "timm", "numpy", "numba", "scipy", "matplotlib", "seaborn")
+_OTHER = {
     "cv2": "opencv-python-headless",
-    "numba": "numba",
-    "scipy": "scipy",
     "PIL": "pillow",
     "resvg_py": "resvg-py",
     "skimage": "scikit-image",
-    "matplotlib": "matplotlib",
-    "seaborn": "seaborn",
 }
+LIBRARIES = {name: name for name in _SAME} | _OTHER
 """Libraries whose version may change a result: the name they are imported by, and PyPI's."""
 
 
@@ -76,16 +69,14 @@ def hash_of(module: str) -> str | None:
 
 def library() -> list[str]:
     """Every module of the library."""
-    parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
-    return sorted(
-        {".".join((_PACKAGE, *(part for part in names if part != "__init__"))) for names in parts}
-    )
+    found = (path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py"))
+    return sorted(".".join((_PACKAGE, *parts)).removesuffix(".__init__") for parts in found)
 
 
 def used_by(source: str) -> set[str]:
     """The modules of the library that a script uses directly."""
     tree = _parsed(source)
-    return {module for _, module in _read(tree, dict(_bindings(tree))).uses}
+    return _Form(tree, dict(_bindings(tree))).uses
 
 
 def closure(modules: Iterable[str]) -> set[str]:
@@ -96,7 +87,7 @@ def closure(modules: Iterable[str]) -> set[str]:
         module = waiting.pop()
         if module not in found and module not in CARRIERS:
             found.add(module)
-            waiting += [used for _, used in _form(module).uses]
+            waiting += _form(module).uses
     return found
 
 
@@ -122,26 +113,10 @@ _ORIGIN = re.compile(rf"<({_PACKAGE}[.\w]*)>")
 # --- The code of one module -----------------------------------------------------------------------
 
 
-@dataclass
-class _Form:
-    """The normal form of a module.
-
-    Attributes:
-        text: its syntax, without what computes nothing; see :data:`_ORIGIN`.
-        uses: names of other modules of the library, each with the module that defines it; a module
-            that is used as a whole, or imported for its effects alone, has the empty name.
-        libraries: what else it imports, by its first name.
-    """
-
-    text: str = ""
-    uses: set[tuple[str, str]] = field(default_factory=set)
-    libraries: set[str] = field(default_factory=set)
-
-
 @cache
 def _form(module: str) -> _Form:
     bound = _passed_on(module)  # before its imports are taken out of the tree
-    return _read(_tree(module), bound)
+    return _Form(_tree(module), bound)
 
 
 @cache
@@ -165,19 +140,6 @@ def _whole(module: str) -> str:
     )
 
 
-def _read(tree: ast.Module, bound: dict[str, str]) -> _Form:
-    form = _Form()
-    normal = _Normal(form, bound)
-    normal.visit(tree)
-    for imported in normal.imported:
-        if not _in_library(imported):
-            form.libraries.add(imported.partition(".")[0])
-        elif imported not in normal.seen:  # for its effects
-            form.uses.add(("", _found(imported)[0]))
-    form.text = _tree_as_text(tree)
-    return form
-
-
 def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """The names that imports bind, each with the dotted name of what it stands for."""
     for node in ast.walk(tree):
@@ -190,13 +152,26 @@ def _bindings(tree: ast.AST) -> Iterator[tuple[str, str]]:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
-class _Normal(ast.NodeTransformer):
-    """Removes from a tree what computes nothing, and notes what it uses."""
+class _Form(ast.NodeTransformer):
+    """The normal form of a module: its tree without what computes nothing.
 
-    def __init__(self, form: _Form, bound: dict[str, str]) -> None:
-        self._form, self._bound = form, bound
-        self.imported: set[str] = set()
-        self.seen: set[str] = set()
+    Args:
+        bound: the names that its imports bind, with what they stand for.
+
+    Attributes:
+        text: the tree that is left; see :data:`_ORIGIN`.
+        uses: the modules of the library that define the names it uses, or that it imports for their
+            effects alone.
+        libraries: what else it imports, by its first name.
+    """
+
+    def __init__(self, tree: ast.Module, bound: dict[str, str]) -> None:
+        self.uses: set[str] = set()
+        self._bound, self._imported, self._seen = bound, set[str](), set[str]()
+        self.text = _tree_as_text(self.visit(tree))
+        self.libraries = {one.partition(".")[0] for one in self._imported if not _in_library(one)}
+        for_effects = filter(_in_library, self._imported - self._seen)
+        self.uses |= {_found(one)[0] for one in for_effects}
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
@@ -208,10 +183,10 @@ class _Normal(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
-        self.imported |= {alias.name for alias in node.names}
+        self._imported |= {alias.name for alias in node.names}
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self.imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+        self._imported |= {f"{node.module}.{alias.name}" for alias in node.names}
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if isinstance(node.value, str) and re.fullmatch(rf"{_PACKAGE}(\.\w+)+", node.value):
@@ -237,12 +212,11 @@ class _Normal(ast.NodeTransformer):
         dotted = self._bound[name]
         if not _in_library(dotted):
             return ast.Name(".".join((dotted, *attributes)), ast.Load())
-        self.seen.add(dotted)
+        self._seen.add(dotted)
         module, defined, rest = _found(".".join((dotted, *attributes)))
-        self._form.uses.add((defined, module))
-        self._form.uses |= {("", one) for one in _run_by(".".join((dotted, *attributes)))}
+        self.uses |= {module, *_run_by(".".join((dotted, *attributes)))}
         if dotted == _PACKAGE:  # import blurpaper.kernels; blurpaper.kernels.psf
-            self.seen |= {one for one in self.imported if f"{one}.".startswith(f"{module}.")}
+            self._seen |= {one for one in self._imported if f"{one}.".startswith(f"{module}.")}
         return ast.Name(f"<{module}>" + ".".join((defined, *rest)), ast.Load())
 
 

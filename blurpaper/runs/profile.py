@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import PROFILES, UserError
@@ -21,15 +22,6 @@ from blurpaper.runs.files import PROFILES, UserError
 
 class ProfileError(UserError):
     """A profile that cannot be used, in one sentence."""
-
-
-class _UnknownFieldError(ValueError):
-    """A field that a section does not have."""
-
-    def __init__(self, field: str, known: list[str]) -> None:
-        meant = _meant(field, known) or f"; there are {', '.join(known)}."
-        super().__init__(f"no such field{meant}")
-        self.field = field
 
 
 class Section(BaseModel):
@@ -43,7 +35,9 @@ class Section(BaseModel):
         known = list(cls.model_fields)
         for name in fields if isinstance(fields, dict) else ():
             if name not in known:
-                raise _UnknownFieldError(name, known)
+                meant = _meant(name, known) or f"; there are {', '.join(known)}."
+                said = "no such field{meant}"
+                raise PydanticCustomError("unknown_field", said, {"field": name, "meant": meant})
         return fields
 
 
@@ -339,15 +333,15 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
         return Profile.model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
-        cause = problem.get("ctx", {}).get("error")
-        unknown = [cause.field] if isinstance(cause, _UnknownFieldError) else []
-        where = ".".join(map(str, (*problem["loc"], *unknown))) or "the whole"
-        what = problem["msg"].removeprefix("Value error, ")
-        if not unknown:
+        where, what = problem["loc"], problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "unknown_field":
+            where = (*where, problem["ctx"]["field"])
+        else:
             what += "."
-        if problem["type"] not in ("missing", "value_error"):
-            what += f" Got {problem['input']!r}."
-        raise ProfileError(f"profile {name!r}, {where}: {what}") from None
+            if problem["type"] not in ("missing", "value_error"):
+                what += f" Got {problem['input']!r}."
+        place = ".".join(map(str, where)) or "the whole"
+        raise ProfileError(f"profile {name!r}, {place}: {what}") from None
 
 
 def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:

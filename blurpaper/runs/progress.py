@@ -23,13 +23,12 @@ def progress(
     how = {"unit": unit, "unit_scale": unit == "B", "ncols": 100, "file": sys.stderr}
     with tqdm(desc=what, total=total, **when, **how) as bar:
 
-        def tick(done: int, total: int | None = None, loss: float | None = None) -> None:
+        def tick(done: int, total: int | None = None, loss: float = 0.0) -> None:
             if total is None:
                 bar.update(done)
                 return
             bar.total = total
-            if loss is not None:
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update(done - bar.n)
 
         yield tick

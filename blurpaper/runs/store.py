@@ -13,6 +13,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from blurpaper.runs import fingerprint
-from blurpaper.runs.files import PACKAGE, StoreError, explained, flush, store_folder
+from blurpaper.runs.files import PACKAGE, StoreError, explained, flush, sha256_of, store_folder
 
 T = TypeVar("T")
 
@@ -86,10 +87,8 @@ class Artifact(Generic[T]):
     @property
     def function(self) -> Callable[..., T]:
         """The function that computes it, without its bound arguments."""
-        function = self.compute
-        while isinstance(function, partial):
-            function = function.func
-        return function
+        # A partial of a partial is one partial.
+        return self.compute.func if isinstance(self.compute, partial) else self.compute
 
     @property
     def key(self) -> str:
@@ -132,7 +131,8 @@ class Store:
 
     def path(self, artifact: Artifact) -> Path:
         """The folder an artifact lies in, or would."""
-        return self.root / artifact.kind / f"{_safe(artifact.name)}-{artifact.key}"
+        name = re.sub(r"[^\w.@+-]", "_", artifact.name)
+        return self.root / artifact.kind / f"{name}-{artifact.key}"
 
     def scratch(self, artifact: Artifact) -> Path:
         """The folder for checkpoints while the artifact is being computed."""
@@ -186,18 +186,25 @@ class Store:
         return {condition: _joined(found) for condition, found in parts.items()}
 
     def get(self, artifact: Artifact[T]) -> T:
-        """The artifact, loaded if it is there and whole, else computed, kept and returned."""
+        """The artifact, loaded if it is there and whole, else computed, kept and returned.
+
+        A damaged one is reported and made anew.
+        """
         folder, scratch = self.path(artifact), self.scratch(artifact)
         self.note(artifact)
-        if (value := self._load(artifact, folder, alone=False)) is not None:
+        if (value := self._load(artifact)) is not None:
             # Left by a run that was killed when it had just kept the artifact.
             shutil.rmtree(scratch, ignore_errors=True)
             return value
         if not self.computes:
             raise NotKeptError(f"{folder.name} is not in the store at {self.root}.")
         with self._lock(folder):
-            if (value := self._load(artifact, folder)) is not None:
+            if (value := self._load(artifact)) is not None:
                 return value
+            if self.has(artifact):
+                data = folder / f"data{artifact.codec.suffix}"
+                said = f"{data} is damaged (its checksum differs): it is computed again."
+                warnings.warn(said, stacklevel=2)
             with explained(scratch):
                 scratch.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
@@ -229,25 +236,17 @@ class Store:
         """All artifacts that were loaded, computed or noted here and are kept."""
         return [artifact for artifact in self._used.values() if self.has(artifact)]
 
-    def _load(self, artifact: Artifact[T], folder: Path, alone: bool = True) -> T | None:
-        """The artifact if it is there and whole. If its lock is held (``alone``), a damaged one is
-        reported and removed.
-        """
-        if not self.has(artifact):
-            return None
-        data = folder / f"data{artifact.codec.suffix}"
+    def _load(self, artifact: Artifact[T]) -> T | None:
+        """The artifact if it is there and whole."""
+        data = self.path(artifact) / f"data{artifact.codec.suffix}"
         try:
             expected = self.stamp(artifact)["sha256"]
             if data.is_file() and sha256_of(data) == expected:
                 return artifact.codec.load(data)
-        except (ValueError, KeyError, FileNotFoundError):
-            pass  # the last if another run found it damaged and removed it
+        except (ValueError, KeyError, FileNotFoundError, NotADirectoryError):
+            pass
         except OSError as error:
             raise StoreError(f"cannot read {data}: {error.strerror or error}.") from None
-        if alone:
-            said = f"{data} is damaged (its checksum differs): it is computed again."
-            warnings.warn(said, stacklevel=3)
-            shutil.rmtree(folder, ignore_errors=True)
         return None
 
     def _keep(self, artifact: Artifact[T], folder: Path, value: T, seconds: float) -> None:
@@ -307,20 +306,10 @@ class Store:
             lock.release()
 
 
-def sha256_of(path: Path) -> str:
-    """Checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     import torch
 
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _safe(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_.@+" else "_" for letter in name)
 
 
 @lru_cache(maxsize=1)

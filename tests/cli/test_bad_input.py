@@ -342,7 +342,7 @@ MIXES = {
     "": r"a mix is one of .* Got ''",
     "sharp,": "Got ''",
     "sharp:0.5,D8:0.5": "Got 'sharp:0.5'",
-    "D8,D8": "each condition of a mix is named once. Got 'D8,D8'",
+    "D8,D8": "each of --mix is named once. Got D8, D8",
     "sharp,D-1": "Got 'D-1'",
     "mix,sharp": "Got 'mix'",
 }

@@ -561,14 +561,14 @@ def test_two_broken_images_of_a_hundred_stop_the_run_before_any_work(tmp_path, r
     assert kept == {"broken-images", "files.sqlite"}  # what the files hold, and which are broken
 
 
-def test_of_many_that_were_left_out_ten_are_named_and_all_are_counted(capsys) -> None:
+def test_of_many_that_were_left_out_ten_are_named_and_all_are_counted(capsys, tmp_path) -> None:
     from blurpaper.cli.base import say_left_out
 
-    say_left_out([f"{number}.png is broken." for number in range(12)], 5000)
+    say_left_out(tmp_path, [f"{number}.png is broken." for number in range(12)], 4988)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "left out: 0.png is broken." and len(said) == 11
     assert (
         said[-1] == "12 of 5,000 images cannot be read and were left out (the first 10 are named)"
     )
-    say_left_out([], 5000)
+    say_left_out(tmp_path, [], 5000)
     assert capsys.readouterr().err == ""
