@@ -90,7 +90,12 @@ class Network(Classifier):
 
     Subclasses define ``classify``, and ``stages``, five modules applied one after another, or
     ``stage_maps`` of their own.
+
+    Attributes:
+        head: names of the modules that ``classify`` alone applies.
     """
+
+    head: Sequence[str] = ("classifier",)
 
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features after each of the five stages that halve the resolution, of normalised input.
