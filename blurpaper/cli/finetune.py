@@ -87,8 +87,7 @@ def finetune(
     key = seed_of(*made_from, profile.compute.precision) % 2**32
     checkpoint = out.with_name(f"{out.name}.{key:08x}.checkpoint")
     with progress(f"fine-tuning {start} on {name}", unit="step") as tick:
-        place = loop.readable_checkpoint(checkpoint)
-        loop.train(objective, task, schedule, profile.protocol, profile.compute, place, tick)
+        loop.train(objective, task, schedule, profile.protocol, profile.compute, checkpoint, tick)
     recipe = "agreement" if unlabelled else "labels"
     files.save(network, NetworkSpec(start.model, name, recipe=recipe), out)
     # The checkpoint, and temporary files of a killed run.

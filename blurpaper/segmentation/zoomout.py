@@ -23,7 +23,6 @@ from torch.nn import functional
 
 from blurpaper.networks import NetworkSpec, files
 from blurpaper.networks.base import STAGES, Network
-from blurpaper.runs.files import UserError
 from blurpaper.runs.store import Codec
 
 SCENE = "scene"
@@ -40,36 +39,25 @@ class ZoomOut(nn.Module):
             classifier.
         labels: names of the labels.
         hidden: units of the perceptron's hidden layer.
-        levels: stages whose activations make up the column; :data:`SCENE` is the mean of the last
-            stage over the image.
         stride: pixels of the input between neighbouring positions at which a whole image is
             classified.
-
-    Raises:
-        UserError: for an unknown level.
     """
 
     def __init__(
-        self,
-        backbone: Network,
-        labels: Sequence[str],
-        hidden: int,
-        levels: Sequence[str] = LEVELS,
-        stride: int = 2,
+        self, backbone: Network, labels: Sequence[str], hidden: int, stride: int = 2
     ) -> None:
         super().__init__()
-        if unknown := [level for level in levels if level not in LEVELS]:
-            raise UserError(f"a level is one of {', '.join(LEVELS)}. Got {unknown[0]!r}.")
-        self.backbone, self.stride = backbone, stride
-        self.labels, self.levels = tuple(labels), tuple(levels)
-        widths = _headless(backbone, levels)
+        self.backbone, self.labels, self.stride = backbone, tuple(labels), stride
+        for name in backbone.head:
+            backbone.set_submodule(name, nn.Identity())
+        widths = _widths(backbone)
         self.columns = nn.ModuleDict(
-            {level: nn.Linear(widths[level], hidden, bias=False) for level in levels}
+            {level: nn.Linear(width, hidden, bias=False) for level, width in widths.items()}
         )
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.classifier = nn.Linear(hidden, len(self.labels))
         for column in self.columns.values():
-            nn.init.normal_(column.weight, std=(2 / sum(widths[level] for level in levels)) ** 0.5)
+            nn.init.normal_(column.weight, std=(2 / sum(widths.values())) ** 0.5)
 
     def forward(self, images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, P, K)`` of some pixels of RGB images in grey levels 0..255, ``(B, 3, H,
@@ -115,9 +103,8 @@ class ZoomOut(nn.Module):
     def _normalised(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """The maps of every level, the vector at each position of mean 0 and variance 1."""
         maps = self.backbone.stage_maps(self.backbone.normalised(images))
-        if SCENE in self.levels:
-            maps[SCENE] = maps[STAGES[-1]].mean(dim=(2, 3), keepdim=True)
-        return {level: _standardised(maps[level]) for level in self.levels}
+        maps[SCENE] = maps[STAGES[-1]].mean(dim=(2, 3), keepdim=True)
+        return {level: _standardised(one) for level, one in maps.items()}
 
 
 def _standardised(maps: torch.Tensor) -> torch.Tensor:
@@ -125,26 +112,12 @@ def _standardised(maps: torch.Tensor) -> torch.Tensor:
     return functional.layer_norm(channels_last, channels_last.shape[-1:]).permute(0, 3, 1, 2)
 
 
-def _headless(backbone: Network, levels: Sequence[str]) -> dict[str, int]:
-    """Channels of each level; the modules of the backbone after the last stage in use are removed
-    from it.
-    """
-    # A module is in use if some parameter of it has a gradient from that stage, traced on the meta
-    # device, which computes no values.
-    with torch.inference_mode(False), torch.enable_grad():
-        outline = copy.deepcopy(backbone).to("meta").eval().requires_grad_(True)
-        named = dict(outline.named_parameters())
-        maps = outline.stage_maps(torch.empty(1, 3, backbone.field, backbone.field, device="meta"))
-        last = maps[STAGES[-1] if SCENE in levels else max(levels, key=STAGES.index)]
-        reached = torch.autograd.grad(last.sum(), list(named.values()), allow_unused=True)
-    used = {name for name, gradient in zip(named, reached, strict=True) if gradient is not None}
-    gone: list[str] = []
-    for path, _ in outline.named_modules():
-        own = [name for name in named if name.startswith(f"{path}.")]
-        inside = path.startswith(tuple(f"{one}." for one in gone))
-        if path and own and not inside and not used.intersection(own):
-            backbone.set_submodule(path, nn.Identity())
-            gone.append(path)
+def _widths(backbone: Network) -> dict[str, int]:
+    """Channels of each level, traced on the meta device, which computes no values."""
+    outline = copy.deepcopy(backbone).to("meta").eval()
+    side = backbone.field
+    with torch.no_grad():
+        maps = outline.stage_maps(torch.empty(1, 3, side, side, device="meta"))
     widths = {name: one.shape[1] for name, one in maps.items()}
     return widths | {SCENE: widths[STAGES[-1]]}
 
@@ -157,11 +130,10 @@ class Header(files.Header):
 
     labels: Json[tuple[str, ...]]
     hidden: Json[int]
-    levels: Json[tuple[str, ...]]
     stride: Json[int]
 
     def build(self) -> ZoomOut:
-        return ZoomOut(super().build(), self.labels, self.hidden, self.levels, self.stride)
+        return ZoomOut(super().build(), self.labels, self.hidden, self.stride)
 
 
 def save(network: ZoomOut, spec: NetworkSpec, path: Path) -> None:
@@ -169,10 +141,10 @@ def save(network: ZoomOut, spec: NetworkSpec, path: Path) -> None:
     above = {
         "labels": json.dumps(network.labels),
         "hidden": str(len(network.bias)),
-        "levels": json.dumps(network.levels),
+        "levels": json.dumps(LEVELS),
         "stride": str(network.stride),
     }
-    files.write(network, files.header_of(network.backbone, spec) | above, path)
+    files.write(network.state_dict(), files.header_of(network.backbone, spec) | above, path)
 
 
 def load_segmenter(path: Path) -> ZoomOut:

@@ -9,7 +9,6 @@ average their gradients.
 from __future__ import annotations
 
 import inspect
-import json
 import math
 import time
 import warnings
@@ -18,25 +17,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from blurpaper.data.sets import KeptSet, room
-from blurpaper.networks.base import Network, shared_batch
+from blurpaper.networks import files
+from blurpaper.networks.base import Network, WeightsError, shared_batch
 from blurpaper.runs import devices
 from blurpaper.runs.devices import autocast, device_of
-from blurpaper.runs.files import UserError, written
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Compute, Protocol, Schedule
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import seed_of
 from blurpaper.training.batches import Task, ahead, epoch_order, make_batch
 from blurpaper.training.objectives import Objective
-
-
-class TrainingError(UserError):
-    """Training that cannot go on, in one sentence."""
-
 
 # --- The loop -------------------------------------------------------------------------------------
 
@@ -54,7 +49,9 @@ def steps_of(schedule: Schedule, count: int) -> Iterator[tuple[int, int, float]]
         epoch += phase.epochs
 
 
-def _members(order: np.ndarray, batch: int, schedule: Schedule) -> list[int]:
+def _members(task: Task, schedule: Schedule, epoch: int, batch: int) -> list[int]:
+    """Numbers of the images of a batch."""
+    order = epoch_order(task, epoch)
     return order[batch * schedule.batch : (batch + 1) * schedule.batch].tolist()
 
 
@@ -74,26 +71,9 @@ def train_or_resume(
         objective: makes the objective, with the network before training.
         name: of the network, for people.
     """
-    checkpoint = readable_checkpoint(scratch / "checkpoint.safetensors")
+    checkpoint = scratch / "checkpoint.safetensors"
     with progress(f"training {name}", unit="step") as tick:
         return train(objective(), task, schedule, settings, compute, checkpoint, tick)
-
-
-def readable_checkpoint(path: Path) -> Path:
-    """The file for a checkpoint. If one is there that cannot be read, because it is cut off for
-    example, it is reported and removed.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt"):
-            pass
-    except FileNotFoundError:
-        pass
-    except SafetensorError:
-        warnings.warn(f"the checkpoint {path} is damaged: training begins anew.", stacklevel=2)
-        path.unlink(missing_ok=True)
-    return path
 
 
 def train(
@@ -110,11 +90,11 @@ def train(
 
     Args:
         checkpoint: file written every ``compute.checkpoint_seconds``; the caller removes it once
-            the network is stored.
+            the network is stored. One that is damaged is reported, and training begins anew.
         tick: called with (steps done, steps in all, loss).
 
     Raises:
-        TrainingError: if the loss is no longer finite, naming the step and the batch; the last
+        UserError: if the loss is no longer finite, naming the step and the batch; the last
             checkpoint is kept.
     """
     devices.join()  # by which each takes its GPU
@@ -131,18 +111,15 @@ def train(
             layer.eval()
     together = _together(objective)
 
-    def members_of(number: int) -> list[int]:
-        epoch, batch, _ = steps[number]
-        return _members(epoch_order(task, epoch), batch, schedule)
-
     def own_batch(number: int) -> Any:  # noqa: ANN401
-        _, own = devices.share(members_of(number))
-        return objective.batch(task, own, steps[number][0], settings, schedule.flip, device)
+        epoch, place, _ = steps[number]
+        _, own = devices.share(_members(task, schedule, epoch, place))
+        return objective.batch(task, own, epoch, settings, schedule.flip, device)
 
     last_saved = time.monotonic()
     for number, batch in ahead(own_batch, range(start, len(steps)), device):
         epoch, place, rate = steps[number]
-        members = members_of(number)
+        members = _members(task, schedule, epoch, place)
         torch.manual_seed(seed_of(task.seed, "dropout", number) % 2**63)
         with autocast(compute, device), shared_batch(devices.share(members)[0], len(members)):
             # The mean over all processes' gradients is that of the whole batch if each counts for
@@ -150,7 +127,7 @@ def train(
             loss = together(batch) * (len(batch.labels) * devices.count() / len(members))
         if not math.isfinite(value := devices.total(loss) / devices.count()):
             images = ", ".join(task.images.ids[member] for member in members[:3])
-            raise TrainingError(
+            raise UserError(
                 f"the loss is {value} at step {number} of {len(steps)} (epoch {epoch}, batch "
                 f"{place}: {images}, ...); lower the learning rate, now {rate:g}."
             )
@@ -208,52 +185,43 @@ def reestimate_batch_norm(
     """
     device, network = device_of(compute), start()
     network.to(device, memory_format=torch.channels_last).eval()
-    layers = _normalisations(network)
-    if not layers:
+    if not _normalisations(network):
         raise UserError(
             f"{type(network).__name__} has no batch normalisation whose statistics could be "
             "re-estimated."
         )
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum, usual = None, layer.momentum  # None: the plain average over the batches
-        layer.train()
-    order = epoch_order(task, 0)
-    with torch.no_grad(), autocast(compute, device):
-        for batch in range(min(batches, max(1, len(order) // schedule.batch))):
-            members = _members(order, batch, schedule)
-            network(make_batch(task, members, 0, settings, schedule.flip, device).seen)
-    for layer in layers:
-        layer.momentum = usual
-    return network.eval()
+    seen = (
+        make_batch(
+            task, _members(task, schedule, 0, batch), 0, settings, schedule.flip, device
+        ).seen
+        for batch in range(min(batches, max(1, len(task.images) // schedule.batch)))
+    )
+    with autocast(compute, device):
+        update_bn(seen, network)
+    return network
 
 
 # --- Checkpoints ----------------------------------------------------------------------------------
 
 
 def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    from safetensors.torch import save_file
-
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         for kind, value in optimizer.state[parameter].items():
             if isinstance(value, torch.Tensor):
                 tensors[f"optimizer.{kind}.{name}"] = value
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with written(path) as temporary:
-        save_file(tensors, temporary, metadata={"step": json.dumps(step)})
+    files.write(tensors, {"step": str(step)}, path)
 
 
 def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Load a checkpoint if there is one; the number of the step to go on with."""
-    from safetensors import safe_open
-
     if not path.exists():
         return 0
-    with safe_open(path, "pt") as file:
-        names = file.keys()  # which is no mapping
-        tensors = {name: file.get_tensor(name) for name in names}
-        step = json.loads(file.metadata()["step"])
+    try:
+        tensors, step = files.read(path), int(files.metadata(path)["step"])
+    except WeightsError:
+        warnings.warn(f"the checkpoint {path} is damaged: training begins anew.", stacklevel=2)
+        return 0
     network.load_state_dict(
         {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
     )

@@ -5,11 +5,11 @@ says, and kept.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from blurpaper.runs.profile import Profile, Schedule
 from blurpaper.runs.store import Artifact, Store
 from blurpaper.training import loop
 from blurpaper.training.batches import Task
-from blurpaper.training.objectives import Agreement, AugMixed, Labels
+from blurpaper.training.objectives import Agreement, AugMixed, Labels, Objective
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -75,7 +75,10 @@ class Trained(Reference):
             batches = profile.finetuning.batch_norm_batches
             compute = partial(loop.reestimate_batch_norm, start, task, *settings, batches)
         else:
-            objective = partial(_objective, start, schedule, self.recipe, classes)
+
+            def objective() -> Objective:
+                return objective_of(start(), schedule, self.recipe, classes)
+
             compute = partial(loop.train_or_resume, objective, task, *settings, self.name)
         return Artifact(
             "networks",
@@ -213,10 +216,6 @@ def is_published(spec: NetworkSpec) -> bool:
 def start_of(spec: NetworkSpec) -> NetworkSpec:
     """The network that a fine-tuned one starts from."""
     return NetworkSpec(spec.model, seed=0 if spec.model in ORIGINALS else spec.seed)
-
-
-def _objective(start: Callable[[], Classifier], *of: Any) -> Labels | Agreement:  # noqa: ANN401
-    return objective_of(start(), *of)
 
 
 def objective_of(

@@ -69,11 +69,7 @@ class AugMixed(Labels):
     2020, without their term of consistency).
     """
 
-    def __init__(
-        self, network: Classifier, smoothing: float = 0.0, classes: Sequence[int] = ()
-    ) -> None:
-        super().__init__(network, smoothing, classes)
-        self.augment = v2.AugMix(all_ops=False)  # of all, one changes the sharpness
+    augment = v2.AugMix(all_ops=False)  # of all, one changes the sharpness
 
     def forward(self, batch: Batch) -> torch.Tensor:
         crops = batch.seen.round().clamp(0, 255).to(torch.uint8)

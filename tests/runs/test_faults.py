@@ -30,6 +30,7 @@ from blurpaper.cli import main
 from blurpaper.data import folders
 from blurpaper.data.images import ImageError
 from blurpaper.networks.vgg import small_vgg
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.runs.store import TENSORS, Artifact, Codec, Store, StoreError, sha256_of
 from blurpaper.training import batches, loop, networks
@@ -475,7 +476,7 @@ def test_a_loss_that_is_no_number_names_step_and_batch_and_keeps_the_checkpoint_
             return super().forward(batch) * (float("nan") if self.seen == 7 else 1.0)
 
     torch.manual_seed(3)
-    with pytest.raises(loop.TrainingError) as told:
+    with pytest.raises(UserError) as told:
         weights(task, checkpoint, objective=Poisoned(small_vgg(("below", "above"))))
     members = batches.epoch_order(task, 1)[8:11]  # the third batch of the second epoch
     named = ", ".join(f"test/{member}" for member in members)

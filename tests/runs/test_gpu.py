@@ -32,6 +32,7 @@ from blurpaper.networks.vgg import VGG, small_vgg
 from blurpaper.networks.weights import bundled
 from blurpaper.runs import devices
 from blurpaper.runs import profile as profiles
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation.batches import PerPixel
 from blurpaper.segmentation.protocol import scored
@@ -386,7 +387,7 @@ def test_statistics_of_batch_normalisation_are_those_of_the_cpu(exact) -> None:
 
 def test_a_loss_that_is_not_finite_stops_and_names_its_batch() -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=3, rate=1e30)]})
-    with pytest.raises(loop.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
+    with pytest.raises(UserError, match=r"step \d+ of 12 .*test/\d+"):
         losses(Labels(fresh()), HALF, schedule)
 
 

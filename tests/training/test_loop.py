@@ -25,6 +25,7 @@ from blurpaper.evaluation import protocol
 from blurpaper.networks.base import unfolded
 from blurpaper.networks.vgg import small_vgg
 from blurpaper.runs import profile
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.training import batches, loop
 from blurpaper.training.batches import Task, make_batch
@@ -157,7 +158,7 @@ def test_learning_rates_follow_the_phases() -> None:
 
 def test_a_loss_that_is_not_finite_stops_and_names_its_batch(images) -> None:
     schedule = SCHEDULE.model_copy(update={"phases": [Phase(epochs=3, rate=1e30)]})
-    with pytest.raises(loop.TrainingError, match=r"step \d+ of 12 .*test/\d+"):
+    with pytest.raises(UserError, match=r"step \d+ of 12 .*test/\d+"):
         loop.train(Labels(fresh()), task(images), schedule, SETTINGS, CPU)
 
 
