@@ -15,14 +15,12 @@ import numpy as np
 import torch
 
 from blurpaper.data.images import SUFFIXES, ImageError, decoding
-from blurpaper.kernels import PSF, SHARP, psf
+from blurpaper.kernels import SHARP, psf
 from blurpaper.runs import threads
 from blurpaper.runs.files import UserError
 
-PSFLike = str | PSF | np.ndarray | torch.Tensor | None
-"""A PSF by name, by value or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as
-it is.
-"""
+PSFLike = str | np.ndarray | torch.Tensor | None
+"""A PSF by name or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as it is."""
 
 
 def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tensor:
@@ -99,8 +97,6 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
         return None
     if isinstance(one, str):
         return psf(one)
-    if isinstance(one, PSF):
-        return one.array()
     one = one.detach().cpu() if isinstance(one, torch.Tensor) else one
     kernel = np.asarray(one.float() if getattr(one, "dtype", 0) == torch.bfloat16 else one)
     if kernel.dtype.kind not in "buif":
