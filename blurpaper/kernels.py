@@ -43,72 +43,34 @@ _LARGEST = CANONICAL / 4
 SHAKE_BANKS = {"test": 100, "train": 10_000}
 
 
-@dataclass(frozen=True)
-class PSF:
-    """A point-spread function as a value: its kind, its size in pixels of 384, and for camera shake
-    its number.
+def check_psf(name: str) -> tuple[str, float]:
+    """Check that a name such as ``"D8"`` or ``"shake:17"`` is that of a PSF; returns its kind and
+    its size in pixels of 384, or its number for camera shake.
 
-    >>> psf = PSF.parse("H4")
-    >>> psf.kind, psf.size
-    ('H', 4.0)
+    Raises:
+        UserError: if it is not, with the names that are.
+
+    >>> check_psf("H4"), check_psf("shake:17")
+    (('H', 4.0), ('shake', 17.0))
     """
-
-    kind: str
-    size: float = 0.0
-    index: int | None = None
-
-    @classmethod
-    def parse(cls, name: str) -> PSF:
-        """Read a name such as ``"D8"`` or ``"shake:17"``.
-
-        Raises:
-            UserError: if the name is not that of a PSF, with the names that are.
-        """
-        if not isinstance(name, str):
-            raise UserError(f"a PSF is named by a string such as 'D8'. Got {name!r}.")
-        if name == SHAKE:
-            raise UserError(
-                f"'shake' is {SHAKE_BANKS['test']} PSFs: name one, 'shake:0' to 'shake:99'. Got "
-                f"{name!r}."
-            )
-        if match := re.fullmatch(r"shake:([0-9]{1,6})", name):
-            return cls(SHAKE, 0.0, int(match[1]))
-        if match := re.fullmatch(r"([A-Z])([0-9]{1,4}(?:\.[0-9]{1,4})?)", name):
-            return cls(match[1], float(match[2]))
-        raise UserError(f"{_EXPECTED} Got {name!r}.")
-
-    def __post_init__(self) -> None:
-        name = self.name
-        if self.kind == SHAKE:
-            if self.index is None or not 0 <= self.index < SHAKE_BANKS["test"]:
-                raise UserError(
-                    f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got "
-                    f"{name!r}."
-                )
-            return
-        if self.kind not in KINDS:
+    pattern = r"(shake):([0-9]{1,6})|([A-Z])([0-9]{1,4}(?:\.[0-9]{1,4})?)"
+    match = re.fullmatch(pattern, name) if isinstance(name, str) else None
+    letter, size = [one for one in match.groups() if one] if match else ("", "0")
+    if letter == SHAKE and int(size) >= SHAKE_BANKS["test"]:
+        raise UserError(
+            f"camera shake for testing is numbered 0 to {SHAKE_BANKS['test'] - 1}. Got {name!r}."
+        )
+    if letter != SHAKE:
+        if letter not in KINDS:
             raise UserError(f"{_EXPECTED} Got {name!r}.")
-        kind = KINDS[self.kind]
-        if not kind.smallest <= self.size <= _LARGEST:
+        kind = KINDS[letter]
+        if not kind.smallest <= float(size) <= _LARGEST:
             raise UserError(
                 f"{kind.what} is from {kind.smallest:g} to {_LARGEST:g} pixels. Got {name!r}."
             )
-        if kind.whole and self.size != int(self.size):
+        if kind.whole and not float(size).is_integer():
             raise UserError(f"{kind.what} is a whole number of pixels. Got {name!r}.")
-
-    @property
-    def name(self) -> str:
-        return f"shake:{self.index}" if self.kind == SHAKE else f"{self.kind}{self.size:g}"
-
-    def array(self, scale: float = 1.0) -> np.ndarray:
-        """The PSF at ``scale`` times the canonical size: float32 ``(h, w)``, odd, unit sum."""
-        scale = check_scale(scale)
-        if self.kind == SHAKE:
-            return shake_bank("test", scale)[self.index]
-        kernel = KINDS[self.kind].canonical(self.size)
-        if scale != 1.0:
-            kernel = KINDS[self.kind].sampled(kernel, scale)
-        return _finished(kernel)
+    return letter, float(size)
 
 
 def psf(name: str, scale: float = 1.0) -> np.ndarray:
@@ -127,12 +89,15 @@ def psf(name: str, scale: float = 1.0) -> np.ndarray:
     >>> psf("H8").shape
     (1, 9)
     """
-    return _array(PSF.parse(name), check_scale(scale))
+    return _array(*check_psf(name), check_scale(scale))
 
 
 @lru_cache(maxsize=1024)
-def _array(one: PSF, scale: float) -> np.ndarray:
-    return one.array(scale)
+def _array(letter: str, size: float, scale: float) -> np.ndarray:
+    if letter == SHAKE:
+        return shake_bank("test", scale)[int(size)]
+    kernel = KINDS[letter].canonical(size)
+    return _finished(kernel if scale == 1 else KINDS[letter].sampled(kernel, scale))
 
 
 def check_condition(name: str) -> str:
@@ -145,7 +110,7 @@ def check_condition(name: str) -> str:
     'shake'
     """
     if name not in (SHARP, SHAKE):
-        PSF.parse(name)
+        check_psf(name)
     return name
 
 
@@ -222,44 +187,21 @@ _FINE = 256
 """Lines of the midpoint rule in each pixel."""
 
 
-def _half_chords(radius: float) -> np.ndarray:
-    """Half of a disk's extent along y on the lines of the midpoint rule: ``(n, _FINE)`` for the
-    columns of pixels from the middle outwards.
-    """
-    columns = math.ceil(radius + 0.5) + 1
-    x = (np.arange(columns * _FINE) + 0.5) / _FINE - 0.5
-    return np.sqrt(np.maximum(radius**2 - x**2, 0.0)).reshape(columns, _FINE)
-
-
 def _disk_area(radius: float) -> np.ndarray:
     """Share of each pixel that a disk of this radius covers: exact along y, a fine midpoint rule
     along x.
     """
-    chords = _half_chords(radius)
-    y = np.arange(len(chords))
+    columns = math.ceil(radius + 0.5) + 1  # of pixels, from the middle outwards
+    x = (np.arange(columns * _FINE) + 0.5) / _FINE - 0.5
+    chords = np.sqrt(np.maximum(radius**2 - x**2, 0.0)).reshape(columns, _FINE)  # half of each
+    y = np.arange(columns)
     covered = (y + 0.5 <= chords.min(axis=1)[:, None]).astype(np.float64)
     # Only the pixels of the edge are neither full nor empty.
     x, y = np.nonzero((covered == 0) & (y - 0.5 < chords.max(axis=1)[:, None]))
     lines, y = chords[x], y[:, None]
     shares = np.where(y == 0, 2 * np.minimum(lines, 0.5), np.clip(lines - y + 0.5, 0.0, 1.0))
     covered[x, y[:, 0]] = shares.mean(axis=1)
-    return _mirrored((covered + covered.T) / 2)
-
-
-def _disk_profile(radius: float) -> np.ndarray:
-    """The sum of :func:`_disk_area` along an axis, without making it."""
-    chords = _half_chords(radius)
-    ascending = chords.ravel()[: _FINE // 2 - 1 : -1]  # those of one side of the middle
-    edges = np.arange(len(chords)) + 0.5
-    reached = np.searchsorted(ascending, edges)
-    inside = np.append(0.0, np.cumsum(ascending))[reached] + edges * (ascending.size - reached)
-    along_y = np.diff(inside, prepend=-inside[0]) / _FINE
-    return _mirrored(chords.mean(axis=1) + along_y)
-
-
-def _mirrored(outwards: np.ndarray) -> np.ndarray:
-    """Values from the middle outwards along each axis, on both sides of it."""
-    return np.pad(outwards, (len(outwards) - 1, 0), mode="reflect")
+    return np.pad((covered + covered.T) / 2, (columns - 1, 0), mode="reflect")
 
 
 def _segment_area(length: float) -> np.ndarray:
@@ -274,20 +216,13 @@ def _gaussian_area(sigma: float) -> np.ndarray:
     return np.diff([math.erf(edge) for edge in edges])
 
 
-def _of_variance(
-    shape: Callable[[float], np.ndarray],
-    target: float,
-    profile: Callable[[float], np.ndarray] | None = None,
-) -> np.ndarray:
+def _of_variance(shape: Callable[[float], np.ndarray], target: float) -> np.ndarray:
     """The member of a family of shapes whose variance along x is the target, to the last digits: by
     false position (the Illinois method), as variance grows with extent.
-
-    Args:
-        profile: sums of the shapes along y, if these are cheaper to have.
     """
 
     def excess(extent: float) -> float:
-        return float(axis_variance((profile or shape)(extent))[-1]) - target
+        return float(axis_variance(shape(extent))[-1]) - target
 
     low, high, below, side = 0.0, math.sqrt(target) + 0.5, -target, 0
     while (above := excess(high)) < 0:
@@ -318,7 +253,7 @@ def axis_variance(kernel: np.ndarray) -> np.ndarray:
 
 
 def _sampled_disk(kernel: np.ndarray, scale: float) -> np.ndarray:
-    return _of_variance(_disk_area, scale**2 * axis_variance(kernel)[1], _disk_profile)
+    return _of_variance(_disk_area, scale**2 * axis_variance(kernel)[1])
 
 
 def _sampled_row(kernel: np.ndarray, scale: float) -> np.ndarray:
@@ -507,8 +442,6 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
         raise UserError(
             f"a mix is a name, or a mapping from conditions to probabilities. Got {mix!r}."
         )
-    if not mix:
-        raise UserError("a mix names at least one condition. Got none.")
     shares = {check_condition(name): number_of(share) for name, share in mix.items()}
     for condition, share in shares.items():
         if not 0 < share <= 1:

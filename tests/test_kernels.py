@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from blurpaper import kernels
-from blurpaper.kernels import KINDS, PSF, axis_variance, psf, shake_bank
+from blurpaper.kernels import KINDS, axis_variance, psf, shake_bank
 
 SCALES = (1.0, 108 / 384, 0.25, 1.5, 2.0)
 SIZES = (1, 2, 3, 4, 7, 8, 12)
@@ -88,9 +88,9 @@ def test_nobody_can_write_to_a_psf_that_others_share(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_read_and_written_alike(name):
-    assert PSF.parse(name).name == name
-    assert np.array_equal(PSF.parse(name).array(0.25), psf(name, 0.25))
+def test_a_name_says_its_kind_and_its_size(name):
+    kind, size = kernels.check_psf(name)
+    assert f"{kind}{':' * (kind == 'shake')}{size:g}" == name
 
 
 @pytest.mark.parametrize("scale", [1.0, 108 / 384])
@@ -179,7 +179,6 @@ def test_the_area_of_a_disk_in_a_pixel_is_that_of_256_lines(radius):
     share = np.maximum(covered, 0).reshape(len(y), 256, -1).mean(axis=1)
     area = kernels._disk_area(radius)
     assert np.abs(area - (share + share.T) / 2).max() < 1e-14
-    assert np.abs(kernels._disk_profile(radius) - area.sum(axis=0)).max() < 1e-12 * max(1, radius)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name[0] in "DG"])

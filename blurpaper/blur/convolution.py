@@ -15,14 +15,12 @@ import numpy as np
 import torch
 
 from blurpaper.data.images import SUFFIXES, ImageError, decoding
-from blurpaper.kernels import PSF, SHARP, psf
+from blurpaper.kernels import SHARP, psf
 from blurpaper.runs import threads
 from blurpaper.runs.files import UserError
 
-PSFLike = str | PSF | np.ndarray | torch.Tensor | None
-"""A PSF by name, by value or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as
-it is.
-"""
+PSFLike = str | np.ndarray | torch.Tensor | None
+"""A PSF by name or as an array of odd sides; ``None`` or ``"sharp"`` leaves an image as it is."""
 
 
 def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tensor:
@@ -64,13 +62,10 @@ def apply(images: torch.Tensor, psfs: PSFLike | Sequence[PSFLike]) -> torch.Tens
 
 def check_eight_bits(images: torch.Tensor) -> None:
     """Raise a TypeError unless these are 8-bit images, in a tensor of any shape."""
-    if not isinstance(images, torch.Tensor):
-        raise TypeError(
-            "images must be a uint8 tensor of torch. Got "
-            f"{type(images).__module__}.{type(images).__name__}."
-        )
-    if images.dtype != torch.uint8:
-        raise TypeError(f"images must be a uint8 tensor of torch. Got {images.dtype}.")
+    tensor, kind = isinstance(images, torch.Tensor), type(images)
+    if not tensor or images.dtype != torch.uint8:
+        got = images.dtype if tensor else f"{kind.__module__}.{kind.__name__}"
+        raise TypeError(f"images must be a uint8 tensor of torch. Got {got}.")
 
 
 def _one_each(psfs: PSFLike | Sequence[PSFLike], count: int) -> list[np.ndarray | None]:
@@ -99,8 +94,6 @@ def kernel_of(one: PSFLike) -> np.ndarray | None:
         return None
     if isinstance(one, str):
         return psf(one)
-    if isinstance(one, PSF):
-        return one.array()
     one = one.detach().cpu() if isinstance(one, torch.Tensor) else one
     kernel = np.asarray(one.float() if getattr(one, "dtype", 0) == torch.bfloat16 else one)
     if kernel.dtype.kind not in "buif":
@@ -158,16 +151,12 @@ def _grey_levels(path: str | Path) -> np.ndarray:
         if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
             return np.asarray(image, np.float64)
         channels = np.asarray(image.convert("RGBA"), np.float64)
-    if (channels[..., 3] < 255).any():
-        raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is transparent: save it on a black "
-            "ground."
-        )
-    if (channels[..., :3] != channels[..., :1]).any():
-        raise ImageError(
-            f"the weights of a PSF are grey levels, and {path} is coloured: save the channel that "
-            "is meant."
-        )
+    for wrong, remedy in (
+        (channels[..., 3] < 255, "transparent: save it on a black ground"),
+        (channels[..., :3] != channels[..., :1], "coloured: save the channel that is meant"),
+    ):
+        if wrong.any():
+            raise ImageError(f"the weights of a PSF are grey levels, and {path} is {remedy}.")
     return channels[..., 0]
 
 

@@ -7,25 +7,12 @@ run.
 """
 
 from blurpaper.claims import fine_tuning, recognition, restoration
-from blurpaper.claims.criteria import (
-    CLAIMS,
-    CONDITIONS_NOT_MET,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDECIDED,
-    verdicts,
-)
+from blurpaper.claims.criteria import CLAIMS, verdicts
 from blurpaper.claims.evidence import Evidence, NotMeasuredError
 from blurpaper.claims.ledger import ledger, summary, tables
 
 __all__ = [
     "CLAIMS",
-    "CONDITIONS_NOT_MET",
-    "NOT_REPRODUCED",
-    "NOT_RUN",
-    "REPRODUCED",
-    "UNDECIDED",
     "Evidence",
     "NotMeasuredError",
     "fine_tuning",

@@ -137,23 +137,13 @@ def claim(section: str, table: str, paper: str = REPRODUCED) -> Callable[[Decide
 
     The function's docstring says the rest, a paragraph each: the claim, its criteria, and if need
     be a note.
-
-    Raises:
-        ValueError: if the id is taken, the docstring lacks a paragraph, or the paper's verdict is
-            none.
     """
 
     def register(function: Decide) -> Decide:
         name = function.__name__.replace("_", "-")
-        says, *others = (" ".join(part.split()) for part in (function.__doc__ or "").split("\n\n"))
-        if name in CLAIMS or not others or paper not in VERDICTS:
-            raise ValueError(
-                "a claim has its own id, two paragraphs at least, and one of "
-                f"{', '.join(VERDICTS)}. Got {name!r}."
-            )
-        CLAIMS[name] = Claim(
-            name, section, table, paper, says, others[0], " ".join(others[1:]), function
-        )
+        paragraphs = (" ".join(part.split()) for part in (function.__doc__ or "").split("\n\n"))
+        says, tolerance, *note = paragraphs
+        CLAIMS[name] = Claim(name, section, table, paper, says, tolerance, " ".join(note), function)
         return function
 
     return register

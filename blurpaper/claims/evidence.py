@@ -221,10 +221,7 @@ class Evidence:
         terms = np.array(
             [metrics.per_image(one)[metric] for _, one in group.groupby("seed", observed=True)]
         )
-        seeds, images = (
-            intervals.resampling(count, self.resamples).astype(np.float64) for count in terms.shape
-        )
-        means = np.einsum("rs,sn,rn->r", seeds, terms, images, optimize=True) / terms.size
+        means = intervals.sums_over_both(terms, self.resamples) / terms.size
         return np.concatenate([[terms.mean()], means]), terms.shape[1]
 
     def _row(self, of: dict[str, str]) -> pd.Series:

@@ -60,7 +60,7 @@ def of_mean_over_seeds(terms: np.ndarray, resamples: int) -> tuple[float, float,
         terms: ``(S, N)``, a row a seed, a column an image.
     """
     terms = np.asarray(terms, np.float64)
-    means = _sums_over_both(terms, resamples) / terms.size
+    means = sums_over_both(terms, resamples) / terms.size
     return float(terms.mean()), *map(float, _percentiles(means))
 
 
@@ -74,12 +74,12 @@ def of_ratio_over_seeds(
     undefined.
     """
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
-    upper, lower = (_sums_over_both(terms, resamples) for terms in (above, below))
+    upper, lower = (sums_over_both(terms, resamples) for terms in (above, below))
     low, high = (np.nan, np.nan) if lower.min() <= 0 else _percentiles(upper / lower)
     return float(above.mean() / below.mean()), float(low), float(high)
 
 
-def _sums_over_both(terms: np.ndarray, resamples: int) -> np.ndarray:
+def sums_over_both(terms: np.ndarray, resamples: int) -> np.ndarray:
     """Sums of ``(S, N)`` over resampled seeds and images: ``(R,)``."""
     seeds, images = (resampling(count, resamples).astype(np.float64) for count in terms.shape)
     return np.einsum("rs,sn,rn->r", seeds, terms, images, optimize=True)
@@ -108,27 +108,6 @@ def of_draws(drawn: np.ndarray) -> tuple[float, float, float]:
     """
     low, high = _percentiles(drawn[1:])
     return float(drawn[0]), float(low), float(high)
-
-
-def paired_difference(
-    one: np.ndarray, other: np.ndarray, resamples: int
-) -> tuple[float, float, float]:
-    """Mean of ``one - other``, each ``(N,)``, over the same images in the same order, with its
-    percentile interval.
-
-    Raises:
-        ValueError: if they are not of one shape.
-
-    >>> paired_difference([1, 1, 0, 1], [1, 0, 0, 0], resamples=1000)[0]
-    0.5
-    """
-    if np.shape(one) != np.shape(other):
-        raise ValueError(
-            f"paired differences need the same images. Got {np.shape(one)} and {np.shape(other)}."
-        )
-    difference = np.asarray(one, np.float64) - np.asarray(other, np.float64)
-    value, low, high = of_mean(difference, resamples)
-    return float(value), float(low), float(high)
 
 
 def false_discovery_adjusted(p_values: Sequence[float]) -> np.ndarray:
@@ -195,7 +174,7 @@ def differences(
         own = metrics.per_image(group)
         their = metrics.per_image(others[tuple(group.iloc[0][_SETTING])])
         for metric in wanted:
-            found = paired_difference(own[metric], their[metric], profile.evaluation.bootstrap)
+            found = of_mean(own[metric] - their[metric], profile.evaluation.bootstrap)
             yield results.columns(key) | results.number(f"{metric}_vs_{name}", *found, len(group))
 
 

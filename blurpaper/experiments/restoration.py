@@ -28,7 +28,7 @@ from blurpaper.evaluation.results import AS_IS
 from blurpaper.experiments import treatment
 from blurpaper.experiments.measurements import EXPERIMENTS, FRAMED, Measurement
 from blurpaper.experiments.treatment import CAMERA, Treatment
-from blurpaper.kernels import PSF
+from blurpaper.kernels import check_psf
 from blurpaper.networks import NetworkSpec
 from blurpaper.runs import Run
 from blurpaper.runs.files import UserError, data_folder
@@ -47,7 +47,7 @@ def check_deblurring(profile: Profile) -> None:
     """
     settings = profile.deblurring
     for name in (settings.psf, *settings.wrong_psfs):
-        PSF.parse(name)
+        check_psf(name)
     for method in settings.methods:
         deblurring.check_method(method)
     for one in EXPERIMENTS["table5"].measures(profile):

@@ -40,7 +40,7 @@ def decided(*of_claims):
             str(n),
             "1",
             "table1",
-            claims.REPRODUCED,
+            criteria.REPRODUCED,
             "It is so.",
             "Clearly.",
             "",
@@ -62,7 +62,7 @@ def by_the_paper():
 @pytest.mark.parametrize("name", claims.CLAIMS)
 def test_every_claim_comes_out_of_the_papers_numbers_as_it_says(name, by_the_paper) -> None:
     assert by_the_paper[name].verdict == claims.CLAIMS[name].paper
-    assert claims.CLAIMS[name].note or claims.CLAIMS[name].paper == claims.REPRODUCED
+    assert claims.CLAIMS[name].note or claims.CLAIMS[name].paper == criteria.REPRODUCED
 
 
 def test_there_are_enough_claims_and_every_table_figure_and_section_has_some() -> None:
@@ -84,8 +84,8 @@ def test_criteria_are_in_the_source_and_each_claim_is_a_small_function() -> None
 
 def test_the_contradiction_about_transfer_between_types_of_blur_is_found(by_the_paper) -> None:
     """The caption of Table 3 against Sec. 4.1 and the table's own numbers."""
-    assert by_the_paper["shake-helps-under-motion"].verdict == claims.REPRODUCED
-    assert by_the_paper["nothing-carries-over-between-types"].verdict == claims.NOT_REPRODUCED
+    assert by_the_paper["shake-helps-under-motion"].verdict == criteria.REPRODUCED
+    assert by_the_paper["nothing-carries-over-between-types"].verdict == criteria.NOT_REPRODUCED
 
 
 def test_margins_are_the_papers_differences(by_the_paper) -> None:
@@ -113,8 +113,8 @@ def test_swapped_networks_overturn_the_claims_on_them() -> None:
     rows.loc[three, "recipe"] = ["" if name == "original" else "labels" for name in of]
     rows = rows[rows["experiment"] != "table1"]
     found = verdicts(claims.CLAIMS.values(), Evidence(Paper(rows)))
-    assert found["mix-helps-under-defocus-and-shake"].verdict == claims.NOT_REPRODUCED
-    assert found["more-of-other-blurs-costs-more"].verdict == claims.NOT_RUN
+    assert found["mix-helps-under-defocus-and-shake"].verdict == criteria.NOT_REPRODUCED
+    assert found["more-of-other-blurs-costs-more"].verdict == criteria.NOT_RUN
     assert "H4" in found["more-of-other-blurs-costs-more"].missing
 
 
@@ -123,9 +123,9 @@ def test_swapped_networks_overturn_the_claims_on_them() -> None:
 
 def test_an_interval_decides_and_one_that_straddles_the_limit_does_not() -> None:
     assert decided([criterion(1.0, 0.1)], [criterion(-1.0, 0.1)], [criterion(0.05, 0.1)]) == [
-        claims.REPRODUCED,
-        claims.NOT_REPRODUCED,
-        claims.UNDECIDED,
+        criteria.REPRODUCED,
+        criteria.NOT_REPRODUCED,
+        criteria.UNDECIDED,
     ]
 
 
@@ -133,8 +133,8 @@ def test_below_is_the_mirror_image_of_above() -> None:
     assert decided(
         [criterion(1.0, 0.1, 2.0, above=False)], [criterion(3.0, 0.1, 2.0, above=False)]
     ) == [
-        claims.REPRODUCED,
-        claims.NOT_REPRODUCED,
+        criteria.REPRODUCED,
+        criteria.NOT_REPRODUCED,
     ]
 
 
@@ -144,16 +144,16 @@ def test_all_criteria_must_hold_and_one_that_fails_refutes() -> None:
         criterion(0.0, 0.1, seed=1),
         criterion(-1.0, 0.1, seed=2),
     )
-    assert decided([sure, sure]) == [claims.REPRODUCED]
-    assert decided([sure, open_]) == [claims.UNDECIDED]
-    assert decided([sure, wrong]) == [claims.NOT_REPRODUCED]
+    assert decided([sure, sure]) == [criteria.REPRODUCED]
+    assert decided([sure, open_]) == [criteria.UNDECIDED]
+    assert decided([sure, wrong]) == [criteria.NOT_REPRODUCED]
 
 
 @pytest.mark.parametrize("value", [1.0, -1.0])
 def test_resamples_in_which_a_number_cannot_be_computed_count_against_either_verdict(value) -> None:
     broken = criterion(value, 0.1)
     broken.quantity[1::3] = np.nan
-    assert decided([broken]) == [claims.UNDECIDED]
+    assert decided([broken]) == [criteria.UNDECIDED]
 
 
 def test_of_no_loss_no_share_can_come_back() -> None:
@@ -181,8 +181,8 @@ def test_many_claims_of_chance_are_not_reproduced_by_chance() -> None:
         decided([criterion(v, 0.1, seed=n)])[0]
         for n, v in enumerate(np.random.RandomState(3).normal(size=60) * 0.1)
     ]
-    assert Counter(verdicts_of)[claims.UNDECIDED] >= 58
-    assert Counter(alone)[claims.UNDECIDED] < Counter(verdicts_of)[claims.UNDECIDED]
+    assert Counter(verdicts_of)[criteria.UNDECIDED] >= 58
+    assert Counter(alone)[criteria.UNDECIDED] < Counter(verdicts_of)[criteria.UNDECIDED]
 
 
 def test_adjusted_p_values_are_those_of_benjamini_and_hochberg_by_hand() -> None:
@@ -204,7 +204,7 @@ def test_rates_are_the_largest_p_values_that_the_procedure_rejects() -> None:
 def test_the_images_that_would_decide_do_decide() -> None:
     """Against the interval itself: with so many times the images, it just excludes the limit."""
     one = criterion(0.05, 0.1)
-    found = Finding(claims.UNDECIDED, (one,), rate=0.02, images=500)
+    found = Finding(criteria.UNDECIDED, (one,), rate=0.02, images=500)
     spread = 0.1 * np.sqrt(500 / found.enough)
     _, low, _ = found.interval(criterion(0.05, spread))
     assert found.interval(one)[1] < 0
@@ -269,20 +269,20 @@ def finding(name, **given):
 )
 def test_a_hundredth_of_what_the_paper_had_is_enough_and_less_is_not(less, words) -> None:
     name = "mix-nearly-closes-the-gap"
-    assert finding(name).verdict == claims.NOT_REPRODUCED
+    assert finding(name).verdict == criteria.NOT_REPRODUCED
     found = finding(name, **less)
-    assert (found.verdict, found.missing) == (claims.CONDITIONS_NOT_MET, words)
+    assert (found.verdict, found.missing) == (criteria.CONDITIONS_NOT_MET, words)
     assert tables.finding_text(found).endswith(f"points; criterion: < 5.0; {words}")
 
 
 def test_conditions_excuse_no_other_verdict_and_nothing_that_the_paper_does_not_bear_out() -> None:
     name, little = "mix-nearly-closes-the-gap", {"labelled": 1}
-    assert finding(name, mix=0.79, **little).verdict == claims.REPRODUCED
-    assert finding(name, mix=0.75, spread=0.1, **little).verdict == claims.UNDECIDED
+    assert finding(name, mix=0.79, **little).verdict == criteria.REPRODUCED
+    assert finding(name, mix=0.75, spread=0.1, **little).verdict == criteria.UNDECIDED
     # The paper's own numbers contradict the first, and it has none on the second.
     for name in ("nothing-carries-over-between-types", "mix-says-the-same-sharp-and-blurred"):
         found = finding(name, mix=0.9, **little)
-        assert (found.verdict, found.missing) == (claims.NOT_REPRODUCED, "")
+        assert (found.verdict, found.missing) == (criteria.NOT_REPRODUCED, "")
 
 
 # --- Evidence -------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_differences_are_paired_over_the_images() -> None:
         metrics.per_image(results.select(frame, network=name, recipe=recipe, **of))["top5"]
         for name, recipe in (("sharp+D8", "labels"), ("original", ""))
     )
-    expected = intervals.paired_difference(one, other, photos.evaluation.bootstrap)
+    expected = intervals.of_mean(one - other, photos.evaluation.bootstrap)
     assert intervals.of_draws(drawn) == pytest.approx(expected)
     both = [source.accuracy(name, "D8")[1:].std() for name in ("sharp+D8", "original")]
     apart = np.hypot(*both)
@@ -406,9 +406,9 @@ def test_at_most_ten_claims_lack_their_conditions_on_photographs_and_none_elsewh
     entries,
 ) -> None:
     counted = tables.counts(entries)
-    assert counted["photos"][claims.CONDITIONS_NOT_MET] <= 10
-    assert counted["paper"][claims.CONDITIONS_NOT_MET] == 0
-    assert counted["this run"][claims.CONDITIONS_NOT_MET] == 0  # embedded, 120 images a class
+    assert counted["photos"][criteria.CONDITIONS_NOT_MET] <= 10
+    assert counted["paper"][criteria.CONDITIONS_NOT_MET] == 0
+    assert counted["this run"][criteria.CONDITIONS_NOT_MET] == 0  # embedded, 120 images a class
     assert all(list(of) == list(criteria.VERDICTS) for of in counted.values())
 
 
@@ -420,21 +420,21 @@ def test_an_interval_beside_a_verdict_is_of_the_level_that_decides(entries) -> N
             _, low, high = found.interval(found.weakest)
             seen[found.verdict] += 1
             between = low <= found.weakest.limit <= high
-            assert between == (found.verdict == claims.UNDECIDED), tables.finding_text(found)
+            assert between == (found.verdict == criteria.UNDECIDED), tables.finding_text(found)
     assert min(seen[one] for one in criteria.VERDICTS[:4]) > 3
 
 
 def test_numbers_are_told_with_interval_limit_and_what_would_decide() -> None:
-    known = Finding(claims.REPRODUCED, (criterion(0.1234, 0.0, 0.05),))
+    known = Finding(criteria.REPRODUCED, (criterion(0.1234, 0.0, 0.05),))
     assert tables.finding_text(known) == "a number: 12.3 points; criterion: > 5.0"
-    open_ = Finding(claims.UNDECIDED, (criterion(0.01, 0.01),) * 2, rate=0.01, images=500)
+    open_ = Finding(criteria.UNDECIDED, (criterion(0.01, 0.01),) * 2, rate=0.01, images=500)
     assert re.fullmatch(
         r"a number \(weakest of 2\): 1\.0 \(.* to .* at 99 %\) points; criterion: > 0\.0; "
         r"about 3,\d00 images would decide it \(500 are there\)",
         tables.finding_text(open_),
     )
     assert (
-        Finding(claims.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0]
+        Finding(criteria.UNDECIDED, (criterion(1.0, 0.1), criterion(0.0, 0.1))).weakest.quantity[0]
         == 0.0
     )
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from blurpaper.data.images import ImageError, jpeg_steps, read_image
-from blurpaper.kernels import KINDS, PSF, check_condition, check_mix
+from blurpaper.kernels import KINDS, check_condition, check_mix, psf
 from blurpaper.runs import profile
 from blurpaper.runs.profile import Profile, ProfileError, load, parse_overrides
 
@@ -58,12 +58,10 @@ anything = st.recursive(
 @given(st.one_of(names, names, anything))
 def test_a_name_is_that_of_a_psf_or_a_value_error_in_one_line(name) -> None:
     try:
-        parsed = PSF.parse(name)
+        kernel = psf(name)
     except ValueError as error:
         assert "Got " in str(error) and "\n" not in str(error)
         return
-    assert PSF.parse(parsed.name) == parsed
-    kernel = parsed.array()
     assert (
         kernel.dtype == np.float32 and kernel.ndim == 2 and all(side % 2 for side in kernel.shape)
     )
