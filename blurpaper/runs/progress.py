@@ -21,6 +21,8 @@ def progress(
     silent = os.environ.get("RANK", "0") != "0"  # of several processes the first speaks
     when = {"delay": 2, "mininterval": 1.0, "disable": silent}
     how = {"unit": unit, "unit_scale": unit == "B", "ncols": 100, "file": sys.stderr}
+    if not sys.stderr.isatty():  # a notebook or a file has one line for all bars
+        how["position"] = 0
     with tqdm(desc=what, total=total, **when, **how) as bar:
 
         def tick(done: int, total: int | None = None, loss: float = 0.0) -> None:

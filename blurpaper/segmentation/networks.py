@@ -14,7 +14,7 @@ import torch
 from blurpaper import data
 from blurpaper.data.images import Shard, scenes_of
 from blurpaper.evaluation.predictions import columns_of, common_inputs, shards
-from blurpaper.kernels import CANONICAL, MIXES, check_condition, check_mix
+from blurpaper.kernels import CANONICAL, MIXES, SHARP, check_condition, check_mix
 from blurpaper.networks import NetworkSpec, Reference, module_of
 from blurpaper.networks.base import unfolded
 from blurpaper.runs import Run, fingerprint
@@ -52,6 +52,11 @@ def check_segmentation(profile: Profile) -> None:
         check_mix(mix)
     for condition in settings.conditions:
         check_condition(condition)
+    if SHARP not in settings.conditions:
+        raise UserError(
+            "segmentation.conditions needs sharp, with which the others are compared. Got "
+            f"{', '.join(settings.conditions)}."
+        )
 
 
 # --- Networks -------------------------------------------------------------------------------------

@@ -116,6 +116,8 @@ def train(
         _, own = devices.share(_members(task, schedule, epoch, place))
         return objective.batch(task, own, epoch, settings, schedule.flip, device)
 
+    if steps:
+        task.images[0]  # what must first be drawn is drawn in this thread, which hears an interrupt
     last_saved = time.monotonic()
     for number, batch in ahead(own_batch, range(start, len(steps)), device):
         epoch, place, rate = steps[number]

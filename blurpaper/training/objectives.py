@@ -7,13 +7,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
-from torchvision.transforms import v2
 
 from blurpaper.networks.base import Classifier
 from blurpaper.runs import devices
@@ -69,7 +68,12 @@ class AugMixed(Labels):
     2020, without their term of consistency).
     """
 
-    augment = v2.AugMix(all_ops=False)  # of all, one changes the sharpness
+    @cached_property
+    def augment(self) -> nn.Module:
+        """AugMix without the operations of which one changes the sharpness."""
+        from torchvision.transforms import v2  # takes two seconds, and few are trained so
+
+        return v2.AugMix(all_ops=False)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         crops = batch.seen.round().clamp(0, 255).to(torch.uint8)

@@ -496,6 +496,7 @@ def test_label_maps_are_what_was_scored(tiny, kept, scenes, monkeypatch) -> None
         ("networks", ["mix/agreement"], "a mix is one of .*Got 'mix/agreement'"),
         ("conditions", ["sharp", "Q8"], "Got 'Q8'"),
         ("conditions", ["D8", ""], "Got ''"),
+        ("conditions", ["D8"], "needs sharp"),
     ],
 )
 def test_what_a_profile_cannot_ask_for_is_told_back_in_one_sentence(field, value, said) -> None:

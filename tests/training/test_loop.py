@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import threading
 from itertools import count
 from pathlib import Path
 
@@ -105,6 +106,19 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(images, tmp_path, m
     assert steps[0] == 9
     for name, tensor in whole.items():
         assert torch.equal(tensor, resumed[name]), name
+
+
+def test_the_first_image_is_read_in_the_thread_that_hears_an_interrupt(images, monkeypatch) -> None:
+    readers = []
+
+    def read(self: MemorySet, number: int) -> torch.Tensor:
+        readers.append(threading.current_thread())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MemorySet, "__getitem__", read)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(Labels(fresh()), task(images), SCHEDULE, SETTINGS, CPU)
+    assert readers == [threading.main_thread()]
 
 
 def test_an_images_crop_does_not_depend_on_its_neighbours(images) -> None:
