@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from blurpaper.book import plots
 from blurpaper.book.chapter import begin
-from blurpaper.book.figures import recognition
-from blurpaper.book.figures.style import inline
+from blurpaper.book.style import inline
 from blurpaper.runs.files import written
 
 PICTURE = Path(__file__).parents[1] / "results" / "finding.svg"
@@ -32,7 +32,7 @@ def checksum(shown: pd.DataFrame) -> str:
 def draw(shown: pd.DataFrame) -> str:
     """The key above a row of panels, a panel a source, on white."""
     by_source = dict(list(shown.groupby("source", sort=False)))
-    key, *panels = map(inline, recognition.curves(by_source, "network", "top-5 accuracy, %"))
+    key, *panels = map(inline, plots.curves(by_source, "network", "top-5 accuracy, %"))
     (_, top), *sizes = map(_size, (key, *panels))
     placed, across = [_at(key, 0, 0)], 0
     for panel, (width, _) in zip(panels, sizes, strict=True):

@@ -17,10 +17,9 @@ from matplotlib.figure import Figure
 from myst_nb import glue
 
 from blurpaper import claims
-from blurpaper.book import build, tables
+from blurpaper.book import build, pictures, plots, tables
 from blurpaper.book.chapter import Chapter
-from blurpaper.book.figures import pictures, recognition
-from blurpaper.book.figures.style import inline
+from blurpaper.book.style import inline
 from blurpaper.claims.ledger import Entry
 from blurpaper.data.examples import EXAMPLES
 from blurpaper.evaluation import results
@@ -191,12 +190,12 @@ class Show:
         (metric,) = rows["metric"].unique()
         name, unit = tables.METRICS[metric]
         frames, label = _by_source(rows), f"{name}, {unit}"
-        places = recognition.places_of(frames, against)
-        words = recognition.in_words(frames, by, places, against, percents=unit == "%")
+        places = plots.places_of(frames, against)
+        words = plots.in_words(frames, by, places, against, percents=unit == "%")
         defocus = "defocus (radius in pixels of an image whose smaller side is 384)"
         along = defocus if against == "condition" else against
         return self._show(
-            recognition.curves(frames, by, label, against),
+            plots.curves(frames, by, label, against),
             f"{name} against {along}, by {by}. Bands: 95 % intervals.",
             f"Lines of {label}, against {along}, a panel a source and a line a {by}. {words}",
             folded,
@@ -224,7 +223,7 @@ class Show:
             told = (f"{one} {tables.rounded(100 * shares[one], 1)} %" for one in DISKS)
             wrong.append(f"{title}: {', '.join(told)}")
         return self._show(
-            recognition.risk_coverage(frames, DISKS),
+            plots.risk_coverage(frames, DISKS),
             "Error (top-1) among the predictions kept, as only the most confident are kept. "
             "Bands: 95 % intervals.",
             "Curves of the share of wrong predictions against the share kept, a curve for each "
@@ -242,9 +241,9 @@ class Show:
             return self._show_nothing()
         sources = _by_source(rows)
         originals = {title: results.select(of, network="original") for title, of in sources.items()}
-        ends = recognition.in_words(originals, "region", ("sharp", "D8"))
+        ends = plots.in_words(originals, "region", ("sharp", "D8"))
         return self._show(
-            recognition.iou_by_label(sources, "D8"),
+            plots.iou_by_label(sources, "D8"),
             "IoU of each label: of the original, sharp and under D8, and of the mix under D8. "
             "Bars: 95 % intervals over scenes.",
             f"Points of the IoU of each label, with the values of the original. {ends}",

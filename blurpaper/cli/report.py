@@ -70,7 +70,7 @@ def write(
         done: the fine-tuning in words.
         seen: whether the network was tuned on the same images.
     """
-    from blurpaper.book.figures.style import variables
+    from blurpaper.book.style import variables
 
     conditions, scales = (
         list(lines[0].measured.rows[column].unique()) for column in ("condition", "scale")
@@ -105,7 +105,7 @@ def _drawn(
     lines: Sequence[Line], conditions: Sequence[str], scales: Sequence[str], metric: str
 ) -> str:
     """The metric under each condition with 95 % intervals; lines join the disks, which grow."""
-    from blurpaper.book.figures import style
+    from blurpaper.book import style
 
     figure, axis = style.subplots(figsize=(4.7, 3.3))
     places = np.arange(len(conditions))

@@ -10,9 +10,8 @@ import pytest
 import torch
 from alt_texts import Pictures
 
-from blurpaper.book import build, chapter, show
+from blurpaper.book import build, chapter, plots, show
 from blurpaper.book.chapter import Chapter, begin, check_parameters, headline
-from blurpaper.book.figures import recognition
 from blurpaper.book.tables import MARKS, said
 from blurpaper.claims import CLAIMS, Evidence
 from blurpaper.evaluation import intervals, results
@@ -352,10 +351,10 @@ def test_lines_are_told_by_their_ends_as_far_as_both_are_known() -> None:
         )
     )
     assert (
-        recognition.in_words({"paper": rows, "photos": rows.iloc[:1]}, "scale")
+        plots.in_words({"paper": rows, "photos": rows.iloc[:1]}, "scale")
         == "From sharp to D8, paper: 256 from 90.0 % to 61.3 %."
     )
     assert (
-        recognition.in_words({"paper": rows}, "scale", percents=False)
+        plots.in_words({"paper": rows}, "scale", percents=False)
         == "From sharp to D8, paper: 256 from 0.90 to 0.61."
     )

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from blurpaper import data, kernels
+from blurpaper.book import style
 from blurpaper.book.chapter import title_of
-from blurpaper.book.figures import style
 from blurpaper.book.tables import rounded
 from blurpaper.data.emoji import ATTRIBUTION
 from blurpaper.data.examples import EXAMPLES, SEGMENTED, photograph

@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from blurpaper import kernels
-from blurpaper.book.figures import pictures, recognition, style
+from blurpaper.book import pictures, plots, style
 from blurpaper.evaluation import metrics, results
 
 DISKS = ["sharp", "D2", "D4", "D6", "D8"]
@@ -71,7 +71,7 @@ def test_psfs_are_drawn_on_one_grid_in_their_own_shape() -> None:
 
 def test_curves_are_a_key_and_a_panel_a_source_with_a_line_a_scale_all_on_one_axis() -> None:
     ours = rows(scale="256")
-    shown = recognition.curves({"paper": ours, "this run": ours}, "scale", "top-5 accuracy, %")
+    shown = plots.curves({"paper": ours, "this run": ours}, "scale", "top-5 accuracy, %")
     assert [text.get_text() for text in shown[0].legends[0].get_texts()] == ["256"]
     assert [axis.get_title() for axis in axes(shown)] == ["paper", "this run"]
     assert heights(axes(shown)[1]) == [np.linspace(90, 30, 5).round(6).tolist()]
@@ -80,7 +80,7 @@ def test_curves_are_a_key_and_a_panel_a_source_with_a_line_a_scale_all_on_one_ax
 
 def test_a_curve_passes_over_what_was_not_measured_and_stands_at_the_radius() -> None:
     few = results.select(rows(scale="256"), condition=["sharp", "D8"])
-    (axis,) = axes(recognition.curves({"paper": few}, "scale", "entropy, nats"))
+    (axis,) = axes(plots.curves({"paper": few}, "scale", "entropy, nats"))
     assert axis.lines[0].get_xdata().tolist() == [0, 4]
     assert heights(axis) == [[0.9, 0.3]]
 
@@ -92,11 +92,11 @@ def test_curves_stand_at_the_numbers_in_a_column_and_those_that_have_none_are_le
         of | {"parameter": psf, "input": "epll" if psf else "as is", "value": value}
         for psf, value in values.items()
     )
-    (axis,) = axes(recognition.curves({"photographs": frame}, "input", "top-5, %", "parameter"))
+    (axis,) = axes(plots.curves({"photographs": frame}, "input", "top-5, %", "parameter"))
     assert [label.get_text() for label in axis.get_xticklabels()] == ["D6", "D8", "D10"]
     assert heights(axis) == [[40, 90, 10], [20, 20, 20]]
     wide = rows(network="mix").assign(radius=[0.0, 1.2, 2.1, 3.1, 4.5])
-    (other,) = axes(recognition.curves({"photographs": wide}, "network", "top-5, %", "radius"))
+    (other,) = axes(plots.curves({"photographs": wide}, "network", "top-5, %", "radius"))
     assert other.lines[0].get_xdata().tolist() == [0.0, 1.2, 2.1, 3.1, 4.5]
     assert axis.get_ylim() == (0.0, 100.0)
 
@@ -115,7 +115,7 @@ def test_lines_of_networks_have_the_colour_of_their_network_and_the_original_is_
     frame = results.table(
         [*rows(network="mix").to_dict("records"), *rows(network="original").to_dict("records")]
     )
-    (axis,) = axes(recognition.curves({"this run": frame}, "network", "top-5"))
+    (axis,) = axes(plots.curves({"this run": frame}, "network", "top-5"))
     signs = [(line.get_color(), line.get_linestyle()) for line in axis.lines]
     assert signs == [(style.NETWORK_COLOURS["mix"], "-"), (style.NETWORK_COLOURS["original"], "--")]
 
@@ -123,14 +123,14 @@ def test_lines_of_networks_have_the_colour_of_their_network_and_the_original_is_
 def test_a_setting_has_the_colour_of_its_scale_and_its_original_is_dashed() -> None:
     networks = ("original", "fine-tuned")
     frame = pd.concat([rows(scale="512").assign(setting=f"512 {one}") for one in networks])
-    (axis,) = axes(recognition.curves({"this run": frame}, "setting", "top-5"))
+    (axis,) = axes(plots.curves({"this run": frame}, "setting", "top-5"))
     signs = [(line.get_color(), line.get_linestyle()) for line in axis.lines]
     assert signs == [(style.SCALE_COLOURS["512"], "--"), (style.SCALE_COLOURS["512"], "-")]
 
 
 def test_a_curve_against_a_column_stands_at_its_numbers_in_their_order() -> None:
     frame = rows(scale="256").assign(radius=[4.0, 1.0, 2.0, 3.0, 0.0])
-    (axis,) = axes(recognition.curves({"paper": frame}, "scale", "top-5", against="radius"))
+    (axis,) = axes(plots.curves({"paper": frame}, "scale", "top-5", against="radius"))
     assert axis.lines[0].get_xdata().tolist() == [0, 1, 2, 3, 4]
     assert heights(axis)[0] == frame.sort_values("radius")["value"].round(6).tolist()
     assert axis.get_xlabel() == "radius"
@@ -141,7 +141,7 @@ def test_risk_is_that_of_the_metric() -> None:
     frame = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(50), "rank": random.randint(0, 3, 50)}
     )
-    axis = recognition.risk_coverage({"photos": frame}, ["D4"])[1].axes[0]
+    axis = plots.risk_coverage({"photos": frame}, ["D4"])[1].axes[0]
     coverage, risk = metrics.risk_coverage(
         frame["confidence"].to_numpy(), (frame["rank"] < 1).to_numpy()
     )
@@ -171,9 +171,9 @@ def test_every_line_of_estimates_has_its_interval_in_its_colour() -> None:
         for row in rows(scale="256").to_dict("records")
     )
     colours = {style.NETWORK_COLOURS[name] for name in ("original", "mix")}
-    (axis,) = axes(recognition.curves({"this run": frame}, "network", "top-5"))
+    (axis,) = axes(plots.curves({"this run": frame}, "network", "top-5"))
     assert drawn(axis) == colours
-    (axis,) = axes(recognition.curves({"this run": rows(scale="256")}, "scale", "top-5"))
+    (axis,) = axes(plots.curves({"this run": rows(scale="256")}, "scale", "top-5"))
     assert drawn(axis) == {style.SCALE_COLOURS["256"]}
 
 
@@ -182,7 +182,7 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
     decided = pd.DataFrame(
         {"condition": "D4", "confidence": random.rand(200), "rank": random.randint(0, 2, 200)}
     )
-    (band,) = recognition.risk_coverage({"photos": decided}, ["D4"])[1].axes[0].collections
+    (band,) = plots.risk_coverage({"photos": decided}, ["D4"])[1].axes[0].collections
     edge = band.get_paths()[0].vertices
     low, high = (one(edge[edge[:, 0] == 1.0, 1]) for one in (min, max))
     wrong = (decided["rank"] >= 1).mean()
@@ -195,7 +195,7 @@ def test_the_risk_of_all_predictions_lies_in_its_interval() -> None:
 
 
 def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of_its_own() -> None:
-    shown = style.inline(recognition.curves({"paper": rows(network="mix")}, "network", "top-5")[1])
+    shown = style.inline(plots.curves({"paper": rows(network="mix")}, "network", "top-5")[1])
     assert shown.startswith("<svg ") and shown.endswith("</svg>")
     assert ">paper</text>" in shown and 'aria-hidden="true"' in shown
     assert (
@@ -210,9 +210,7 @@ def test_a_plot_in_a_page_has_letters_and_variables_for_colours_and_no_ground_of
 def test_what_a_plot_refers_to_is_in_it_and_two_plots_share_no_name() -> None:
     kept = []
     for network in ("mix", "original"):
-        shown = style.inline(
-            recognition.curves({network: rows(network=network)}, "network", "top-5")[1]
-        )
+        shown = style.inline(plots.curves({network: rows(network=network)}, "network", "top-5")[1])
         names, wanted = (
             set(re.findall(r' id="([^"]+)"', shown)),
             set(re.findall(r'(?:url\(|href=")#([^)"]+)', shown)),
@@ -253,7 +251,7 @@ def table6(
 
 def test_labels_are_in_the_order_of_the_originals_iou_on_sharp_scenes() -> None:
     frame = table6(metric="iou", regions=("cat", "dog", "cow"))
-    (axis,) = axes(recognition.iou_by_label({"this run": frame}, "D8"))
+    (axis,) = axes(plots.iou_by_label({"this run": frame}, "D8"))
     assert [label.get_text() for label in axis.get_yticklabels()] == ["cow", "dog", "cat"]
     sharp, blurred, mix = (container.lines[0].get_xdata() for container in axis.containers)
     assert sharp == pytest.approx([0.76, 0.78, 0.8])

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from blurpaper.book import build
-from blurpaper.book.figures import style
+from blurpaper.book import build, style
 
 THEMES = {"light": 0, "dark": 1}
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from blurpaper.book.figures import style
+from blurpaper.book import style
 from blurpaper.book.tables import rounded
 from blurpaper.evaluation import intervals, metrics
 from blurpaper.evaluation.results import select
