@@ -127,14 +127,15 @@ def missing(profile: Profile) -> list[str]:
     """
     sets = [(name, split) for name, split in wanted(profile) if name in folders.SETS]
     found = [
-        folders.how_to_get(name, split) for name, split in sets if not folders.is_there(name, split)
+        catalogue.CATALOGUE[name].lacks(folders.set_folder(name, split))
+        for name, split in sets
+        if not folders.is_there(name, split)
     ]
     name = profile.segmentation.data
     if name != SCENES:
         check_segmented(name)
-        found += [
-            voc.how_to_get(name, split) for split in voc.LISTS if not voc.is_there(name, split)
-        ][:1]
+        places = [place for split in voc.LISTS if (place := voc.absent(name, split))]
+        found += [catalogue.CATALOGUE[name].lacks(place) for place in places[:1]]
     prior = profile.deblurring.prior.images
     if not is_known(prior) and not Path(prior).is_dir():
         found.append(
@@ -174,7 +175,7 @@ def count(name: str, split: str, profile: Profile) -> int:
         every = count(whole, "train", profile)
         share = sets.PARTS.get(part)
         return round(share * every) if share else min(every, int(part) * classes(whole, profile))
-    if name in voc.TASKS and voc.is_there(name, split):
+    if name in voc.TASKS and not voc.absent(name, split):
         return len(voc.load_segmented(name, split))
     if name in folders.SETS and name not in voc.TASKS and folders.is_there(name, split):
         return sum(1 for _ in images.image_files(folders.set_folder(name, split)))

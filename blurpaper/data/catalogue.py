@@ -54,6 +54,13 @@ class PhotographSet:
         """Contents of the set and how to get it, without a full stop."""
         return f"{self.what}; {self.by_hand or f'get it by `blurpaper data fetch {self.name}`'}"
 
+    def lacks(self, place: Path) -> str:
+        """One sentence: a folder or file of the set is not there, what it is and how to get it."""
+        return (
+            f"{self.name} is not at {place.absolute()} (BLURPAPER_DATA names the folder it is in): "
+            f"{self.how_to_get}."
+        )
+
     @property
     def archive(self) -> str:
         """Place of the downloaded file below the data folder, or to put it by hand."""
