@@ -1,5 +1,5 @@
-"""Sets of images with a label an image or a pixel: drawn ones, parts and unions of sets, one in
-memory; and ImageNet's thousand classes.
+"""Sets of images with a label an image or a pixel: parts and unions of sets, one in memory; and
+ImageNet's thousand classes.
 """
 
 from __future__ import annotations
@@ -7,18 +7,16 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch.utils.data import ConcatDataset
 
 from blurpaper.runs.files import UserError
-from blurpaper.runs.profile import Emoji, Scenes
-from blurpaper.runs.store import Artifact, Store
 from blurpaper.runs.threads import in_threads
 
 
@@ -73,45 +71,6 @@ class SegmentedSet(ImageSet):
         """The labels of one image's pixels: uint8 ``(H, W)`` of the image's own size, ``VOID``
         where there is none.
         """
-
-
-class DrawnSet(ImageSet):
-    """A split of an embedded set, drawn (or loaded from the store) when it is first used.
-
-    Args:
-        settings: what ``draw`` depends on, and the numbers of images of ``train`` and ``test``.
-        artwork: version of what is drawn.
-        draw: from settings and split to tensors, ``images`` among them.
-
-    Raises:
-        UserError: for an unknown split.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        classes: Sequence[str],
-        settings: Emoji | Scenes,
-        split: str,
-        artwork: str,
-        draw: Callable[[Any, str], dict[str, torch.Tensor]],
-        store: Store,
-    ) -> None:
-        if split not in ("train", "test"):
-            raise UserError(f"{name} has train and test images. Got {split!r}.")
-        count = getattr(settings, split)
-        inputs = settings.model_dump(exclude={"train", "test"})
-        inputs |= {"split": split, "count": count, "artwork": artwork}
-        artifact = Artifact("data", f"{name}-{split}", inputs, partial(draw, settings, split))
-        store.note(artifact)
-        ids = [f"{split}/{number:06d}" for number in range(count)]
-        super().__init__(name, tuple(classes), np.full(count, -1, np.int64), ids, artifact.key)
-        self._load = lambda: store.get(artifact)
-
-    @cached_property
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """All that was drawn."""
-        return self._load()
 
 
 # --- Parts, unions, and sets in memory ------------------------------------------------------------
