@@ -199,13 +199,11 @@ def _on(device: torch.device, prior: Mixture) -> Mixture:
     return prior.to(device)
 
 
-@lru_cache(maxsize=1)
-def _colours() -> torch.Tensor:
-    """Orthonormal rows: the mean of the channels (times the root of 3), red against blue, and both
-    against green.
-    """
-    rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-    return rows / rows.norm(dim=1, keepdim=True)
+_COLOURS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+_COLOURS /= _COLOURS.norm(dim=1, keepdim=True)
+"""Orthonormal rows: the mean of the channels (times the root of 3), red against blue, and both
+against green.
+"""
 
 
 def _in_grey(
@@ -218,7 +216,7 @@ def _in_grey(
 def _in_colour(
     batch: torch.Tensor, clipped: torch.Tensor, observed: Observed, method: Method, noise: float
 ) -> torch.Tensor:
-    colours = _colours().to(batch.device)
+    colours = _COLOURS.to(batch.device)
     planes = torch.einsum("ij,bjhw->bihw", colours, batch)
     mean = observed(planes[:, 0] / 3**0.5, clipped=clipped)
     scene = method(mean, noise / 3**0.5)
