@@ -30,7 +30,7 @@ LISTS = {
 }
 """Where a folder holds several splits, the file that names the images of one."""
 
-BEGINNINGS = {(name, "test"): "ILSVRC2012_val_" for name in ("imagewoof", "imagenette")}
+BEGINNINGS = {("imagewoof", "test"): "ILSVRC2012_val_"}
 """Beginnings of the names of a split's images. Most of fast.ai's validation images are from
 ImageNet's training set, which ImageNet's networks have seen; these are not."""
 
