@@ -24,7 +24,6 @@ __all__ = [
     "count",
     "fingerprints",
     "is_known",
-    "known_count",
     "labels_of",
     "load_images",
     "load_segmented",
@@ -127,14 +126,15 @@ def missing(profile: Profile) -> list[str]:
     """
     sets = [(name, split) for name, split in wanted(profile) if name in folders.SETS]
     found = [
-        folders.how_to_get(name, split) for name, split in sets if not folders.is_there(name, split)
+        catalogue.CATALOGUE[name].lacks(folders.set_folder(name, split))
+        for name, split in sets
+        if not folders.is_there(name, split)
     ]
     name = profile.segmentation.data
     if name != SCENES:
         check_segmented(name)
-        found += [
-            voc.how_to_get(name, split) for split in voc.LISTS if not voc.is_there(name, split)
-        ][:1]
+        places = [place for split in voc.LISTS if (place := voc.absent(name, split))]
+        found += [catalogue.CATALOGUE[name].lacks(place) for place in places[:1]]
     prior = profile.deblurring.prior.images
     if not is_known(prior) and not Path(prior).is_dir():
         found.append(
@@ -163,35 +163,29 @@ def wanted(profile: Profile) -> list[tuple[str, str]]:
     return [(name, split) for name, split in dict.fromkeys(whole) if name != "scikit-image"]
 
 
-def count(name: str, split: str, profile: Profile) -> int:
+def count(name: str, split: str, profile: Profile, published: bool = False) -> int:
     """Number of images of a set, with label maps or without, in the data folder; of a missing set,
-    as published; 0 where that is not known. Of a part by share, the expected number.
+    or if so asked, as published; 0 where that is not known. Of a part by share, the expected
+    number.
     """
     if "+" in name:
-        return sum(count(one, split, profile) for one in name.split("+"))
+        return sum(count(one, split, profile, published) for one in name.split("+"))
     whole, _, part = name.partition(":")
     if part:
-        every = count(whole, "train", profile)
+        every = count(whole, "train", profile, published)
         share = sets.PARTS.get(part)
         return round(share * every) if share else min(every, int(part) * classes(whole, profile))
-    if name in voc.TASKS and voc.is_there(name, split):
-        return len(voc.load_segmented(name, split))
-    if name in folders.SETS and name not in voc.TASKS and folders.is_there(name, split):
-        return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
-    return known_count(name, split, profile)
-
-
-def known_count(name: str, split: str, profile: Profile) -> int:
-    """Number of images of a set as drawn, or as published, without a look at the data folder; 0
-    where it is not known.
-    """
     if name in ("emoji", SCENES):
         return getattr(profile.emoji if name == "emoji" else profile.segmentation.scenes, split)
     if name == "scikit-image":
         return len(CarriedSet(split))
     if name in voc.TASKS:
-        return voc.COUNTS[name][split]
-    return catalogue.known_set(name).counts.get(split, 0)
+        there = not published and not voc.absent(name, split)
+        return len(voc.load_segmented(name, split)) if there else voc.COUNTS[name][split]
+    source = catalogue.known_set(name)
+    if not published and folders.is_there(name, split):
+        return sum(1 for _ in images.image_files(folders.set_folder(name, split)))
+    return source.counts.get(split, 0)
 
 
 def classes(name: str, profile: Profile) -> int:

@@ -1,6 +1,6 @@
 """Known sets of photographs: contents, licence, origin and place. Nothing here uses the network.
 
-Checksums are those that torchvision publishes (Imagenette, VOC 2012), that FastAI.jl publishes
+Checksums are those that torchvision publishes (VOC 2012), that FastAI.jl publishes
 (Imagewoof), of the file at a fixed commit (the list of NIPS 2017), and that several projects
 publish alike (BSDS500). GitHub promises none for the zip of a commit; there the commit and the
 zip's own checks stand in.
@@ -54,6 +54,13 @@ class PhotographSet:
         """Contents of the set and how to get it, without a full stop."""
         return f"{self.what}; {self.by_hand or f'get it by `blurpaper data fetch {self.name}`'}"
 
+    def lacks(self, place: Path) -> str:
+        """One sentence: a folder or file of the set is not there, what it is and how to get it."""
+        return (
+            f"{self.name} is not at {place.absolute()} (BLURPAPER_DATA names the folder it is in): "
+            f"{self.how_to_get}."
+        )
+
     @property
     def archive(self) -> str:
         """Place of the downloaded file below the data folder, or to put it by hand."""
@@ -65,7 +72,6 @@ class PhotographSet:
 
 
 _IMAGENET = "ImageNet's terms: research and teaching only"
-_CLASSES = ((r"[^/]+/((?:train|val)/n\d{8}/[^/]+\.JPEG)", r"\1"),)
 _VOC = "voc2012/VOCdevkit/VOC2012"
 _SAMPLE = "bc69043e2862758a1906c6a24a792bb28c6bb2ff"
 _CLEVERHANS = (
@@ -131,19 +137,7 @@ CATALOGUE: dict[str, PhotographSet] = {
             url="https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-320.tgz",
             checksum="sha256:4e4905ed7643120daaf9bf3b2ef7f3a7e8396d9bdaf254a38c6f01f618b4973d",
             size="328 MB",
-            layout=_CLASSES,
-        ),
-        PhotographSet(
-            name="imagenette",
-            what="ten easy classes of ImageNet, smaller side 320: Imagenette2-320 of fast.ai",
-            licence=_IMAGENET,
-            folders={"train": "imagenette/train", "test": "imagenette/val"},
-            counts={"train": 9469, "test": 3925},
-            classes=10,
-            url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
-            checksum="md5:3df6f0d01a2c9592104656642f5e78a3",
-            size="342 MB",
-            layout=_CLASSES,
+            layout=((r"[^/]+/((?:train|val)/n\d{8}/[^/]+\.JPEG)", r"\1"),),
         ),
         PhotographSet(
             name="voc2012",

@@ -15,16 +15,20 @@ from __future__ import annotations
 
 import io
 import math
-from functools import cache, lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
 
-from blurpaper.data.sets import DrawnSet
+from blurpaper.data.sets import ImageSet
 from blurpaper.runs import Run
-from blurpaper.runs.profile import Emoji
+from blurpaper.runs.files import UserError
+from blurpaper.runs.profile import Emoji, Scenes
 from blurpaper.runs.progress import progress
 from blurpaper.runs.randomness import stream
+from blurpaper.runs.store import Artifact, Store
 from blurpaper.runs.threads import in_threads
 
 # --- Drawings -------------------------------------------------------------------------------------
@@ -240,7 +244,44 @@ def photographed(canvas: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     return np.clip(np.rint(pictured), 0, 255).astype(np.uint8)
 
 
-# --- The set --------------------------------------------------------------------------------------
+# --- Sets --------------------------------------------------------------------------------------
+
+
+class DrawnSet(ImageSet):
+    """A split of an embedded set, drawn (or loaded from the store) when it is first used.
+
+    Args:
+        settings: what ``draw`` depends on, and the numbers of images of ``train`` and ``test``.
+        draw: from settings and split to tensors, ``images`` among them.
+
+    Raises:
+        UserError: for an unknown split.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classes: Sequence[str],
+        settings: Emoji | Scenes,
+        split: str,
+        draw: Callable[[Any, str], dict[str, torch.Tensor]],
+        store: Store,
+    ) -> None:
+        if split not in ("train", "test"):
+            raise UserError(f"{name} has train and test images. Got {split!r}.")
+        count = getattr(settings, split)
+        inputs = settings.model_dump(exclude={"train", "test"})
+        inputs |= {"split": split, "count": count, "artwork": version()}
+        artifact = Artifact("data", f"{name}-{split}", inputs, partial(draw, settings, split))
+        store.note(artifact)
+        ids = [f"{split}/{number:06d}" for number in range(count)]
+        super().__init__(name, tuple(classes), np.full(count, -1, np.int64), ids, artifact.key)
+        self._load = lambda: store.get(artifact)
+
+    @cached_property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that was drawn."""
+        return self._load()
 
 
 class EmojiSet(DrawnSet):
@@ -249,7 +290,7 @@ class EmojiSet(DrawnSet):
     def __init__(self, split: str, run: Run) -> None:
         settings = run.profile.emoji
         classes = tuple(CLASSES)[: settings.classes]
-        super().__init__("emoji", classes, settings, split, version(), draw_split, run.store)
+        super().__init__("emoji", classes, settings, split, draw_split, run.store)
         self.labels = np.arange(len(self), dtype=np.int64) % settings.classes
 
     def __getitem__(self, number: int) -> torch.Tensor:

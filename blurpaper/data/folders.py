@@ -30,7 +30,7 @@ LISTS = {
 }
 """Where a folder holds several splits, the file that names the images of one."""
 
-BEGINNINGS = {(name, "test"): "ILSVRC2012_val_" for name in ("imagewoof", "imagenette")}
+BEGINNINGS = {("imagewoof", "test"): "ILSVRC2012_val_"}
 """Beginnings of the names of a split's images. Most of fast.ai's validation images are from
 ImageNet's training set, which ImageNet's networks have seen; these are not."""
 
@@ -66,14 +66,6 @@ def is_there(name: str, split: str) -> bool:
     return set_folder(name, split).is_dir()
 
 
-def how_to_get(name: str, split: str) -> str:
-    """One sentence: where a set was looked for, what it is, and how to get it."""
-    return (
-        f"{name} is not at {set_folder(name, split).absolute()} (BLURPAPER_DATA names the folder "
-        f"it is in): {CATALOGUE[name].how_to_get}."
-    )
-
-
 def load_images(name: str, split: str) -> FolderSet:
     """A known set of photographs.
 
@@ -81,7 +73,7 @@ def load_images(name: str, split: str) -> FolderSet:
         MissingDataError: if its folder is not there, saying how to get it.
     """
     if not is_there(name, split):
-        raise MissingDataError(how_to_get(name, split))
+        raise MissingDataError(CATALOGUE[name].lacks(set_folder(name, split)))
     only = set(listed(data_folder() / LISTS[name, split])) if (name, split) in LISTS else None
     begins = BEGINNINGS.get((name, split), "")
     return load_folder(set_folder(name, split), name=name, only=only, begins=begins)
@@ -101,16 +93,9 @@ def listed(path: Path) -> list[str]:
         ) from None
 
 
-def folder_of(path: object) -> Path:
-    """The folder that a path of any type names, ``~`` being the user's own.
-
-    Raises:
-        ImageError: if it is not one path.
-    """
-    try:
-        return Path(os.fsdecode(path)).expanduser()
-    except (TypeError, RuntimeError):  # the second of ~, where nobody has that name
-        raise ImageError(f"a folder of images is named by one path. Got {path!r}.") from None
+def folder_of(path: Path | str) -> Path:
+    """The folder that a path names, ``~`` being the user's own."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own fails where nobody has a name)
 
 
 def load_folder(
@@ -213,8 +198,6 @@ def fingerprint(folder: Path, ids: Sequence[str], tolerant: bool = False) -> str
 TOLERATED = 0.01
 """Share of a folder's images that may be broken; none of fewer than a hundred images."""
 
-_NAMED = 3
-
 
 def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
     """The readable images of a folder, and a sentence on each broken one, which is left out.
@@ -234,7 +217,12 @@ def readable(images: FolderSet, store: Store) -> tuple[ImageSet, list[str]]:
     numbers = kept["numbers"].tolist()
     broken = problems(images.__getitem__, numbers, f"reading {images.name}")
     if len(broken) > TOLERATED * len(images):
-        raise ImageError(_too_many(images, broken))
+        names = ", ".join(images.ids[number] for number in list(broken)[:10])
+        raise ImageError(
+            f"{len(broken):,} of the {len(images):,} images below {images.root} cannot be read, "
+            f"more than the {100 * TOLERATED:g} % that may be left out; mend or remove them, such "
+            f"as {names} ({next(iter(broken.values())).removesuffix('.')})."
+        )
     if not broken:
         return images, []
     whole = [number for number in range(len(images)) if number not in broken]
@@ -245,14 +233,3 @@ def _broken(images: FolderSet) -> dict[str, torch.Tensor]:
     """The ``numbers`` of the images that cannot be read, int64 ``(B,)``."""
     broken = problems(images.__getitem__, range(len(images)), f"reading {images.name}")
     return {"numbers": torch.tensor(list(broken), dtype=torch.int64)}
-
-
-def _too_many(images: FolderSet, broken: dict[int, str]) -> str:
-    names = ", ".join(images.ids[number] for number in list(broken)[:_NAMED])
-    more = f" and {len(broken) - _NAMED:,} more" if len(broken) > _NAMED else ""
-    return (
-        f"{len(broken):,} of the {len(images):,} images below {images.root} cannot be read, more "
-        f"than the {100 * TOLERATED:g} % "
-        f"that may be left out; mend or remove {names}{more} "
-        f"({next(iter(broken.values())).removesuffix('.')})."
-    )

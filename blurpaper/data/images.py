@@ -48,12 +48,9 @@ def read_image(path: str | Path) -> torch.Tensor:
     """Read an image file: uint8 ``(3, H, W)``, upright (EXIF), in sRGB (ICC), transparency on
     white, deeper levels rounded to 8 bits.
 
-    Levels in floating point are from 0 to 1, 255 or 65535, those of 32-bit integers to 255 or
-    65535: to whichever they fill. What lies beyond by less than half of it is cut off.
-
     Raises:
-        ImageError: if the file is missing, empty, truncated, no image, or of levels that fill no
-            such range, naming it.
+        ImageError: if the file is missing, empty, truncated, no image, or of 32-bit levels, naming
+            it.
     """
     from PIL import Image
 
@@ -206,8 +203,13 @@ def _eight_bits(path: str | Path, opened):  # noqa: ANN001, ANN202
         image = ImageOps.exif_transpose(opened)
         if not image.mode.startswith(("I", "F")):
             return image
+        if image.mode == "F" or (image.mode == "I" and opened.format not in ("PNG", "PPM")):
+            raise ImageError(
+                f"{path} has grey levels in 32 bits, and does not say which is white: save it with "
+                "8 or 16 bits."
+            )
         levels = np.asarray(image, np.float64)[..., None]
-        top = _top(path, opened, levels)
+        top = 2 ** getattr(opened, "tag_v2", {}).get(258, (16,))[0] - 1  # TIFF's bits of a sample
         if getattr(opened, "tag_v2", {}).get(262) == 0:  # TIFF's photometric: white is zero
             levels = top - levels
     if "transparency" in about:
@@ -220,21 +222,6 @@ def _eight_bits(path: str | Path, opened):  # noqa: ANN001, ANN202
     image = Image.fromarray(rounded, "CMYK" if opened.mode == "CMYK" else None)
     image.info["icc_profile"] = about.get("icc_profile")
     return image
-
-
-def _top(path: str | Path, opened, levels: np.ndarray) -> int:  # noqa: ANN001
-    """The level that is white in a grey picture of more than eight bits."""
-    if opened.mode.startswith("I;16") or opened.format in ("PNG", "PPM"):
-        return 2 ** getattr(opened, "tag_v2", {}).get(258, (16,))[0] - 1  # TIFF's bits of a sample
-    low, high = levels.min(), levels.max()
-    tops = (1, 255, 65535) if opened.mode == "F" else (255, 65535)
-    for top in tops:
-        if -top / 2 <= low and high <= 1.5 * top and (top == tops[0] or high > top / 16):
-            return top
-    raise ImageError(
-        f"the grey levels of {path}, from {low:g} to {high:g}, fill none of the ranges from 0 to "
-        f"{', '.join(map(str, tops))}: scale them to one."
-    )
 
 
 _ORDERS = {"B": "BL", "L": "LB", "N": "LB" if sys.byteorder == "little" else "BL"}

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from blurpaper.data import emoji
-from blurpaper.data.emoji import background, lay, photographed, placed
-from blurpaper.data.sets import BACKGROUND, VOID, DrawnSet, SegmentedSet
+from blurpaper.data.emoji import DrawnSet, background, lay, photographed, placed
+from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
 from blurpaper.runs import Run
 from blurpaper.runs.profile import Scenes
 from blurpaper.runs.progress import progress
@@ -153,10 +153,8 @@ class SceneSet(DrawnSet, SegmentedSet):
 
     def __init__(self, split: str, run: Run) -> None:
         self._settings = run.profile.segmentation.scenes
-        labels, artwork = (BACKGROUND, *LABELS), emoji.version()
-        super().__init__(
-            "emoji-scenes", labels, self._settings, split, artwork, draw_split, run.store
-        )
+        labels = (BACKGROUND, *LABELS)
+        super().__init__("emoji-scenes", labels, self._settings, split, draw_split, run.store)
 
     def __getitem__(self, number: int) -> torch.Tensor:
         return self.tensors["images"][number].view(3, *_shape(number, self._settings))

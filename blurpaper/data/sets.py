@@ -1,5 +1,5 @@
-"""Sets of images with a label an image or a pixel: drawn ones, parts and unions of sets, one in
-memory; and ImageNet's thousand classes.
+"""Sets of images with a label an image or a pixel: parts and unions of sets, one in memory; and
+ImageNet's thousand classes.
 """
 
 from __future__ import annotations
@@ -7,19 +7,16 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from itertools import accumulate
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
+from torch.utils.data import ConcatDataset
 
 from blurpaper.runs.files import UserError
-from blurpaper.runs.profile import Emoji, Scenes
-from blurpaper.runs.store import Artifact, Store
 from blurpaper.runs.threads import in_threads
 
 
@@ -74,45 +71,6 @@ class SegmentedSet(ImageSet):
         """The labels of one image's pixels: uint8 ``(H, W)`` of the image's own size, ``VOID``
         where there is none.
         """
-
-
-class DrawnSet(ImageSet):
-    """A split of an embedded set, drawn (or loaded from the store) when it is first used.
-
-    Args:
-        settings: what ``draw`` depends on, and the numbers of images of ``train`` and ``test``.
-        artwork: version of what is drawn.
-        draw: from settings and split to tensors, ``images`` among them.
-
-    Raises:
-        UserError: for an unknown split.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        classes: Sequence[str],
-        settings: Emoji | Scenes,
-        split: str,
-        artwork: str,
-        draw: Callable[[Any, str], dict[str, torch.Tensor]],
-        store: Store,
-    ) -> None:
-        if split not in ("train", "test"):
-            raise UserError(f"{name} has train and test images. Got {split!r}.")
-        count = getattr(settings, split)
-        inputs = settings.model_dump(exclude={"train", "test"})
-        inputs |= {"split": split, "count": count, "artwork": artwork}
-        artifact = Artifact("data", f"{name}-{split}", inputs, partial(draw, settings, split))
-        store.note(artifact)
-        ids = [f"{split}/{number:06d}" for number in range(count)]
-        super().__init__(name, tuple(classes), np.full(count, -1, np.int64), ids, artifact.key)
-        self._load = lambda: store.get(artifact)
-
-    @cached_property
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """All that was drawn."""
-        return self._load()
 
 
 # --- Parts, unions, and sets in memory ------------------------------------------------------------
@@ -178,27 +136,14 @@ class JoinedSet(ImageSet):
             fingerprint=_hash([part.fingerprint for part in parts]),
         )
         self.reads_files = any(part.reads_files for part in parts)
-        self._parts = list(parts)
-        self._ends = list(accumulate(len(part) for part in parts))
+        self._parts = ConcatDataset(parts)
 
     def __getitem__(self, number: int) -> torch.Tensor:
-        part, own = self._place(number)
-        return self._parts[part][own]
-
-    def _place(self, number: int) -> tuple[int, int]:
-        """Which part an image is in, and its number there."""
-        if not 0 <= number < len(self):
-            raise IndexError(f"{self.name} has images 0 to {len(self) - 1}. Got {number}.")
-        part = bisect_right(self._ends, number)
-        return part, number - (self._ends[part - 1] if part else 0)
+        return self._parts[number]
 
 
 def _hash(parts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-_MOST = 4e9
-_SHARE = 8
 
 
 def room() -> float:
@@ -210,8 +155,8 @@ def room() -> float:
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # a system that does not say
-        return _MOST
-    return min(_MOST, memory / _SHARE)
+        return 4e9
+    return min(4e9, memory / 8)
 
 
 class KeptSet(ImageSet):
@@ -226,20 +171,17 @@ class KeptSet(ImageSet):
 
     def __init__(self, images: ImageSet, room: float) -> None:
         super().__init__(images.name, images.classes, images.labels, images.ids, images.fingerprint)
-        self.whole, self._room = images, room
+        self.whole, self.reads_files, self._room = images, images.reads_files, room
         self._kept: dict[int, torch.Tensor] = {}
 
     def __getitem__(self, number: int) -> torch.Tensor:
-        return self.batch([number])[0]
-
-    def batch(self, numbers: Sequence[int]) -> list[torch.Tensor]:
-        missing = [number for number in dict.fromkeys(numbers) if number not in self._kept]
-        found = dict(zip(missing, self.whole.batch(missing), strict=True)) if missing else {}
-        for number, image in found.items():
-            if image.numel() <= self._room:
-                self._kept[number] = image
-                self._room -= image.numel()
-        return [found[number] if number in found else self._kept[number] for number in numbers]
+        if number in self._kept:
+            return self._kept[number]
+        image = self.whole[number]
+        if image.numel() <= self._room:
+            self._kept[number] = image
+            self._room -= image.numel()
+        return image
 
     def label_map(self, number: int) -> torch.Tensor:
         """The label map of the set itself, if it has any."""

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from blurpaper.data import folders
+from blurpaper.data import folders, scenes
 from blurpaper.data.catalogue import CATALOGUE
 from blurpaper.data.folders import FolderSet, MissingDataError
 from blurpaper.data.images import ImageError, decoding
 from blurpaper.data.sets import BACKGROUND, VOID, SegmentedSet
 from blurpaper.runs.files import UserError, data_folder
 
-LABELS = (
-    BACKGROUND,
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "dining table",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "potted plant",
-    "sheep",
-    "sofa",
-    "train",
-    "tv",
-)
+_DRAWN = list(scenes.LABELS)
+LABELS = (BACKGROUND, *_DRAWN[:10], "dining table", *_DRAWN[10:])
 """VOC's labels in the order of its indices; 255 is void."""
 
 TASKS: dict[str, tuple[str, ...]] = {
@@ -82,10 +59,11 @@ class VocSet(FolderSet, SegmentedSet):
             sideways = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF: rows are columns
             size = opened.size if sideways else opened.size[::-1]
         with decoding(path), Image.open(path) as opened:
-            # a palette's indices, or grey levels
-            indices = np.asarray(opened) if opened.mode in ("P", "L") else None
-        if indices is None:
-            raise ImageError(f"{path} is no mask: it has neither a palette nor 8-bit grey levels.")
+            if opened.mode not in ("P", "L"):
+                raise ImageError(
+                    f"{path} is no mask: it has neither a palette nor 8-bit grey levels."
+                )
+            indices = np.asarray(opened)
         if indices.shape != size:
             found, wanted = (f"{width} x {height}" for height, width in (indices.shape, size))
             raise ImageError(f"{path} has {found} pixels and its photograph {wanted}.")
@@ -95,7 +73,9 @@ class VocSet(FolderSet, SegmentedSet):
                 f"{path} holds the index {strange[0]}, and VOC's are 0 to {len(LABELS) - 1} and "
                 f"{VOID}."
             )
-        return torch.from_numpy(_table(self.classes)[indices])
+        own = np.full(256, VOID, np.uint8)
+        own[[LABELS.index(label) for label in self.classes]] = range(len(self.classes))
+        return torch.from_numpy(own[indices])
 
 
 def load_segmented(name: str, split: str) -> VocSet:
@@ -105,26 +85,19 @@ def load_segmented(name: str, split: str) -> VocSet:
         split: ``train``, or ``test``, which is VOC's validation set.
 
     Raises:
-        UserError: for an unknown name or split.
+        UserError: for an unknown split.
         MissingDataError: if its folders or its list are not there, saying where they were looked
             for and how to get them, or if the list is unreadable.
-        ImageError: if the list is empty or names something twice, or an image or a mask that it
-            names is not there.
+        ImageError: if the list is empty, or an image or a mask that it names is not there.
     """
-    if not is_there(name, split):
-        raise MissingDataError(how_to_get(name, split))
+    if place := absent(name, split):
+        raise MissingDataError(CATALOGUE[name].lacks(place))
     folder, masks, listed = _places(name, split)
     stems = folders.listed(listed)
     if not stems:
         raise ImageError(f"{listed} names no image.")
-    once, times = Counter(stems).most_common(1)[0]
-    if times > 1:
-        raise ImageError(f"{listed} names {once} {times} times.")
     photographs = [folder / f"{stem}.jpg" for stem in stems]
     files = [listed, *photographs, *(masks / f"{stem}.png" for stem in stems)]
-    for path in files:
-        if not path.is_file():
-            raise ImageError(f"no file at {path.absolute()}, which {listed.absolute()} names.")
     root = data_folder() / name
     content = folders.fingerprint(root, [path.relative_to(root).as_posix() for path in files])
     # Of the labels, too: the same files are another set with others.
@@ -139,44 +112,14 @@ def load_segmented(name: str, split: str) -> VocSet:
     )
 
 
-def is_there(name: str, split: str) -> bool:
-    """Whether the folders and the list of a set exist.
-
-    Raises:
-        UserError: for an unknown name or split.
-    """
-    images, masks, listed = _places(name, split)
-    return images.is_dir() and masks.is_dir() and listed.is_file()
-
-
-def how_to_get(name: str, split: str) -> str:
-    """One sentence: which folder or list of a set is missing, and how to get it.
-
-    Raises:
-        UserError: for an unknown name or split.
-    """
-    places = _places(name, split)
-    absent = next((place for place in places if not place.exists()), places[0]).absolute()
-    return (
-        f"{name} with its segmentations needs {absent}, which is not there (BLURPAPER_DATA names "
-        f"the folder that {name} is in): {CATALOGUE[name].how_to_get}."
-    )
+def absent(name: str, split: str) -> Path | None:
+    """The first of the folders and the list of a set that is not there; None if all are."""
+    return next((place for place in _places(name, split) if not place.exists()), None)
 
 
 def _places(name: str, split: str) -> tuple[Path, Path, Path]:
     """The folder of images, that of masks, and the list."""
-    if name not in TASKS:
-        raise UserError(
-            f"a set with VOC's segmentations is one of {', '.join(TASKS)}. Got {name!r}."
-        )
     if split not in LISTS:
         raise UserError(f"{name} has {' and '.join(LISTS)} images. Got {split!r}.")
     devkit = data_folder() / name / _DEVKIT
     return devkit / _IMAGES, devkit / _MASKS, devkit / _LISTS / LISTS[split]
-
-
-def _table(labels: Sequence[str]) -> np.ndarray:
-    """The task's label of each of VOC's indices: uint8 ``(256,)``."""
-    table = np.full(256, VOID, np.uint8)
-    table[[LABELS.index(label) for label in labels]] = range(len(labels))
-    return table

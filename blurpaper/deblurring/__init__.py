@@ -48,7 +48,10 @@ With kernels of camera shake that were disturbed (by noise of 5 % of their maxim
 of 0.5 grey levels when 1 to 1.5 were assumed.
 """
 
-METHODS: dict[str, Callable[..., torch.Tensor]] = {
+Observed = Callable[..., Observation]
+Method = Callable[..., torch.Tensor]
+
+METHODS: dict[str, Method] = {
     "epll": splitting.restore,
     "epll-exact": partial(splitting.restore, exact=True),
     "total-variation": baselines.total_variation,
@@ -120,16 +123,15 @@ def restore(
     if method in NEED_PRIOR:
         apply = partial(apply, prior=_on(images.device, prior or bundled_prior()))
     # Convolution alone does not clip.
-    clipped = None if border == MIRROR else (batch == 255).any(dim=1)
+    clipped = (batch == 255).any(dim=1) & (border != MIRROR)
     planes = batch.float() / 255
     # The channels of a grey image carry the same rounding errors, which do not average out.
     grey = (batch == batch[:, :1]).all(dim=1).all(dim=(1, 2))
     restored = torch.empty_like(planes)
+    observed = partial(Observation, kernel=kernel, border=border)
     for chosen, by in ((grey, _in_grey), (~grey, _in_colour)):
         if chosen.any():
-            part = None if clipped is None or not clipped[chosen].any() else clipped[chosen]
-            observed = partial(Observation, kernel=kernel, border=border)
-            restored[chosen] = by(planes[chosen], part, observed, apply, noise / 255)
+            restored[chosen] = by(planes[chosen], clipped[chosen], observed, apply, noise / 255)
     rounded = (restored * 255).round_().clamp_(0, 255).to(torch.uint8)
     return rounded.reshape(images.shape)
 
@@ -197,39 +199,29 @@ def _on(device: torch.device, prior: Mixture) -> Mixture:
     return prior.to(device)
 
 
-@lru_cache(maxsize=1)
-def _colours() -> torch.Tensor:
-    """Orthonormal rows: the mean of the channels (times the root of 3), red against blue, and both
-    against green.
-    """
-    rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-    return rows / rows.norm(dim=1, keepdim=True)
+_COLOURS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+_COLOURS /= _COLOURS.norm(dim=1, keepdim=True)
+"""Orthonormal rows: the mean of the channels (times the root of 3), red against blue, and both
+against green.
+"""
 
 
 def _in_grey(
-    batch: torch.Tensor,
-    clipped: torch.Tensor | None,
-    observed: Callable[..., Observation],
-    method: Callable[[Observation, float], torch.Tensor],
-    noise: float,
+    batch: torch.Tensor, clipped: torch.Tensor, observed: Observed, method: Method, noise: float
 ) -> torch.Tensor:
     observation = observed(batch[:, 0], clipped=clipped)
     return observation.framed(method(observation, noise))[:, None]
 
 
 def _in_colour(
-    batch: torch.Tensor,
-    clipped: torch.Tensor | None,
-    observed: Callable[..., Observation],
-    method: Callable[[Observation, float], torch.Tensor],
-    noise: float,
+    batch: torch.Tensor, clipped: torch.Tensor, observed: Observed, method: Method, noise: float
 ) -> torch.Tensor:
-    colours = _colours().to(batch.device)
+    colours = _COLOURS.to(batch.device)
     planes = torch.einsum("ij,bjhw->bihw", colours, batch)
     mean = observed(planes[:, 0] / 3**0.5, clipped=clipped)
     scene = method(mean, noise / 3**0.5)
     # Colours are lost where light is.
-    lost = None if clipped is None else mean.exceeded(scene).repeat_interleave(2, dim=0)
+    lost = mean.exceeded(scene).repeat_interleave(2, dim=0)
     differences = observed(planes[:, 1:].flatten(0, 1), clipped=lost)
     settings = baselines.CHROMA_GRADIENT, baselines.CHROMA_STEPS
     smooth = baselines.gradient(differences, noise, *settings)

@@ -17,6 +17,7 @@ import torch
 from blurpaper.data.sets import ImageSet
 from blurpaper.deblurring.prior import (
     DIMENSIONS,
+    PRODUCTS,
     Mixture,
     Scores,
     diagonals,
@@ -111,7 +112,7 @@ def _statistics(patches: torch.Tensor, mixture: Mixture) -> tuple[torch.Tensor, 
     """
     scores = Scores(mixture)
     shares = torch.zeros(len(mixture))
-    moments = torch.zeros(len(mixture), DIMENSIONS * (DIMENSIONS + 1) // 2)
+    moments = torch.zeros(len(mixture), PRODUCTS)
     for part in patches.split(_CHUNK):
         paired = products(part.T)
         responsibilities = scores.of_products(paired).softmax(dim=0)

@@ -60,7 +60,8 @@ class Observation:
     ) -> None:
         from scipy.fft import next_fast_len
 
-        self.observed, self.kernel, self.clipped = observed, _trimmed(kernel), clipped
+        self.observed, self.kernel = observed, _trimmed(kernel)
+        self.clipped = clipped if clipped is not None and clipped.any() else None
         self.mirrors, device = border == MIRROR, observed.device
         frame = tuple(observed.shape[-2:])
         if self.mirrors:
@@ -223,12 +224,9 @@ class Observation:
 
 def _trimmed(kernel: np.ndarray) -> np.ndarray:
     """A PSF without margins of zeros that surround it evenly."""
-    for axis in (0, 1):
-        kernel = np.moveaxis(kernel, axis, 0)
-        while len(kernel) > 1 and not kernel[[0, -1]].any():
-            kernel = kernel[1:-1]
-        kernel = np.moveaxis(kernel, 0, axis)
-    return kernel
+    sides = zip(kernel.nonzero(), kernel.shape, strict=True)
+    down, across = (min(at.min(), side - 1 - at.max()) for at, side in sides)
+    return kernel[down : kernel.shape[0] - down, across : kernel.shape[1] - across]
 
 
 def _even(spectrum: torch.Tensor) -> torch.Tensor:

@@ -29,6 +29,7 @@ MOST_IMAGES = 2000
 """Most images of a set that patches are taken from; of a larger set, evenly spread ones."""
 PIXELS = SIDE * SIDE
 DIMENSIONS = PIXELS - 1
+PRODUCTS = DIMENSIONS * (DIMENSIONS + 1) // 2
 
 
 @lru_cache(maxsize=1)
@@ -114,11 +115,8 @@ class Mixture:
             UserError: for other tensors.
         """
         shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        count = shapes.get("weights", (0,))[0]
-        if not count or shapes != {
-            "weights": (count,),
-            "covariances": (count, DIMENSIONS * (DIMENSIONS + 1) // 2),
-        }:
+        weights = shapes.get("weights", ())
+        if shapes != {"weights": weights[:1], "covariances": (*weights[:1], PRODUCTS)}:
             raise UserError(
                 f"these tensors are not a mixture on patches of {DIMENSIONS + 1} pixels. Got "
                 f"{shapes}."
@@ -163,11 +161,8 @@ def products(patches: torch.Tensor) -> torch.Tensor:
     patches = patches.contiguous()
     size, count = patches.shape
     found = patches.new_empty(size * (size + 1) // 2, count)
-    start = 0
-    for offset in range(size):
-        part = found[start : start + size - offset]
+    for offset, part in enumerate(found.split(list(range(size, 0, -1)))):
         torch.mul(patches[: size - offset], patches[offset:], out=part)
-        start += size - offset
     return found
 
 
@@ -182,13 +177,9 @@ def matrices(triangles: torch.Tensor) -> torch.Tensor:
     count, entries = triangles.shape
     size = math.isqrt(2 * entries)
     whole = triangles.new_zeros(count, size, size)
-    start = 0
-    for offset in range(size):
-        part = triangles[:, start : start + size - offset]
-        place = torch.arange(size - offset, device=triangles.device)
-        whole[:, place, place + offset] = part
-        whole[:, place + offset, place] = part
-        start += size - offset
+    for offset, part in enumerate(triangles.split(list(range(size, 0, -1)), dim=1)):
+        whole.diagonal(offset, 1, 2).copy_(part)
+        whole.diagonal(-offset, 1, 2).copy_(part)
     return whole
 
 
@@ -217,14 +208,5 @@ def load_prior(path: Path) -> Mixture:
 
 @lru_cache(maxsize=1)
 def bundled_prior() -> Mixture:
-    """The bundled mixture of 200 components, learnt from the photographs of bsds500/train.
-
-    Raises:
-        UserError: if this installation lacks it.
-    """
-    if not BUNDLED.is_file():
-        raise UserError(
-            f"the prior that comes with blurpaper is not at {BUNDLED}: install the package again, "
-            "or name another."
-        )
+    """The bundled mixture of 200 components, learnt from the photographs of bsds500/train."""
     return load_prior(BUNDLED)

@@ -15,8 +15,8 @@ which only the largest variances keep their directions and the rest share their 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 from torch.nn import functional
@@ -57,14 +57,19 @@ class Tree:
         group = self._groups(patches).argmax(dim=0)
         order = group.argsort()
         ranked, chosen = patches[:, order], torch.empty_like(group)
-        start = 0
-        counts = torch.bincount(group, minlength=len(self._members)).tolist()
-        for number, count in enumerate(counts):
-            if count:
-                best = self._within[number](ranked[:, start : start + count]).argmax(dim=0)
-                chosen[order[start : start + count]] = self._members[number][best]
-                start += count
+        for number, part in _runs(group):
+            best = self._within[number](ranked[:, part]).argmax(dim=0)
+            chosen[order[part]] = self._members[number][best]
         return chosen
+
+
+def _runs(numbers: torch.Tensor) -> Iterator[tuple[int, slice]]:
+    """Each number that occurs among some, ``(N,)``, and where it does when they are sorted."""
+    stop = 0
+    for number, count in enumerate(torch.bincount(numbers).tolist()):
+        start, stop = stop, stop + count
+        if count:
+            yield number, slice(start, stop)
 
 
 class _FlatTailed:
@@ -134,13 +139,6 @@ _PATCHES = 1 << 18
 """Patches in memory at a time: 64 MB, a few times over."""
 
 
-class Chooser(Protocol):
-    """A choice of a component for each patch."""
-
-    def choose(self, patches: torch.Tensor) -> torch.Tensor:
-        """Number of a component of each patch ``(63, N)``: int64 ``(N,)``."""
-
-
 def restore(
     observation: Observation, noise: float, prior: Mixture, exact: bool = False
 ) -> torch.Tensor:
@@ -161,7 +159,7 @@ def restore(
 
 
 @lru_cache(maxsize=4 * len(BONDS))
-def _round(prior: Mixture, bond: float, exact: bool) -> tuple[Chooser, torch.Tensor]:
+def _round(prior: Mixture, bond: float, exact: bool) -> tuple[Scores | Tree, torch.Tensor]:
     """Of one round, the choice of components and the Wiener filter of each, ``(K, 63, 63)``."""
     covariances = prior.covariances.double()
     identity = torch.eye(DIMENSIONS, device=covariances.device)
@@ -170,7 +168,7 @@ def _round(prior: Mixture, bond: float, exact: bool) -> tuple[Chooser, torch.Ten
 
 
 def _denoised(
-    image: torch.Tensor, chooser: Chooser, filters: torch.Tensor, stride: int, number: int
+    image: torch.Tensor, chooser: Scores | Tree, filters: torch.Tensor, stride: int, number: int
 ) -> torch.Tensor:
     """Mean over the patches that cover a pixel, ``(B, H, W)``; the grid of patches reaches over the
     mirrored border.
@@ -199,7 +197,7 @@ def _denoised(
     return inside[:-1] / inside[-1:]
 
 
-def _restored(patches: torch.Tensor, chooser: Chooser, filters: torch.Tensor) -> torch.Tensor:
+def _restored(patches: torch.Tensor, chooser: Scores | Tree, filters: torch.Tensor) -> torch.Tensor:
     """Patches ``(B, 64, N)``, each denoised by the Gaussian that is chosen for it."""
     batch, _, count = patches.shape
     cosines = basis().to(patches.device)
@@ -214,10 +212,6 @@ def _filtered(patches: torch.Tensor, chosen: torch.Tensor, filters: torch.Tensor
     order = chosen.argsort()
     ranked = patches.T[order]
     done = torch.empty_like(ranked)
-    start = 0
-    for component, count in enumerate(torch.bincount(chosen, minlength=len(filters)).tolist()):
-        if count:
-            part = slice(start, start + count)
-            torch.mm(ranked[part], filters[component].T, out=done[part])
-            start += count
+    for component, part in _runs(chosen):
+        torch.mm(ranked[part], filters[component].T, out=done[part])
     return torch.empty_like(done).index_copy_(0, order, done)

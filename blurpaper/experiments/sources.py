@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,7 +132,7 @@ class Source:
         number = sum(self._count(part, "train", self.profile) for part in name.split("+"))
         return number / max(1, data.classes(name, self.profile))
 
-    _count = staticmethod(data.known_count)
+    _count = staticmethod(partial(data.count, published=True))
 
     def _rows(self, experiment: str) -> pd.DataFrame:
         return results.table([])

@@ -287,7 +287,7 @@ def test_what_a_profile_lacks_is_listed_and_a_profile_of_embedded_data_lacks_not
     assert data.missing(smoke) == []
     sentences = data.missing(load("imagenet"))
     assert len(sentences) == 3
-    assert "voc2012 with its segmentations" in sentences[2]
+    assert str(tmp_path / "voc2012" / "VOCdevkit") in sentences[2]
     assert str(tmp_path / "imagenet" / "train") in sentences[0]
     assert str(tmp_path / "imagenet" / "val") in sentences[1]
 
@@ -309,7 +309,7 @@ def test_joined_sets_keep_every_image_and_its_name(random_images) -> None:
         for one, number in zip(joined.batch(numbers), numbers, strict=True)
     )
     assert torch.equal(joined[3], random_images[3])
-    with pytest.raises(IndexError, match="0 to 4"):
+    with pytest.raises(IndexError):
         joined[5]
     with pytest.raises(ValueError, match="same classes"):
         JoinedSet([first, MemorySet(random_images, [0] * 5, ("c",))])
@@ -426,11 +426,11 @@ def test_more_are_an_error_with_their_number_the_first_names_and_what_the_first_
     assert "is not an image that can be read" in said and "\n" not in said
 
 
-def test_of_many_the_first_three_are_named(tmp_path, store) -> None:
+def test_of_many_the_first_ten_are_named(tmp_path, store) -> None:
     folder = fill(tmp_path / "album", 40, range(0, 40, 2))
     with pytest.raises(
         ImageError,
-        match=r"20 of the 40 .* remove cat/0000\.png, cat/0002\.png, cat/0004\.png and 17 more \(",
+        match=r"20 of the 40 .* such as cat/0000\.png, cat/0002\.png, .* cat/0018\.png \(",
     ):
         readable(load_folder(folder, ("cat", "dog")), store)
 
@@ -554,7 +554,7 @@ def test_two_broken_images_of_a_hundred_stop_the_run_before_any_work(tmp_path, r
     assert done.exit_code == 2
     assert "2 of the 100 images below album cannot be read" in done.output.splitlines()[-1]
     assert (
-        "mend or remove cat/0008.png, dog/0007.png (album/cat/0008.png is not an image"
+        "mend or remove them, such as cat/0008.png, dog/0007.png (album/cat/0008.png is not an"
         in done.output
     )
     kept = {path.name for path in (tmp_path / "store").iterdir()}

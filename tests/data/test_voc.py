@@ -237,33 +237,33 @@ def sentence(caught):
 def test_a_missing_folder_or_list_is_an_error_that_says_where_it_was_looked_for_and_how_to_get_it(
     devkit, name, part, tmp_path
 ):
-    assert voc.is_there(name, "train")
+    assert not voc.absent(name, "train")
     (devkit / part).rename(tmp_path / "away")
-    assert not voc.is_there(name, "train")
+    missing = devkit / (part or "JPEGImages")
+    assert voc.absent(name, "train") == missing
     with pytest.raises(MissingDataError) as caught:
         voc.load_segmented(name, "train")
     text = sentence(caught)
-    assert text == voc.how_to_get(name, "train")
-    assert str(devkit / (part or "JPEGImages")) in text
+    assert str(missing) in text
     assert "BLURPAPER_DATA" in text and CATALOGUE[name].how_to_get in text
 
 
 def test_one_split_may_be_there_without_the_other(animals):
     (animals / "ImageSets/Segmentation/val.txt").unlink()
-    assert voc.is_there("voc-animals", "train") and not voc.is_there("voc-animals", "test")
-    assert "val.txt" in voc.how_to_get("voc-animals", "test")
+    assert not voc.absent("voc-animals", "train")
+    assert voc.absent("voc-animals", "test").name == "val.txt"
     assert len(voc.load_segmented("voc-animals", "train")) == len(TRAIN)
 
 
 @pytest.mark.parametrize(
     "path", ["JPEGImages/2009_000010.jpg", "SegmentationClass/2009_000010.png"]
 )
-def test_a_file_that_is_listed_and_not_there_is_an_error_that_names_it_and_the_list(animals, path):
+def test_a_file_that_is_listed_and_not_there_is_an_error_that_names_it(animals, path):
     (animals / path).unlink()
     with pytest.raises(ImageError) as caught:
         voc.load_segmented("voc-animals", "train")
-    assert str(animals / path) in sentence(caught)
-    assert str(animals / "ImageSets/Segmentation/train.txt") in str(caught.value)
+    text = sentence(caught)
+    assert f"cannot read {animals / path}: No such file" in text
 
 
 @pytest.mark.parametrize("content", ["", "\n", " \n\n"])
@@ -275,14 +275,6 @@ def test_a_list_that_names_nothing_is_an_error(animals, content):
     assert sentence(caught) == f"{listed} names no image."
 
 
-def test_a_list_that_names_an_image_twice_is_an_error_that_names_it(animals):
-    listed = animals / "ImageSets/Segmentation/train.txt"
-    listed.write_text("2007_000063\n2008_000002\n2007_000063\n")
-    with pytest.raises(ImageError) as caught:
-        voc.load_segmented("voc-animals", "train")
-    assert sentence(caught) == f"{listed} names 2007_000063 2 times."
-
-
 def test_a_list_that_is_no_text_is_an_error_that_names_it(animals):
     listed = animals / "ImageSets/Segmentation/train.txt"
     listed.write_bytes(b"\xff\xfe2007")
@@ -291,10 +283,8 @@ def test_a_list_that_is_no_text_is_an_error_that_names_it(animals):
     assert str(listed) in sentence(caught)
 
 
-@pytest.mark.parametrize("ask", [voc.load_segmented, voc.is_there, voc.how_to_get])
-def test_an_unknown_set_or_split_is_an_error_that_lists_those_there_are(ask):
-    with pytest.raises(ValueError, match=r"one of voc2012, voc-animals\. Got 'voc2007'\.$"):
-        ask("voc2007", "train")
+@pytest.mark.parametrize("ask", [voc.load_segmented, voc.absent])
+def test_an_unknown_split_is_an_error_that_lists_those_there_are(ask):
     with pytest.raises(ValueError, match=r"^voc2012 has train and test images\. Got 'val'\.$"):
         ask("voc2012", "val")
 
@@ -390,7 +380,7 @@ def test_a_photograph_that_is_none_is_an_error_that_names_it(animals, spoil):
 
 @pytest.mark.parametrize(("split", "count"), [("train", 437), ("test", 223)])
 def test_of_the_photographs_with_an_animal_every_pixel_has_a_label_or_is_void(split, count):
-    if not voc.is_there("voc-animals", split):
+    if voc.absent("voc-animals", split):
         pytest.skip(
             f"no segmentations at {Path(os.environ.get('BLURPAPER_DATA') or 'data').absolute()} "
             "(set BLURPAPER_DATA)"

@@ -202,7 +202,7 @@ def test_a_missing_prior_is_told(monkeypatch, tmp_path) -> None:
     prior.bundled_prior.cache_clear()
     monkeypatch.setattr(prior, "BUNDLED", tmp_path / "bsds500.safetensors")
     with pytest.raises(
-        ValueError, match=r"the prior that comes with blurpaper is not at .*bsds500\.safetensors"
+        ValueError, match=r"bsds500\.safetensors cannot be read as a prior: No such file"
     ):
         epll(torch.zeros(3, 9, 9, dtype=torch.uint8), "D2")
     prior.bundled_prior.cache_clear()
