@@ -194,7 +194,7 @@ class ConvNorm(nn.Module):
         padding = _same_padding(x, self.conv) if self.same else self.conv.padding
         is_depthwise = groups == x.shape[1] == len(weight)
         if is_depthwise and x.device.type == "cpu" and torch.is_grad_enabled():
-            return depthwise.convolution(x, weight, bias, stride, padding, act)
+            return act(depthwise.convolution(x, weight, bias, stride, padding))
         if self.same:
             x, padding = functional.pad(x, padding), (0, 0)
         return act(functional.conv2d(x, weight, bias, stride, padding, 1, groups))

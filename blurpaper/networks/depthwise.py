@@ -7,10 +7,7 @@ step on EfficientNet-Lite0 (batch 32, 224 pixels, bfloat16, two cores) takes 1.4
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import nn
 from torch.nn import functional
 
 _aten = torch.ops.aten
@@ -20,19 +17,6 @@ Padding = tuple[int, int] | tuple[int, int, int, int]
 ``pad`` has it, done before.
 """
 
-Activation = tuple[
-    Callable[[torch.Tensor], torch.Tensor], Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-]
-"""An activation in place, and the gradient of its input from that of its output and the output."""
-
-_ACTIVATIONS: dict[type[nn.Module], Activation] = {
-    nn.ReLU: (torch.relu_, lambda gradient, out: _aten.threshold_backward(gradient, out, 0)),
-    nn.ReLU6: (
-        lambda out: functional.hardtanh_(out, 0.0, 6.0),
-        lambda gradient, out: _aten.hardtanh_backward(gradient, out, 0, 6),
-    ),
-}
-
 
 def convolution(
     x: torch.Tensor,
@@ -40,9 +24,8 @@ def convolution(
     bias: torch.Tensor | None,
     stride: int,
     padding: Padding,
-    act: nn.Module,
 ) -> torch.Tensor:
-    """``act(conv2d(x, weight, bias, stride, padding))`` with one group a channel, for training.
+    """``conv2d(x, weight, bias, stride, padding)`` with one group a channel, for training.
 
     Args:
         x: ``(B, C, H, W)``.
@@ -51,14 +34,11 @@ def convolution(
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
-    activation = _ACTIVATIONS.get(type(act))
-    out = _Depthwise.apply(x, weight, bias, stride, padding, activation)
-    return out if activation else act(out)
+    return _Depthwise.apply(x, weight, bias, stride, padding)
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution, its bias and its activation, with gradients by convolutions that are
-    fast on CPUs.
+    """A depthwise convolution and its bias, with gradients by convolutions that are fast on CPUs.
 
     The gradient of the input at each phase of the stride is one convolution of stride 1 of the
     output's gradient with the taps of that phase. The gradient of the weight is put together from
@@ -66,24 +46,18 @@ class _Depthwise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, stride, padding, activation) -> torch.Tensor:  # noqa: ANN001
-        ctx.stride, ctx.padding, ctx.shape, ctx.activation = stride, padding, x.shape, activation
-        x, ctx.around = (x, padding) if len(padding) == 2 else (_padded(x, padding), (0, 0))
+    def forward(ctx, x, weight, bias, stride, padding) -> torch.Tensor:  # noqa: ANN001
+        ctx.stride, ctx.padding, ctx.shape = stride, padding, x.shape
+        x, ctx.around = (x, padding) if len(padding) == 2 else (functional.pad(x, padding), (0, 0))
         out = functional.conv2d(x, weight, None, stride, ctx.around, 1, len(weight))
         if bias is not None:
             out.add_(bias[:, None, None])
-        if activation:
-            apply_in_place, _ = activation
-            apply_in_place(out)
-        ctx.save_for_backward(x, weight, out if activation else None)
+        ctx.save_for_backward(x, weight)
         return out
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN001
-        (x, weight, out), (of_x, of_weight, of_bias) = ctx.saved_tensors, (None,) * 3
-        if ctx.activation:
-            _, gradient_of_input = ctx.activation
-            gradient = gradient_of_input(gradient, out)
+        (x, weight), (of_x, of_weight, of_bias) = ctx.saved_tensors, (None,) * 3
         if ctx.needs_input_grad[2]:
             of_bias = gradient.sum_to_size(len(weight), 1, 1).flatten()
         gradient = gradient.contiguous(memory_format=torch.channels_last)
@@ -92,7 +66,7 @@ class _Depthwise(torch.autograd.Function):
                 of_x = _input_gradient(gradient, ctx.shape, weight, ctx.stride, ctx.padding)
             if ctx.needs_input_grad[1]:
                 of_weight = _kernel_gradient(gradient, x, weight, ctx.stride, ctx.around)
-        return of_x, of_weight, of_bias, None, None, None
+        return of_x, of_weight, of_bias, None, None
 
 
 def _input_gradient(
@@ -111,7 +85,7 @@ def _input_gradient(
         max(0, -(-length // stride) - out)
         for length, out in zip(whole, gradient.shape[-2:], strict=True)
     )
-    spread = _padded(gradient, (taps - 1, across, taps - 1, down))
+    spread = functional.pad(gradient, (taps - 1, across, taps - 1, down))
     result = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last)
     for row in range(stride):
         for column in range(stride):
@@ -143,7 +117,7 @@ def _kernel_gradient(
                 right = (columns - 1) * stride + column + wide - left - x.shape[3]
                 bottom = (rows - 1) * stride + row + tall - top - x.shape[2]
                 above, below = (0, 0) if inside else (top - row, bottom)
-                seen = _padded(x, (left - column, right, above, below))
+                seen = functional.pad(x, (left - column, right, above, below))
                 around = (top if inside else 0, 0)
             taps = (..., slice(row, row + tall), slice(column, column + wide))
             kernel, layout = weight[taps].contiguous(), ([stride] * 2, around, [1, 1])
@@ -160,20 +134,3 @@ _WEIGHT_ALONE = [False, True, False]
 def _starts(side: int, part: int) -> list[int]:
     """Starts of parts that cover a side; all but the last share at most one tap with the next."""
     return [*range(0, side - part, max(1, part - 1)), side - part]
-
-
-def _padded(x: torch.Tensor, padding: tuple[int, int, int, int]) -> torch.Tensor:
-    """Pad maps by zeros, channels last, or crop them where the padding is negative; torch's ``pad``
-    would write all of them twice.
-    """
-    left, right, top, bottom = padding
-    height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
-    shape = (*x.shape[:2], height, width)
-    out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-    inner = out[:, :, max(0, top) : height - max(0, bottom), max(0, left) : width - max(0, right)]
-    inner.copy_(x[:, :, max(0, -top) :, max(0, -left) :][:, :, : inner.shape[2], : inner.shape[3]])
-    for border in (out[:, :, : max(0, top)], out[:, :, height - max(0, bottom) :]):
-        border.zero_()
-    for border in (out[..., : max(0, left)], out[..., width - max(0, right) :]):
-        border.zero_()
-    return out

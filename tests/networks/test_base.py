@@ -144,7 +144,7 @@ def test_depthwise_gradients_do_not_depend_on_who_pads(shape, side, stride) -> N
     found = []
     for inputs, around in ((x, (pad, pad)), (x, (pad,) * 4), (whole, (0, 0))):
         kernel = weight.clone().requires_grad_()
-        out = depthwise.convolution(inputs, kernel, None, stride, around, nn.Identity())
+        out = depthwise.convolution(inputs, kernel, None, stride, around)
         found.append(
             torch.autograd.grad(
                 out, kernel, torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
