@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Blur breaks recognition; training helps
 #
-# Networks trained on sharp photographs fail on blurred ones, and fine-tuning on blurred images recovers most of the loss: so
+# Networks trained on sharp photographs fail on blurred ones, and fine-tuning on blurred images recovers most of the loss, as
 # {cite:t}`vasiljevic2016` found. On our photographs the loss is as large; with few labels fine-tuning recovers less of it, and without
 # labels, on more photographs, more than that. If your images may be out of focus, use a network that was fine-tuned on such images.
 #
@@ -39,9 +39,9 @@ show.curves(table3)
 # photographs of `nips2017-dev` are easy ones that were collected for a competition.
 #
 # - **The loss is reproduced:** `D8`, the strongest defocus, costs {glue:text}`lost-photographs`; in the paper, {glue:text}`lost-paper`.
-# - **The recovery is smaller with few labels.** The paper recovers {glue:text}`with_labels-paper`, with over a thousand labelled images per
-#   class; we, with one, {glue:text}`with_labels-photographs`. Without labels we recover {glue:text}`without_labels-photographs`, an
-#   optimistic share: the settings were chosen on these photographs.
+# - **The recovery is smaller with few labels.** The paper recovers {glue:text}`with_labels-paper` of it, with over a thousand labelled images
+#   per class; with one, we recover {glue:text}`with_labels-photographs`. Without labels it is {glue:text}`without_labels-photographs`, an
+#   optimistic share, since the settings were chosen on these photographs.
 # - **Some claims fail or remain open**, as test photographs are few. [Each claim has a verdict](09_claims).
 # - **In practice:** if a network may adapt while it is used, [renew its batch-norm statistics](10_adaptation); with photographs but no
 #   labels, [fine-tune without labels](20_use_it); with many labels per class, use [the paper's recipe](03_finetuning).
