@@ -93,9 +93,10 @@ def listed(path: Path) -> list[str]:
         ) from None
 
 
-def folder_of(path: Path | str) -> Path:
+def folder_of(path: Path | str | bytes) -> Path:
     """The folder that a path names, ``~`` being the user's own."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own fails where nobody has a name)
+    text = os.path.expanduser(os.fsdecode(path))  # noqa: PTH111 (Path's fails for ~nobody)
+    return Path(text)
 
 
 def load_folder(
