@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from PIL import Image
 from scipy import ndimage
 
+from blurpaper.data.images import Shard, scenes_of
 from blurpaper.data.sets import ImageSet, SegmentedSet
 from blurpaper.deblurring.observation import mirrored
+from blurpaper.runs.profile import Profile
+from blurpaper.segmentation import protocol
+from blurpaper.segmentation.zoomout import ZoomOut
 
 TINY = {
     "emoji.classes": 4,
@@ -122,3 +128,17 @@ def torus_weights(shape: tuple[int, int]) -> np.ndarray:
         for side in shape
     ]
     return np.outer(*counts).ravel().astype(float)
+
+
+def scored(
+    segmenter: ZoomOut,
+    images: SegmentedSet,
+    numbers: Sequence[int],
+    condition: str,
+    profile: Profile,
+    tick: Callable[[int], object] = lambda done: None,
+) -> dict[str, torch.Tensor]:
+    """Confusions of a network in memory on some scenes."""
+    reference = SimpleNamespace(loaded=segmenter)
+    shard = Shard(lambda some: scenes_of(images, some, profile.protocol))
+    return protocol.scored(reference, images, shard, profile, tick, numbers, condition)

@@ -253,16 +253,11 @@ def with_mixed_norms(network: M, source: int) -> M:
     Raises:
         UserError: if it has none.
     """
-    found = [
-        (parent, name, child)
-        for parent in network.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.BatchNorm2d)
-    ]
+    found = [one for one in network.named_modules() if isinstance(one[1], nn.BatchNorm2d)]
     if not found:
         raise UserError(f"{type(network).__name__} has no batch normalisation that could adapt.")
-    for parent, name, child in found:
-        setattr(parent, name, MixedNorm(child, source).train())
+    for name, norm in found:
+        network.set_submodule(name, MixedNorm(norm, source).train())
     return network
 
 

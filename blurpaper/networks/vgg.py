@@ -22,14 +22,13 @@ CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 class VGG(Network):
     """Five stages of 3x3 convolutions, each ended by a 2x2 max pooling, and a fully convolutional
-    classifier.
+    classifier with dropout after each hidden layer.
 
     Args:
         widths: channels of each stage.
         depths: convolutions in each stage.
         hidden: channels of the classifier's hidden layers.
         batch_norm: normalise after each convolution of the stages (the original VGG-16 does not).
-        dropout: after each hidden layer of the classifier.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class VGG(Network):
         depths: Sequence[int],
         hidden: Sequence[int],
         batch_norm: bool,
-        dropout: float = 0.5,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
     ) -> None:
@@ -62,7 +60,7 @@ class VGG(Network):
         head: list[nn.Module] = []
         for number, width in enumerate(hidden):
             conv = nn.Conv2d(channels, width, 1 if number else self.span)
-            head += [conv, nn.ReLU(inplace=True), Dropout(dropout)]
+            head += [conv, nn.ReLU(inplace=True), Dropout()]
             channels = width
         self.classifier = nn.Sequential(*head, nn.Conv2d(channels, len(self.classes), 1))
         for module in self.modules():

@@ -26,7 +26,7 @@ from blurpaper.runs.profile import Protocol
 from blurpaper.runs.randomness import stream, uniforms
 from blurpaper.runs.threads import in_threads
 from blurpaper.segmentation.zoomout import ZoomOut
-from blurpaper.training.batches import Task
+from blurpaper.training.batches import Task, cropped
 from blurpaper.training.objectives import Objective
 
 NOT_LABELLED = -1
@@ -70,9 +70,7 @@ def make_batch(
         clear = resized_8bit(images[place][None].to(device), shape)
         seen = blur.apply(clear, [kernels.draw(task.mix, draw[1], draw[2], scale)])[0]
         labels = _resized_labels(task.images.label_map(number), shape)
-        seen, labels = _cropped(seen, labels, side, draw[4:6])
-        if flip and draw[6] < 0.5:
-            seen, labels = seen.flip(-1), labels.flip(-1)
+        seen, labels = _cropped(seen, labels, side, draw, flip)
         return seen.float(), *_drawn(labels.numpy(), points, (task.seed, name, item, epoch))
 
     each = in_threads if device.type == "cpu" else map
@@ -86,7 +84,7 @@ def _resized_labels(labels: torch.Tensor, shape: tuple[int, int]) -> torch.Tenso
 
 
 def _cropped(
-    seen: torch.Tensor, labels: torch.Tensor, side: int, at: Sequence[float]
+    seen: torch.Tensor, labels: torch.Tensor, side: int, draw: Sequence[float], flip: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A square of both; a smaller image is padded at its right and bottom with its last pixels, its
     label map with void.
@@ -96,9 +94,7 @@ def _cropped(
         down, right = missing
         seen = functional.pad(seen.float(), (0, right, 0, down), mode="replicate").to(seen.dtype)
         labels = functional.pad(labels, (0, right, 0, down), value=VOID)
-    top, left = (int(place * (one - side + 1)) for place, one in zip(at, labels.shape, strict=True))
-    rows, columns = slice(top, top + side), slice(left, left + side)
-    return seen[:, rows, columns], labels[rows, columns]
+    return cropped(seen, side, draw, flip), cropped(labels, side, draw, flip)
 
 
 def _drawn(

@@ -47,8 +47,7 @@ def confusion(
     if where is not None:
         counted &= where
     pairs = truth[counted].astype(np.int64) * labels + predicted[counted]
-    counts = np.bincount(pairs, minlength=labels**2)
-    return counts.reshape(labels, labels).astype(np.int64, copy=False)
+    return np.bincount(pairs, minlength=labels**2).reshape(labels, labels)
 
 
 def near_boundary(truth: np.ndarray, distance: float) -> np.ndarray:

@@ -174,7 +174,7 @@ def confusions(network: Segmenter, conditions: Sequence[str]) -> dict[str, dict[
             "confusions",
             f"{network.name}.{images.name}",
             inputs,
-            partial(protocol.shard_counts, network, images, shard, profile, tick),
+            partial(protocol.scored, network, images, shard, profile, tick),
             shards(len(images), profile),
             conditions,
             profile=profile.name,

@@ -26,23 +26,6 @@ labels, or its regions.
 """
 
 
-def shard_counts(
-    network: Reference,
-    images: SegmentedSet,
-    shard: Shard[Scene],
-    profile: Profile,
-    tick: Callable[[int], object],
-    numbers: range,
-    condition: str,
-) -> dict[str, torch.Tensor]:
-    """Confusions of a part of a set under a condition, as :func:`scored` gives them.
-
-    Args:
-        shard: gives scenes at the canonical scale by their numbers.
-    """
-    return scored(network.loaded, images, numbers, condition, profile, tick, shard(numbers))
-
-
 def label_maps(
     network: Reference, images: ImageSet, condition: str, profile: Profile
 ) -> dict[str, torch.Tensor]:
@@ -53,22 +36,21 @@ def label_maps(
 
 
 def scored(
-    segmenter: ZoomOut,
+    network: Reference,
     images: SegmentedSet,
+    shard: Shard[Scene],
+    profile: Profile,
+    tick: Callable[[int], object],
     numbers: Sequence[int],
     condition: str,
-    profile: Profile,
-    tick: Callable[[int], object] = lambda done: None,
-    scenes: Sequence[Scene] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Confusions of a network on some scenes under a condition: :data:`COUNTED` -> int64
+    """Confusions of a network on some scenes of a set under a condition: :data:`COUNTED` -> int64
     ``(N, K, K)``.
 
     Args:
-        scenes: these scenes at the canonical scale, if they are at hand.
+        shard: gives scenes at the canonical scale by their numbers.
     """
     count, boundary = len(images.classes), profile.segmentation.boundary_distance
-    scenes = scenes or scenes_of(images, numbers, profile.protocol)
     ids = [images.ids[number] for number in numbers]
 
     def score(number: int, log_p: torch.Tensor) -> list[np.ndarray]:
@@ -82,7 +64,7 @@ def scored(
         ]
 
     found = {}
-    for place, log_p in log_probabilities(segmenter, scenes, ids, condition, profile):
+    for place, log_p in log_probabilities(network.loaded, shard(numbers), ids, condition, profile):
         found[place] = score(numbers[place], log_p)
         tick(1)
     whole = torch.from_numpy(np.array([found[place] for place in range(len(numbers))]))

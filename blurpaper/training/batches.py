@@ -102,7 +102,7 @@ def make_batch(
         for crops, source in ((seen, blurred), (sharp, clear)):
             if crops is not None:
                 for place, image in zip(places, resized(source, after), strict=True):
-                    crops[place] = _cropped(image, settings.field, draws[place], flip)
+                    crops[place] = cropped(image, settings.field, draws[place], flip)
 
     if device.type == "cpu":  # photographs differ in shape, so that most groups are single images
         in_threads(fill, groups)
@@ -145,9 +145,10 @@ def _pick(choices: Sequence, at: float):  # noqa: ANN202 (an element of the choi
     return choices[int(at * len(choices))]
 
 
-def _cropped(image: torch.Tensor, field: int, draw: tuple[float, ...], flip: bool) -> torch.Tensor:
+def cropped(image: torch.Tensor, field: int, draw: Sequence[float], flip: bool) -> torch.Tensor:
+    """A square of ``field`` pixels of an image ``(..., H, W)``, placed and flipped by its draws."""
     top, left = (
         int(at * (side - field + 1)) for at, side in zip(draw[4:6], image.shape[-2:], strict=True)
     )
-    crop = image[:, top : top + field, left : left + field]
+    crop = image[..., top : top + field, left : left + field]
     return crop.flip(-1) if flip and draw[6] < 0.5 else crop

@@ -147,12 +147,10 @@ def train(
 
 
 def _optimizer(groups: list[dict[str, Any]], schedule: Schedule) -> torch.optim.Optimizer:
+    common = {"lr": 0.0, "weight_decay": schedule.weight_decay}
     if schedule.optimizer == "adamw":
-        betas = (schedule.beta1, 0.999)
-        return torch.optim.AdamW(groups, lr=0.0, betas=betas, weight_decay=schedule.weight_decay)
-    return torch.optim.SGD(
-        groups, lr=0.0, momentum=schedule.momentum, weight_decay=schedule.weight_decay
-    )
+        return torch.optim.AdamW(groups, betas=(schedule.beta1, 0.999), **common)
+    return torch.optim.SGD(groups, momentum=schedule.momentum, **common)
 
 
 def _together(objective: nn.Module) -> nn.Module:

@@ -110,9 +110,9 @@ class Agreement(Objective):
     def forward(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
             shown = batch.seen if batch.sharp is None else batch.sharp
-            wanted, logits = self._seen(self.teacher, shown)
+            wanted, logits = self.teacher.features_and_logits(self.teacher.normalised(shown))
             right = logits.float().log_softmax(dim=1)
-        found, logits = self._seen(self.network, batch.seen)
+        found, logits = self.network.features_and_logits(self.network.normalised(batch.seen))
         given = logits.float().log_softmax(dim=1)
         loss = functional.kl_div(given, right, log_target=True, reduction="none").sum(dim=1).mean()
         if self.features:
@@ -120,7 +120,3 @@ class Agreement(Objective):
             whole = devices.mean(wanted.square().mean(), len(wanted))
             loss = loss + self.features * (found.float() - wanted).square().mean() / whole
         return loss
-
-    @staticmethod
-    def _seen(network: Classifier, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return network.features_and_logits(network.normalised(images))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers import LabelledScenes, MemorySet
+from helpers import LabelledScenes, MemorySet, scored
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -35,7 +35,6 @@ from blurpaper.runs import profile as profiles
 from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Compute, Phase, Protocol, Schedule
 from blurpaper.segmentation.batches import PerPixel
-from blurpaper.segmentation.protocol import scored
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import batches, loop
 from blurpaper.training.batches import Task

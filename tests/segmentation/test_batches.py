@@ -203,7 +203,8 @@ def test_crops_are_cut_anywhere(scenes) -> None:
     for height, width in places:
         own = (positions[:height, None] * 128 + positions[None, :width]).int()
         for place in ((0.0, 0.0), (0.5, 0.5), (1 - 2**-53, 1 - 2**-53)):
-            cut, labels = batches._cropped(own[None].expand(3, -1, -1), own % 251, 64, place)
+            draw, seen = (0.0,) * 4 + place, own[None].expand(3, -1, -1)
+            cut, labels = batches._cropped(seen, own % 251, 64, draw, False)
             assert cut.shape == (3, 64, 64)
             assert torch.equal(labels, cut[0] % 251)
             places[height, width].add((int(cut[0, 0, 0]) // 128, int(cut[0, 0, 0]) % 128))

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import TINY, LabelledScenes
+from helpers import TINY, LabelledScenes, scored
 from skimage import measure
 from torch.nn import functional
 
@@ -25,7 +25,7 @@ from blurpaper.runs import Run
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 from blurpaper.segmentation import batches, networks, protocol
-from blurpaper.segmentation.protocol import COUNTED, scored
+from blurpaper.segmentation.protocol import COUNTED
 from blurpaper.segmentation.zoomout import ZoomOut
 from blurpaper.training import loop
 
@@ -408,7 +408,7 @@ def test_confusions_are_those_of_all_scenes_computed_once(tiny, kept, scenes, mo
     for name in COUNTED:
         assert found[name].shape == (5, 20, 20)
         assert np.abs(found[name] - expected[name].numpy()).sum() <= 2 * TIES
-    monkeypatch.setattr(protocol, "scored", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr(protocol, "log_probabilities", lambda *_: pytest.fail("segmented again"))
     again = networks.confusions(networks.segmenter(ORIGINAL, Run(tiny, kept)), ["D8"])["D8"]
     assert all(np.array_equal(again[name], found[name]) for name in COUNTED)
 
