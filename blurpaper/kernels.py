@@ -442,6 +442,8 @@ def check_mix(mix: str | Mapping[str, float]) -> dict[str, float]:
         raise UserError(
             f"a mix is a name, or a mapping from conditions to probabilities. Got {mix!r}."
         )
+    if not mix:
+        raise UserError("a mix names at least one condition. Got none.")
     shares = {check_condition(name): number_of(share) for name, share in mix.items()}
     for condition, share in shares.items():
         if not 0 < share <= 1:

@@ -29,6 +29,7 @@ published = False
 from blurpaper.book.chapter import begin
 
 run, show = begin(profile, overrides, published)
+run
 
 # %%
 table3 = run.table("table3", metric="top5", network=["original", "mix", "mix/agreement"])
@@ -46,7 +47,7 @@ show.curves(table3)
 # - **In practice:** if a network may adapt while it is used, [renew its batch-norm statistics](10_adaptation); with photographs but no
 #   labels, [fine-tune without labels](20_use_it); with many labels per class, use [the paper's recipe](03_finetuning).
 
-# %% tags=["hide-output"]
+# %%
 with_labels, without_labels = run.recovered("mix"), run.recovered("mix/agreement")
 show.numbers("share", with_labels=with_labels, without_labels=without_labels)
 show.numbers("points", lost=run.top5() - run.top5(condition="D8"))

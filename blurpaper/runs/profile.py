@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from blurpaper.runs import CANONICAL
 from blurpaper.runs.files import PROFILES, UserError
@@ -36,8 +35,7 @@ class Section(BaseModel):
         for name in fields if isinstance(fields, dict) else ():
             if name not in known:
                 meant = _meant(name, known) or f"; there are {', '.join(known)}."
-                said = "no such field{meant}"
-                raise PydanticCustomError("unknown_field", said, {"field": name, "meant": meant})
+                raise ValueError(name, f"no such field{meant}")
         return fields
 
 
@@ -333,13 +331,12 @@ def load(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
         return Profile.model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
-        where, what = problem["loc"], problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "unknown_field":
-            where = (*where, problem["ctx"]["field"])
-        else:
-            what += "."
-            if problem["type"] not in ("missing", "value_error"):
-                what += f" Got {problem['input']!r}."
+        where, what = problem["loc"], problem["msg"].removeprefix("Value error, ") + "."
+        if problem["type"] not in ("missing", "value_error"):
+            what += f" Got {problem['input']!r}."
+        of = getattr(problem.get("ctx", {}).get("error"), "args", ())
+        if len(of) == 2:  # a field that there is not
+            where, what = (*where, of[0]), of[1]
         place = ".".join(map(str, where)) or "the whole"
         raise ProfileError(f"profile {name!r}, {place}: {what}") from None
 
