@@ -7,16 +7,14 @@ replaces it by controls, which take what they show from data in the page as JSON
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from typing import Any
 
 import numpy as np
 import torch
 from IPython.display import HTML
-from PIL import Image
 
+from blurpaper.book.style import data_uri
 from blurpaper.book.tables import render
 from blurpaper.data.examples import EXAMPLES, Example, photograph
 from blurpaper.data.images import to_canonical
@@ -89,7 +87,7 @@ def photographs(store: Store) -> dict[str, dict[str, Any]]:
             "source": f"Photograph: {example.source}",
             "size": [image.shape[2], image.shape[1]],
             "pictures": {
-                one: _as_uri(protocol.blurred(image[None], [""], one, side)[0])
+                one: data_uri(protocol.blurred(image[None], [""], one, side)[0])
                 for one in conditions
             },
             "networks": {
@@ -98,13 +96,6 @@ def photographs(store: Store) -> dict[str, dict[str, Any]]:
             },
         }
     return found
-
-
-def _as_uri(image: torch.Tensor) -> str:
-    """An image, uint8 ``(3, H, W)``, as a data URI."""
-    content = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).numpy()).save(content, "WEBP", quality=78)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def html(found: dict[str, dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ every scale also has a mark of its own, for print in grey.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import re
@@ -17,10 +18,12 @@ from typing import Any
 
 import numpy as np
 import seaborn as sns
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 # --- Palette --------------------------------------------------------------------------------------
 
@@ -111,6 +114,14 @@ def inline(figure: Figure) -> str:
         # Photographs are smoothed where they are not shown pixel for pixel; PSFs and maps are not.
         drawn = re.sub(r' style="image-rendering:[^"]*"', "", drawn)
     return _sized(_with_own_names(_themed(drawn)), figure.get_label())
+
+
+def data_uri(image: torch.Tensor, side: int = 10_000) -> str:
+    """An image, uint8 ``(3, H, W)``, as a data URI; one of more pixels a side is shrunk."""
+    picture, content = Image.fromarray(image.permute(1, 2, 0).numpy()), io.BytesIO()
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    picture.save(content, "WEBP", quality=78)
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def variables(theme: str) -> dict[str, str]:

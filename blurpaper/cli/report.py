@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from blurpaper import __version__
 from blurpaper.book.tables import render
@@ -164,6 +161,8 @@ def examples(
     tuning and right after, from each blur in turn, the most confident mistakes first; each image
     once.
     """
+    from blurpaper.book.style import data_uri
+
     first, canonical_side = lines[0].measured, profile.protocol.canonical
     images, truth = first.images, first.truth[scale]
     for number, condition in _chosen(lines, conditions, scale).items():
@@ -179,7 +178,7 @@ def examples(
                     classes, confidence = _answers(line.measured, shown, scale)
                     name, right = images.classes[classes[number]], classes[number] == truth[number]
                     answers.append(Answer(line.name, name, confidence[number], right))
-            pictures[shown] = (_data_uri(image), answers)
+            pictures[shown] = (data_uri(image, _SIDE), answers)
         label = images.classes[truth[number]] if first.labelled else None
         yield Example(images.ids[number], label, pictures)
 
@@ -213,14 +212,3 @@ def _answers(measured: Measured, condition: str, scale: str) -> tuple[np.ndarray
     """The first class of each image, and its probability."""
     best = measured.log_probabilities[condition][scale].float().log_softmax(dim=1).max(dim=1)
     return best.indices.numpy(), best.values.exp().numpy()
-
-
-def _data_uri(image: torch.Tensor) -> str:
-    """A small JPEG of an image, uint8 ``(3, H, W)``."""
-    from PIL import Image
-
-    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

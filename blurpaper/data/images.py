@@ -205,8 +205,8 @@ def _eight_bits(path: str | Path, opened):  # noqa: ANN001, ANN202
             return image
         if image.mode == "F" or (image.mode == "I" and opened.format not in ("PNG", "PPM")):
             raise ImageError(
-                f"{path} has grey levels in 32 bits, and does not say which is white: save it with "
-                "8 or 16 bits."
+                f"{path} has grey levels of 32 bits or with a sign, and does not say which is "
+                "white: save it with 8 or 16 bits."
             )
         levels = np.asarray(image, np.float64)[..., None]
         top = 2 ** getattr(opened, "tag_v2", {}).get(258, (16,))[0] - 1  # TIFF's bits of a sample

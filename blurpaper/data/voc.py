@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def load_segmented(name: str, split: str) -> VocSet:
         UserError: for an unknown split.
         MissingDataError: if its folders or its list are not there, saying where they were looked
             for and how to get them, or if the list is unreadable.
-        ImageError: if the list is empty, or an image or a mask that it names is not there.
+        ImageError: if the list is empty or names an image twice, or an image or a mask of it is
+            not there.
     """
     if place := absent(name, split):
         raise MissingDataError(CATALOGUE[name].lacks(place))
@@ -96,6 +98,8 @@ def load_segmented(name: str, split: str) -> VocSet:
     stems = folders.listed(listed)
     if not stems:
         raise ImageError(f"{listed} names no image.")
+    if repeated := [stem for stem, times in Counter(stems).items() if times > 1]:
+        raise ImageError(f"{listed} names {repeated[0]} more than once.")
     photographs = [folder / f"{stem}.jpg" for stem in stems]
     files = [listed, *photographs, *(masks / f"{stem}.png" for stem in stems)]
     root = data_folder() / name

@@ -16,6 +16,7 @@ from blurpaper.data.sets import ImageSet, SegmentedSet
 from blurpaper.evaluation import protocol
 from blurpaper.networks import Reference
 from blurpaper.runs.devices import autocast, device_of
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import Profile
 from blurpaper.segmentation import metrics
 from blurpaper.segmentation.zoomout import ZoomOut
@@ -49,6 +50,9 @@ def scored(
 
     Args:
         shard: gives scenes at the canonical scale by their numbers.
+
+    Raises:
+        UserError: if the network gives nan.
     """
     count, boundary = len(images.classes), profile.segmentation.boundary_distance
     ids = [images.ids[number] for number in numbers]
@@ -65,6 +69,10 @@ def scored(
 
     found = {}
     for place, log_p in log_probabilities(network.loaded, shard(numbers), ids, condition, profile):
+        if log_p.isnan().any():
+            raise UserError(
+                f"{network} gives nan on {ids[place]} under {condition}: train it anew."
+            )
         found[place] = score(numbers[place], log_p)
         tick(1)
     whole = torch.from_numpy(np.array([found[place] for place in range(len(numbers))]))

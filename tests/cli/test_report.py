@@ -100,7 +100,7 @@ def test_a_report_says_what_the_table_says_and_needs_nothing_but_itself(folder) 
         and not re.search(r"https?://(?!www\.w3\.org/)", text)
     )
     assert all(
-        image["src"].startswith("data:image/jpeg;base64,") and image["alt"]
+        image["src"].startswith("data:image/webp;base64,") and image["alt"]
         for image in page.all("img")
     )
     (plot,) = (one for one in page.all("div") if one.get("role") == "img")

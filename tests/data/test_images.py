@@ -202,7 +202,9 @@ def test_a_transparent_colour_of_sixteen_bits_is_white(tmp_path, channels):
 def test_levels_of_32_bits_are_refused_and_not_black_or_white(tmp_path, kind, high):
     levels = np.array([[0, high, 0]], kind)
     Image.fromarray(levels).save(tmp_path / "levels.tif")
-    with pytest.raises(ImageError, match=r"levels\.tif has grey levels in 32 bits.*8 or 16 bits"):
+    with pytest.raises(
+        ImageError, match=r"levels\.tif has grey levels of 32 bits or with a sign.*8 or 16 bits"
+    ):
         read_image(tmp_path / "levels.tif")
 
 

@@ -275,6 +275,14 @@ def test_a_list_that_names_nothing_is_an_error(animals, content):
     assert sentence(caught) == f"{listed} names no image."
 
 
+def test_a_list_that_names_an_image_twice_is_an_error_that_names_it(animals):
+    listed = animals / "ImageSets/Segmentation/train.txt"
+    listed.write_text("2007_000063\n2008_000002\n2007_000063\n")
+    with pytest.raises(ImageError) as caught:
+        voc.load_segmented("voc-animals", "train")
+    assert sentence(caught) == f"{listed} names 2007_000063 more than once."
+
+
 def test_a_list_that_is_no_text_is_an_error_that_names_it(animals):
     listed = animals / "ImageSets/Segmentation/train.txt"
     listed.write_bytes(b"\xff\xfe2007")

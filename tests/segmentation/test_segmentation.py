@@ -2,6 +2,7 @@
 and always alike.
 """
 
+import copy
 import math
 import shutil
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from blurpaper.experiments import measurements, segmentation
 from blurpaper.networks import NetworkSpec
 from blurpaper.networks.vgg import VGG
 from blurpaper.runs import Run
+from blurpaper.runs.files import UserError
 from blurpaper.runs.profile import load
 from blurpaper.runs.store import Store
 from blurpaper.segmentation import batches, networks, protocol
@@ -162,6 +164,16 @@ def test_scores_come_in_the_order_of_the_numbers_whatever_the_shapes(
         )
     assert len({tuple(one.flatten().tolist()) for one in found["all"]}) == 5
     assert ticks == [1] * 5
+
+
+def test_a_network_that_gives_nan_is_an_error_that_names_the_scene(
+    random_network, scenes, tiny
+) -> None:
+    broken = copy.deepcopy(random_network)
+    with torch.no_grad():
+        list(broken.parameters())[-1].fill_(float("nan"))
+    with pytest.raises(UserError, match=rf"gives nan on {scenes.ids[2]} under D8: train it anew"):
+        scored(broken, scenes, [2], "D8", tiny)
 
 
 @pytest.mark.parametrize("condition", ["sharp", "D8"])
