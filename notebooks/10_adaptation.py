@@ -91,7 +91,8 @@ changes["method"] = changes["network"] + ", " + changes["parameter"]
 show.table(changes, row="method", columns=columns, folded="Every variant")
 
 # %% [markdown]
-# What each method costs to adapt to a photograph and to classify it, in milliseconds: the median over the passes of the published run.
+# What each method costs to adapt to a photograph and to classify it, in milliseconds: the median over the passes of the published run. The
+# table is empty until there is one.
 
 # %%
 import pandas as pd
@@ -102,7 +103,7 @@ words = stamps["name"].str.split(".")  # network, images, method, conditions, or
 stamps["method"] = words.str[0] + ", " + words.str[2]
 once = stamps[~stamps["method"].str.contains("continual")]
 seconds = once.groupby("method")["seconds"].median() / photographs.profile.adaptation.images
-(1000 * seconds).round(1).to_frame("milliseconds") if len(seconds) else "Not yet published."
+(1000 * seconds).round(1).to_frame("milliseconds")
 
 # %% [markdown]
 # ## What we see
