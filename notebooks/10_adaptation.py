@@ -102,8 +102,9 @@ stamps = pd.DataFrame(photographs.origin().stamps).query("kind == 'adapted'")
 words = stamps["name"].str.split(".")  # network, images, method, conditions, order
 stamps["method"] = words.str[0] + ", " + words.str[2]
 once = stamps[~stamps["method"].str.contains("continual")]
-seconds = once.groupby("method")["seconds"].median() / photographs.profile.adaptation.images
-(1000 * seconds).round(1).to_frame("milliseconds")
+seconds = once.groupby("method")["seconds"].median()
+each = 1000 * seconds / photographs.profile.adaptation.images
+each.round(1).to_frame("milliseconds")
 
 # %% [markdown]
 # ## What we see
