@@ -110,7 +110,7 @@ def sprite(code: str, size: int) -> np.ndarray:
 
 # --- Images ---------------------------------------------------------------------------------------
 
-_OBJECT = (0.35, 0.75)
+_OBJECT = (0.33, 0.70)
 """Side of the object as a share of the canvas, uniform in its logarithm."""
 _WANDER = 0.17
 """How far the object's centre may lie from the canvas's, as a share of the canvas."""
