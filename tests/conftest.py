@@ -37,7 +37,7 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes, one takes all tests of the smoke book; another module is for one too."""
+    """One process takes all tests of the smoke book, and one all those of another module."""
     for item in items:
         group = "smoke" if "smoke_run" in item.fixturenames else item.nodeid.split("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
