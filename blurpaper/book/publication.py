@@ -94,10 +94,12 @@ def publish(run: Run, names: Collection[str] = ()) -> Iterator[Path]:
     if others:
         former = results.read(_path(profile, "csv"))
         rows |= {name: results.select(former, experiment=name) for name in others}
-        former = committed.decisions()
-        kept = _declared(profile, others) - _declared(profile, new)
-        former = former[[one in kept for one in zip(*(former[column] for column in MEASURED))]]
-        decided = pd.concat([former, decided], ignore_index=True)
+        # What the others were counted from, under the profiles that they were published with.
+        columns = [column for column in MEASURED if column != "seed"]
+        needed = pd.concat([rows[name] for name in others])[columns].drop_duplicates()
+        former, again = committed.decisions().merge(needed), _declared(profile, new)
+        former = former[[one not in again for one in zip(*(former[name] for name in MEASURED))]]
+        decided = pd.concat([one for one in (former, decided) if len(one)], ignore_index=True)
         took = {_which(one): one["seconds"] for one in committed.origin().stamps}
         publications = list(_former(committed, others, uses))
     used = sorted(run.store.used(), key=lambda artifact: (artifact.kind, artifact.name))

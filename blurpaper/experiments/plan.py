@@ -264,9 +264,7 @@ class _Plan:
         beyond = "MORE than" if memory > gpu.memory * 1e9 else "of"
         yield f"GPU memory: {in_bytes(memory)}, {beyond} the {gpu.memory}GB of one {gpu.name}"
         kept, seen = (sum(job.disk for job in jobs) for jobs in (to_train, to_measure))
-        largest = 3 * max((job.disk for job in to_train), default=0)
         yield f"disk: {in_bytes(kept)} of networks, {in_bytes(seen)} of predictions"
-        yield f"  and at most {in_bytes(largest)} for the checkpoint of each that is being trained"
         known = "not known"
         with suppress(MissingError):
             rows = Committed(self.profile).timings()

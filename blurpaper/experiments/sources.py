@@ -177,7 +177,7 @@ class Committed(Source):
     @property
     def test_set(self) -> str:
         with suppress(MissingError):
-            return self.publications()[-1]["profile"]["evaluation"]["test_sets"][0]
+            return self._publication_of("table1")["profile"]["evaluation"]["test_sets"][0]
         return super().test_set
 
     def _rows(self, experiment: str) -> pd.DataFrame:
@@ -224,9 +224,14 @@ class Committed(Source):
 
     def labelled(self, segmented: bool = False) -> float:
         with suppress(MissingError):
-            if counted := self.publications()[-1]["labelled"]:
+            if counted := self._publication_of("table6" if segmented else "table3")["labelled"]:
                 return counted[segmented]
         return super().labelled(segmented)
+
+    def _publication_of(self, experiment: str) -> dict[str, Any]:
+        """The newest publication with an experiment, or of all if none has it."""
+        found = self.publications()
+        return ([one for one in found if experiment in one["experiments"]] or found)[-1]
 
     def _path(self, end: str) -> Path:
         return files.RESULTS / f"{self.profile.name}.{end}"
