@@ -47,18 +47,23 @@ class Made:
             inputs = {"name": own} | ({"value": self.value} if own != "shared" else {})
             compute = partial(numbers, self.value)
             run.store.get(Artifact("draws", own, inputs, compute))
-        yield {"metric": "top1", "data": name, "value": self.value}
+        for one in MEASURED[name]:
+            yield NETWORK | {"network": one, "metric": "top1"} | self.images | {"value": self.value}
+
+    @property
+    def images(self):
+        return {"data": self.settings.evaluation.test_sets[0]}
 
     def decisions(self, computed):
         networks = dict.fromkeys(one for name in computed._experiments for one in MEASURED[name])
         return pd.DataFrame(
-            [NETWORK | {"network": one, "data": "emoji", "rank": self.value} for one in networks]
+            [NETWORK | {"network": one, "rank": self.value} | self.images for one in networks]
         )
 
     def measured(self, _, names):
         for name in names:
             for one in MEASURED[name]:
-                yield None, "as is", NETWORK | {"network": one, "data": "emoji"}
+                yield None, "as is", NETWORK | {"network": one} | self.images
 
     def publish(self, *names):
         return list(publication.publish(Run(self.settings, Store(self.store.root)), names))
@@ -136,6 +141,23 @@ def test_decisions_follow_their_experiments(made) -> None:
     made.publish("table1", "table3", "table2")
     found = pd.read_parquet(files.RESULTS / "smoke.decisions.parquet")
     assert sorted(found["rank"]) == [2, 2]
+
+
+def test_other_test_images_leave_those_that_the_others_were_counted_from(made) -> None:
+    made.publish("table1", "table2", "table3")
+    made.settings = profile.load("smoke", {"evaluation.test_sets": ["imagewoof"]})
+    made.publish("table3")
+    found = pd.read_parquet(files.RESULTS / "smoke.decisions.parquet")
+    assert set(zip(found["network"], found["data"], strict=True)) == {
+        ("original", "emoji"),
+        ("mix", "emoji"),
+        ("mix", "imagewoof"),
+    }
+    assert Committed(made.settings).test_set == "emoji"
+    made.publish("table1", "table2")
+    found = pd.read_parquet(files.RESULTS / "smoke.decisions.parquet")
+    assert set(found["data"]) == {"imagewoof"}
+    assert Committed(made.settings).test_set == "imagewoof"
 
 
 def test_without_names_what_the_store_has_in_full_is_published_and_nothing_computed(made) -> None:
