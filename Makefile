@@ -15,10 +15,10 @@ smoke: $(INSTALLED)  ## the same in miniature, to see that everything works
 	$(BIN)/blurpaper run --profile smoke
 
 test: $(INSTALLED) lint  ## what every change must pass
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(INSTALLED) lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -36,13 +36,6 @@ def pytest_sessionfinish() -> None:
     tempfile.tempdir = None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process takes all tests of the smoke book, and one all those of another module."""
-    for item in items:
-        group = "smoke" if "smoke_run" in item.fixturenames else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def a_gpu_is_for_its_own_tests(request: pytest.FixtureRequest) -> Iterator[None]:
     """What the other tests expect was computed on CPUs, and that is what they use, in processes of
