@@ -25,7 +25,7 @@ from blurpaper.runs.store import sha256_of
 
 ROOT = HOME
 NOTEBOOKS = ROOT / "notebooks"
-_OWN = ("_config.yml", "_toc.yml", "results/trials.csv")
+_OWN = ("_config.yml", "_toc.yml", "results/trials.csv", "results/trials_on_validation.csv")
 """What the pages are made of besides chapters and ``book/``; the lab notes show the trials."""
 
 
