@@ -11,7 +11,7 @@ import ast
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +147,7 @@ class Chapter:
         self.sources = {title_of(one): one for one in (Paper(), *ours(self.source))}
         self.places = {one.name: title for title, one in self.sources.items()}
         self.roles = {"paper": PAPER, "photographs": PHOTOGRAPHS, "run": self.places[RUN]}
+        self._evidence = cache(lambda title, labelled: Evidence(self.sources[title], labelled))
 
     def table(self, experiment: str, whole: bool = False, **values: object) -> pd.DataFrame:
         """Results of an experiment as a tidy table: a row a number, its ``source`` first.
@@ -192,9 +193,15 @@ class Chapter:
         """
         return self.number("top5", network, condition, **columns)
 
-    def number(self, metric: str, network: str, condition: str, **columns: str) -> pd.DataFrame:
+    def number(
+        self, metric: str, network: str, condition: str, labelled: int = 0, **columns: str
+    ) -> pd.DataFrame:
         """The same for any metric of the results; for example ``entropy``, in nats, or ``miou``,
         over all pixels if no other ``region`` is given.
+
+        Args:
+            labelled: of networks that were fine-tuned on so many images a class of the set of the
+                profile's ``density``, on its test images; 0 stands for the profile's own sets.
         """
         if metric == "miou":
             columns = {"experiment": "table6", "scale": "384", "region": "all"} | columns
@@ -202,11 +209,11 @@ class Chapter:
         if metric not in ("top1", "top5"):
             columns = {"experiment": "table2"} | columns
         found = {}
-        for title, evidence in self._evidence.items():
-            second = {"model": evidence.second_model} if columns.get("model") == "second" else {}
+        for title in self.sources:
+            one = self._evidence(title, labelled)
+            second = {"model": one.second_model} if columns.get("model") == "second" else {}
             with suppress(NotMeasuredError):
-                drawn = evidence.number(metric, network, condition, **columns | second)
-                found[title] = pd.Series(drawn)
+                found[title] = pd.Series(one.number(metric, network, condition, **columns | second))
         return pd.DataFrame(found, columns=list(self.sources), dtype=float)
 
     def recovered(
@@ -215,7 +222,7 @@ class Chapter:
         condition: str = "D8",
         treatment: str = results.AS_IS,
         metric: str = "top5",
-        **columns: str,
+        **columns: str | int,
     ) -> pd.DataFrame:
         """Share of the original's loss of a metric under a blur that a network recovers, as
         :meth:`number` gives it; its value is nan where the loss is smaller than 5 points.
@@ -229,10 +236,6 @@ class Chapter:
         share = (treated - before) / lost
         share.loc[0, lost.iloc[0] < LEAST_LOSS] = float("nan")
         return share
-
-    @cached_property
-    def _evidence(self) -> dict[str, Evidence]:
-        return {title: Evidence(one) for title, one in self.sources.items()}
 
     def origin(self, title: str) -> str:
         """The link to the provenance of a source."""

@@ -244,10 +244,10 @@ def test_pictures_have_their_titles_as_a_text_and_whom_to_thank(shown) -> None:
 
 
 def test_the_box_has_a_number_of_each_source_with_the_verdict_of_its_claim(run, shown) -> None:
-    shown.box("share", "mix-recovers-most-of-the-loss", recovered=run.recovered("mix"))
+    shown.box("share", "segmentation-pays-more-on-sharp", recovered=run.recovered("mix"))
     tiles = re.findall(r"<div>(.*?)</div>", shown.html[0], re.DOTALL)
     told = [" ".join(re.sub(r"<[^>]+>", " ", one).split()) for one in tiles]
-    assert told[0] == "paper 87.1 % ✓ reproduced vgg16 on imagenet, n = 50,000"
+    assert told[0] == "paper 87.1 % ✓ reproduced vgg16 on voc2012, n = 1,449"
     assert told[1].startswith("photographs 31.8 % (20.2 to 43.2) ≪ conditions not met")
     assert shown.glued["recovered-paper"] == "87.1 %"
     shown.box("percent", of="table5", top5=run.top5(experiment="table5"))
@@ -338,6 +338,14 @@ def test_on_photographs_they_are_this_run_and_stand_once() -> None:
 def test_the_papers_numbers_are_those_of_its_evidence() -> None:
     drawn = Evidence(Paper()).accuracy("mix", "D8")
     assert drawn[0] == Chapter("emoji", published=True).top5("mix", "D8")["paper"][0]
+
+
+def test_the_numbers_with_many_labels_are_those_that_decide_claims() -> None:
+    photographs = Chapter("emoji", published=True).sources[chapter.PHOTOGRAPHS]
+    drawn = Evidence(photographs, labelled=350).accuracy("mix", "D8")
+    shown = Chapter("emoji", published=True).number("top1", "mix", "D8", labelled=350)
+    assert shown[chapter.PHOTOGRAPHS].to_list() == drawn.tolist()
+    assert shown["paper"].isna().all()
 
 
 def test_lines_are_told_by_their_ends_as_far_as_both_are_known() -> None:
