@@ -111,7 +111,7 @@ each.round(1).to_frame("milliseconds")
 #
 # These sentences rest on a first measurement on photographs, with one order of the images, which is not yet published. Averaged statistics
 # recover a good part of the loss, under every blur but the weakest, at a small cost on sharp images. They recover more than fine-tuning
-# does with the one labelled image per class that we have. Fine-tuning without labels is ahead of them under strong defocus, and not
+# does with one labelled image per class. Fine-tuning without labels is ahead of them under strong defocus, and not
 # significantly different under motion and shake. The statistics of the batch alone cost much accuracy on sharp images, and with single
 # images none is left. In ten batches neither `TENT` nor `EATA` adds to what the statistics give. The control does not help.
 #
