@@ -14,9 +14,9 @@
 # # Blur breaks recognition; training helps
 #
 # Networks trained on sharp photographs fail on blurred ones, and fine-tuning on blurred images recovers most of the loss, as
-# {cite:t}`vasiljevic2016` found. On our photographs the loss is as large. With one label for each of a thousand classes a third of it is
-# recovered; without labels, on more photographs, two thirds. Among ten breeds of dog, with hundreds of labels each, most of the loss there
-# is recovered. If your images may be out of focus, use a network that was fine-tuned on such images.
+# {cite:t}`vasiljevic2016` found. On our photographs the loss is as large. With one label for each of a thousand classes about a third of
+# it is recovered; without labels, on more photographs, about two thirds. Among ten breeds of dog, with hundreds of labels each, most of
+# the loss there is recovered. If your images may be out of focus, use a network that was fine-tuned on such images.
 #
 # **Read** the chapters, [starting with the blurs](01_kernels); [glossary](../book/glossary) · **Re-run** everything with `make book`, or [one
 # chapter](12_runs) · **Use** it on [your images and networks](20_use_it), or try [the slider](15_play)
@@ -51,8 +51,7 @@ show.curves(table3)
 #   or not, [fine-tune without labels](20_use_it); with far more than hundreds of labels per class, try [the paper's recipe](03_finetuning).
 
 # %%
-with_labels, without_labels = run.recovered("mix"), run.recovered("mix/agreement")
-many_labels = run.recovered("mix", metric="top1", labelled=350)
-show.numbers("share", with_labels=with_labels, many_labels=many_labels)
-show.numbers("share", without_labels=without_labels)
+labels, none = run.recovered("mix"), run.recovered("mix/agreement")
+many = run.recovered("mix", metric="top1", labelled=350)
+show.numbers("share", with_labels=labels, without_labels=none, many_labels=many)
 show.numbers("points", lost=run.top5() - run.top5(condition="D8"))

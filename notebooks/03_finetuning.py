@@ -130,7 +130,7 @@ show.numbers("points", cost=cost, motion=motion, training=training, blurring=blu
 
 # %%
 dogs = run.table("densities", condition="D8", metric="top1_recovered")
-dogs = dogs.rename(columns={"parameter": "labels a breed"})
+dogs["labels a breed"] = dogs["parameter"].str.removesuffix(" a class")
 show.curves(dogs, against="labels a breed")
 
 # %%
