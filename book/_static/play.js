@@ -3,7 +3,9 @@
   const form = document.getElementById("play");
   const data = JSON.parse(document.getElementById("play-data").textContent);
   const { photograph, kind, size } = form.elements;
-  const [picture, status] = [form.querySelector("img"), form.querySelector("[role=status]")];
+  const [picture, status] = [new Image(), form.querySelector("[role=status]")];
+  picture.className = "dark-light";
+  form.querySelector("figure").prepend(picture);
   let speaking;
 
   const element = (name, text, className) => {
